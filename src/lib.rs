@@ -1,0 +1,4 @@
+//! Freezer: backs up file trees as a stream and gives every point in time back as a read-only filesystem.
+pub mod format;
+pub mod model;
+pub mod store;

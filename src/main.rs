@@ -1,0 +1,2 @@
+//! The `freezer` program.
+fn main() {}

@@ -1,0 +1,211 @@
+//! Numbers and identities that must not be mixed up: each its own type.
+
+use std::fmt;
+
+/// Position in the tar stream of one level, in bytes before compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamOffset(pub u64);
+
+/// Position in a stored segment, in bytes after compression and encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentOffset(pub u64);
+
+/// Position in a file's content, in bytes, holes counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileOffset(pub u64);
+
+/// Number of a frame in its lane of a level, counted from 0 in stream order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameNo(pub u64);
+
+/// Number of a level in its backup, counted from 1 over all chains and never used again: what an
+/// [`Extent`](super::Extent) names its level by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LevelSerial(pub u64);
+
+/// Number of an entry in a point in time: its rank in the index, the root being 0. Stands for an inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+/// Random identity of a store, made with it: 16 bytes, shown as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreId(pub [u8; 16]);
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for StoreId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let refuse = || NameError { what: "store id", text: text.to_owned() };
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(refuse());
+        }
+        let number = u128::from_str_radix(text, 16).map_err(|_| refuse())?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+/// A text that is not what it should name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a {what}")]
+pub struct NameError {
+    /// What was expected.
+    pub what: &'static str,
+    /// What stood there.
+    pub text: String,
+}
+
+/// Identity of a level: the moment its run began (UTC, milliseconds) and 8 random hexadecimal digits,
+/// `20261122T223450.123Z-1a2b3c4d`. Sorts by time as text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LevelId(Box<str>);
+
+/// Length of a [`LevelId`] in bytes.
+const LEVEL_ID_LENGTH: usize = 29;
+
+impl LevelId {
+    /// Makes the identity of a level that begins at `started`.
+    pub fn new(started: jiff::Timestamp, random: u32) -> Self {
+        let text = started.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y%m%dT%H%M%S").to_string();
+        let milliseconds = started.subsec_millisecond().unsigned_abs();
+        Self(format!("{text}.{milliseconds:03}Z-{random:08x}").into())
+    }
+
+    /// When the run began, to the millisecond.
+    pub fn started(&self) -> jiff::Timestamp {
+        Self::parse_started(&self.0).unwrap_or(jiff::Timestamp::MIN)
+    }
+
+    /// The text, as object names hold it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse_started(text: &str) -> Option<jiff::Timestamp> {
+        let (date, rest) = (text.get(..15)?, text.get(15..20)?);
+        let seconds = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", date).ok()?;
+        let milliseconds = rest.strip_prefix('.')?.strip_suffix('Z')?.parse::<i64>().ok()?;
+        let start = seconds.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        start.checked_add(jiff::SignedDuration::from_millis(milliseconds)).ok()
+    }
+}
+
+impl std::str::FromStr for LevelId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let random = text.get(20..).and_then(|rest| rest.strip_prefix('-'));
+        let legal = text.len() == LEVEL_ID_LENGTH
+            && random.is_some_and(|digits| digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+            && Self::parse_started(text).is_some();
+        if legal { Ok(Self(text.into())) } else { Err(NameError { what: "level id", text: text.to_owned() }) }
+    }
+}
+
+impl fmt::Display for LevelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for LevelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A backup's full name: the host it belongs to and its own name, shown as `host/name`.
+///
+/// Both parts are 1 to 255 bytes of text without control characters; a host has no `/`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackupName {
+    host: Box<str>,
+    name: Box<str>,
+}
+
+impl BackupName {
+    /// Checks both parts.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] that holds the part which breaks the rule.
+    pub fn new(host: &str, name: &str) -> Result<Self, NameError> {
+        let legal = |text: &str| (1..=255).contains(&text.len()) && !text.chars().any(char::is_control) && text != "." && text != "..";
+        if !legal(host) || host.contains('/') {
+            return Err(NameError { what: "host name", text: host.to_owned() });
+        }
+        if !legal(name) {
+            return Err(NameError { what: "backup name", text: name.to_owned() });
+        }
+        Ok(Self { host: host.into(), name: name.into() })
+    }
+
+    /// The host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The name on that host.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for BackupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BackupName, LevelId, StoreId};
+
+    #[test]
+    fn a_level_id_gives_its_time_back() {
+        let started: jiff::Timestamp = "2026-11-22T22:34:50.123Z".parse().expect("a time");
+        let id = LevelId::new(started, 0x1a2b_3c4d);
+        assert_eq!(id.as_str(), "20261122T223450.123Z-1a2b3c4d");
+        assert_eq!(id.started(), started);
+        assert_eq!(id.as_str().parse::<LevelId>(), Ok(id));
+    }
+
+    #[test]
+    fn a_text_that_is_no_level_id_is_refused() {
+        for bad in [
+            "",
+            "20261122T223450.123Z-1a2b3c4",
+            "20261322T223450.123Z-1a2b3c4d",
+            "20261122T223450.123Z-1A2B3C4D",
+            "20261122T223450.123Z_1a2b3c4d",
+            "20261122T223450.1\u{e9}Z-1a2b3c4d",
+        ] {
+            assert!(bad.parse::<LevelId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_store_id_reads_back() {
+        let id = StoreId([7; 16]);
+        assert_eq!(id.to_string().parse::<StoreId>(), Ok(id));
+        assert!("+7070707070707070707070707070707".parse::<StoreId>().is_err());
+    }
+
+    #[test]
+    fn a_host_with_a_slash_is_refused() {
+        assert!(BackupName::new("a/b", "docs").is_err());
+        assert!(BackupName::new("a", "").is_err());
+        assert_eq!(BackupName::new("a", "b/c").expect("legal").to_string(), "a/b/c");
+    }
+}

@@ -1,0 +1,178 @@
+//! File names and paths as bytes: what a Linux file system allows is what we keep.
+
+use std::fmt;
+
+/// One path component: any bytes but `/` and NUL, never empty, never `.` or `..`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<[u8]>);
+
+impl Name {
+    /// Checks the rule of a component; `None` when it does not hold.
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Option<Self> {
+        let bytes = bytes.into();
+        let legal =
+            !bytes.is_empty() && bytes.as_ref() != b"." && bytes.as_ref() != b".." && !bytes.iter().any(|byte| matches!(byte, 0 | b'/'));
+        legal.then_some(Self(bytes))
+    }
+
+    /// The bytes as the file system has them.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii_lossy())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// A path inside a backed-up tree: [`Name`]s joined by `/`, no leading slash. The root is the empty path.
+///
+/// `Ord` is bytewise on the joined form and good for maps only. The order of a backup, directory by
+/// directory, is that of `index::Key`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TreePath(Vec<u8>);
+
+impl TreePath {
+    /// The root of the tree.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Reads a path as people and programs write it: leading, doubled and trailing slashes and `.` are
+    /// dropped. `None` when it holds `..` or NUL.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut path = Self::root();
+        for part in bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
+            path.push(&Name::new(part)?);
+        }
+        Some(path)
+    }
+
+    /// Appends a component.
+    pub fn push(&mut self, name: &Name) {
+        if !self.0.is_empty() {
+            self.0.push(b'/');
+        }
+        self.0.extend_from_slice(name.as_bytes());
+    }
+
+    /// This path with one more component.
+    #[must_use]
+    pub fn join(&self, name: &Name) -> Self {
+        let mut path = Self(Vec::with_capacity(self.0.len() + 1 + name.as_bytes().len()));
+        path.0.extend_from_slice(&self.0);
+        path.push(name);
+        path
+    }
+
+    /// The directory that holds this entry; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        if self.is_root() {
+            return None;
+        }
+        let end = self.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        Some(Self(self.0.get(..end).unwrap_or_default().to_vec()))
+    }
+
+    /// The last component's bytes; empty for the root.
+    pub fn file_name(&self) -> &[u8] {
+        self.0.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+    }
+
+    /// The components, outermost first.
+    pub fn components(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this path is `ancestor` itself or lies below it.
+    pub fn starts_with(&self, ancestor: &Self) -> bool {
+        ancestor.is_root() || self.0.strip_prefix(ancestor.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
+    }
+
+    /// The joined bytes, without a leading slash.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii_lossy())
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// Text of arbitrary bytes that cannot disturb a terminal: valid UTF-8 stays, control characters and
+/// other bytes are escaped (`\n`, `\x1b`, `\xff`).
+trait EscapeLossy {
+    fn escape_ascii_lossy(&self) -> String;
+}
+
+impl EscapeLossy for [u8] {
+    fn escape_ascii_lossy(&self) -> String {
+        let mut text = String::with_capacity(self.len());
+        for chunk in self.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() {
+                    text.extend(character.escape_default());
+                } else {
+                    text.push(character);
+                }
+            }
+            for byte in chunk.invalid() {
+                text.push_str(&format!("\\x{byte:02x}"));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Name, TreePath};
+
+    #[test]
+    fn a_name_that_could_leave_its_directory_is_refused() {
+        for bad in [&b""[..], b".", b"..", b"a/b", b"a\0b"] {
+            assert!(Name::new(bad).is_none(), "{bad:?}");
+        }
+        assert!(Name::new(&b"..."[..]).is_some());
+        assert!(Name::new(&b"\xff\n"[..]).is_some());
+    }
+
+    #[test]
+    fn a_path_is_read_as_people_write_it() {
+        let path = TreePath::parse(b"/usr//lib/./x/").expect("a legal path");
+        assert_eq!(path.as_bytes(), b"usr/lib/x");
+        assert_eq!(path.parent().expect("not the root").as_bytes(), b"usr/lib");
+        assert_eq!(path.file_name(), b"x");
+        assert_eq!(TreePath::parse(b"a").expect("legal").parent(), Some(TreePath::root()));
+        assert!(TreePath::parse(b"a/../b").is_none());
+        assert!(path.starts_with(&TreePath::parse(b"usr/lib").expect("legal")));
+        assert!(!path.starts_with(&TreePath::parse(b"usr/li").expect("legal")));
+    }
+
+    #[test]
+    fn shown_names_cannot_disturb_a_terminal() {
+        let name = Name::new(&b"a\x1b[2J\xff\xc3\xa9\n"[..]).expect("legal");
+        assert_eq!(name.to_string(), "a\\u{1b}[2J\\xff\u{e9}\\n");
+    }
+}

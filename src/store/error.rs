@@ -1,0 +1,109 @@
+//! What can go wrong with a store.
+
+use super::ObjectName;
+use std::fmt;
+
+/// A store did not do what it was asked. Its [`kind`](Self::kind) alone says what a caller may do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {verb} {}{kind}", .object.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
+pub struct Error {
+    kind: Kind,
+    verb: Verb,
+    object: Option<ObjectName>,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error about one object.
+    pub fn new(kind: Kind, verb: Verb, object: &ObjectName) -> Self {
+        Self { kind, verb, object: Some(object.clone()), source: None }
+    }
+
+    /// An error about the store as a whole or a listing.
+    pub fn of_store(kind: Kind, verb: Verb) -> Self {
+        Self { kind, verb, object: None, source: None }
+    }
+
+    /// Keeps what caused it.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What a caller may do about it.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What was attempted.
+    pub fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// On which object, if it was one.
+    pub fn object(&self) -> Option<&ObjectName> {
+        self.object.as_ref()
+    }
+}
+
+/// Why a store did not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// There is no such object. On a read of what a manifest names, this is damage.
+    Missing,
+    /// The object ends before the range that was asked for: damage.
+    Short,
+    /// The object is larger than anything of its sort may be: damage.
+    TooLarge,
+    /// The store's rights do not allow it. Asking again will not help.
+    Denied,
+    /// No space, or a quota is used up.
+    Full,
+    /// The store could not be reached or failed for now: asking again may help.
+    Unavailable,
+    /// Anything else. Asking again will not help.
+    Failed,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "it does not exist",
+            Self::Short => "it is shorter than it was when it was stored",
+            Self::TooLarge => "it is larger than it can be",
+            Self::Denied => "access is denied",
+            Self::Full => "the store is full",
+            Self::Unavailable => "the store does not answer",
+            Self::Failed => "the store failed",
+        })
+    }
+}
+
+/// What was attempted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Opening the store itself.
+    Open,
+    /// Writing an object.
+    Put,
+    /// Reading an object or a part of it.
+    Get,
+    /// Listing.
+    List,
+    /// Removing an object.
+    Delete,
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open the store",
+            Self::Put => "store",
+            Self::Get => "read",
+            Self::List => "list the store",
+            Self::Delete => "remove",
+        })
+    }
+}
