@@ -8,9 +8,11 @@
 mod entry;
 mod ids;
 mod name;
+pub mod progress;
 mod time;
 
 pub use entry::{Content, Device, Entry, Extent, Kind, Metadata, Owner, Xattr};
 pub use ids::{BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset, StoreId, StreamOffset};
 pub use name::{Name, TreePath};
+pub use progress::{Progress, Trouble};
 pub use time::Time;
