@@ -10,6 +10,7 @@ mod entry;
 mod ids;
 mod name;
 mod pattern;
+pub mod progress;
 mod secret;
 mod time;
 
@@ -18,5 +19,6 @@ pub use entry::{Content, Device, Entry, Extent, Kind, Metadata, Owner, Xattr};
 pub use ids::{BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset, StoreId, StreamOffset};
 pub use name::{Name, TreePath};
 pub use pattern::Excludes;
+pub use progress::{Progress, Trouble};
 pub use secret::Secret;
 pub use time::Time;
