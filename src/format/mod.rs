@@ -5,3 +5,4 @@
 //! `docs/format.md` is the specification; its example bytes are tests.
 
 pub mod frame;
+pub mod tar;
