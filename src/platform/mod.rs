@@ -33,3 +33,6 @@ pub use stat::{DataRun, Listed, Sort, Stat};
 pub use unix::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};
 #[cfg(windows)]
 pub use windows::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};
+//! What differs between operating systems, behind the same functions everywhere.
+
+pub mod durable;
