@@ -12,6 +12,7 @@
 //! | [`DirHandle`], [`FileHandle`] | read a tree relative to open directories | refused at `open` |
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
 //! | [`Owners`] | numbers to names and back, remembered | no names |
+//! | [`process`] | starts programs, goes to the background | starting only |
 //! | [`host_name`] | the name this machine calls itself | refused |
 //!
 //! Start reading at [`DirHandle`].
@@ -21,15 +22,15 @@
 //! leads out of itself.
 
 mod clock;
+pub mod process;
 mod stat;
 #[cfg(unix)]
-mod unix;
+#[path = "unix/mod.rs"]
+mod system;
 #[cfg(windows)]
-mod windows;
+#[path = "windows.rs"]
+mod system;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use stat::{DataRun, Listed, Sort, Stat};
-#[cfg(unix)]
-pub use unix::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};
-#[cfg(windows)]
-pub use windows::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};
+pub use system::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};

@@ -151,6 +151,14 @@ pub fn host_name() -> io::Result<String> {
     Err(refused("asking for the host name"))
 }
 
+pub(super) fn leave_session() -> io::Result<()> {
+    Err(refused("going to the background"))
+}
+
+pub(super) fn report_ready(_: &[u8]) -> io::Result<()> {
+    Err(refused("going to the background"))
+}
+
 fn refused(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("{what} is not supported on Windows"))
 }
