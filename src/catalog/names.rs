@@ -109,6 +109,12 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     }
 }
 
+/// The name under which a listing shows a backup: its own, but where a part is too long for a component.
+pub fn as_listed(backup: &BackupName) -> BackupName {
+    let listed = |part: &str| text_of(&component(part)).unwrap_or_else(|| part.to_owned());
+    BackupName::new(&listed(backup.host()), &listed(backup.name())).unwrap_or_else(|_| backup.clone())
+}
+
 fn path_of(backup: &BackupName) -> String {
     format!("{}/{}", component(backup.host()), component(backup.name()))
 }
@@ -188,6 +194,8 @@ mod tests {
         let backup = BackupName::new("h", &"\u{e9}".repeat(127)).expect("legal");
         let Some(Meaning::Manifest(found)) = meaning(&manifest_name(&backup, &level())) else { panic!("it is a manifest") };
         assert_ne!(found.backup, backup);
+        assert_eq!(super::as_listed(&backup), found.backup);
+        assert_eq!(super::as_listed(&found.backup), found.backup);
         assert_eq!(manifests_prefix(&found.backup), manifests_prefix(&backup));
     }
 
@@ -201,6 +209,7 @@ mod tests {
             let folder = Folder::ALL[folder];
             let data = data_name(&backup, &level(), folder, number);
             prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
+            prop_assert_eq!(&super::as_listed(&backup), &backup);
             prop_assert_eq!(meaning(&data), Some(Meaning::Data { of, folder, number }));
         }
 
