@@ -1,5 +1,7 @@
 //! Tests of the library and of the program as a whole.
 
+mod backup;
+mod catalog;
 mod cli;
 mod store;
 mod support;
