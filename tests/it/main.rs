@@ -1,3 +1,4 @@
 //! Tests of the library and of the program as a whole.
 
 mod support;
+mod tar;
