@@ -61,10 +61,7 @@ fn everything() -> Vec<Member> {
     // Names. With `./` before them 98 bytes fill the name field, and 155 the prefix.
     let bytes: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
     let mut names: Vec<Vec<u8>> = [97, 98, 99, 255].iter().flat_map(|length| [b'n', 0xe9, b'\n'].map(|byte| long(byte, *length))).collect();
-    names.extend(
-        ["\u{e9}".into(), "\u{4e2d}\u{6587} \u{1f980}".into(), "\u{e9}".repeat(49).into(), "\u{e9}".repeat(127).into()]
-            .map(String::into_bytes),
-    );
+    names.extend(["\u{e9}".into(), "\u{4e2d}\u{6587} \u{1f980}".into(), "\u{e9}".repeat(49), "\u{e9}".repeat(127)].map(String::into_bytes));
     names.extend(
         [&b"-rf"[..], b" ", b"\\", b"\\n", b"a\nb", b"caf\xe9", b"\xff", b"%", b"=", b"12 path=x\n", b"*", b"\x7f", &bytes]
             .map(<[u8]>::to_vec),
@@ -136,7 +133,7 @@ fn everything() -> Vec<Member> {
     );
     all.push(Member::directory("xattr dir").xattr("user.dir", "d"));
     all.push(Member::symlink("xattr link", "x").xattr("trusted.link", "l"));
-    all.push(Member::file(b"xattr \xe9".to_vec(), 0).xattr("user.\u{e9}", b"\xe9"));
+    all.push(Member::file(b"xattr \xe9", 0).xattr("user.\u{e9}", b"\xe9"));
     all.push(Member::file("acl", 0).mode(0o670).xattr("system.posix_acl_access", acl(access)).xattr("user.beside", "it"));
     all.push(Member::directory("acl default").xattr("system.posix_acl_default", acl(default)));
     let both = Member::directory("acl both").mode(0o670);
