@@ -75,7 +75,8 @@ fn content() -> impl Strategy<Value = (Content, Vec<DataRun>)> {
     ]
 }
 
-fn member() -> impl Strategy<Value = Member> {
+/// A member of any kind.
+pub fn member() -> impl Strategy<Value = Member> {
     (tree_path(), metadata(), content(), proptest::option::weighted(0.2, tree_path())).prop_map(
         |(path, metadata, (content, runs), link_to)| {
             let link_to = link_to.filter(|_| content != Content::Directory);

@@ -2,8 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
 
 use super::members::{Member, archive, bytes_of};
+use super::properties;
 use crate::support::oracle::{ContentDigest, Found, Holes, Tree, compare, scan};
-use freezer::model::{Content, Device};
+use freezer::model::{Content, Device, TreePath};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use rustix::fs::FileType;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -306,4 +309,45 @@ fn tarfile_restores_all_that_it_knows() {
 /// What a program said beyond what it always says.
 fn complaints<'a>(said: &'a str, known: &[&str]) -> Vec<&'a str> {
     said.lines().filter(|line| !known.iter().any(|known| line.contains(known))).collect()
+}
+
+/// Lists each member's texts in hexadecimal and numbers, one line each.
+const PYTHON_LIST: &[&str] = &[
+    "python3",
+    "-c",
+    "
+import os, tarfile
+with tarfile.open('../archive.tar') as archive:
+    for member in archive:
+        texts = [os.fsencode(text).hex() for text in (member.name, member.linkname, member.uname, member.gname)]
+        print(*texts, member.uid, member.gid, member.size, member.devmajor, member.devminor, sep=' ')
+",
+];
+
+#[test]
+fn names_and_numbers_of_random_members_are_what_tarfile_lists() {
+    let mut runner = TestRunner::deterministic();
+    let members: Vec<_> = std::iter::repeat_with(|| properties::member().new_tree(&mut runner).expect("a member").current())
+        .filter(|member| member.size() < 200_000)
+        .take(1000)
+        .collect();
+    let (_scratch, output) = extract(&members, "C.UTF-8", PYTHON_LIST);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(listed.lines().count(), members.len());
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for (member, listed) in members.iter().zip(listed.lines()) {
+        let (owner, entry) = (&member.entry.metadata.owner, &member.entry);
+        let name_of = |path: &TreePath| hex(&[b"./", path.as_bytes()].concat());
+        let (link, device) = match (&member.link_to, &entry.content) {
+            (Some(first), _) => (name_of(first), None),
+            (None, Content::Symlink(target)) => (hex(target), None),
+            (None, Content::CharDevice(device) | Content::BlockDevice(device)) => (String::new(), Some(device)),
+            (None, _) => (String::new(), None),
+        };
+        let size = if member.link_to.is_some() { 0 } else { member.size() };
+        let (major, minor) = device.map_or((0, 0), |device| (device.major, device.minor));
+        let (name, user, group) = (name_of(&entry.path), hex(&owner.user), hex(&owner.group));
+        assert_eq!(listed, format!("{name} {link} {user} {group} {} {} {size} {major} {minor}", owner.uid, owner.gid));
+    }
 }
