@@ -5,3 +5,4 @@ mod catalog;
 mod cli;
 mod store;
 mod support;
+mod tar;
