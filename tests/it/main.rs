@@ -6,3 +6,4 @@ mod cli;
 mod store;
 mod support;
 mod tar;
+mod index;
