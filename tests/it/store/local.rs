@@ -9,6 +9,24 @@ fn name(text: &str) -> ObjectName {
 }
 
 #[test]
+fn ten_thousand_files_are_listed_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut expected: Vec<_> =
+        (0..10_000_u32).map(|number| format!("data/{}/{:07}", number % 3, number.wrapping_mul(7919) % 10_000)).collect();
+    // Made as plain files: a put of each would wait for the disk twenty thousand times.
+    (0..3).for_each(|part| fs::create_dir_all(folder.path().join(format!("data/{part}"))).expect("made"));
+    expected.iter().for_each(|object| fs::write(folder.path().join(object), "").expect("written"));
+    expected.sort();
+    let mut listed = Vec::new();
+    let mut keep = |info: freezer::store::ObjectInfo| {
+        listed.push(info.name.to_string());
+        true
+    };
+    Local::open(folder.path()).expect("a store").list("data/", &mut keep).expect("listed");
+    assert_eq!(listed, expected);
+}
+
+#[test]
 fn what_is_not_an_object_is_not_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Local::open(folder.path()).expect("a store");
