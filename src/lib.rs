@@ -1,4 +1,5 @@
 //! Freezer: backs up file trees as a stream and gives every point in time back as a read-only filesystem.
 pub mod format;
+pub mod index;
 pub mod model;
 pub mod store;
