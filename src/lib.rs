@@ -1,6 +1,8 @@
 //! Freezer: backs up file trees as a stream and gives every point in time back as a read-only filesystem.
+pub mod catalog;
 pub mod format;
 pub mod fs;
 pub mod index;
 pub mod model;
+pub mod platform;
 pub mod store;

@@ -195,7 +195,7 @@ mod tests {
         let ahead = ReadAhead::new(u64::MAX);
         let reads = (0..200_u64).map(|read| access((read % 2) * (1 << 32) + (read / 2) * 131_072, 131_072, false));
         let plans = plans(&ahead, reads);
-        let (low, high): (Vec<_>, Vec<_>) = plans.iter().partition(|(from, _)| *from < 1 << 32);
+        let (low, high): (Vec<_>, Vec<_>) = plans.into_iter().partition(|(from, _)| *from < 1 << 32);
         assert!(low.len() > 5 && high.len() > 5);
     }
 

@@ -5,12 +5,16 @@
 //! Invariant: no type here can fail after it was made. Text and bytes from outside are checked where
 //! they are parsed or decoded.
 
+mod backup_ref;
 mod entry;
 mod ids;
 mod name;
+mod point_in_time;
 mod time;
 
+pub use backup_ref::{BackupRef, BackupRefError};
 pub use entry::{Content, Device, Entry, Extent, Kind, Metadata, Owner, Xattr};
 pub use ids::{BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset, StoreId, StreamOffset};
 pub use name::{Name, TreePath};
+pub use point_in_time::{Choice, PointInTime, PointInTimeError};
 pub use time::Time;

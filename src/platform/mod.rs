@@ -1,0 +1,3 @@
+//! What differs between operating systems, behind the same functions everywhere.
+
+pub mod durable;
