@@ -92,6 +92,13 @@ pub struct Extent {
     pub length: u64,
 }
 
+impl Extent {
+    /// Where the piece ends in the file.
+    pub fn end(&self) -> u64 {
+        self.at.0.saturating_add(self.length)
+    }
+}
+
 /// Everything known of an entry but its name and content.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Metadata {
