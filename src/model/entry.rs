@@ -105,6 +105,9 @@ impl DataRun {
     /// The first byte after the run; `None` if no file can have one there.
     pub fn end(&self) -> Option<u64> {
         self.at.0.checked_add(self.length)
+    }
+}
+
 impl Extent {
     /// Where the piece ends in the file.
     pub fn end(&self) -> u64 {

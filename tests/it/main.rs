@@ -7,4 +7,3 @@ mod index;
 mod store;
 mod support;
 mod tar;
-mod index;
