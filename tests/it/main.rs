@@ -3,6 +3,7 @@
 mod backup;
 mod catalog;
 mod cli;
+mod format;
 mod index;
 mod store;
 mod support;
