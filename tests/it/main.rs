@@ -1,1 +1,4 @@
 //! Tests of the library and of the program as a whole.
+
+#[cfg(unix)]
+mod restore;
