@@ -112,8 +112,11 @@ mod tests {
     use crate::restore::run::tests::Nothing;
     use crate::restore::{Options, Ownership};
 
-    /// What a user may give of the metadata of a setuid and setgid file: owner and mode, and whether that is not all.
-    fn given(uid: u32, gid: u32, attributes: &[&str]) -> ((Option<u32>, Option<u32>, u32), Vec<String>, u64) {
+    /// User, group and mode.
+    type Rights = (Option<u32>, Option<u32>, u32);
+
+    /// What a user may give of the metadata of a setuid and setgid file, and how often that is not all.
+    fn given(uid: u32, gid: u32, attributes: &[&str]) -> (Rights, Vec<String>, u64) {
         let options = Options { ownership: Ownership::ByNumber, ..Options::default() };
         let mut run = Run::new(&Nothing, &options, &Silent);
         run.identity = Identity { uid: 1000, gid: 100, groups: vec![100, 200], umask: Some(0o022) };
