@@ -8,3 +8,5 @@ mod index;
 mod store;
 mod support;
 mod tar;
+#[cfg(unix)]
+mod restore;
