@@ -10,9 +10,9 @@ use super::{Errno, Piece, ReadError};
 use crate::fs::pool::{Pool, Urgency};
 use crate::model::{Device, Kind, Time};
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use std::ffi::OsStr;
 use std::io;
@@ -130,7 +130,12 @@ impl RequestCounts {
 
     /// How many requests were answered in all; forgets need no answer.
     pub fn answered(&self) -> u64 {
-        ASKED.iter().zip(&self.asked).filter(|((asked, _), _)| *asked != Asked::Forget).map(|(_, count)| count.load(Ordering::Relaxed)).sum()
+        ASKED
+            .iter()
+            .zip(&self.asked)
+            .filter(|((asked, _), _)| *asked != Asked::Forget)
+            .map(|(_, count)| count.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
@@ -265,10 +270,8 @@ impl Shared {
     /// [`ReadError::WouldWait`].
     fn fill(&self, forest: &Forest, inode: u64, mut cursor: u64, listing: &mut impl Listing) -> Result<Filled, ReadError> {
         let directory = |inode| Found { inode, ..placeholder() };
-        if cursor == 0 {
-            if listing.add(cursor_after(&mut cursor), b".", &self.attributes(&directory(inode)), Duration::ZERO) {
-                return Ok(Filled::ToTheEnd);
-            }
+        if cursor == 0 && listing.add(cursor_after(&mut cursor), b".", &self.attributes(&directory(inode)), Duration::ZERO) {
+            return Ok(Filled::ToTheEnd);
         }
         if cursor == 1 {
             let parent = match forest.parent(inode) {
@@ -372,7 +375,19 @@ macro_rules! refuse {
     ($($reply:ty),*) => { $(impl Refuse for $reply { fn refuse(self, errno: fuser::Errno) { self.error(errno); } })* };
 }
 
-refuse!(ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyStatfs, ReplyWrite, ReplyXattr);
+refuse!(
+    ReplyAttr,
+    ReplyCreate,
+    ReplyData,
+    ReplyDirectory,
+    ReplyDirectoryPlus,
+    ReplyEmpty,
+    ReplyEntry,
+    ReplyLseek,
+    ReplyStatfs,
+    ReplyWrite,
+    ReplyXattr
+);
 
 /// A listing that is being filled.
 trait Listing: Refuse + Send + 'static {
@@ -384,7 +399,7 @@ trait Listing: Refuse + Send + 'static {
 
 struct Filling<R> {
     reply: R,
-    entries: u32,
+    has_entries: bool,
 }
 
 impl<R: Refuse> Refuse for Filling<R> {
@@ -395,12 +410,13 @@ impl<R: Refuse> Refuse for Filling<R> {
 
 impl Listing for Filling<ReplyDirectoryPlus> {
     fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, lasting: Duration) -> bool {
-        self.entries += 1;
-        self.reply.add(attributes.ino, cursor, OsStr::from_bytes(name), &lasting, attributes, Generation(0))
+        let is_full = self.reply.add(attributes.ino, cursor, OsStr::from_bytes(name), &lasting, attributes, Generation(0));
+        self.has_entries |= !is_full;
+        is_full
     }
 
     fn has_entries(&self) -> bool {
-        self.entries > 0
+        self.has_entries
     }
 
     fn send(self) {
@@ -410,12 +426,13 @@ impl Listing for Filling<ReplyDirectoryPlus> {
 
 impl Listing for Filling<ReplyDirectory> {
     fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, _: Duration) -> bool {
-        self.entries += 1;
-        self.reply.add(attributes.ino, cursor, attributes.kind, OsStr::from_bytes(name))
+        let is_full = self.reply.add(attributes.ino, cursor, attributes.kind, OsStr::from_bytes(name));
+        self.has_entries |= !is_full;
+        is_full
     }
 
     fn has_entries(&self) -> bool {
-        self.entries > 0
+        self.has_entries
     }
 
     fn send(self) {
@@ -562,11 +579,11 @@ impl Filesystem for Adapter {
     }
 
     fn readdir(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: u64, reply: ReplyDirectory) {
-        self.list(Asked::Readdir, inode, offset, Filling { reply, entries: 0 });
+        self.list(Asked::Readdir, inode, offset, Filling { reply, has_entries: false });
     }
 
     fn readdirplus(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: u64, reply: ReplyDirectoryPlus) {
-        self.list(Asked::Readdirplus, inode, offset, Filling { reply, entries: 0 });
+        self.list(Asked::Readdirplus, inode, offset, Filling { reply, has_entries: false });
     }
 
     fn releasedir(&self, _: &Request, _: INodeNo, _: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
@@ -748,9 +765,10 @@ mod tests {
         assert_eq!(system_time(Time::new(5_000_000_000, 1)), UNIX_EPOCH + Duration::new(5_000_000_000, 1));
         for seconds in [i64::MIN, i64::MIN + 1, i64::MAX - 1] {
             let time = system_time(Time::new(seconds, 7));
-            let distance = time.duration_since(UNIX_EPOCH).map_or_else(|before| -i128::try_from(before.duration().as_nanos()).expect("fits"), |after| {
-                i128::try_from(after.as_nanos()).expect("fits")
-            });
+            let distance = time.duration_since(UNIX_EPOCH).map_or_else(
+                |before| -i128::try_from(before.duration().as_nanos()).expect("fits"),
+                |after| i128::try_from(after.as_nanos()).expect("fits"),
+            );
             assert_eq!(distance, i128::from(seconds) * 1_000_000_000 + 7);
         }
     }

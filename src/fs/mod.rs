@@ -18,18 +18,18 @@ mod error;
 mod extents;
 mod file_reader;
 mod frame_cache;
-pub mod points;
 #[cfg(unix)]
 pub mod fuse;
 #[cfg(unix)]
 pub mod mount;
+pub mod points;
 mod pool;
 mod read_ahead;
 mod recent;
 pub mod view;
 
 pub use error::{Errno, FrameSpan, ReadError};
-pub use file_reader::{FileReader, ObjectNamer, Piece};
+pub use file_reader::{FileReader, Piece};
 pub use frame_cache::CacheCounts;
 
 use std::num::NonZeroUsize;
