@@ -10,3 +10,7 @@ mod support;
 mod tar;
 #[cfg(unix)]
 mod restore;
+mod fs;
+mod index;
+mod store;
+mod support;
