@@ -1,4 +1,6 @@
 //! Freezer: backs up file trees as a stream and gives every point in time back as a read-only filesystem.
+pub mod config;
 pub mod format;
 pub mod model;
+pub mod platform;
 pub mod store;

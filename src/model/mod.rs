@@ -5,12 +5,20 @@
 //! Invariant: no type here can fail after it was made. Text and bytes from outside are checked where
 //! they are parsed or decoded.
 
+mod cancel;
 mod entry;
 mod ids;
 mod name;
+mod pattern;
+pub mod progress;
+mod secret;
 mod time;
 
+pub use cancel::Cancel;
 pub use entry::{Content, Device, Entry, Extent, Kind, Metadata, Owner, Xattr};
 pub use ids::{BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset, StoreId, StreamOffset};
 pub use name::{Name, TreePath};
+pub use pattern::Excludes;
+pub use progress::{Progress, Trouble};
+pub use secret::Secret;
 pub use time::Time;

@@ -1,1 +1,3 @@
 //! Tests of the library and of the program as a whole.
+
+mod cli;
