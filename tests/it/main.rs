@@ -1,3 +1,5 @@
 //! Tests of the library and of the program as a whole.
 
+mod architecture;
 mod cli;
+mod licences;
