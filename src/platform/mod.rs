@@ -10,8 +10,10 @@
 //! | item | what it does | Windows |
 //! |---|---|---|
 //! | [`DirHandle`], [`FileHandle`] | read a tree relative to open directories | refused at `open` |
+//! | [`DirHandle`], [`NewFile`], [`Child`], [`Attributes`] | write a tree, in the same way | refused at `open` |
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
 //! | [`Owners`] | numbers to names and back, remembered | no names |
+//! | [`process`] | starts programs, goes to the background | starting only |
 //! | [`host_name`] | the name this machine calls itself | refused |
 //!
 //! Start reading at [`DirHandle`].
@@ -20,16 +22,19 @@
 //! link is never followed, but in the path that opens a root. So a tree that changes under us, by mischief or not, never
 //! leads out of itself.
 
+mod attributes;
 mod clock;
+pub mod durable;
+pub mod process;
 mod stat;
 #[cfg(unix)]
-mod unix;
+#[path = "unix/mod.rs"]
+mod system;
 #[cfg(windows)]
-mod windows;
+#[path = "windows.rs"]
+mod system;
 
+pub use attributes::Attributes;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use stat::{DataRun, Listed, Sort, Stat};
-#[cfg(unix)]
-pub use unix::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};
-#[cfg(windows)]
-pub use windows::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};
+pub use stat::{Listed, Sort, Stat};
+pub use system::{Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, host_name, raise_open_files_limit};

@@ -2,8 +2,8 @@
 //!
 //! The handles are types without a value, so what follows their `open` cannot be reached and need not pretend.
 
-use super::{DataRun, Listed, Stat};
-use crate::model::{Name, Owner, Xattr};
+use super::{Attributes, DataRun, Listed, Stat};
+use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};
 use std::io;
 use std::path::Path;
 
@@ -86,27 +86,118 @@ impl Iterator for DataRuns<'_> {
     }
 }
 
+/// Making things in a directory that cannot be had.
+impl DirHandle {
+    /// Makes a directory.
+    pub fn create_dir(&self, _: &Name, _: u32) -> io::Result<()> {
+        match *self {}
+    }
+
+    /// Makes a regular file.
+    pub fn create_file(&self, _: &Name, _: u32) -> io::Result<NewFile> {
+        match *self {}
+    }
+
+    /// Makes a symbolic link.
+    pub fn create_symlink(&self, _: &Name, _: &[u8]) -> io::Result<()> {
+        match *self {}
+    }
+
+    /// Makes a FIFO or a device node.
+    pub fn create_special(&self, _: &Name, _: Kind, _: Device, _: u32) -> io::Result<()> {
+        match *self {}
+    }
+
+    /// Gives something another name.
+    pub fn create_link(&self, _: &Name, _: &Self, _: &Name) -> io::Result<()> {
+        match *self {}
+    }
+
+    /// Renames in this directory.
+    pub fn rename_over(&self, _: &Name, _: &Name) -> io::Result<()> {
+        match *self {}
+    }
+
+    /// Removes a name.
+    pub fn remove(&self, _: &Name) -> io::Result<()> {
+        match *self {}
+    }
+
+    /// What is called so here.
+    pub fn child<'names>(&'names self, _: &'names Name) -> Child<'names> {
+        match *self {}
+    }
+}
+
+/// A file that was just made: none can be.
+#[derive(Debug)]
+pub enum NewFile {}
+
+impl NewFile {
+    /// Writes all of the data.
+    pub fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        match *self {}
+    }
+
+    /// Sets the size.
+    pub fn set_size(&self, _: u64) -> io::Result<()> {
+        match *self {}
+    }
+}
+
+/// Something in a directory that cannot be had.
+#[derive(Debug)]
+pub struct Child<'names>(&'names DirHandle);
+
+/// What no value exists of.
+pub trait Never {
+    /// Cannot be called.
+    fn never(&self) -> !;
+}
+
+impl Never for DirHandle {
+    fn never(&self) -> ! {
+        match *self {}
+    }
+}
+
+impl Never for NewFile {
+    fn never(&self) -> ! {
+        match *self {}
+    }
+}
+
+impl Never for Child<'_> {
+    fn never(&self) -> ! {
+        match *self.0 {}
+    }
+}
+
+impl<Handle: Never> Attributes for Handle {
+    fn set_owner(&self, _: Option<u32>, _: Option<u32>) -> io::Result<()> {
+        self.never()
+    }
+
+    fn set_mode(&self, _: u32) -> io::Result<()> {
+        self.never()
+    }
+
+    fn set_mtime(&self, _: Time) -> io::Result<()> {
+        self.never()
+    }
+
+    fn set_xattr(&self, _: &Xattr) -> io::Result<()> {
+        self.never()
+    }
+
+    fn remove_xattr(&self, _: &[u8]) -> io::Result<()> {
+        self.never()
+    }
+}
+
 /// Reads extended attributes of handles that cannot be had.
 #[derive(Debug, Default)]
 pub struct Xattrs(());
-
-/// What [`Xattrs`] can be asked about.
-pub trait Handle {
-    /// Whatever the handle is, it does not exist.
-    fn unreachable(&self) -> !;
-}
-
-impl Handle for DirHandle {
-    fn unreachable(&self) -> ! {
-        match *self {}
-    }
-}
-
-impl Handle for FileHandle {
-    fn unreachable(&self) -> ! {
-        match *self {}
-    }
-}
 
 impl Xattrs {
     /// A reader that has not met any file system.
@@ -114,9 +205,9 @@ impl Xattrs {
         Self::default()
     }
 
-    /// The attributes of an open file or directory.
-    pub fn of_open(&self, open: &impl Handle, _: u64) -> io::Result<Vec<Xattr>> {
-        open.unreachable()
+    /// Refuses.
+    pub fn of_open<Open>(&self, _: &Open, _: u64) -> io::Result<Vec<Xattr>> {
+        Err(refused("reading extended attributes"))
     }
 
     /// The attributes of what must not be opened.
@@ -124,6 +215,34 @@ impl Xattrs {
         match *directory {}
     }
 }
+
+/// Who this process acts as: this system has no such numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Always 0.
+    pub uid: u32,
+    /// Always 0.
+    pub gid: u32,
+    /// Always empty.
+    pub groups: Vec<u32>,
+    /// There is none.
+    pub umask: Option<u32>,
+}
+
+impl Identity {
+    /// That of any process.
+    pub fn of_process() -> Self {
+        Self { uid: 0, gid: 0, groups: Vec::new(), umask: None }
+    }
+
+    /// Never.
+    pub fn is_root(&self) -> bool {
+        false
+    }
+}
+
+/// There is no such limit here.
+pub fn raise_open_files_limit() {}
 
 /// Owners by number alone: this system has no such numbers, so none has a name.
 #[derive(Debug, Default)]
@@ -149,6 +268,14 @@ impl Owners {
 /// Refuses: the configuration has to name the host.
 pub fn host_name() -> io::Result<String> {
     Err(refused("asking for the host name"))
+}
+
+pub(super) fn leave_session() -> io::Result<()> {
+    Err(refused("going to the background"))
+}
+
+pub(super) fn report_ready(_: &[u8]) -> io::Result<()> {
+    Err(refused("going to the background"))
 }
 
 fn refused(what: &str) -> io::Error {

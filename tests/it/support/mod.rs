@@ -1,0 +1,4 @@
+//! What several tests need: a tree that holds everything a Linux tree can hold, and two ways to compare trees.
+
+pub mod oracle;
+pub mod torture;
