@@ -1,10 +1,12 @@
 //! Tests of the library and of the program as a whole.
 
+mod architecture;
 mod backup;
 mod catalog;
 mod cli;
 mod format;
 mod index;
+mod licences;
 mod store;
 mod support;
 mod tar;
