@@ -1,10 +1,19 @@
 //! Tests of the library and of the program as a whole.
 
+mod architecture;
 mod backup;
 mod catalog;
 mod cli;
+#[cfg(unix)]
 mod crash;
+#[cfg(unix)]
+mod damage;
+mod format;
+mod fs;
 mod index;
+mod licences;
+#[cfg(unix)]
+mod restore;
 mod store;
 mod support;
 mod tar;

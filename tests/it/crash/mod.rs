@@ -25,7 +25,7 @@ fn build(tree: &Path) {
         write(&format!("names/{number:04}-with-a-name-of-some-length"), &torture::noise(number, 40));
     }
     write("names/deep/noise", &torture::noise(1000, 300_000));
-    write("big", &torture::noise(1001, 1_500_000));
+    write("big", &torture::noise(1001, 4_000_000));
     fs::hard_link(tree.join("big"), tree.join("names/linked")).expect("linked");
     let sparse = fs::File::create(tree.join("sparse")).expect("made");
     sparse.set_len(900_000).expect("long");

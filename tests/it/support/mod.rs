@@ -2,6 +2,9 @@
 //! made and read back.
 
 pub mod backup;
+#[cfg(unix)]
+pub mod disk;
 pub mod oracle;
 pub mod reading;
+pub mod stored_tree;
 pub mod torture;

@@ -1,8 +1,6 @@
 //! Reads levels back through views, whole or as far as damage lets it.
 
-use freezer::catalog::names::{Folder, LevelOf};
 use freezer::catalog::{Access, AccessError};
-use freezer::format::frame::Lane;
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadError, ReadOptions};
 use freezer::model::{BackupName, Content, Entry, LevelId, NodeId};
@@ -36,20 +34,12 @@ pub fn reader() -> Arc<FileReader> {
 /// Opens a level.
 pub fn open(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<FileReader>) -> Result<View, OpenError> {
     let manifest = access.manifest(backup, level).map_err(OpenError::Manifest)?;
-    let of = backup.clone();
     let parts = ViewParts {
         manifest,
         store: access.store(),
         store_id: access.store_id(),
         protection: access.protection(),
-        namer: Arc::new(move |level, lane, number| {
-            let folder = match lane {
-                Lane::Data => Folder::Segments,
-                Lane::Index => Folder::Index,
-                Lane::FrameTable | Lane::Manifest => Folder::Frames,
-            };
-            LevelOf { backup: of.clone(), level: level.clone() }.data_name(folder, number)
-        }),
+        backup: backup.clone(),
     };
     View::open(parts, reader).map_err(OpenError::View)
 }
