@@ -1,8 +1,8 @@
 //! A view of a point in time as a source of a restore.
 
 use super::Source;
-use crate::fs::ReadError;
-use crate::fs::view::View;
+
+use crate::fs::view::{ReadError, View};
 use crate::model::{Entry, NodeId, TreePath};
 use std::ops::ControlFlow;
 
