@@ -4,6 +4,7 @@
 use super::members::{Member, archive, bytes_of};
 use super::properties;
 use crate::support::oracle::{ContentDigest, Found, Holes, Tree, compare, scan};
+use crate::support::scratch;
 use freezer::model::{Content, Device, TreePath};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -217,7 +218,7 @@ fn name_groups(tree: &mut Tree) {
 
 /// Extracts `members` by a program that reads `archive.tar` beside the directory it runs in.
 fn extract(members: &[Member], locale: &str, program: &[&str]) -> (tempfile::TempDir, Output) {
-    let scratch = tempfile::tempdir().expect("a directory");
+    let scratch = scratch();
     std::fs::write(scratch.path().join("archive.tar"), archive(members)).expect("room for the archive");
     let output = run(scratch.path(), locale, program);
     (scratch, output)
@@ -284,8 +285,12 @@ pub fn as_bsdtar_restores(mut was: Tree, restored: &Tree) -> Tree {
         // Its numbers in ACLs are signed, and it does not decode the names of attributes.
         for (name, value) in std::mem::take(&mut found.xattrs) {
             let is_acl = name.starts_with(b"system.posix_acl_");
-            let name = String::from_utf8_lossy(&name).replace('%', "%25").replace('=', "%3D");
-            found.xattrs.insert(name.into_bytes(), if is_acl { with_signed_ids(value) } else { value });
+            let encoded = name.iter().flat_map(|byte| match byte {
+                b'%' => b"%25".to_vec(),
+                b'=' => b"%3D".to_vec(),
+                other => vec![*other],
+            });
+            found.xattrs.insert(encoded.collect(), if is_acl { with_signed_ids(value) } else { value });
         }
     }
     was

@@ -2,7 +2,7 @@
 
 use super::readers::{BSDTAR, GNU_TAR, as_bsdtar_restores, run};
 use crate::support::oracle::{Holes, Tree, compare, scan};
-use crate::support::torture;
+use crate::support::{scratch, torture};
 use freezer::format::tar::{DataRun, END_OF_ARCHIVE, MemberEncoder};
 use freezer::model::{Content, Device, Entry, FileOffset, Metadata, Owner, Time, TreePath, Xattr};
 use rustix::fs::FileType;
@@ -62,10 +62,10 @@ fn write_archive(root: &Path, tree: &Tree, archive: &Path) {
 
 #[test]
 fn the_torture_tree_comes_back_whole_by_gnu_tar_and_bsdtar() {
-    let scratch = tempfile::tempdir().expect("a directory");
+    let scratch = scratch();
     let root = scratch.path().join("tree");
     std::fs::create_dir(&root).expect("a directory");
-    assert_eq!(torture::build(&root), Vec::<String>::new(), "run this as root on ext4, XFS or btrfs");
+    assert_eq!(torture::build(&root), Vec::<String>::new(), "run this as root; {} is short of something", root.display());
     let original = scan(&root);
     write_archive(&root, &original, &scratch.path().join("archive.tar"));
 
