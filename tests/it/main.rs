@@ -6,6 +6,7 @@ mod catalog;
 mod cli;
 mod index;
 mod licences;
+mod rescue;
 mod store;
 mod support;
 mod tar;
