@@ -118,3 +118,48 @@ impl<'run, S: Source> Run<'run, S> {
         })
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::Run;
+    use crate::model::progress::Collected;
+    use crate::model::{Entry, NodeId, TreePath};
+    use crate::restore::{Attempt, FileError, Options, RestoreError, Source};
+    use std::io;
+    use std::ops::ControlFlow;
+
+    /// A tree without anything in it.
+    pub struct Nothing;
+
+    impl Source for Nothing {
+        type Error = io::Error;
+
+        fn find(&self, _: &TreePath) -> io::Result<Option<(NodeId, Entry)>> {
+            Ok(None)
+        }
+
+        fn children(&self, _: NodeId) -> impl Iterator<Item = io::Result<(NodeId, Entry)>> {
+            std::iter::empty()
+        }
+
+        fn read(&self, _: &Entry, _: u64, _: u64, _: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_run_and_names_the_first_that_did_not_fit() {
+        let (options, progress) = (Options::default(), Collected::default());
+        let run = Run::new(&Nothing, &options, &progress);
+        let path = |text: &str| TreePath::parse(text.as_bytes()).expect("legal");
+        let full = |attempted| FileError::new(attempted, io::Error::from(io::ErrorKind::StorageFull));
+        run.trouble(&path("attribute"), full(Attempt::SetXattr((*b"user.large").into())));
+        run.trouble(&path("other"), FileError::new(Attempt::Write, io::Error::other("no luck")));
+        assert!(!run.is_stopped());
+        run.trouble(&path("first"), full(Attempt::Write));
+        run.trouble(&path("second"), full(Attempt::Create));
+        assert!(run.is_stopped());
+        assert_eq!(progress.told().troubles.len(), 2);
+        assert!(matches!(run.finish(), Err(RestoreError::Full { path: at, .. }) if at == path("first")));
+    }
+}

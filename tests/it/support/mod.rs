@@ -3,3 +3,8 @@
 pub mod backup;
 pub mod oracle;
 pub mod torture;
+//! What several tests set up in the same way.
+
+#[cfg(unix)]
+pub mod disk;
+pub mod stored_tree;
