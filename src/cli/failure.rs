@@ -1,0 +1,140 @@
+//! What went wrong, said once, with what to do next; and the exit code.
+
+use super::output::Closed;
+use crate::catalog::AccessError;
+use crate::config::PassphraseError;
+use crate::config::file::FileError;
+use crate::store;
+use serde::Serialize;
+use std::error::Error;
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All of it is done.
+    Done,
+    /// Some files could not be read or written; each was named.
+    Partial,
+    /// Another process told the user what is wrong; this is its exit code.
+    Told(u8),
+}
+
+/// Exit codes. 0 is done.
+pub(super) const FAILED: u8 = 1;
+pub(super) const USAGE: u8 = 2;
+pub(super) const PARTIAL: u8 = 3;
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// The command line asks for something that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Usage {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Usage {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The user asked to stop.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(super) struct Interrupted;
+
+/// A failed command as it is told: to people as text, to programs as JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    /// What was attempted and did not work.
+    error: String,
+    /// Why, outermost first.
+    causes: Vec<String>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    pub(super) exit_code: u8,
+}
+
+impl Told {
+    /// Says what `error` means; `None` when nothing is to be said: the reader of our output has gone.
+    pub(super) fn of(error: &anyhow::Error) -> Option<Self> {
+        if error.chain().any(|cause| cause.downcast_ref::<Closed>().is_some_and(Closed::is_broken_pipe)) {
+            return None;
+        }
+        let mut lines: Vec<String> = Vec::new();
+        for cause in error.chain() {
+            let line = cause.to_string();
+            // A wrapper that says no more than what it wraps is not repeated.
+            if lines.last() != Some(&line) {
+                lines.push(line);
+            }
+        }
+        let causes = lines.split_off(1);
+        let hint = error.chain().find_map(hint);
+        let exit_code = error.chain().find_map(exit_code).unwrap_or(FAILED);
+        Some(Self { error: lines.pop().unwrap_or_default(), causes, hint, exit_code })
+    }
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "freezer: {}", self.error)?;
+        for cause in &self.causes {
+            write!(f, ": {cause}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+fn exit_code(cause: &(dyn Error + 'static)) -> Option<u8> {
+    if cause.is::<Usage>() {
+        return Some(USAGE);
+    }
+    if cause.is::<FileError>() {
+        return Some(USAGE);
+    }
+    cause.is::<Interrupted>().then_some(INTERRUPTED)
+}
+
+/// What to do about an error. Each kind of error has one function, without a wildcard: a new variant has to choose.
+fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
+    let advice = if let Some(usage) = cause.downcast_ref::<Usage>() {
+        return usage.hint.clone();
+    } else if let Some(error) = cause.downcast_ref::<store::Error>() {
+        store_hint(error.kind())
+    } else if let Some(error) = cause.downcast_ref::<PassphraseError>() {
+        passphrase_hint(error)
+    } else {
+        None
+    };
+    advice.map(str::to_owned)
+}
+
+fn store_hint(kind: store::Kind) -> Option<&'static str> {
+    match kind {
+        store::Kind::Missing | store::Kind::Short | store::Kind::TooLarge => {
+            Some("the store is damaged: freezer check tells which backups are touched; the others can be read")
+        }
+        store::Kind::Denied => Some("use an account that may read and write the store, or give this one the right to"),
+        store::Kind::Full => Some("make room in the store, or choose another with --store; what is stored already is unharmed"),
+        store::Kind::Unavailable => Some("try again when the store can be reached"),
+        store::Kind::Failed => None,
+    }
+}
+
+fn passphrase_hint(error: &PassphraseError) -> Option<&'static str> {
+    match error {
+        PassphraseError::Read { .. } => Some("name a file that holds the passphrase on its first line: --encrypt-pass-file FILE"),
+        PassphraseError::Unusable { .. } => Some("write the passphrase on the first line of the file"),
+    }
+}
