@@ -1,6 +1,7 @@
 //! Freezer: backs up file trees as a stream and gives every point in time back as a read-only filesystem.
-pub mod config;
+pub mod backup;
 pub mod catalog;
+pub mod config;
 pub mod format;
 pub mod index;
 pub mod model;

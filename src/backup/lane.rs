@@ -2,7 +2,7 @@
 
 use super::BackupError;
 use super::uploads::Uploader;
-use crate::catalog::LevelNames;
+use crate::catalog::names::{Folder, LevelOf};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::segment::{Packer, Segment};
 use crate::index::{BlockAddress, BlockSink, IndexError};
@@ -14,7 +14,8 @@ const BLOCK_COMPRESSION: (Compression, u32) = (Compression::Zstd, 3);
 /// Where a run's blocks go.
 pub(super) struct LaneWriter<'run> {
     lane: Lane,
-    names: &'run LevelNames,
+    folder: Folder,
+    of: &'run LevelOf,
     sealer: &'run Sealer,
     encoder: Encoder,
     packer: Packer,
@@ -24,18 +25,18 @@ pub(super) struct LaneWriter<'run> {
 
 impl<'run> LaneWriter<'run> {
     pub(super) fn new(
-        lane: Lane,
-        names: &'run LevelNames,
+        (lane, folder): (Lane, Folder),
+        of: &'run LevelOf,
         sealer: &'run Sealer,
         segment_bytes: u64,
         uploader: Uploader,
     ) -> Result<Self, BackupError> {
         let encoder = Encoder::new(BLOCK_COMPRESSION.0, BLOCK_COMPRESSION.1).map_err(BackupError::Frame)?;
-        Ok(Self { lane, names, sealer, encoder, packer: Packer::new(segment_bytes), next: FrameNo(0), uploader })
+        Ok(Self { lane, folder, of, sealer, encoder, packer: Packer::new(segment_bytes), next: FrameNo(0), uploader })
     }
 
     fn upload(&self, segment: Segment) -> Result<(), BackupError> {
-        self.uploader.store(self.names.segment(self.lane, segment.number), segment.frames)
+        self.uploader.store(self.of.data_name(self.folder, segment.number), segment.frames)
     }
 
     fn put(&mut self, raw: &[u8]) -> Result<BlockAddress, BackupError> {
@@ -61,6 +62,6 @@ impl<'run> LaneWriter<'run> {
 
 impl BlockSink for LaneWriter<'_> {
     fn append(&mut self, raw: &[u8]) -> Result<BlockAddress, IndexError> {
-        self.put(raw).map_err(IndexError::sink)
+        self.put(raw).map_err(IndexError::store)
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 
 /// A file up to this length is read with its metadata; a longer one is left open and read when its turn comes.
-const SMALL_FILE_BYTES: u64 = 128 << 10;
+const SMALL_FILE_BYTES: usize = 128 << 10;
 
 /// Bytes of small files that one step may hold; what does not fit is left open.
 const STEP_BYTES: usize = 2 << 20;
@@ -100,12 +100,13 @@ impl<'run> Reader<'run> {
 
     fn directory(&self, directory: &Directory) -> Option<Entry> {
         let read = match &directory.opened {
-            Opened::Open(handle) => handle.stat().map(|stat| (self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)), stat)),
+            Opened::Open(handle) => {
+                handle.stat().map(|stat| (self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)), stat))
+            }
             Opened::Shut(parent, name) => match &parent.opened {
                 Opened::Open(handle) => handle.stat_child(name).map(|stat| (Vec::new(), stat)),
-                Opened::Shut(..) | Opened::Made(_) => return None,
+                Opened::Shut(..) => return None,
             },
-            Opened::Made(stat) => Ok((Vec::new(), stat.clone())),
         };
         match read {
             Ok((xattrs, stat)) => Some(self.entry(directory.path.clone(), &stat, xattrs, Content::Directory)),
@@ -152,11 +153,9 @@ impl<'run> Reader<'run> {
 
     fn child_attributes(&self, handle: &DirHandle, name: &Name, path: &TreePath, stat: &Stat) -> Vec<crate::model::Xattr> {
         if stat.sort == Sort::Kept(Kind::Directory) {
-            return match handle.open_child(name).and_then(|child| self.xattrs.of_open(&child, stat.device)) {
-                Ok(xattrs) => xattrs,
-                // The walk tells of a directory that cannot be opened.
-                Err(_) => Vec::new(),
-            };
+            // The walk tells of a directory that cannot be opened.
+            let read = handle.open_child(name).and_then(|child| self.xattrs.of_open(&child, stat.device));
+            return read.unwrap_or_default();
         }
         self.attributes(path, self.xattrs.of_child(handle, name))
     }
@@ -164,7 +163,7 @@ impl<'run> Reader<'run> {
     fn file(&self, path: &TreePath, file: FileHandle, mut stat: Stat, found: &mut Found) -> Result<(), Unread> {
         let xattrs = self.attributes(path, self.xattrs.of_open(&file, stat.device));
         let start = found.bytes.len();
-        let has_room = stat.size <= SMALL_FILE_BYTES && start + SMALL_FILE_BYTES as usize <= STEP_BYTES;
+        let has_room = stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
         let body = if stat.size == 0 {
             Body::None
         } else if has_room && stat.blocks.saturating_mul(512) >= stat.size {

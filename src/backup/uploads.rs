@@ -53,11 +53,6 @@ impl Uploads {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Bytes stored so far.
-    pub(super) fn stored_bytes(&self) -> u64 {
-        self.stored_bytes.load(Ordering::Relaxed)
-    }
-
     /// The outcome, when all threads have ended.
     pub(super) fn finish(self) -> Result<u64, BackupError> {
         match self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {

@@ -4,11 +4,11 @@
 //! Listing is cheap and runs ahead; reading metadata and small files is what costs, and is done for several steps at once
 //! by `read`. What comes out is ordered steps, each with a slot for what the reading gives.
 
-use super::read::{Found, Reader};
-use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath};
-use crate::platform::{DirHandle, Listed, Sort, Stat};
+use super::read::{Found, Reader, Unread};
+use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
+use crate::platform::{DirHandle, Listed, Sort};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Names that are read together: enough that handing over costs nothing beside reading them, few enough that the
@@ -31,8 +31,8 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) path: TreePath,
-    /// Where it is on disk; for messages and patterns.
-    pub(super) on_disk: PathBuf,
+    /// Its absolute path on disk, which patterns may name.
+    pub(super) on_disk: Vec<u8>,
     pub(super) opened: Opened,
 }
 
@@ -43,8 +43,6 @@ pub(super) enum Opened {
     Open(DirHandle),
     /// It could not be opened, or is not to be entered: only what its parent says of it is known.
     Shut(Arc<Directory>, Name),
-    /// It is not one directory on disk but what several sources have in common, or what a single file lies in.
-    Made(Stat),
 }
 
 /// What is walked.
@@ -53,6 +51,8 @@ pub(super) struct WalkOptions<'run> {
     /// Device and inode of a directory to leave out: the store, should it lie in the tree.
     pub(super) skip: Option<(u64, u64)>,
     pub(super) mounts: Mounts,
+    /// Directories of which only these names are walked: what several sources, or a source that is a file, lie in.
+    pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
 }
 
 /// What happens at a directory where another file system is mounted.
@@ -105,7 +105,7 @@ pub(super) fn walk(
 ) -> Result<(), Ended> {
     let device = match &root.opened {
         Opened::Open(handle) => handle.stat().ok().map(|stat| stat.device),
-        Opened::Shut(..) | Opened::Made(_) => None,
+        Opened::Shut(..) => None,
     };
     // Siblings that wait for their turn, innermost last: memory holds the subdirectories of one path, not all.
     let mut waiting: Vec<Pending> = vec![Pending::Open(root)];
@@ -151,17 +151,18 @@ fn send_in_steps(directory: &Arc<Directory>, names: Vec<Listed>, steps: &Steps) 
 /// The names of a directory that are to be kept, sorted, each with what it is.
 fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progress) -> Vec<Listed> {
     let Opened::Open(handle) = &directory.opened else { return Vec::new() };
-    let mut names = match handle.list() {
-        Ok(names) => names,
-        Err(error) => {
-            progress.trouble(crate::model::Trouble::new(directory.path.clone(), super::read::Unread::List(error)));
-            return Vec::new();
-        }
+    let mut names = match options.only.get(&directory.path) {
+        Some(names) => names.iter().map(|name| Listed { name: name.clone(), sort: None }).collect(),
+        None => match handle.list() {
+            Ok(names) => names,
+            Err(error) => {
+                progress.trouble(Trouble::new(directory.path.clone(), Unread::List(error)));
+                return Vec::new();
+            }
+        },
     };
     if !options.excludes.is_empty() {
-        names.retain(|listed| {
-            !options.excludes.matches(&directory.path.join(&listed.name), || on_disk_bytes(&join_on_disk(directory, &listed.name)))
-        });
+        names.retain(|listed| !options.excludes.matches(&directory.path.join(&listed.name), || join_on_disk(directory, &listed.name)));
     }
     for listed in &mut names {
         if listed.sort.is_none() {
@@ -174,20 +175,14 @@ fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progres
 }
 
 /// Opens a subdirectory. `None` when it is gone or is the store itself: neither it nor its entry is kept.
-fn open(
-    parent: &Arc<Directory>,
-    name: Name,
-    options: &WalkOptions<'_>,
-    device: Option<u64>,
-    progress: &dyn Progress,
-) -> Option<Directory> {
+fn open(parent: &Arc<Directory>, name: Name, options: &WalkOptions<'_>, device: Option<u64>, progress: &dyn Progress) -> Option<Directory> {
     let path = parent.path.join(&name);
     let on_disk = join_on_disk(parent, &name);
     let Opened::Open(handle) = &parent.opened else { return None };
     let opened = match handle.open_child(&name) {
         Ok(child) => match child.stat() {
             Ok(stat) if options.skip == Some((stat.device, stat.inode)) => {
-                tracing::info!(directory = %on_disk.display(), "left out: it is the store itself");
+                tracing::info!(directory = %path, "left out: it is the store itself");
                 Opened::Shut(Arc::clone(parent), name)
             }
             Ok(stat) if options.mounts == Mounts::Stay && device.is_some_and(|device| device != stat.device) => {
@@ -196,25 +191,20 @@ fn open(
             _ => Opened::Open(child),
         },
         Err(error) => {
-            progress.trouble(crate::model::Trouble::new(path.clone(), super::read::Unread::List(error)));
+            progress.trouble(Trouble::new(path.clone(), Unread::List(error)));
             Opened::Shut(Arc::clone(parent), name)
         }
     };
     Some(Directory { path, on_disk, opened })
 }
 
-fn join_on_disk(directory: &Directory, name: &Name) -> PathBuf {
-    directory.on_disk.join(name_on_disk(name))
-}
-
-#[cfg(unix)]
-fn name_on_disk(name: &Name) -> &Path {
-    use std::os::unix::ffi::OsStrExt;
-    Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()))
-}
-
-fn on_disk_bytes(path: &Path) -> Vec<u8> {
-    path.as_os_str().as_encoded_bytes().to_vec()
+fn join_on_disk(directory: &Directory, name: &Name) -> Vec<u8> {
+    let mut path = directory.on_disk.clone();
+    if path.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name.as_bytes());
+    path
 }
 
 /// Reads steps until there are no more. Run by each reader thread.

@@ -2,6 +2,8 @@
 //!
 //! | object | name |
 //! |---|---|
+//! | what makes a place a store | `freezer.json` |
+//! | a key of an encrypted store | `keys/ID.json` |
 //! | a level's manifest | `manifests/HOST/NAME/LEVEL` |
 //! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
 //!
@@ -65,6 +67,26 @@ pub enum Meaning {
     },
 }
 
+impl LevelOf {
+    /// A data object of this level; see [`data_name`].
+    pub fn data_name(&self, folder: Folder, number: u32) -> ObjectName {
+        data_name(&self.backup, &self.level, folder, number)
+    }
+}
+
+/// Holds the keys of an encrypted store.
+pub const KEYS: &str = "keys/";
+
+/// The object that makes a place a store.
+pub fn identity_name() -> ObjectName {
+    legal("freezer.json".to_owned())
+}
+
+/// The object of a key.
+pub fn key_name(id: &str) -> ObjectName {
+    legal(format!("{KEYS}{}.json", ObjectName::component(id)))
+}
+
 /// The object that makes a level exist.
 pub fn manifest_name(backup: &BackupName, level: &LevelId) -> ObjectName {
     legal(format!("{}{level}", manifests_prefix(backup)))
@@ -107,6 +129,12 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
         }
         _ => None,
     }
+}
+
+/// The name under which a listing shows a backup: its own, but where a part is too long for a component.
+pub fn as_listed(backup: &BackupName) -> BackupName {
+    let listed = |part: &str| text_of(&component(part)).unwrap_or_else(|| part.to_owned());
+    BackupName::new(&listed(backup.host()), &listed(backup.name())).unwrap_or_else(|_| backup.clone())
 }
 
 fn path_of(backup: &BackupName) -> String {
@@ -188,6 +216,8 @@ mod tests {
         let backup = BackupName::new("h", &"\u{e9}".repeat(127)).expect("legal");
         let Some(Meaning::Manifest(found)) = meaning(&manifest_name(&backup, &level())) else { panic!("it is a manifest") };
         assert_ne!(found.backup, backup);
+        assert_eq!(super::as_listed(&backup), found.backup);
+        assert_eq!(super::as_listed(&found.backup), found.backup);
         assert_eq!(manifests_prefix(&found.backup), manifests_prefix(&backup));
     }
 
@@ -201,6 +231,7 @@ mod tests {
             let folder = Folder::ALL[folder];
             let data = data_name(&backup, &level(), folder, number);
             prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
+            prop_assert_eq!(&super::as_listed(&backup), &backup);
             prop_assert_eq!(meaning(&data), Some(Meaning::Data { of, folder, number }));
         }
 

@@ -8,6 +8,9 @@ use zeroize::Zeroize;
 /// Not `Clone`, not `Display`, not `Serialize`: whoever needs the bytes says so with [`expose`](Self::expose).
 pub struct Secret<T: Zeroize>(T);
 
+/// What a person types or keeps in a file to open an encrypted store.
+pub type Passphrase = Secret<Vec<u8>>;
+
 impl<T: Zeroize> Secret<T> {
     /// Takes a value over. Copies made before are the caller's to wipe.
     pub fn new(value: T) -> Self {

@@ -24,6 +24,7 @@
 
 mod attributes;
 mod clock;
+pub mod durable;
 pub mod process;
 mod stat;
 #[cfg(unix)]
@@ -35,12 +36,5 @@ mod system;
 
 pub use attributes::Attributes;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use stat::{DataRun, Listed, Sort, Stat};
-#[cfg(unix)]
-pub use unix::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};
-#[cfg(windows)]
-pub use windows::{DataRuns, DirHandle, FileHandle, Owners, Xattrs, host_name};
-//! What differs between operating systems, behind the same functions everywhere.
-
-pub mod durable;
+pub use stat::{Listed, Sort, Stat};
 pub use system::{Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, host_name, raise_open_files_limit};

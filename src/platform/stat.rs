@@ -61,12 +61,3 @@ impl Stat {
         self.size >= ALWAYS_PROBED_BYTES || self.blocks.saturating_mul(512) < self.size
     }
 }
-
-/// A run of bytes in a file that are data, not hole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataRun {
-    /// Where it begins in the file.
-    pub offset: u64,
-    /// How many bytes; never 0.
-    pub length: u64,
-}

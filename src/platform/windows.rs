@@ -3,7 +3,7 @@
 //! The handles are types without a value, so what follows their `open` cannot be reached and need not pretend.
 
 use super::{Attributes, DataRun, Listed, Stat};
-use crate::model::{Device, Kind, Name, Owner, Time, Xattr};
+use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};
 use std::io;
 use std::path::Path;
 

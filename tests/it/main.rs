@@ -1,5 +1,5 @@
 //! Tests of the library and of the program as a whole.
 
 mod cli;
-mod support;
 mod store;
+mod support;

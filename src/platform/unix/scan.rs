@@ -1,7 +1,7 @@
 //! Reading a tree.
 
-use crate::model::{Device, Kind, Name, Time};
-use crate::platform::{DataRun, Listed, Sort, Stat};
+use crate::model::{DataRun, Device, FileOffset, Kind, Name, Time};
+use crate::platform::{Listed, Sort, Stat};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 use std::io;
@@ -142,7 +142,7 @@ pub struct DataRuns<'file> {
 
 impl DataRuns<'_> {
     fn next_run(&mut self) -> io::Result<DataRun> {
-        let rest = DataRun { offset: self.at, length: self.size - self.at };
+        let rest = DataRun { at: FileOffset(self.at), length: self.size - self.at };
         if !self.ask {
             return Ok(rest);
         }
@@ -160,7 +160,7 @@ impl DataRuns<'_> {
             Err(Errno::NXIO) => self.size,
             Err(error) => return Err(error.into()),
         };
-        Ok(DataRun { offset, length: end.saturating_sub(offset) })
+        Ok(DataRun { at: FileOffset(offset), length: end.saturating_sub(offset) })
     }
 }
 
@@ -172,7 +172,7 @@ impl Iterator for DataRuns<'_> {
             return None;
         }
         let run = self.next_run();
-        self.at = run.as_ref().map_or(self.size, |run| run.offset + run.length);
+        self.at = run.as_ref().map_or(self.size, |run| run.at.0 + run.length);
         // A run of nothing can only be the end: data was looked for, and a hole found in its place.
         run.map(|run| Some(run).filter(|run| run.length > 0)).transpose()
     }
@@ -237,8 +237,9 @@ fn nanoseconds(value: impl TryInto<u32>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::DirHandle;
+    use crate::model::{DataRun, FileOffset};
     use crate::model::{Device, Kind, Name, Time};
-    use crate::platform::{DataRun, Sort};
+    use crate::platform::Sort;
     use rustix::fs::{CWD, FileType, Mode, Timespec, Timestamps};
     use rustix::io::Errno;
     use std::io::ErrorKind;
@@ -383,9 +384,9 @@ mod tests {
             let file = tree.open().open_file(&name(file)).unwrap();
             file.data_runs(&file.stat().unwrap()).map(Result::unwrap).collect()
         };
-        assert_eq!(runs(b"sparse"), [DataRun { offset: MIB, length: 4096 }, DataRun { offset: 3 * MIB, length: 4096 }]);
+        assert_eq!(runs(b"sparse"), [DataRun { at: FileOffset(MIB), length: 4096 }, DataRun { at: FileOffset(3 * MIB), length: 4096 }]);
         assert_eq!(runs(b"hole"), []);
-        assert_eq!(runs(b"dense"), [DataRun { offset: 0, length: 300_000 }]);
+        assert_eq!(runs(b"dense"), [DataRun { at: FileOffset(0), length: 300_000 }]);
         assert_eq!(runs(b"empty"), []);
     }
 
@@ -397,7 +398,7 @@ mod tests {
         let stat = file.stat().unwrap();
         fs::OpenOptions::new().write(true).open(tree.at(b"file")).unwrap().set_len(4096).unwrap();
         let runs: Vec<_> = file.data_runs(&stat).map(Result::unwrap).collect();
-        assert_eq!(runs, [DataRun { offset: 0, length: 4096 }]);
+        assert_eq!(runs, [DataRun { at: FileOffset(0), length: 4096 }]);
     }
 
     #[test]
@@ -407,6 +408,6 @@ mod tests {
         let mut stat = file.stat().unwrap();
         stat.size = 200_000;
         let runs: Vec<_> = file.data_runs(&stat).map(Result::unwrap).collect();
-        assert_eq!(runs, [DataRun { offset: 0, length: 200_000 }]);
+        assert_eq!(runs, [DataRun { at: FileOffset(0), length: 200_000 }]);
     }
 }
