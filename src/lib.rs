@@ -3,6 +3,7 @@ pub mod backup;
 pub mod catalog;
 pub mod config;
 pub mod format;
+pub mod fs;
 pub mod index;
 pub mod model;
 pub mod platform;
