@@ -49,11 +49,16 @@ impl Output {
         self.data.write_all(bytes).map_err(Closed)
     }
 
-    /// Prints a JSON document on a line of its own.
+    /// Prints a JSON document on a line of its own, to be seen at once.
     pub(super) fn json(&mut self, document: &impl Serialize) -> Result<(), Closed> {
-        serde_json::to_writer(&mut self.data, document).map_err(|error| Closed(error.into()))?;
-        self.data.write_all(b"\n").map_err(Closed)?;
+        self.json_line(document)?;
         self.flush()
+    }
+
+    /// Prints one of many JSON documents on a line of its own.
+    pub(super) fn json_line(&mut self, document: &impl Serialize) -> Result<(), Closed> {
+        serde_json::to_writer(&mut self.data, document).map_err(|error| Closed(error.into()))?;
+        self.data.write_all(b"\n").map_err(Closed)
     }
 
     /// Prints a table: the first row is the heading, columns are as wide as they need to be.
