@@ -7,4 +7,5 @@ pub mod fs;
 pub mod index;
 pub mod model;
 pub mod platform;
+pub mod restore;
 pub mod store;

@@ -135,7 +135,14 @@ impl FileReader {
     }
 
     /// The bytes of a file from `from` on: `length` of them, or fewer where the file ends before.
-    pub(super) fn pieces(&self, layout: &Layout, levels: &Levels, from: u64, length: u64, waiting: Waiting) -> Result<Vec<Piece>, ReadError> {
+    pub(super) fn pieces(
+        &self,
+        layout: &Layout,
+        levels: &Levels,
+        from: u64,
+        length: u64,
+        waiting: Waiting,
+    ) -> Result<Vec<Piece>, ReadError> {
         let mut pieces = Vec::with_capacity(2);
         for span in layout.spans(from, length) {
             match span {
@@ -149,7 +156,14 @@ impl FileReader {
         Ok(pieces)
     }
 
-    fn data(&self, level: &Arc<LevelStream>, from: StreamOffset, length: u64, waiting: Waiting, pieces: &mut Vec<Piece>) -> Result<(), ReadError> {
+    fn data(
+        &self,
+        level: &Arc<LevelStream>,
+        from: StreamOffset,
+        length: u64,
+        waiting: Waiting,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), ReadError> {
         let end = from.0.saturating_add(length);
         let mut at = from;
         while at.0 < end {
@@ -226,9 +240,8 @@ impl LevelStream {
     fn fetch(&self, row: &FrameRow) -> Result<Vec<u8>, ReadError> {
         let place = Place { lane: Lane::Data, object: row.segment, offset: row.offset, length: row.stored_length };
         let bare = row.checksum.map(|checksum| (self.compression, checksum));
-        self.objects.open(place, row.number, |decoder, stored| {
-            self.objects.opener.open_data(decoder, row.number, row.raw_length, bare, stored)
-        })
+        self.objects
+            .open(place, row.number, |decoder, stored| self.objects.opener.open_data(decoder, row.number, row.raw_length, bare, stored))
     }
 }
 
@@ -252,7 +265,8 @@ impl LevelObjects {
         let segment = (self.namer)(&self.id, place.lane, place.object);
         let frame = || FrameSpan { lane: place.lane, number, segment: segment.clone() };
         let length = place.length as usize;
-        let stored = self.store.get_range(&segment, place.offset.0, length).map_err(|source| ReadError::Fetch { frame: frame(), source })?;
+        let stored =
+            self.store.get_range(&segment, place.offset.0, length).map_err(|source| ReadError::Fetch { frame: frame(), source })?;
         DECODER.with_borrow_mut(|decoder| open(decoder, stored)).map_err(|source| ReadError::Damaged { frame: frame(), source })
     }
 }

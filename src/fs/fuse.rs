@@ -10,9 +10,9 @@ use super::{Errno, Piece, ReadError};
 use crate::fs::pool::{Pool, Urgency};
 use crate::model::{Device, Kind, Time};
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use std::ffi::OsStr;
 use std::io;
@@ -130,7 +130,12 @@ impl RequestCounts {
 
     /// How many requests were answered in all; forgets need no answer.
     pub fn answered(&self) -> u64 {
-        ASKED.iter().zip(&self.asked).filter(|((asked, _), _)| *asked != Asked::Forget).map(|(_, count)| count.load(Ordering::Relaxed)).sum()
+        ASKED
+            .iter()
+            .zip(&self.asked)
+            .filter(|((asked, _), _)| *asked != Asked::Forget)
+            .map(|(_, count)| count.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
@@ -372,7 +377,19 @@ macro_rules! refuse {
     ($($reply:ty),*) => { $(impl Refuse for $reply { fn refuse(self, errno: fuser::Errno) { self.error(errno); } })* };
 }
 
-refuse!(ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyStatfs, ReplyWrite, ReplyXattr);
+refuse!(
+    ReplyAttr,
+    ReplyCreate,
+    ReplyData,
+    ReplyDirectory,
+    ReplyDirectoryPlus,
+    ReplyEmpty,
+    ReplyEntry,
+    ReplyLseek,
+    ReplyStatfs,
+    ReplyWrite,
+    ReplyXattr
+);
 
 /// A listing that is being filled.
 trait Listing: Refuse + Send + 'static {
@@ -748,9 +765,10 @@ mod tests {
         assert_eq!(system_time(Time::new(5_000_000_000, 1)), UNIX_EPOCH + Duration::new(5_000_000_000, 1));
         for seconds in [i64::MIN, i64::MIN + 1, i64::MAX - 1] {
             let time = system_time(Time::new(seconds, 7));
-            let distance = time.duration_since(UNIX_EPOCH).map_or_else(|before| -i128::try_from(before.duration().as_nanos()).expect("fits"), |after| {
-                i128::try_from(after.as_nanos()).expect("fits")
-            });
+            let distance = time.duration_since(UNIX_EPOCH).map_or_else(
+                |before| -i128::try_from(before.duration().as_nanos()).expect("fits"),
+                |after| i128::try_from(after.as_nanos()).expect("fits"),
+            );
             assert_eq!(distance, i128::from(seconds) * 1_000_000_000 + 7);
         }
     }

@@ -18,11 +18,11 @@ mod error;
 mod extents;
 mod file_reader;
 mod frame_cache;
-pub mod points;
 #[cfg(unix)]
 pub mod fuse;
 #[cfg(unix)]
 pub mod mount;
+pub mod points;
 mod pool;
 mod read_ahead;
 mod recent;

@@ -233,9 +233,7 @@ impl Forest {
     /// [`ReadError`].
     pub fn totals(&self, inode: u64) -> Result<Totals, ReadError> {
         match self.place(inode)? {
-            Place::Top(folder) | Place::Latest(folder, _) => {
-                Ok(Totals { entries: folder.listing()?.points.len() as u64 + 1, bytes: 0 })
-            }
+            Place::Top(folder) | Place::Latest(folder, _) => Ok(Totals { entries: folder.listing()?.points.len() as u64 + 1, bytes: 0 }),
             Place::Tree { view, .. } => Ok(view.totals()),
         }
     }

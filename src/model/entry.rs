@@ -108,6 +108,13 @@ impl DataRun {
     }
 }
 
+impl Extent {
+    /// Where the piece ends in the file.
+    pub fn end(&self) -> u64 {
+        self.at.0.saturating_add(self.length)
+    }
+}
+
 /// Everything known of an entry but its name and content.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Metadata {

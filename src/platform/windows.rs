@@ -1,15 +1,19 @@
 //! Windows: reading trees is refused by name until it can be done with everything a tree holds there.
 //!
-//! The handles are types without a value, so what follows their `open` cannot be reached and need not pretend.
+//! The handles are types without a value (hidden from other modules, or their code would be called unreachable), so what follows their `open` cannot be reached and need not pretend.
 
 use super::{Attributes, DataRun, Listed, Stat};
 use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};
 use std::io;
 use std::path::Path;
 
+/// What there is none of.
+#[derive(Debug)]
+enum Nothing {}
+
 /// An open directory: none can be had.
 #[derive(Debug)]
-pub enum DirHandle {}
+pub struct DirHandle(Nothing);
 
 impl DirHandle {
     /// Refuses.
@@ -19,38 +23,38 @@ impl DirHandle {
 
     /// Opens a directory in this one.
     pub fn open_child(&self, _: &Name) -> io::Result<Self> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Opens a regular file in this directory for reading.
     pub fn open_file(&self, _: &Name) -> io::Result<FileHandle> {
-        match *self {}
+        match self.0 {}
     }
 
     /// All names.
     pub fn list(&self) -> io::Result<Vec<Listed>> {
-        match *self {}
+        match self.0 {}
     }
 
     /// What this directory is.
     pub fn stat(&self) -> io::Result<Stat> {
-        match *self {}
+        match self.0 {}
     }
 
     /// What a name in this directory stands for.
     pub fn stat_child(&self, _: &Name) -> io::Result<Stat> {
-        match *self {}
+        match self.0 {}
     }
 
     /// The target of a symbolic link in this directory.
     pub fn read_link(&self, _: &Name) -> io::Result<Box<[u8]>> {
-        match *self {}
+        match self.0 {}
     }
 }
 
 /// A file open for reading: none can be had.
 #[derive(Debug)]
-pub enum FileHandle {}
+pub struct FileHandle(Nothing);
 
 impl FileHandle {
     /// Refuses.
@@ -60,17 +64,17 @@ impl FileHandle {
 
     /// What it is.
     pub fn stat(&self) -> io::Result<Stat> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Reads from an offset on.
     pub fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Where the data is.
     pub fn data_runs(&self, _: &Stat) -> DataRuns<'_> {
-        match *self {}
+        match self.0 {}
     }
 }
 
@@ -82,7 +86,7 @@ impl Iterator for DataRuns<'_> {
     type Item = io::Result<DataRun>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match *self.0 {}
+        match self.0.0 {}
     }
 }
 
@@ -90,58 +94,58 @@ impl Iterator for DataRuns<'_> {
 impl DirHandle {
     /// Makes a directory.
     pub fn create_dir(&self, _: &Name, _: u32) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Makes a regular file.
     pub fn create_file(&self, _: &Name, _: u32) -> io::Result<NewFile> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Makes a symbolic link.
     pub fn create_symlink(&self, _: &Name, _: &[u8]) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Makes a FIFO or a device node.
     pub fn create_special(&self, _: &Name, _: Kind, _: Device, _: u32) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Gives something another name.
     pub fn create_link(&self, _: &Name, _: &Self, _: &Name) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Renames in this directory.
     pub fn rename_over(&self, _: &Name, _: &Name) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Removes a name.
     pub fn remove(&self, _: &Name) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 
     /// What is called so here.
     pub fn child<'names>(&'names self, _: &'names Name) -> Child<'names> {
-        match *self {}
+        match self.0 {}
     }
 }
 
 /// A file that was just made: none can be.
 #[derive(Debug)]
-pub enum NewFile {}
+pub struct NewFile(Nothing);
 
 impl NewFile {
     /// Writes all of the data.
     pub fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Sets the size.
     pub fn set_size(&self, _: u64) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 }
 
@@ -157,19 +161,19 @@ pub trait Never {
 
 impl Never for DirHandle {
     fn never(&self) -> ! {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Never for NewFile {
     fn never(&self) -> ! {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Never for Child<'_> {
     fn never(&self) -> ! {
-        match *self.0 {}
+        match self.0.0 {}
     }
 }
 
@@ -212,7 +216,7 @@ impl Xattrs {
 
     /// The attributes of what must not be opened.
     pub fn of_child(&self, directory: &DirHandle, _: &Name) -> io::Result<Vec<Xattr>> {
-        match *directory {}
+        match directory.0 {}
     }
 }
 

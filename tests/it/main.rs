@@ -1,7 +1,9 @@
 //! Tests of the library and of the program as a whole.
 
+mod backup;
 mod catalog;
 mod cli;
 mod index;
 mod store;
 mod support;
+mod tar;

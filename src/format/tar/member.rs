@@ -119,6 +119,10 @@ impl MemberEncoder {
         }
         self.metadata(entry, &mut header);
         if link_to.is_none() {
+            if let Content::CharDevice(device) | Content::BlockDevice(device) = &entry.content {
+                header.number(ustar::DEVICE_MAJOR, u64::from(device.major));
+                header.number(ustar::DEVICE_MINOR, u64::from(device.minor));
+            }
             entry.metadata.xattrs.iter().for_each(|xattr| self.xattr(xattr));
         }
 
@@ -170,7 +174,7 @@ impl MemberEncoder {
         }
     }
 
-    /// Mode, owner, time and device numbers.
+    /// Mode, owner and time. A hard link has them too: tarfile sets them for every name.
     fn metadata(&mut self, entry: &Entry, header: &mut ustar::Header) {
         let metadata = &entry.metadata;
         header.number(ustar::MODE, u64::from(metadata.mode & 0o7777));
@@ -195,10 +199,6 @@ impl MemberEncoder {
         header.number(ustar::MTIME, seconds);
         if mtime.nanoseconds() > 0 || i64::try_from(seconds) != Ok(mtime.seconds()) {
             self.records.push_time(b"mtime", mtime);
-        }
-        if let Content::CharDevice(device) | Content::BlockDevice(device) = &entry.content {
-            header.number(ustar::DEVICE_MAJOR, u64::from(device.major));
-            header.number(ustar::DEVICE_MINOR, u64::from(device.minor));
         }
     }
 

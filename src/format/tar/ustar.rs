@@ -66,6 +66,7 @@ impl Header {
         let bytes = &mut self.0[field];
         let digits = bytes.len() - 1;
         if number >> (3 * digits) == 0 {
+            bytes[digits] = 0;
             for (position, byte) in bytes[..digits].iter_mut().rev().enumerate() {
                 *byte = super::digit(number >> (3 * position) & 7);
             }
