@@ -13,7 +13,8 @@ use crate::format::frame::Compression;
 use crate::format::keys::KdfCost;
 use crate::model::{BackupName, Excludes};
 use crate::platform::{Clock, DirHandle, host_name};
-use crate::store::{Discard, IfMissing, Location, Store};
+use crate::store::location::{IfMissing, Location};
+use crate::store::{Discard, Store};
 use anyhow::Context;
 use clap::Args;
 use std::ffi::OsString;
@@ -134,7 +135,7 @@ fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupReq
         backup: BackupName::new(&host, &name).map_err(|error| Usage::new(error.to_string()).hint("name the backup: -N NAME"))?,
         sources,
         excludes: Excludes::new(arguments.exclude.iter().map(|pattern| pattern.as_encoded_bytes())),
-        mounts: if arguments.one_file_system { Mounts::Skip } else { Mounts::Walk },
+        mounts: if arguments.one_file_system { Mounts::Stay } else { Mounts::Cross },
         skip: place_of_store(&session.location()?),
         compression,
         compression_level,
@@ -211,7 +212,9 @@ fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, session: &m
     let counts = in_words(&manifest.counts, &manifest.bytes);
     session.output.note(format_args!("{what} {backup}@{point}: {counts}, in {:.1} s", report.elapsed.as_secs_f64()));
     if manifest.counts.failed > 0 {
-        session.output.warn(format_args!("{} could not be read as a whole", super::document::several(manifest.counts.failed, "file", "files")));
+        session
+            .output
+            .warn(format_args!("{} could not be read as a whole", super::document::several(manifest.counts.failed, "file", "files")));
     }
     Ok(())
 }

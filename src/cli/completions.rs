@@ -19,8 +19,11 @@ pub(super) struct Arguments {
 
 /// Write the manual pages to a directory
 #[derive(Debug, Args)]
-#[command(hide = true, after_help = "Example:
-  freezer man /usr/share/man/man1")]
+#[command(
+    hide = true,
+    after_help = "Example:
+  freezer man /usr/share/man/man1"
+)]
 pub(super) struct ManArguments {
     /// Where to; it must exist
     #[arg(value_name = "DIRECTORY")]

@@ -1,12 +1,8 @@
 //! What went wrong, said once, with what to do next; and the exit code.
 
+use super::hint;
 use super::output::Closed;
-use crate::catalog::AccessError;
-use crate::config::PassphraseError;
-use crate::config::file::FileError;
-use crate::store;
 use serde::Serialize;
-use std::error::Error;
 
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +37,10 @@ impl Usage {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    pub(super) fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 }
 
@@ -77,9 +77,8 @@ impl Told {
             }
         }
         let causes = lines.split_off(1);
-        let hint = error.chain().find_map(hint);
-        let exit_code = error.chain().find_map(exit_code).unwrap_or(FAILED);
-        Some(Self { error: lines.pop().unwrap_or_default(), causes, hint, exit_code })
+        let error_line = lines.pop().unwrap_or_default();
+        Some(Self { error: error_line, causes, hint: hint::hint(error), exit_code: hint::exit_code(error) })
     }
 }
 
@@ -93,48 +92,5 @@ impl std::fmt::Display for Told {
             write!(f, "\nhint: {hint}")?;
         }
         Ok(())
-    }
-}
-
-fn exit_code(cause: &(dyn Error + 'static)) -> Option<u8> {
-    if cause.is::<Usage>() {
-        return Some(USAGE);
-    }
-    if cause.is::<FileError>() {
-        return Some(USAGE);
-    }
-    cause.is::<Interrupted>().then_some(INTERRUPTED)
-}
-
-/// What to do about an error. Each kind of error has one function, without a wildcard: a new variant has to choose.
-fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
-    let advice = if let Some(usage) = cause.downcast_ref::<Usage>() {
-        return usage.hint.clone();
-    } else if let Some(error) = cause.downcast_ref::<store::Error>() {
-        store_hint(error.kind())
-    } else if let Some(error) = cause.downcast_ref::<PassphraseError>() {
-        passphrase_hint(error)
-    } else {
-        None
-    };
-    advice.map(str::to_owned)
-}
-
-fn store_hint(kind: store::Kind) -> Option<&'static str> {
-    match kind {
-        store::Kind::Missing | store::Kind::Short | store::Kind::TooLarge => {
-            Some("the store is damaged: freezer check tells which backups are touched; the others can be read")
-        }
-        store::Kind::Denied => Some("use an account that may read and write the store, or give this one the right to"),
-        store::Kind::Full => Some("make room in the store, or choose another with --store; what is stored already is unharmed"),
-        store::Kind::Unavailable => Some("try again when the store can be reached"),
-        store::Kind::Failed => None,
-    }
-}
-
-fn passphrase_hint(error: &PassphraseError) -> Option<&'static str> {
-    match error {
-        PassphraseError::Read { .. } => Some("name a file that holds the passphrase on its first line: --encrypt-pass-file FILE"),
-        PassphraseError::Unusable { .. } => Some("write the passphrase on the first line of the file"),
     }
 }

@@ -134,7 +134,9 @@ fn new_passphrase(new: &NewKey, session: &Session) -> anyhow::Result<Passphrase>
         return session.passphrase_in(path);
     }
     if !terminal::is_there() {
-        return Err(Usage::new("there is no terminal to ask for the new passphrase on").hint("write it to a file: --new-pass-file FILE").into());
+        return Err(Usage::new("there is no terminal to ask for the new passphrase on")
+            .hint("write it to a file: --new-pass-file FILE")
+            .into());
     }
     let first = session.ask("New passphrase: ")?;
     if first.expose().is_empty() {

@@ -13,7 +13,7 @@ use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, LevelId};
 use crate::platform::process::{self, Background};
 use crate::platform::{Clock, Identity};
-use crate::store::Location;
+use crate::store::location::Location;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
@@ -82,8 +82,11 @@ pub(super) struct Arguments {
 
 /// End a mount
 #[derive(Debug, Args)]
-#[command(visible_alias = "unmount", after_help = "Example:
-  freezer umount /mnt")]
+#[command(
+    visible_alias = "unmount",
+    after_help = "Example:
+  freezer umount /mnt"
+)]
 pub(super) struct UnmountArguments {
     /// Where it is mounted
     #[arg(value_name = "DIRECTORY")]

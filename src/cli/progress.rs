@@ -5,7 +5,6 @@ use super::screen::Screen;
 use crate::model::{Progress, Trouble};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +17,6 @@ pub(super) const TROUBLE: &str = "freezer::trouble";
 pub(super) struct Shown {
     bar: ProgressBar,
     files: Arc<AtomicU64>,
-    troubles: AtomicU64,
     screen: Screen,
     format: Format,
 }
@@ -43,12 +41,7 @@ impl Shown {
         let bar = screen.show(ProgressBar::with_draw_target(None, target));
         bar.set_style(style("{spinner} {msg}: {files} files, {bytes}, {binary_bytes_per_sec}", &files));
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, files, troubles: AtomicU64::new(0), screen: screen.clone(), format }
-    }
-
-    /// Files that could not be dealt with so far.
-    pub(super) fn troubles(&self) -> u64 {
-        self.troubles.load(Ordering::Relaxed)
+        Self { bar, files, screen: screen.clone(), format }
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -65,7 +58,7 @@ fn style(template: &str, files: &Arc<AtomicU64>) -> ProgressStyle {
     let files = Arc::clone(files);
     let count = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
         // A bar that cannot be drawn is no failure.
-        drop(write!(out, "{}", HumanCount(files.load(Ordering::Relaxed))));
+        write!(out, "{}", HumanCount(files.load(Ordering::Relaxed))).unwrap_or_default();
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("files", count)
 }
@@ -88,7 +81,6 @@ impl Progress for Shown {
     }
 
     fn trouble(&self, trouble: Trouble) {
-        self.troubles.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(target: TROUBLE, %trouble);
         self.screen.print(&format!("freezer: {trouble}"));
         self.event(&Event::Trouble { path: trouble.path.to_string(), error: trouble.to_string() });

@@ -102,3 +102,44 @@ impl<S: Source> Run<'_, S> {
         told(Attempt::SetTime, node.set_mtime(wanted.mtime));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::progress::Silent;
+    use crate::model::{Cancel, Metadata, Owner, Xattr};
+    use crate::platform::Identity;
+    use crate::restore::run::Run;
+    use crate::restore::run::tests::Nothing;
+    use crate::restore::{Options, Ownership};
+
+    /// User, group and mode.
+    type Rights = (Option<u32>, Option<u32>, u32);
+
+    /// What a user may give of the metadata of a setuid and setgid file, and how often that is not all.
+    fn given(uid: u32, gid: u32, attributes: &[&str]) -> (Rights, Vec<String>, u64) {
+        let options = Options { ownership: Ownership::ByNumber, ..Options::default() };
+        let cancel = Cancel::new();
+        let mut run = Run::new(&Nothing, &options, &Silent, &cancel);
+        run.identity = Identity { uid: 1000, gid: 100, groups: vec![100, 200], umask: Some(0o022) };
+        let xattrs = attributes.iter().map(|name| Xattr { name: name.as_bytes().into(), value: (*b"1").into() }).collect();
+        let owner = Owner { uid, gid, ..Owner::default() };
+        let wanted = run.wanted(&Metadata { mode: 0o6755, owner, xattrs, ..Metadata::default() });
+        let names = wanted.xattrs.iter().map(|xattr| String::from_utf8_lossy(&xattr.name).into_owned()).collect();
+        ((wanted.uid, wanted.gid, wanted.mode), names, run.finish().expect("nothing stopped it").left_out)
+    }
+
+    #[test]
+    fn not_as_root_nothing_acts_as_somebody_it_does_not_belong_to() {
+        assert_eq!(given(1000, 200, &[]), ((Some(1000), Some(200), 0o6755), vec![], 0));
+        assert_eq!(given(0, 100, &[]), ((None, Some(100), 0o2755), vec![], 1));
+        assert_eq!(given(1000, 0, &[]), ((Some(1000), None, 0o4755), vec![], 1));
+        assert_eq!(given(0, 0, &[]), ((None, None, 0o0755), vec![], 1));
+    }
+
+    #[test]
+    fn not_as_root_attributes_of_the_system_are_left_out_and_counted() {
+        let names = ["security.capability", "system.posix_acl_access", "trusted.x", "user.x"];
+        let (_, given, left_out) = given(1000, 100, &names);
+        assert_eq!((given, left_out), (vec!["system.posix_acl_access".to_owned(), "user.x".to_owned()], 1));
+    }
+}

@@ -1,5 +1,7 @@
 //! What a restore reads from.
 
+use crate::fs::ReadError;
+use crate::fs::view::{FileContent, View};
 use crate::model::{Entry, NodeId, TreePath};
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -9,14 +11,52 @@ pub trait Source: Sync {
     /// Why something could not be read. It concerns that thing alone: the next call may succeed.
     type Error: Error + Send + Sync + 'static;
 
+    /// Whatever makes reading one file cheap, however many pieces it is in.
+    type Content: Send + Sync;
+
     /// What is at `path`; the root is always there.
     fn find(&self, path: &TreePath) -> Result<Option<(NodeId, Entry)>, Self::Error>;
 
     /// The entries of a directory in bytewise order of names. Ends with the first error.
     fn children(&self, directory: NodeId) -> impl Iterator<Item = Result<(NodeId, Entry), Self::Error>>;
 
+    /// The content of a regular file.
+    fn content(&self, entry: &Entry) -> Result<Self::Content, Self::Error>;
+
     /// Calls `take` with the bytes of a file from `from` on, piece after piece, `length` in all, until it breaks.
     ///
     /// The range lies within one extent of the file and is 4 MiB at most. Ends well only when all was taken, or `take` broke.
-    fn read(&self, entry: &Entry, from: u64, length: u64, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), Self::Error>;
+    fn read(
+        &self,
+        content: &Self::Content,
+        from: u64,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Self::Error>;
+}
+
+impl Source for View {
+    type Error = ReadError;
+    type Content = FileContent;
+
+    fn find(&self, path: &TreePath) -> Result<Option<(NodeId, Entry)>, ReadError> {
+        self.lookup(path)
+    }
+
+    fn children(&self, directory: NodeId) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> {
+        self.children(directory)
+    }
+
+    fn content(&self, entry: &Entry) -> Result<FileContent, ReadError> {
+        self.content(entry)
+    }
+
+    fn read(&self, content: &FileContent, from: u64, length: u64, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadError> {
+        for piece in content.pieces(from, length)? {
+            if piece.data().is_some_and(|data| take(data).is_break()) {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
