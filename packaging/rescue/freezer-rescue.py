@@ -15,6 +15,7 @@ HEADER = struct.Struct("<4sBBBBQII16s")  # 4: magic, lane, compression, cipher, 
 TAG_BYTES, MAX_RAW_BYTES = 32, 64 << 20
 STREAM, MANIFEST = 0, 3  # 4: lanes
 PROGRAMS = {1: "gzip", 2: "bzip2", 3: "xz", 4: "zstd"}
+FILLER = b"[damaged: see freezer-rescue]\n"  # not zeros: to tar these are the end
 METHODS = {"none": 0, "gzip": 1, "bzip2": 2, "xz": 3, "zstd": 4}
 LEVEL = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}")
 KEY = re.compile(r"[0-9a-f]{8}\.json")
@@ -226,8 +227,8 @@ def sealed_frames(store, folder, names, level, output, trouble):
                         raise Refused("is number %d: frames are missing or in the wrong order" % stored_number)
                     number = stored_number
                 except Refused as e:
-                    trouble.report("%s %s: zeros take its place" % (what, e) if trouble.keep_going else "%s %s" % (what, e))
-                    method, data = 0, bytes(raw_bytes)
+                    trouble.report("%s %s: filler takes its place" % (what, e) if trouble.keep_going else "%s %s" % (what, e))
+                    method, data = 0, (FILLER * (raw_bytes // len(FILLER) + 1))[:raw_bytes]
                 output.write(method, data)
                 number, total = number + 1, total + raw_bytes
     return total
@@ -257,7 +258,7 @@ def main():
     ap.add_argument("store", metavar="STORE", help="the folder that holds freezer.json")
     ap.add_argument("level", metavar="HOST/NAME[/LEVEL]", nargs="?")
     ap.add_argument("--pass-file", metavar="FILE", help="the passphrase is its first line; without this option it is asked for")
-    ap.add_argument("--keep-going", action="store_true", help="put zeros in place of frames that are damaged, name them, exit with 3")
+    ap.add_argument("--keep-going", action="store_true", help="put filler in place of frames that are damaged, name them, exit with 3")
     args = ap.parse_args()
     try:
         store = Store(args.store, args.pass_file)

@@ -91,7 +91,9 @@ fn a_copyleft_licence_is_refused_unless_there_is_a_choice() {
     assert!(is_allowed("(MIT OR GPL-3.0-only) AND Unicode-3.0"));
     assert!(is_allowed("Unlicense/MIT"));
     assert!(is_allowed("Apache-2.0 WITH LLVM-exception OR GPL-2.0-only"));
-    for refused in ["GPL-3.0-only", "MIT AND GPL-3.0-or-later", "(MIT OR Apache-2.0) AND LGPL-2.1-only", "MPL-2.0", "", "(MIT", "MIT WITH x"] {
+    for refused in
+        ["GPL-3.0-only", "MIT AND GPL-3.0-or-later", "(MIT OR Apache-2.0) AND LGPL-2.1-only", "MPL-2.0", "", "(MIT", "MIT WITH x"]
+    {
         assert!(!is_allowed(refused), "{refused:?}");
     }
 }

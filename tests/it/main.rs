@@ -14,6 +14,7 @@ mod index;
 mod licences;
 #[cfg(unix)]
 mod restore;
+mod rescue;
 mod store;
 mod support;
 mod tar;
