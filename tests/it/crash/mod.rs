@@ -21,11 +21,11 @@ fn build(tree: &Path) {
     folder("empty");
     folder("names");
     folder("names/deep");
-    for number in 0..300 {
+    for number in 0..400 {
         write(&format!("names/{number:04}-with-a-name-of-some-length"), &torture::noise(number, 40));
     }
     write("names/deep/noise", &torture::noise(1000, 300_000));
-    write("big", &torture::noise(1001, 4_000_000));
+    write("big", &torture::noise(1001, 1_600_000));
     fs::hard_link(tree.join("big"), tree.join("names/linked")).expect("linked");
     let sparse = fs::File::create(tree.join("sparse")).expect("made");
     sparse.set_len(900_000).expect("long");
@@ -37,7 +37,7 @@ fn build(tree: &Path) {
 fn small_objects(request: &mut freezer::backup::BackupRequest) {
     request.compression = Compression::None;
     request.compression_level = 0;
-    request.segment_bytes = 16 << 10;
+    request.segment_bytes = 4 << 10;
     request.upload_jobs = 1;
 }
 

@@ -48,6 +48,7 @@ fn a_harmed_identity_or_key_is_an_error_that_names_it() {
                 None => assert!(!deleted, "{what}: it opens all the same"),
                 Some(AccessError::Document { object, .. }) => assert_eq!(object, name, "{what}"),
                 Some(AccessError::IdentityLost(_)) => assert!(deleted && name == names::identity_name(), "{what}"),
+                Some(AccessError::KeysLost(_)) => assert!(deleted && name == key_of(&sound), "{what}"),
                 Some(AccessError::WrongPassphrase(_) | AccessError::Key(_)) => assert_eq!(name, key_of(&sound), "{what}"),
                 // A flip in the cipher's name gives an unknown one; in the store's id, another.
                 Some(AccessError::NotEncrypted(_)) => panic!("{what}: an encrypted store is taken for a plain one"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A level of a tree that is one file; others of its kind differ in nothing but the bytes.
 fn level_of(access: &Access, backup: &BackupName, text: &str) -> LevelId {
-    let tree = tempfile::tempdir().expect("a directory");
+    let tree = crate::support::scratch();
     std::fs::write(tree.path().join("file"), text).expect("written");
     backup::back_up(access, &[tree.path()], |request| request.backup = backup.clone()).manifest.id
 }
