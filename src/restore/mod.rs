@@ -24,6 +24,7 @@ mod file;
 mod run;
 mod selection;
 mod source;
+mod view;
 
 pub use error::{Attempt, FileError, RestoreError};
 pub use export::{ExportError, Exported, export};

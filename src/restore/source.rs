@@ -1,7 +1,5 @@
 //! What a restore reads from.
 
-use crate::fs::ReadError;
-use crate::fs::view::{FileContent, View};
 use crate::model::{Entry, NodeId, TreePath};
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -33,30 +31,4 @@ pub trait Source: Sync {
         length: u64,
         take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), Self::Error>;
-}
-
-impl Source for View {
-    type Error = ReadError;
-    type Content = FileContent;
-
-    fn find(&self, path: &TreePath) -> Result<Option<(NodeId, Entry)>, ReadError> {
-        self.lookup(path)
-    }
-
-    fn children(&self, directory: NodeId) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> {
-        self.children(directory)
-    }
-
-    fn content(&self, entry: &Entry) -> Result<FileContent, ReadError> {
-        self.content(entry)
-    }
-
-    fn read(&self, content: &FileContent, from: u64, length: u64, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadError> {
-        for piece in content.pieces(from, length)? {
-            if piece.data().is_some_and(|data| take(data).is_break()) {
-                break;
-            }
-        }
-        Ok(())
-    }
 }
