@@ -1,8 +1,44 @@
 //! What the stored bytes mean: encoder and decoder of each format side by side. No files, no network.
 //!
 //! `frame` is the unit everything is stored in; `segment` packs frames into objects; `tar` writes the members of the
-//! stream; `manifest` is the document that makes a level exist; `keys` opens an encrypted store.
+//! stream; `manifest` is the document that makes a level exist; `identity` and `keys` open a store.
 //! `docs/format.md` is the specification; its example bytes are tests.
+//!
+//! Invariant: a decoder takes any bytes. It never panics, and never allocates more than the bytes or a stated limit
+//! justify.
 
 pub mod frame;
+pub mod identity;
+pub mod keys;
+pub mod manifest;
+pub mod segment;
 pub mod tar;
+
+/// Why a JSON document of a store could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// It is not JSON, or not of this shape.
+    #[error("it is not the JSON document it should be")]
+    Json(#[source] serde_json::Error),
+    /// A newer Freezer wrote it.
+    #[error("it has version {version}, and this program knows up to {known}: a newer freezer is needed")]
+    Version {
+        /// What it says.
+        version: u32,
+        /// The newest known.
+        known: u32,
+    },
+    /// A field's content is impossible.
+    #[error("{0}")]
+    Content(&'static str),
+}
+
+/// Reads the version alone, so that a document of another version is refused by it and not by its shape.
+fn version_of(bytes: &[u8]) -> Result<u32, DocumentError> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let versioned: Versioned = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
+    Ok(versioned.version)
+}

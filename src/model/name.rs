@@ -10,9 +10,12 @@ impl Name {
     /// Checks the rule of a component; `None` when it does not hold.
     pub fn new(bytes: impl Into<Box<[u8]>>) -> Option<Self> {
         let bytes = bytes.into();
-        let legal =
-            !bytes.is_empty() && bytes.as_ref() != b"." && bytes.as_ref() != b".." && !bytes.iter().any(|byte| matches!(byte, 0 | b'/'));
-        legal.then_some(Self(bytes))
+        Self::is_legal(&bytes).then_some(Self(bytes))
+    }
+
+    /// Whether the rule holds, for those who need no `Name` of their own.
+    pub fn is_legal(bytes: &[u8]) -> bool {
+        !bytes.is_empty() && bytes != b"." && bytes != b".." && !bytes.iter().any(|byte| matches!(byte, 0 | b'/'))
     }
 
     /// The bytes as the file system has them.
@@ -49,19 +52,26 @@ impl TreePath {
     /// Reads a path as people and programs write it: leading, doubled and trailing slashes and `.` are
     /// dropped. `None` when it holds `..` or NUL.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut path = Self::root();
+        let mut path = Self(Vec::with_capacity(bytes.len()));
         for part in bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
-            path.push(&Name::new(part)?);
+            if !Name::is_legal(part) {
+                return None;
+            }
+            path.push_bytes(part);
         }
         Some(path)
     }
 
     /// Appends a component.
     pub fn push(&mut self, name: &Name) {
+        self.push_bytes(name.as_bytes());
+    }
+
+    fn push_bytes(&mut self, name: &[u8]) {
         if !self.0.is_empty() {
             self.0.push(b'/');
         }
-        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(name);
     }
 
     /// This path with one more component.

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A store did not do what it was asked. Its [`kind`](Self::kind) alone says what a caller may do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("could not {verb} {}{kind}", .object.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
+#[error("could not {verb}{}: {kind}", .object.as_ref().map(|name| format!(" {name}")).unwrap_or_default())]
 pub struct Error {
     kind: Kind,
     verb: Verb,
@@ -105,5 +105,18 @@ impl fmt::Display for Verb {
             Self::List => "list the store",
             Self::Delete => "remove",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, Kind, Verb};
+    use crate::store::ObjectName;
+
+    #[test]
+    fn an_error_reads_as_a_sentence_with_and_without_an_object() {
+        let name = ObjectName::new("data/a").expect("legal");
+        assert_eq!(Error::new(Kind::Missing, Verb::Get, &name).to_string(), "could not read data/a: it does not exist");
+        assert_eq!(Error::of_store(Kind::Denied, Verb::Open).to_string(), "could not open the store: access is denied");
     }
 }

@@ -1,11 +1,26 @@
 //! Names of objects.
 
+use super::percent;
+use std::borrow::Borrow;
 use std::fmt;
 
 /// Name of an object in a store: one or more components joined by `/`, each 1 to 255 bytes of the characters
-/// `A–Z a–z 0–9 . _ - % + = @ : , ~`, none of them `.` or `..`. Every store can keep such a name as it is.
+/// `A–Z a–z 0–9 . _ - % + = @ , ~`, none of them ending with a dot. Every store can keep such a name as it is, file
+/// systems of Windows among them (a colon, or a dot at the end, would be lost there).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(Box<str>);
+
+/// The longest component that [`ObjectName::component`] leaves whole, in bytes as escaped.
+const WHOLE_BYTES: usize = 200;
+
+/// How much of a longer one is kept before the digest.
+const KEPT_BYTES: usize = 160;
+
+/// Stands between what was kept and the digest. No escape begins like this.
+const CUT_MARK: &str = "%~";
+
+/// Digits of the digest that end a component which was cut.
+const DIGEST_DIGITS: usize = 32;
 
 impl ObjectName {
     /// Checks the rule; `None` when it does not hold.
@@ -15,27 +30,42 @@ impl ObjectName {
         legal.then_some(Self(text))
     }
 
-    /// One component made of any text: bytes outside the rule become `%XX` (as in a URL), and so do a leading dot
-    /// and `%` itself, so that different texts stay different. Longer than 255 bytes when escaped: cut, and ended
-    /// by a digest of the whole.
+    /// One component made of any text but the empty one: bytes outside the rule become `%XX` (as in a URL), and so do
+    /// a dot at the beginning or end and `%` itself, so that different texts stay different. Longer than 200 bytes when
+    /// escaped: the first 160, without a half escape at their end, `%~`, and the first 32 hexadecimal digits of the
+    /// text's SHA-256.
     pub fn component(text: &str) -> String {
         use sha2::Digest;
         use std::fmt::Write;
-        let mut escaped = String::with_capacity(text.len());
-        for (position, byte) in text.bytes().enumerate() {
-            if byte != b'%' && legal_byte(byte) && !(byte == b'.' && position == 0) {
-                escaped.push(char::from(byte));
-            } else {
-                write!(escaped, "%{byte:02X}").expect("a String takes all that is written");
-            }
-        }
-        if escaped.len() > 200 {
+        let at_an_end = |position| position == 0 || position + 1 == text.len();
+        let mut escaped = percent::encode(text.as_bytes(), |position, byte| legal_byte(byte) && !(byte == b'.' && at_an_end(position)));
+        if escaped.len() > WHOLE_BYTES {
+            let kept = (KEPT_BYTES - 2..KEPT_BYTES).find(|at| escaped.as_bytes().get(*at) == Some(&b'%')).unwrap_or(KEPT_BYTES);
+            escaped.truncate(kept);
+            escaped.push_str(CUT_MARK);
             let digest = sha2::Sha256::digest(text.as_bytes());
-            escaped.truncate(160);
-            escaped.push('~');
-            digest.iter().take(16).for_each(|byte| write!(escaped, "{byte:02x}").expect("a String takes all that is written"));
+            digest
+                .iter()
+                .take(DIGEST_DIGITS / 2)
+                .for_each(|byte| write!(escaped, "{byte:02x}").expect("a String takes all that is written"));
         }
         escaped
+    }
+
+    /// The text that [`component`](Self::component) made this of; `None` when it was cut, or was not made by it.
+    pub fn text_of(component: &str) -> Option<String> {
+        let text = String::from_utf8(percent::decode(component)?).ok()?;
+        (Self::component(&text) == component).then_some(text)
+    }
+
+    /// Whether [`component`](Self::component) cut the text it made this of.
+    pub fn is_cut(component: &str) -> bool {
+        component.rsplit_once(CUT_MARK).is_some_and(|(kept, digest)| {
+            (KEPT_BYTES - 2..=KEPT_BYTES).contains(&kept.len())
+                && percent::decode(kept).is_some()
+                && digest.len() == DIGEST_DIGITS
+                && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        }) && legal_component(component)
     }
 
     /// The text.
@@ -45,11 +75,18 @@ impl ObjectName {
 }
 
 fn legal_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"._-%+=@:,~".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"._-%+=@,~".contains(&byte)
 }
 
-fn legal_component(component: &str) -> bool {
-    (1..=255).contains(&component.len()) && component != "." && component != ".." && component.bytes().all(legal_byte)
+/// Whether an [`ObjectName`] may have this component.
+pub(super) fn legal_component(component: &str) -> bool {
+    (1..=255).contains(&component.len()) && !component.ends_with('.') && component.bytes().all(legal_byte)
+}
+
+impl Borrow<str> for ObjectName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for ObjectName {
@@ -67,10 +104,11 @@ impl fmt::Debug for ObjectName {
 #[cfg(test)]
 mod tests {
     use super::ObjectName;
+    use proptest::prelude::*;
 
     #[test]
     fn a_name_that_could_leave_the_store_is_refused() {
-        for bad in ["", "/", "a/", "/a", "a//b", "a/../b", ".", "a b", "a\0", "\u{e9}"] {
+        for bad in ["", "/", "a/", "/a", "a//b", "a/../b", "a/./b", ".", "..", "a.", "a:b", "a b", "a\0", "a\\b", "\u{e9}"] {
             assert!(ObjectName::new(bad).is_none(), "{bad:?}");
         }
         assert!(ObjectName::new("data/host/docs/segments/00000001").is_some());
@@ -80,10 +118,40 @@ mod tests {
     fn any_text_makes_a_component_and_different_texts_stay_different() {
         assert_eq!(ObjectName::component("docs"), "docs");
         assert_eq!(ObjectName::component("a/b \u{e9}%41"), "a%2Fb%20%C3%A9%2541");
-        assert_eq!(ObjectName::component(".."), "%2E.");
+        assert_eq!(ObjectName::component(".."), "%2E%2E");
+        assert_eq!(ObjectName::component("c:.x."), "c%3A.x%2E");
         let long = "\u{e9}".repeat(120);
         let other = format!("{}x", "\u{e9}".repeat(119));
         assert_ne!(ObjectName::component(&long), ObjectName::component(&other));
         assert!(ObjectName::new(ObjectName::component(&long)).is_some());
+    }
+
+    #[test]
+    fn no_text_can_be_made_to_look_like_a_cut_one() {
+        let long = "x".repeat(230);
+        let cut = ObjectName::component(&long);
+        assert!(ObjectName::is_cut(&cut), "{cut}");
+        assert_eq!(ObjectName::text_of(&cut), None);
+        assert_ne!(ObjectName::component(&cut), cut);
+        assert!(!ObjectName::is_cut(&ObjectName::component(&cut)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_component_is_legal_and_gives_its_text_back_unless_it_was_cut(text in "\\PC{1,255}") {
+            let component = ObjectName::component(&text);
+            prop_assert!(ObjectName::new(component.clone()).is_some(), "{}", component);
+            prop_assert!(ObjectName::is_cut(&component) == ObjectName::text_of(&component).is_none());
+            if !ObjectName::is_cut(&component) {
+                prop_assert_eq!(ObjectName::text_of(&component), Some(text));
+            }
+        }
+
+        #[test]
+        fn only_one_component_stands_for_a_text(component in "[a.%~26e9]{1,12}") {
+            if let Some(text) = ObjectName::text_of(&component) {
+                prop_assert_eq!(ObjectName::component(&text), component);
+            }
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! One member: which fields and records say what an entry is.
 
 use super::pax::Records;
-use super::sparse::{self, DataRun};
+use super::sparse;
 use super::{acl, padding, ustar};
-use crate::model::{Content, Entry, Extent, LevelSerial, StreamOffset, TreePath, Xattr};
+use crate::model::{Content, DataRun, Entry, Extent, LevelSerial, StreamOffset, TreePath, Xattr};
 
 /// An entry cannot be a member of a tar stream: the caller broke a rule of [`MemberEncoder::header`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

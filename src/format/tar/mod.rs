@@ -15,7 +15,6 @@ mod sparse;
 mod ustar;
 
 pub use member::{MemberEncoder, MemberPlan, TarError};
-pub use sparse::DataRun;
 
 /// Size of a tar block: headers, data and the gaps between members are whole blocks.
 pub const BLOCK: usize = 512;

@@ -1,23 +1,7 @@
 //! Sparse files: which parts of a file are stored, and the map that says so (`GNU.sparse`, version 1.0).
 
 use super::{BLOCK, fill_block, push_decimal};
-use crate::model::FileOffset;
-
-/// A run of bytes of a file that is stored; what no run covers is a hole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DataRun {
-    /// Where it begins in the file.
-    pub at: FileOffset,
-    /// How many bytes.
-    pub length: u64,
-}
-
-impl DataRun {
-    /// The first byte after the run.
-    fn end(&self) -> Option<u64> {
-        self.at.0.checked_add(self.length)
-    }
-}
+use crate::model::{DataRun, FileOffset};
 
 /// Fills `aligned` with the runs as they are stored, each widened to whole blocks of the file (the last may end
 /// with it) and joined with neighbours it then touches: GNU tar begins every run at a block of the archive,
@@ -70,8 +54,8 @@ fn push_line(map: &mut Vec<u8>, number: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{DataRun, align, has_hole, write_map};
-    use crate::model::FileOffset;
+    use super::{align, has_hole, write_map};
+    use crate::model::{DataRun, FileOffset};
 
     fn runs(list: &[(u64, u64)]) -> Vec<DataRun> {
         list.iter().map(|(at, length)| DataRun { at: FileOffset(*at), length: *length }).collect()

@@ -1,6 +1,10 @@
-//! What several tests need: a tree that holds everything a Linux tree can hold, and two ways to compare trees.
+//! What several tests set up in the same way: trees, stores, levels, and ways to compare trees.
 
+pub mod backup;
+#[cfg(unix)]
+pub mod disk;
 pub mod oracle;
+pub mod stored_tree;
 pub mod torture;
 
 use std::path::Path;

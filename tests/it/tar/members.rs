@@ -1,7 +1,7 @@
 //! Members to encode, with content that can be told from its place, and archives made of them.
 
-use freezer::format::tar::{DataRun, END_OF_ARCHIVE, MemberEncoder};
-use freezer::model::{Content, Entry, FileOffset, LevelSerial, Metadata, NodeId, Owner, StreamOffset, Time, TreePath, Xattr};
+use freezer::format::tar::{END_OF_ARCHIVE, MemberEncoder};
+use freezer::model::{Content, DataRun, Entry, FileOffset, LevelSerial, Metadata, NodeId, Owner, StreamOffset, Time, TreePath, Xattr};
 
 /// An entry and what the encoder must be told beside it.
 #[derive(Clone, Debug)]

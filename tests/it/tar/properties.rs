@@ -2,8 +2,8 @@
 
 use super::decoder::decode;
 use super::members::{Member, path};
-use freezer::format::tar::{DataRun, MemberEncoder};
-use freezer::model::{Content, Device, Entry, FileOffset, Metadata, Name, Owner, Time, TreePath, Xattr};
+use freezer::format::tar::MemberEncoder;
+use freezer::model::{Content, DataRun, Device, Entry, FileOffset, Metadata, Name, Owner, Time, TreePath, Xattr};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 

@@ -1,0 +1,238 @@
+//! Which backups exist: what the names of a store's objects tell, and the two steps by which that changes.
+//!
+//! Start reading at [`Catalog`]; [`names`] holds the layout. A manifest is bytes here: what it says, and whether it is
+//! genuine, is `format`'s business. Which levels others lean on is in manifests, so [`Catalog::withdraw`] does not know it.
+//!
+//! Invariants: a level exists when its manifest does; its manifest is stored after all that it names, and removed before.
+
+mod access;
+mod error;
+pub mod names;
+
+pub use access::{Access, AccessError};
+pub use error::{CatalogError, Verb};
+
+use crate::model::{BackupName, BackupRef, Choice, LevelId};
+use crate::store::{self, ObjectInfo, Rope, Store};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use names::{LevelOf, Meaning};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How much a name may differ from what was asked for to be shown as near, as `strsim` measures it (1 is equal).
+const NEAR: f64 = 0.5;
+
+/// How many near names are shown.
+const NEAR_NAMES: usize = 3;
+
+/// A backup as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Its name; where a part is too long for an object's name, the form it is cut to ([`names`]).
+    pub name: BackupName,
+    /// How many levels it has; never 0.
+    pub levels: u64,
+    /// The newest of them.
+    pub newest: LevelId,
+}
+
+/// The backups of one store.
+#[derive(Clone)]
+pub struct Catalog {
+    store: Arc<dyn Store>,
+}
+
+impl Catalog {
+    /// The backups of that store. Asks it nothing yet, and keeps nothing that it says.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// Calls `found` for each backup that has a level, in the order of their objects' names, until it returns `false`.
+    ///
+    /// One listing of all manifests. Memory holds one backup.
+    pub fn backups(&self, found: &mut dyn FnMut(Backup) -> bool) -> Result<(), CatalogError> {
+        let mut current: Option<Backup> = None;
+        let mut wanted = true;
+        self.each_level(names::MANIFESTS, &mut |of| {
+            match &mut current {
+                Some(backup) if backup.name == of.backup => {
+                    backup.levels += 1;
+                    backup.newest = of.level;
+                }
+                other => {
+                    let before = other.replace(Backup { name: of.backup, levels: 1, newest: of.level });
+                    wanted = before.is_none_or(&mut *found);
+                }
+            }
+            wanted
+        })?;
+        if wanted {
+            current.map(found);
+        }
+        Ok(())
+    }
+
+    /// The levels of a backup in ascending order; none when there is no such backup.
+    pub fn levels(&self, backup: &BackupName) -> Result<Vec<LevelId>, CatalogError> {
+        let mut levels = Vec::new();
+        self.each_level(&names::manifests_prefix(backup), &mut |of| {
+            levels.push(of.level);
+            true
+        })?;
+        Ok(levels)
+    }
+
+    /// The one backup that is meant: `host/name` if that exists, else the backup of that name on whatever host.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError::UnknownBackup`] with what looks like it; [`CatalogError::Ambiguous`] when several hosts have it.
+    pub fn find(&self, wanted: &BackupRef) -> Result<BackupName, CatalogError> {
+        if let Some((host, name)) = wanted.host_and_name()
+            && let Ok(exact) = BackupName::new(host, name)
+            && self.exists(&exact)?
+        {
+            return Ok(exact);
+        }
+        let mut candidates = Vec::new();
+        let mut near: Vec<(f64, BackupName)> = Vec::new();
+        let cut = BackupName::new("any", wanted.name()).map(|whole| names::as_listed(&whole)).ok();
+        self.backups(&mut |backup| {
+            if cut.as_ref().is_some_and(|cut| cut.name() == backup.name.name()) {
+                candidates.push(backup.name);
+            } else {
+                let likeness = likeness(wanted.name(), &backup.name);
+                let place = near.partition_point(|(other, _)| *other >= likeness);
+                if likeness >= NEAR && place < NEAR_NAMES {
+                    near.insert(place, (likeness, backup.name));
+                    near.truncate(NEAR_NAMES);
+                }
+            }
+            true
+        })?;
+        let wanted = wanted.name().to_owned();
+        match (candidates.pop(), candidates.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (Some(last), false) => {
+                candidates.push(last);
+                Err(CatalogError::Ambiguous { wanted, candidates })
+            }
+            (None, _) => Err(CatalogError::UnknownBackup { wanted, near: near.into_iter().map(|(_, name)| name).collect() }),
+        }
+    }
+
+    /// The backup and the level that are meant when it is `now` in `zone`; without a DATE, the newest level.
+    pub fn resolve(&self, wanted: &BackupRef, now: Timestamp, zone: &TimeZone) -> Result<(BackupName, LevelId), CatalogError> {
+        let backup = self.find(wanted)?;
+        let levels = self.levels(&backup)?;
+        let choice = wanted.at().map_or(Choice::Newest, |at| at.choice(now, zone));
+        match (choice.of(&levels), levels.first()) {
+            (Some(level), _) => Ok((backup, level.clone())),
+            (None, Some(oldest)) => {
+                let wanted = wanted.at().map(ToString::to_string).unwrap_or_default();
+                Err(CatalogError::NoSuchLevel { backup, wanted, oldest: oldest.clone() })
+            }
+            // Its last level was withdrawn since it was found.
+            (None, None) => Err(CatalogError::UnknownBackup { wanted: wanted.name().to_owned(), near: Vec::new() }),
+        }
+    }
+
+    /// The manifest of a level, as it was published, of at most `limit` bytes.
+    pub fn manifest(&self, backup: &BackupName, level: &LevelId, limit: u64) -> Result<Vec<u8>, CatalogError> {
+        self.store.get(&names::manifest_name(backup, level), limit).map_err(|source| of_level(Verb::Open, backup, level, source))
+    }
+
+    /// Makes a level exist, once all that its manifest names has been stored. One call to the store beside a look
+    /// whether it is there: the level exists or does not, also when that call is cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError::Exists`] when there is a level of that id; nothing was changed then. After any other error the
+    /// level may exist all the same: the answer may have been lost.
+    pub fn publish(&self, backup: &BackupName, level: &LevelId, manifest: Vec<u8>) -> Result<(), CatalogError> {
+        let name = names::manifest_name(backup, level);
+        match self.store.get(&name, 0) {
+            Err(error) if error.kind() == store::Kind::Missing => {}
+            Ok(_) => return Err(CatalogError::Exists { backup: backup.clone(), level: level.clone() }),
+            Err(error) if error.kind() == store::Kind::TooLarge => {
+                return Err(CatalogError::Exists { backup: backup.clone(), level: level.clone() });
+            }
+            Err(source) => return Err(of_level(Verb::Publish, backup, level, source)),
+        }
+        self.store.put(&name, &Rope::from([manifest])).map_err(|source| of_level(Verb::Publish, backup, level, source))
+    }
+
+    /// Makes a level exist no more, then removes its data. Also removes what a cut-off run left: data without a manifest.
+    ///
+    /// No other level may lean on it. When it is cut off, it can be repeated.
+    pub fn withdraw(&self, backup: &BackupName, level: &LevelId) -> Result<(), CatalogError> {
+        let fail = |source| of_level(Verb::Withdraw, backup, level, source);
+        self.store.delete(&names::manifest_name(backup, level)).map_err(fail)?;
+        let mut removed = Ok(());
+        self.store
+            .list(&names::level_prefix(backup, level), &mut |object: ObjectInfo| {
+                removed = self.store.delete(&object.name);
+                removed.is_ok()
+            })
+            .and(removed)
+            .map_err(fail)
+    }
+
+    /// The levels that have data but do not exist, of one backup or of all: what cut-off runs left.
+    ///
+    /// The data of a run that is under way looks the same. Whoever removes it has to know that there is no such run.
+    /// Memory holds the ids of all levels that have data.
+    pub fn leftovers(&self, of: Option<&BackupName>) -> Result<Vec<LevelOf>, CatalogError> {
+        let mut with_data = BTreeSet::new();
+        let mut last = None;
+        self.each_level(&of.map_or_else(|| names::DATA.to_owned(), names::data_prefix), &mut |of| {
+            if last.as_ref() != Some(&of) {
+                last = Some(of.clone());
+                with_data.insert(of);
+            }
+            true
+        })?;
+        // Manifests second: a level that is published meanwhile has one by now.
+        self.each_level(&of.map_or_else(|| names::MANIFESTS.to_owned(), names::manifests_prefix), &mut |of| {
+            with_data.remove(&of);
+            true
+        })?;
+        Ok(with_data.into_iter().collect())
+    }
+
+    fn exists(&self, backup: &BackupName) -> Result<bool, CatalogError> {
+        let mut exists = false;
+        self.each_level(&names::manifests_prefix(backup), &mut |_| {
+            exists = true;
+            false
+        })?;
+        Ok(exists)
+    }
+
+    /// Calls `found` with the level of each object below `prefix`, until it returns `false`. What is no object of a
+    /// backup is passed over.
+    fn each_level(&self, prefix: &str, found: &mut dyn FnMut(LevelOf) -> bool) -> Result<(), CatalogError> {
+        let mut each = |object: ObjectInfo| match names::meaning(&object.name) {
+            Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => found(of),
+            None => {
+                tracing::debug!(object = %object.name, "not an object of a backup");
+                true
+            }
+        };
+        self.store.list(prefix, &mut each).map_err(|source| CatalogError::List { source })
+    }
+}
+
+fn of_level(verb: Verb, backup: &BackupName, level: &LevelId, source: store::Error) -> CatalogError {
+    CatalogError::Level { verb, backup: backup.clone(), level: level.clone(), source }
+}
+
+/// How much a backup looks like what was asked for, with its host or without: 0 to 1.
+fn likeness(wanted: &str, backup: &BackupName) -> f64 {
+    let to = |name: &str| strsim::normalized_damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
+    let (_, last) = wanted.rsplit_once('/').unwrap_or(("", wanted));
+    let last_part = if last == backup.name() { 0.9 } else { 0.0 };
+    to(backup.name()).max(to(&backup.to_string())).max(last_part)
+}

@@ -1,0 +1,245 @@
+//! Where everything of a backup lies in a store. No other module puts object names together or takes them apart.
+//!
+//! | object | name |
+//! |---|---|
+//! | what makes a place a store | `freezer.json` |
+//! | a key of an encrypted store | `keys/ID.json` |
+//! | a level's manifest | `manifests/HOST/NAME/LEVEL` |
+//! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
+//!
+//! HOST and NAME are [`ObjectName::component`]s. Layout: docs/format.md, "Names of objects".
+
+use crate::model::{BackupName, LevelId};
+use crate::store::ObjectName;
+
+/// Holds all manifests, and nothing else.
+pub const MANIFESTS: &str = "manifests/";
+
+/// Holds the data of all levels.
+pub const DATA: &str = "data/";
+
+/// The folders of a level's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Folder {
+    /// The tar stream.
+    Segments,
+    /// The index.
+    Index,
+    /// The frame table.
+    Frames,
+}
+
+impl Folder {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Segments, Self::Index, Self::Frames];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Segments => "segments",
+            Self::Index => "index",
+            Self::Frames => "frames",
+        }
+    }
+}
+
+/// A level of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LevelOf {
+    /// The backup.
+    pub backup: BackupName,
+    /// The level.
+    pub level: LevelId,
+}
+
+/// What an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The manifest of a level.
+    Manifest(LevelOf),
+    /// Data of a level.
+    Data {
+        /// Whose.
+        of: LevelOf,
+        /// Which folder of it.
+        folder: Folder,
+        /// Its number in the folder.
+        number: u32,
+    },
+}
+
+impl LevelOf {
+    /// A data object of this level; see [`data_name`].
+    pub fn data_name(&self, folder: Folder, number: u32) -> ObjectName {
+        data_name(&self.backup, &self.level, folder, number)
+    }
+}
+
+/// Holds the keys of an encrypted store.
+pub const KEYS: &str = "keys/";
+
+/// The object that makes a place a store.
+pub fn identity_name() -> ObjectName {
+    legal("freezer.json".to_owned())
+}
+
+/// The object of a key.
+pub fn key_name(id: &str) -> ObjectName {
+    legal(format!("{KEYS}{}.json", ObjectName::component(id)))
+}
+
+/// The object that makes a level exist.
+pub fn manifest_name(backup: &BackupName, level: &LevelId) -> ObjectName {
+    legal(format!("{}{level}", manifests_prefix(backup)))
+}
+
+/// What the names of all manifests of a backup begin with.
+pub fn manifests_prefix(backup: &BackupName) -> String {
+    format!("{MANIFESTS}{}/", path_of(backup))
+}
+
+/// What the names of all data objects of a backup begin with.
+pub fn data_prefix(backup: &BackupName) -> String {
+    format!("{DATA}{}/", path_of(backup))
+}
+
+/// What the names of all data objects of a level begin with.
+pub fn level_prefix(backup: &BackupName, level: &LevelId) -> String {
+    format!("{}{level}/", data_prefix(backup))
+}
+
+/// A data object of a level. Numbers have eight digits; those that need more are `A` and ten digits, which sort after.
+pub fn data_name(backup: &BackupName, level: &LevelId, folder: Folder, number: u32) -> ObjectName {
+    legal(format!("{}{}/{}", level_prefix(backup, level), folder.as_str(), number_text(number)))
+}
+
+/// What an object is by its name; `None` when it is none of a backup's.
+pub fn meaning(object: &ObjectName) -> Option<Meaning> {
+    let (kind, rest) = object.as_str().split_once('/')?;
+    let (host, rest) = rest.split_once('/')?;
+    let (name, rest) = rest.split_once('/')?;
+    let backup = BackupName::new(&text_of(host)?, &text_of(name)?).ok()?;
+    match kind {
+        "manifests" => Some(Meaning::Manifest(LevelOf { backup, level: rest.parse().ok()? })),
+        "data" => {
+            let (level, rest) = rest.split_once('/')?;
+            let (folder, number) = rest.split_once('/')?;
+            let folder = Folder::ALL.into_iter().find(|known| known.as_str() == folder)?;
+            let number = number_of(number)?;
+            Some(Meaning::Data { of: LevelOf { backup, level: level.parse().ok()? }, folder, number })
+        }
+        _ => None,
+    }
+}
+
+/// The name under which a listing shows a backup: its own, but where a part is too long for a component.
+pub fn as_listed(backup: &BackupName) -> BackupName {
+    let listed = |part: &str| text_of(&component(part)).unwrap_or_else(|| part.to_owned());
+    BackupName::new(&listed(backup.host()), &listed(backup.name())).unwrap_or_else(|_| backup.clone())
+}
+
+fn path_of(backup: &BackupName) -> String {
+    format!("{}/{}", component(backup.host()), component(backup.name()))
+}
+
+/// A part of a backup's name as a component.
+///
+/// A part too long for a component is cut there, and the whole cannot be read from a listing (the manifest holds it).
+/// The cut form then stands for it, in both directions: a backup that was found can be opened under that name.
+fn component(part: &str) -> String {
+    if ObjectName::is_cut(part) { part.to_owned() } else { ObjectName::component(part) }
+}
+
+fn text_of(component: &str) -> Option<String> {
+    if ObjectName::is_cut(component) { Some(component.to_owned()) } else { ObjectName::text_of(component) }
+}
+
+fn number_text(number: u32) -> String {
+    if number < 100_000_000 { format!("{number:08}") } else { format!("A{number:010}") }
+}
+
+fn number_of(text: &str) -> Option<u32> {
+    let number = text.strip_prefix('A').unwrap_or(text).parse().ok()?;
+    (number_text(number) == text).then_some(number)
+}
+
+fn legal(name: String) -> ObjectName {
+    ObjectName::new(name).expect("two components of at most 200 bytes, a level id and a number make a legal name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Folder, LevelOf, Meaning, data_name, level_prefix, manifest_name, manifests_prefix, meaning};
+    use crate::model::{BackupName, LevelId};
+    use crate::store::ObjectName;
+    use proptest::prelude::*;
+
+    fn level() -> LevelId {
+        "20261122T223450.123Z-1a2b3c4d".parse().expect("legal")
+    }
+
+    #[test]
+    fn the_layout_is_what_the_format_says() {
+        let backup = BackupName::new("web-1", "docs/old").expect("legal");
+        assert_eq!(manifest_name(&backup, &level()).as_str(), "manifests/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d");
+        let segment = data_name(&backup, &level(), Folder::Segments, 17);
+        assert_eq!(segment.as_str(), "data/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d/segments/00000017");
+    }
+
+    #[test]
+    fn numbers_sort_as_text_up_to_the_last() {
+        let backup = BackupName::new("h", "n").expect("legal");
+        let names = [0, 9, 10, 99_999_999, 100_000_000, 999_999_999, 1_000_000_000, u32::MAX];
+        assert!(names.map(|number| data_name(&backup, &level(), Folder::Index, number)).is_sorted());
+    }
+
+    #[test]
+    fn what_is_not_ours_means_nothing() {
+        for stranger in [
+            "freezer.json",
+            "keys/1.json",
+            "manifests/h/n",
+            "manifests/h/n/latest",
+            "manifests/h/n/20261122T223450.123Z-1a2b3c4d/x",
+            "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/1",
+            "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/A0000000001",
+            "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/+0000001",
+            "data/h/n/20261122T223450.123Z-1a2b3c4d/other/00000001",
+            "manifests/%2e/n/20261122T223450.123Z-1a2b3c4d",
+            "manifests/h%2Fh/n/20261122T223450.123Z-1a2b3c4d",
+        ] {
+            assert_eq!(meaning(&ObjectName::new(stranger).expect("legal")), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn a_name_too_long_for_a_component_is_found_under_its_cut_form() {
+        let backup = BackupName::new("h", &"\u{e9}".repeat(127)).expect("legal");
+        let Some(Meaning::Manifest(found)) = meaning(&manifest_name(&backup, &level())) else { panic!("it is a manifest") };
+        assert_ne!(found.backup, backup);
+        assert_eq!(super::as_listed(&backup), found.backup);
+        assert_eq!(super::as_listed(&found.backup), found.backup);
+        assert_eq!(manifests_prefix(&found.backup), manifests_prefix(&backup));
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_read_back(host in "[^/\\pC]{1,20}", name in "\\PC{1,20}", number: u32, folder in 0_usize..3) {
+            prop_assume!(BackupName::new(&host, &name).is_ok());
+            let backup = BackupName::new(&host, &name).expect("checked");
+            let of = LevelOf { backup: backup.clone(), level: level() };
+            prop_assert_eq!(meaning(&manifest_name(&backup, &level())), Some(Meaning::Manifest(of.clone())));
+            let folder = Folder::ALL[folder];
+            let data = data_name(&backup, &level(), folder, number);
+            prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
+            prop_assert_eq!(&super::as_listed(&backup), &backup);
+            prop_assert_eq!(meaning(&data), Some(Meaning::Data { of, folder, number }));
+        }
+
+        #[test]
+        fn any_object_name_is_read_without_panic(text in "(manifests|data)/[%~a-zA0-9/.]{0,60}") {
+            if let Some(object) = ObjectName::new(text) {
+                meaning(&object);
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! From a place in a file to its bytes: extents → frame table → frame cache → store.
+
+use super::error::FrameSpan;
+use super::extents::{Layout, Span};
+use super::frame_cache::{CacheCounts, Frame, FrameCache, FrameKey, Whereabouts};
+use super::pool::{Pool, Urgency};
+use super::read_ahead::{Access, Plan, ReadAhead};
+use super::{ReadError, ReadOptions};
+use crate::catalog::names::{self, Folder};
+use crate::format::frame::{Compression, Decoder, FrameError, Lane, Opener};
+use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError};
+use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StreamOffset};
+use crate::store::Store;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whether a call may wait for a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// [`ReadError::WouldWait`] in place of waiting.
+    Never,
+    /// As long as [`ReadOptions::patience`] for each fetch.
+    Allowed,
+}
+
+/// A piece of a file's content as it is at hand: without a copy.
+#[derive(Clone, Debug)]
+pub struct Piece(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Data { frame: Arc<Frame>, range: Range<usize> },
+    Hole(u64),
+}
+
+impl Piece {
+    /// Its bytes; `None` for a hole, which reads as zeros.
+    pub fn data(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Inner::Data { frame, range } => Some(frame.bytes.get(range.clone()).unwrap_or_default()),
+            Inner::Hole(_) => None,
+        }
+    }
+
+    /// How many bytes of the file it covers.
+    pub fn length(&self) -> u64 {
+        match &self.0 {
+            Inner::Data { range, .. } => range.len() as u64,
+            Inner::Hole(length) => *length,
+        }
+    }
+}
+
+/// Where the objects of one level are, and how they are opened.
+#[derive(Clone)]
+pub(super) struct LevelObjects {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) backup: BackupName,
+    pub(super) id: LevelId,
+    pub(super) opener: Opener,
+}
+
+/// A level that extents point into.
+pub(super) struct LevelStream {
+    pub(super) serial: LevelSerial,
+    pub(super) objects: LevelObjects,
+    pub(super) compression: Compression,
+    pub(super) table: FrameTable,
+}
+
+/// Every level of a point in time, by the number that extents name it by.
+pub(super) type Levels = BTreeMap<LevelSerial, Arc<LevelStream>>;
+
+/// What all points in time of a process read through: one cache, one set of threads.
+pub struct FileReader {
+    cache: Arc<FrameCache>,
+    block_cache: Arc<BlockCache>,
+    ahead: ReadAhead,
+    /// These alone call the store.
+    fetchers: Arc<Pool>,
+    /// One thread that looks up frames to fetch ahead: it may wait for the fetchers, so it cannot be one.
+    planner: Pool,
+    patience: Duration,
+}
+
+thread_local! {
+    /// Costly to make, so one for each fetching thread.
+    static DECODER: RefCell<Decoder> = RefCell::new(Decoder::new());
+}
+
+impl FileReader {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no threads.
+    pub fn new(options: &ReadOptions) -> io::Result<Self> {
+        Ok(Self {
+            cache: Arc::new(FrameCache::new(options.cache_bytes)),
+            block_cache: BlockCache::new(options.index_cache_bytes),
+            ahead: ReadAhead::new(options.cache_bytes as u64 / 4),
+            fetchers: Arc::new(Pool::new("freezer-fetch", options.fetch_threads)?),
+            planner: Pool::new("freezer-ahead", NonZeroUsize::MIN)?,
+            patience: options.patience,
+        })
+    }
+
+    /// How the frame cache did so far.
+    pub fn counts(&self) -> CacheCounts {
+        self.cache.counts()
+    }
+
+    /// Does something that calls a store, on a thread that may hang in it, and waits as long as patience allows.
+    ///
+    /// `work` must not wait for this reader's threads itself.
+    pub(super) fn attempt<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T, ReadError> + Send + 'static) -> Result<T, ReadError> {
+        attempt(&self.fetchers, self.patience, work)
+    }
+
+    /// Where blocks of all lanes are kept.
+    pub(super) fn block_cache(&self) -> &Arc<BlockCache> {
+        &self.block_cache
+    }
+
+    /// What loads the blocks of one lane of a level.
+    pub(super) fn blocks(&self, objects: LevelObjects, lane: Lane, folder: Folder) -> Arc<dyn BlockSource> {
+        Arc::new(StoredBlocks { fetchers: Arc::clone(&self.fetchers), patience: self.patience, objects, lane, folder })
+    }
+
+    /// The bytes of a file from `from` on: `length` of them, or fewer where the file ends before.
+    pub(super) fn pieces(
+        &self,
+        layout: &Layout,
+        levels: &Levels,
+        from: u64,
+        length: u64,
+        waiting: Waiting,
+    ) -> Result<Vec<Piece>, ReadError> {
+        let mut pieces = Vec::with_capacity(2);
+        for span in layout.spans(from, length) {
+            match span {
+                Span::Hole(length) => pieces.push(Piece(Inner::Hole(length))),
+                Span::Data { level, stream, length } => {
+                    let level = levels.get(&level).ok_or(ReadError::NoSuchLevel(level))?;
+                    self.data(level, stream, length, waiting, &mut pieces)?;
+                }
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn data(
+        &self,
+        level: &Arc<LevelStream>,
+        from: StreamOffset,
+        length: u64,
+        waiting: Waiting,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), ReadError> {
+        let end = from.0.saturating_add(length);
+        let mut at = from;
+        while at.0 < end {
+            let (frame, waited) = self.frame(level, at, waiting)?;
+            let here = frame.from(at).len();
+            let taken = usize::try_from(end - at.0).unwrap_or(usize::MAX).min(here);
+            let skipped = frame.bytes.len() - here;
+            let frame_length = frame.bytes.len() as u64;
+            let access = Access { level: level.serial, from: at, length: taken as u64, waited, frame_end: frame.end(), frame_length };
+            if let Some(plan) = self.ahead.note(access) {
+                self.fetch_ahead(level, plan);
+            }
+            pieces.push(Piece(Inner::Data { frame, range: skipped..skipped + taken }));
+            at = StreamOffset(at.0 + taken as u64);
+        }
+        Ok(())
+    }
+
+    /// The frame that holds `at`, and whether it had to be waited for.
+    fn frame(&self, level: &Arc<LevelStream>, at: StreamOffset, waiting: Waiting) -> Result<(Arc<Frame>, bool), ReadError> {
+        if let Some(frame) = self.cache.find(level.serial, at) {
+            return Ok((frame, false));
+        }
+        if waiting == Waiting::Never {
+            return Err(ReadError::WouldWait);
+        }
+        let row = level.table.locate(at)?;
+        let frame = match self.flight(level, row) {
+            Whereabouts::Here(frame) => frame,
+            Whereabouts::Coming(flight) => {
+                let runner = Arc::clone(&flight);
+                self.fetchers.submit(Urgency::Wanted, move || runner.run());
+                flight.wait(self.patience)?
+            }
+        };
+        // A frame table that leads astray must not make an endless loop.
+        if frame.from(at).is_empty() {
+            return Err(ReadError::Index(IndexError::PastEnd { at, end: frame.end() }));
+        }
+        Ok((frame, true))
+    }
+
+    fn flight(&self, level: &Arc<LevelStream>, row: FrameRow) -> Whereabouts {
+        let key = FrameKey { level: level.serial, number: row.number, start: row.start };
+        self.cache.get(key, || {
+            let level = Arc::clone(level);
+            Box::new(move || level.fetch(&row))
+        })
+    }
+
+    fn fetch_ahead(&self, level: &Arc<LevelStream>, plan: Plan) {
+        if !self.planner.has_room_ahead() {
+            return;
+        }
+        let (cache, fetchers, level) = (Arc::clone(&self.cache), Arc::clone(&self.fetchers), Arc::clone(level));
+        self.planner.submit(Urgency::Ahead, move || {
+            let mut at = plan.from;
+            while at < plan.until && fetchers.has_room_ahead() {
+                // Whatever is wrong here is told to whoever really wants the frame; the stream's end is no error at all.
+                let Ok(row) = level.table.locate(at) else { return };
+                at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
+                let key = FrameKey { level: level.serial, number: row.number, start: row.start };
+                let source = Arc::clone(&level);
+                if let Whereabouts::Coming(flight) = cache.get(key, || Box::new(move || source.fetch(&row))) {
+                    fetchers.submit(Urgency::Ahead, move || flight.run());
+                }
+            }
+        });
+    }
+}
+
+impl LevelStream {
+    /// Fetches, authenticates and decodes one frame.
+    fn fetch(&self, row: &FrameRow) -> Result<Vec<u8>, ReadError> {
+        let place =
+            Place { lane: Lane::Data, folder: Folder::Segments, object: row.segment, offset: row.offset, length: row.stored_length };
+        let bare = row.checksum.map(|checksum| (self.compression, checksum));
+        self.objects
+            .open(place, row.number, |decoder, stored| self.objects.opener.open_data(decoder, row.number, row.raw_length, bare, stored))
+    }
+}
+
+/// Where a stored frame is.
+#[derive(Clone, Copy)]
+struct Place {
+    lane: Lane,
+    folder: Folder,
+    object: u32,
+    offset: SegmentOffset,
+    length: u32,
+}
+
+impl LevelObjects {
+    /// Fetches the bytes and has them opened.
+    fn open(
+        &self,
+        place: Place,
+        number: FrameNo,
+        open: impl FnOnce(&mut Decoder, Vec<u8>) -> Result<Vec<u8>, FrameError>,
+    ) -> Result<Vec<u8>, ReadError> {
+        let segment = names::data_name(&self.backup, &self.id, place.folder, place.object);
+        let frame = || FrameSpan { lane: place.lane, number, segment: segment.clone() };
+        let length = place.length as usize;
+        let stored =
+            self.store.get_range(&segment, place.offset.0, length).map_err(|source| ReadError::Fetch { frame: frame(), source })?;
+        DECODER.with_borrow_mut(|decoder| open(decoder, stored)).map_err(|source| ReadError::Damaged { frame: frame(), source })
+    }
+}
+
+/// The blocks of an index or a frame table in a store.
+struct StoredBlocks {
+    objects: LevelObjects,
+    lane: Lane,
+    folder: Folder,
+    fetchers: Arc<Pool>,
+    patience: Duration,
+}
+
+impl BlockSource for StoredBlocks {
+    fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
+        let (objects, lane, folder, address) = (self.objects.clone(), self.lane, self.folder, *address);
+        let block = attempt(&self.fetchers, self.patience, move || {
+            let place = Place { lane, folder, object: address.object, offset: address.offset, length: address.length };
+            objects.open(place, address.number, |decoder, stored| objects.opener.open(decoder, lane, address.number, stored))
+        });
+        block.map_err(|error| IndexError::fetch(address, error))
+    }
+}
+
+fn attempt<T: Send + 'static>(
+    fetchers: &Pool,
+    patience: Duration,
+    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, ReadError> {
+    let (tell, told) = crossbeam_channel::bounded(1);
+    fetchers.submit(Urgency::Wanted, move || {
+        // Who asked may have given up.
+        tell.send(work()).ok();
+    });
+    told.recv_timeout(patience).unwrap_or_else(|error| Err(if error.is_timeout() { ReadError::Deadline } else { ReadError::Panicked }))
+}

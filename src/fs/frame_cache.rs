@@ -1,0 +1,384 @@
+//! Decoded frames: bounded in bytes, least recently used first to go, one fetch each however many wait.
+
+use super::ReadError;
+use crate::model::{FrameNo, LevelSerial, StreamOffset};
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A frame's stream bytes, decoded and authenticated.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) level: LevelSerial,
+    pub(super) start: StreamOffset,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Frame {
+    /// The frame's bytes from `at` on; empty when the frame does not hold `at`.
+    pub(super) fn from(&self, at: StreamOffset) -> &[u8] {
+        let skipped = at.0.checked_sub(self.start.0).and_then(|skipped| usize::try_from(skipped).ok());
+        skipped.and_then(|skipped| self.bytes.get(skipped..)).unwrap_or_default()
+    }
+
+    /// Where the frame after it begins.
+    pub(super) fn end(&self) -> StreamOffset {
+        StreamOffset(self.start.0.saturating_add(self.bytes.len() as u64))
+    }
+}
+
+/// Names a frame before its bytes are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FrameKey {
+    pub(super) level: LevelSerial,
+    pub(super) number: FrameNo,
+    pub(super) start: StreamOffset,
+}
+
+/// What fetches and decodes one frame.
+type Fetch = Box<dyn FnOnce() -> Result<Vec<u8>, ReadError> + Send>;
+
+/// What a frame costs besides its bytes, so that very small frames are bounded too.
+const OVERHEAD_BYTES: usize = 256;
+
+/// The frames at hand. Its bytes never exceed its limit; what callers still hold of a frame that went is theirs.
+pub(super) struct FrameCache {
+    limit_bytes: usize,
+    state: Mutex<State>,
+}
+
+/// The frames held, their order of use, and the fetches under way: they change together.
+#[derive(Default)]
+struct State {
+    held: BTreeMap<(LevelSerial, StreamOffset), Held>,
+    /// From least to most recently used.
+    by_use: BTreeMap<u64, (LevelSerial, StreamOffset)>,
+    uses: u64,
+    bytes: usize,
+    flights: HashMap<FrameKey, Arc<Flight>>,
+    counts: CacheCounts,
+}
+
+struct Held {
+    frame: Arc<Frame>,
+    last_use: u64,
+}
+
+/// How the cache did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct CacheCounts {
+    /// Reads that found their frame.
+    pub hits: u64,
+    /// Frames that were fetched and decoded.
+    pub fetched: u64,
+    /// Fetches that failed.
+    pub failed: u64,
+    /// Frames that had to go.
+    pub evicted: u64,
+    /// Bytes held now.
+    pub held_bytes: u64,
+}
+
+/// Where a wanted frame is.
+pub(super) enum Whereabouts {
+    /// At hand.
+    Here(Arc<Frame>),
+    /// Being fetched, or about to be: [`Flight::run`] it, then [`Flight::wait`].
+    Coming(Arc<Flight>),
+}
+
+impl FrameCache {
+    pub(super) fn new(limit_bytes: usize) -> Self {
+        Self { limit_bytes, state: Mutex::default() }
+    }
+
+    pub(super) fn counts(&self) -> CacheCounts {
+        let state = self.lock();
+        CacheCounts { held_bytes: state.bytes as u64, ..state.counts }
+    }
+
+    /// The frame that holds byte `at` of a level's stream, if it is at hand.
+    pub(super) fn find(&self, level: LevelSerial, at: StreamOffset) -> Option<Arc<Frame>> {
+        let mut state = self.lock();
+        let (key, held) = state.held.range(..=(level, at)).next_back()?;
+        if key.0 != level || held.frame.end() <= at {
+            return None;
+        }
+        let key = *key;
+        state.counts.hits += 1;
+        state.touch(key)
+    }
+
+    /// The frame, or the one fetch of it: `fetch` is used only if there is none yet, and not before the flight is run.
+    pub(super) fn get(self: &Arc<Self>, key: FrameKey, fetch: impl FnOnce() -> Fetch) -> Whereabouts {
+        let mut state = self.lock();
+        if let Some(frame) = state.touch((key.level, key.start)) {
+            return Whereabouts::Here(frame);
+        }
+        let flight = state.flights.entry(key).or_insert_with(|| {
+            let stage = Mutex::new(Stage::Planned(fetch()));
+            Arc::new(Flight { key, cache: Arc::clone(self), stage, landed: Condvar::new() })
+        });
+        Whereabouts::Coming(Arc::clone(flight))
+    }
+
+    fn settle(&self, key: FrameKey, result: Result<Vec<u8>, ReadError>) -> Landing {
+        let mut state = self.lock();
+        state.flights.remove(&key);
+        match result {
+            Ok(bytes) => {
+                let frame = Arc::new(Frame { level: key.level, start: key.start, bytes });
+                state.counts.fetched += 1;
+                state.keep(&frame, self.limit_bytes);
+                Ok(frame)
+            }
+            Err(error) => {
+                state.counts.failed += 1;
+                Err(Arc::new(error))
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn touch(&mut self, key: (LevelSerial, StreamOffset)) -> Option<Arc<Frame>> {
+        let held = self.held.get_mut(&key)?;
+        self.uses += 1;
+        self.by_use.remove(&held.last_use);
+        held.last_use = self.uses;
+        self.by_use.insert(self.uses, key);
+        Some(Arc::clone(&held.frame))
+    }
+
+    fn keep(&mut self, frame: &Arc<Frame>, limit_bytes: usize) {
+        let cost = cost(frame);
+        if cost > limit_bytes {
+            return;
+        }
+        while self.bytes + cost > limit_bytes {
+            let Some((_, oldest)) = self.by_use.pop_first() else { break };
+            if let Some(gone) = self.held.remove(&oldest) {
+                self.bytes -= self::cost(&gone.frame);
+                self.counts.evicted += 1;
+            }
+        }
+        let key = (frame.level, frame.start);
+        self.uses += 1;
+        self.by_use.insert(self.uses, key);
+        self.held.insert(key, Held { frame: Arc::clone(frame), last_use: self.uses });
+        self.bytes += cost;
+    }
+}
+
+fn cost(frame: &Frame) -> usize {
+    frame.bytes.capacity() + OVERHEAD_BYTES
+}
+
+/// How a fetch ended, for all who waited.
+type Landing = Result<Arc<Frame>, Arc<ReadError>>;
+
+/// One fetch of one frame.
+pub(super) struct Flight {
+    key: FrameKey,
+    cache: Arc<FrameCache>,
+    stage: Mutex<Stage>,
+    /// Told when the stage becomes [`Stage::Landed`].
+    landed: Condvar,
+}
+
+/// How far a fetch is.
+enum Stage {
+    /// Nobody has begun.
+    Planned(Fetch),
+    /// Some thread is at it.
+    Flying,
+    /// It is over. The frame is in the cache, or the error is not remembered there.
+    Landed(Landing),
+}
+
+impl Flight {
+    /// Does the fetch on this thread, unless another thread has begun it.
+    pub(super) fn run(&self) {
+        let mut stage = self.lock();
+        if !matches!(*stage, Stage::Planned(_)) {
+            return;
+        }
+        let Stage::Planned(fetch) = std::mem::replace(&mut *stage, Stage::Flying) else { return };
+        drop(stage);
+        let result = catch_unwind(AssertUnwindSafe(fetch)).unwrap_or(Err(ReadError::Panicked));
+        let landing = self.cache.settle(self.key, result);
+        *self.lock() = Stage::Landed(landing);
+        self.landed.notify_all();
+    }
+
+    /// Waits until the fetch is over, but no longer than `patience`.
+    ///
+    /// # Errors
+    ///
+    /// What the fetch failed with, the same for all who wait; [`ReadError::Deadline`].
+    pub(super) fn wait(&self, patience: Duration) -> Result<Arc<Frame>, ReadError> {
+        let deadline = Instant::now().checked_add(patience);
+        let mut stage = self.lock();
+        loop {
+            if let Stage::Landed(landing) = &*stage {
+                return landing.clone().map_err(ReadError::Shared);
+            }
+            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Err(ReadError::Deadline);
+            }
+            stage = self.landed.wait_timeout(stage, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, FrameCache, FrameKey, OVERHEAD_BYTES, Whereabouts};
+    use crate::fs::ReadError;
+    use crate::model::{FrameNo, LevelSerial, StreamOffset};
+    use proptest::prelude::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Barrier};
+    use std::thread;
+    use std::time::Duration;
+
+    const FOREVER: Duration = Duration::MAX;
+
+    fn key(number: u64) -> FrameKey {
+        FrameKey { level: LevelSerial(1), number: FrameNo(number), start: StreamOffset(number * 100) }
+    }
+
+    fn fetch(cache: &Arc<FrameCache>, number: u64, result: Result<Vec<u8>, ReadError>) -> Result<Arc<Frame>, ReadError> {
+        match cache.get(key(number), || Box::new(|| result)) {
+            Whereabouts::Here(frame) => Ok(frame),
+            Whereabouts::Coming(flight) => {
+                flight.run();
+                flight.wait(FOREVER)
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_is_fetched_once_however_many_wait() {
+        let cache = Arc::new(FrameCache::new(1 << 20));
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let all = Arc::new(Barrier::new(9));
+        let readers: Vec<_> = (0..8)
+            .map(|_| {
+                let (cache, fetches, all) = (Arc::clone(&cache), Arc::clone(&fetches), Arc::clone(&all));
+                thread::spawn(move || {
+                    let counted = Arc::clone(&fetches);
+                    let gate = Arc::clone(&all);
+                    let whereabouts = cache.get(key(3), move || {
+                        Box::new(move || {
+                            counted.fetch_add(1, Ordering::SeqCst);
+                            gate.wait(); // the fetch ends only after every reader has asked
+                            Ok(vec![3; 100])
+                        })
+                    });
+                    let Whereabouts::Coming(flight) = whereabouts else { panic!("it was here before it was fetched") };
+                    let runner = Arc::clone(&flight);
+                    let pool = thread::spawn(move || runner.run());
+                    all.wait();
+                    let frame = flight.wait(FOREVER).expect("fetched");
+                    pool.join().expect("no panic");
+                    frame.bytes.clone()
+                })
+            })
+            .collect();
+        for reader in readers {
+            assert_eq!(reader.join().expect("no panic"), vec![3; 100]);
+        }
+        assert_eq!(fetches.load(Ordering::SeqCst), 1);
+        assert_eq!(cache.counts().fetched, 1);
+    }
+
+    #[test]
+    fn a_failed_fetch_is_told_to_all_who_wait_and_not_remembered() {
+        let cache = Arc::new(FrameCache::new(1 << 20));
+        let flights: Vec<_> = (0..3).map(|_| cache.get(key(1), || Box::new(|| Err(ReadError::NoSuchNode)))).collect();
+        for (turn, whereabouts) in flights.into_iter().enumerate() {
+            let Whereabouts::Coming(flight) = whereabouts else { panic!("nothing can be here") };
+            flight.run();
+            let error = flight.wait(FOREVER).expect_err("the fetch failed");
+            assert!(matches!(&error, ReadError::Shared(shared) if matches!(**shared, ReadError::NoSuchNode)), "waiter {turn}: {error:?}");
+        }
+        assert_eq!(cache.counts().failed, 1, "one fetch for the three");
+        assert_eq!(fetch(&cache, 1, Ok(vec![7])).expect("the next try works").bytes, [7]);
+    }
+
+    #[test]
+    fn a_fetch_that_panics_is_an_error_for_those_who_wait() {
+        let cache = Arc::new(FrameCache::new(1 << 20));
+        let Whereabouts::Coming(flight) = cache.get(key(1), || Box::new(|| panic!("as arranged"))) else { panic!("not here yet") };
+        flight.run();
+        flight.wait(FOREVER).expect_err("it panicked");
+        fetch(&cache, 1, Ok(vec![1])).expect("it can be tried again");
+    }
+
+    #[test]
+    fn who_waits_for_a_dead_store_is_told_when_the_time_is_up() {
+        let cache = Arc::new(FrameCache::new(1 << 20));
+        let Whereabouts::Coming(flight) = cache.get(key(1), || Box::new(|| Ok(vec![]))) else { panic!("not here yet") };
+        assert!(matches!(flight.wait(Duration::ZERO), Err(ReadError::Deadline)));
+    }
+
+    #[test]
+    fn a_frame_is_found_by_each_of_its_bytes_and_by_no_other() {
+        let cache = Arc::new(FrameCache::new(1 << 20));
+        fetch(&cache, 1, Ok((0..50).collect())).expect("fetched");
+        let byte = |at: u64| cache.find(LevelSerial(1), StreamOffset(at)).map(|frame| frame.from(StreamOffset(at))[0]);
+        assert_eq!(byte(100), Some(0));
+        assert_eq!(byte(149), Some(49));
+        assert_eq!(byte(99), None);
+        assert_eq!(byte(150), None);
+        assert!(cache.find(LevelSerial(2), StreamOffset(120)).is_none());
+        assert!(cache.find(LevelSerial(0), StreamOffset(120)).is_none());
+    }
+
+    #[test]
+    fn a_frame_larger_than_the_cache_is_served_and_not_kept() {
+        let cache = Arc::new(FrameCache::new(1000));
+        assert_eq!(fetch(&cache, 1, Ok(vec![1; 2000])).expect("fetched").bytes.len(), 2000);
+        assert!(cache.find(LevelSerial(1), StreamOffset(100)).is_none());
+        assert_eq!(cache.counts().held_bytes, 0);
+    }
+
+    proptest! {
+        /// Against a list of keys in order of use, the oldest in front.
+        #[test]
+        fn the_least_recently_used_goes_first_and_the_bound_holds(uses in prop::collection::vec((0_u64..12, 1_usize..100), 1..200)) {
+            let room = 5 * (100 + OVERHEAD_BYTES);
+            let cache = Arc::new(FrameCache::new(room));
+            let mut model: Vec<(u64, usize)> = Vec::new();
+            for (number, length) in uses {
+                let here = model.iter().position(|(held, _)| *held == number);
+                let length = here.map_or(length, |at| model[at].1);
+                let frame = fetch(&cache, number, Ok(vec![0; length])).expect("fetched");
+                prop_assert_eq!(frame.bytes.len(), length);
+                if let Some(at) = here {
+                    model.remove(at);
+                }
+                while model.iter().map(|(_, length)| length + OVERHEAD_BYTES).sum::<usize>() + length + OVERHEAD_BYTES > room {
+                    model.remove(0);
+                }
+                model.push((number, length));
+                prop_assert!(cache.counts().held_bytes <= room as u64);
+                for number in 0..12 {
+                    let held = cache.lock().held.contains_key(&(LevelSerial(1), key(number).start));
+                    prop_assert_eq!(held, model.iter().any(|(held, _)| *held == number));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The tree of one point in time, for whoever shows it: FUSE, restore, `cat`, `export`, the API.
+
+use super::extents::Layout;
+use super::file_reader::{FileReader, LevelObjects, LevelStream, Levels, Piece, Waiting};
+use super::{CacheCounts, recent::Recent};
+use crate::catalog::names::Folder;
+use crate::format::frame::{Lane, Opener, Protection};
+use crate::format::manifest::{Manifest, RootNode};
+use crate::index::{FrameTable, RunRoot, Tree};
+use crate::model::{BackupName, Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
+use crate::store::Store;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+pub use super::ReadError;
+pub use crate::index::Attributes;
+
+/// The root of every tree.
+pub const ROOT: NodeId = NodeId(0);
+
+/// What a view is made of.
+pub struct ViewParts {
+    /// The level's manifest: it names everything else.
+    pub manifest: Manifest,
+    /// The store that keeps it.
+    pub store: Arc<dyn Store>,
+    /// That store's identity.
+    pub store_id: StoreId,
+    /// How its frames are protected.
+    pub protection: Protection,
+    /// Whose level it is: its objects are named by it.
+    pub backup: BackupName,
+}
+
+/// One point in time, read only and never changing. Cheap to clone; may be used from many threads at once.
+///
+/// Nothing is loaded before it is needed, and nothing is kept but in the caches of the [`FileReader`]. Errors are not
+/// remembered: the next call tries again.
+#[derive(Clone)]
+pub struct View {
+    shared: Arc<Shared>,
+    /// The shared tree, or the part of it that is in memory.
+    tree: Tree,
+    waiting: Waiting,
+}
+
+struct Shared {
+    tree: Tree,
+    levels: Levels,
+    reader: Arc<FileReader>,
+    recent: Recent,
+    has_xattrs: bool,
+    totals: Totals,
+}
+
+/// How much a point in time holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Entries of every kind, the root included.
+    pub entries: u64,
+    /// Bytes of all files, holes included.
+    pub bytes: u64,
+}
+
+/// An entry of a directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Child<'a> {
+    /// Its own number: where a listing goes on after it.
+    pub node: NodeId,
+    /// The number its inode goes by: that of the first name, where a file has several.
+    pub inode: NodeId,
+    /// What it is called.
+    pub name: &'a [u8],
+    /// All that `stat` shows.
+    pub attributes: Attributes,
+}
+
+impl View {
+    /// Opens a point in time. Loads nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Index`] if the manifest's root blocks are malformed.
+    pub fn open(parts: ViewParts, reader: &Arc<FileReader>) -> Result<Self, ReadError> {
+        let ViewParts { manifest, store, store_id, protection, backup } = parts;
+        let objects = |id: &LevelId| LevelObjects {
+            store: Arc::clone(&store),
+            backup: backup.clone(),
+            id: id.clone(),
+            opener: Opener::new(store_id, id.clone(), protection.clone()),
+        };
+        let mut levels = Levels::new();
+        let mut index = None;
+        for level in manifest.levels {
+            let objects = objects(&level.id);
+            if level.serial == manifest.index.serial {
+                index = Some(reader.blocks(objects.clone(), Lane::Index, Folder::Index));
+            }
+            let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);
+            let table = FrameTable::open(run_root(level.frame_table), blocks, Arc::clone(reader.block_cache()))?;
+            let stream = LevelStream { serial: level.serial, objects, compression: level.compression, table };
+            levels.insert(level.serial, Arc::new(stream));
+        }
+        let index = index.ok_or(ReadError::NoSuchLevel(manifest.index.serial))?;
+        let tree = Tree::open(run_root(manifest.index.root), index, Arc::clone(reader.block_cache()))?;
+        let totals = Totals { entries: tree.entries(), bytes: manifest.bytes.logical };
+        let shared = Shared {
+            tree: tree.clone(),
+            levels,
+            reader: Arc::clone(reader),
+            recent: Recent::default(),
+            has_xattrs: manifest.has_xattrs,
+            totals,
+        };
+        Ok(Self { shared: Arc::new(shared), tree, waiting: Waiting::Allowed })
+    }
+
+    /// The same point in time for a caller that must not wait: what needs a store gives [`ReadError::WouldWait`], and can
+    /// be asked of the view itself on another thread.
+    #[must_use]
+    pub fn at_hand(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), tree: self.shared.tree.cached_only(), waiting: Waiting::Never }
+    }
+
+    /// Whether any entry has extended attributes.
+    pub fn has_xattrs(&self) -> bool {
+        self.shared.has_xattrs
+    }
+
+    /// How much it holds.
+    pub fn totals(&self) -> Totals {
+        self.shared.totals
+    }
+
+    /// How the frame cache did so far, for this view and all others of its reader.
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.shared.reader.counts()
+    }
+
+    /// Everything known of an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NoSuchNode`]; [`ReadError::Index`], as of everything here.
+    pub fn entry(&self, node: NodeId) -> Result<Entry, ReadError> {
+        self.tree.entry(node)?.ok_or(ReadError::NoSuchNode)
+    }
+
+    /// What `stat` shows of an entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`entry`](Self::entry).
+    pub fn attributes(&self, node: NodeId) -> Result<Attributes, ReadError> {
+        let attributes = self.tree.attributes(node)?.ok_or(ReadError::NoSuchNode)?;
+        self.with_blocks(node, attributes)
+    }
+
+    /// The entry with this path.
+    ///
+    /// # Errors
+    ///
+    /// As [`entry`](Self::entry).
+    pub fn lookup(&self, path: &TreePath) -> Result<Option<(NodeId, Entry)>, ReadError> {
+        Ok(self.tree.lookup(path)?)
+    }
+
+    /// The entry called `name` in a directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`entry`](Self::entry).
+    pub fn child<'a>(&self, directory: NodeId, name: &'a Name) -> Result<Option<Child<'a>>, ReadError> {
+        let Some((node, attributes)) = self.tree.child_attributes(directory, name)? else { return Ok(None) };
+        let attributes = self.with_blocks(node, attributes)?;
+        Ok(Some(Child { node, inode: attributes.link_to.unwrap_or(node), name: name.as_bytes(), attributes }))
+    }
+
+    /// Calls `found` for the entries of a directory in the order of their names, all or those after `after`, until it
+    /// breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::NotADirectory`]; else as [`entry`](Self::entry). What was found before the error stands before it.
+    pub fn list(
+        &self,
+        directory: NodeId,
+        after: Option<NodeId>,
+        mut found: impl FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        if after.is_none() && self.tree.attributes(directory)?.ok_or(ReadError::NoSuchNode)?.kind != Kind::Directory {
+            return Err(ReadError::NotADirectory);
+        }
+        let mut failed = None;
+        self.tree.scan(directory, after, |node, name, attributes| match self.with_blocks(node, *attributes) {
+            Ok(attributes) => found(Child { node, inode: attributes.link_to.unwrap_or(node), name, attributes }),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Everything known of each entry of a directory, in the order of their names. Ends with the first error.
+    pub fn children(&self, directory: NodeId) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> + use<> {
+        self.tree.children(directory, None).map(|child| child.map_err(ReadError::from))
+    }
+
+    /// Every entry in index order: directory by directory, each one's entries by name. Ends with the first error.
+    pub fn all(&self) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> + use<> {
+        self.tree.all().map(|entry| entry.map_err(ReadError::from))
+    }
+
+    /// The directory that holds an entry; the root for itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`entry`](Self::entry).
+    pub fn parent(&self, node: NodeId) -> Result<NodeId, ReadError> {
+        if node == ROOT {
+            return Ok(ROOT);
+        }
+        let parent = self.entry(node)?.path.parent().unwrap_or_default();
+        self.tree.lookup(&parent)?.map(|(node, _)| node).ok_or(ReadError::NoSuchNode)
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::WrongKind`] when it is none; else as [`entry`](Self::entry).
+    pub fn link_target(&self, node: NodeId) -> Result<Box<[u8]>, ReadError> {
+        match self.entry(node)?.content {
+            Content::Symlink(target) => Ok(target),
+            _ => Err(ReadError::WrongKind),
+        }
+    }
+
+    /// The extended attributes of an entry, sorted by name, ACLs and capabilities among them.
+    ///
+    /// # Errors
+    ///
+    /// As [`entry`](Self::entry).
+    pub fn xattrs(&self, node: NodeId) -> Result<Vec<Xattr>, ReadError> {
+        if !self.shared.has_xattrs || !self.tree.attributes(node)?.ok_or(ReadError::NoSuchNode)?.has_xattrs {
+            return Ok(Vec::new());
+        }
+        Ok(self.entry(node)?.metadata.xattrs)
+    }
+
+    /// The content of the regular file with this number.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::IsADirectory`], [`ReadError::WrongKind`]; else as [`entry`](Self::entry).
+    pub fn file(&self, node: NodeId) -> Result<FileContent, ReadError> {
+        let layout = match self.shared.recent.get(node) {
+            Some(layout) => layout,
+            None => {
+                let layout = Arc::new(layout_of(&self.entry(node)?)?);
+                self.shared.recent.put(node, &layout);
+                layout
+            }
+        };
+        Ok(FileContent { view: self.clone(), layout })
+    }
+
+    /// The content of an entry at hand.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::IsADirectory`], [`ReadError::WrongKind`].
+    pub fn content(&self, entry: &Entry) -> Result<FileContent, ReadError> {
+        Ok(FileContent { view: self.clone(), layout: Arc::new(layout_of(entry)?) })
+    }
+
+    /// Some file systems say that a small file takes no blocks, as they keep it with its metadata. A copy of it takes some,
+    /// and programs take no blocks to mean nothing but holes.
+    fn with_blocks(&self, node: NodeId, mut attributes: Attributes) -> Result<Attributes, ReadError> {
+        if attributes.kind == Kind::File && attributes.blocks == 0 && attributes.size > 0 {
+            attributes.blocks = layout_of(&self.entry(node)?)?.blocks();
+        }
+        Ok(attributes)
+    }
+}
+
+fn layout_of(entry: &Entry) -> Result<Layout, ReadError> {
+    Layout::of(entry).ok_or(match entry.content.kind() {
+        Kind::Directory => ReadError::IsADirectory,
+        _ => ReadError::WrongKind,
+    })
+}
+
+fn run_root(root: RootNode) -> RunRoot {
+    RunRoot { node: root.node, height: root.height, entries: root.entries }
+}
+
+/// The content of one regular file.
+#[derive(Clone)]
+pub struct FileContent {
+    view: View,
+    layout: Arc<Layout>,
+}
+
+impl FileContent {
+    /// Length in bytes, holes included.
+    pub fn size(&self) -> u64 {
+        self.layout.size()
+    }
+
+    /// The bytes from `from` on as they are at hand, without a copy: `length` of them, or fewer where the file ends before.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Fetch`], [`ReadError::Damaged`], [`ReadError::Index`], [`ReadError::Deadline`]. Never wrong bytes.
+    pub fn pieces(&self, from: u64, length: u64) -> Result<Vec<Piece>, ReadError> {
+        self.view.shared.reader.pieces(&self.layout, &self.view.shared.levels, from, length, self.view.waiting)
+    }
+
+    /// Fills `buffer` with the bytes from `from` on. Returns how many there were: fewer only where the file ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`pieces`](Self::pieces).
+    pub fn read(&self, from: u64, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        let mut rest = &mut *buffer;
+        for piece in self.pieces(from, rest.len() as u64)? {
+            let length = usize::try_from(piece.length()).unwrap_or(usize::MAX).min(rest.len());
+            let (filled, after) = rest.split_at_mut(length);
+            match piece.data() {
+                Some(data) => filled.copy_from_slice(data),
+                None => filled.fill(0),
+            }
+            rest = after;
+        }
+        let left = rest.len();
+        Ok(buffer.len() - left)
+    }
+
+    /// Where the first data at or after `from` begins; `None` when there is none.
+    pub fn next_data(&self, from: u64) -> Option<u64> {
+        self.layout.next_data(from)
+    }
+
+    /// Where the first hole at or after `from` begins, the end of the file counting as one; `None` from there on.
+    pub fn next_hole(&self, from: u64) -> Option<u64> {
+        self.layout.next_hole(from)
+    }
+}

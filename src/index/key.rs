@@ -1,0 +1,129 @@
+//! Keys of the tree: `(directory path, name)` as flat bytes.
+//!
+//! Each component of the directory is followed by NUL, then one more NUL, then the name; the root has the empty key.
+//! Bytewise order then lists a directory's entries together, and each subdirectory's tree after them:
+//! `` < `\0a` < `\0b` < `a\0\0x` < `a\0c\0\0y` < `b\0\0z`. Names hold no NUL, so every path has one key.
+//!
+//! Layout: docs/format/index.md, "Keys of the tree".
+
+use super::error::Flaw;
+use crate::model::{Name, TreePath};
+
+/// The key of `path`.
+pub(super) fn of_path(path: &TreePath) -> Vec<u8> {
+    let mut key = Vec::with_capacity(path.as_bytes().len() + 2);
+    of_path_into(path, &mut key);
+    key
+}
+
+/// Writes the key of `path` over what is in `key`.
+pub(super) fn of_path_into(path: &TreePath, key: &mut Vec<u8>) {
+    key.clear();
+    if path.is_root() {
+        return;
+    }
+    let name = path.file_name();
+    let directory = path.as_bytes().len() - name.len();
+    key.extend(path.as_bytes().iter().take(directory).map(|byte| if *byte == b'/' { 0 } else { *byte }));
+    key.push(0);
+    key.extend_from_slice(name);
+}
+
+/// What the keys of all entries of the directory with key `directory` begin with; what follows is the name.
+pub(super) fn prefix_of_children(directory: &[u8]) -> Vec<u8> {
+    let Some(separator) = directory.iter().rposition(|byte| *byte == 0) else {
+        return vec![0];
+    };
+    let (parents, name) = directory.split_at(separator);
+    let mut prefix = Vec::with_capacity(directory.len() + 1);
+    prefix.extend_from_slice(parents);
+    prefix.extend(name.iter().skip(1));
+    prefix.extend_from_slice(&[0, 0]);
+    prefix
+}
+
+/// How many bytes of a tree's key stand before the name: all keys with the same ones are of the same directory.
+fn prefix_length(key: &[u8]) -> usize {
+    key.iter().rposition(|byte| *byte == 0).map_or(0, |separator| separator + 1)
+}
+
+/// The path that has this key.
+pub(super) fn to_path(key: &[u8]) -> Result<TreePath, Flaw> {
+    if key.is_empty() {
+        return Ok(TreePath::root());
+    }
+    let wrong = || Flaw::from("a key is not that of a path");
+    let (directory, name) = key.split_at_checked(prefix_length(key)).ok_or_else(wrong)?;
+    let directory = directory.strip_suffix(&[0]).ok_or_else(wrong)?;
+    let mut joined = Vec::with_capacity(key.len());
+    joined.extend(directory.iter().map(|byte| if *byte == 0 { b'/' } else { *byte }));
+    joined.extend_from_slice(name);
+    let path = TreePath::parse(&joined).ok_or_else(wrong)?;
+    // Parsing drops empty components and dots; a key with such, or with a slash in a name, is of no path.
+    if path.as_bytes() == joined && of_path(&path) == key { Ok(path) } else { Err(wrong()) }
+}
+
+/// The name of an entry whose key is `prefix` and `rest`.
+pub(super) fn check_name(rest: &[u8]) -> Result<&[u8], Flaw> {
+    if Name::is_legal(rest) { Ok(rest) } else { Err("a key is not that of a path".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{of_path, prefix_of_children, to_path};
+    use crate::model::{Name, TreePath};
+    use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text.as_bytes()).expect("a legal path")
+    }
+
+    fn paths() -> impl Strategy<Value = TreePath> {
+        let byte = proptest::sample::select(vec![1u8, b'.', b'a', b'b', 0xff]);
+        proptest::collection::vec(proptest::collection::vec(byte, 1..4), 0..4).prop_map(|parts| {
+            let mut path = TreePath::root();
+            parts.into_iter().filter_map(Name::new).for_each(|name| path.push(&name));
+            path
+        })
+    }
+
+    #[test]
+    fn a_directorys_entries_stand_together_and_its_subdirectories_after_them() {
+        let order = ["", "a", "a.b", "b", "a/x", "a/y", "a/c/x", "a/c/y", "a.b/x", "b/x"];
+        let keys: Vec<_> = order.iter().map(|text| of_path(&path(text))).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        assert_eq!(of_path(&path("a/b/y")), b"a\0b\0\0y");
+    }
+
+    #[test]
+    fn a_key_that_no_path_has_is_refused() {
+        for bad in
+            [&b"a"[..], b"\0", b"a\0", b"a\0x", b"a\0\0", b"\0\0x", b"a\0\0\0x", b"\0a/b", b"a/b\0\0x", b"\0.", b"..\0\0x", b"/\0\0x"]
+        {
+            assert!(to_path(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_comes_back_from_its_key(path in paths()) {
+            prop_assert_eq!(to_path(&of_path(&path)), Ok(path));
+        }
+
+        #[test]
+        fn only_the_keys_of_paths_are_read(key in proptest::collection::vec(proptest::sample::select(vec![0u8, b'/', b'.', b'a']), 0..8)) {
+            if let Ok(path) = to_path(&key) {
+                prop_assert_eq!(of_path(&path), key);
+            }
+        }
+
+        #[test]
+        fn exactly_the_children_begin_with_the_prefix(directory in paths(), other in paths(), name in any::<[u8; 3]>()) {
+            let prefix = prefix_of_children(&of_path(&directory));
+            prop_assert_eq!(of_path(&other).starts_with(&prefix), other.parent().as_ref() == Some(&directory));
+            if let Some(name) = Name::new(&name[..]) {
+                prop_assert!(of_path(&directory.join(&name)).starts_with(&prefix));
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Writing a run: entries in, blocks out.
+
+use super::node::{Child, MAX_KEY_BYTES, MAX_SHARED_NODE_BYTES, NodeBuilder};
+use super::{BlockSink, IndexError, RunRoot};
+
+/// Builds a run from its entries in the order of their keys. Holds one unfinished node for each height.
+#[derive(Debug, Default)]
+pub(super) struct RunWriter {
+    /// The unfinished nodes, by height.
+    nodes: Vec<Unfinished>,
+    last_key: Vec<u8>,
+    entries: u64,
+}
+
+#[derive(Debug)]
+struct Unfinished {
+    node: NodeBuilder,
+    first_rank: u64,
+}
+
+/// Whether a key is short enough to be kept.
+pub(super) fn fits(key: &[u8]) -> bool {
+    key.len() <= MAX_KEY_BYTES
+}
+
+impl RunWriter {
+    /// How many entries were pushed.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Whether an entry with this key may come next.
+    pub(super) fn may_follow(&self, key: &[u8]) -> bool {
+        self.entries == 0 || self.last_key.as_slice() < key
+    }
+
+    /// Appends an entry; returns its rank. The caller has asked [`fits`] and [`may_follow`](Self::may_follow).
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8], sink: &mut dyn BlockSink) -> Result<u64, IndexError> {
+        debug_assert!(fits(key) && self.may_follow(key), "the caller checks");
+        let rank = self.entries;
+        self.add(0, key, value, rank, sink)?;
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+        self.entries += 1;
+        Ok(rank)
+    }
+
+    fn add(&mut self, height: u8, key: &[u8], value: &[u8], rank: u64, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
+        if self.nodes.get(usize::from(height)).is_some_and(|unfinished| unfinished.node.is_full_for(key, value)) {
+            self.close(height, sink)?;
+        }
+        if self.nodes.len() == usize::from(height) {
+            self.nodes.push(Unfinished { node: NodeBuilder::new(height), first_rank: rank });
+        }
+        if let Some(unfinished) = self.nodes.get_mut(usize::from(height)) {
+            if unfinished.node.is_empty() {
+                unfinished.first_rank = rank;
+            }
+            unfinished.node.push(key, value);
+        }
+        Ok(())
+    }
+
+    /// Appends the unfinished node of this height to the sink, and its place to the node above.
+    fn close(&mut self, height: u8, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
+        let Some(Unfinished { node, first_rank }) = self.nodes.get_mut(usize::from(height)) else {
+            return Ok(());
+        };
+        let first_rank = *first_rank;
+        let first_key = node.first_key().to_vec();
+        let address = sink.append(&node.take())?;
+        self.add(height + 1, &first_key, &Child { address, first_rank }.encode(), first_rank, sink)
+    }
+
+    /// Ends the run. A run that fits one node of 64 KiB leaves nothing in the sink.
+    pub(super) fn finish(mut self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
+        let mut height = 0;
+        loop {
+            let is_top = usize::from(height) + 1 >= self.nodes.len();
+            match self.nodes.get_mut(usize::from(height)) {
+                None => return Ok(RunRoot { node: NodeBuilder::new(0).take(), height: 0, entries: 0 }),
+                Some(top) if is_top && top.node.length() <= MAX_SHARED_NODE_BYTES => {
+                    return Ok(RunRoot { node: top.node.take(), height, entries: self.entries });
+                }
+                Some(_) => self.close(height, sink)?,
+            }
+            height += 1;
+        }
+    }
+}

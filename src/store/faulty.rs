@@ -1,0 +1,283 @@
+//! A wrapper that fails or waits where a test tells it to.
+
+use super::{Calls, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// One failure of a [`Faulty`] store: at which call, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    verb: Option<Verb>,
+    number: u64,
+    kind: Kind,
+    effect: Effect,
+    lasting: Lasting,
+}
+
+/// Whether the call that fails has done its work in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Missing,
+    Done,
+}
+
+/// How long the store fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lasting {
+    Once,
+    ForGood,
+}
+
+impl Fault {
+    /// The call of that kind with that number, counted from 0, fails once with [`Kind::Unavailable`] and has no effect.
+    pub fn at(verb: Verb, number: u64) -> Self {
+        Self { verb: Some(verb), number, kind: Kind::Unavailable, effect: Effect::Missing, lasting: Lasting::Once }
+    }
+
+    /// As [`at`](Self::at), counting calls of every kind.
+    pub fn at_any(number: u64) -> Self {
+        Self { verb: None, ..Self::at(Verb::Put, number) }
+    }
+
+    /// The caller is told of another kind of failure.
+    #[must_use]
+    pub fn with_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The call has its effect in the store, yet the caller is told that it failed: an answer was lost.
+    #[must_use]
+    pub fn after_effect(self) -> Self {
+        Self { effect: Effect::Done, ..self }
+    }
+
+    /// Every call after this one fails too and has no effect: the caller was cut off.
+    #[must_use]
+    pub fn for_good(self) -> Self {
+        Self { lasting: Lasting::ForGood, ..self }
+    }
+}
+
+/// A store in front of another that behaves just like it but for the faults and gates it was given.
+pub struct Faulty<S> {
+    inner: Arc<S>,
+    faults: Vec<Fault>,
+    calls: Calls,
+    /// Counts the calls of every kind together and serialises the numbering.
+    numbering: Mutex<u64>,
+    struck: AtomicBool,
+    cut: AtomicBool,
+    gates: Mutex<Vec<(Verb, Arc<Latch>)>>,
+}
+
+impl<S: Store> Faulty<S> {
+    /// Without a fault: counts the calls.
+    pub fn new(inner: S) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            faults: Vec::new(),
+            calls: Calls::default(),
+            numbering: Mutex::new(0),
+            struck: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            gates: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// With one more fault.
+    #[must_use]
+    pub fn with(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Fails at the put with that number, counted from 0, and at every call after it.
+    pub fn cut_at_put(inner: S, number: u64) -> Self {
+        Self::new(inner).with(Fault::at(Verb::Put, number).for_good())
+    }
+
+    /// Fails at the call with that number, whatever it is, and at every call after it.
+    pub fn cut_at(inner: S, number: u64) -> Self {
+        Self::new(inner).with(Fault::at_any(number).for_good())
+    }
+
+    /// The store behind it, without faults.
+    pub fn mended(&self) -> Arc<S> {
+        Arc::clone(&self.inner)
+    }
+
+    /// How often it was called, failed calls among them.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Whether any fault has struck yet.
+    pub fn has_struck(&self) -> bool {
+        self.struck.load(Ordering::SeqCst)
+    }
+
+    /// Closes a gate: calls of that kind wait before they do anything, until it is opened.
+    pub fn gate(&self, verb: Verb) -> Gate {
+        let latch = Arc::new(Latch::default());
+        self.gates().push((verb, Arc::clone(&latch)));
+        Gate { latch }
+    }
+
+    fn gates(&self) -> MutexGuard<'_, Vec<(Verb, Arc<Latch>)>> {
+        self.gates.lock().expect("nothing panics while it is held")
+    }
+
+    /// Numbers the call, waits at gates and strikes with what is due.
+    fn call<T>(&self, verb: Verb, name: Option<&ObjectName>, work: impl FnOnce(&S) -> Result<T, Error>) -> Result<T, Error> {
+        let due = self.due(verb);
+        let latches: Vec<_> = self.gates().iter().filter(|(of, _)| *of == verb).map(|(_, latch)| Arc::clone(latch)).collect();
+        latches.iter().for_each(|latch| latch.pass());
+        let Some((kind, effect)) = due else { return work(&self.inner) };
+        self.struck.store(true, Ordering::SeqCst);
+        if effect == Effect::Done {
+            work(&self.inner)?;
+        }
+        let error = name.map_or_else(|| Error::of_store(kind, verb), |name| Error::new(kind, verb, name));
+        Err(error.because("a fault that the test asked for"))
+    }
+
+    fn due(&self, verb: Verb) -> Option<(Kind, Effect)> {
+        let mut calls_before = self.numbering.lock().expect("nothing panics while it is held");
+        let (any, of_verb) = (*calls_before, self.calls.count(verb));
+        *calls_before += 1;
+        if self.cut.load(Ordering::SeqCst) {
+            return Some((Kind::Unavailable, Effect::Missing));
+        }
+        let fault = self.faults.iter().find(|fault| match fault.verb {
+            Some(of) => of == verb && fault.number == of_verb,
+            None => fault.number == any,
+        })?;
+        if fault.lasting == Lasting::ForGood {
+            self.cut.store(true, Ordering::SeqCst);
+        }
+        Some((fault.kind, fault.effect))
+    }
+}
+
+impl<S: Store> Store for Faulty<S> {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        self.call(Verb::Put, Some(name), |inner| inner.put(name, body))
+    }
+
+    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+        self.call(Verb::Get, Some(name), |inner| inner.get(name, limit))
+    }
+
+    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        self.call(Verb::Get, Some(name), |inner| inner.get_range(name, offset, length))
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        self.call(Verb::List, None, |inner| inner.list(prefix, found))
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        self.call(Verb::Delete, Some(name), |inner| inner.delete(name))
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+/// Holds calls of a [`Faulty`] store back until it is opened or dropped.
+pub struct Gate {
+    latch: Arc<Latch>,
+}
+
+impl Gate {
+    /// Waits until that many calls stand at the gate.
+    pub fn wait_for(&self, calls: usize) {
+        let state = self.latch.state();
+        drop(self.latch.changed.wait_while(state, |state| state.arrived < calls).expect("nothing panics while it is held"));
+    }
+
+    /// Lets all calls through, those to come as well.
+    pub fn open(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.latch.state().open = true;
+        self.latch.changed.notify_all();
+    }
+}
+
+/// What a gate and the calls that wait at it share.
+#[derive(Default)]
+struct Latch {
+    state: Mutex<LatchState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct LatchState {
+    open: bool,
+    arrived: usize,
+}
+
+impl Latch {
+    fn state(&self) -> MutexGuard<'_, LatchState> {
+        self.state.lock().expect("nothing panics while it is held")
+    }
+
+    fn pass(&self) {
+        let mut state = self.state();
+        state.arrived += 1;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |state| !state.open).expect("nothing panics while it is held"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Faulty};
+    use crate::store::memory::Memory;
+    use crate::store::{Kind, ObjectName, Store, Verb};
+
+    fn name(text: &str) -> ObjectName {
+        ObjectName::new(text).expect("legal")
+    }
+
+    #[test]
+    fn a_cut_store_stays_cut_and_keeps_what_it_had() {
+        let store = Faulty::cut_at_put(Memory::default(), 1);
+        store.put(&name("a"), &vec![]).expect("before the cut");
+        store.put(&name("b"), &vec![]).expect_err("the cut");
+        store.get(&name("a"), 9).expect_err("after the cut");
+        assert!(store.has_struck());
+        assert_eq!((store.calls().of(Verb::Put), store.calls().all()), (2, 3));
+        store.mended().get(&name("a"), 9).expect("what was stored stays");
+        assert_eq!(store.mended().get(&name("b"), 9).expect_err("never stored").kind(), Kind::Missing);
+    }
+
+    #[test]
+    fn a_lost_answer_is_a_failure_with_effect_and_only_once() {
+        let store = Faulty::new(Memory::default()).with(Fault::at(Verb::Put, 0).after_effect().with_kind(Kind::Full));
+        assert_eq!(store.put(&name("a"), &vec![b"x".to_vec()]).expect_err("told so").kind(), Kind::Full);
+        assert_eq!(store.get(&name("a"), 9).expect("it is there"), b"x");
+        store.put(&name("b"), &vec![]).expect("only once");
+    }
+
+    #[test]
+    fn a_gate_holds_calls_of_its_kind_until_it_opens() {
+        let store = Faulty::new(Memory::default());
+        store.put(&name("a"), &vec![]).expect("no fault");
+        let gate = store.gate(Verb::Get);
+        std::thread::scope(|scope| {
+            let readers = [scope.spawn(|| store.get(&name("a"), 9)), scope.spawn(|| store.get(&name("a"), 9))];
+            gate.wait_for(2);
+            store.put(&name("b"), &vec![]).expect("another kind is not held");
+            assert_eq!(store.mended().calls().of(Verb::Get), 0);
+            gate.open();
+            readers.into_iter().for_each(|reader| drop(reader.join().expect("no panic").expect("no fault")));
+        });
+    }
+}

@@ -1,0 +1,56 @@
+//! Which backups exist, and what a cut at any moment leaves of that.
+
+mod crash;
+mod finding;
+
+use freezer::catalog::names::{self, Folder};
+use freezer::catalog::{Catalog, CatalogError};
+use freezer::model::{BackupName, LevelId};
+use freezer::store::{self, Store};
+use std::sync::Arc;
+
+fn backup(host: &str, name: &str) -> BackupName {
+    BackupName::new(host, name).expect("legal")
+}
+
+/// The level that began at that minute of an hour.
+fn level(minute: u32) -> LevelId {
+    format!("20261122T14{minute:02}00.000Z-{minute:08x}").parse().expect("a level id")
+}
+
+/// The data objects of a small level.
+fn data_of(backup: &BackupName, level: &LevelId) -> Vec<store::ObjectName> {
+    Folder::ALL.into_iter().flat_map(|folder| (0..2).map(move |number| names::data_name(backup, level, folder, number))).collect()
+}
+
+/// Stores a level as a run does: data first.
+fn back_up(store: &Arc<impl Store + 'static>, backup: &BackupName, level: &LevelId) -> Result<(), anyhow::Error> {
+    for object in data_of(backup, level) {
+        store.put(&object, &vec![b"data".to_vec()])?;
+    }
+    Catalog::new(Arc::clone(store) as Arc<dyn Store>).publish(backup, level, b"manifest".to_vec())?;
+    Ok(())
+}
+
+fn catalog(store: &Arc<impl Store + 'static>) -> Catalog {
+    Catalog::new(Arc::clone(store) as Arc<dyn Store>)
+}
+
+fn backups(catalog: &Catalog) -> Result<Vec<(String, u64, LevelId)>, CatalogError> {
+    let mut all = Vec::new();
+    let mut keep = |backup: freezer::catalog::Backup| {
+        all.push((backup.name.to_string(), backup.levels, backup.newest));
+        true
+    };
+    catalog.backups(&mut keep).map(|()| all)
+}
+
+fn objects(store: &dyn Store) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut keep = |info: store::ObjectInfo| {
+        all.push(info.name.to_string());
+        true
+    };
+    store.list("", &mut keep).expect("listed");
+    all
+}

@@ -1,0 +1,105 @@
+//! The frame table against a list of its rows.
+
+use freezer::index::{BlockCache, FrameRow, FrameTable, FrameTableWriter, IndexError, MemoryBlocks, RunRoot};
+use freezer::model::{FrameNo, SegmentOffset, StreamOffset};
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
+use std::sync::Arc;
+
+fn tables() -> impl Strategy<Value = Vec<FrameRow>> {
+    let row = (1u32.., any::<u32>(), any::<u64>(), any::<u32>(), any::<Option<[u8; 16]>>());
+    proptest::collection::vec(row, 0..1500).prop_map(|rows| {
+        let mut start = 0;
+        let row = |(number, (raw_length, segment, offset, stored_length, checksum))| {
+            let row = FrameRow {
+                number: FrameNo(number),
+                start: StreamOffset(start),
+                raw_length,
+                segment,
+                offset: SegmentOffset(offset),
+                stored_length,
+                checksum,
+            };
+            start = row.end().0;
+            row
+        };
+        (0..).zip(rows).map(row).collect()
+    })
+}
+
+fn write(rows: &[FrameRow]) -> (RunRoot, MemoryBlocks) {
+    let (mut writer, mut blocks) = (FrameTableWriter::new(), MemoryBlocks::default());
+    rows.iter().for_each(|row| writer.push(row, &mut blocks).expect("rows in order"));
+    (writer.finish(&mut blocks).expect("memory takes all"), blocks)
+}
+
+fn open((root, blocks): (RunRoot, MemoryBlocks)) -> FrameTable {
+    FrameTable::open(root, Arc::new(blocks), BlockCache::new(1 << 20)).expect("a sound table")
+}
+
+proptest! {
+    #[test]
+    fn every_byte_of_the_stream_is_found_in_its_frame(rows in tables(), probe: proptest::sample::Index) {
+        let table = open(write(&rows));
+        prop_assert_eq!(table.frames(), rows.len() as u64);
+        prop_assert_eq!(&table.rows().collect::<Result<Vec<_>, _>>().expect("sound"), &rows);
+        let end = rows.last().map_or(StreamOffset(0), FrameRow::end);
+        prop_assert_eq!(table.stream_end().expect("sound"), end);
+        for at in [end.0, end.0.saturating_add(1), u64::MAX] {
+            let past = table.locate(StreamOffset(at)).expect_err("nothing is there");
+            prop_assert!(matches!(past, IndexError::PastEnd { end: told, .. } if told == end), "{past:?}");
+        }
+        prop_assert_eq!(table.row(FrameNo(rows.len() as u64)).expect("sound"), None);
+        for position in (!rows.is_empty()).then(|| probe.index(rows.len())).into_iter().chain(0..rows.len().min(40)) {
+            let row = rows[position];
+            for at in [row.start.0, row.start.0 + u64::from(row.raw_length / 2), row.end().0 - 1] {
+                prop_assert_eq!(table.locate(StreamOffset(at)).expect("sound"), row);
+            }
+            prop_assert_eq!(table.row(row.number).expect("sound"), Some(row));
+            prop_assert_eq!(table.next(&row).expect("sound"), rows.get(position + 1).copied());
+        }
+    }
+}
+
+fn row(number: u64, start: u64, raw_length: u32) -> FrameRow {
+    let offset = SegmentOffset(start / 2);
+    FrameRow { number: FrameNo(number), start: StreamOffset(start), raw_length, segment: 0, offset, stored_length: 5, checksum: None }
+}
+
+#[test]
+fn rows_that_leave_a_gap_overlap_or_are_empty_are_refused() {
+    let (mut writer, mut blocks) = (FrameTableWriter::new(), MemoryBlocks::default());
+    writer.push(&row(0, 0, 10), &mut blocks).expect("the first");
+    for bad in [row(1, 11, 10), row(1, 9, 10), row(2, 10, 10), row(0, 10, 10), row(1, 10, 0)] {
+        assert!(matches!(writer.push(&bad, &mut blocks), Err(IndexError::OutOfOrder { .. })), "{bad:?}");
+    }
+    writer.push(&row(1, 10, 10), &mut blocks).expect("the second");
+    let table = open((writer.finish(&mut blocks).expect("memory takes all"), blocks));
+    assert_eq!(table.rows().count(), 2);
+}
+
+#[test]
+fn a_flipped_or_cut_byte_gives_an_error_or_other_rows_that_still_tile() {
+    let rows = [row(0, 0, 1000), FrameRow { checksum: Some([0xab; 16]), ..row(1, 1000, 300) }, row(2, 1300, 1)];
+    let (root, _) = write(&rows);
+    for at in 0..root.node.len() {
+        let cut = RunRoot { node: root.node[..at].to_vec(), ..root.clone() };
+        FrameTable::open(cut, Arc::new(MemoryBlocks::default()), BlockCache::new(0)).expect_err("it ends too early");
+        for bit in 0..8 {
+            let mut flipped = root.clone();
+            flipped.node[at] ^= 1 << bit;
+            let Ok(table) = FrameTable::open(flipped, Arc::new(MemoryBlocks::default()), BlockCache::new(0)) else {
+                continue;
+            };
+            let Ok(read) = table.rows().collect::<Result<Vec<_>, _>>() else {
+                continue;
+            };
+            assert_ne!(read, rows, "bit {bit} of byte {at}");
+            let mut end = StreamOffset(0);
+            for row in read {
+                assert_eq!(row.start, end, "bit {bit} of byte {at}");
+                assert_eq!(table.locate(row.start).expect("it reads"), row);
+                end = row.end();
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The index and the frame table through their public faces.
+
+mod damage;
+mod documented;
+mod frame_table;
+mod tree;
+
+use freezer::index::{BlockCache, IndexError, MemoryBlocks, RunRoot, Tree, TreeWriter};
+use freezer::model::{Content, Entry, Extent, FileOffset, LevelSerial, Metadata, Name, Owner, StreamOffset, Time, TreePath};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A path, as people write it.
+fn path(text: &str) -> TreePath {
+    TreePath::parse(text.as_bytes()).expect("a legal path")
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text.as_bytes()).expect("a legal name")
+}
+
+fn directory(path: TreePath) -> Entry {
+    let owner = Owner { uid: 1000, gid: 100, user: b"ada"[..].into(), group: b"users"[..].into() };
+    let metadata = Metadata {
+        mode: 0o755,
+        owner,
+        mtime: Time::new(1_700_000_000, 5),
+        ctime: Time::new(1_700_000_000, 5),
+        device: 2049,
+        inode: 77,
+        links: 2,
+        blocks: 8,
+        xattrs: Vec::new(),
+    };
+    Entry { path, metadata, content: Content::Directory, link_to: None }
+}
+
+/// A file with `pieces` extents and a hole before each.
+fn file(path: TreePath, pieces: u64) -> Entry {
+    let extent =
+        |piece| Extent { at: FileOffset(piece * 20 + 10), level: LevelSerial(1), stream: StreamOffset(piece * 10 + 512), length: 10 };
+    let content = Content::File { size: pieces * 20, extents: (0..pieces).map(extent).collect() };
+    Entry { content, ..directory(path) }
+}
+
+/// In the order of the index, whatever order they come in.
+fn in_order(entries: impl IntoIterator<Item = Entry>) -> Vec<Entry> {
+    // As the format says it: the directory's components, then the name.
+    let key = |entry: &Entry| -> (Vec<Vec<u8>>, Vec<u8>) {
+        let directory = entry.path.parent().unwrap_or_default();
+        (directory.components().map(<[u8]>::to_vec).collect(), entry.path.file_name().to_vec())
+    };
+    entries.into_iter().map(|entry| (key(&entry), entry)).collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+fn write(entries: &[Entry]) -> Result<(RunRoot, MemoryBlocks), IndexError> {
+    let (mut writer, mut blocks) = (TreeWriter::new(), MemoryBlocks::default());
+    for entry in entries {
+        writer.push(entry, &mut blocks)?;
+    }
+    Ok((writer.finish(&mut blocks)?, blocks))
+}
+
+fn open((root, blocks): (RunRoot, MemoryBlocks)) -> Result<Tree, IndexError> {
+    Tree::open(root, Arc::new(blocks), BlockCache::new(1 << 20))
+}
+
+fn tree_of(entries: &[Entry]) -> Tree {
+    write(entries).and_then(open).expect("sound entries make a sound tree")
+}
