@@ -58,7 +58,7 @@ impl Session {
     /// Tells what went wrong; returns the exit code.
     pub(super) fn tell(&mut self, error: &anyhow::Error) -> ExitCode {
         // What was printed before it failed comes before the message; that it cannot be printed is the error itself.
-        drop(self.output.flush());
+        self.output.flush().ok();
         let Some(told) = Told::of(error) else { return ExitCode::SUCCESS };
         self.screen.print(&told.to_string());
         tracing::debug!(error = ?error, "failed");
