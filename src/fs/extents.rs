@@ -128,7 +128,7 @@ mod tests {
         let extents = extents.iter().map(|&(at, length)| Extent {
             at: FileOffset(at),
             level: LevelSerial(1 + at % 2),
-            stream: StreamOffset(10_000 + at),
+            stream: StreamOffset(at.wrapping_add(10_000)),
             length,
         });
         Layout { size, extents: extents.collect() }

@@ -6,10 +6,11 @@ use super::frame_cache::{CacheCounts, Frame, FrameCache, FrameKey, Whereabouts};
 use super::pool::{Pool, Urgency};
 use super::read_ahead::{Access, Plan, ReadAhead};
 use super::{ReadError, ReadOptions};
+use crate::catalog::names::{self, Folder};
 use crate::format::frame::{Compression, Decoder, FrameError, Lane, Opener};
 use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError};
-use crate::model::{FrameNo, LevelId, LevelSerial, SegmentOffset, StreamOffset};
-use crate::store::{ObjectName, Store};
+use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StreamOffset};
+use crate::store::Store;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -17,9 +18,6 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Says what an object of a level is called: lane and number of the object in it.
-pub type ObjectNamer = Arc<dyn Fn(&LevelId, Lane, u32) -> ObjectName + Send + Sync>;
 
 /// Whether a call may wait for a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +60,7 @@ impl Piece {
 #[derive(Clone)]
 pub(super) struct LevelObjects {
     pub(super) store: Arc<dyn Store>,
-    pub(super) namer: ObjectNamer,
+    pub(super) backup: BackupName,
     pub(super) id: LevelId,
     pub(super) opener: Opener,
 }
@@ -130,8 +128,8 @@ impl FileReader {
     }
 
     /// What loads the blocks of one lane of a level.
-    pub(super) fn blocks(&self, objects: LevelObjects, lane: Lane) -> Arc<dyn BlockSource> {
-        Arc::new(StoredBlocks { fetchers: Arc::clone(&self.fetchers), patience: self.patience, objects, lane })
+    pub(super) fn blocks(&self, objects: LevelObjects, lane: Lane, folder: Folder) -> Arc<dyn BlockSource> {
+        Arc::new(StoredBlocks { fetchers: Arc::clone(&self.fetchers), patience: self.patience, objects, lane, folder })
     }
 
     /// The bytes of a file from `from` on: `length` of them, or fewer where the file ends before.
@@ -238,7 +236,8 @@ impl FileReader {
 impl LevelStream {
     /// Fetches, authenticates and decodes one frame.
     fn fetch(&self, row: &FrameRow) -> Result<Vec<u8>, ReadError> {
-        let place = Place { lane: Lane::Data, object: row.segment, offset: row.offset, length: row.stored_length };
+        let place =
+            Place { lane: Lane::Data, folder: Folder::Segments, object: row.segment, offset: row.offset, length: row.stored_length };
         let bare = row.checksum.map(|checksum| (self.compression, checksum));
         self.objects
             .open(place, row.number, |decoder, stored| self.objects.opener.open_data(decoder, row.number, row.raw_length, bare, stored))
@@ -249,6 +248,7 @@ impl LevelStream {
 #[derive(Clone, Copy)]
 struct Place {
     lane: Lane,
+    folder: Folder,
     object: u32,
     offset: SegmentOffset,
     length: u32,
@@ -262,7 +262,7 @@ impl LevelObjects {
         number: FrameNo,
         open: impl FnOnce(&mut Decoder, Vec<u8>) -> Result<Vec<u8>, FrameError>,
     ) -> Result<Vec<u8>, ReadError> {
-        let segment = (self.namer)(&self.id, place.lane, place.object);
+        let segment = names::data_name(&self.backup, &self.id, place.folder, place.object);
         let frame = || FrameSpan { lane: place.lane, number, segment: segment.clone() };
         let length = place.length as usize;
         let stored =
@@ -275,15 +275,16 @@ impl LevelObjects {
 struct StoredBlocks {
     objects: LevelObjects,
     lane: Lane,
+    folder: Folder,
     fetchers: Arc<Pool>,
     patience: Duration,
 }
 
 impl BlockSource for StoredBlocks {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
-        let (objects, lane, address) = (self.objects.clone(), self.lane, *address);
+        let (objects, lane, folder, address) = (self.objects.clone(), self.lane, self.folder, *address);
         let block = attempt(&self.fetchers, self.patience, move || {
-            let place = Place { lane, object: address.object, offset: address.offset, length: address.length };
+            let place = Place { lane, folder, object: address.object, offset: address.offset, length: address.length };
             objects.open(place, address.number, |decoder, stored| objects.opener.open(decoder, lane, address.number, stored))
         });
         block.map_err(|error| IndexError::fetch(address, error))

@@ -270,10 +270,8 @@ impl Shared {
     /// [`ReadError::WouldWait`].
     fn fill(&self, forest: &Forest, inode: u64, mut cursor: u64, listing: &mut impl Listing) -> Result<Filled, ReadError> {
         let directory = |inode| Found { inode, ..placeholder() };
-        if cursor == 0 {
-            if listing.add(cursor_after(&mut cursor), b".", &self.attributes(&directory(inode)), Duration::ZERO) {
-                return Ok(Filled::ToTheEnd);
-            }
+        if cursor == 0 && listing.add(cursor_after(&mut cursor), b".", &self.attributes(&directory(inode)), Duration::ZERO) {
+            return Ok(Filled::ToTheEnd);
         }
         if cursor == 1 {
             let parent = match forest.parent(inode) {
@@ -401,7 +399,7 @@ trait Listing: Refuse + Send + 'static {
 
 struct Filling<R> {
     reply: R,
-    entries: u32,
+    has_entries: bool,
 }
 
 impl<R: Refuse> Refuse for Filling<R> {
@@ -412,12 +410,13 @@ impl<R: Refuse> Refuse for Filling<R> {
 
 impl Listing for Filling<ReplyDirectoryPlus> {
     fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, lasting: Duration) -> bool {
-        self.entries += 1;
-        self.reply.add(attributes.ino, cursor, OsStr::from_bytes(name), &lasting, attributes, Generation(0))
+        let is_full = self.reply.add(attributes.ino, cursor, OsStr::from_bytes(name), &lasting, attributes, Generation(0));
+        self.has_entries |= !is_full;
+        is_full
     }
 
     fn has_entries(&self) -> bool {
-        self.entries > 0
+        self.has_entries
     }
 
     fn send(self) {
@@ -427,12 +426,13 @@ impl Listing for Filling<ReplyDirectoryPlus> {
 
 impl Listing for Filling<ReplyDirectory> {
     fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, _: Duration) -> bool {
-        self.entries += 1;
-        self.reply.add(attributes.ino, cursor, attributes.kind, OsStr::from_bytes(name))
+        let is_full = self.reply.add(attributes.ino, cursor, attributes.kind, OsStr::from_bytes(name));
+        self.has_entries |= !is_full;
+        is_full
     }
 
     fn has_entries(&self) -> bool {
-        self.entries > 0
+        self.has_entries
     }
 
     fn send(self) {
@@ -579,11 +579,11 @@ impl Filesystem for Adapter {
     }
 
     fn readdir(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: u64, reply: ReplyDirectory) {
-        self.list(Asked::Readdir, inode, offset, Filling { reply, entries: 0 });
+        self.list(Asked::Readdir, inode, offset, Filling { reply, has_entries: false });
     }
 
     fn readdirplus(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: u64, reply: ReplyDirectoryPlus) {
-        self.list(Asked::Readdirplus, inode, offset, Filling { reply, entries: 0 });
+        self.list(Asked::Readdirplus, inode, offset, Filling { reply, has_entries: false });
     }
 
     fn releasedir(&self, _: &Request, _: INodeNo, _: FileHandle, _: OpenFlags, reply: ReplyEmpty) {

@@ -29,7 +29,7 @@ mod recent;
 pub mod view;
 
 pub use error::{Errno, FrameSpan, ReadError};
-pub use file_reader::{FileReader, ObjectNamer, Piece};
+pub use file_reader::{FileReader, Piece};
 pub use frame_cache::CacheCounts;
 
 use std::num::NonZeroUsize;

@@ -315,16 +315,13 @@ fn config(options: &MountOptions) -> Config {
 fn prepare(options: &MountOptions) -> Result<PathBuf, MountError> {
     let given = &options.mount_point;
     let failed = |source: io::Error| MountError::MountPoint { mount_point: given.clone(), source };
-    let status = match rustix::fs::stat(given) {
-        // A mount whose process died: everything in it fails like this.
-        Err(Errno::NOTCONN) => {
-            leave(given, Leave::AtOnce).map_err(failed)?;
-            tracing::warn!(mount_point = %given.display(), "a mount whose process had died was taken away");
-            rustix::fs::stat(given)
-        }
-        status => status,
-    };
-    let mode = status.map_err(|error| failed(error.into()))?.st_mode;
+    // A mount whose process died. What the kernel keeps of it, such as the attributes of its root, it still answers; this
+    // has to be asked each time.
+    if rustix::fs::statvfs(given).err() == Some(Errno::NOTCONN) {
+        leave(given, Leave::AtOnce).map_err(failed)?;
+        tracing::warn!(mount_point = %given.display(), "a mount whose process had died was taken away");
+    }
+    let mode = rustix::fs::stat(given).map_err(|error| failed(error.into()))?.st_mode;
     if rustix::fs::FileType::from_raw_mode(mode) != rustix::fs::FileType::Directory {
         return Err(MountError::NotADirectory(given.clone()));
     }

@@ -1,16 +1,18 @@
 //! The tree of one point in time, for whoever shows it: FUSE, restore, `cat`, `export`, the API.
 
 use super::extents::Layout;
-use super::file_reader::{FileReader, LevelObjects, LevelStream, Levels, ObjectNamer, Piece, Waiting};
-use super::{CacheCounts, ReadError, recent::Recent};
+use super::file_reader::{FileReader, LevelObjects, LevelStream, Levels, Piece, Waiting};
+use super::{CacheCounts, recent::Recent};
+use crate::catalog::names::Folder;
 use crate::format::frame::{Lane, Opener, Protection};
 use crate::format::manifest::{Manifest, RootNode};
 use crate::index::{FrameTable, RunRoot, Tree};
-use crate::model::{Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
+use crate::model::{BackupName, Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
 use crate::store::Store;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use super::ReadError;
 pub use crate::index::Attributes;
 
 /// The root of every tree.
@@ -26,8 +28,8 @@ pub struct ViewParts {
     pub store_id: StoreId,
     /// How its frames are protected.
     pub protection: Protection,
-    /// What its objects are called.
-    pub namer: ObjectNamer,
+    /// Whose level it is: its objects are named by it.
+    pub backup: BackupName,
 }
 
 /// One point in time, read only and never changing. Cheap to clone; may be used from many threads at once.
@@ -80,10 +82,10 @@ impl View {
     ///
     /// [`ReadError::Index`] if the manifest's root blocks are malformed.
     pub fn open(parts: ViewParts, reader: &Arc<FileReader>) -> Result<Self, ReadError> {
-        let ViewParts { manifest, store, store_id, protection, namer } = parts;
+        let ViewParts { manifest, store, store_id, protection, backup } = parts;
         let objects = |id: &LevelId| LevelObjects {
             store: Arc::clone(&store),
-            namer: Arc::clone(&namer),
+            backup: backup.clone(),
             id: id.clone(),
             opener: Opener::new(store_id, id.clone(), protection.clone()),
         };
@@ -92,9 +94,9 @@ impl View {
         for level in manifest.levels {
             let objects = objects(&level.id);
             if level.serial == manifest.index.serial {
-                index = Some(reader.blocks(objects.clone(), Lane::Index));
+                index = Some(reader.blocks(objects.clone(), Lane::Index, Folder::Index));
             }
-            let blocks = reader.blocks(objects.clone(), Lane::FrameTable);
+            let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);
             let table = FrameTable::open(run_root(level.frame_table), blocks, Arc::clone(reader.block_cache()))?;
             let stream = LevelStream { serial: level.serial, objects, compression: level.compression, table };
             levels.insert(level.serial, Arc::new(stream));

@@ -43,7 +43,7 @@ pub(super) fn prefix_of_children(directory: &[u8]) -> Vec<u8> {
 }
 
 /// How many bytes of a tree's key stand before the name: all keys with the same ones are of the same directory.
-pub(super) fn prefix_length(key: &[u8]) -> usize {
+fn prefix_length(key: &[u8]) -> usize {
     key.iter().rposition(|byte| *byte == 0).map_or(0, |separator| separator + 1)
 }
 

@@ -19,6 +19,7 @@ mod attributes;
 mod descent;
 mod directory;
 mod error;
+mod export;
 mod file;
 mod run;
 mod selection;
@@ -26,6 +27,7 @@ mod source;
 mod view;
 
 pub use error::{Attempt, FileError, RestoreError};
+pub use export::{ExportError, Exported, export};
 pub use run::Summary;
 pub use source::Source;
 

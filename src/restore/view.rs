@@ -1,7 +1,7 @@
 //! A view of a point in time as a source of a restore.
 
 use super::Source;
-use crate::fs::ReadError;
+use crate::fs::view::ReadError;
 use crate::fs::view::{FileContent, View};
 use crate::model::{Entry, NodeId, TreePath};
 use std::ops::ControlFlow;

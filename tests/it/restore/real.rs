@@ -4,31 +4,22 @@ use super::{fresh, is_root};
 use crate::support::{backup, oracle, torture};
 use freezer::backup::Report;
 use freezer::catalog::Access;
-use freezer::catalog::names::{Folder, data_name};
-use freezer::format::frame::{Compression, Lane};
+use freezer::format::frame::Compression;
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
+use freezer::model::Cancel;
 use freezer::model::progress::Collected;
-use freezer::model::{Cancel, LevelId};
 use freezer::restore::{Existing, Options, restore};
 use freezer::store::memory::Memory;
 use std::sync::Arc;
 
 fn view_of(access: &Access, report: &Report) -> View {
-    let namer = |level: &LevelId, lane: Lane, number: u32| {
-        let folder = match lane {
-            Lane::Data => Folder::Segments,
-            Lane::Index => Folder::Index,
-            Lane::FrameTable | Lane::Manifest => Folder::Frames,
-        };
-        data_name(&backup::name(), level, folder, number)
-    };
     let parts = ViewParts {
         manifest: report.manifest.clone(),
         store: access.store(),
         store_id: access.store_id(),
         protection: access.protection(),
-        namer: Arc::new(namer),
+        backup: backup::name(),
     };
     let reader = Arc::new(FileReader::new(&ReadOptions::default()).expect("threads"));
     View::open(parts, &reader).expect("a view")

@@ -125,9 +125,9 @@ proptest! {
         prop_assert_eq!((&is.user[..], &is.group[..]), (&*metadata.owner.user, &*metadata.owner.group));
         prop_assert_eq!(is.mtime, (i128::from(metadata.mtime.seconds()), i128::from(metadata.mtime.nanoseconds())));
 
-        // Texts are UTF-8 or said to be bytes; nothing says so without need.
+        // Texts in records are ASCII or said to be bytes; nothing says so without need.
         let texts = [("path", &is.name), ("GNU.sparse.name", &is.name), ("linkpath", &is.link), ("uname", &is.user), ("gname", &is.group)];
-        let has_bytes = texts.iter().any(|(key, text)| is.keys.iter().any(|found| found == key) && std::str::from_utf8(text).is_err());
+        let has_bytes = texts.iter().any(|(key, text)| is.keys.iter().any(|found| found == key) && !text.is_ascii());
         prop_assert_eq!(is.is_binary, has_bytes);
 
         let attributes = if member.link_to.is_some() { &[][..] } else { &metadata.xattrs };
@@ -169,6 +169,7 @@ fn what_is_common_needs_one_record_and_what_is_plain_needs_none() {
         out
     };
     assert_eq!(header(Member::file("a/b", 5).time(1_700_000_000, 0)).len(), 512);
+    assert_eq!(header(Member::file("\u{e9}".repeat(49), 5).time(1_700_000_000, 0)).len(), 512);
     assert_eq!(header(Member::file(vec![0xff; 98], 5).time(1_700_000_000, 0)).len(), 512);
     let (one, other) = (header(Member::file("a/b", 5).time(1_700_000_000, 1)), header(Member::file("c", 7).time(1_600_000_001, 999)));
     assert_eq!((one.len(), other.len()), (1536, 1536));
@@ -186,4 +187,20 @@ fn an_entry_that_cannot_be_a_member_is_refused_and_leaves_nothing() {
     let error = encoder.header(&beyond.entry, None, &beyond.runs, &mut out).expect_err("a run past the end");
     assert_eq!(error.to_string(), "could not write file as a tar member: its data runs do not lie in its size in order");
     assert_eq!(out, b"");
+}
+
+#[test]
+fn the_example_in_the_specification_is_what_is_written() {
+    let member = Member::file("a", 5).time(1_700_000_000, 123_456_789);
+    let mut out = Vec::new();
+    MemberEncoder::new().header(&member.entry, None, &member.runs, &mut out).expect("it can be written");
+    let lines = out.chunks(16).enumerate().filter(|(_, line)| line.iter().any(|byte| *byte != 0));
+    let dump: Vec<_> = lines
+        .map(|(number, line)| {
+            let bytes: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("    {:04x}  {}\n", number * 16, bytes.join(" "))
+        })
+        .collect();
+    let dump = dump.concat();
+    assert!(include_str!("../../../docs/format/tar.md").ends_with(&dump), "the example should be:\n{dump}");
 }

@@ -1,0 +1,479 @@
+#!/usr/bin/env python3
+"""Side-by-side backup benchmark: adapters in peers/*.sh, data from gen.py. python3 stdlib only, Linux.
+
+  run.py --table --scale 0.5                      what the table of targets needs, and the table (bench/run does it all)
+  run.py --scale 0.1                              every installed tool, every workload
+  run.py --tools restic,borg,freezer --workloads full,incr,mount
+  run.py --list
+
+Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
+            incr     second backup with no change, then --rounds rounds of churn (needs 'full' of src)
+            restore  full restore of each set, then a check against the source
+            mount    on src, many, n50k, n500k: time to first ls (fresh client; again: with its cache), find -size, the same
+                     again, ls -lR; on src also cp -a and grep -r; FUSE requests where the tool counts them, daemon RSS
+            big      on big: cat of each file (fresh mount), random 4 KiB preads, two readers at once
+            pair     ours alone: one reader and two readers, for each compression
+            snaps    mount time and ls with 1, 10, 50 snapshots
+            limits   cp -a, dd, openssl, zstd, gzip on one core: what the machine can do
+
+All tools run in turn inside each repetition (A B C A B C ...), ours first, so drift hits them alike. Wall times on a
+busy machine are noisy: the CPU column (user+system, all processes) and the ratios are steadier.
+Environment: BENCH_DIR (default <tmp>/freezer-bench), PATH finds the tools.
+"""
+import argparse, datetime, filecmp, json, os, platform, random, shutil, signal, stat, statistics, subprocess, sys, time
+
+import gen
+from measure import (BENCH_DIR, HERE, OUT_DIR, PEERS, TRASH, Cut, Mount, Proc, Settings, Tool, du, evict, log, q, rmtree, timed, warm)
+from table import SETS, Everything, Table
+
+RESULTS = []  # (workload, metric, tool, unit, value)
+
+
+def add(workload, metric, tool, unit, value):
+    if value is not None:
+        RESULTS.append((workload, metric, tool, unit, value))
+
+
+# ------------------------------------------------------------- workloads
+def record(w, tool, r):
+    if r.rc == 0:
+        add(w, "wall", tool.name, "s", r.wall)
+        add(w, "cpu", tool.name, "s", r.cpu)
+        add(w, "rss", tool.name, "MiB", r.rss / 1024)
+    return r.rc == 0
+
+
+def w_full(tools, sets):
+    for s in sets:
+        for rep in range(ARGS.reps):
+            for t in tools:
+                if not PLAN.takes_part(t.name, "full " + s, rep) or not t.fresh(s):
+                    continue
+                warm(DATA[s])
+                r = t.call("backup", s, SRC=DATA[s], NAME="s0", SEQ=0, limit=ARGS.limit)
+                if record("full " + s, t, r):
+                    HAVE[t.name, s] = "s0"
+                    if rep == 0:
+                        add("full " + s, "stored", t.name, "MB", du(t.dirs(s)["REPO"]) / 1e6)
+                    log("full %s %s: %.1fs cpu %.1fs rss %d MiB" % (s, t.name, r.wall, r.cpu, r.rss >> 10))
+
+
+def w_incr(tools):
+    tools = [t for t in tools if t.can("backup_incr") and (t.name, "src") in HAVE]
+    for rep in range(ARGS.reps):
+        for t in tools:
+            before = du(t.dirs("src")["REPO"])
+            warm(DATA["src"])
+            r = t.call("backup_incr", "src", SRC=DATA["src"], NAME="n%d" % rep, SEQ=SEQ.bump(t), limit=ARGS.limit)
+            if record("incr none", t, r):
+                HAVE[t.name, "src"] = "n%d" % rep
+                add("incr none", "added", t.name, "MB", (du(t.dirs("src")["REPO"]) - before) / 1e6)
+                log("incr none %s: %.1fs cpu %.1fs" % (t.name, r.wall, r.cpu))
+    for rnd in range(1, ARGS.rounds + 1):
+        gen.churn(DATA["src"], rnd)
+        for t in tools:
+            before = du(t.dirs("src")["REPO"])
+            r = t.call("backup_incr", "src", SRC=DATA["src"], NAME="c%d" % rnd, SEQ=SEQ.bump(t), limit=ARGS.limit)
+            if record("incr churn", t, r):
+                HAVE[t.name, "src"] = "c%d" % rnd
+                add("incr churn", "added", t.name, "MB", (du(t.dirs("src")["REPO"]) - before) / 1e6)
+                log("incr churn %d %s: %.1fs cpu %.1fs" % (rnd, t.name, r.wall, r.cpu))
+
+
+class Seq(dict):
+    def bump(self, t):
+        self[t.name] = self.get(t.name, 0) + 1
+        return self[t.name]
+
+
+def same(a, b):
+    """None when tree b equals tree a (names, types, modes, sizes, mtimes, contents of 300 files), else the first difference."""
+    n, files = 0, []
+    for d, ds, fs in os.walk(a):
+        ds.sort()
+        r = os.path.relpath(d, a)
+        for f in sorted(fs) + ds:
+            p, o = os.path.join(d, f), os.path.join(b, r, f)
+            x = os.lstat(p)
+            try:
+                y = os.lstat(o)
+            except OSError:
+                return "missing " + os.path.join(r, f)
+            if stat.S_IFMT(x.st_mode) != stat.S_IFMT(y.st_mode) or (stat.S_ISREG(x.st_mode) and (
+                    x.st_size != y.st_size or x.st_mode != y.st_mode or int(x.st_mtime) != int(y.st_mtime))):
+                return "differs " + os.path.join(r, f)
+            n += 1
+            if stat.S_ISREG(x.st_mode):
+                files.append((p, o))
+    if sum(len(ds) + len(fs) for _, ds, fs in os.walk(b)) != n:
+        return "extra entries"
+    for p, o in random.Random(1).sample(files, min(300, len(files))):
+        if not filecmp.cmp(p, o, shallow=False):
+            return "content " + p
+    return None
+
+
+def w_restore(tools, sets):
+    for s in sets:
+        for rep in range(ARGS.reps):
+            for t in tools:
+                if (t.name, s) not in HAVE or not t.can("restore") or not PLAN.takes_part(t.name, "restore " + s, rep):
+                    continue
+                if t.ref and s == "src" and ARGS.rounds and rep == 0:  # the reference has no increments: renew it
+                    t.fresh(s), t.call("backup", s, SRC=DATA[s])
+                d = t.dirs(s)
+                rmtree(d["DST"])
+                os.makedirs(d["DST"])
+                if not t.ref:  # the reference stays warm: 80k cold loose files would make it no limit at all
+                    evict(d["REPO"])
+                r = t.call("restore", s, NAME=HAVE[t.name, s], SEQ=SEQ.get(t.name, 0), limit=ARGS.limit)
+                bad = r.rc or (same(DATA[s], d["DST"]) if rep == 0 and not (s == "src" and SEQ and not t.ref and not t.can("backup_incr")) else None)
+                if bad:
+                    log("  !! restore %s %s: %s" % (s, t.name, bad))
+                    add("restore " + s, "check", t.name, "", str(bad)[:60])
+                if record("restore " + s, t, r):
+                    log("restore %s %s: %.1fs cpu %.1fs" % (s, t.name, r.wall, r.cpu))
+                rmtree(d["DST"])
+                os.makedirs(d["DST"])
+
+
+def asked(m, before):
+    """FUSE requests since `before`."""
+    now = m.requests()
+    return None if now is None or before is None else now - before
+
+
+def w_mount(tools, sets):
+    scratch = os.path.join(OUT_DIR, "scratch")
+    for s in sets:
+        w, files = "mount " + s, sum(len(fs) for _, _, fs in os.walk(DATA[s]))
+        want = sum(len(ds) for _, ds, _ in os.walk(DATA[s])) + files + 1
+        for rep in range(ARGS.reps):
+            for t in tools:
+                if (t.name, s) not in HAVE or not t.can("mount") or not PLAN.takes_part(t.name, w, rep):
+                    continue
+                kw = {"NAME": HAVE[t.name, s]}
+                cut = lambda metric: PLAN.limit(w, metric, t.name)
+                with Mount(t, s, fresh=True, **kw) as m:
+                    if m.ready is None:
+                        continue
+                    add(w, "first ls, fresh client", t.name, "s", m.ready)
+                    find = "find %s -size -1073741824c | wc -l" % q(m.root)
+                    add(w, "find -size", t.name, "s", timed("test $(%s) = %d" % (find, want), cut("find -size")))
+                    if not (ARGS.table and s.startswith("n")):
+                        for name, cmd in (("find -size again", find), ("ls -lR", "ls -lR %s | tail -1" % q(m.root))):
+                            n = m.requests()
+                            add(w, name, t.name, "s", timed(cmd, cut(name)))
+                            add(w, name + ", requests", t.name, "", asked(m, n))
+                    add(w, "rss after find", t.name, "MiB", m.peak() / 1024)
+                    log("mount %s %s: ls %.3fs rss %d MiB" % (s, t.name, m.ready, m.peak() >> 10))
+                    if s != "src" and not (s == "many" and ARGS.many_read):
+                        continue
+                    rmtree(scratch)
+                    os.makedirs(os.path.dirname(scratch), exist_ok=True)
+                    c, n = m.cpu(), m.requests()
+                    x = timed("cp -a %s. %s/" % (q(m.root), q(scratch)), cut("cp -a"))
+                    add(w, "cp -a", t.name, "s", x)
+                    if x is not None and not isinstance(x, Cut):
+                        add(w, "cp -a daemon cpu", t.name, "s", m.cpu() - c)
+                        n = asked(m, n)
+                        add(w, "cp -a, requests a file", t.name, "", n and n / files)
+                        bad = same(DATA[s], scratch) if rep == 0 and t.name in ARGS.ours else None
+                        if bad:
+                            log("  !! cp -a %s %s: %s" % (s, t.name, bad))
+                            add(w, "cp -a check", t.name, "", str(bad)[:60])
+                    rmtree(scratch)
+                    add(w, "rss peak", t.name, "MiB", m.peak() / 1024)
+                with Mount(t, s, fresh=ARGS.table, **kw) as m:
+                    if m.ready is None:
+                        continue
+                    if not ARGS.table:
+                        add(w, "first ls, with cache", t.name, "s", m.ready)
+                    grep = "grep -r EXPORT_SYMBOL_GPL %s | wc -l" % q(m.root)
+                    add(w, "grep -r, fresh mount", t.name, "s", timed(grep, cut("grep -r, fresh mount")))
+                    if not ARGS.table:
+                        add(w, "grep -r again", t.name, "s", timed(grep))
+
+
+def preads(path, n, seed, limit=60.0):
+    fd = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+    pages, r, out = os.fstat(fd).st_size >> 12, random.Random(seed), []
+    end = time.monotonic() + limit
+    for _ in range(n):
+        o = r.randrange(pages) << 12
+        a = time.perf_counter_ns()
+        os.pread(fd, 4096, o)
+        out.append(time.perf_counter_ns() - a)
+        if time.monotonic() > end:
+            break
+    os.close(fd)
+    return sorted(out)
+
+
+def w_big(tools):
+    mib = {f: os.path.getsize(os.path.join(DATA["big"], f)) / 2**20 for f in os.listdir(DATA["big"])}
+    w = "mount big"
+    for rep in range(ARGS.reps):
+        for t in tools:
+            if (t.name, "big") not in HAVE or not t.can("mount") or not PLAN.takes_part(t.name, w, rep):
+                continue
+            kw = {"NAME": HAVE[t.name, "big"], "fresh": True}
+            for f in ("log.txt", "random.bin") if ARGS.table else ("log.txt", "random.bin", "vm.img", "db.sqlite"):
+                with Mount(t, "big", **kw) as m:
+                    if m.ready is None:
+                        break
+                    if f == "log.txt":
+                        add(w, "first ls, fresh client", t.name, "s", m.ready)
+                    p, c = os.path.join(m.root, f), m.cpu()
+                    x = timed("cat %s > /dev/null" % q(p))
+                    if x:
+                        add(w, "cat " + f, t.name, "MiB/s", mib[f] / x)
+                        add(w, "cat %s daemon cpu" % f, t.name, "s/GiB", (m.cpu() - c) / mib[f] * 1024)
+                    add(w, "rss peak cat", t.name, "MiB", m.peak() / 1024)
+            if not t.ref or not ARGS.table:
+                for f in ("log.txt", "db.sqlite"):
+                    with Mount(t, "big", **kw) as m:
+                        if m.ready is None:
+                            break
+                        l = preads(os.path.join(m.root, f), ARGS.preads, rep, 15.0)
+                        add(w, "pread 4K %s p50" % f, t.name, "us", l[len(l) // 2] / 1e3)
+                        add(w, "pread 4K %s p99" % f, t.name, "us", l[int(len(l) * .99)] / 1e3)
+                        add(w, "pread 4K %s per s" % f, t.name, "/s", len(l) / (sum(l) / 1e9))
+                        add(w, "rss peak preads", t.name, "MiB", m.peak() / 1024)
+            log("big %s done" % t.name)
+            if ARGS.table:
+                continue
+            with Mount(t, "big", **kw) as m:
+                if m.ready is None:
+                    continue
+                x = timed(two_readers(m.root + "log.txt", m.root + "db.sqlite"))
+                x and add(w, "2 readers", t.name, "MiB/s", (mib["log.txt"] + mib["db.sqlite"]) / x)
+            with Mount(t, "big", **kw) as m:
+                if m.ready is None:
+                    continue
+                timed("cat %s > /dev/null" % q(m.root + "log.txt"))
+                t0 = time.monotonic()
+                with open(m.root + "vm.img", "rb") as f:
+                    f.seek(int(mib["vm.img"]) // 2 << 20)
+                    f.read(4096)
+                add(w, "1st byte mid-file vm.img", t.name, "ms", (time.monotonic() - t0) * 1e3)
+
+
+def two_readers(a, b):
+    return "cat %s >/dev/null & p=$!; cat %s >/dev/null; wait $p" % (q(a), q(b))
+
+
+def w_pair(tools):
+    """One reader and two readers of our own mount, for each compression."""
+    mib = {f: os.path.getsize(os.path.join(DATA["pair"], f)) / 2**20 for f in ("a.txt", "b.txt")}
+    for t in tools:
+        for codec in ("zstd", "zlib", "xz"):
+            if t.name not in ARGS.ours or not t.fresh("pair"):
+                continue
+            if t.call("backup", "pair", SRC=DATA["pair"], NAME="s0", COMPRESSION=codec, limit=ARGS.limit).rc:
+                continue
+            for _ in range(ARGS.reps):
+                for name, cmd, n in (("one reader", lambda r: "cat %s >/dev/null" % q(r + "a.txt"), mib["a.txt"]),
+                                     ("two readers", lambda r: two_readers(r + "a.txt", r + "b.txt"), sum(mib.values()))):
+                    with Mount(t, "pair", fresh=True, NAME="s0") as m:
+                        if m.ready is None:
+                            break
+                        c = m.cpu()
+                        x = timed(cmd(m.root))
+                        if x:
+                            add("pair", "%s, %s" % (codec, name), t.name, "MiB/s", n / x)
+                            add("pair", "%s, %s: cores busy in the mount" % (codec, name), t.name, "", (m.cpu() - c) / x)
+            log("pair %s %s done" % (codec, t.name))
+
+
+def w_snaps(tools):
+    key = "snaps"
+    for t in tools:
+        if t.ref or not (t.can("backup_incr") and t.can("mount")) or t.name.startswith("tar-"):
+            continue
+        tree_ = os.path.join(BENCH_DIR, "work", "snaptree")
+        rmtree(tree_)
+        keep = sorted(os.listdir(DATA["src"]))[:6]
+        os.makedirs(tree_)
+        for k in keep:
+            subprocess.run(["cp", "-a", os.path.join(DATA["src"], k), tree_], check=True)
+        if not t.fresh(key):
+            continue
+        n = 0
+        for want in ARGS.snaps:
+            while n < want:
+                r = t.call("backup" if n == 0 else "backup_incr", key, SRC=tree_, NAME="s%d" % n, SEQ=n)
+                n += 1
+                gen.churn(tree_, 100 + n)
+            for rep in range(ARGS.reps):
+                for fresh in (True, False):
+                    with Mount(t, key, fresh=fresh, NAME="s%d" % (n - 1), MOUNT_ALL=1) as m:
+                        if m.ready is not None:
+                            add("snaps", "first ls, %d snapshots%s" % (want, ", fresh client" if fresh else ""), t.name, "s", m.ready)
+                            x = timed("ls -l %s >/dev/null" % q(m.root))
+                            x and not fresh and add("snaps", "ls -l again, %d" % want, t.name, "s", x)
+                            add("snaps", "rss, %d snapshots" % want, t.name, "MiB", m.peak() / 1024)
+            log("snaps %s %d done" % (t.name, want))
+        rmtree(os.path.dirname(t.dirs(key)["REPO"]))
+
+
+def w_limits(tools):
+    b, scratch = DATA["big"], os.path.join(BENCH_DIR, "work", "scratch")
+    os.makedirs(scratch, exist_ok=True)
+    mib = os.path.getsize(b + "/log.txt") / 2**20
+    pin = "taskset -c 0 " if shutil.which("taskset") else ""
+    cmds = [("cat log.txt from page cache", "cat {b}/log.txt >/dev/null", 1), ("dd write+fsync", "dd if={b}/random.bin of={s}/x bs=1M conv=fsync status=none", 1),
+            ("openssl enc aes-256-cfb", pin + "openssl enc -aes-256-cfb -K " + "00" * 32 + " -iv " + "00" * 16 + " -in {b}/log.txt -out /dev/null", 1),
+            ("openssl dec aes-256-cfb", pin + "openssl enc -d -aes-256-cfb -K " + "00" * 32 + " -iv " + "00" * 16 + " -in {b}/log.txt -out /dev/null", 1),
+            ("openssl enc aes-256-ctr", pin + "openssl enc -aes-256-ctr -K " + "00" * 32 + " -iv " + "00" * 16 + " -in {b}/log.txt -out /dev/null", 1),
+            ("sha256sum", pin + "openssl dgst -sha256 {b}/log.txt", 1),
+            ("zstd -3 one thread", pin + "zstd -3 --single-thread -q -f {b}/log.txt -o {s}/l.zst", 1), ("zstd -d", pin + "zstd -dc -q {s}/l.zst >/dev/null", 1),
+            ("zstd -1 one thread", pin + "zstd -1 --single-thread -q -c {b}/log.txt >/dev/null", 1),
+            ("gzip -6", pin + "gzip -6 -c {b}/log.txt >{s}/l.gz", 1), ("gzip -d", pin + "gzip -dc {s}/l.gz >/dev/null", 1),
+            ("libdeflate-gzip -6", pin + "libdeflate-gzip -6 -c {b}/log.txt >/dev/null", 1),
+            ("libdeflate-gzip -d", pin + "libdeflate-gzip -d -c {s}/l.gz >/dev/null", 1),
+            ("xz -6 (1/8 of the file)", pin + "head -c %d {b}/log.txt | xz -6 -T1 -c >/dev/null" % (mib * 2**17), .125)]
+    for rep in range(ARGS.reps):
+        for name, cmd, part in cmds:
+            if not shutil.which(cmd.replace(pin, "").split()[0]):
+                continue
+            x = Proc(["bash", "-c", "set -eo pipefail; " + cmd.format(b=q(b), s=q(scratch))]).wait(ARGS.limit)
+            if x.rc == 0:
+                add("limits", name, "machine", "MiB/s", mib * part / x.wall)
+                add("limits", name + " (by CPU time)", "machine", "MiB/s", mib * part / max(x.cpu, .001))
+    rmtree(scratch)
+
+
+# ------------------------------------------------------------- report
+HIGHER = ("MiB/s", "/s")
+
+
+def fmt(v):
+    if isinstance(v, str):
+        return v
+    return (">" if isinstance(v, Cut) else "") + ("%.0f" % v if v >= 100 else "%.1f" % v if v >= 10 else "%.2f" % v if v >= 0.1 else "%.3f" % v)
+
+
+def median(v):
+    if isinstance(v[0], str):
+        return v[0]
+    return Cut(statistics.median(v)) if any(isinstance(x, Cut) for x in v) else statistics.median(v)
+
+
+def report(tools):
+    agg = {}
+    for w, m, t, u, v in RESULTS:
+        agg.setdefault((w, m, u), {}).setdefault(t, []).append(v)
+    med = {k: {t: median(v) for t, v in d.items()} for k, d in agg.items()}
+    cols = [t.name for t in tools]
+    out = []
+    for w in dict.fromkeys(k[0] for k in med):
+        rows = [(k, d) for k, d in med.items() if k[0] == w]
+        names = [c for c in cols if any(c in d for _, d in rows)] or sorted({t for _, d in rows for t in d})
+        out += ["", "### " + w, "", "| metric | unit | " + " | ".join(names) + " | best peer |", "|" + " --- |" * (len(names) + 3)]
+        for (_, m, u), d in rows:
+            peers = {t: v for t, v in d.items() if not t.startswith("ref-") and t not in ARGS.ours and not isinstance(v, str)}
+            best = (max if u in HIGHER else min)(peers, key=peers.get) if peers else None
+            cells, most = [], max(len(v) for v in agg[w, m, u].values())
+            for c in names:
+                if c not in d:
+                    cells.append("-")
+                elif isinstance(d[c], str) or not best or not peers[best]:
+                    cells.append(fmt(d[c]))
+                else:
+                    n = len(agg[w, m, u][c])  # a cut run leaves tools with unequal samples: say so
+                    cells.append("%s (%.2fx)%s" % (fmt(d[c]), d[c] / peers[best], "" if n == most else " n=%d/%d" % (n, most)))
+            out.append("| %s | %s | %s | %s |" % (m, u, " | ".join(cells), best or "-"))
+    return "\n".join(out) + "\n", [dict(workload=w, metric=m, unit=u, tool=t, median=med[w, m, u][t], values=v)
+                                   for (w, m, u), d in agg.items() for t, v in d.items()]
+
+
+def main():
+    global ARGS, DATA, HAVE, SEQ, PLAN
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--scale", type=float, default=0.1)
+    ap.add_argument("--tools", help="comma-separated; default: every adapter whose tool is installed, but the slow ones")
+    ap.add_argument("--skip", default="tar-xz-cbc,duplicity,archivemount", help="left out when --tools is not given")
+    ap.add_argument("--ours", default="freezer", help="adapters that are not peers: compared against the best peer")
+    ap.add_argument("--workloads", help="default: limits,full,mount,big,incr,restore,snaps; with --table full,mount,big,pair,restore")
+    ap.add_argument("--sets", help="default: src,many,big; with --table also n50k,n500k,pair")
+    ap.add_argument("--reps", type=int, default=3)
+    ap.add_argument("--rounds", type=int, default=3, help="churn rounds (10 for the full picture)")
+    ap.add_argument("--preads", type=int, default=2000)
+    ap.add_argument("--snaps", type=lambda s: [int(x) for x in s.split(",")], default=[1, 10, 50])
+    ap.add_argument("--limit", type=float, default=600, help="seconds for any one command")
+    ap.add_argument("--many-read", action="store_true", help="also cp -a and grep -r the 'many' mount")
+    ap.add_argument("--drop-caches", action="store_true", help="empty the whole machine's page cache instead of the repository's own pages")
+    ap.add_argument("--keep", action="store_true", help="keep repositories and data (default: data kept, work removed)")
+    ap.add_argument("--out", help="results path without suffix; default BENCH_DIR/results-<time>")
+    ap.add_argument("--list", action="store_true")
+    ap.add_argument("--table", action="store_true", help="run what the table of targets needs (table.py) and print it")
+    ARGS = ap.parse_args()
+    ARGS.ours = ARGS.ours.split(",")
+    if ARGS.table:
+        ARGS.tools = ARGS.tools or ",".join(ARGS.ours + ["pipeline", "restic", "ratarmount", "borg", "ref-cp", "rustic"])
+    ARGS.workloads = ARGS.workloads or ("full,mount,big,pair,restore" if ARGS.table else "limits,full,mount,big,incr,restore,snaps")
+    ARGS.sets = ARGS.sets or ",".join(SETS if ARGS.table else gen.SCALED)
+    PLAN = Table(ARGS.ours, RESULTS) if ARGS.table else Everything()
+    Settings.limit, Settings.drop_caches = ARGS.limit, ARGS.drop_caches
+    os.makedirs(os.path.join(BENCH_DIR, "work"), exist_ok=True)
+    out = ARGS.out or os.path.join(BENCH_DIR, "results-" + time.strftime("%Y%m%d-%H%M%S"))
+    Settings.log = open(out + ".log", "wb")
+    names = ARGS.tools.split(",") if ARGS.tools else sorted(
+        f[:-3] for f in os.listdir(PEERS) if f.endswith(".sh") and f != "common.sh" and (ARGS.list or f[:-3] not in ARGS.skip.split(",")))
+    tools = [Tool(n) for n in names]
+    for t in tools:
+        log("%-14s %s%s" % (t.name, t.version if t.ok else "not installed", "" if t.enc or not t.ok else "  [not encrypted]"))
+    tools = sorted((t for t in tools if t.ok), key=lambda t: t.name not in ARGS.ours)
+    if ARGS.list:
+        return
+    sets = ARGS.sets.split(",")
+    root = os.path.join(BENCH_DIR, "data-%g" % ARGS.scale)
+    DATA = gen.ensure(root, ARGS.scale, sets)
+    HAVE, SEQ = {}, Seq()
+    work = ARGS.workloads.split(",")
+    if "incr" in work:  # churn changes the tree: give it a copy
+        c = os.path.join(BENCH_DIR, "work", "src-live")
+        rmtree(c)
+        subprocess.run(["cp", "-a", DATA["src"], c], check=True)
+        DATA["src"] = c
+    t0, load0 = time.time(), os.getloadavg()
+
+    def interrupt(*_):  # also under nohup, where SIGINT comes ignored: stop here, report what there is
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        "limits" in work and w_limits(tools)
+        "full" in work and w_full(tools, [s for s in sets if s != "pair"])
+        "mount" in work and w_mount(tools, [s for s in sets if s not in ("big", "pair")])
+        "big" in work and "big" in sets and w_big(tools)
+        "pair" in work and "pair" in sets and w_pair(tools)
+        "incr" in work and w_incr(tools)
+        "restore" in work and w_restore(tools, [s for s in sets if s in gen.SCALED])
+        "snaps" in work and w_snaps(tools)
+    except KeyboardInterrupt:
+        log("interrupted: reporting what there is")
+    finally:
+        table, rows = report(tools)
+        head = "Scale %g, %d repetitions, %d cores, %s, %s; load average %.1f at the start, %.1f at the end; %.0f s.\n" % (
+            ARGS.scale, ARGS.reps, os.cpu_count(), platform.platform(), datetime.date.today(), load0[0], os.getloadavg()[0], time.time() - t0)
+        head += "\n" + "".join("- %s: %s%s\n" % (t.name, t.version, "" if t.enc else " [not encrypted]") for t in tools)
+        head += "\n" + PLAN.report() + "\nCells below: median (ratio to the best peer, the last column); > a command that was stopped there.\n"
+        with open(out + ".json", "w") as f:
+            json.dump(dict(args=vars(ARGS), tools={t.name: t.version for t in tools}, load=load0, results=rows), f, indent=1)
+        with open(out + ".md", "w") as f:
+            f.write(head + table)
+        print(head + table)
+        log("written: %s.md .json .log" % out)
+        if not ARGS.keep:
+            for t in tools:
+                rmtree(os.path.join(BENCH_DIR, "work", t.name))
+            rmtree(os.path.join(BENCH_DIR, "work", "src-live"))
+            rmtree(OUT_DIR)
+        rmtree(TRASH)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The speed targets of the core: what is measured against what, what counts as reached, and which runs that takes."""
+import dataclasses, statistics
+
+from measure import Cut
+
+BACKUP_TOOLS = ("restic", "rustic", "borg")
+MOUNTS = BACKUP_TOOLS + ("ratarmount",)
+METADATA = MOUNTS + ("ref-cp",)  # ref-cp mounts with bindfs: a passthrough is a peer where file contents are not the point
+TOO_SLOW = {("rustic", "many")}  # two minutes for one backup, and no line where it was ever the best
+MIN_CUT = 10.0  # seconds that a peer's command may take whatever ours took
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """`metric` of ours in `workload`, against the best of `against`, or `other` (workload, metric) of ours, or a plain number."""
+    what: str
+    workload: str
+    metric: str
+    target: float
+    against: tuple = ()
+    other: tuple = ()
+    at_least: bool = False
+
+    @property
+    def absolute(self):
+        return not (self.against or self.other)
+
+
+def lines():
+    out = []
+    for s, pipeline, restic in (("src", 1.3, 1 / 2), ("big", 1.3, 1 / 2), ("many", 1.6, 1 / 3)):
+        w = "full " + s
+        out += [Line("full backup, `%s`" % s, w, "wall", pipeline, ("pipeline",)), Line("full backup, `%s`" % s, w, "wall", restic, ("restic",))]
+    for s in ("src", "big", "many"):
+        w = "full " + s
+        out += [Line("stored bytes, `%s`" % s, w, "stored", 1.08, ("pipeline",)), Line("stored bytes, `%s`" % s, w, "stored", 1, BACKUP_TOOLS)]
+    for s, n in (("n500k", "500,000"), ("n50k", "50,000")):
+        what, w = "mount to first `ls`, fresh client, %s files" % n, "mount " + s
+        out += [Line(what + " (s)", w, "first ls, fresh client", 0.060), Line(what, w, "first ls, fresh client", 0.1, ("restic",))]
+    out.append(Line("`find -size`, first time, `many`", "mount many", "find -size", 0.4, METADATA))
+    for s in ("src", "many"):
+        for what, m in (("`find -size` again", "find -size again"), ("`ls -lR`", "ls -lR")):
+            out += [Line("%s, `%s`" % (what, s), "mount " + s, m, 0.15, METADATA),
+                    Line("%s, `%s`: FUSE requests" % (what, s), "mount " + s, m + ", requests", 0)]
+    out += [Line("`cp -a` of `src` to tmpfs: FUSE requests a file", "mount src", "cp -a, requests a file", 2),
+            Line("`cp -a` of `src` to tmpfs", "mount src", "cp -a", 0.2, METADATA),
+            Line("`cp -a` of `src`, against our `restore`", "mount src", "cp -a", 2, other=("restore src", "wall")),
+            Line("`grep -r`, fresh mount of `src`", "mount src", "grep -r, fresh mount", 0.5, MOUNTS),
+            Line("`cat` of text (MiB/s)", "mount big", "cat log.txt", 2, MOUNTS, at_least=True),
+            Line("`cat` of random bytes (MiB/s)", "mount big", "cat random.bin", 0.6, ("ref-cp",), at_least=True)]
+    for f, what in (("log.txt", "text"), ("db.sqlite", "database")):
+        for p in ("p50", "p99"):
+            out.append(Line("4 KiB random reads, %s, %s (µs)" % (what, p), "mount big", "pread 4K %s %s" % (f, p), 0.5, MOUNTS))
+    for codec, target in (("zstd", 1.5), ("zlib", 1.8), ("xz", 1.8)):
+        out.append(Line("two readers against one, %s (MiB/s)" % codec, "pair", codec + ", two readers", target,
+                        other=("pair", codec + ", one reader"), at_least=True))
+    out += [Line("`restore` to tmpfs, `src`", "restore src", "wall", 1.5, ("pipeline",)),
+            Line("`restore` to tmpfs, `many`", "restore many", "wall", 1.5, ("pipeline",)),
+            Line("`restore` to tmpfs, `big`", "restore big", "wall", 0.8, BACKUP_TOOLS)]
+    for what, w, m in (("backup", "full", "rss"), ("mount after `find`", "mount", "rss after find")):
+        out += [Line("peak memory, %s, 500,000 files (MiB)" % what, w + " n500k", m, 200),
+                Line("peak memory, %s, against 50,000 files" % what, w + " n500k", m, 1.2, other=(w + " n50k", m))]
+    return out
+
+
+LINES = lines()
+SETS = ("src", "many", "big", "n50k", "n500k", "pair")
+
+
+class Everything:
+    """Runs each tool in each repetition, to the end."""
+
+    def takes_part(self, tool, workload, rep):
+        return True
+
+    def limit(self, workload, metric, tool):
+        return None
+
+    def report(self):
+        return ""
+
+
+class Table:
+    """Runs what the lines need: every peer of a line in the first repetition, then the one that counts; and stops a peer's
+    command when it has taken twice the time at which our target is reached: the ratio reported is then an upper bound."""
+
+    def __init__(self, ours, results):
+        self.ours, self.results = ours, results
+
+    def of(self, workload):
+        return [x for x in LINES if x.workload == workload]
+
+    def takes_part(self, tool, workload, rep):
+        if tool in self.ours:
+            return True
+        kind, _, which = workload.partition(" ")
+        if (tool, which) in TOO_SLOW:
+            return False
+        if rep == 0:
+            some = [x for x in LINES if x.workload.endswith(" " + which)] if kind == "full" else self.of(workload)
+            return any(tool in x.against for x in some)
+        return any(tool == x.against[0] if len(x.against) == 1 else tool == self.best(x) for x in self.of(workload) if x.against)
+
+    def best(self, line):
+        v = {t: self.value(line.workload, line.metric, t) for t in line.against}
+        v = {t: x for t, x in v.items() if x is not None}
+        if not v:
+            return None
+        return (max if line.at_least else min)(v, key=lambda t: (v[t], isinstance(v[t], Cut)))
+
+    def value(self, workload, metric, tool):
+        v = [x for w, m, t, _, x in self.results if (w, m, t) == (workload, metric, tool) and not isinstance(x, str)]
+        if not v:
+            return None
+        m = statistics.median(v)
+        return Cut(m) if any(isinstance(x, Cut) for x in v) else m
+
+    def samples(self, workload, metric, tool):
+        return sum((w, m, t) == (workload, metric, tool) for w, m, t, _, _ in self.results)
+
+    def limit(self, workload, metric, tool):
+        ours = self.value(workload, metric, self.ours[0])
+        targets = [x.target for x in self.of(workload) if x.metric == metric and x.against]
+        if tool in self.ours or ours is None or not targets:
+            return None
+        return max(MIN_CUT, 2 * ours / min(targets))
+
+    def report(self):
+        out = ["| what | ours | against | there | ratio | target | |", "|" + " --- |" * 7]
+        reached = missed = 0
+        for x in LINES:
+            ours = self.value(x.workload, x.metric, self.ours[0])
+            name, there = "-", None
+            if x.against:
+                name = self.best(x) or "-"
+                there = self.value(x.workload, x.metric, name)
+            elif x.other:
+                name, there = "ours: %s" % (x.other[1] if x.other[0] == x.workload else "%s, %s" % x.other), self.value(*x.other, self.ours[0])
+            got = None if ours is None else ours if x.absolute else ours / there if there else None
+            ok = got is not None and (got >= x.target if x.at_least else got <= x.target)
+            # a peer that was stopped makes the ratio an upper bound: reached stays reached, missed is not known
+            word = "not measured" if got is None else "reached" if ok else "not known" if isinstance(there, Cut) else "missed"
+            reached, missed = reached + (word == "reached"), missed + (word != "reached")
+            out.append("| %s | %s | %s | %s | %s | %s %s%s | %s |" % (
+                x.what, number(ours), name, number(there), "" if x.absolute else ("< " if isinstance(there, Cut) and got else "") + number(got),
+                "≥" if x.at_least else "≤", "%g" % round(x.target, 3), "" if x.absolute else " ×", word))
+        return "%d of %d reached.\n\n%s\n" % (reached, reached + missed, "\n".join(out))
+
+
+def number(v):
+    if v is None:
+        return "-"
+    return ("> " if isinstance(v, Cut) else "") + (
+        "%.0f" % v if v >= 100 or v == int(v) else "%.1f" % v if v >= 10 else "%.2f" % v if v >= 0.1 else "%.3f" % v)

@@ -1,0 +1,47 @@
+//! The example bytes of docs/format.md are what the program reads and writes.
+
+use freezer::format::frame::{Compression, Decoder, Encoder, FrameKeys, Lane, Opener, Protection, Sealer};
+use freezer::format::keys::KeySlot;
+use freezer::model::{FrameNo, LevelId, StoreId};
+use std::sync::Arc;
+
+const DOCUMENT: &str = include_str!("../../../docs/format.md");
+const TEXT: &[u8] = b"to be or not to be";
+
+/// The indented block that follows the line `Example: <title>`.
+fn example(title: &str) -> String {
+    let start = DOCUMENT.find(&format!("Example: {title}")).expect("the document has the example");
+    let block = DOCUMENT[start..].lines().skip(1).skip_while(|line| line.is_empty());
+    block.take_while(|line| line.starts_with("    ")).map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: String = text.split_whitespace().collect();
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal")).collect()
+}
+
+fn store() -> StoreId {
+    "000102030405060708090a0b0c0d0e0f".parse().expect("a store id")
+}
+
+fn level() -> LevelId {
+    "20261122T223450.123Z-1a2b3c4d".parse().expect("a level id")
+}
+
+#[test]
+fn the_sealed_frame_without_encryption_is_the_documented_one() {
+    let sealer = Sealer::new(store(), level(), Protection::Checksum);
+    let mut encoder = Encoder::new(Compression::None, 0).expect("an encoder");
+    let sealed = sealer.seal(&mut encoder, Lane::Index, FrameNo(5), TEXT).expect("sealed");
+    assert_eq!(hex(&example("a sealed frame without encryption")), sealed);
+}
+
+#[test]
+fn the_documented_key_opens_the_documented_frame() {
+    let slot = KeySlot::decode(example("a key document").as_bytes()).expect("a key document");
+    let master = slot.open(store(), b"correct horse").expect("intact").expect("the passphrase");
+    let keys: FrameKeys = master.frame_keys(store());
+    let opener = Opener::new(store(), level(), Protection::Encrypted(Arc::new(keys)));
+    let frame = hex(&example("an encrypted frame"));
+    assert_eq!(opener.open(&mut Decoder::new(), Lane::Data, FrameNo(7), frame).expect("opened"), TEXT);
+}

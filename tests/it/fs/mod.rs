@@ -1,0 +1,6 @@
+//! Views of points in time, on the formats alone.
+
+mod damage;
+mod model;
+mod points;
+mod waiting;

@@ -1,0 +1,522 @@
+//! Real FUSE mounts: what the kernel and ordinary programs see of a point in time.
+#![cfg(target_os = "linux")]
+#![expect(clippy::disallowed_methods, reason = "oracles are ordinary programs, and they are started here")]
+
+#[path = "it/support/mod.rs"]
+mod support;
+
+use freezer::fs::mount::{self, MountError, MountOptions, Mounted};
+use freezer::fs::points::Forest;
+use freezer::fs::view::View;
+use freezer::store::memory::Memory;
+use freezer::store::{ObjectName, Store};
+use rustix::fs::{Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use support::disk::{noise, read_tree, torture_tree};
+use support::stored_tree::{Planned, Recipe, StoredTree};
+
+/// A mount in a directory of its own, unmounted when it goes.
+struct Show {
+    mounted: Option<Mounted>,
+    /// Goes after the mount.
+    _directory: tempfile::TempDir,
+}
+
+impl Show {
+    fn new(forest: Forest) -> Self {
+        Self::with(forest, |_| ())
+    }
+
+    fn with(forest: Forest, change: impl FnOnce(&mut MountOptions)) -> Self {
+        let directory = tempfile::tempdir().expect("made");
+        let mut options = MountOptions::new(directory.path(), "test");
+        change(&mut options);
+        let mounted = mount::mount(&options, forest).expect("mounted");
+        Self { mounted: Some(mounted), _directory: directory }
+    }
+
+    fn mounted(&self) -> &Mounted {
+        self.mounted.as_ref().expect("still there")
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.mounted().mount_point().join(path)
+    }
+
+    fn counts(&self) -> HashMap<&'static str, u64> {
+        self.mounted().counts().snapshot().into_iter().collect()
+    }
+
+    /// Does something and says how many requests it cost.
+    fn cost(&self, what: impl FnOnce()) -> u64 {
+        let before = self.mounted().counts().answered();
+        what();
+        self.mounted().counts().answered() - before
+    }
+}
+
+impl Drop for Show {
+    fn drop(&mut self) {
+        if let Some(mounted) = self.mounted.take() {
+            mounted.unmount().expect("unmounted");
+        }
+    }
+}
+
+fn store(entries: impl IntoIterator<Item = Planned>, recipe: Recipe) -> StoredTree {
+    StoredTree::write(Arc::new(Memory::default()), entries, recipe)
+}
+
+fn show(entries: impl IntoIterator<Item = Planned>) -> Show {
+    Show::new(Forest::of_tree(store(entries, Recipe::default()).view()))
+}
+
+/// Runs a program to its end and returns what it printed.
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).env("LC_ALL", "C").output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {} {errors}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("made by this test")
+}
+
+fn small_files(directories: usize, files: usize) -> Vec<Planned> {
+    let mut tree = vec![Planned::directory("")];
+    tree.extend((0..directories).map(|number| Planned::directory(&format!("d{number:03}"))));
+    for directory in 0..directories {
+        let content = |file: usize| format!("line {file} of directory {directory}\n").repeat(1 + file % 90);
+        tree.extend((0..files).map(|file| Planned::file(&format!("d{directory:03}/f{file:04}"), content(file))));
+    }
+    tree
+}
+
+#[test]
+fn rsync_finds_no_difference_between_a_tree_with_everything_and_its_mount() {
+    let source = tempfile::tempdir().expect("made");
+    torture_tree(source.path());
+    for recipe in [Recipe::default(), Recipe { encrypted: false, frame_bytes: 50_000, segment_bytes: 1 << 20, ..Recipe::default() }] {
+        let show = Show::new(Forest::of_tree(store(read_tree(source.path()), recipe).view()));
+        let (from, to) = (format!("{}/", text(source.path())), format!("{}/", text(&show.at(""))));
+        let differences = run("rsync", &["-aHAXSnc", "--delete", "--itemize-changes", &from, &to]);
+        assert_eq!(differences, "");
+        let differences = run("rsync", &["-aHAXSnc", "--delete", "--itemize-changes", &to, &from]);
+        assert_eq!(differences, "");
+        let usage = |path: &Path| run("du", &["-s", "--block-size=1", text(path)]).split('\t').next().expect("a number").to_owned();
+        assert_eq!(usage(source.path()), usage(show.mounted().mount_point()));
+    }
+}
+
+#[test]
+fn a_copy_out_of_the_mount_is_the_source_with_its_holes() {
+    let source = tempfile::tempdir().expect("made");
+    torture_tree(source.path());
+    let show = show(read_tree(source.path()));
+    let target = tempfile::tempdir().expect("made");
+    run("cp", &["-a", &format!("{}/.", text(&show.at(""))), text(target.path())]);
+    let from = format!("{}/", text(source.path()));
+    assert_eq!(run("rsync", &["-aHAXSnc", "--delete", "--itemize-changes", &from, &format!("{}/", text(target.path()))]), "");
+    for name in ["sparse", "nothing but a hole"] {
+        let blocks = |root: &Path| fs::metadata(root.join(name)).expect("there").blocks();
+        assert_eq!(blocks(source.path()), blocks(target.path()), "{name}");
+    }
+}
+
+#[test]
+fn numbers_that_stat_shows_are_those_of_the_source() {
+    let source = tempfile::tempdir().expect("made");
+    torture_tree(source.path());
+    let show = show(read_tree(source.path()));
+    for entry in fs::read_dir(source.path()).expect("listed") {
+        let entry = entry.expect("listed");
+        let expected = rustix::fs::lstat(entry.path()).expect("stat");
+        let shown = rustix::fs::lstat(show.mounted().mount_point().join(entry.file_name())).expect("stat");
+        let numbers = |stat: &rustix::fs::Stat| {
+            let times = [(stat.st_mtime, stat.st_mtime_nsec), (stat.st_ctime, stat.st_ctime_nsec)];
+            // A directory's size is its file system's own.
+            let size = if stat.st_mode & 0o170_000 == 0o040_000 { 0 } else { stat.st_size };
+            ((stat.st_mode, stat.st_uid, stat.st_gid), (stat.st_nlink, size, stat.st_blocks, stat.st_rdev), times)
+        };
+        assert_eq!(numbers(&shown), numbers(&expected), "{}", entry.path().display());
+        assert_eq!(shown.st_blksize, 4096);
+    }
+    let inode = |name: &str| fs::metadata(show.at(name)).expect("there").ino();
+    assert_eq!(inode("plain"), inode("deep/plain again"));
+    assert_ne!(inode("plain"), inode("text"));
+    let listed: HashMap<_, _> = run("ls", &["-1iU", text(&show.at("deep"))])
+        .lines()
+        .filter_map(|line| line.trim().split_once(' ').map(|(inode, name)| (name.to_owned(), inode.parse::<u64>().expect("a number"))))
+        .collect();
+    assert_eq!(listed["plain again"], inode("plain"));
+    assert_eq!(fs::metadata(show.at("deep/..")).expect("there").ino(), 1);
+}
+
+#[test]
+fn holes_are_found_with_seek_through_the_mount() {
+    let source = tempfile::tempdir().expect("made");
+    torture_tree(source.path());
+    let show = show(read_tree(source.path()));
+    for name in ["sparse", "hole at the start", "nothing but a hole", "text", "empty"] {
+        let open = |root: &Path| rustix::fs::open(root.join(name), OFlags::RDONLY, Mode::empty()).expect("opened");
+        let (expected, shown) = (open(source.path()), open(show.mounted().mount_point()));
+        let size = fs::metadata(source.path().join(name)).expect("there").len();
+        for from in [0, 1, 4095, 4096, 8192, 1 << 20, (1 << 20) + 1, 8 << 20, 64 << 20, size.saturating_sub(1), size, size + 1] {
+            assert_eq!(
+                rustix::fs::seek(&shown, SeekFrom::Data(from)),
+                rustix::fs::seek(&expected, SeekFrom::Data(from)),
+                "data of {name} from {from}"
+            );
+            assert_eq!(
+                rustix::fs::seek(&shown, SeekFrom::Hole(from)),
+                rustix::fs::seek(&expected, SeekFrom::Hole(from)),
+                "hole of {name} from {from}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_of_many_gigabytes_is_as_long_as_it_was() {
+    let size = 20 << 30;
+    let content = freezer::model::Content::File { size, extents: Vec::new() };
+    let mut file = Planned::new("disk", Default::default(), content);
+    file.data = vec![(0, b"begin".to_vec()), (size - 3, b"end".to_vec())];
+    let show = show([Planned::directory(""), file]);
+    let disk = fs::File::open(show.at("disk")).expect("opened");
+    let mut buffer = [1; 10];
+    assert_eq!(disk.read_at(&mut buffer, size - 7).expect("read"), 7);
+    assert_eq!(&buffer, b"\0\0\0\0end\x01\x01\x01");
+    assert_eq!(disk.metadata().expect("known").len(), size);
+    assert_eq!(rustix::fs::seek(&disk, SeekFrom::Data(10)), Ok(size - 3));
+}
+
+#[test]
+fn a_listing_with_attributes_costs_no_request_the_second_time_and_few_the_first() {
+    let (directories, files) = (20, 100);
+    let show = show(small_files(directories, files));
+    let root = show.at("");
+    let list = || assert_eq!(run("ls", &["-lR", text(&root)]).lines().filter(|line| line.contains(" f")).count(), directories * files);
+    let first = show.cost(list);
+    // A directory of 100 entries takes two answers: one with entries, one that there are no more. Then one or two for all:
+    // the root's attributes, and that there are no extended attributes.
+    assert!(first <= 3 * directories as u64 + 10, "{first} requests: {:?}", show.counts());
+    assert_eq!(show.cost(list), 0, "{:?}", show.counts());
+    let counts = show.counts();
+    assert!(counts["lookup"] <= 2 && counts["opendir"] <= 1 && counts["getxattr"] + counts["listxattr"] <= 2, "{counts:?}");
+}
+
+#[test]
+fn a_copy_costs_one_request_for_each_small_file_and_a_second_reading_none() {
+    let (directories, files) = (10, 100);
+    let show = show(small_files(directories, files));
+    let root = show.at("");
+    let target = tempfile::tempdir().expect("made");
+    let copy = show.cost(|| {
+        run("cp", &["-a", text(&root), text(&target.path().join("copy"))]);
+    });
+    let all = (directories * files) as u64;
+    assert!(copy <= all + 4 * directories as u64 + 20, "{copy} requests for {all} files: {:?}", show.counts());
+    let search = || assert_eq!(run("grep", &["-rl", "line", text(&root)]).lines().count(), directories * files);
+    // One is the size of the file system, which the kernel never keeps.
+    assert!(show.cost(search) <= 1, "{:?}", show.counts());
+    let counts = show.counts();
+    assert!(counts["open"] <= 1 && counts["flush"] <= 1 && counts["release"] == 0, "{counts:?}");
+    assert_eq!(run("diff", &["-r", text(&root), text(&target.path().join("copy"))]), "");
+}
+
+#[test]
+fn what_is_not_there_is_asked_for_once() {
+    let show = show(small_files(1, 1));
+    let absent = show.at("d000/absent");
+    assert!(!absent.exists());
+    assert_eq!(show.cost(|| assert!(!absent.exists())), 0);
+}
+
+#[test]
+fn changes_are_refused() {
+    let show = show(small_files(1, 1));
+    let file = show.at("d000/f0000");
+    let errors = [
+        fs::write(&file, "x"),
+        fs::remove_file(&file),
+        fs::create_dir(show.at("new")),
+        fs::write(show.at("new"), "x"),
+        fs::rename(&file, show.at("new")),
+        fs::hard_link(&file, show.at("new")),
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)),
+        fs::remove_dir(show.at("d000")),
+        std::os::unix::fs::symlink("x", show.at("new")),
+    ];
+    for (number, result) in errors.into_iter().enumerate() {
+        let error = result.expect_err("a read-only mount");
+        assert_eq!(error.raw_os_error(), Some(Errno::ROFS.raw_os_error()), "change {number}: {error}");
+    }
+}
+
+#[test]
+fn damage_is_an_input_error_for_the_files_it_hits_and_everything_else_reads() {
+    let contents: Vec<_> = (0..60).map(|number| noise(number, 40_000)).collect();
+    let files = contents.iter().enumerate().map(|(number, content)| Planned::file(&format!("file {number:02}"), content.clone()));
+    let tree: Vec<_> = std::iter::once(Planned::directory("")).chain(files).collect();
+    let recipe = Recipe { frame_bytes: 200_000, segment_bytes: 500_000, ..Recipe::default() };
+    for harm in ["flip", "cut", "delete"] {
+        let stored = store(tree.clone(), recipe);
+        let mut segments: Vec<ObjectName> = Vec::new();
+        stored
+            .store
+            .list("data/", &mut |object| {
+                segments.extend(Some(object.name).filter(|name| name.as_str().contains("/segments/")));
+                true
+            })
+            .expect("listed");
+        let name = &segments[1];
+        let mut body = stored.store.get(name, u64::MAX).expect("there");
+        match harm {
+            "flip" => body[1000] ^= 1,
+            "cut" => body.truncate(100),
+            _ => (),
+        }
+        match harm {
+            "delete" => stored.store.delete(name).expect("deleted"),
+            _ => stored.store.put(name, &vec![body]).expect("stored"),
+        }
+        let show = Show::new(Forest::of_tree(stored.view()));
+        assert_eq!(fs::read_dir(show.at("")).expect("listed").count(), contents.len());
+        let mut failed = 0;
+        for (number, content) in contents.iter().enumerate() {
+            match fs::read(show.at(&format!("file {number:02}"))) {
+                Ok(read) => assert!(read == *content, "{harm}: wrong bytes in file {number}"),
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()), "{harm}: {error}");
+                    failed += 1;
+                }
+            }
+        }
+        assert!((1..=20).contains(&failed), "{harm}: {failed} files failed");
+    }
+}
+
+#[test]
+fn many_readers_at_once_each_read_right_through_a_small_cache() {
+    let content = noise(7, 20_000_000);
+    let files =
+        [Planned::directory(""), Planned::file("random", content.clone()), Planned::file("text", b"to be or not to be\n".repeat(500_000))];
+    let stored = store(files, Recipe { frame_bytes: 300_000, ..Recipe::default() });
+    let reader = support::stored_tree::reader(2_000_000);
+    let show = Show::new(Forest::of_tree(stored.view_through(&reader)));
+    thread::scope(|scope| {
+        for reader in 0..8_u64 {
+            let (content, path) = (&content, show.at("random"));
+            scope.spawn(move || {
+                let file = fs::File::open(path).expect("opened");
+                let mut place = reader.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+                for turn in 0..60 {
+                    place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let at = usize::try_from((place >> 33) % 19_000_000).expect("small");
+                    let length = if turn % 4 == 0 { 900_000 } else { 5000 };
+                    let mut buffer = vec![0; length];
+                    file.read_exact_at(&mut buffer, at as u64).expect("read");
+                    assert!(buffer == content[at..at + length], "wrong bytes at {at}");
+                }
+            });
+        }
+        scope.spawn(|| assert!(fs::read(show.at("random")).expect("read") == content));
+        scope.spawn(|| assert_eq!(fs::read(show.at("text")).expect("read").len(), 19 * 500_000));
+    });
+    assert!(reader.counts().held_bytes <= 2_000_000);
+}
+
+#[test]
+fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
+    use freezer::store::Verb;
+    use freezer::store::faulty::Faulty;
+    let faulty = Arc::new(Faulty::new(Memory::default()));
+    let mut tree = small_files(1, 50);
+    tree.push(Planned::file("d000/z big", noise(1, 5_000_000)));
+    let stored = StoredTree::write(Arc::clone(&faulty) as Arc<dyn Store>, tree, Recipe { frame_bytes: 100_000, ..Recipe::default() });
+    let show = Show::new(Forest::of_tree(stored.view()));
+    let first = fs::read(show.at("d000/f0001")).expect("read");
+    let gate = faulty.gate(Verb::Get);
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8)
+            .map(|reader| {
+                let path = show.at("d000/z big");
+                scope.spawn(move || {
+                    let mut buffer = [0; 10];
+                    fs::File::open(path)
+                        .expect("opened")
+                        .read_exact_at(&mut buffer, reader * 500_000 + 1_000_000)
+                        .expect("read in the end");
+                })
+            })
+            .collect();
+        gate.wait_for(2);
+        // All threads that fetch now stand at the gate. What needs no fetch is answered: an attribute that the kernel does not
+        // know yet, a listing, a small file in the frame at hand.
+        assert_eq!(fs::read_dir(show.at("d000")).expect("listed").count(), 51);
+        assert_eq!(fs::read(show.at("d000/f0001")).expect("read"), first);
+        assert_eq!(fs::read(show.at("d000/f0002")).expect("read").len(), "line 2 of directory 0\n".len() * 3);
+        assert!(waiting.iter().all(|reader| !reader.is_finished()));
+        gate.open();
+    });
+}
+
+#[test]
+#[ignore = "needs root, and drops the caches of the whole machine"]
+fn everything_is_found_again_after_the_kernel_forgot_it() {
+    let show = show(small_files(5, 50));
+    let read = || run("sh", &["-c", &format!("cd '{}' && find . -printf '%i %p %s\\n' | sort && cat d00*/*", text(&show.at("")))]);
+    let first = read();
+    fs::write("/proc/sys/vm/drop_caches", "2").expect("the kernel drops what it can");
+    assert_eq!(read(), first);
+    assert!(show.counts()["forget"] > 0);
+}
+
+#[test]
+fn extended_attributes_of_a_tree_that_has_some_are_read_with_their_sizes_checked() {
+    let source = tempfile::tempdir().expect("made");
+    torture_tree(source.path());
+    let show = show(read_tree(source.path()));
+    let path = show.at("plain");
+    let mut value = [0; 100];
+    assert_eq!(rustix::fs::getxattr(&path, "user.comment", &mut value), Ok(9));
+    assert_eq!(&value[..9], b"a comment");
+    assert_eq!(rustix::fs::getxattr(&path, "user.comment", &mut [0; 3][..]), Err(Errno::RANGE));
+    assert_eq!(rustix::fs::getxattr_query(&path, "user.comment"), Ok(9));
+    assert_eq!(rustix::fs::getxattr(&path, "user.empty", &mut value), Ok(0));
+    assert_eq!(rustix::fs::getxattr(&path, "user.absent", &mut value), Err(Errno::NODATA));
+    assert_eq!(rustix::fs::getxattr(show.at("big"), "user.absent", &mut value), Err(Errno::NODATA));
+}
+
+#[test]
+fn owners_can_be_replaced_and_permissions_ignored() {
+    use freezer::fs::fuse::Permissions;
+    let view = store(small_files(1, 1), Recipe::default()).view();
+    let show = Show::with(Forest::of_tree(view), |options| {
+        options.appearance.uid = Some(77);
+        options.appearance.gid = Some(88);
+        options.appearance.permissions = Permissions::Ignored;
+    });
+    let metadata = fs::metadata(show.at("d000/f0000")).expect("there");
+    assert_eq!((metadata.uid(), metadata.gid()), (77, 88));
+    assert!(!fs::read(show.at("d000/f0000")).expect("read").is_empty());
+}
+
+#[test]
+fn the_size_of_the_file_system_is_that_of_the_tree() {
+    let show = show(small_files(2, 30));
+    let statistics = rustix::fs::statvfs(show.at("")).expect("known");
+    assert_eq!((statistics.f_files, statistics.f_ffree, statistics.f_bfree), (63, 0, 0));
+    assert!(statistics.f_blocks > 0);
+}
+
+#[test]
+fn a_mount_point_that_cannot_be_used_is_refused_by_name() {
+    let view = store(small_files(1, 1), Recipe::default()).view();
+    let directory = tempfile::tempdir().expect("made");
+    let attempt = |path: &Path, store: Option<&Path>| {
+        let options = MountOptions { store: store.map(Path::to_owned), ..MountOptions::new(path, "test") };
+        mount::mount(&options, Forest::of_tree(view.clone())).map(|_| ()).expect_err("refused")
+    };
+    let inside = directory.path().join("store/inside");
+    fs::create_dir_all(&inside).expect("made");
+    fs::write(directory.path().join("file"), "x").expect("written");
+    assert!(matches!(attempt(&directory.path().join("absent"), None), MountError::MountPoint { .. }));
+    assert!(matches!(attempt(&directory.path().join("file"), None), MountError::NotADirectory(_)));
+    assert!(matches!(attempt(directory.path(), None), MountError::Occupied(_)));
+    let store = directory.path().join("store");
+    assert!(matches!(attempt(directory.path(), Some(&store)), MountError::CoversStore { .. }));
+    assert!(matches!(attempt(&store, Some(&store)), MountError::CoversStore { .. }));
+    assert!(matches!(attempt(&inside, Some(&store)), MountError::CoversStore { .. }));
+}
+
+#[test]
+fn a_mount_ends_though_a_program_is_in_it() {
+    let show = show(small_files(1, 1));
+    let mount_point = show.mounted().mount_point().to_owned();
+    let held = fs::File::open(show.at("d000/f0000")).expect("opened");
+    drop(show);
+    assert!(!run("cat", &["/proc/self/mounts"]).contains(text(&mount_point)));
+    drop(held);
+}
+
+/// Serves a mount in a process of its own: the mount point comes as a line of input.
+#[test]
+#[ignore = "needs a mount point on standard input: other tests start it"]
+fn serve_for_another_test() {
+    let mut mount_point = String::new();
+    std::io::stdin().read_line(&mut mount_point).expect("a line");
+    let view: View = store(small_files(3, 30), Recipe::default()).view();
+    let options = MountOptions {
+        stats_file: Some(PathBuf::from(format!("{}.stats", mount_point.trim()))),
+        ..MountOptions::new(mount_point.trim(), "test")
+    };
+    mount::serve(&options, Forest::of_tree(view), || println!("\nready")).expect("served to the end");
+}
+
+fn serve_elsewhere(mount_point: &Path) -> std::process::Child {
+    let program = std::env::current_exe().expect("this program");
+    let mut child = Command::new(program)
+        .args(["--exact", "serve_for_another_test", "--ignored", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    writeln!(child.stdin.take().expect("piped"), "{}", text(mount_point)).expect("written");
+    let mut output = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    while line.trim() != "ready" {
+        line.clear();
+        assert!(output.read_line(&mut line).expect("read") > 0, "it ended before it was ready");
+    }
+    // Its end must not be held up by a full pipe.
+    thread::spawn(move || output.read_to_end(&mut Vec::new()));
+    child
+}
+
+#[test]
+fn a_mount_whose_process_was_killed_is_taken_away_by_the_next() {
+    let directory = tempfile::tempdir().expect("made");
+    let mount_point = directory.path().join("mnt");
+    fs::create_dir(&mount_point).expect("made");
+    let mut child = serve_elsewhere(&mount_point);
+    assert!(mount_point.join("d000/f0001").exists());
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert_eq!(rustix::fs::statvfs(&mount_point).err(), Some(Errno::NOTCONN));
+    let view = store(small_files(1, 1), Recipe::default()).view();
+    let mounted = mount::mount(&MountOptions::new(&mount_point, "test"), Forest::of_tree(view)).expect("mounted again");
+    assert!(mount_point.join("d000/f0000").exists());
+    mounted.unmount().expect("unmounted");
+    assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0, "nothing is left");
+}
+
+#[test]
+fn a_signal_ends_the_mount_and_leaves_nothing_but_the_counts() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::INT, Signal::TERM] {
+        let directory = tempfile::tempdir().expect("made");
+        let mount_point = directory.path().join("mnt");
+        fs::create_dir(&mount_point).expect("made");
+        let mut child = serve_elsewhere(&mount_point);
+        assert_eq!(fs::read_dir(mount_point.join("d001")).expect("listed").count(), 30);
+        let pid = Pid::from_child(&child);
+        kill_process(pid, signal).expect("sent");
+        assert!(child.wait().expect("ended").success());
+        assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0);
+        let stats = fs::read_to_string(directory.path().join("mnt.stats")).expect("written");
+        let stats: serde_json::Value = serde_json::from_str(&stats).expect("JSON");
+        assert!(stats["requests"]["readdirplus"].as_u64().is_some_and(|count| count > 0), "{stats}");
+        assert!(stats["cache"]["fetched"].is_u64(), "{stats}");
+    }
+}
