@@ -40,7 +40,8 @@ fn make_tree(files: u64, mut found: impl FnMut(&Entry)) {
         let mtime = Time::new(seconds, random.below(1_000_000_000));
         let ctime = Time::new(1_735_000_000 + i64::from(random.below(600)), random.below(1_000_000_000));
         let owner = Owner { uid: 1000, gid: 1000, user: b"user"[..].into(), group: b"user"[..].into() };
-        let size = u64::from(random.below(1 << (8 + random.below(10))));
+        let magnitude = 8 + random.below(10);
+        let size = u64::from(random.below(1 << magnitude));
         (Metadata { mode, owner, mtime, ctime, device: 2049, inode, links, blocks, xattrs: Vec::new() }, size, random.next() >> 40)
     };
     let mut emit = |path: TreePath, metadata: Metadata, content: Content| found(&Entry { path, metadata, content, link_to: None });

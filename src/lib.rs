@@ -1,8 +1,11 @@
 //! Freezer: backs up file trees as a stream and gives every point in time back as a read-only filesystem.
+pub mod backup;
 pub mod catalog;
+pub mod config;
 pub mod format;
 pub mod fs;
 pub mod index;
 pub mod model;
 pub mod platform;
+pub mod restore;
 pub mod store;

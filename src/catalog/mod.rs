@@ -5,9 +5,11 @@
 //!
 //! Invariants: a level exists when its manifest does; its manifest is stored after all that it names, and removed before.
 
+mod access;
 mod error;
 pub mod names;
 
+pub use access::{Access, AccessError};
 pub use error::{CatalogError, Verb};
 
 use crate::model::{BackupName, BackupRef, Choice, LevelId};

@@ -2,6 +2,8 @@
 //!
 //! | object | name |
 //! |---|---|
+//! | what makes a place a store | `freezer.json` |
+//! | a key of an encrypted store | `keys/ID.json` |
 //! | a level's manifest | `manifests/HOST/NAME/LEVEL` |
 //! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
 //!
@@ -63,6 +65,26 @@ pub enum Meaning {
         /// Its number in the folder.
         number: u32,
     },
+}
+
+impl LevelOf {
+    /// A data object of this level; see [`data_name`].
+    pub fn data_name(&self, folder: Folder, number: u32) -> ObjectName {
+        data_name(&self.backup, &self.level, folder, number)
+    }
+}
+
+/// Holds the keys of an encrypted store.
+pub const KEYS: &str = "keys/";
+
+/// The object that makes a place a store.
+pub fn identity_name() -> ObjectName {
+    legal("freezer.json".to_owned())
+}
+
+/// The object of a key.
+pub fn key_name(id: &str) -> ObjectName {
+    legal(format!("{KEYS}{}.json", ObjectName::component(id)))
 }
 
 /// The object that makes a level exist.

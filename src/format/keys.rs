@@ -82,6 +82,8 @@ impl KdfCost {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySlot {
     version: u32,
+    /// The store it belongs to: known from here too, should `freezer.json` be lost.
+    store: String,
     /// Names the slot: 8 hexadecimal digits.
     pub id: String,
     /// When it was made.
@@ -122,6 +124,7 @@ impl KeySlot {
         let tag = tag(mac, store, &id, &iv, &wrapped);
         Ok(Self {
             version: VERSION,
+            store: store.to_string(),
             id,
             created,
             comment: comment.to_owned(),

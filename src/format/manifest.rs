@@ -4,7 +4,7 @@
 
 use super::DocumentError;
 use super::frame::{Compression, Decoder, Encoder, FrameError, Lane, Opener, Sealer};
-use crate::model::{BackupName, FrameNo, LevelId, LevelSerial};
+use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, StoreId};
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
@@ -16,6 +16,9 @@ pub const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     version: u32,
+    /// The store it was written to: known from here too, should `freezer.json` be lost.
+    #[serde(with = "text")]
+    pub store: StoreId,
     /// The host the backup belongs to.
     host: String,
     /// The backup's name on that host.
@@ -178,7 +181,9 @@ impl std::fmt::Display for PathText {
 /// What a manifest is made of, when a run has ended.
 #[derive(Debug)]
 pub struct ManifestParts {
-    /// The level's own fields; see [`Manifest`].
+    /// See [`Manifest::store`].
+    pub store: StoreId,
+    /// What [`Manifest::backup`] gives back.
     pub backup: BackupName,
     /// See [`Manifest::id`].
     pub id: LevelId,
@@ -207,6 +212,7 @@ impl Manifest {
     pub fn full(parts: ManifestParts) -> Self {
         Self {
             version: VERSION,
+            store: parts.store,
             host: parts.backup.host().to_owned(),
             name: parts.backup.name().to_owned(),
             started: parts.id.started(),
@@ -353,6 +359,7 @@ mod tests {
         let id = LevelId::new(jiff::Timestamp::UNIX_EPOCH, 5);
         let root = || RootNode { node: vec![0xff, 0, 1], height: 2, entries: 77 };
         Manifest::full(ManifestParts {
+            store: StoreId([1; 16]),
             backup: BackupName::new("host", "docs").expect("legal"),
             id: id.clone(),
             serial: LevelSerial(1),

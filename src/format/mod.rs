@@ -12,6 +12,7 @@ pub mod identity;
 pub mod keys;
 pub mod manifest;
 pub mod segment;
+pub mod tar;
 
 /// Why a JSON document of a store could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -92,6 +92,29 @@ pub struct Extent {
     pub length: u64,
 }
 
+/// A run of bytes in a file that are data, not hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DataRun {
+    /// Where it begins in the file.
+    pub at: FileOffset,
+    /// How many bytes; never 0.
+    pub length: u64,
+}
+
+impl DataRun {
+    /// The first byte after the run; `None` if no file can have one there.
+    pub fn end(&self) -> Option<u64> {
+        self.at.0.checked_add(self.length)
+    }
+}
+
+impl Extent {
+    /// Where the piece ends in the file.
+    pub fn end(&self) -> u64 {
+        self.at.0.saturating_add(self.length)
+    }
+}
+
 /// Everything known of an entry but its name and content.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Metadata {

@@ -6,15 +6,23 @@
 //! they are parsed or decoded.
 
 mod backup_ref;
+mod cancel;
 mod entry;
 mod ids;
 mod name;
+mod pattern;
 mod point_in_time;
+pub mod progress;
+mod secret;
 mod time;
 
 pub use backup_ref::{BackupRef, BackupRefError};
-pub use entry::{Content, Device, Entry, Extent, Kind, Metadata, Owner, Xattr};
+pub use cancel::Cancel;
+pub use entry::{Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, Xattr};
 pub use ids::{BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset, StoreId, StreamOffset};
 pub use name::{Name, TreePath};
+pub use pattern::Excludes;
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
+pub use progress::{Progress, Trouble};
+pub use secret::{Passphrase, Secret};
 pub use time::Time;

@@ -1,3 +1,40 @@
-//! What differs between operating systems, behind the same functions everywhere.
+//! What differs between systems: reading and writing directory trees with all their metadata, owners, child
+//! processes, the clock.
+//!
+//! Owns every direct system call but those of stores and FUSE. Knows nothing of backups: it speaks of names, bytes and
+//! numbers. Errors are [`std::io::Error`]; the caller knows the path and adds it.
+//!
+//! `unix/` and `windows.rs` offer the same items, chosen by `cfg` on the lines below; what one of them cannot do it
+//! refuses with [`std::io::ErrorKind::Unsupported`] and a text that names it, never by doing nothing.
+//!
+//! | item | what it does | Windows |
+//! |---|---|---|
+//! | [`DirHandle`], [`FileHandle`] | read a tree relative to open directories | refused at `open` |
+//! | [`DirHandle`], [`NewFile`], [`Child`], [`Attributes`] | write a tree, in the same way | refused at `open` |
+//! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
+//! | [`Owners`] | numbers to names and back, remembered | no names |
+//! | [`process`] | starts programs, goes to the background | starting only |
+//! | [`host_name`] | the name this machine calls itself | refused |
+//!
+//! Start reading at [`DirHandle`].
+//!
+//! Invariant: a name is only ever resolved relative to an open directory and one component at a time, and a symbolic
+//! link is never followed, but in the path that opens a root. So a tree that changes under us, by mischief or not, never
+//! leads out of itself.
 
+mod attributes;
+mod clock;
 pub mod durable;
+pub mod process;
+mod stat;
+#[cfg(unix)]
+#[path = "unix/mod.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod system;
+
+pub use attributes::Attributes;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use stat::{Listed, Sort, Stat};
+pub use system::{Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, host_name, raise_open_files_limit};

@@ -146,7 +146,8 @@ mod windows {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::{Location, LocationError, file_url};
+    use super::{IfMissing, Location, LocationError, file_url};
+    use crate::store::Kind;
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::PathBuf;
@@ -188,6 +189,16 @@ mod tests {
         {
             assert!(matches!(Location::parse(text.as_ref()), Err(LocationError::Malformed { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_is_refused_or_made_as_asked_and_tells_where_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = Location::Folder(folder.path().join("a b"));
+        assert_eq!(location.open(IfMissing::Refuse).err().map(|error| error.kind()), Some(Kind::Missing));
+        let store = location.open(IfMissing::Create).expect("made");
+        assert_eq!(Location::parse(store.location().as_ref()), Ok(location.clone()));
+        location.open(IfMissing::Refuse).expect("there");
     }
 
     proptest::proptest! {

@@ -5,7 +5,8 @@ use std::borrow::Borrow;
 use std::fmt;
 
 /// Name of an object in a store: one or more components joined by `/`, each 1 to 255 bytes of the characters
-/// `A–Z a–z 0–9 . _ - % + = @ : , ~`, none of them `.` or `..`. Every store can keep such a name as it is.
+/// `A–Z a–z 0–9 . _ - % + = @ , ~`, none of them ending with a dot. Every store can keep such a name as it is, file
+/// systems of Windows among them (a colon, or a dot at the end, would be lost there).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(Box<str>);
 
@@ -30,12 +31,14 @@ impl ObjectName {
     }
 
     /// One component made of any text but the empty one: bytes outside the rule become `%XX` (as in a URL), and so do
-    /// a leading dot and `%` itself, so that different texts stay different. Longer than 200 bytes when escaped: the
-    /// first 160, without a half escape at their end, `%~`, and the first 32 hexadecimal digits of the text's SHA-256.
+    /// a dot at the beginning or end and `%` itself, so that different texts stay different. Longer than 200 bytes when
+    /// escaped: the first 160, without a half escape at their end, `%~`, and the first 32 hexadecimal digits of the
+    /// text's SHA-256.
     pub fn component(text: &str) -> String {
         use sha2::Digest;
         use std::fmt::Write;
-        let mut escaped = percent::encode(text.as_bytes(), |position, byte| legal_byte(byte) && !(byte == b'.' && position == 0));
+        let at_an_end = |position| position == 0 || position + 1 == text.len();
+        let mut escaped = percent::encode(text.as_bytes(), |position, byte| legal_byte(byte) && !(byte == b'.' && at_an_end(position)));
         if escaped.len() > WHOLE_BYTES {
             let kept = (KEPT_BYTES - 2..KEPT_BYTES).find(|at| escaped.as_bytes().get(*at) == Some(&b'%')).unwrap_or(KEPT_BYTES);
             escaped.truncate(kept);
@@ -72,12 +75,12 @@ impl ObjectName {
 }
 
 fn legal_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"._-%+=@:,~".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"._-%+=@,~".contains(&byte)
 }
 
 /// Whether an [`ObjectName`] may have this component.
 pub(super) fn legal_component(component: &str) -> bool {
-    (1..=255).contains(&component.len()) && component != "." && component != ".." && component.bytes().all(legal_byte)
+    (1..=255).contains(&component.len()) && !component.ends_with('.') && component.bytes().all(legal_byte)
 }
 
 impl Borrow<str> for ObjectName {
@@ -105,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_name_that_could_leave_the_store_is_refused() {
-        for bad in ["", "/", "a/", "/a", "a//b", "a/../b", ".", "a b", "a\0", "\u{e9}"] {
+        for bad in ["", "/", "a/", "/a", "a//b", "a/../b", "a/./b", ".", "..", "a.", "a:b", "a b", "a\0", "a\\b", "\u{e9}"] {
             assert!(ObjectName::new(bad).is_none(), "{bad:?}");
         }
         assert!(ObjectName::new("data/host/docs/segments/00000001").is_some());
@@ -115,7 +118,8 @@ mod tests {
     fn any_text_makes_a_component_and_different_texts_stay_different() {
         assert_eq!(ObjectName::component("docs"), "docs");
         assert_eq!(ObjectName::component("a/b \u{e9}%41"), "a%2Fb%20%C3%A9%2541");
-        assert_eq!(ObjectName::component(".."), "%2E.");
+        assert_eq!(ObjectName::component(".."), "%2E%2E");
+        assert_eq!(ObjectName::component("c:.x."), "c%3A.x%2E");
         let long = "\u{e9}".repeat(120);
         let other = format!("{}x", "\u{e9}".repeat(119));
         assert_ne!(ObjectName::component(&long), ObjectName::component(&other));

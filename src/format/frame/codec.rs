@@ -5,6 +5,9 @@ use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 use liblzma::stream::{Action, Check, Filters, LzmaOptions, Status, Stream};
 use std::io::Cursor;
 
+/// How far zstd looks back: 8 MiB, the most that every decoder takes without being asked to.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
 /// Compresses frames, each on its own, with one method and level.
 pub struct Encoder {
     method: Compression,
@@ -26,7 +29,12 @@ impl Encoder {
         }
         let number = i32::try_from(level).map_err(|_| refuse())?;
         let zstd = match method {
-            Compression::Zstd => Some(zstd::bulk::Compressor::new(number).map_err(|_| refuse())?),
+            Compression::Zstd => {
+                let mut encoder = zstd::bulk::Compressor::new(number).map_err(|_| refuse())?;
+                // The lower levels look back 2 MiB at most, and so pass over half of a long frame.
+                encoder.set_parameter(zstd::zstd_safe::CParameter::WindowLog(ZSTD_WINDOW_LOG)).map_err(|_| refuse())?;
+                Some(encoder)
+            }
             _ => None,
         };
         let gzip = match method {

@@ -130,16 +130,16 @@ impl Sealer {
         Ok(self.finish(frame))
     }
 
-    /// Makes frames of the tar stream, numbered from `first`: sealed with encryption, bare without. Several at once are
-    /// encrypted faster than one after another.
+    /// Makes frames of the tar stream: sealed with encryption, bare without. Several at once are encrypted faster than one
+    /// after another; they need not be neighbours.
     ///
     /// # Errors
     ///
     /// As [`seal`](Self::seal).
-    pub fn seal_data(&self, encoder: &mut Encoder, first: FrameNo, raw: &[&[u8]]) -> Result<Vec<Stored>, FrameError> {
+    pub fn seal_data(&self, encoder: &mut Encoder, raw: &[(FrameNo, &[u8])]) -> Result<Vec<Stored>, FrameError> {
         let mut frames = Vec::with_capacity(raw.len());
-        for (frame, number) in raw.iter().zip(first.0..) {
-            frames.push(self.begin(encoder, Lane::Data, FrameNo(number), frame)?);
+        for (number, frame) in raw {
+            frames.push(self.begin(encoder, Lane::Data, *number, frame)?);
         }
         self.encrypt(&mut frames);
         let stored = frames.into_iter().map(|frame| match self.protection {
@@ -325,8 +325,8 @@ mod tests {
                 let mut encoder = Encoder::new(method, method.default_level()).expect("a level of the method");
                 let mut decoder = Decoder::new();
                 let raw: Vec<Vec<u8>> = (0..6).map(|n| vec![n; 10_000 * usize::from(n)]).collect();
-                let slices: Vec<&[u8]> = raw.iter().map(|raw| &raw[..]).collect();
-                let stored = sealer.seal_data(&mut encoder, FrameNo(40), &slices).expect("sealed");
+                let numbered: Vec<(FrameNo, &[u8])> = raw.iter().zip(40..).map(|(raw, number)| (FrameNo(number), &raw[..])).collect();
+                let stored = sealer.seal_data(&mut encoder, &numbered).expect("sealed");
                 for ((stored, raw), number) in stored.into_iter().zip(&raw).zip(40..) {
                     let bare = stored.checksum.map(|checksum| (method, checksum));
                     assert_eq!(bare.is_none(), matches!(protection, Protection::Encrypted(_)));
@@ -354,7 +354,7 @@ mod tests {
                 }
                 assert!(opener.open(&mut decoder, Lane::Manifest, FrameNo(0), sealed[..at].to_vec()).is_err(), "cut at {at}");
             }
-            let stored = sealer.seal_data(&mut encoder(), FrameNo(0), &[b"to be or not to be"]).expect("sealed").remove(0);
+            let stored = sealer.seal_data(&mut encoder(), &[(FrameNo(0), b"to be or not to be")]).expect("sealed").remove(0);
             let bare = stored.checksum.map(|checksum| (Compression::Zstd, checksum));
             for at in 0..stored.bytes.len() {
                 let mut damaged = stored.bytes.clone();
@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn a_bare_frame_is_refused_where_frames_are_encrypted() {
         let plain = Sealer::new(StoreId([3; 16]), level(1), Protection::Checksum);
-        let stored = plain.seal_data(&mut encoder(), FrameNo(0), &[b"planted"]).expect("sealed").remove(0);
+        let stored = plain.seal_data(&mut encoder(), &[(FrameNo(0), b"planted")]).expect("sealed").remove(0);
         let opener = Opener::new(StoreId([3; 16]), level(1), encrypted(1));
         let bare = stored.checksum.map(|checksum| (Compression::Zstd, checksum));
         let opened = opener.open_data(&mut Decoder::new(), FrameNo(0), stored.raw_length, bare, stored.bytes);

@@ -1,6 +1,6 @@
 //! A store in a folder of this machine: each object is a file of its name below it.
 //!
-//! An object becomes visible by a rename, when all of it is on the disk ([`temporary`]). Names are files as they are,
+//! An object becomes visible by a rename, when all of it is on the disk (module `temporary`). Names are files as they are,
 //! so that any tool can read the store; what is no legal name, or no file, is not ours and is passed over. Who may
 //! read objects is decided by the rights of the store's own folder.
 //!

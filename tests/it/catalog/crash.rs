@@ -5,8 +5,8 @@ use freezer::catalog::names::LevelOf;
 use freezer::model::LevelId;
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::memory::Memory;
-use freezer::store::{Kind, Store};
-use std::sync::Arc;
+use freezer::store::{self, Kind, Store};
+use std::sync::{Arc, Once};
 
 /// All that a level names exists, for each level that exists.
 #[track_caller]
@@ -106,4 +106,50 @@ fn a_store_that_cannot_say_whether_a_level_exists_is_not_written_to() {
     let store = Arc::new(Faulty::new(one_level()).with(Fault::at(freezer::store::Verb::Get, 0).with_kind(Kind::Denied)));
     catalog(&store).publish(&backup("h", "docs"), &level(0), b"another".to_vec()).expect_err("denied");
     assert_whole(&store.mended(), &[level(0)]);
+}
+
+/// Between two listings, a run that was under way publishes its level.
+struct PublishedBetweenListings {
+    inner: Memory,
+    level: (store::ObjectName, Once),
+}
+
+impl Store for PublishedBetweenListings {
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(store::ObjectInfo) -> bool) -> Result<(), store::Error> {
+        let listed = self.inner.list(prefix, found);
+        self.level.1.call_once(|| self.inner.put(&self.level.0, &vec![b"manifest".to_vec()]).expect("no fault"));
+        listed
+    }
+
+    fn put(&self, name: &store::ObjectName, body: &store::Rope) -> Result<(), store::Error> {
+        self.inner.put(name, body)
+    }
+
+    fn get(&self, name: &store::ObjectName, limit: u64) -> Result<Vec<u8>, store::Error> {
+        self.inner.get(name, limit)
+    }
+
+    fn get_range(&self, name: &store::ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, store::Error> {
+        self.inner.get_range(name, offset, length)
+    }
+
+    fn delete(&self, name: &store::ObjectName) -> Result<(), store::Error> {
+        self.inner.delete(name)
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+#[test]
+fn a_level_that_is_published_while_leftovers_are_looked_for_is_none() {
+    let docs = backup("h", "docs");
+    let manifest = freezer::catalog::names::manifest_name(&docs, &level(0));
+    let store = Arc::new(PublishedBetweenListings { inner: Memory::default(), level: (manifest, Once::new()) });
+    for object in data_of(&docs, &level(0)) {
+        store.put(&object, &vec![]).expect("no fault");
+    }
+    assert_eq!(catalog(&store).leftovers(None).expect("listed"), []);
+    assert_eq!(catalog(&store).levels(&docs).expect("listed"), [level(0)]);
 }

@@ -273,7 +273,7 @@ fn the_longest_keys_still_make_a_tree_with_a_small_root() {
         (0..120).for_each(|_| path.push(&name(&"x".repeat(255))));
         path.join(&Name::new(vec![last; 255]).expect("legal"))
     };
-    let entries: Vec<_> = std::iter::once(directory(TreePath::root())).chain((b'a'..b'z').map(|last| file(deep(last), 3000))).collect();
+    let entries: Vec<_> = std::iter::once(directory(TreePath::root())).chain((b'a'..=b'z').map(|last| file(deep(last), 3000))).collect();
     let (root, blocks) = write(&entries).expect("sound entries");
     assert!(root.height >= 2 && root.node.len() <= 64 * 1024, "{} {}", root.height, root.node.len());
     let tree = super::open((root, blocks)).expect("a sound tree");

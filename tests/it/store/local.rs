@@ -9,6 +9,25 @@ fn name(text: &str) -> ObjectName {
 }
 
 #[test]
+fn ten_thousand_files_are_listed_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut expected: Vec<_> =
+        (0..10_000_u32).map(|number| format!("data/{}/{:07}", number % 3, number.wrapping_mul(7919) % 10_000)).collect();
+    // Names of one file: making ten thousand files, or putting them, would take longer than all that is tested here.
+    fs::write(folder.path().join("one"), "").expect("written");
+    (0..3).for_each(|part| fs::create_dir_all(folder.path().join(format!("data/{part}"))).expect("made"));
+    expected.iter().for_each(|object| fs::hard_link(folder.path().join("one"), folder.path().join(object)).expect("linked"));
+    expected.sort();
+    let mut listed = Vec::new();
+    let mut keep = |info: freezer::store::ObjectInfo| {
+        listed.push(info.name.to_string());
+        true
+    };
+    Local::open(folder.path()).expect("a store").list("data/", &mut keep).expect("listed");
+    assert_eq!(listed, expected);
+}
+
+#[test]
 fn what_is_not_an_object_is_not_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Local::open(folder.path()).expect("a store");

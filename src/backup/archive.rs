@@ -1,0 +1,233 @@
+//! Turns what was found into members of the stream and entries of the index, one after the other.
+
+use super::BackupError;
+use super::read::{Body, Found, FoundEntry, Unread, report_if_changed};
+use super::stream::Stream;
+use crate::format::manifest::Counts;
+use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder};
+use crate::index::{BlockSink, IndexError, TreeWriter};
+use crate::model::{Content, DataRun, Entry, Extent, FileOffset, LevelSerial, NodeId, Progress, TreePath, Trouble};
+use crate::platform::{FileHandle, Stat};
+use std::collections::HashMap;
+use std::io;
+
+/// Most pieces a file's data may be in; what lies beyond is kept as data, holes as zeros. An entry of the index with
+/// this many extents stays below the limit of a block.
+const MAX_RUNS: usize = 1 << 20;
+
+/// The writer of one level.
+pub(super) struct Archive<'run> {
+    stream: Stream,
+    tree: TreeWriter,
+    members: MemberEncoder,
+    serial: LevelSerial,
+    /// Files of several names whose other names are still to come.
+    linked: HashMap<(u64, u64), Linked>,
+    progress: &'run dyn Progress,
+    tally: Tally,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) counts: Counts,
+    pub(super) logical_bytes: u64,
+    pub(super) has_xattrs: bool,
+}
+
+struct Linked {
+    node: NodeId,
+    path: TreePath,
+    extents: Vec<Extent>,
+    names_left: u32,
+}
+
+impl<'run> Archive<'run> {
+    pub(super) fn new(stream: Stream, tree: TreeWriter, serial: LevelSerial, progress: &'run dyn Progress) -> Self {
+        Self { stream, tree, members: MemberEncoder::new(), serial, linked: HashMap::new(), progress, tally: Tally::default() }
+    }
+
+    /// Writes what one step found.
+    pub(super) fn write(&mut self, found: Found, index: &mut dyn BlockSink) -> Result<(), BackupError> {
+        self.tally.counts.skipped += found.skipped;
+        if let Some(directory) = found.directory {
+            if directory.path.is_root() {
+                self.index(&directory, index)?;
+            }
+            self.header(&directory, None, &[])?;
+            self.stream.member_ended()?;
+        }
+        for entry in found.entries {
+            self.entry(entry, &found.bytes, index)?;
+        }
+        Ok(())
+    }
+
+    /// Ends stream and index.
+    pub(super) fn finish(mut self, index: &mut dyn BlockSink) -> Result<(u64, crate::index::RunRoot, Tally), BackupError> {
+        self.stream.append(&END_OF_ARCHIVE)?;
+        let stream_bytes = self.stream.finish()?;
+        let root = self.tree.finish(index).map_err(BackupError::Index)?;
+        Ok((stream_bytes, root, self.tally))
+    }
+
+    fn entry(&mut self, found: FoundEntry, bytes: &[u8], index: &mut dyn BlockSink) -> Result<(), BackupError> {
+        let FoundEntry { mut entry, body } = found;
+        if entry.content == Content::Directory {
+            // Its member follows when the walk descends into it.
+            self.index(&entry, index)?;
+            return Ok(());
+        }
+        let key = (entry.metadata.device, entry.metadata.inode);
+        if let Some(linked) = self.linked.get_mut(&key) {
+            entry.link_to = Some(linked.node);
+            if let Content::File { extents, .. } = &mut entry.content {
+                extents.clone_from(&linked.extents);
+            }
+            let first = linked.path.clone();
+            linked.names_left = linked.names_left.saturating_sub(1);
+            if linked.names_left == 0 {
+                self.linked.remove(&key);
+            }
+            self.header(&entry, Some(&first), &[])?;
+            self.stream.member_ended()?;
+            self.index(&entry, index)?;
+            self.progress.advance(1, 0);
+            return Ok(());
+        }
+        let data_bytes = self.member(&mut entry, body, bytes)?;
+        self.stream.member_ended()?;
+        self.tally.logical_bytes += entry.content.size();
+        let node = self.index(&entry, index)?;
+        if let (Some(node), true) = (node, entry.metadata.links > 1) {
+            let extents = match entry.content {
+                Content::File { extents, .. } => extents,
+                _ => Vec::new(),
+            };
+            self.linked.insert(key, Linked { node, path: entry.path, extents, names_left: entry.metadata.links - 1 });
+        }
+        self.progress.advance(1, data_bytes);
+        Ok(())
+    }
+
+    /// Writes a member that is not a hard link, and sets the entry's extents. Returns the bytes of its data.
+    fn member(&mut self, entry: &mut Entry, body: Body, bytes: &[u8]) -> Result<u64, BackupError> {
+        match body {
+            Body::None => {
+                self.header(entry, None, &[])?;
+                Ok(0)
+            }
+            Body::Read(range) => {
+                let data = &bytes[range];
+                let run = DataRun { at: FileOffset(0), length: data.len() as u64 };
+                let runs = self.header(entry, None, &[run])?;
+                self.set_extents(entry, &runs);
+                self.stream.append(data)?;
+                self.stream.append_zeros(crate::format::tar::padding(run.length))?;
+                Ok(run.length)
+            }
+            Body::Open(file, stat) => {
+                let runs = self.header(entry, None, &self.runs_of(&entry.path, &file, &stat))?;
+                self.set_extents(entry, &runs);
+                let mut data_bytes = 0;
+                for run in &runs {
+                    self.copy(&entry.path, &file, &stat, *run)?;
+                    data_bytes += run.length;
+                }
+                self.stream.append_zeros(crate::format::tar::padding(data_bytes))?;
+                report_if_changed(&entry.path, &file, &stat);
+                Ok(data_bytes)
+            }
+        }
+    }
+
+    /// Writes a header; returns the runs of data that must follow it.
+    fn header(&mut self, entry: &Entry, link_to: Option<&TreePath>, runs: &[DataRun]) -> Result<Vec<DataRun>, BackupError> {
+        let members = &mut self.members;
+        let runs = self.stream.append_with(|buffer| members.header(entry, link_to, runs, buffer).map(|plan| plan.runs().to_vec()))?;
+        runs.map_err(BackupError::Member)
+    }
+
+    fn set_extents(&self, entry: &mut Entry, runs: &[DataRun]) {
+        if let Content::File { extents, .. } = &mut entry.content {
+            let mut stream = self.stream.position();
+            for run in runs {
+                extents.push(Extent { at: run.at, level: self.serial, stream, length: run.length });
+                stream.0 += run.length;
+            }
+        }
+    }
+
+    fn runs_of(&self, path: &TreePath, file: &FileHandle, stat: &Stat) -> Vec<DataRun> {
+        let mut runs: Vec<DataRun> = Vec::new();
+        for run in file.data_runs(stat) {
+            match run {
+                Ok(run) => runs.push(run),
+                Err(error) => {
+                    // Reading all of it loses no byte, only the knowledge of where holes were.
+                    tracing::warn!(%path, %error, "could not find its holes; it is read as a whole");
+                    return vec![DataRun { at: FileOffset(0), length: stat.size }];
+                }
+            }
+            if runs.len() == MAX_RUNS {
+                if let Some(last) = runs.last_mut() {
+                    tracing::warn!(%path, "has more holes than can be kept; the rest of it is kept as data");
+                    last.length = stat.size - last.at.0;
+                }
+                break;
+            }
+        }
+        runs
+    }
+
+    /// Copies a run from the file into the stream. What the file does not give (any more) becomes zeros, and is told:
+    /// the header before it has promised so many bytes.
+    fn copy(&mut self, path: &TreePath, file: &FileHandle, stat: &Stat, run: DataRun) -> Result<(), BackupError> {
+        let (mut at, mut left) = (run.at.0, run.length);
+        while left > 0 {
+            let mut wanted = 0;
+            let read = self.stream.append_read(left, stat.size, |space| {
+                wanted = space.len();
+                file.read_at(space, at)
+            })?;
+            let trouble = match read {
+                Ok(read) => {
+                    at += read as u64;
+                    left -= read as u64;
+                    if read == wanted {
+                        continue;
+                    }
+                    Unread::Shrank(left)
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Unread::Content(error),
+            };
+            self.progress.trouble(Trouble::new(path.clone(), trouble));
+            self.stream.append_zeros(left)?;
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    fn index(&mut self, entry: &Entry, index: &mut dyn BlockSink) -> Result<Option<NodeId>, BackupError> {
+        let counts = &mut self.tally.counts;
+        match self.tree.push(entry, index) {
+            Ok(node) => {
+                counts.entries += 1;
+                counts.new += 1;
+                match entry.content {
+                    Content::File { .. } => counts.files += 1,
+                    Content::Directory => counts.directories += 1,
+                    _ => {}
+                }
+                self.tally.has_xattrs |= !entry.metadata.xattrs.is_empty();
+                Ok(Some(node))
+            }
+            Err(error @ IndexError::Unfit { .. }) => {
+                self.progress.trouble(Trouble::new(entry.path.clone(), error));
+                Ok(None)
+            }
+            Err(error) => Err(BackupError::Index(error)),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
+
+use super::walk::{Directory, Opened, Step};
+use crate::model::{Content, Entry, Kind, Metadata, Name, Progress, TreePath, Trouble};
+use crate::platform::{DirHandle, FileHandle, Listed, Owners, Sort, Stat, Xattrs};
+use std::io;
+use std::ops::Range;
+
+/// A file up to this length is read with its metadata; a longer one is left open and read when its turn comes.
+const SMALL_FILE_BYTES: usize = 128 << 10;
+
+/// Bytes of small files that one step may hold; what does not fit is left open.
+const STEP_BYTES: usize = 2 << 20;
+
+/// What a step held.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The directory itself, if this was its first step and it is still there.
+    pub(super) directory: Option<Entry>,
+    /// Its entries, in order.
+    pub(super) entries: Vec<FoundEntry>,
+    /// The content of the small files among them.
+    pub(super) bytes: Vec<u8>,
+    /// How many sockets and unknown things were passed over.
+    pub(super) skipped: u64,
+}
+
+/// One entry, its extents still missing.
+#[derive(Debug)]
+pub(super) struct FoundEntry {
+    pub(super) entry: Entry,
+    pub(super) body: Body,
+}
+
+/// Where an entry's content is.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// It has none.
+    None,
+    /// Here in [`Found::bytes`], all of it, without holes.
+    Read(Range<usize>),
+    /// In the file.
+    Open(FileHandle, Stat),
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// A directory could not be listed.
+    #[error("could not open the directory")]
+    List(#[source] io::Error),
+    /// A file could not be opened.
+    #[error("could not open it")]
+    Open(#[source] io::Error),
+    /// What it is could not be found out.
+    #[error("could not read its metadata")]
+    Stat(#[source] io::Error),
+    /// Extended attributes could not be read.
+    #[error("could not read its extended attributes")]
+    Xattrs(#[source] io::Error),
+    /// Its content could not be read.
+    #[error("could not read it; the rest of it is kept as zeros")]
+    Content(#[source] io::Error),
+    /// It is shorter than it was when its header was written.
+    #[error("it shrank by {0} bytes while it was read; they are kept as zeros")]
+    Shrank(u64),
+}
+
+/// Reads entries. Used by several threads at once.
+pub(super) struct Reader<'run> {
+    owners: Owners,
+    xattrs: Xattrs,
+    progress: &'run dyn Progress,
+}
+
+impl<'run> Reader<'run> {
+    pub(super) fn new(progress: &'run dyn Progress) -> Self {
+        Self { owners: Owners::new(), xattrs: Xattrs::new(), progress }
+    }
+
+    /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
+    /// was listed is left out as if it had gone before.
+    pub(super) fn read(&self, step: &Step) -> Found {
+        let mut found = Found { directory: None, entries: Vec::with_capacity(step.names.len()), bytes: Vec::new(), skipped: 0 };
+        if step.is_first {
+            found.directory = self.directory(&step.directory);
+        }
+        if let Opened::Open(handle) = &step.directory.opened {
+            for listed in &step.names {
+                let path = step.directory.path.join(&listed.name);
+                match self.child(handle, listed, &path, &mut found) {
+                    Ok(()) => {}
+                    Err(error) if error.is_gone() => tracing::info!(%path, "vanished before it could be read"),
+                    Err(error) => self.progress.trouble(Trouble::new(path, error)),
+                }
+            }
+        }
+        found
+    }
+
+    fn directory(&self, directory: &Directory) -> Option<Entry> {
+        let read = match &directory.opened {
+            Opened::Open(handle) => {
+                handle.stat().map(|stat| (self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)), stat))
+            }
+            Opened::Shut(parent, name) => match &parent.opened {
+                Opened::Open(handle) => handle.stat_child(name).map(|stat| (Vec::new(), stat)),
+                Opened::Shut(..) => return None,
+            },
+        };
+        match read {
+            Ok((xattrs, stat)) => Some(self.entry(directory.path.clone(), &stat, xattrs, Content::Directory)),
+            Err(error) => {
+                self.progress.trouble(Trouble::new(directory.path.clone(), Unread::Stat(error)));
+                None
+            }
+        }
+    }
+
+    fn child(&self, handle: &DirHandle, listed: &Listed, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
+        let name = &listed.name;
+        if matches!(listed.sort, Some(Sort::Kept(Kind::File))) {
+            let file = handle.open_file(name).map_err(Unread::Open)?;
+            let stat = file.stat().map_err(Unread::Stat)?;
+            if stat.sort == Sort::Kept(Kind::File) {
+                return self.file(path, file, stat, found);
+            }
+            // Something else has taken its place since it was listed.
+        }
+        let stat = handle.stat_child(name).map_err(Unread::Stat)?;
+        let content = match stat.sort {
+            Sort::Kept(Kind::File) => {
+                let file = handle.open_file(name).map_err(Unread::Open)?;
+                let stat = file.stat().map_err(Unread::Stat)?;
+                return self.file(path, file, stat, found);
+            }
+            Sort::Kept(Kind::Directory) => Content::Directory,
+            Sort::Kept(Kind::Symlink) => Content::Symlink(handle.read_link(name).map_err(Unread::Open)?),
+            Sort::Kept(Kind::CharDevice) => Content::CharDevice(stat.rdev),
+            Sort::Kept(Kind::BlockDevice) => Content::BlockDevice(stat.rdev),
+            Sort::Kept(Kind::Fifo) => Content::Fifo,
+            Sort::Socket | Sort::Unknown => {
+                tracing::info!(%path, "skipped: a socket cannot be kept");
+                found.skipped += 1;
+                return Ok(());
+            }
+        };
+        let xattrs = self.child_attributes(handle, name, path, &stat);
+        let entry = self.entry(path.clone(), &stat, xattrs, content);
+        found.entries.push(FoundEntry { entry, body: Body::None });
+        Ok(())
+    }
+
+    fn child_attributes(&self, handle: &DirHandle, name: &Name, path: &TreePath, stat: &Stat) -> Vec<crate::model::Xattr> {
+        if stat.sort == Sort::Kept(Kind::Directory) {
+            // The walk tells of a directory that cannot be opened.
+            let read = handle.open_child(name).and_then(|child| self.xattrs.of_open(&child, stat.device));
+            return read.unwrap_or_default();
+        }
+        self.attributes(path, self.xattrs.of_child(handle, name))
+    }
+
+    fn file(&self, path: &TreePath, file: FileHandle, mut stat: Stat, found: &mut Found) -> Result<(), Unread> {
+        let xattrs = self.attributes(path, self.xattrs.of_open(&file, stat.device));
+        let start = found.bytes.len();
+        let has_room = stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
+        let body = if stat.size == 0 {
+            Body::None
+        } else if has_room && stat.blocks.saturating_mul(512) >= stat.size {
+            let length = usize::try_from(stat.size).unwrap_or(usize::MAX);
+            found.bytes.resize(start + length, 0);
+            match file.read_at(&mut found.bytes[start..], 0) {
+                Ok(read) => {
+                    if read < length {
+                        // Its header is not written yet, so what is there is all of it.
+                        tracing::warn!(%path, "shrank while it was read");
+                        found.bytes.truncate(start + read);
+                        stat.size = read as u64;
+                    } else {
+                        report_if_changed(path, &file, &stat);
+                    }
+                    if read == 0 { Body::None } else { Body::Read(start..start + read) }
+                }
+                Err(error) => {
+                    found.bytes.truncate(start);
+                    return Err(Unread::Content(error));
+                }
+            }
+        } else {
+            Body::Open(file, stat.clone())
+        };
+        let content = Content::File { size: stat.size, extents: Vec::new() };
+        found.entries.push(FoundEntry { entry: self.entry(path.clone(), &stat, xattrs, content), body });
+        Ok(())
+    }
+
+    fn attributes(&self, path: &TreePath, read: io::Result<Vec<crate::model::Xattr>>) -> Vec<crate::model::Xattr> {
+        read.unwrap_or_else(|error| {
+            self.progress.trouble(Trouble::new(path.clone(), Unread::Xattrs(error)));
+            Vec::new()
+        })
+    }
+
+    fn entry(&self, path: TreePath, stat: &Stat, xattrs: Vec<crate::model::Xattr>, content: Content) -> Entry {
+        let metadata = Metadata {
+            mode: stat.mode,
+            owner: self.owners.named(stat.uid, stat.gid),
+            mtime: stat.mtime,
+            ctime: stat.ctime,
+            device: stat.device,
+            inode: stat.inode,
+            links: stat.links,
+            blocks: stat.blocks,
+            xattrs,
+        };
+        Entry { path, metadata, content, link_to: None }
+    }
+}
+
+/// Logs when a file was written to between its first and its last byte: what is kept may be of two minds.
+pub(super) fn report_if_changed(path: &TreePath, file: &FileHandle, before: &Stat) {
+    if let Ok(after) = file.stat()
+        && (after.size, after.mtime, after.ctime) != (before.size, before.mtime, before.ctime)
+    {
+        tracing::warn!(%path, size_before = before.size, size_after = after.size, "changed while it was read");
+    }
+}
+
+impl Unread {
+    /// Whether the thing was simply not there any more.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Open(error) | Self::Stat(error) => error.kind() == io::ErrorKind::NotFound,
+            Self::List(_) | Self::Xattrs(_) | Self::Content(_) | Self::Shrank(_) => false,
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! One run: starts the threads, joins them, publishes the level.
+
+use super::BackupError;
+use super::archive::{Archive, Tally};
+use super::collect::{Collected, SealedFrame, collect, seal};
+use super::lane::LaneWriter;
+use super::read::Reader;
+use super::sources::Sources;
+use super::stream::{FrameSizes, RawFrame, Stream};
+use super::uploads::{Uploader, Uploads};
+use super::walk::{self, Mounts, WalkOptions};
+use crate::catalog::names::{Folder, LevelOf};
+use crate::catalog::{Access, Catalog};
+use crate::format::frame::{Compression, Encoder, Lane, Sealer};
+use crate::format::manifest::{Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
+use crate::index::{RunRoot, TreeWriter};
+use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
+use crate::platform::Clock;
+use crossbeam_channel::bounded;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Frames that wait to be sealed, and sealed ones that wait for an earlier one.
+const FRAMES_AHEAD: usize = 3;
+
+/// Threads that read files: on cold disks reading is waiting, and four readers are more than twice as fast as one.
+const READERS: usize = 4;
+
+/// What to back up, and how.
+#[derive(Clone, Debug)]
+pub struct BackupRequest {
+    /// The backup it becomes a level of.
+    pub backup: BackupName,
+    /// Files and directories.
+    pub sources: Vec<PathBuf>,
+    /// What is left out.
+    pub excludes: Excludes,
+    /// Whether other file systems below a source are walked.
+    pub mounts: Mounts,
+    /// Device and inode of a directory to leave out: the store's own.
+    pub skip: Option<(u64, u64)>,
+    /// How frames are compressed.
+    pub compression: Compression,
+    /// With which level of the method.
+    pub compression_level: u32,
+    /// Where segments are cut, in bytes.
+    pub segment_bytes: u64,
+    /// Segments that are stored at once. Memory holds one more than this.
+    pub upload_jobs: usize,
+    /// The name of this machine's time zone, for the manifest.
+    pub zone: String,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The manifest that was published.
+    pub manifest: Manifest,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Makes a full level.
+///
+/// What cannot be read is told to `progress`, left out and counted in the manifest.
+///
+/// # Errors
+///
+/// [`BackupError`]. There is no new level then; what the run left in the store is not read by anything.
+pub fn run(
+    request: &BackupRequest,
+    access: &Access,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Report, BackupError> {
+    let began = clock.now();
+    let sources = Sources::open(&request.sources).map_err(BackupError::Source)?;
+    let catalog = Catalog::new(access.store());
+    let (id, serial) = next_level(&catalog, access, &request.backup, began)?;
+    let of = LevelOf { backup: request.backup.clone(), level: id.clone() };
+    let sealer = Sealer::new(access.store_id(), id.clone(), access.protection());
+    let counted = Counted { progress, troubles: AtomicU64::new(0) };
+    let source_paths = sources.paths.iter().map(|path| path.as_os_str().as_encoded_bytes().to_vec().into()).collect();
+
+    let written = Level { request, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
+
+    let mut counts = written.tally.counts;
+    counts.failed = counted.troubles.into_inner();
+    let manifest = Manifest::full(ManifestParts {
+        store: access.store_id(),
+        backup: request.backup.clone(),
+        id: id.clone(),
+        serial,
+        ended: clock.now(),
+        zone: request.zone.clone(),
+        sources: source_paths,
+        counts,
+        bytes: Bytes { logical: written.tally.logical_bytes, stream: written.stream_bytes, stored: written.stored_bytes },
+        has_xattrs: written.tally.has_xattrs,
+        index: Run { serial, root: root_node(written.index), segments: written.index_segments },
+        level: LevelParts {
+            serial,
+            id: id.clone(),
+            compression: request.compression,
+            compression_level: request.compression_level,
+            stream_bytes: written.stream_bytes,
+            segments: written.data.segments,
+            frame_table: root_node(written.data.frame_table),
+            frame_table_segments: written.data.frame_table_segments,
+        },
+    });
+    let stored = manifest.seal(&sealer).map_err(BackupError::Manifest)?;
+    catalog.publish(&request.backup, &id, stored).map_err(BackupError::Catalog)?;
+    let elapsed = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
+    tracing::info!(backup = %request.backup, level = %id, entries = counts.entries, stored_bytes = written.stored_bytes, "published");
+    Ok(Report { manifest, elapsed })
+}
+
+/// The identity and serial of the next level: later and higher than every one there is, whatever the clock says.
+fn next_level(
+    catalog: &Catalog,
+    access: &Access,
+    backup: &BackupName,
+    now: jiff::Timestamp,
+) -> Result<(LevelId, LevelSerial), BackupError> {
+    let levels = catalog.levels(backup).map_err(BackupError::Catalog)?;
+    let mut started = now;
+    if let Some(newest) = levels.last() {
+        let after = newest.started().checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(now);
+        started = started.max(after);
+    }
+    let mut serial = levels.len() as u64;
+    for level in levels.iter().rev() {
+        match access.manifest(backup, level) {
+            Ok(manifest) => {
+                serial = serial.max(manifest.serial.0);
+                break;
+            }
+            // A damaged level is no reason to make no more of them.
+            Err(error) => tracing::warn!(%level, error = &error as &dyn std::error::Error, "its manifest cannot be read"),
+        }
+    }
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(|error| BackupError::Frame(crate::format::frame::FrameError::Random(error)))?;
+    Ok((LevelId::new(started, u32::from_le_bytes(random)), LevelSerial(serial + 1)))
+}
+
+fn root_node(root: RunRoot) -> RootNode {
+    RootNode { node: root.node, height: root.height, entries: root.entries }
+}
+
+/// What the threads of a run share.
+struct Level<'run> {
+    request: &'run BackupRequest,
+    sealer: &'run Sealer,
+    of: &'run LevelOf,
+    serial: LevelSerial,
+    progress: &'run dyn Progress,
+    cancel: &'run Cancel,
+}
+
+/// What they wrote.
+struct Written {
+    tally: Tally,
+    stream_bytes: u64,
+    stored_bytes: u64,
+    index: RunRoot,
+    index_segments: u32,
+    data: Collected,
+}
+
+impl Level<'_> {
+    fn write(&self, sources: Sources, access: &Access) -> Result<Written, BackupError> {
+        let (uploads, uploader) = Uploads::new();
+        let store = access.store();
+        let reader = Reader::new(self.progress);
+        let outcome = thread::scope(|scope| {
+            for _ in 0..self.request.upload_jobs.max(1) {
+                scope.spawn(|| uploads.serve(store.as_ref()));
+            }
+            self.with_uploads(scope, sources, &reader, &uploads, uploader)
+        });
+        // What stopped the run first comes before what followed from it.
+        let stored_bytes = uploads.finish()?;
+        let (stream_bytes, index, tally, index_segments, data) = outcome?;
+        Ok(Written { tally, stream_bytes, stored_bytes, index, index_segments, data })
+    }
+
+    fn with_uploads<'scope, 'env>(
+        &'env self,
+        scope: &'scope thread::Scope<'scope, 'env>,
+        sources: Sources,
+        reader: &'env Reader<'env>,
+        uploads: &'env Uploads,
+        uploader: Uploader,
+    ) -> Result<(u64, RunRoot, Tally, u32, Collected), BackupError> {
+        let sealers = thread::available_parallelism().map_or(1, usize::from);
+        let (raw_sender, raw) = bounded::<RawFrame>(FRAMES_AHEAD);
+        let (sealed_sender, sealed) = bounded::<SealedFrame>(FRAMES_AHEAD);
+        let (free_sender, free) = bounded::<Vec<u8>>(FRAMES_AHEAD + sealers);
+        for _ in 0..sealers {
+            let (raw, sealed, free) = (raw.clone(), sealed_sender.clone(), free_sender.clone());
+            let encoder = Encoder::new(self.request.compression, self.request.compression_level).map_err(BackupError::Frame)?;
+            scope.spawn(move || {
+                if let Err(error) = seal(&raw, &sealed, &free, self.sealer, encoder) {
+                    uploads.fail(error);
+                }
+            });
+        }
+        drop((raw, sealed_sender, free_sender));
+
+        let segment_bytes = self.request.segment_bytes;
+        let lane = |lane, uploader| LaneWriter::new(lane, self.of, self.sealer, segment_bytes, uploader);
+        let table_lane = lane((Lane::FrameTable, Folder::Frames), uploader.clone())?;
+        let mut index_lane = lane((Lane::Index, Folder::Index), uploader.clone())?;
+        let collector = scope.spawn(move || {
+            let collected = collect(&sealed, self.of, segment_bytes, &uploader, table_lane);
+            collected.map_err(|error| uploads.fail(error))
+        });
+
+        let (steps, work, slots) = walk::channels();
+        for _ in 0..READERS {
+            let work = work.clone();
+            scope.spawn(move || walk::serve(&work, reader));
+        }
+        drop(work);
+        scope.spawn(move || {
+            let request = self.request;
+            let options = WalkOptions { excludes: &request.excludes, skip: request.skip, mounts: request.mounts, only: sources.only };
+            // Ends early only when the archive has: the archive tells why.
+            let _ended = walk::walk(sources.root, &options, &steps, self.progress, self.cancel);
+        });
+
+        self.progress.stage("backing up");
+        let stream = Stream::new(FrameSizes::of(self.request.compression), raw_sender, free);
+        let mut archive = Archive::new(stream, TreeWriter::new(), self.serial, self.progress);
+        for slot in slots {
+            if self.cancel.is_requested() {
+                return Err(BackupError::Cancelled);
+            }
+            if uploads.has_failed() {
+                return Err(BackupError::Stopped);
+            }
+            let found = slot.recv().map_err(|_| BackupError::Stopped)?;
+            archive.write(found, &mut index_lane)?;
+        }
+        if self.cancel.is_requested() {
+            return Err(BackupError::Cancelled);
+        }
+        let (stream_bytes, index, tally) = archive.finish(&mut index_lane)?;
+        let index_segments = index_lane.finish()?;
+        let data = collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(|()| BackupError::Stopped)?;
+        Ok((stream_bytes, index, tally, index_segments, data))
+    }
+}
+
+/// Counts the troubles on their way.
+struct Counted<'run> {
+    progress: &'run dyn Progress,
+    troubles: AtomicU64,
+}
+
+impl Progress for Counted<'_> {
+    fn stage(&self, name: &'static str) {
+        self.progress.stage(name);
+    }
+
+    fn expect_total(&self, files: u64, bytes: u64) {
+        self.progress.expect_total(files, bytes);
+    }
+
+    fn advance(&self, files: u64, bytes: u64) {
+        self.progress.advance(files, bytes);
+    }
+
+    fn trouble(&self, trouble: Trouble) {
+        tracing::warn!(%trouble, "could not be kept whole");
+        self.troubles.fetch_add(1, Ordering::Relaxed);
+        self.progress.trouble(trouble);
+    }
+}

@@ -1,0 +1,216 @@
+//! Lists a tree, directory by directory, in the order of the index: a directory's names sorted by bytes, then each of
+//! its subdirectories.
+//!
+//! Listing is cheap and runs ahead; reading metadata and small files is what costs, and is done for several steps at once
+//! by `read`. What comes out is ordered steps, each with a slot for what the reading gives.
+
+use super::read::{Found, Reader, Unread};
+use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
+use crate::platform::{DirHandle, Listed, Sort};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Names that are read together: enough that handing over costs nothing beside reading them, few enough that the
+/// content of small files read ahead stays small.
+const NAMES_PER_STEP: usize = 64;
+
+/// Steps under way at once, read but not archived or waiting to be read.
+const STEPS_AHEAD: usize = 12;
+
+/// A piece of one directory.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) directory: Arc<Directory>,
+    /// Whether this is the directory's first step: its own metadata is read with it.
+    pub(super) is_first: bool,
+    pub(super) names: Vec<Listed>,
+}
+
+/// A directory being walked.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) path: TreePath,
+    /// Its absolute path on disk, which patterns may name.
+    pub(super) on_disk: Vec<u8>,
+    pub(super) opened: Opened,
+}
+
+/// How a directory is reached.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// It is open.
+    Open(DirHandle),
+    /// It could not be opened, or is not to be entered: only what its parent says of it is known.
+    Shut(Arc<Directory>, Name),
+}
+
+/// What is walked.
+pub(super) struct WalkOptions<'run> {
+    pub(super) excludes: &'run Excludes,
+    /// Device and inode of a directory to leave out: the store, should it lie in the tree.
+    pub(super) skip: Option<(u64, u64)>,
+    pub(super) mounts: Mounts,
+    /// Directories of which only these names are walked: what several sources, or a source that is a file, lie in.
+    pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
+}
+
+/// What happens at a directory where another file system is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mounts {
+    /// It is walked like any other.
+    #[default]
+    Cross,
+    /// It is kept as an empty directory.
+    Stay,
+}
+
+/// Where the steps go: each to the readers, and its slot, in order, to the archive.
+pub(super) struct Steps {
+    work: Sender<(Step, Sender<Found>)>,
+    slots: Sender<Receiver<Found>>,
+}
+
+/// The readers' end.
+pub(super) type Work = Receiver<(Step, Sender<Found>)>;
+
+/// The archive's end: what was found, step by step, in order.
+pub(super) type Slots = Receiver<Receiver<Found>>;
+
+/// The channels between the walk, the readers and the archive.
+pub(super) fn channels() -> (Steps, Work, Slots) {
+    let (work, work_end) = bounded(STEPS_AHEAD);
+    let (slots, slots_end) = bounded(STEPS_AHEAD);
+    (Steps { work, slots }, work_end, slots_end)
+}
+
+/// The walk was told to stop, or nobody listens any more.
+pub(super) struct Ended;
+
+impl Steps {
+    pub(super) fn send(&self, step: Step) -> Result<(), Ended> {
+        let (slot, found) = bounded(1);
+        self.slots.send(found).map_err(|_| Ended)?;
+        self.work.send((step, slot)).map_err(|_| Ended)
+    }
+}
+
+/// Walks the tree below `root`, which has been opened, and sends its steps.
+pub(super) fn walk(
+    root: Arc<Directory>,
+    options: &WalkOptions<'_>,
+    steps: &Steps,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), Ended> {
+    let device = match &root.opened {
+        Opened::Open(handle) => handle.stat().ok().map(|stat| stat.device),
+        Opened::Shut(..) => None,
+    };
+    // Siblings that wait for their turn, innermost last: memory holds the subdirectories of one path, not all.
+    let mut waiting: Vec<Pending> = vec![Pending::Open(root)];
+    while let Some(next) = waiting.pop() {
+        if cancel.is_requested() {
+            return Err(Ended);
+        }
+        let directory = match next {
+            Pending::Open(directory) => directory,
+            Pending::Named(parent, name) => match open(&parent, name, options, device, progress) {
+                Some(directory) => Arc::new(directory),
+                None => continue,
+            },
+        };
+        let names = list(&directory, options, progress);
+        let before = waiting.len();
+        let children = names.iter().filter(|listed| listed.sort == Some(Sort::Kept(Kind::Directory)));
+        waiting.extend(children.map(|listed| Pending::Named(Arc::clone(&directory), listed.name.clone())));
+        waiting[before..].reverse();
+        send_in_steps(&directory, names, steps)?;
+    }
+    Ok(())
+}
+
+enum Pending {
+    Open(Arc<Directory>),
+    Named(Arc<Directory>, Name),
+}
+
+fn send_in_steps(directory: &Arc<Directory>, names: Vec<Listed>, steps: &Steps) -> Result<(), Ended> {
+    let mut names = names.into_iter();
+    let mut is_first = true;
+    loop {
+        let step: Vec<Listed> = names.by_ref().take(NAMES_PER_STEP).collect();
+        if step.is_empty() && !is_first {
+            return Ok(());
+        }
+        steps.send(Step { directory: Arc::clone(directory), is_first, names: step })?;
+        is_first = false;
+    }
+}
+
+/// The names of a directory that are to be kept, sorted, each with what it is.
+fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progress) -> Vec<Listed> {
+    let Opened::Open(handle) = &directory.opened else { return Vec::new() };
+    let mut names = match options.only.get(&directory.path) {
+        Some(names) => names.iter().map(|name| Listed { name: name.clone(), sort: None }).collect(),
+        None => match handle.list() {
+            Ok(names) => names,
+            Err(error) => {
+                progress.trouble(Trouble::new(directory.path.clone(), Unread::List(error)));
+                return Vec::new();
+            }
+        },
+    };
+    if !options.excludes.is_empty() {
+        names.retain(|listed| !options.excludes.matches(&directory.path.join(&listed.name), || join_on_disk(directory, &listed.name)));
+    }
+    for listed in &mut names {
+        if listed.sort.is_none() {
+            // A file system that does not tell with the name. One that vanished in between is found out by the reader.
+            listed.sort = handle.stat_child(&listed.name).ok().map(|stat| stat.sort);
+        }
+    }
+    names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    names
+}
+
+/// Opens a subdirectory. `None` when it is gone or is the store itself: neither it nor its entry is kept.
+fn open(parent: &Arc<Directory>, name: Name, options: &WalkOptions<'_>, device: Option<u64>, progress: &dyn Progress) -> Option<Directory> {
+    let path = parent.path.join(&name);
+    let on_disk = join_on_disk(parent, &name);
+    let Opened::Open(handle) = &parent.opened else { return None };
+    let opened = match handle.open_child(&name) {
+        Ok(child) => match child.stat() {
+            Ok(stat) if options.skip == Some((stat.device, stat.inode)) => {
+                tracing::info!(directory = %path, "left out: it is the store itself");
+                Opened::Shut(Arc::clone(parent), name)
+            }
+            Ok(stat) if options.mounts == Mounts::Stay && device.is_some_and(|device| device != stat.device) => {
+                Opened::Shut(Arc::clone(parent), name)
+            }
+            _ => Opened::Open(child),
+        },
+        Err(error) => {
+            progress.trouble(Trouble::new(path.clone(), Unread::List(error)));
+            Opened::Shut(Arc::clone(parent), name)
+        }
+    };
+    Some(Directory { path, on_disk, opened })
+}
+
+fn join_on_disk(directory: &Directory, name: &Name) -> Vec<u8> {
+    let mut path = directory.on_disk.clone();
+    if path.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name.as_bytes());
+    path
+}
+
+/// Reads steps until there are no more. Run by each reader thread.
+pub(super) fn serve(work: &Work, reader: &Reader<'_>) {
+    while let Ok((step, slot)) = work.recv() {
+        // The archive is gone when it failed: the walk will notice.
+        let _gone = slot.send(reader.read(&step));
+    }
+}

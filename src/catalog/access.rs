@@ -1,0 +1,290 @@
+//! Opening a store: its identity, and the keys that a passphrase gives.
+
+use super::names;
+use crate::format::DocumentError;
+use crate::format::frame::{Opener, Protection};
+use crate::format::identity::{Cipher, Identity};
+use crate::format::keys::{KdfCost, KeyError, KeySlot, MasterKey};
+use crate::format::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
+use crate::model::{BackupName, LevelId, Passphrase, StoreId};
+use crate::store::{self, ObjectName, Store};
+use std::sync::Arc;
+
+/// Most bytes an identity or key document may have.
+const MAX_DOCUMENT_BYTES: u64 = 64 << 10;
+
+/// An open store: where its objects are, and what opens them.
+#[derive(Clone)]
+pub struct Access {
+    store: Arc<dyn Store>,
+    identity: Identity,
+    protection: Protection,
+    /// With encryption: the key everything leans on, and the slot that gave it.
+    unlocked: Option<Arc<(MasterKey, String)>>,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").field("store", &self.store.location()).field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Why a store could not be opened or its keys not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// There is no store at that place.
+    #[error("there is no freezer store at {0}")]
+    NoStore(String),
+    /// There are backups, but the document that says how to read them is gone.
+    #[error("{0} holds backups, but its freezer.json is missing")]
+    IdentityLost(String),
+    /// It is encrypted, and no passphrase was given.
+    #[error("the store {0} is encrypted, and no passphrase was given")]
+    PassphraseNeeded(String),
+    /// No key opens with this passphrase.
+    #[error("wrong passphrase for the store {0}")]
+    WrongPassphrase(String),
+    /// A passphrase was given for a store that encrypts nothing.
+    #[error("a passphrase was given, but the store {0} is not encrypted")]
+    NotEncrypted(String),
+    /// There is one already.
+    #[error("there is a freezer store at {0} already")]
+    Exists(String),
+    /// No such key.
+    #[error("there is no key {0}")]
+    NoKey(String),
+    /// The last way in may not be removed.
+    #[error("{0} is the only key that is left: without it nothing in the store could be read")]
+    LastKey(String),
+    /// A document is damaged or newer than this program.
+    #[error("could not use {object}")]
+    Document {
+        /// Which.
+        object: ObjectName,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+    /// A key could not be made or used.
+    #[error("could not use the passphrase")]
+    Key(#[source] KeyError),
+    /// A manifest could not be read.
+    #[error("could not read the manifest of level {level}")]
+    Manifest {
+        /// Whose.
+        level: LevelId,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// The store failed.
+    #[error("could not use the store")]
+    Store(#[source] store::Error),
+}
+
+impl Access {
+    /// Makes a store where there is none: encrypted, if there is a passphrase.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::Exists`], [`AccessError::IdentityLost`] when something else is there.
+    pub fn create(
+        store: Arc<dyn Store>,
+        passphrase: Option<&Passphrase>,
+        cost: KdfCost,
+        now: jiff::Timestamp,
+        comment: &str,
+    ) -> Result<Self, AccessError> {
+        match Self::identity(store.as_ref()) {
+            Err(AccessError::NoStore(_)) => {}
+            Err(other) => return Err(other),
+            Ok(_) => return Err(AccessError::Exists(store.location())),
+        }
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| AccessError::Key(KeyError::Random(error)))?;
+        let id = StoreId(id);
+        let cipher = if passphrase.is_some() { Cipher::Aes256Cfb } else { Cipher::None };
+        let identity = Identity { id, cipher, created: now };
+        let unlocked = match passphrase {
+            None => None,
+            Some(passphrase) => {
+                let master = MasterKey::generate().map_err(AccessError::Key)?;
+                let slot = KeySlot::seal(&master, id, passphrase.expose(), cost, now, comment).map_err(AccessError::Key)?;
+                // The key is there before anything can need it.
+                put(store.as_ref(), &names::key_name(&slot.id), slot.encode())?;
+                Some(Arc::new((master, slot.id)))
+            }
+        };
+        put(store.as_ref(), &names::identity_name(), identity.encode())?;
+        tracing::info!(store = %store.location(), encrypted = passphrase.is_some(), "made a store");
+        Ok(Self::assemble(store, identity, unlocked))
+    }
+
+    /// Opens a store.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::PassphraseNeeded`], [`AccessError::WrongPassphrase`], and [`AccessError::NotEncrypted`]: a passphrase
+    /// for a store without encryption is refused, so that a forged store in place of an encrypted one is noticed.
+    pub fn open(store: Arc<dyn Store>, passphrase: Option<&Passphrase>) -> Result<Self, AccessError> {
+        let identity = Self::identity(store.as_ref())?;
+        let unlocked = match (identity.cipher, passphrase) {
+            (Cipher::None, None) => None,
+            (Cipher::None, Some(_)) => return Err(AccessError::NotEncrypted(store.location())),
+            (Cipher::Aes256Cfb, None) => return Err(AccessError::PassphraseNeeded(store.location())),
+            (Cipher::Aes256Cfb, Some(passphrase)) => Some(Arc::new(Self::unlock(store.as_ref(), &identity, passphrase)?)),
+        };
+        Ok(Self::assemble(store, identity, unlocked))
+    }
+
+    /// Whether the store at a place is encrypted, without opening it.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::NoStore`] among others.
+    pub fn is_encrypted(store: &dyn Store) -> Result<bool, AccessError> {
+        Ok(Self::identity(store)?.cipher != Cipher::None)
+    }
+
+    fn assemble(store: Arc<dyn Store>, identity: Identity, unlocked: Option<Arc<(MasterKey, String)>>) -> Self {
+        let protection = match &unlocked {
+            None => Protection::Checksum,
+            Some(unlocked) => Protection::Encrypted(Arc::new(unlocked.0.frame_keys(identity.id))),
+        };
+        Self { store, identity, protection, unlocked }
+    }
+
+    fn identity(store: &dyn Store) -> Result<Identity, AccessError> {
+        let name = names::identity_name();
+        match store.get(&name, MAX_DOCUMENT_BYTES) {
+            Ok(bytes) => Identity::decode(&bytes).map_err(|source| AccessError::Document { object: name, source }),
+            Err(error) if error.kind() == store::Kind::Missing => {
+                let mut has_backups = false;
+                let seen = store.list(names::MANIFESTS, &mut |_| {
+                    has_backups = true;
+                    false
+                });
+                seen.map_err(AccessError::Store)?;
+                Err(if has_backups { AccessError::IdentityLost(store.location()) } else { AccessError::NoStore(store.location()) })
+            }
+            Err(error) => Err(AccessError::Store(error)),
+        }
+    }
+
+    fn unlock(store: &dyn Store, identity: &Identity, passphrase: &Passphrase) -> Result<(MasterKey, String), AccessError> {
+        let mut damaged = None;
+        for slot in slots(store)? {
+            match slot.and_then(|slot| {
+                let master = slot.open(identity.id, passphrase.expose()).map_err(AccessError::Key)?;
+                Ok(master.map(|master| (master, slot.id)))
+            }) {
+                Ok(Some(unlocked)) => return Ok(unlocked),
+                Ok(None) => {}
+                // Another slot may still open.
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a key cannot be used");
+                    damaged = Some(error);
+                }
+            }
+        }
+        Err(damaged.unwrap_or_else(|| AccessError::WrongPassphrase(store.location())))
+    }
+
+    /// The store itself.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Its identity.
+    pub fn store_id(&self) -> StoreId {
+        self.identity.id
+    }
+
+    /// What its frames are protected by.
+    pub fn protection(&self) -> Protection {
+        self.protection.clone()
+    }
+
+    /// Opens the frames of a level.
+    pub fn opener(&self, level: &LevelId) -> Opener {
+        Opener::new(self.identity.id, level.clone(), self.protection.clone())
+    }
+
+    /// Reads the manifest of a level.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::Store`], and [`AccessError::Manifest`] when it is damaged or not what it claims to be.
+    pub fn manifest(&self, backup: &BackupName, level: &LevelId) -> Result<Manifest, AccessError> {
+        let stored = self.store.get(&names::manifest_name(backup, level), MAX_MANIFEST_BYTES).map_err(AccessError::Store)?;
+        let failed = |source| AccessError::Manifest { level: level.clone(), source };
+        let manifest = Manifest::open(stored, &self.opener(level)).map_err(failed)?;
+        let claimed = manifest.backup().map_err(|source| failed(ManifestError::Document(source)))?;
+        if &names::as_listed(&claimed) == backup || &claimed == backup && &manifest.id == level {
+            Ok(manifest)
+        } else {
+            Err(failed(ManifestError::Document(DocumentError::Content("it belongs to another backup"))))
+        }
+    }
+
+    /// The keys of the store, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::Document`] when one is damaged.
+    pub fn keys(&self) -> Result<Vec<KeySlot>, AccessError> {
+        let mut keys = slots(self.store.as_ref())?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        keys.sort_by(|left, right| (left.created, &left.id).cmp(&(right.created, &right.id)));
+        Ok(keys)
+    }
+
+    /// The key that opened this store; none without encryption.
+    pub fn opened_by(&self) -> Option<&str> {
+        self.unlocked.as_deref().map(|(_, id)| id.as_str())
+    }
+
+    /// Lets another passphrase open the store. Returns the new key's id.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::NotEncrypted`] where there is nothing to open.
+    pub fn add_key(&self, passphrase: &Passphrase, cost: KdfCost, now: jiff::Timestamp, comment: &str) -> Result<String, AccessError> {
+        let Some(unlocked) = &self.unlocked else { return Err(AccessError::NotEncrypted(self.store.location())) };
+        let slot = KeySlot::seal(&unlocked.0, self.identity.id, passphrase.expose(), cost, now, comment).map_err(AccessError::Key)?;
+        put(self.store.as_ref(), &names::key_name(&slot.id), slot.encode())?;
+        Ok(slot.id)
+    }
+
+    /// Takes a key away; its passphrase opens the store no longer.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::NoKey`]; [`AccessError::LastKey`] when no other is left.
+    pub fn remove_key(&self, id: &str) -> Result<(), AccessError> {
+        let keys = self.keys()?;
+        if !keys.iter().any(|key| key.id == id) {
+            return Err(AccessError::NoKey(id.to_owned()));
+        }
+        if keys.len() == 1 {
+            return Err(AccessError::LastKey(id.to_owned()));
+        }
+        self.store.delete(&names::key_name(id)).map_err(AccessError::Store)
+    }
+}
+
+fn put(store: &dyn Store, name: &ObjectName, bytes: Vec<u8>) -> Result<(), AccessError> {
+    store.put(name, &vec![bytes]).map_err(AccessError::Store)
+}
+
+/// Every key of a store, each read or not.
+fn slots(store: &dyn Store) -> Result<Vec<Result<KeySlot, AccessError>>, AccessError> {
+    let mut found = Vec::new();
+    let listed = store.list(names::KEYS, &mut |object| {
+        found.push(object.name);
+        true
+    });
+    listed.map_err(AccessError::Store)?;
+    let slots = found.into_iter().filter(|name| name.as_str().ends_with(".json")).map(|name| {
+        let bytes = store.get(&name, MAX_DOCUMENT_BYTES).map_err(AccessError::Store)?;
+        KeySlot::decode(&bytes).map_err(|source| AccessError::Document { object: name, source })
+    });
+    Ok(slots.collect())
+}

@@ -1,0 +1,107 @@
+//! The environment of the process, read once.
+
+use super::{Origin, Setting};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The variables that stand for an option.
+const OPTIONS: [(&str, &str); 3] =
+    [("FREEZER_STORE", "store"), ("FREEZER_ENCRYPT_PASS_FILE", "encrypt-pass-file"), ("FREEZER_HOSTNAME", "hostname")];
+
+/// Where the configuration of the whole machine is.
+const MACHINE_CONFIG: &str = "/etc/freezer/freezer.conf";
+
+/// What the environment says, as far as Freezer cares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    home: Option<PathBuf>,
+    config_home: Option<PathBuf>,
+    data_home: Option<PathBuf>,
+    config: Option<PathBuf>,
+    settings: Vec<Setting>,
+}
+
+impl Environment {
+    /// Reads that of this process.
+    pub fn of_process() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one home of environment variables")]
+        Self::read(|variable| std::env::var_os(variable))
+    }
+
+    /// Reads variables that `value_of` knows. One that is set to nothing counts as not set.
+    pub fn read(value_of: impl Fn(&str) -> Option<OsString>) -> Self {
+        let value_of = |variable: &str| value_of(variable).filter(|value| !value.is_empty());
+        // The XDG specification has relative paths ignored.
+        let folder = |variable| value_of(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        let setting = |(variable, option): (&'static str, &str)| {
+            value_of(variable).map(|value| Setting { name: option.to_owned(), value, origin: Origin::Environment(variable) })
+        };
+        let home = folder("HOME").or_else(|| folder("USERPROFILE"));
+        let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
+        Self {
+            config_home: folder("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
+            data_home: folder("XDG_DATA_HOME").or_else(|| below_home(".local/share")),
+            config: value_of("FREEZER_CONFIG").map(PathBuf::from),
+            settings: OPTIONS.into_iter().filter_map(setting).collect(),
+            home,
+        }
+    }
+
+    /// The options that variables stand for.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The configuration file that `FREEZER_CONFIG` names.
+    pub fn config_file(&self) -> Option<&PathBuf> {
+        self.config.as_ref()
+    }
+
+    /// Where configuration files may be when none is named: the machine's, then the user's, whose values win.
+    pub fn default_config_files(&self) -> Vec<PathBuf> {
+        let user = self.config_home.as_ref().map(|folder| folder.join("freezer/freezer.conf"));
+        std::iter::once(PathBuf::from(MACHINE_CONFIG)).chain(user).collect()
+    }
+
+    /// The store that is used when none is named; `None` where the user has no home.
+    pub fn default_store(&self) -> Option<PathBuf> {
+        self.data_home.as_ref().map(|folder| folder.join("freezer/store"))
+    }
+
+    /// The user's home directory, for `~`.
+    pub fn home(&self) -> Option<&PathBuf> {
+        self.home.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Environment;
+    use std::path::{Path, PathBuf};
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::read(|name| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn the_default_store_lies_below_the_data_directory() {
+        let plain = environment(&[("HOME", "/home/u"), ("XDG_DATA_HOME", "relative/is/ignored")]);
+        assert_eq!(plain.default_store().as_deref(), Some(Path::new("/home/u/.local/share/freezer/store")));
+        let moved = environment(&[("HOME", "/home/u"), ("XDG_DATA_HOME", "/data")]);
+        assert_eq!(moved.default_store().as_deref(), Some(Path::new("/data/freezer/store")));
+        assert_eq!(environment(&[]).default_store(), None);
+    }
+
+    #[test]
+    fn the_users_file_comes_after_the_machines() {
+        let files = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "/c")]).default_config_files();
+        assert_eq!(files, ["/etc/freezer/freezer.conf", "/c/freezer/freezer.conf"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn an_empty_variable_is_no_setting() {
+        let set = environment(&[("FREEZER_STORE", "/srv/b"), ("FREEZER_HOSTNAME", "")]);
+        let names: Vec<_> = set.settings().iter().map(|setting| (setting.name.as_str(), setting.value.as_os_str())).collect();
+        assert_eq!(names, [("store", "/srv/b".as_ref())]);
+    }
+}

@@ -1,0 +1,139 @@
+//! Configuration files: `key = value` lines, as the original Freezer's job files have them.
+//!
+//! One format, and this one, because the files that users and the original scheduler have are in it.
+//! Keys are the long names of options, with `-` or `_`. A line that begins with `#` or `;` is a comment; `[sections]`
+//! have no meaning; an indented line goes on with the value above it; `%` may be doubled, as Python's reader wants it; a
+//! value may stand in double quotes; `False` and `None` are as if the line were not there. A value may begin with `~/`.
+
+use super::{Origin, Setting};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Most bytes a configuration file may have.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Why a configuration file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It could not be read.
+    #[error("could not read the configuration file {path}")]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is not what it should be.
+    #[error("{path}, line {line}: {why}")]
+    Line {
+        /// In which file.
+        path: PathBuf,
+        /// Which line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+/// Reads a file; a `~/` at the start of a value is `home`.
+///
+/// # Errors
+///
+/// [`FileError`]; that the file does not exist is one too.
+pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileError> {
+    let refuse = |source| FileError::Read { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(refuse)?;
+    let mut text = String::new();
+    io::Read::read_to_string(&mut io::Read::take(file, MAX_BYTES + 1), &mut text).map_err(refuse)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(refuse(io::ErrorKind::FileTooLarge.into()));
+    }
+    let settings = parse(&text).map_err(|(line, why)| FileError::Line { path: path.to_owned(), line, why })?;
+    let setting = |(line, name, value): Line| {
+        let value = match (value.strip_prefix("~/"), home) {
+            (Some(rest), Some(home)) => home.join(rest).into_os_string(),
+            _ => OsString::from(value),
+        };
+        Setting { name, value, origin: Origin::File { path: path.to_owned(), line } }
+    };
+    Ok(settings.into_iter().map(setting).collect())
+}
+
+/// The line number, name and value of a setting.
+type Line = (usize, String, String);
+
+/// A line's number, and what is wrong with it.
+type BadLine = (usize, &'static str);
+
+fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
+    let mut settings: Vec<Line> = Vec::new();
+    for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
+        let content = line.trim();
+        if content.is_empty() || content.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(section) = content.strip_prefix('[') {
+            let name = section.strip_suffix(']').ok_or((number, "a section is written [name]"))?;
+            if name.starts_with("storage:") {
+                return Err((number, "several stores at once are not supported yet: name one with store = PATH"));
+            }
+            continue;
+        }
+        if line.starts_with(char::is_whitespace) {
+            // Each further line is a value of its own: only options that can be given several times use this.
+            let name = settings.last().ok_or((number, "an indented line goes on with a value, and there is none"))?.1.clone();
+            settings.push((number, name, value_of(content, number)?));
+            continue;
+        }
+        let (name, value) = content.split_once(['=', ':']).ok_or((number, "a line is written name = value"))?;
+        settings.push((number, name.trim().to_lowercase().replace('_', "-"), value_of(value.trim(), number)?));
+    }
+    settings.retain(|(_, _, value)| !matches!(value.as_str(), "" | "False" | "false" | "None"));
+    Ok(settings)
+}
+
+fn value_of(text: &str, line: usize) -> Result<String, BadLine> {
+    if text.contains("%(") {
+        return Err((line, "%(name)s is not replaced here: write the value itself, or %% for a %"));
+    }
+    let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    Ok(bare.replace("%%", "%"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    fn settings(text: &str) -> Vec<(String, String)> {
+        parse(text).expect("a good file").into_iter().map(|(_, name, value)| (name, value)).collect()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_job_file_of_the_original_is_read() {
+        let text = "[job]\naction = backup\npath_to_backup: /srv/a b\nBackup_Name=docs\n[other]\nincremental = False\n\
+                    max_level = None\nlog_file = /var/log/50%%.log\n";
+        let expected =
+            pairs(&[("action", "backup"), ("path-to-backup", "/srv/a b"), ("backup-name", "docs"), ("log-file", "/var/log/50%.log")]);
+        assert_eq!(settings(text), expected);
+    }
+
+    #[test]
+    fn a_value_on_several_lines_is_given_several_times() {
+        assert_eq!(
+            settings("exclude = *.o\n  *.tmp\n\n# not this\n\t\"*.a b\"\n"),
+            pairs(&[("exclude", "*.o"), ("exclude", "*.tmp"), ("exclude", "*.a b")])
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_named() {
+        for (text, line) in [("\nstore\n", 2), ("[a\n", 1), ("# x\n  y\n", 2), ("[storage:b]\n", 1), ("a = %(b)s\n", 1)] {
+            assert_eq!(parse(text).expect_err(text).0, line, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! One member: which fields and records say what an entry is.
+
+use super::pax::Records;
+use super::sparse;
+use super::{acl, padding, ustar};
+use crate::model::{Content, DataRun, Entry, Extent, LevelSerial, StreamOffset, TreePath, Xattr};
+
+/// An entry cannot be a member of a tar stream: the caller broke a rule of [`MemberEncoder::header`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("could not write {path} as a tar member: {reason}")]
+pub struct TarError {
+    /// The entry.
+    pub path: TreePath,
+    /// Which rule.
+    pub reason: &'static str,
+}
+
+/// Writes the headers of members. Keeps its buffers from one to the next.
+#[derive(Debug, Default)]
+pub struct MemberEncoder {
+    name: Vec<u8>,
+    link: Vec<u8>,
+    records: Records,
+    runs: Vec<DataRun>,
+    map: Vec<u8>,
+}
+
+/// What follows a member's header in the stream: the runs end to end, then [`padding`](Self::padding) zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberPlan<'a> {
+    runs: &'a [DataRun],
+    data_bytes: u64,
+}
+
+impl MemberPlan<'_> {
+    /// The parts of the file to write, in this order. They cover all that the caller named, and at the edges of holes
+    /// up to a block more: what the file gives there (zeros) is data then.
+    pub fn runs(&self) -> &[DataRun] {
+        self.runs
+    }
+
+    /// Sum of the runs' lengths.
+    pub fn data_bytes(&self) -> u64 {
+        self.data_bytes
+    }
+
+    /// How many zeros end the member.
+    pub fn padding(&self) -> u64 {
+        padding(self.data_bytes)
+    }
+
+    /// Where the content is, given where in the stream of `level` the header ended.
+    pub fn extents(&self, level: LevelSerial, header_end: StreamOffset) -> impl Iterator<Item = Extent> {
+        self.runs.iter().scan(header_end.0, move |next, run| {
+            let stream = StreamOffset(*next);
+            *next += run.length;
+            Some(Extent { at: run.at, level, stream, length: run.length })
+        })
+    }
+}
+
+impl MemberEncoder {
+    /// An encoder with empty buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends to `out` all that stands before the member's data, and says what the data is.
+    ///
+    /// `runs` are the parts of a regular file that hold data, in order (a file without holes is one run, an empty
+    /// file none); the extents of the entry are not looked at. `link_to` is the path of an earlier member
+    /// that this one is a further name of: the member is a hard link then and `runs` do not count.
+    ///
+    /// # Errors
+    ///
+    /// [`TarError`] if runs overlap, are out of order or leave the file, or if the root of the tree is not a
+    /// directory. `out` is then as it was.
+    ///
+    /// Layout: docs/format.md, "The tar stream".
+    pub fn header(
+        &mut self,
+        entry: &Entry,
+        link_to: Option<&TreePath>,
+        runs: &[DataRun],
+        out: &mut Vec<u8>,
+    ) -> Result<MemberPlan<'_>, TarError> {
+        let refuse = |reason| TarError { path: entry.path.clone(), reason };
+        if entry.path.is_root() && entry.content != Content::Directory {
+            return Err(refuse("the root of a tree must be a directory"));
+        }
+        self.runs.clear();
+        let size = match &entry.content {
+            Content::File { size, .. } if link_to.is_none() => *size,
+            _ => 0,
+        };
+        if size > 0 {
+            sparse::align(runs, size, &mut self.runs).ok_or_else(|| refuse("its data runs do not lie in its size in order"))?;
+        }
+        self.records.clear();
+        self.map.clear();
+
+        let mut header = ustar::Header::new(kind_of(entry, link_to));
+        member_name(&entry.path, &entry.content, &mut self.name);
+        let is_sparse = sparse::has_hole(&self.runs, size);
+        if is_sparse {
+            self.sparse_name(entry, size, &mut header);
+            sparse::write_map(&self.runs, size, &mut self.map);
+        } else {
+            self.name(&mut header);
+        }
+        self.link(entry, link_to, &mut header);
+
+        let data_bytes = self.runs.iter().map(|run| run.length).sum::<u64>();
+        let stored = data_bytes.checked_add(self.map.len() as u64).ok_or_else(|| refuse("it is larger than any file"))?;
+        header.number(ustar::SIZE, stored);
+        // Python's tarfile takes a record of the size of a sparse member for the size of the file.
+        if stored > ustar::MAX_LONG && !is_sparse {
+            self.records.push_number(b"size", stored);
+        }
+        self.metadata(entry, &mut header);
+        if link_to.is_none() {
+            if let Content::CharDevice(device) | Content::BlockDevice(device) = &entry.content {
+                header.number(ustar::DEVICE_MAJOR, u64::from(device.major));
+                header.number(ustar::DEVICE_MINOR, u64::from(device.minor));
+            }
+            entry.metadata.xattrs.iter().for_each(|xattr| self.xattr(xattr));
+        }
+
+        self.records.finish(out);
+        header.finish(out);
+        out.extend_from_slice(&self.map);
+        Ok(MemberPlan { runs: &self.runs, data_bytes })
+    }
+
+    /// The name: in the header if it can be, else cut off there and whole in a record.
+    fn name(&mut self, header: &mut ustar::Header) {
+        let name = &self.name;
+        if fits(name, ustar::NAME.len()) {
+            header.text(ustar::NAME, name);
+        } else if let Some(cut) = ustar::split(name).filter(|_| is_plain(name)) {
+            header.text(ustar::PREFIX, &name[..cut]);
+            header.text(ustar::NAME, &name[cut + 1..]);
+        } else {
+            header.text(ustar::NAME, name);
+            self.records.push_text(b"path", name);
+        }
+    }
+
+    /// The name and the size of a sparse file. Readers that do not know sparse members see the map and the
+    /// data under another name, as GNU tar does it, and not as a wrong file in the place of the right one.
+    fn sparse_name(&mut self, entry: &Entry, size: u64, header: &mut ustar::Header) {
+        const AS_STORED: &[u8] = b"./GNUSparseFile.0/";
+        header.text(ustar::NAME, AS_STORED);
+        header.text(ustar::NAME.start + AS_STORED.len()..ustar::NAME.end, entry.path.file_name());
+        self.records.push(&[b"GNU.sparse.major"], b"1");
+        self.records.push(&[b"GNU.sparse.minor"], b"0");
+        self.records.push_text(b"GNU.sparse.name", &self.name);
+        self.records.push_number(b"GNU.sparse.realsize", size);
+    }
+
+    /// What a symbolic or hard link points at.
+    fn link(&mut self, entry: &Entry, link_to: Option<&TreePath>, header: &mut ustar::Header) {
+        let target = match (link_to, &entry.content) {
+            (Some(first), content) => {
+                member_name(first, content, &mut self.link);
+                self.link.as_slice()
+            }
+            (None, Content::Symlink(target)) => target,
+            (None, _) => return,
+        };
+        header.text(ustar::LINK_NAME, target);
+        if !fits(target, ustar::LINK_NAME.len()) {
+            self.records.push_text(b"linkpath", target);
+        }
+    }
+
+    /// Mode, owner and time. A hard link has them too: tarfile sets them for every name.
+    fn metadata(&mut self, entry: &Entry, header: &mut ustar::Header) {
+        let metadata = &entry.metadata;
+        header.number(ustar::MODE, u64::from(metadata.mode & 0o7777));
+        let owner = &metadata.owner;
+        for (field, key, id) in [(ustar::UID, &b"uid"[..], owner.uid), (ustar::GID, b"gid", owner.gid)] {
+            let id = u64::from(id);
+            header.number(field, id);
+            if id > ustar::MAX_SHORT {
+                self.records.push_number(key, id);
+            }
+        }
+        for (field, key, name) in [(ustar::USER, &b"uname"[..], &owner.user), (ustar::GROUP, b"gname", &owner.group)] {
+            // The field ends with a NUL. A name cut off would be another name: then the number is better.
+            if fits(name, field.len() - 1) {
+                header.text(field, name);
+            } else {
+                self.records.push_text(key, name);
+            }
+        }
+        let mtime = metadata.mtime;
+        let seconds = u64::try_from(mtime.seconds()).unwrap_or(0).min(ustar::MAX_LONG);
+        header.number(ustar::MTIME, seconds);
+        if mtime.nanoseconds() > 0 || i64::try_from(seconds) != Ok(mtime.seconds()) {
+            self.records.push_time(b"mtime", mtime);
+        }
+    }
+
+    /// An extended attribute: ACLs as text, the others (and an ACL we cannot read) as they are.
+    fn xattr(&mut self, xattr: &Xattr) {
+        let acl_key: Option<&[u8]> = match &*xattr.name {
+            b"system.posix_acl_access" => Some(b"SCHILY.acl.access"),
+            b"system.posix_acl_default" => Some(b"SCHILY.acl.default"),
+            _ => None,
+        };
+        if let Some(key) = acl_key {
+            self.link.clear();
+            if acl::push_text(&xattr.value, &mut self.link).is_some() {
+                return self.records.push(&[key], &self.link);
+            }
+        }
+        const KEY: &[u8] = b"SCHILY.xattr.";
+        if xattr.name.iter().any(|byte| matches!(byte, b'=' | b'%')) {
+            // A key ends at the first `=`: GNU tar writes these two bytes like this.
+            self.link.clear();
+            for byte in &xattr.name {
+                match byte {
+                    b'=' => self.link.extend_from_slice(b"%3D"),
+                    b'%' => self.link.extend_from_slice(b"%25"),
+                    other => self.link.push(*other),
+                }
+            }
+            self.records.push(&[KEY, &self.link], &xattr.value);
+        } else {
+            self.records.push(&[KEY, &xattr.name], &xattr.value);
+        }
+    }
+}
+
+/// The type field.
+fn kind_of(entry: &Entry, link_to: Option<&TreePath>) -> u8 {
+    match (&entry.content, link_to) {
+        (_, Some(_)) => b'1',
+        (Content::File { .. }, None) => b'0',
+        (Content::Symlink(_), None) => b'2',
+        (Content::CharDevice(_), None) => b'3',
+        (Content::BlockDevice(_), None) => b'4',
+        (Content::Directory, None) => b'5',
+        (Content::Fifo, None) => b'6',
+    }
+}
+
+/// A member's name: below `./`, and a directory's ends with a slash.
+fn member_name(path: &TreePath, content: &Content, name: &mut Vec<u8>) {
+    name.clear();
+    name.extend_from_slice(b"./");
+    name.extend_from_slice(path.as_bytes());
+    if *content == Content::Directory && !path.is_root() {
+        name.push(b'/');
+    }
+}
+
+/// Whether a text can stand in a header field of this size alone.
+fn fits(text: &[u8], size: usize) -> bool {
+    text.len() <= size && is_plain(text)
+}
+
+/// Whether readers take a header field with this text for just these bytes. ASCII is safe. Other UTF-8 goes
+/// into a record, which says that it is UTF-8. What is not UTF-8 has no other reading than its bytes.
+fn is_plain(text: &[u8]) -> bool {
+    text.is_ascii() || std::str::from_utf8(text).is_err()
+}

@@ -1,0 +1,15 @@
+//! Linux. Every call is relative to an open directory.
+
+mod background;
+mod identity;
+mod owners;
+mod scan;
+mod write;
+mod xattrs;
+
+pub(super) use background::{leave_session, report_ready};
+pub use identity::{Identity, raise_open_files_limit};
+pub use owners::{Owners, host_name};
+pub use scan::{DataRuns, DirHandle, FileHandle};
+pub use write::{Child, NewFile};
+pub use xattrs::Xattrs;

@@ -1,0 +1,113 @@
+//! What can go wrong with a restore, and with one thing in it.
+
+use crate::model::TreePath;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a restore did not take place, or ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The selection names something that the backup does not have.
+    #[error("the backup has no {0}")]
+    Missing(TreePath),
+    /// The target could not be made or opened.
+    #[error("could not open the target {}", .path.display())]
+    Target {
+        /// The target.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The target holds something, and nothing may be replaced.
+    #[error("the target {} is not empty", .0.display())]
+    NotEmpty(PathBuf),
+    /// The list of what there is to restore could not be read.
+    #[error("could not read {path:?} of the backup's tree")]
+    Tree {
+        /// Which part of it.
+        path: TreePath,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// There is no room for more. What was not restored is not named.
+    #[error("the target is full, at {path}")]
+    Full {
+        /// The first thing there was no room for.
+        path: TreePath,
+        /// What was attempted.
+        source: FileError,
+    },
+    /// No thread could be had to write with.
+    #[error("could not start a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// What could not be done for one thing in the tree.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {attempted}")]
+pub struct FileError {
+    /// What was attempted.
+    pub attempted: Attempt,
+    /// Why it failed.
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl FileError {
+    pub(super) fn new(attempted: Attempt, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { attempted, source: source.into() }
+    }
+
+    /// Whether it failed for want of room, so that all else will fail as well.
+    pub(super) fn is_full(&self) -> bool {
+        // An attribute can want room in an inode on a disk that has plenty.
+        !matches!(self.attempted, Attempt::SetXattr(_))
+            && self
+                .source
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+}
+
+/// What was attempted for one thing in the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Reading its content from the backup. It is not there.
+    Read,
+    /// Reading from the backup what a directory holds. What is missing of it is not there.
+    List,
+    /// Making it. Of a directory, nothing that belongs into it is there.
+    Create,
+    /// Making it another name of a file that is there. It was made as a file of its own.
+    Link,
+    /// Writing its content. It is not there.
+    Write,
+    /// Putting it in the place of what has its name. That is still there.
+    Replace,
+    /// Setting its owner.
+    SetOwner,
+    /// Setting its mode.
+    SetMode,
+    /// Setting its time.
+    SetTime,
+    /// Setting or removing the extended attribute of this name.
+    SetXattr(Box<[u8]>),
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read its content from the backup",
+            Self::List => "read from the backup what is in it",
+            Self::Create => "create it",
+            Self::Link => "make it a hard link",
+            Self::Write => "write its content",
+            Self::Replace => "put it in the place of what is there",
+            Self::SetOwner => "set its owner",
+            Self::SetMode => "set its mode",
+            Self::SetTime => "set its time",
+            Self::SetXattr(name) => return write!(f, "set its attribute {}", name.escape_ascii()),
+        })
+    }
+}

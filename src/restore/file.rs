@@ -1,0 +1,254 @@
+//! Making what is not a directory.
+
+use super::attributes::Start;
+use super::directory::Directory;
+use super::run::Run;
+use super::{Attempt, Existing, FileError, Source};
+use crate::model::{Content, Device, Entry, Extent, Kind, Metadata, Name};
+use crate::platform::{Attributes, DirHandle, NewFile};
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A large file is written in pieces of this many bytes, by as many threads as there are.
+pub(super) const PIECE_BYTES: u64 = 4 << 20;
+
+/// A thing under the name it was made with.
+#[derive(Debug)]
+struct Placed {
+    /// The name it shall have.
+    name: Name,
+    /// The name it has as long as that one is another's.
+    temporary: Option<Name>,
+}
+
+impl Placed {
+    fn current(&self) -> &Name {
+        self.temporary.as_ref().unwrap_or(&self.name)
+    }
+
+    /// Gives it its name.
+    fn settle(&self, directory: &Directory) -> Result<(), FileError> {
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        directory.handle.rename_over(temporary, &self.name).map_err(|error| {
+            self.discard(directory);
+            FileError::new(Attempt::Replace, error)
+        })
+    }
+
+    /// Takes it away: it is not what it should be.
+    fn discard(&self, directory: &Directory) {
+        if let Err(error) = directory.handle.remove(self.current()) {
+            tracing::warn!(directory = %directory.path, name = %self.current(), %error, "could not remove what is not whole");
+        }
+    }
+}
+
+/// A large file that is being written by several threads.
+#[derive(Debug)]
+pub(super) struct LargeFile {
+    directory: Arc<Directory>,
+    entry: Entry,
+    file: NewFile,
+    placed: Placed,
+    start: Start,
+    /// How much is still to be done: handing out its pieces, and each piece.
+    outstanding: AtomicUsize,
+    failed: AtomicBool,
+}
+
+impl LargeFile {
+    /// One more piece is to be written. Each ends with [`Run::write_piece`].
+    pub(super) fn enter(&self) {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<S: Source> Run<'_, S> {
+    /// Makes anything but a directory, whole, with its metadata.
+    pub(super) fn make(&self, directory: &Directory, entry: &Entry) -> Result<(), FileError> {
+        let handle = &directory.handle;
+        let mode = self.first_mode(directory, &entry.metadata);
+        let special = |kind, numbers| self.place(entry, |name| handle.create_special(name, kind, numbers, mode));
+        let ((), placed) = match &entry.content {
+            Content::File { size, extents } => return self.make_file(directory, entry, *size, extents),
+            Content::Directory => return Err(FileError::new(Attempt::Create, io::Error::from(io::ErrorKind::IsADirectory))),
+            Content::Symlink(target) => self.place(entry, |name| handle.create_symlink(name, target)),
+            Content::CharDevice(numbers) => special(Kind::CharDevice, *numbers),
+            Content::BlockDevice(numbers) => special(Kind::BlockDevice, *numbers),
+            Content::Fifo => special(Kind::Fifo, Device { major: 0, minor: 0 }),
+        }?;
+        self.complete(directory, &handle.child(placed.current()), &placed, entry, self.start(directory, mode))?;
+        self.advance(1, 0);
+        Ok(())
+    }
+
+    fn make_file(&self, directory: &Directory, entry: &Entry, size: u64, extents: &[Extent]) -> Result<(), FileError> {
+        let (file, placed, start) = self.create_file(directory, entry)?;
+        let written = self.copy(entry, extents, &file).and_then(|written| {
+            if extents.last().map_or(0, Extent::end) != size {
+                file.set_size(size).map_err(|error| FileError::new(Attempt::Write, error))?;
+            }
+            Ok(written)
+        });
+        let written = written.inspect_err(|_| placed.discard(directory))?;
+        self.complete(directory, &file, &placed, entry, start)?;
+        self.advance(1, written);
+        Ok(())
+    }
+
+    /// Gives what is called `from` in the directory `of` the name of `entry` in `directory`.
+    pub(super) fn link(&self, directory: &Directory, entry: &Entry, of: &DirHandle, from: &Name) -> Result<(), FileError> {
+        let ((), placed) = self
+            .place(entry, |name| directory.handle.create_link(name, of, from))
+            .map_err(|error| FileError { attempted: Attempt::Link, ..error })?;
+        placed.settle(directory)?;
+        self.advance(1, 0);
+        Ok(())
+    }
+
+    /// Makes a large file without content, which comes in pieces. Handing them out is ended by [`write_piece`](Self::write_piece)
+    /// with no extents.
+    pub(super) fn begin_large(&self, directory: &Arc<Directory>, entry: &Entry, size: u64) -> Result<Arc<LargeFile>, FileError> {
+        let (file, placed, start) = self.create_file(directory, entry)?;
+        if let Err(error) = file.set_size(size) {
+            placed.discard(directory);
+            return Err(FileError::new(Attempt::Write, error));
+        }
+        directory.enter();
+        Ok(Arc::new(LargeFile {
+            directory: Arc::clone(directory),
+            entry: entry.clone(),
+            file,
+            placed,
+            start,
+            outstanding: AtomicUsize::new(1),
+            failed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Writes some extents of a large file. Whoever is last completes it.
+    pub(super) fn write_piece(&self, large: &LargeFile, extents: &[Extent]) {
+        let given_up = || large.failed.load(Ordering::Relaxed) || self.is_stopped();
+        if !given_up() {
+            match self.copy(&large.entry, extents, &large.file) {
+                Ok(written) => self.advance(0, written),
+                Err(error) if !large.failed.swap(true, Ordering::Relaxed) => self.trouble(&large.entry.path, error),
+                Err(_) => {}
+            }
+        }
+        // Acquire and Release: whoever is last sees what the others did.
+        if large.outstanding.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        if given_up() {
+            large.placed.discard(&large.directory);
+        } else {
+            match self.complete(&large.directory, &large.file, &large.placed, &large.entry, large.start) {
+                Ok(()) => self.advance(1, 0),
+                Err(error) => self.trouble(&large.entry.path, error),
+            }
+        }
+        self.leave(&large.directory);
+    }
+
+    /// Gives a thing its metadata, and then its name.
+    fn complete(
+        &self,
+        directory: &Directory,
+        node: &impl Attributes,
+        placed: &Placed,
+        entry: &Entry,
+        start: Start,
+    ) -> Result<(), FileError> {
+        let wanted = self.wanted(&entry.metadata);
+        self.apply(node, entry.content.kind(), &wanted, start, |error| self.trouble(&entry.path, error));
+        placed.settle(directory)
+    }
+
+    fn create_file(&self, directory: &Directory, entry: &Entry) -> Result<(NewFile, Placed, Start), FileError> {
+        let mode = self.first_mode(directory, &entry.metadata);
+        let (file, placed) = self.place(entry, |name| directory.handle.create_file(name, mode))?;
+        Ok((file, placed, self.start(directory, mode)))
+    }
+
+    /// Makes something under the name it shall have, or, where that is taken and may be replaced, under another.
+    fn place<T>(&self, entry: &Entry, create: impl Fn(&Name) -> io::Result<T>) -> Result<(T, Placed), FileError> {
+        let failed = |error: io::Error| FileError::new(Attempt::Create, error);
+        let name = Name::new(entry.path.file_name()).ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+        match create(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.options.existing == Existing::Replace => {
+                let temporary = self.temporary_name().map_err(failed)?;
+                let made = create(&temporary).map_err(failed)?;
+                Ok((made, Placed { name, temporary: Some(temporary) }))
+            }
+            made => Ok((made.map_err(failed)?, Placed { name, temporary: None })),
+        }
+    }
+
+    /// The mode to make something with: at once the right one where nobody else can reach it yet, else for us alone until
+    /// it has its owner. Attributes of the `user` kind need a mode that allows writing.
+    fn first_mode(&self, directory: &Directory, metadata: &Metadata) -> u32 {
+        if directory.private && directory.plain && metadata.xattrs.is_empty() { metadata.mode & 0o777 } else { 0o600 }
+    }
+
+    /// What a thing has that was just made with `mode` in `directory`.
+    pub(super) fn start(&self, directory: &Directory, mode: u32) -> Start {
+        if directory.plain {
+            Start { mode: self.identity.umask.map(|umask| mode & !umask), ours: true, inherits: false }
+        } else {
+            Start::UNKNOWN
+        }
+    }
+
+    /// Copies extents to where they belong in `file`; returns how many bytes.
+    fn copy(&self, entry: &Entry, extents: &[Extent], file: &NewFile) -> Result<u64, FileError> {
+        let mut written = 0;
+        for extent in pieces(extents).flatten() {
+            let mut at = extent.at.0;
+            let mut stuck = None;
+            let mut take = |data: &[u8]| match file.write_all_at(data, at) {
+                Ok(()) => {
+                    at += data.len() as u64;
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    stuck = Some(error);
+                    ControlFlow::Break(())
+                }
+            };
+            self.source.read(entry, extent.at.0, extent.length, &mut take).map_err(|error| FileError::new(Attempt::Read, error))?;
+            if let Some(error) = stuck {
+                return Err(FileError::new(Attempt::Write, error));
+            }
+            if at != extent.end() {
+                return Err(FileError::new(Attempt::Read, io::Error::from(io::ErrorKind::UnexpectedEof)));
+            }
+            written += extent.length;
+        }
+        Ok(written)
+    }
+}
+
+/// Cuts extents into groups of [`PIECE_BYTES`]; the last may be smaller.
+pub(super) fn pieces(extents: &[Extent]) -> impl Iterator<Item = Vec<Extent>> {
+    let mut rest = extents.iter().copied();
+    let mut current = rest.next();
+    std::iter::from_fn(move || {
+        let mut piece = Vec::new();
+        let mut room = PIECE_BYTES;
+        while let Some(extent) = current.as_mut().filter(|_| room > 0) {
+            let length = extent.length.min(room);
+            piece.push(Extent { length, ..*extent });
+            room -= length;
+            extent.at.0 += length;
+            extent.stream.0 += length;
+            extent.length -= length;
+            if extent.length == 0 {
+                current = rest.next();
+            }
+        }
+        Some(piece).filter(|piece| !piece.is_empty())
+    })
+}

@@ -1,0 +1,73 @@
+//! Levels made from real trees, read back by programs that know nothing of us.
+#![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
+
+use crate::support::{backup, oracle, torture};
+use freezer::catalog::names::{Folder, level_prefix};
+use freezer::format::frame::Compression;
+use freezer::store::Store;
+use freezer::store::local::Local;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+/// Puts the segments of the only level in `store` end to end and pipes them through `filter` into stock tar.
+fn extract_by_hand(store: &Path, prefix: &str, filter: &str, target: &Path) {
+    std::fs::create_dir_all(target).expect("made");
+    let script = format!(
+        "set -o pipefail; cat '{}'/{prefix}segments/* | {filter} | tar --xattrs --xattrs-include='*' --acls -xpf - -C '{}'",
+        store.display(),
+        target.display()
+    );
+    let output = Command::new("bash").args(["-c", &script]).output().expect("bash runs");
+    assert!(output.status.success(), "{filter}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_segments_of_a_level_end_to_end_are_a_compressed_tar_that_stock_tar_extracts() {
+    let room = tempfile::tempdir().expect("a directory");
+    let tree = room.path().join("tree");
+    std::fs::create_dir(&tree).expect("made");
+    torture::build(&tree);
+    let expected = oracle::scan(&tree);
+    for (method, filter) in [
+        (Compression::Zstd, "zstd -dc"),
+        (Compression::Gzip, "gzip -dc"),
+        (Compression::Bzip2, "bzip2 -dc"),
+        (Compression::Xz, "xz -dc"),
+        (Compression::None, "cat"),
+    ] {
+        let place = room.path().join(method.name());
+        let access = backup::create_plain(Arc::new(Local::create(&place).expect("a store")));
+        let report = backup::back_up(&access, &[&tree], |request| {
+            request.compression = method;
+            request.compression_level = method.default_level();
+            request.segment_bytes = 1 << 20;
+        });
+        assert_eq!(report.manifest.counts.failed, 0);
+        assert_eq!(report.manifest.counts.skipped, 1, "the socket");
+        let target = room.path().join(format!("out-{method}"));
+        extract_by_hand(&place, &level_prefix(&backup::name(), &report.manifest.id), filter, &target);
+        let differences = oracle::compare(&expected, &oracle::scan(&target), oracle::Holes::Zeros);
+        assert!(differences.is_empty(), "{method}:\n{}", differences.join("\n"));
+    }
+}
+
+#[test]
+fn nothing_but_what_the_manifest_names_is_stored() {
+    let room = tempfile::tempdir().expect("a directory");
+    std::fs::write(room.path().join("a"), b"hello").expect("written");
+    let store = Arc::new(freezer::store::memory::Memory::default());
+    let access = backup::create_plain(store.clone());
+    let report = backup::back_up(&access, &[room.path()], |_| {});
+    let mut names = Vec::new();
+    store
+        .list("", &mut |object| {
+            names.push(object.name.to_string());
+            true
+        })
+        .expect("listed");
+    let id = &report.manifest.id;
+    let segment = freezer::catalog::names::data_name(&backup::name(), id, Folder::Segments, 0);
+    assert_eq!(names, [segment.to_string(), "freezer.json".to_owned(), format!("manifests/host/tree/{id}")]);
+    assert_eq!(access.manifest(&backup::name(), id).expect("read"), report.manifest);
+}

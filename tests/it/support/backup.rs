@@ -1,0 +1,58 @@
+//! Makes stores and levels.
+
+use freezer::backup::{BackupRequest, Mounts, Report, run};
+use freezer::catalog::Access;
+use freezer::format::frame::Compression;
+use freezer::format::keys::KdfCost;
+use freezer::model::progress::Silent;
+use freezer::model::{BackupName, Cancel, Excludes, Passphrase, Secret};
+use freezer::platform::SystemClock;
+use freezer::store::Store;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Key derivation that costs nothing.
+pub const CHEAP: KdfCost = KdfCost { memory_kib: 64, passes: 1, lanes: 1 };
+
+/// The backup that [`back_up`] makes levels of.
+pub fn name() -> BackupName {
+    BackupName::new("host", "tree").expect("legal")
+}
+
+/// The passphrase of [`create_encrypted`].
+pub fn passphrase() -> Passphrase {
+    Secret::new(b"correct horse".to_vec())
+}
+
+/// A store without encryption.
+pub fn create_plain(store: Arc<dyn Store>) -> Access {
+    Access::create(store, None, CHEAP, jiff::Timestamp::UNIX_EPOCH, "test").expect("a new store")
+}
+
+/// A store with encryption.
+pub fn create_encrypted(store: Arc<dyn Store>) -> Access {
+    Access::create(store, Some(&passphrase()), CHEAP, jiff::Timestamp::UNIX_EPOCH, "test").expect("a new store")
+}
+
+/// What [`back_up`] asks for, before it is changed.
+pub fn request(sources: &[&Path]) -> BackupRequest {
+    BackupRequest {
+        backup: name(),
+        sources: sources.iter().map(|path| path.to_path_buf()).collect(),
+        excludes: Excludes::default(),
+        mounts: Mounts::Cross,
+        skip: None,
+        compression: Compression::Zstd,
+        compression_level: 3,
+        segment_bytes: 1 << 20,
+        upload_jobs: 2,
+        zone: "UTC".to_owned(),
+    }
+}
+
+/// Makes a level.
+pub fn back_up(access: &Access, sources: &[&Path], change: impl FnOnce(&mut BackupRequest)) -> Report {
+    let mut request = request(sources);
+    change(&mut request);
+    run(&request, access, &SystemClock, &Silent, &Cancel::new()).expect("a backup")
+}
