@@ -1,6 +1,7 @@
 //! Freezer: backs up file trees as a stream and gives every point in time back as a read-only filesystem.
 pub mod backup;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod format;
 pub mod fs;
@@ -9,3 +10,4 @@ pub mod model;
 pub mod platform;
 pub mod restore;
 pub mod store;
+pub mod upkeep;

@@ -1,2 +1,7 @@
 //! The `freezer` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    freezer::cli::run(std::env::args_os().collect())
+}

@@ -21,7 +21,7 @@ mod passphrase;
 mod size;
 
 pub use environment::Environment;
-pub use passphrase::{Passphrase, PassphraseError, PassphraseFile, read_passphrase};
+pub use passphrase::{PassphraseError, PassphraseFile, read_passphrase};
 pub use size::{ByteSize, SizeError, show_bytes};
 
 use std::ffi::OsString;

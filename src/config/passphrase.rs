@@ -1,15 +1,12 @@
 //! Passphrase files.
 
-use crate::model::Secret;
+use crate::model::{Passphrase, Secret};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a passphrase file that are looked at.
 const MAX_BYTES: usize = 64 << 10;
-
-/// A passphrase: any bytes but line ends.
-pub type Passphrase = Secret<Vec<u8>>;
 
 /// What a passphrase file holds.
 #[derive(Debug)]

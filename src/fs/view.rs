@@ -2,7 +2,7 @@
 
 use super::extents::Layout;
 use super::file_reader::{FileReader, LevelObjects, LevelStream, Levels, Piece, Waiting};
-use super::{CacheCounts, ReadError, recent::Recent};
+use super::{CacheCounts, recent::Recent};
 use crate::catalog::names::Folder;
 use crate::format::frame::{Lane, Opener, Protection};
 use crate::format::manifest::{Manifest, RootNode};
@@ -12,6 +12,7 @@ use crate::store::Store;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use super::ReadError;
 pub use crate::index::Attributes;
 
 /// The root of every tree.

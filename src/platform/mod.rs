@@ -14,6 +14,7 @@
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
 //! | [`Owners`] | numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, goes to the background | starting only |
+//! | [`terminal`] | asks for a secret | refused |
 //! | [`host_name`] | the name this machine calls itself | refused |
 //!
 //! Start reading at [`DirHandle`].
@@ -33,6 +34,7 @@ mod system;
 #[cfg(windows)]
 #[path = "windows.rs"]
 mod system;
+pub mod terminal;
 
 pub use attributes::Attributes;
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -282,6 +282,14 @@ pub(super) fn report_ready(_: &[u8]) -> io::Result<()> {
     Err(refused("going to the background"))
 }
 
+pub(super) fn terminal_is_there() -> bool {
+    false
+}
+
+pub(super) fn ask_secret(_: &str) -> io::Result<crate::model::Passphrase> {
+    Err(refused("asking for a passphrase"))
+}
+
 fn refused(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("{what} is not supported on Windows"))
 }

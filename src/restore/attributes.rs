@@ -106,7 +106,7 @@ impl<S: Source> Run<'_, S> {
 #[cfg(test)]
 mod tests {
     use crate::model::progress::Silent;
-    use crate::model::{Metadata, Owner, Xattr};
+    use crate::model::{Cancel, Metadata, Owner, Xattr};
     use crate::platform::Identity;
     use crate::restore::run::Run;
     use crate::restore::run::tests::Nothing;
@@ -118,7 +118,8 @@ mod tests {
     /// What a user may give of the metadata of a setuid and setgid file, and how often that is not all.
     fn given(uid: u32, gid: u32, attributes: &[&str]) -> (Rights, Vec<String>, u64) {
         let options = Options { ownership: Ownership::ByNumber, ..Options::default() };
-        let mut run = Run::new(&Nothing, &options, &Silent);
+        let cancel = Cancel::new();
+        let mut run = Run::new(&Nothing, &options, &Silent, &cancel);
         run.identity = Identity { uid: 1000, gid: 100, groups: vec![100, 200], umask: Some(0o022) };
         let xattrs = attributes.iter().map(|name| Xattr { name: name.as_bytes().into(), value: (*b"1").into() }).collect();
         let owner = Owner { uid, gid, ..Owner::default() };

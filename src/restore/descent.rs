@@ -6,7 +6,7 @@ use super::file::{LargeFile, PIECE_BYTES, pieces};
 use super::run::{Run, Summary};
 use super::selection::{Chosen, listing};
 use super::{Attempt, Existing, FileError, Options, RestoreError, Source};
-use crate::model::{Content, Entry, Extent, Kind, Metadata, Name, NodeId, Progress, TreePath};
+use crate::model::{Cancel, Content, Entry, Extent, Kind, Metadata, Name, NodeId, Progress, TreePath};
 use crate::platform::{Attributes, DirHandle, Sort, Xattrs, raise_open_files_limit};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
@@ -27,9 +27,9 @@ const WAITING_PER_WRITER: usize = 4;
 const PRIVATE: u32 = 0o700;
 
 /// Something to do for a writer.
-enum Job {
+enum Job<C> {
     Batch(Vec<(Arc<Directory>, Entry)>),
-    Piece(Arc<LargeFile>, Vec<Extent>),
+    Piece(Arc<LargeFile<C>>, Vec<Extent>),
 }
 
 /// A directory that was made, or was there, and is not entered yet.
@@ -50,10 +50,10 @@ struct FirstName {
 }
 
 /// The walk. It alone adds to directories, so their entries need no lock.
-struct Descent<'run, S> {
+struct Descent<'run, S: Source> {
     run: &'run Run<'run, S>,
     root: Arc<Directory>,
-    jobs: Sender<Job>,
+    jobs: Sender<Job<S::Content>>,
     batch: Vec<(Arc<Directory>, Entry)>,
     batch_bytes: u64,
     first_names: HashMap<NodeId, FirstName>,
@@ -66,9 +66,10 @@ pub(super) fn restore<S: Source>(
     target: &Path,
     options: &Options,
     progress: &dyn Progress,
+    cancel: &Cancel,
 ) -> Result<Summary, RestoreError> {
     raise_open_files_limit();
-    let run = Run::new(source, options, progress);
+    let run = Run::new(source, options, progress, cancel);
     let directory = open_target(&run, chosen, &entry.metadata, target)?;
     progress.stage("restoring");
     run.counts.directory();
@@ -98,7 +99,7 @@ pub(super) fn restore<S: Source>(
 }
 
 /// Does what is handed out until nothing more comes.
-fn write<S: Source>(run: &Run<'_, S>, jobs: &Receiver<Job>) {
+fn write<S: Source>(run: &Run<'_, S>, jobs: &Receiver<Job<S::Content>>) {
     for job in jobs {
         match job {
             Job::Batch(batch) => {
@@ -310,7 +311,7 @@ impl<S: Source> Descent<'_, S> {
     }
 
     /// Fails only when all writers have ended by a panic, which then ends the run.
-    fn hand_out(&self, job: Job) {
+    fn hand_out(&self, job: Job<S::Content>) {
         if let Err(lost) = self.jobs.send(job) {
             drop(lost);
         }

@@ -39,6 +39,9 @@ pub enum RestoreError {
         /// What was attempted.
         source: FileError,
     },
+    /// It was asked to stop.
+    #[error("the restore was cancelled")]
+    Cancelled,
     /// No thread could be had to write with.
     #[error("could not start a thread")]
     Thread(#[source] io::Error),

@@ -47,9 +47,10 @@ impl Placed {
 
 /// A large file that is being written by several threads.
 #[derive(Debug)]
-pub(super) struct LargeFile {
+pub(super) struct LargeFile<C> {
     directory: Arc<Directory>,
     entry: Entry,
+    content: C,
     file: NewFile,
     placed: Placed,
     start: Start,
@@ -58,7 +59,7 @@ pub(super) struct LargeFile {
     failed: AtomicBool,
 }
 
-impl LargeFile {
+impl<C> LargeFile<C> {
     /// One more piece is to be written. Each ends with [`Run::write_piece`].
     pub(super) fn enter(&self) {
         self.outstanding.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +87,7 @@ impl<S: Source> Run<'_, S> {
 
     fn make_file(&self, directory: &Directory, entry: &Entry, size: u64, extents: &[Extent]) -> Result<(), FileError> {
         let (file, placed, start) = self.create_file(directory, entry)?;
-        let written = self.copy(entry, extents, &file).and_then(|written| {
+        let written = self.content(entry).and_then(|content| self.copy(&content, extents, &file)).and_then(|written| {
             if extents.last().map_or(0, Extent::end) != size {
                 file.set_size(size).map_err(|error| FileError::new(Attempt::Write, error))?;
             }
@@ -110,7 +111,13 @@ impl<S: Source> Run<'_, S> {
 
     /// Makes a large file without content, which comes in pieces. Handing them out is ended by [`write_piece`](Self::write_piece)
     /// with no extents.
-    pub(super) fn begin_large(&self, directory: &Arc<Directory>, entry: &Entry, size: u64) -> Result<Arc<LargeFile>, FileError> {
+    pub(super) fn begin_large(
+        &self,
+        directory: &Arc<Directory>,
+        entry: &Entry,
+        size: u64,
+    ) -> Result<Arc<LargeFile<S::Content>>, FileError> {
+        let content = self.content(entry)?;
         let (file, placed, start) = self.create_file(directory, entry)?;
         if let Err(error) = file.set_size(size) {
             placed.discard(directory);
@@ -120,6 +127,7 @@ impl<S: Source> Run<'_, S> {
         Ok(Arc::new(LargeFile {
             directory: Arc::clone(directory),
             entry: entry.clone(),
+            content,
             file,
             placed,
             start,
@@ -129,10 +137,10 @@ impl<S: Source> Run<'_, S> {
     }
 
     /// Writes some extents of a large file. Whoever is last completes it.
-    pub(super) fn write_piece(&self, large: &LargeFile, extents: &[Extent]) {
+    pub(super) fn write_piece(&self, large: &LargeFile<S::Content>, extents: &[Extent]) {
         let given_up = || large.failed.load(Ordering::Relaxed) || self.is_stopped();
         if !given_up() {
-            match self.copy(&large.entry, extents, &large.file) {
+            match self.copy(&large.content, extents, &large.file) {
                 Ok(written) => self.advance(0, written),
                 Err(error) if !large.failed.swap(true, Ordering::Relaxed) => self.trouble(&large.entry.path, error),
                 Err(_) => {}
@@ -202,8 +210,12 @@ impl<S: Source> Run<'_, S> {
         }
     }
 
+    fn content(&self, entry: &Entry) -> Result<S::Content, FileError> {
+        self.source.content(entry).map_err(|error| FileError::new(Attempt::Read, error))
+    }
+
     /// Copies extents to where they belong in `file`; returns how many bytes.
-    fn copy(&self, entry: &Entry, extents: &[Extent], file: &NewFile) -> Result<u64, FileError> {
+    fn copy(&self, content: &S::Content, extents: &[Extent], file: &NewFile) -> Result<u64, FileError> {
         let mut written = 0;
         for extent in pieces(extents).flatten() {
             let mut at = extent.at.0;
@@ -218,7 +230,7 @@ impl<S: Source> Run<'_, S> {
                     ControlFlow::Break(())
                 }
             };
-            self.source.read(entry, extent.at.0, extent.length, &mut take).map_err(|error| FileError::new(Attempt::Read, error))?;
+            self.source.read(content, extent.at.0, extent.length, &mut take).map_err(|error| FileError::new(Attempt::Read, error))?;
             if let Some(error) = stuck {
                 return Err(FileError::new(Attempt::Write, error));
             }

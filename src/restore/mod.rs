@@ -19,6 +19,7 @@ mod attributes;
 mod descent;
 mod directory;
 mod error;
+mod export;
 mod file;
 mod run;
 mod selection;
@@ -26,10 +27,11 @@ mod source;
 mod view;
 
 pub use error::{Attempt, FileError, RestoreError};
+pub use export::{ExportError, Exported, export};
 pub use run::Summary;
 pub use source::Source;
 
-use crate::model::{Entry, Progress, TreePath};
+use crate::model::{Cancel, Entry, Progress, TreePath};
 use selection::Chosen;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -81,16 +83,18 @@ pub enum Ownership {
 /// # Errors
 ///
 /// Before anything was made: [`RestoreError::Missing`], [`RestoreError::Target`], [`RestoreError::NotEmpty`] and
-/// [`RestoreError::Tree`]. [`RestoreError::Full`] in the midst: what is there by then is whole.
+/// [`RestoreError::Tree`]. In the midst: [`RestoreError::Full`] and [`RestoreError::Cancelled`]; what is there by then is
+/// whole, but directories may lack their metadata.
 pub fn restore<S: Source>(
     source: &S,
     selection: &[TreePath],
     target: &Path,
     options: &Options,
     progress: &dyn Progress,
+    cancel: &Cancel,
 ) -> Result<Summary, RestoreError> {
     let (chosen, root) = Chosen::find(source, selection)?;
-    descent::restore(source, &chosen, root, target, options, progress)
+    descent::restore(source, &chosen, root, target, options, progress, cancel)
 }
 
 /// Calls `found` for everything that [`restore`] would make with this selection, in that order, directories before what

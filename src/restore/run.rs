@@ -1,7 +1,7 @@
 //! What all threads of one restore share.
 
 use super::{FileError, Options, RestoreError, Source};
-use crate::model::{Name, Progress, TreePath, Trouble};
+use crate::model::{Cancel, Name, Progress, TreePath, Trouble};
 use crate::platform::{Identity, Owners};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,6 +50,7 @@ pub(super) struct Run<'run, S> {
     pub owners: Owners,
     pub counts: Counts,
     progress: &'run dyn Progress,
+    cancel: &'run Cancel,
     /// Makes temporary names differ from those of any other run.
     salt: u32,
     temporaries: AtomicU64,
@@ -59,7 +60,7 @@ pub(super) struct Run<'run, S> {
 }
 
 impl<'run, S: Source> Run<'run, S> {
-    pub(super) fn new(source: &'run S, options: &'run Options, progress: &'run dyn Progress) -> Self {
+    pub(super) fn new(source: &'run S, options: &'run Options, progress: &'run dyn Progress, cancel: &'run Cancel) -> Self {
         Self {
             source,
             options,
@@ -67,6 +68,7 @@ impl<'run, S: Source> Run<'run, S> {
             owners: Owners::new(),
             counts: Counts::default(),
             progress,
+            cancel,
             salt: std::process::id(),
             temporaries: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
@@ -88,7 +90,7 @@ impl<'run, S: Source> Run<'run, S> {
 
     /// Whether there is no point in doing any more.
     pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.stopped.load(Ordering::Relaxed) || self.cancel.is_requested()
     }
 
     /// This much more is there.
@@ -109,6 +111,9 @@ impl<'run, S: Source> Run<'run, S> {
         if let Some(reason) = self.reason.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(reason);
         }
+        if self.cancel.is_requested() {
+            return Err(RestoreError::Cancelled);
+        }
         Ok(Summary {
             files: self.counts.files.into_inner(),
             directories: self.counts.directories.into_inner(),
@@ -123,7 +128,7 @@ impl<'run, S: Source> Run<'run, S> {
 pub(super) mod tests {
     use super::Run;
     use crate::model::progress::Collected;
-    use crate::model::{Entry, NodeId, TreePath};
+    use crate::model::{Cancel, Entry, NodeId, TreePath};
     use crate::restore::{Attempt, FileError, Options, RestoreError, Source};
     use std::io;
     use std::ops::ControlFlow;
@@ -133,6 +138,7 @@ pub(super) mod tests {
 
     impl Source for Nothing {
         type Error = io::Error;
+        type Content = ();
 
         fn find(&self, _: &TreePath) -> io::Result<Option<(NodeId, Entry)>> {
             Ok(None)
@@ -142,7 +148,11 @@ pub(super) mod tests {
             std::iter::empty()
         }
 
-        fn read(&self, _: &Entry, _: u64, _: u64, _: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
+        fn content(&self, _: &Entry) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn read(&self, _: &(), _: u64, _: u64, _: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
             Ok(())
         }
     }
@@ -150,7 +160,8 @@ pub(super) mod tests {
     #[test]
     fn a_full_disk_ends_the_run_and_names_the_first_that_did_not_fit() {
         let (options, progress) = (Options::default(), Collected::default());
-        let run = Run::new(&Nothing, &options, &progress);
+        let cancel = Cancel::new();
+        let run = Run::new(&Nothing, &options, &progress, &cancel);
         let path = |text: &str| TreePath::parse(text.as_bytes()).expect("legal");
         let full = |attempted| FileError::new(attempted, io::Error::from(io::ErrorKind::StorageFull));
         run.trouble(&path("attribute"), full(Attempt::SetXattr((*b"user.large").into())));

@@ -1,13 +1,14 @@
 //! A view of a point in time as a source of a restore.
 
 use super::Source;
-use crate::fs::ReadError;
-use crate::fs::view::View;
+use crate::fs::view::ReadError;
+use crate::fs::view::{FileContent, View};
 use crate::model::{Entry, NodeId, TreePath};
 use std::ops::ControlFlow;
 
 impl Source for View {
     type Error = ReadError;
+    type Content = FileContent;
 
     fn find(&self, path: &TreePath) -> Result<Option<(NodeId, Entry)>, ReadError> {
         self.lookup(path)
@@ -17,11 +18,13 @@ impl Source for View {
         Self::children(self, directory)
     }
 
-    fn read(&self, entry: &Entry, from: u64, length: u64, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadError> {
-        for piece in self.content(entry)?.pieces(from, length)? {
-            if let Some(data) = piece.data()
-                && take(data).is_break()
-            {
+    fn content(&self, entry: &Entry) -> Result<FileContent, ReadError> {
+        Self::content(self, entry)
+    }
+
+    fn read(&self, content: &FileContent, from: u64, length: u64, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadError> {
+        for piece in content.pieces(from, length)? {
+            if piece.data().is_some_and(|data| take(data).is_break()) {
                 break;
             }
         }

@@ -1,11 +1,12 @@
 //! Where objects are kept: named, immutable byte strings. A store knows nothing of what is in them.
 //!
 //! [`Store`] is the contract that every kind keeps; `tests/it/store/` is its conformance suite. Kinds are one file
-//! each (`local`, `memory`); behaviour is added by wrapping (`faulty`). [`location`] reads what people write after
+//! each (`local`, `memory`, and `discard`, which keeps nothing); behaviour is added by wrapping (`faulty`). [`location`] reads what people write after
 //! `--store` and opens the store it names. The [`Error`]'s kind alone says what a caller
 //! may do about it.
 
 mod calls;
+mod discard;
 mod error;
 pub mod faulty;
 pub mod local;
@@ -15,6 +16,7 @@ mod name;
 mod percent;
 
 pub use calls::Calls;
+pub use discard::Discard;
 pub use error::{Error, Kind, Verb};
 pub use name::ObjectName;
 

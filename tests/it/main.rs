@@ -5,15 +5,12 @@ mod backup;
 mod catalog;
 mod cli;
 mod format;
+mod fs;
 mod index;
 mod licences;
+#[cfg(unix)]
+mod restore;
 mod rescue;
 mod store;
 mod support;
 mod tar;
-#[cfg(unix)]
-mod restore;
-mod fs;
-mod index;
-mod store;
-mod support;

@@ -135,9 +135,9 @@ impl MemberEncoder {
     /// The name: in the header if it can be, else cut off there and whole in a record.
     fn name(&mut self, header: &mut ustar::Header) {
         let name = &self.name;
-        if fits(name, ustar::NAME.len()) {
+        if name.len() <= ustar::NAME.len() {
             header.text(ustar::NAME, name);
-        } else if let Some(cut) = ustar::split(name).filter(|_| is_plain(name)) {
+        } else if let Some(cut) = ustar::split(name) {
             header.text(ustar::PREFIX, &name[..cut]);
             header.text(ustar::NAME, &name[cut + 1..]);
         } else {
@@ -169,7 +169,7 @@ impl MemberEncoder {
             (None, _) => return,
         };
         header.text(ustar::LINK_NAME, target);
-        if !fits(target, ustar::LINK_NAME.len()) {
+        if target.len() > ustar::LINK_NAME.len() {
             self.records.push_text(b"linkpath", target);
         }
     }
@@ -188,7 +188,7 @@ impl MemberEncoder {
         }
         for (field, key, name) in [(ustar::USER, &b"uname"[..], &owner.user), (ustar::GROUP, b"gname", &owner.group)] {
             // The field ends with a NUL. A name cut off would be another name: then the number is better.
-            if fits(name, field.len() - 1) {
+            if name.len() < field.len() {
                 header.text(field, name);
             } else {
                 self.records.push_text(key, name);
@@ -254,15 +254,4 @@ fn member_name(path: &TreePath, content: &Content, name: &mut Vec<u8>) {
     if *content == Content::Directory && !path.is_root() {
         name.push(b'/');
     }
-}
-
-/// Whether a text can stand in a header field of this size alone.
-fn fits(text: &[u8], size: usize) -> bool {
-    text.len() <= size && is_plain(text)
-}
-
-/// Whether readers take a header field with this text for just these bytes. ASCII is safe. Other UTF-8 goes
-/// into a record, which says that it is UTF-8. What is not UTF-8 has no other reading than its bytes.
-fn is_plain(text: &[u8]) -> bool {
-    text.is_ascii() || std::str::from_utf8(text).is_err()
 }

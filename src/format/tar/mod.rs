@@ -6,7 +6,7 @@
 //! [`MemberEncoder`]. Layout: docs/format.md, "The tar stream".
 //!
 //! Invariants: everything is a multiple of [`BLOCK`] bytes; equal entries give equal bytes; a reader that
-//! knows ustar alone still finds every member and its data.
+//! knows ustar alone still finds every member and its data; names are bytes, and no reader is told to convert them.
 
 mod acl;
 mod member;

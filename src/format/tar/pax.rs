@@ -6,7 +6,8 @@ use crate::model::Time;
 /// Name of every `x` header, the one that Python's tarfile uses. The same bytes each time compress to nothing.
 const NAME: &[u8] = b"././@PaxHeader";
 
-/// Says that the texts of this header are bytes and not UTF-8.
+/// Says that the texts of this header are bytes. Without it they are UTF-8, which readers may convert to their
+/// locale, and libarchive does put into normal form C: that makes one name of two.
 const BINARY: &[u8] = b"21 hdrcharset=BINARY\n";
 
 /// The records of one member, in the order they are added. Reused from member to member.
@@ -35,9 +36,9 @@ impl Records {
         self.bytes.push(b'\n');
     }
 
-    /// Adds a text, which readers take for UTF-8 unless the header says otherwise: so it does where it must.
+    /// Adds a text: bytes, like all names here.
     pub(super) fn push_text(&mut self, key: &[u8], text: &[u8]) {
-        self.binary |= std::str::from_utf8(text).is_err();
+        self.binary |= !text.is_ascii();
         self.push(&[key], text);
     }
 

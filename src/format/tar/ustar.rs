@@ -90,9 +90,9 @@ impl Header {
     /// Appends the block with its checksum.
     pub(super) fn finish(mut self, out: &mut Vec<u8>) {
         self.0[CHECKSUM].fill(b' ');
-        let sum = self.0.iter().map(|byte| u64::from(*byte)).sum();
+        let sum: u32 = self.0.iter().map(|byte| u32::from(*byte)).sum();
         // Six digits, NUL, space: as every tar writes it.
-        self.number(CHECKSUM.start..CHECKSUM.end - 1, sum);
+        self.number(CHECKSUM.start..CHECKSUM.end - 1, u64::from(sum));
         out.extend_from_slice(&self.0);
     }
 }

@@ -4,6 +4,7 @@ mod background;
 mod identity;
 mod owners;
 mod scan;
+mod terminal;
 mod write;
 mod xattrs;
 
@@ -11,5 +12,6 @@ pub(super) use background::{leave_session, report_ready};
 pub use identity::{Identity, raise_open_files_limit};
 pub use owners::{Owners, host_name};
 pub use scan::{DataRuns, DirHandle, FileHandle};
+pub(super) use terminal::{ask_secret, is_there as terminal_is_there};
 pub use write::{Child, NewFile};
 pub use xattrs::Xattrs;

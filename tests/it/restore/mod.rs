@@ -1,10 +1,11 @@
 //! What a restore leaves on disk.
 
 mod random;
+mod real;
 mod tree;
 
 use freezer::model::progress::{Collected, Silent};
-use freezer::model::{Content, Device, Metadata, Owner, Time, TreePath};
+use freezer::model::{Cancel, Content, Device, Metadata, Owner, Time, TreePath};
 use freezer::restore::{Existing, Options, Ownership, RestoreError, Summary, list, restore};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -30,7 +31,7 @@ fn is_root() -> bool {
 /// Restores everything, without trouble.
 fn restore_all(memory: &Memory, target: &std::path::Path, options: &Options) -> Summary {
     let progress = Collected::default();
-    let summary = restore(memory, &[], target, options, &progress).expect("it can be restored");
+    let summary = restore(memory, &[], target, options, &progress, &Cancel::new()).expect("it can be restored");
     assert_eq!(progress.told().troubles, Vec::<String>::new());
     assert_eq!(summary.troubles, 0);
     assert_eq!(progress.told().done, (summary.files, summary.bytes));
@@ -189,7 +190,7 @@ fn a_selection_keeps_its_place_and_brings_nothing_else() {
         .link("link", "a/b/other")
         .memory();
     let selection = [path("link"), path("a/c/d"), path("a/b/file"), path("a/c")];
-    restore(&memory, &selection, &target, &Options::default(), &Silent).unwrap();
+    restore(&memory, &selection, &target, &Options::default(), &Silent, &Cancel::new()).unwrap();
     let expected = ["", "a", "a/b", "a/b/file", "a/c", "a/c/d", "a/c/d/file", "link"];
     assert_eq!(names_below(&target), expected.map(path).into());
     for entry in memory.entries.iter().filter(|entry| expected[1..].contains(&entry.path.to_string().as_str())) {
@@ -218,7 +219,7 @@ fn a_listing_of_everything_has_directories_before_what_is_in_them() {
 fn what_the_backup_does_not_have_is_refused_before_anything_is_made() {
     let (_folder, target) = fresh();
     let memory = Tree::new().file("a", b"").memory();
-    let refused = restore(&memory, &[path("a"), path("b")], &target, &Options::default(), &Silent);
+    let refused = restore(&memory, &[path("a"), path("b")], &target, &Options::default(), &Silent, &Cancel::new());
     assert!(matches!(refused, Err(RestoreError::Missing(missing)) if missing == path("b")));
     assert!(!target.exists());
 }
@@ -228,7 +229,7 @@ fn a_target_that_holds_something_is_refused() {
     let (folder, _) = fresh();
     fs::write(folder.path().join("mine"), b"mine").unwrap();
     let memory = Tree::new().file("mine", b"theirs").memory();
-    let refused = restore(&memory, &[], folder.path(), &Options::default(), &Silent);
+    let refused = restore(&memory, &[], folder.path(), &Options::default(), &Silent, &Cancel::new());
     assert!(matches!(refused, Err(RestoreError::NotEmpty(_))), "{refused:?}");
     assert_eq!(fs::read(folder.path().join("mine")).unwrap(), b"mine");
 }
@@ -238,7 +239,7 @@ fn a_target_that_is_a_file_is_refused() {
     let (folder, _) = fresh();
     let target = folder.path().join("file");
     fs::write(&target, b"mine").unwrap();
-    let refused = restore(&Tree::new().memory(), &[], &target, &replace(), &Silent);
+    let refused = restore(&Tree::new().memory(), &[], &target, &replace(), &Silent, &Cancel::new());
     assert!(matches!(refused, Err(RestoreError::Target { .. })), "{refused:?}");
 }
 
@@ -299,7 +300,7 @@ fn a_directory_is_not_replaced_by_something_else() {
     fs::write(target.join("file/mine"), b"mine").unwrap();
     let memory = Tree::new().file("file", b"x").file("other", b"y").memory();
     let progress = Collected::default();
-    let summary = restore(&memory, &[], &target, &replace(), &progress).unwrap();
+    let summary = restore(&memory, &[], &target, &replace(), &progress, &Cancel::new()).unwrap();
     assert_eq!(progress.told().troubles, ["file: could not put it in the place of what is there: Is a directory (os error 21)"]);
     assert_eq!((summary.troubles, summary.files), (1, 1));
     assert_eq!(names_below(&target), ["", "file", "file/mine", "other"].map(path).into());
@@ -311,7 +312,7 @@ fn what_cannot_be_read_is_reported_and_not_there_while_the_rest_is() {
     let tree = torture().file("bad", &[7; 10_000]).file("bad large", &[8; 9_000_000]).link("bad second", "bad");
     let memory = tree.clone().broken("bad").broken("bad large").broken("bad second").memory();
     let progress = Collected::default();
-    let summary = restore(&memory, &[], &target, &Options::default(), &progress).unwrap();
+    let summary = restore(&memory, &[], &target, &Options::default(), &progress, &Cancel::new()).unwrap();
     let mut troubles = progress.told().troubles;
     troubles.sort();
     let what = "could not read its content from the backup: frame 7 fails authentication";
@@ -327,7 +328,7 @@ fn what_cannot_be_read_is_reported_and_not_there_while_the_rest_is() {
 
     // What was there before stays in its place.
     restore_all(&tree.memory(), &target, &replace());
-    let summary = restore(&memory, &[], &target, &replace(), &Silent).unwrap();
+    let summary = restore(&memory, &[], &target, &replace(), &Silent, &Cancel::new()).unwrap();
     assert_eq!(summary.troubles, 3);
     assert_all_restored(&tree.memory(), &target);
 }
@@ -336,7 +337,7 @@ fn what_cannot_be_read_is_reported_and_not_there_while_the_rest_is() {
 fn one_broken_name_does_not_break_the_next_name_of_the_file() {
     let (_folder, target) = fresh();
     let memory = Tree::new().file("a", b"x").link("b", "a").link("c", "a").broken("a").memory();
-    let summary = restore(&memory, &[], &target, &Options::default(), &Silent).unwrap();
+    let summary = restore(&memory, &[], &target, &Options::default(), &Silent, &Cancel::new()).unwrap();
     assert_eq!(summary.troubles, 1);
     assert_eq!(fs::read(target.join("c")).unwrap(), b"x");
     assert_eq!(fs::metadata(target.join("c")).unwrap().ino(), fs::metadata(target.join("b")).unwrap().ino());

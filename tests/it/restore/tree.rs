@@ -157,6 +157,7 @@ impl Memory {
 
 impl Source for Memory {
     type Error = io::Error;
+    type Content = Entry;
 
     fn find(&self, path: &TreePath) -> io::Result<Option<(NodeId, Entry)>> {
         Ok(self.entries.iter().position(|entry| entry.path == *path).map(|at| (NodeId(at as u64), self.entries[at].clone())))
@@ -165,6 +166,10 @@ impl Source for Memory {
     fn children(&self, directory: NodeId) -> impl Iterator<Item = io::Result<(NodeId, Entry)>> {
         let children = self.children.get(&self.at(directory).path).map_or(&[][..], Vec::as_slice);
         children.iter().map(|node| Ok((*node, self.at(*node).clone())))
+    }
+
+    fn content(&self, entry: &Entry) -> io::Result<Entry> {
+        Ok(entry.clone())
     }
 
     fn read(&self, entry: &Entry, from: u64, length: u64, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {

@@ -1,10 +1,19 @@
-//! What several tests need: a tree that holds everything a Linux tree can hold, and two ways to compare trees.
+//! What several tests set up in the same way: trees, stores, levels, and ways to compare trees.
 
 pub mod backup;
-pub mod oracle;
-pub mod torture;
-//! What several tests set up in the same way.
-
 #[cfg(unix)]
 pub mod disk;
+pub mod oracle;
 pub mod stored_tree;
+pub mod torture;
+
+use std::path::Path;
+
+/// A new directory that goes when the test ends: in memory where there is such a place, because trees of
+/// thousands of files take minutes on a busy disk. Set `TMPDIR` to test another file system.
+pub fn scratch() -> tempfile::TempDir {
+    let usual = std::env::temp_dir();
+    let memory = Path::new("/dev/shm");
+    let place = if usual == Path::new("/tmp") && memory.is_dir() { memory } else { &usual };
+    tempfile::tempdir_in(place).or_else(|_| tempfile::tempdir()).expect("a directory for the test")
+}

@@ -138,6 +138,7 @@ impl StoredTree {
         }
         let table_root = table.finish(&mut table_lane).expect("stored");
         let manifest = Manifest::full(ManifestParts {
+            store: store_id,
             backup: backup.clone(),
             id: level.clone(),
             serial,
@@ -277,7 +278,7 @@ impl StreamWriter {
     fn flush(&mut self, frame: &[u8]) {
         let start = self.rows.last().map_or(StreamOffset(0), FrameRow::end);
         let lane = &mut self.sealed;
-        let stored = lane.sealer.seal_data(&mut lane.encoder, FrameNo(lane.next), &[frame]).expect("sealed").remove(0);
+        let stored = lane.sealer.seal_data(&mut lane.encoder, &[(FrameNo(lane.next), frame)]).expect("sealed").remove(0);
         let stored_length = u32::try_from(stored.bytes.len()).expect("short");
         let (place, number) = lane.put(stored.bytes);
         let (raw_length, checksum) = (stored.raw_length, stored.checksum);

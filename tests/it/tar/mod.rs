@@ -5,3 +5,4 @@ mod decoder;
 mod members;
 mod properties;
 mod readers;
+mod torture;

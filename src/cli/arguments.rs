@@ -1,0 +1,87 @@
+//! The commands and the options that all of them take.
+
+use super::{backup, cat, check, completions, export, key, list, ls, mount, restore};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Freezer backs up file trees as a stream and gives every point in time back as a read-only file system.
+#[derive(Debug, Parser)]
+#[command(
+    name = "freezer",
+    version,
+    args_override_self = true,
+    max_term_width = 110,
+    infer_subcommands = false,
+    after_help = "Examples:
+  freezer backup ~/docs                     back up a directory; the backup is called docs
+  freezer list                              which backups there are
+  freezer mount docs /mnt                   look at all points in time of docs
+  freezer restore docs@yesterday a.txt --target /tmp/old
+                                            copy one file as it was yesterday
+
+Every option can stand in ~/.config/freezer/freezer.conf or /etc/freezer/freezer.conf, one `name = value` on a line.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files could not be read or written, 130 interrupted."
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Backup(backup::Arguments),
+    List(list::Arguments),
+    Ls(ls::Arguments),
+    Cat(cat::Arguments),
+    Mount(mount::Arguments),
+    Umount(mount::UnmountArguments),
+    Restore(restore::Arguments),
+    Export(export::Arguments),
+    Check(check::Arguments),
+    Key(key::Arguments),
+    Completions(completions::Arguments),
+    Man(completions::ManArguments),
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(super) struct Common {
+    /// Where backups are kept: a path or file:///PATH [default: $XDG_DATA_HOME/freezer/store, else
+    /// ~/.local/share/freezer/store; environment: FREEZER_STORE]
+    #[arg(long, short = 'C', visible_alias = "container", value_name = "PATH|URL", global = true)]
+    pub(super) store: Option<OsString>,
+
+    /// The kind of store; this version has local ones
+    #[arg(long, value_name = "KIND", value_parser = ["local"], hide_possible_values = true, global = true, hide_short_help = true)]
+    pub(super) storage: Option<String>,
+
+    /// A file whose first line is the passphrase of the store. The first backup into a new store with this option makes
+    /// it an encrypted one [default: asked for on the terminal; environment: FREEZER_ENCRYPT_PASS_FILE]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) encrypt_pass_file: Option<PathBuf>,
+
+    /// A configuration file to read in place of the usual ones [environment: FREEZER_CONFIG]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print data as JSON: one document, or one line for each event of a long run
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    /// Tell nothing but errors and files that had trouble
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+
+    /// Log more to standard error: once what is done, twice how, three times everything
+    #[arg(long, short, alias = "debug", action = clap::ArgAction::Count, global = true)]
+    pub(super) verbose: u8,
+
+    /// A file to append the log to, with times
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) log_file: Option<PathBuf>,
+}

@@ -1,0 +1,220 @@
+//! `freezer backup`.
+
+use super::document::{LevelDocument, in_words};
+use super::failure::{Outcome, Usage};
+use super::interrupt;
+use super::output::Format;
+use super::session::Session;
+use super::when;
+use crate::backup::{self, BackupRequest, Mounts, Report};
+use crate::catalog::{Access, AccessError};
+use crate::config::ByteSize;
+use crate::format::frame::Compression;
+use crate::format::keys::KdfCost;
+use crate::model::{BackupName, Excludes};
+use crate::platform::{Clock, DirHandle, host_name};
+use crate::store::location::{IfMissing, Location};
+use crate::store::{Discard, Store};
+use anyhow::Context;
+use clap::Args;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Segments that are stored at once. Memory holds one more.
+const UPLOAD_JOBS: usize = 2;
+
+/// Back up files and directories
+///
+/// Several PATHs become one tree with their absolute paths; one directory becomes the tree itself. Sockets are skipped;
+/// what cannot be read is named, counted and left out, and the exit code is then 3.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer backup ~/docs
+  freezer backup ~/docs -N docs --store /srv/b --encrypt-pass-file key
+  freezer backup /etc /srv/www -N server --exclude '*.tmp' --exclude ./srv/www/cache --compression zstd --compression-level 9
+
+PATTERNs mean what they mean to tar --exclude: * matches / too, a match may begin after any /. One that begins with ./
+matches from the top of the tree alone, one that begins with / the absolute path.")]
+pub(super) struct Arguments {
+    /// What to back up: directories or files
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// The same as PATH
+    #[arg(long, short = 'F', alias = "file-to-backup", value_name = "PATH", hide_short_help = true)]
+    path_to_backup: Vec<PathBuf>,
+
+    /// What to call the backup [default: the last part of the only PATH]
+    #[arg(long, short = 'N', value_name = "NAME")]
+    backup_name: Option<String>,
+
+    /// The host it belongs to [default: this machine's name; environment: FREEZER_HOSTNAME]
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+
+    /// Leave out what matches, with all that lies below; can be given several times
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<OsString>,
+
+    /// Leave out what lies on other file systems than its PATH
+    #[arg(long)]
+    one_file_system: bool,
+
+    /// How data is compressed
+    #[arg(long, value_name = "METHOD", default_value = "zstd", value_parser = parse_compression)]
+    #[arg(help = "How data is compressed: zstd, gzip (or zlib), bzip2, xz, none")]
+    compression: Compression,
+
+    /// How hard to compress: more is smaller and slower; gzip 1–12, bzip2 1–9, xz 0–9, zstd 1–19 [default: zstd 3, else 6,
+    /// bzip2 9]
+    #[arg(long, value_name = "LEVEL")]
+    compression_level: Option<u32>,
+
+    /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds three of them
+    #[arg(long, short = 'M', value_name = "SIZE", default_value = "32MiB")]
+    max_segment_size: ByteSize,
+
+    /// Do all but store anything: tells what could not be read and how much would be stored
+    #[arg(long)]
+    dry_run: bool,
+
+    /// A file to write what is known of the new level to, as JSON; - is standard output
+    #[arg(long, value_name = "FILE")]
+    metadata_out: Option<PathBuf>,
+
+    /// What is backed up; this version has file trees
+    #[arg(long, short = 'm', value_parser = ["fs"], hide = true)]
+    mode: Option<String>,
+
+    /// How changed files are stored; this version stores them whole
+    #[arg(long, short = 'e', alias = "engine-name", value_parser = ["tar"], hide = true)]
+    engine: Option<String>,
+}
+
+fn parse_compression(text: &str) -> Result<Compression, String> {
+    let text = text.to_ascii_lowercase();
+    Compression::from_name(if text == "gzip" { "zlib" } else { &text })
+        .ok_or_else(|| "there are zstd, gzip (or zlib), bzip2, xz and none".to_owned())
+}
+
+pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let request = request(&arguments, session)?;
+    let access = if arguments.dry_run { rehearsal(session)? } else { open_or_create(session)? };
+    let cancel = interrupt::watch()?;
+    let progress = session.progress();
+    let report = backup::run(&request, &access, &session.clock, &progress, &cancel)?;
+    drop(progress);
+    tell(&arguments, &request.backup, &report, session)?;
+    Ok(if report.manifest.counts.failed == 0 { Outcome::Done } else { Outcome::Partial })
+}
+
+fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupRequest> {
+    let sources: Vec<PathBuf> = arguments.paths.iter().chain(&arguments.path_to_backup).cloned().collect();
+    let name = match (&arguments.backup_name, &sources[..]) {
+        (Some(name), [_, ..]) => name.clone(),
+        (None, [path]) => name_of(path)?,
+        (_, []) => return Err(Usage::new("nothing to back up was named").hint("freezer backup PATH").into()),
+        (None, _) => return Err(Usage::new("several paths need a name").hint("name the backup: -N NAME").into()),
+    };
+    let host = match &arguments.hostname {
+        Some(host) => host.clone(),
+        None => host_name().context("could not find out this machine's name")?,
+    };
+    let compression = arguments.compression;
+    let compression_level = arguments.compression_level.unwrap_or(compression.default_level());
+    if !compression.levels().contains(&compression_level) {
+        let levels = compression.levels();
+        let message = format!("{} has no level {compression_level}", compression.name());
+        return Err(Usage::new(message).hint(format!("it has {} to {}", levels.start(), levels.end())).into());
+    }
+    if arguments.max_segment_size.0 == 0 {
+        return Err(Usage::new("a segment cannot have 0 bytes").hint("leave --max-segment-size out, or name a size such as 32MiB").into());
+    }
+    Ok(BackupRequest {
+        backup: BackupName::new(&host, &name).map_err(|error| Usage::new(error.to_string()).hint("name the backup: -N NAME"))?,
+        sources,
+        excludes: Excludes::new(arguments.exclude.iter().map(|pattern| pattern.as_encoded_bytes())),
+        mounts: if arguments.one_file_system { Mounts::Stay } else { Mounts::Cross },
+        skip: place_of_store(&session.location()?),
+        compression,
+        compression_level,
+        segment_bytes: arguments.max_segment_size.0,
+        upload_jobs: UPLOAD_JOBS,
+        zone: session.zone.iana_name().unwrap_or("").to_owned(),
+    })
+}
+
+/// The last part of a path, which may be `.` or end in `..`.
+fn name_of(path: &Path) -> anyhow::Result<String> {
+    let absolute = std::path::absolute(path).with_context(|| format!("could not find {}", path.display()))?;
+    let resolved = if absolute.file_name().is_some() { absolute } else { path.canonicalize().unwrap_or(absolute) };
+    let name = resolved.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    Ok(name.ok_or_else(|| Usage::new(format!("{} gives the backup no name", path.display())).hint("name it: -N NAME"))?)
+}
+
+/// Where the store's own files are, so that a backup of all there is does not take them in.
+fn place_of_store(location: &Location) -> Option<(u64, u64)> {
+    let Location::Folder(path) = location;
+    let stat = DirHandle::open(path).and_then(|folder| folder.stat()).ok()?;
+    Some((stat.device, stat.inode))
+}
+
+fn open_or_create(session: &Session) -> anyhow::Result<Access> {
+    let store = session.location()?.open(IfMissing::Create)?;
+    match Access::is_encrypted(store.as_ref()) {
+        Err(AccessError::NoStore(_)) => {
+            let passphrase = session.given_passphrase()?;
+            let access =
+                Access::create(Arc::clone(&store), passphrase.as_ref(), KdfCost::default(), session.clock.now(), "made with the store")?;
+            let kind = match passphrase {
+                Some(_) => "an encrypted store",
+                None => "a store that is not encrypted (--encrypt-pass-file FILE makes one that is)",
+            };
+            session.output.note(format_args!("made {kind}: {}", store.location()));
+            Ok(access)
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => session.unlock(store),
+    }
+}
+
+/// A store that keeps nothing, encrypted like the real one would be.
+fn rehearsal(session: &Session) -> anyhow::Result<Access> {
+    let store: Arc<dyn Store> = Arc::new(Discard);
+    let passphrase = session.given_passphrase()?;
+    Ok(Access::create(store, passphrase.as_ref(), KdfCost::default(), session.clock.now(), "")?)
+}
+
+fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, session: &mut Session) -> anyhow::Result<()> {
+    let manifest = &report.manifest;
+    let document = LevelDocument::of(backup, manifest);
+    let to_output = arguments.metadata_out.as_deref() == Some(Path::new("-"));
+    if let (Some(path), false) = (&arguments.metadata_out, to_output) {
+        let json = serde_json::to_vec_pretty(&document).context("could not write the metadata")?;
+        std::fs::write(path, json).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    if session.output.format == Format::Json || to_output {
+        #[derive(serde::Serialize)]
+        struct Result<'report> {
+            event: &'static str,
+            dry_run: bool,
+            seconds: f64,
+            #[serde(flatten)]
+            level: LevelDocument<'report>,
+        }
+        let seconds = report.elapsed.as_secs_f64();
+        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, seconds, level: document })?;
+        return Ok(());
+    }
+    let what = if arguments.dry_run { "would back up" } else { "backed up" };
+    let point = when::show(manifest.started, &session.zone);
+    let counts = in_words(&manifest.counts, &manifest.bytes);
+    session.output.note(format_args!("{what} {backup}@{point}: {counts}, in {:.1} s", report.elapsed.as_secs_f64()));
+    if manifest.counts.failed > 0 {
+        session
+            .output
+            .warn(format_args!("{} could not be read as a whole", super::document::several(manifest.counts.failed, "file", "files")));
+    }
+    Ok(())
+}

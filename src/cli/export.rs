@@ -1,0 +1,56 @@
+//! `freezer export`.
+
+use super::document::several;
+use super::failure::{Outcome, Usage};
+use super::interrupt;
+use super::session::Session;
+use crate::config::show_bytes;
+use crate::model::BackupRef;
+use crate::restore;
+use anyhow::Context;
+use clap::Args;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Write a point in time as a tar archive
+///
+/// The archive holds all that is known of the tree, and GNU tar extracts all of it with --xattrs --xattrs-include='*' --acls.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer export docs > docs.tar
+  freezer export docs@2026-11-20 | tar --list --verbose
+  freezer export docs --output docs.tar")]
+pub(super) struct Arguments {
+    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    #[arg(value_name = "BACKUP[@DATE]")]
+    backup: BackupRef,
+
+    /// The file to write; it is replaced [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    if arguments.output.is_none() && std::io::stdout().is_terminal() {
+        let hint = "send it to a file or a program: freezer export BACKUP > FILE";
+        return Err(Usage::new("an archive is not for a terminal").hint(hint).into());
+    }
+    let point = session.point(&arguments.backup)?;
+    let cancel = interrupt::watch()?;
+    let progress = session.progress();
+    let exported = match &arguments.output {
+        None => restore::export(&point.view, session.output.writer(), &progress, &cancel)?,
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("could not create {}", path.display()))?;
+            let mut out = BufWriter::with_capacity(1 << 20, file);
+            let exported = restore::export(&point.view, &mut out, &progress, &cancel)?;
+            out.flush().and_then(|()| out.get_ref().sync_all()).with_context(|| format!("could not write {}", path.display()))?;
+            exported
+        }
+    };
+    drop(progress);
+    let members = several(exported.members, "member", "members");
+    session.output.note(format_args!("exported {}: {members}, {}", point.backup, show_bytes(exported.bytes)));
+    Ok(if exported.left_out == 0 { Outcome::Done } else { Outcome::Partial })
+}

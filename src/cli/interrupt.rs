@@ -1,0 +1,20 @@
+//! Being told to stop.
+
+use super::failure::INTERRUPTED;
+use crate::model::Cancel;
+use anyhow::Context;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// Raises the flag of the result at the first `SIGINT` or `SIGTERM`, so that work under way can end in order; the second
+/// ends the process at once.
+pub(super) fn watch() -> anyhow::Result<Cancel> {
+    let cancel = Cancel::new();
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: what raises the flag must not be seen by what ends the process on the same signal.
+        flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), cancel.flag())
+            .and_then(|_| flag::register(signal, cancel.flag()))
+            .context("could not watch for signals")?;
+    }
+    Ok(cancel)
+}

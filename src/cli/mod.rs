@@ -1,0 +1,120 @@
+//! The command line: arguments in, text and exit code out.
+//!
+//! Owns what people see: option names, help, tables, progress, messages. Builds the concrete parts (store, keys, view) and
+//! joins them to the services, which know nothing of it. Each command is a file with its arguments and a `run`; adding
+//! one is that file, a line in [`arguments`] and a line in [`dispatch`].
+//!
+//! Start reading at [`run`].
+//!
+//! Invariants: data goes to standard output, words for people to standard error; `--json` changes the form of the data,
+//! never what is done; an error is said once, with its causes, and what to do next; a secret is never an argument.
+
+mod arguments;
+mod backup;
+mod cat;
+mod check;
+mod completions;
+mod document;
+mod export;
+mod failure;
+mod hint;
+mod interrupt;
+mod key;
+mod layers;
+mod list;
+mod logging;
+mod ls;
+#[cfg(unix)]
+mod mount;
+#[cfg(windows)]
+#[path = "mount_windows.rs"]
+mod mount;
+mod original;
+mod output;
+mod progress;
+mod restore;
+mod screen;
+mod session;
+mod when;
+
+use crate::config::Environment;
+use arguments::{Arguments, Command};
+use clap::{CommandFactory, FromArgMatches};
+use failure::{FAILED, Outcome, PARTIAL, Told, USAGE};
+use output::{Format, Output};
+use screen::Screen;
+use session::Session;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Runs the program with these arguments, its own name first.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let environment = Environment::of_process();
+    let screen = Screen::default();
+    let arguments = match parse(arguments, &environment) {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error, &screen),
+    };
+    let format = if arguments.common.json { Format::Json } else { Format::Text };
+    let output = Output::new(format, arguments.common.quiet, screen.clone());
+    let mut session = Session::new(arguments.common, environment, output, screen);
+    let ended = dispatch(arguments.command, &mut session).and_then(|outcome| Ok(session.output.flush().map(|()| outcome)?));
+    match ended {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Partial) => PARTIAL.into(),
+        Ok(Outcome::Told(code)) => code.into(),
+        Err(error) => session.tell(&error),
+    }
+}
+
+fn parse(typed: Vec<OsString>, environment: &Environment) -> anyhow::Result<Arguments> {
+    let program = Arguments::command();
+    let layered = layers::layer(typed, &program, environment)?;
+    let matches = program.try_get_matches_from(layered)?;
+    Ok(Arguments::from_arg_matches(&matches)?)
+}
+
+/// Tells what is wrong with the command line, or the help that was asked for.
+fn refuse(error: &anyhow::Error, screen: &Screen) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<clap::Error>() {
+        if let Some(told) = original::refusal(error) {
+            screen.print(&told);
+            return USAGE.into();
+        }
+        // That nobody reads the help is no failure.
+        drop(error.print());
+        drop(std::io::stdout().flush());
+        return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+    }
+    match Told::of(error) {
+        None => ExitCode::SUCCESS,
+        Some(told) => {
+            screen.print(&told.to_string());
+            told.exit_code.into()
+        }
+    }
+}
+
+fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> {
+    // Words about programs themselves need no log file and no store.
+    match command {
+        Command::Completions(arguments) => return completions::run(&arguments, session),
+        Command::Man(arguments) => return completions::man(&arguments, session),
+        _ => {}
+    }
+    session.start_logging()?;
+    match command {
+        Command::Backup(arguments) => backup::run(arguments, session),
+        Command::List(arguments) => list::run(&arguments, session),
+        Command::Ls(arguments) => ls::run(&arguments, session),
+        Command::Cat(arguments) => cat::run(&arguments, session),
+        Command::Mount(arguments) => mount::run(&arguments, session),
+        Command::Umount(arguments) => mount::unmount(&arguments, session),
+        Command::Restore(arguments) => restore::run(arguments, session),
+        Command::Export(arguments) => export::run(&arguments, session),
+        Command::Check(arguments) => check::run(&arguments, session),
+        Command::Key(arguments) => key::run(&arguments, session),
+        Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),
+    }
+}

@@ -1,0 +1,29 @@
+//! `freezer mount` and `freezer umount`: refused by name where there is no file system to mount.
+
+use super::failure::Outcome;
+use super::session::Session;
+use anyhow::bail;
+use clap::Args;
+use std::ffi::OsString;
+
+/// Show a backup as a read-only file system (not on Windows yet)
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[arg(hide = true, allow_hyphen_values = true)]
+    _anything: Vec<OsString>,
+}
+
+/// End a mount (not on Windows yet)
+#[derive(Debug, Args)]
+pub(super) struct UnmountArguments {
+    #[arg(hide = true, allow_hyphen_values = true)]
+    _anything: Vec<OsString>,
+}
+
+pub(super) fn run(_: &Arguments, _: &mut Session) -> anyhow::Result<Outcome> {
+    bail!("mounting is not supported on Windows yet: freezer restore copies files, freezer cat prints one")
+}
+
+pub(super) fn unmount(_: &UnmountArguments, _: &mut Session) -> anyhow::Result<Outcome> {
+    bail!("mounting is not supported on Windows yet")
+}

@@ -1,0 +1,168 @@
+//! What one run of the program works with: options of every command, output, the store and its key.
+
+use super::arguments::Common;
+use super::failure::{FAILED, Told, Usage};
+use super::logging;
+use super::output::{Format, Output};
+use super::progress::Shown;
+use super::screen::Screen;
+use crate::catalog::names::{self, Folder};
+use crate::catalog::{Access, AccessError, Catalog};
+use crate::config::{Environment, read_passphrase};
+use crate::format::frame::Lane;
+use crate::fs::view::{View, ViewParts};
+use crate::fs::{FileReader, ReadOptions};
+use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
+use crate::platform::{Clock, SystemClock, terminal};
+use crate::store::Store;
+use crate::store::location::{IfMissing, Location};
+use anyhow::Context;
+use jiff::tz::TimeZone;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+pub(super) struct Session {
+    pub(super) common: Common,
+    pub(super) environment: Environment,
+    pub(super) output: Output,
+    pub(super) clock: SystemClock,
+    pub(super) zone: TimeZone,
+    screen: Screen,
+}
+
+/// A point in time, opened for reading.
+pub(super) struct Point {
+    pub(super) backup: BackupName,
+    pub(super) level: LevelId,
+    pub(super) view: View,
+}
+
+impl Session {
+    pub(super) fn new(common: Common, environment: Environment, output: Output, screen: Screen) -> Self {
+        Self { common, environment, output, clock: SystemClock, zone: TimeZone::system(), screen }
+    }
+
+    pub(super) fn start_logging(&self) -> anyhow::Result<()> {
+        self.log_to(self.common.log_file.as_deref())
+    }
+
+    pub(super) fn log_to(&self, file: Option<&Path>) -> anyhow::Result<()> {
+        logging::start(self.common.verbose, self.common.quiet, file, self.screen.clone())
+    }
+
+    /// Shows how a long run goes on.
+    pub(super) fn progress(&self) -> Shown {
+        Shown::new(self.output.format, self.common.quiet, &self.screen)
+    }
+
+    /// Tells what went wrong; returns the exit code.
+    pub(super) fn tell(&mut self, error: &anyhow::Error) -> ExitCode {
+        // What was printed before it failed comes before the message; that it cannot be printed is the error itself.
+        drop(self.output.flush());
+        let Some(told) = Told::of(error) else { return ExitCode::SUCCESS };
+        self.screen.print(&told.to_string());
+        tracing::debug!(error = ?error, "failed");
+        if self.output.format == Format::Json && self.output.json(&told).is_err() {
+            return FAILED.into();
+        }
+        told.exit_code.into()
+    }
+
+    /// Where the store is.
+    pub(super) fn location(&self) -> anyhow::Result<Location> {
+        let text = match (&self.common.store, self.environment.default_store()) {
+            (Some(text), _) => text.clone(),
+            (None, Some(path)) => OsString::from(path),
+            (None, None) => {
+                return Err(Usage::new("there is no home directory to keep a store in").hint("name a store: --store PATH").into());
+            }
+        };
+        Ok(Location::parse(&text).map_err(|error| Usage::new(error.to_string()))?)
+    }
+
+    /// The passphrase that a file gives, if one is named.
+    pub(super) fn given_passphrase(&self) -> anyhow::Result<Option<Passphrase>> {
+        self.common.encrypt_pass_file.as_deref().map(|path| self.passphrase_in(path)).transpose()
+    }
+
+    pub(super) fn passphrase_in(&self, path: &Path) -> anyhow::Result<Passphrase> {
+        let file = read_passphrase(path)?;
+        if file.open_to_others {
+            self.output.warn(format_args!("others may read {}: chmod 600 makes it yours alone", path.display()));
+        }
+        Ok(file.passphrase)
+    }
+
+    /// Opens the store that is there, asking for its passphrase if it has one and no file gives it.
+    pub(super) fn access(&self) -> anyhow::Result<Access> {
+        let store = self.open_store()?;
+        self.unlock(store)
+    }
+
+    /// Opens the store that is there without its passphrase: names of backups can be read, nothing else.
+    pub(super) fn catalog(&self) -> anyhow::Result<Catalog> {
+        let store = self.open_store()?;
+        Access::is_encrypted(store.as_ref())?;
+        Ok(Catalog::new(store))
+    }
+
+    fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        let location = self.location()?;
+        location.open(IfMissing::Refuse).map_err(|error| match error.kind() {
+            crate::store::Kind::Missing => AccessError::NoStore(location.to_string()).into(),
+            _ => error.into(),
+        })
+    }
+
+    pub(super) fn unlock(&self, store: Arc<dyn Store>) -> anyhow::Result<Access> {
+        match Access::open(Arc::clone(&store), self.given_passphrase()?.as_ref()) {
+            Err(AccessError::PassphraseNeeded(_)) if terminal::is_there() => {
+                let passphrase = self.ask(&format!("Passphrase of {}: ", store.location()))?;
+                Ok(Access::open(store, Some(&passphrase))?)
+            }
+            access => Ok(access?),
+        }
+    }
+
+    /// Asks for a passphrase on the terminal.
+    pub(super) fn ask(&self, question: &str) -> anyhow::Result<Passphrase> {
+        match terminal::ask_secret(question) {
+            Ok(answer) => Ok(answer),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(super::failure::Interrupted.into()),
+            Err(error) => Err(error).context("could not ask for the passphrase"),
+        }
+    }
+
+    /// Opens the point in time that is meant.
+    pub(super) fn point(&self, wanted: &BackupRef) -> anyhow::Result<Point> {
+        let access = self.access()?;
+        let reader = FileReader::new(&ReadOptions::default()).context("could not start reading")?;
+        let (backup, level) = Catalog::new(access.store()).resolve(wanted, self.clock.now(), &self.zone)?;
+        let view = open_view(&access, &backup, &level, &Arc::new(reader))?;
+        Ok(Point { backup, level, view })
+    }
+}
+
+/// Opens the tree of a level.
+pub(super) fn open_view(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<FileReader>) -> anyhow::Result<View> {
+    let of = backup.clone();
+    let namer = move |level: &LevelId, lane: Lane, number: u32| {
+        let folder = match lane {
+            Lane::Data => Folder::Segments,
+            Lane::Index => Folder::Index,
+            // A manifest is no part of a level's data: nothing asks for one here.
+            Lane::FrameTable | Lane::Manifest => Folder::Frames,
+        };
+        names::data_name(&of, level, folder, number)
+    };
+    let parts = ViewParts {
+        manifest: access.manifest(backup, level)?,
+        store: access.store(),
+        store_id: access.store_id(),
+        protection: access.protection(),
+        namer: Arc::new(namer),
+    };
+    Ok(View::open(parts, reader)?)
+}

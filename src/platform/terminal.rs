@@ -1,0 +1,19 @@
+//! The person at the terminal.
+
+use super::system;
+use crate::model::Passphrase;
+use std::io;
+
+/// Whether this process has a terminal to ask on.
+pub fn is_there() -> bool {
+    system::terminal_is_there()
+}
+
+/// Asks on the terminal, wherever input and output go, without showing the answer.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::Interrupted`] when the person interrupts; [`io::ErrorKind::UnexpectedEof`] when there is no answer.
+pub fn ask_secret(question: &str) -> io::Result<Passphrase> {
+    system::ask_secret(question)
+}

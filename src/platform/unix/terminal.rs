@@ -1,0 +1,93 @@
+//! Asking a person something that nobody else is to see.
+
+use crate::model::{Passphrase, Secret};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Most bytes of an answer that are kept.
+const MAX_BYTES: usize = 1024;
+
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+const BACKSPACE: u8 = 8;
+const CTRL_U: u8 = 21;
+const DELETE: u8 = 127;
+
+fn open() -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(CWD, c"/dev/tty", OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?)
+}
+
+pub fn is_there() -> bool {
+    open().is_ok()
+}
+
+pub fn ask_secret(question: &str) -> io::Result<Passphrase> {
+    let terminal = open()?;
+    write(&terminal, question.as_bytes())?;
+    let quiet = Quiet::begin(&terminal)?;
+    let answer = read_line(&terminal);
+    drop(quiet);
+    write(&terminal, b"\n")?;
+    answer
+}
+
+fn write(terminal: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(terminal, bytes))?;
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Reads keys up to the end of the line. The keys that edit and interrupt are dealt with here: while they are, no signal
+/// can end the process and leave the terminal without its echo.
+fn read_line(terminal: &OwnedFd) -> io::Result<Passphrase> {
+    // Never grows, so no copy of the secret is left behind.
+    let mut line = Secret::new(Vec::with_capacity(MAX_BYTES));
+    loop {
+        let mut key = [0];
+        let read = rustix::io::retry_on_intr(|| rustix::io::read(terminal, &mut key))?;
+        let line_bytes = line.expose_mut();
+        match key {
+            [CTRL_C] => return Err(io::ErrorKind::Interrupted.into()),
+            [b'\n' | b'\r'] => return Ok(line),
+            _ if read == 0 || (key == [CTRL_D] && line_bytes.is_empty()) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            [CTRL_D] => return Ok(line),
+            [CTRL_U] => line_bytes.clear(),
+            [BACKSPACE | DELETE] => {
+                // The bytes of one character in UTF-8: all up to one that begins a character.
+                while line_bytes.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            [byte] if line_bytes.len() < MAX_BYTES => line_bytes.push(byte),
+            [_] => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the answer is too long")),
+        }
+    }
+}
+
+/// A terminal that shows nothing of what is typed, until this is dropped.
+struct Quiet<'terminal> {
+    terminal: &'terminal OwnedFd,
+    before: Termios,
+}
+
+impl<'terminal> Quiet<'terminal> {
+    fn begin(terminal: &'terminal OwnedFd) -> io::Result<Self> {
+        let before = tcgetattr(terminal.as_fd())?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(terminal.as_fd(), OptionalActions::Flush, &quiet)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = tcsetattr(self.terminal.as_fd(), OptionalActions::Flush, &self.before) {
+            tracing::warn!(%error, "the terminal could not be set back");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A view as one tar stream.
+//!
+//! The members come as a backup writes them (docs/format.md, "The tar stream"): a directory, what is in it but directories
+//! in order of names, then each subdirectory with all below it. GNU tar needs that order to give directories their times.
+
+use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
+use crate::fs::ReadError;
+use crate::fs::view::{FileContent, ROOT, View};
+use crate::model::{Cancel, Content, DataRun, Entry, FileOffset, Kind, NodeId, Progress, TreePath, Trouble};
+use std::collections::HashSet;
+use std::io::{self, Write};
+
+/// Bytes that are read and written at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A file up to this size is read as a whole before its header is written: if it cannot be read, it is left out.
+const WHOLE_BYTES: u64 = 16 << 20;
+
+/// Why an export ended before its end. What was written by then is a cut-off archive.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The list of what there is to export could not be read.
+    #[error("could not read what is in {0:?}")]
+    Tree(TreePath, #[source] ReadError),
+    /// A large file could not be read to its end, after its header had promised all of it.
+    #[error("could not read {0} to its end, and the archive ends there")]
+    Cut(TreePath, #[source] ReadError),
+    /// An entry that no archive can hold: a bug, or a forged index.
+    #[error("the archive could not be written")]
+    Member(#[source] TarError),
+    /// Nobody took the archive.
+    #[error("the archive could not be written")]
+    Write(#[source] io::Error),
+    /// It was asked to stop.
+    #[error("the export was interrupted, and the archive is cut off")]
+    Cancelled,
+}
+
+/// What an export wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Members of the archive.
+    pub members: u64,
+    /// Bytes of the archive.
+    pub bytes: u64,
+    /// Files that could not be read and are not in it; `Progress` was told of each.
+    pub left_out: u64,
+}
+
+/// Writes the whole tree of `view` to `out` as a tar archive with all that is known of it.
+///
+/// A file that cannot be read is left out and told to `progress`, unless it is larger than 16 MiB and the damage is behind
+/// its beginning: the export then fails, since nothing but the file's bytes may stand in their place.
+///
+/// # Errors
+///
+/// [`ExportError`].
+pub fn export(view: &View, out: &mut dyn Write, progress: &dyn Progress, cancel: &Cancel) -> Result<Exported, ExportError> {
+    progress.stage("exporting");
+    progress.expect_total(view.totals().entries, view.totals().bytes);
+    let root = view.entry(ROOT).map_err(|error| ExportError::Tree(TreePath::root(), error))?;
+    let mut export = Export {
+        view,
+        out,
+        progress,
+        cancel,
+        members: MemberEncoder::new(),
+        header: Vec::new(),
+        piece: vec![0; PIECE_BYTES],
+        exported: Exported::default(),
+        left_out: HashSet::new(),
+    };
+    let mut waiting = vec![(ROOT, root)];
+    while let Some((node, directory)) = waiting.pop() {
+        let first = waiting.len();
+        export.directory(node, &directory, &mut waiting)?;
+        if let Some(subdirectories) = waiting.get_mut(first..) {
+            subdirectories.reverse();
+        }
+    }
+    export.write(&END_OF_ARCHIVE)?;
+    export.out.flush().map_err(ExportError::Write)?;
+    Ok(export.exported)
+}
+
+struct Export<'run> {
+    view: &'run View,
+    out: &'run mut dyn Write,
+    progress: &'run dyn Progress,
+    cancel: &'run Cancel,
+    members: MemberEncoder,
+    header: Vec<u8>,
+    piece: Vec<u8>,
+    exported: Exported,
+    /// Files that were left out: no link may name them.
+    left_out: HashSet<NodeId>,
+}
+
+impl Export<'_> {
+    /// Writes a directory and what is in it but directories, which are appended to `waiting`.
+    fn directory(&mut self, node: NodeId, directory: &Entry, waiting: &mut Vec<(NodeId, Entry)>) -> Result<(), ExportError> {
+        self.member(directory, None, &[])?;
+        for child in self.view.children(node) {
+            if self.cancel.is_requested() {
+                return Err(ExportError::Cancelled);
+            }
+            let (child, entry) = child.map_err(|error| ExportError::Tree(directory.path.clone(), error))?;
+            match entry.content.kind() {
+                Kind::Directory => waiting.push((child, entry)),
+                Kind::File => self.file(child, &entry)?,
+                Kind::Symlink | Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => self.header_alone(&entry)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a member without data: of a hard link if the entry is one.
+    fn header_alone(&mut self, entry: &Entry) -> Result<(), ExportError> {
+        let first = entry.link_to.map(|node| self.view.entry(node)).transpose();
+        let first = first.map_err(|error| ExportError::Tree(entry.path.clone(), error))?.map(|first| first.path);
+        self.member(entry, first.as_ref(), &[])?;
+        Ok(())
+    }
+
+    fn file(&mut self, node: NodeId, entry: &Entry) -> Result<(), ExportError> {
+        // What is unreadable under its first name is so under each.
+        if entry.link_to.is_some_and(|first| !self.left_out.contains(&first)) {
+            return self.header_alone(entry);
+        }
+        let content = match self.readable(entry) {
+            Ok(content) => content,
+            Err(error) => {
+                self.exported.left_out += 1;
+                self.left_out.insert(node);
+                self.progress.trouble(Trouble::new(entry.path.clone(), error));
+                return Ok(());
+            }
+        };
+        let runs = self.member(entry, None, &runs_of(entry))?;
+        let mut data_bytes = 0;
+        for run in runs {
+            self.copy(entry, &content, run)?;
+            data_bytes += run.length;
+        }
+        self.write_zeros(padding(data_bytes))
+    }
+
+    /// The content of a file, once it is known that it can be read: all of it, or of a large file the beginning.
+    fn readable(&mut self, entry: &Entry) -> Result<FileContent, ReadError> {
+        let content = self.view.content(entry)?;
+        let mut at = content.next_data(0);
+        while let Some(from) = at.filter(|from| *from < content.size().min(WHOLE_BYTES)) {
+            let read = content.read(from, &mut self.piece)?;
+            at = content.next_data(from + read as u64).filter(|_| read > 0);
+            if content.size() > WHOLE_BYTES {
+                break;
+            }
+        }
+        Ok(content)
+    }
+
+    fn copy(&mut self, entry: &Entry, content: &FileContent, run: DataRun) -> Result<(), ExportError> {
+        let (mut at, mut left) = (run.at.0, run.length);
+        while left > 0 {
+            if self.cancel.is_requested() {
+                return Err(ExportError::Cancelled);
+            }
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+            let Some(piece) = self.piece.get_mut(..wanted) else { break };
+            let read = content.read(at, piece).map_err(|error| ExportError::Cut(entry.path.clone(), error))?;
+            if read == 0 {
+                break;
+            }
+            self.out.write_all(piece.get(..read).unwrap_or_default()).map_err(ExportError::Write)?;
+            at += read as u64;
+            left -= read as u64;
+            self.exported.bytes += read as u64;
+            self.progress.advance(0, read as u64);
+        }
+        // The runs lie in the file, so there is nothing left.
+        self.write_zeros(left)
+    }
+
+    fn member(&mut self, entry: &Entry, link_to: Option<&TreePath>, runs: &[DataRun]) -> Result<Vec<DataRun>, ExportError> {
+        self.header.clear();
+        let plan = self.members.header(entry, link_to, runs, &mut self.header).map_err(ExportError::Member)?;
+        let runs = plan.runs().to_vec();
+        self.out.write_all(&self.header).map_err(ExportError::Write)?;
+        self.exported.bytes += self.header.len() as u64;
+        self.exported.members += 1;
+        self.progress.advance(1, 0);
+        Ok(runs)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
+        self.out.write_all(bytes).map_err(ExportError::Write)?;
+        self.exported.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write_zeros(&mut self, count: u64) -> Result<(), ExportError> {
+        let mut left = count;
+        while left > 0 {
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(END_OF_ARCHIVE.len());
+            self.write(END_OF_ARCHIVE.get(..length).unwrap_or_default())?;
+            left -= length as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The runs of data in a file, joined where they touch.
+fn runs_of(entry: &Entry) -> Vec<DataRun> {
+    let Content::File { extents, .. } = &entry.content else { return Vec::new() };
+    let mut runs: Vec<DataRun> = Vec::new();
+    for extent in extents {
+        match runs.last_mut() {
+            Some(last) if last.end() == Some(extent.at.0) => last.length += extent.length,
+            _ => runs.push(DataRun { at: FileOffset(extent.at.0), length: extent.length }),
+        }
+    }
+    runs
+}
