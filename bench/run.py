@@ -431,6 +431,8 @@ def main():
     tools = sorted((t for t in tools if t.ok), key=lambda t: t.name not in ARGS.ours)
     if ARGS.list:
         return
+    if ARGS.table and ARGS.ours[0] not in (t.name for t in tools):
+        sys.exit("there is no %s to measure: cargo build --release, or name the program in FREEZER" % ARGS.ours[0])
     sets = ARGS.sets.split(",")
     root = os.path.join(BENCH_DIR, "data-%g" % ARGS.scale)
     DATA = gen.ensure(root, ARGS.scale, sets)
