@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::Format;
 use super::session::Session;
 use super::when;
-use crate::backup::{self, BackupRequest, Mounts, Report};
+use crate::backup::{self, BackupError, BackupRequest, Mounts, Report, SourceError};
 use crate::catalog::{Access, AccessError};
 use crate::config::ByteSize;
 use crate::format::frame::Compression;
@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     #[arg(long, short = 'N', value_name = "NAME")]
     backup_name: Option<String>,
 
-    /// The host it belongs to [default: this machine's name; environment: FREEZER_HOSTNAME]
+    /// The host it belongs to [default: this machine's name]
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
@@ -111,6 +111,11 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
 
 fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupRequest> {
     let sources: Vec<PathBuf> = arguments.paths.iter().chain(&arguments.path_to_backup).cloned().collect();
+    for path in &sources {
+        // Before a store is made for nothing.
+        let there = path.symlink_metadata();
+        there.map_err(|source| BackupError::Source(SourceError::Open { path: path.clone(), source }))?;
+    }
     let name = match (&arguments.backup_name, &sources[..]) {
         (Some(name), [_, ..]) => name.clone(),
         (None, [path]) => name_of(path)?,

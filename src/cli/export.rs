@@ -3,10 +3,11 @@
 use super::document::several;
 use super::failure::{Outcome, Usage};
 use super::interrupt;
+use super::output::Closed;
 use super::session::Session;
 use crate::config::show_bytes;
 use crate::model::BackupRef;
-use crate::restore;
+use crate::restore::{self, ExportError};
 use anyhow::Context;
 use clap::Args;
 use std::fs::File;
@@ -40,7 +41,10 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     let cancel = interrupt::watch()?;
     let progress = session.progress();
     let exported = match &arguments.output {
-        None => restore::export(&point.view, session.output.writer(), &progress, &cancel)?,
+        None => restore::export(&point.view, session.output.writer(), &progress, &cancel).map_err(|error| match error {
+            ExportError::Write(source) => anyhow::Error::from(Closed::new(source)),
+            error => error.into(),
+        })?,
         Some(path) => {
             let file = File::create(path).with_context(|| format!("could not create {}", path.display()))?;
             let mut out = BufWriter::with_capacity(1 << 20, file);

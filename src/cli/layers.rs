@@ -131,8 +131,9 @@ fn unknown(program: &Command, setting: &Setting) -> anyhow::Error {
 
 /// The name that is most like `name`, if one is like it at all.
 pub(super) fn nearest<'names>(name: &str, names: impl Iterator<Item = &'names str>) -> Option<&'names str> {
-    let scored = names.map(|other| (strsim::jaro_winkler(name, other), other)).filter(|(likeness, _)| *likeness > 0.8);
-    scored.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, other)| other)
+    let mistakes = (name.chars().count() / 3).max(1);
+    let scored = names.map(|other| (strsim::damerau_levenshtein(name, other), other)).filter(|(distance, _)| *distance <= mistakes);
+    scored.min_by_key(|(distance, _)| *distance).map(|(_, other)| other)
 }
 
 /// The option of a command that goes by this long name.

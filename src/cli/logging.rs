@@ -42,6 +42,6 @@ pub(super) fn start(verbose: u8, quiet: bool, file: Option<&Path>, screen: Scree
         }
     };
     // Fails only when there is one already: in a process that runs several commands, the first one's stays.
-    drop(tracing_subscriber::registry().with(on_screen).with(in_file).try_init());
+    tracing_subscriber::registry().with(on_screen).with(in_file).try_init().ok();
     Ok(())
 }

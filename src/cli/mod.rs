@@ -83,8 +83,8 @@ fn refuse(error: &anyhow::Error, screen: &Screen) -> ExitCode {
             return USAGE.into();
         }
         // That nobody reads the help is no failure.
-        drop(error.print());
-        drop(std::io::stdout().flush());
+        error.print().ok();
+        std::io::stdout().flush().ok();
         return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
     }
     match Told::of(error) {
@@ -102,6 +102,9 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Completions(arguments) => return completions::run(&arguments, session),
         Command::Man(arguments) => return completions::man(&arguments, session),
         _ => {}
+    }
+    if let Command::Mount(arguments) = &command {
+        mount::choose_log_file(arguments, session);
     }
     session.start_logging()?;
     match command {

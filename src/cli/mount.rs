@@ -33,7 +33,9 @@ const IN_BACKGROUND: &str = "--in-background";
   freezer mount docs /mnt
   freezer mount docs@2026-11-20 /mnt
   freezer mount 'docs@yesterday 14:00' /mnt --foreground
-  freezer umount /mnt")]
+  freezer umount /mnt
+
+A process in the background logs to --log-file, else to ~/.local/state/freezer/mount.log: what could not be read, and why.")]
 pub(super) struct Arguments {
     /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
     #[arg(value_name = "BACKUP[@DATE]")]
@@ -99,6 +101,19 @@ struct MountDocument<'mount> {
     mount_point: &'mount Path,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<u32>,
+}
+
+/// Gives a process in the background, which has no terminal, a log file if nobody named one.
+pub(super) fn choose_log_file(arguments: &Arguments, session: &mut Session) {
+    if !arguments.in_background || session.common.log_file.is_some() {
+        return;
+    }
+    let Some(path) = session.environment.default_log_file() else { return };
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    match made.and_then(|()| std::fs::OpenOptions::new().append(true).create(true).open(&path)) {
+        Ok(_) => session.common.log_file = Some(path),
+        Err(error) => session.output.warn(format_args!("the mount has no log file: could not write {}: {error}", path.display())),
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {

@@ -20,6 +20,8 @@ pub(super) struct UnmountArguments {
     _anything: Vec<OsString>,
 }
 
+pub(super) fn choose_log_file(_: &Arguments, _: &mut Session) {}
+
 pub(super) fn run(_: &Arguments, _: &mut Session) -> anyhow::Result<Outcome> {
     bail!("mounting is not supported on Windows yet: freezer restore copies files, freezer cat prints one")
 }

@@ -11,6 +11,10 @@ use std::io::{self, BufWriter, Stdout, Write};
 pub(super) struct Closed(#[source] io::Error);
 
 impl Closed {
+    pub(super) fn new(source: io::Error) -> Self {
+        Self(source)
+    }
+
     /// Whether whoever read our output has read enough, as `head` does: no failure.
     pub(super) fn is_broken_pipe(&self) -> bool {
         self.0.kind() == io::ErrorKind::BrokenPipe

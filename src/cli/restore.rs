@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     #[arg(long, short = 'N', value_name = "NAME", hide_short_help = true)]
     backup_name: Option<String>,
 
-    /// The host the backup belongs to, as HOST/NAME says it too
+    /// The host the backup belongs to, where the name does not say it as HOST/NAME
     #[arg(long, alias = "restore-from-host", value_name = "NAME", hide_short_help = true)]
     hostname: Option<String>,
 
@@ -103,7 +103,7 @@ fn wanted(arguments: &Arguments) -> anyhow::Result<(BackupRef, Vec<OsString>)> {
         (None, Some(backup)) => backup.clone().into_string().map_err(|_| Usage::new("a backup's name is text in UTF-8"))?,
         (None, None) => return Err(Usage::new("no backup was named").hint("freezer restore BACKUP --target DIRECTORY").into()),
     };
-    if let Some(host) = &arguments.hostname {
+    if let Some(host) = arguments.hostname.as_ref().filter(|_| !text.contains('/')) {
         text = format!("{host}/{text}");
     }
     if let Some(date) = &arguments.restore_from_date {

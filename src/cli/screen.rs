@@ -11,7 +11,7 @@ pub(super) struct Screen(MultiProgress);
 impl Screen {
     /// Prints a line above the progress bar. That nobody reads it is no reason to fail.
     pub(super) fn print(&self, line: &str) {
-        drop(self.write_lines(format!("{line}\n").as_bytes()));
+        self.write_lines(format!("{line}\n").as_bytes()).ok();
     }
 
     /// Puts a progress bar below what is printed.

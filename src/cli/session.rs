@@ -6,10 +6,8 @@ use super::logging;
 use super::output::{Format, Output};
 use super::progress::Shown;
 use super::screen::Screen;
-use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, AccessError, Catalog};
 use crate::config::{Environment, read_passphrase};
-use crate::format::frame::Lane;
 use crate::fs::view::{View, ViewParts};
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
@@ -60,7 +58,7 @@ impl Session {
     /// Tells what went wrong; returns the exit code.
     pub(super) fn tell(&mut self, error: &anyhow::Error) -> ExitCode {
         // What was printed before it failed comes before the message; that it cannot be printed is the error itself.
-        drop(self.output.flush());
+        self.output.flush().ok();
         let Some(told) = Told::of(error) else { return ExitCode::SUCCESS };
         self.screen.print(&told.to_string());
         tracing::debug!(error = ?error, "failed");
@@ -147,22 +145,12 @@ impl Session {
 
 /// Opens the tree of a level.
 pub(super) fn open_view(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<FileReader>) -> anyhow::Result<View> {
-    let of = backup.clone();
-    let namer = move |level: &LevelId, lane: Lane, number: u32| {
-        let folder = match lane {
-            Lane::Data => Folder::Segments,
-            Lane::Index => Folder::Index,
-            // A manifest is no part of a level's data: nothing asks for one here.
-            Lane::FrameTable | Lane::Manifest => Folder::Frames,
-        };
-        names::data_name(&of, level, folder, number)
-    };
     let parts = ViewParts {
         manifest: access.manifest(backup, level)?,
         store: access.store(),
         store_id: access.store_id(),
         protection: access.protection(),
-        namer: Arc::new(namer),
+        backup: backup.clone(),
     };
     Ok(View::open(parts, reader)?)
 }

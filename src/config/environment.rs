@@ -5,8 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The variables that stand for an option.
-const OPTIONS: [(&str, &str); 3] =
-    [("FREEZER_STORE", "store"), ("FREEZER_ENCRYPT_PASS_FILE", "encrypt-pass-file"), ("FREEZER_HOSTNAME", "hostname")];
+const OPTIONS: [(&str, &str); 2] = [("FREEZER_STORE", "store"), ("FREEZER_ENCRYPT_PASS_FILE", "encrypt-pass-file")];
 
 /// Where the configuration of the whole machine is.
 const MACHINE_CONFIG: &str = "/etc/freezer/freezer.conf";
@@ -17,6 +16,7 @@ pub struct Environment {
     home: Option<PathBuf>,
     config_home: Option<PathBuf>,
     data_home: Option<PathBuf>,
+    state_home: Option<PathBuf>,
     config: Option<PathBuf>,
     settings: Vec<Setting>,
 }
@@ -41,6 +41,7 @@ impl Environment {
         Self {
             config_home: folder("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
             data_home: folder("XDG_DATA_HOME").or_else(|| below_home(".local/share")),
+            state_home: folder("XDG_STATE_HOME").or_else(|| below_home(".local/state")),
             config: value_of("FREEZER_CONFIG").map(PathBuf::from),
             settings: OPTIONS.into_iter().filter_map(setting).collect(),
             home,
@@ -66,6 +67,11 @@ impl Environment {
     /// The store that is used when none is named; `None` where the user has no home.
     pub fn default_store(&self) -> Option<PathBuf> {
         self.data_home.as_ref().map(|folder| folder.join("freezer/store"))
+    }
+
+    /// Where processes in the background log to when no file is named; `None` where the user has no home.
+    pub fn default_log_file(&self) -> Option<PathBuf> {
+        self.state_home.as_ref().map(|folder| folder.join("freezer/mount.log"))
     }
 
     /// The user's home directory, for `~`.
@@ -100,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_no_setting() {
-        let set = environment(&[("FREEZER_STORE", "/srv/b"), ("FREEZER_HOSTNAME", "")]);
+        let set = environment(&[("FREEZER_STORE", "/srv/b"), ("FREEZER_ENCRYPT_PASS_FILE", "")]);
         let names: Vec<_> = set.settings().iter().map(|setting| (setting.name.as_str(), setting.value.as_os_str())).collect();
         assert_eq!(names, [("store", "/srv/b".as_ref())]);
     }

@@ -209,7 +209,7 @@ impl<'check, 'run> Frames<'check, 'run> {
 
 fn send(batches: &Sender<Batch>, batch: Batch) {
     // The readers live as long as this sender; were one to panic, the scope would end with its panic.
-    drop(batches.send(batch));
+    batches.send(batch).ok();
 }
 
 /// Reads frames.
@@ -237,7 +237,7 @@ impl Reader<'_> {
                 };
                 self.progress.advance(0, u64::from(row.raw_length));
                 if let Some(why) = why {
-                    drop(failures.send(Failed { row, object: object.clone(), why }));
+                    failures.send(Failed { row, object: object.clone(), why }).ok();
                 }
             }
         }

@@ -1,0 +1,85 @@
+//! Encrypted stores and their keys.
+
+use super::{User, said};
+use std::io::Write;
+use std::process::Stdio;
+
+fn user_with_encrypted_store() -> User {
+    let user = User::with_docs();
+    user.write("pass", "correct horse\n");
+    user.write("other", "battery staple\r\n");
+    for file in ["pass", "other"] {
+        std::fs::set_permissions(user.path(file), std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("changed");
+    }
+    let said = user.succeeds("backup docs --encrypt-pass-file pass");
+    assert!(said.err.contains("an encrypted store"), "{said:?}");
+    user
+}
+
+#[test]
+fn a_passphrase_opens_its_store_and_another_does_not() {
+    let user = user_with_encrypted_store();
+    assert_eq!(user.succeeds("cat docs a.txt --encrypt-pass-file pass").out, "hello\n");
+    let wrong = user.fails(1, "cat docs a.txt --encrypt-pass-file other");
+    assert!(wrong.err.contains("wrong passphrase"), "{wrong:?}");
+    assert!(!wrong.err.contains("staple"));
+    user.succeeds("list");
+}
+
+#[test]
+fn a_store_that_is_not_encrypted_refuses_a_passphrase() {
+    let user = User::with_docs();
+    user.succeeds("backup docs");
+    user.write("pass", "x");
+    let said = user.fails(1, "backup docs --encrypt-pass-file pass");
+    assert!(said.err.contains("not encrypted") && said.err.contains("hint:"), "{said:?}");
+    assert!(said.err.contains("others may read pass: chmod 600"), "{said:?}");
+}
+
+#[test]
+fn without_terminal_and_file_it_says_what_is_needed() {
+    let user = user_with_encrypted_store();
+    let mut command = user.program("setsid");
+    let said = said(command.args(["--wait", env!("CARGO_BIN_EXE_freezer"), "ls", "docs"]));
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("hint: write the passphrase"), "{said:?}");
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_does_not_show_the_answer() {
+    let user = user_with_encrypted_store();
+    let mut command = user.program("script");
+    let line = format!("{} cat docs a.txt", env!("CARGO_BIN_EXE_freezer"));
+    command.args(["--quiet", "--return", "--echo", "never", "--command", &line, "/dev/null"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    // A wrong letter taken back, and then the right one.
+    child.stdin.take().expect("piped").write_all(b"correct horsf\x7fe\n").expect("typed");
+    let output = child.wait_with_output().expect("it ends");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains("Passphrase of ") && shown.contains("hello"), "{shown}");
+    assert!(!shown.contains("correct"), "{shown}");
+}
+
+#[test]
+fn keys_are_added_changed_and_removed_without_touching_data() {
+    let user = user_with_encrypted_store();
+    let before = user.objects("/data/");
+    user.succeeds("key add --encrypt-pass-file pass --new-pass-file other --comment vault");
+    let keys = user.succeeds("key list --encrypt-pass-file other --json").json();
+    assert_eq!(keys.as_array().map(Vec::len), Some(2));
+    let in_use = keys.as_array().expect("a list").iter().find(|key| key["in_use"] == true).expect("one opened it");
+    assert_eq!(in_use["comment"], "vault");
+
+    let first = keys.as_array().expect("a list").iter().find(|key| key["in_use"] == false).expect("the other");
+    user.succeeds(&format!("key remove {} --encrypt-pass-file other", first["id"].as_str().expect("text")));
+    user.fails(1, "ls docs --encrypt-pass-file pass");
+    let last = user.fails(1, &format!("key remove {} --encrypt-pass-file other", in_use["id"].as_str().expect("text")));
+    assert!(last.err.contains("only key"), "{last:?}");
+
+    user.succeeds("key change --encrypt-pass-file other --new-pass-file pass");
+    user.fails(1, "ls docs --encrypt-pass-file other");
+    assert_eq!(user.succeeds("ls docs --encrypt-pass-file pass").out, "a.txt\nsub\n");
+    assert_eq!(user.objects("/data/"), before);
+    assert!(user.fails(1, "key remove 00000000 --encrypt-pass-file pass").err.contains("hint: freezer key list"));
+}

@@ -1,0 +1,77 @@
+//! Command line over environment over files over defaults.
+
+use super::{User, said};
+
+/// The store that a backup went to, by what stands where.
+fn store_used(command_line: Option<&str>, environment: Option<&str>, file: Option<&str>) -> String {
+    let user = User::with_docs();
+    let mut command = user.freezer();
+    command.args(["backup", "docs", "-q"]);
+    command.args(command_line.map(|store| format!("--store={store}")));
+    command.envs(environment.map(|store| ("FREEZER_STORE", store)));
+    if let Some(store) = file {
+        user.write(".config/freezer/freezer.conf", format!("store = {store}\n"));
+    }
+    let ended = said(&mut command);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let used: Vec<_> =
+        ["typed", "variable", "file", ".local/share/freezer/store"].into_iter().filter(|store| user.path(store).exists()).collect();
+    used.join(",")
+}
+
+#[test]
+fn the_nearest_layer_wins() {
+    for (typed, variable, file, used) in [
+        (None, None, None, ".local/share/freezer/store"),
+        (None, None, Some("file"), "file"),
+        (None, Some("variable"), None, "variable"),
+        (None, Some("variable"), Some("file"), "variable"),
+        (Some("typed"), None, Some("file"), "typed"),
+        (Some("typed"), Some("variable"), Some("file"), "typed"),
+    ] {
+        assert_eq!(store_used(typed, variable, file), used, "{typed:?} over {variable:?} over {file:?}");
+    }
+}
+
+#[test]
+fn a_global_option_wins_before_and_behind_the_command() {
+    for arguments in ["--store typed backup docs", "backup --store typed docs", "backup docs -C typed", "--container=typed backup docs"] {
+        let user = User::with_docs();
+        user.write(".config/freezer/freezer.conf", "store = file\n");
+        user.succeeds(arguments);
+        assert!(user.path("typed/freezer.json").exists() && !user.path("file").exists(), "{arguments}");
+    }
+}
+
+#[test]
+fn every_option_can_stand_in_a_file_and_lists_add_up() {
+    let user = User::with_docs();
+    user.write("docs/x.tmp", "");
+    user.write("docs/y.bak", "");
+    user.write("docs/z.old", "");
+    user.write("my.conf", "[any]\nexclude = *.tmp\n  *.bak\nBackup_Name = papers\nquiet = True\nallow_other = False\n");
+    let said = user.succeeds("backup docs --config my.conf --exclude *.old");
+    assert_eq!(said.err, "", "quiet");
+    assert_eq!(user.succeeds("ls papers").out, "a.txt\nsub\n");
+    let said = user.succeeds("backup docs --config my.conf --no-quiet -N other");
+    assert!(said.err.contains("backed up"), "{said:?}");
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_told_with_its_line() {
+    for (content, told) in [
+        ("\nstor = x\n", "did you mean store?"),
+        ("\nmax_segment_size = many\n", "my.conf, line 2"),
+        ("\nsnapshot = True\n", "volume snapshots"),
+        ("\nquiet = perhaps\n", "my.conf, line 2"),
+        ("\nnonsense\n", "my.conf, line 2"),
+    ] {
+        let user = User::with_docs();
+        user.write("my.conf", content);
+        let said = user.fails(2, "backup docs --config my.conf");
+        assert!(said.err.contains(told), "{content:?}: {said:?}");
+        assert!(!user.path(".local").exists());
+    }
+    let said = User::new().fails(2, "list --config nowhere.conf");
+    assert!(said.err.contains("nowhere.conf"), "{said:?}");
+}
