@@ -4,6 +4,10 @@ mod architecture;
 mod backup;
 mod catalog;
 mod cli;
+#[cfg(unix)]
+mod crash;
+#[cfg(unix)]
+mod damage;
 mod format;
 mod fs;
 mod index;

@@ -4,6 +4,7 @@ pub mod backup;
 #[cfg(unix)]
 pub mod disk;
 pub mod oracle;
+pub mod reading;
 pub mod stored_tree;
 pub mod torture;
 
