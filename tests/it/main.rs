@@ -4,13 +4,18 @@ mod architecture;
 mod backup;
 mod catalog;
 mod cli;
+#[cfg(unix)]
+mod crash;
+#[cfg(unix)]
+mod damage;
 mod format;
 mod fs;
 mod index;
 mod licences;
+mod oracles;
+mod rescue;
 #[cfg(unix)]
 mod restore;
-mod rescue;
 mod store;
 mod support;
 mod tar;
