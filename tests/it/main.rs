@@ -8,9 +8,9 @@ mod format;
 mod fs;
 mod index;
 mod licences;
+mod rescue;
 #[cfg(unix)]
 mod restore;
-mod rescue;
 mod store;
 mod support;
 mod tar;
