@@ -188,3 +188,19 @@ fn an_entry_that_cannot_be_a_member_is_refused_and_leaves_nothing() {
     assert_eq!(error.to_string(), "could not write file as a tar member: its data runs do not lie in its size in order");
     assert_eq!(out, b"");
 }
+
+#[test]
+fn the_example_in_the_specification_is_what_is_written() {
+    let member = Member::file("a", 5).time(1_700_000_000, 123_456_789);
+    let mut out = Vec::new();
+    MemberEncoder::new().header(&member.entry, None, &member.runs, &mut out).expect("it can be written");
+    let lines = out.chunks(16).enumerate().filter(|(_, line)| line.iter().any(|byte| *byte != 0));
+    let dump: Vec<_> = lines
+        .map(|(number, line)| {
+            let bytes: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("    {:04x}  {}\n", number * 16, bytes.join(" "))
+        })
+        .collect();
+    let dump = dump.concat();
+    assert!(include_str!("../../../docs/format/tar.md").ends_with(&dump), "the example should be:\n{dump}");
+}

@@ -3,8 +3,8 @@
 use super::readers::{BSDTAR, GNU_TAR, as_bsdtar_restores, run};
 use crate::support::oracle::{Holes, Tree, compare, scan};
 use crate::support::{scratch, torture};
-use freezer::format::tar::{DataRun, END_OF_ARCHIVE, MemberEncoder};
-use freezer::model::{Content, Device, Entry, FileOffset, Metadata, Owner, Time, TreePath, Xattr};
+use freezer::format::tar::{END_OF_ARCHIVE, MemberEncoder};
+use freezer::model::{Content, DataRun, Device, Entry, FileOffset, Metadata, Owner, Time, TreePath, Xattr};
 use rustix::fs::FileType;
 use std::ffi::OsStr;
 use std::io::{BufWriter, Write};
