@@ -12,6 +12,7 @@ mod format;
 mod fs;
 mod index;
 mod licences;
+mod oracles;
 mod rescue;
 #[cfg(unix)]
 mod restore;

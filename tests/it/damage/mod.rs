@@ -65,14 +65,8 @@ impl Sound {
             (id, whole)
         });
         let [(first, first_whole), (second, second_whole)] = made;
-        let sound = Self {
-            store: copy_of(&store),
-            passphrase,
-            levels: [first, second],
-            wholes: [first_whole, second_whole],
-            tree,
-            compression,
-        };
+        let sound =
+            Self { store: copy_of(&store), passphrase, levels: [first, second], wholes: [first_whole, second_whole], tree, compression };
         for folder in LANES {
             let objects = sound.objects(0, folder);
             assert!(objects.len() > 1, "{folder:?}: {} objects", objects.len());

@@ -19,7 +19,10 @@ fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
         let all = Some(Readable::all_of(&sound.wholes[level]));
         assert_eq!(readable == all, !hurt, "{what}: {readable:?}");
         if let Some(error) = readable.and_then(|readable| readable.first_error) {
-            assert!(error.contains("authentication") || error.contains("not in the format") || error.contains("shorter"), "{what}: {error}");
+            assert!(
+                error.contains("authentication") || error.contains("not in the format") || error.contains("shorter"),
+                "{what}: {error}"
+            );
         }
     }
     sound.back_up_again(&store, what);

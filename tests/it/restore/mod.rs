@@ -5,7 +5,7 @@ mod real;
 mod tree;
 
 use freezer::model::progress::{Collected, Silent};
-use freezer::model::{Cancel, Content, Device, Metadata, Owner, Time, TreePath};
+use freezer::model::{Cancel, Content, Device, Metadata, Owner, Progress, Time, TreePath, Trouble};
 use freezer::restore::{Existing, Options, Ownership, RestoreError, Summary, list, restore};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -351,4 +351,39 @@ fn restoring_into_a_missing_place_makes_it_for_its_owner_alone_until_it_is_done(
     assert_all_restored(&memory, &target);
     assert!(fs::symlink_metadata(target.join("fifo")).unwrap().file_type().is_fifo());
     assert_eq!(names_below(&target), [TreePath::root(), path("fifo")].into());
+}
+
+/// Asks for a stop as soon as anything is done.
+struct Impatient(Cancel);
+
+impl Progress for Impatient {
+    fn stage(&self, _: &'static str) {}
+    fn expect_total(&self, _: u64, _: u64) {}
+    fn trouble(&self, _: Trouble) {}
+
+    fn advance(&self, _: u64, _: u64) {
+        self.0.request();
+    }
+}
+
+#[test]
+fn a_restore_that_is_told_to_stop_says_so_and_leaves_whole_files_alone() {
+    let (_folder, target) = fresh();
+    let mut tree = Tree::new();
+    for directory in 0..20 {
+        tree = tree.directory(format!("{directory:02}"), 0o755);
+        for file in 0..50 {
+            tree = tree.file(format!("{directory:02}/{file}"), &[7; 5000]);
+        }
+        tree = tree.file(format!("{directory:02}/large"), &vec![8; 5_000_000]);
+    }
+    let memory = tree.memory();
+    let cancel = Cancel::new();
+    let stopped = restore(&memory, &[], &target, &Options::default(), &Impatient(cancel.clone()), &cancel);
+    assert!(matches!(stopped, Err(RestoreError::Cancelled)), "{stopped:?}");
+    let names = names_below(&target);
+    assert!(names.len() < memory.entries.len(), "it went on to the end");
+    for entry in memory.entries.iter().filter(|entry| names.contains(&entry.path) && entry.content.size() > 0) {
+        assert_restored(&memory, entry, &target);
+    }
 }

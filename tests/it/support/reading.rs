@@ -34,13 +34,8 @@ pub fn reader() -> Arc<FileReader> {
 /// Opens a level.
 pub fn open(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<FileReader>) -> Result<View, OpenError> {
     let manifest = access.manifest(backup, level).map_err(OpenError::Manifest)?;
-    let parts = ViewParts {
-        manifest,
-        store: access.store(),
-        store_id: access.store_id(),
-        protection: access.protection(),
-        backup: backup.clone(),
-    };
+    let parts =
+        ViewParts { manifest, store: access.store(), store_id: access.store_id(), protection: access.protection(), backup: backup.clone() };
     View::open(parts, reader).map_err(OpenError::View)
 }
 
