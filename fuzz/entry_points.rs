@@ -25,7 +25,8 @@ pub fn level() -> LevelId {
 
 /// SHA-256 over what a tag or checksum covers: docs/format.md, "Frame".
 fn tag(header: &[u8], payload: &[u8]) -> [u8; 32] {
-    let parts: [&[u8]; 5] = [b"freezer-frame-1\0", &STORE.0, level().as_str().as_bytes(), header, payload];
+    let level = level();
+    let parts: [&[u8]; 5] = [b"freezer-frame-1\0", &STORE.0, level.as_str().as_bytes(), header, payload];
     parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
 }
 

@@ -176,11 +176,14 @@ impl<'run> Archive<'run> {
                 Ok(run.length)
             }
             Body::Open(file, stat) => {
-                let runs = self.header(entry, None, &self.runs_of(&entry.path, &file, &stat))?;
+                let mut planned = self.runs_of(&entry.path, &file, &stat);
+                let shrank = self.cut_off(&entry.path, &file, &stat, &mut planned);
+                let runs = self.header(entry, None, &planned)?;
                 self.set_extents(entry, &runs);
                 let mut data_bytes = 0;
                 for run in &runs {
-                    self.copy(&entry.path, &file, &stat, *run)?;
+                    let trouble = self.copy(&file, &stat, *run)?.filter(|_| !shrank);
+                    trouble.into_iter().for_each(|trouble| self.progress.trouble(Trouble::new(entry.path.clone(), trouble)));
                     data_bytes += run.length;
                 }
                 self.stream.append_zeros(crate::format::tar::padding(data_bytes))?;
@@ -226,27 +229,27 @@ impl<'run> Archive<'run> {
                 break;
             }
         }
-        self.cut_off(path, file, stat, &mut runs);
         runs
     }
 
     /// What a file has lost since it was opened looks like a hole to whoever asks for its data: it is told of, and kept
-    /// as one.
-    fn cut_off(&self, path: &TreePath, file: &FileHandle, stat: &Stat, runs: &mut Vec<DataRun>) {
-        let Ok(size) = file.stat().map(|now| now.size) else { return };
+    /// as one. Returns whether it was.
+    fn cut_off(&self, path: &TreePath, file: &FileHandle, stat: &Stat, runs: &mut Vec<DataRun>) -> bool {
+        let size = file.stat().map_or(stat.size, |now| now.size);
         if size >= stat.size {
-            return;
+            return false;
         }
         self.progress.trouble(Trouble::new(path.clone(), Unread::Shrank(stat.size - size)));
         runs.retain(|run| run.at.0 < size);
         if let Some(last) = runs.last_mut() {
             last.length = last.length.min(size - last.at.0);
         }
+        true
     }
 
-    /// Copies a run from the file into the stream. What the file does not give (any more) becomes zeros, and is told:
-    /// the header before it has promised so many bytes.
-    fn copy(&mut self, path: &TreePath, file: &FileHandle, stat: &Stat, run: DataRun) -> Result<(), BackupError> {
+    /// Copies a run from the file into the stream. What the file does not give (any more) becomes zeros: the header before
+    /// it has promised so many bytes. Returns why.
+    fn copy(&mut self, file: &FileHandle, stat: &Stat, run: DataRun) -> Result<Option<Unread>, BackupError> {
         let (mut at, mut left) = (run.at.0, run.length);
         while left > 0 {
             (self.halt)()?;
@@ -268,11 +271,10 @@ impl<'run> Archive<'run> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => Unread::Content(error),
             };
-            self.progress.trouble(Trouble::new(path.clone(), trouble));
             self.stream.append_zeros(left)?;
-            return Ok(());
+            return Ok(Some(trouble));
         }
-        Ok(())
+        Ok(None)
     }
 
     fn index(&mut self, entry: &Entry, index: &mut dyn BlockSink) -> Result<Option<NodeId>, BackupError> {

@@ -187,6 +187,7 @@ fn long_files_that_change_after_their_header_was_planned_keep_the_stream_in_orde
 
     let troubles = troubles_of(&told);
     assert_eq!(troubles.keys().collect::<Vec<_>>(), ["b-emptied", "b-shrank"]);
+    assert_eq!(told.troubles.len(), 2, "each is told once: {:?}", told.troubles);
     assert!(troubles["b-shrank"].contains("shrank by 249999 bytes"), "{troubles:?}");
     assert!(at(&whole, "b-gone") == Some((Kind::File, &noise)), "it was open: all of it is there");
     assert!(at(&whole, "b-grew") == Some((Kind::File, &noise)), "what was there when it was opened");

@@ -23,11 +23,13 @@ fn build(tree: &Path) {
     folder("empty");
     folder("names");
     folder("names/deep");
-    for number in 0..400 {
-        write(&format!("names/{number:04}-with-a-name-of-some-length"), &torture::noise(number, 40));
+    for number in 0..90 {
+        // Long names that have little in common: the index of few of them has several blocks.
+        let name: String = torture::noise(number, 110).iter().map(|byte| format!("{byte:02x}")).collect();
+        write(&format!("names/{name}"), b"short");
     }
     write("names/deep/noise", &torture::noise(1000, 300_000));
-    write("big", &torture::noise(1001, 1_600_000));
+    write("big", &torture::noise(1001, 1_200_000));
     fs::hard_link(tree.join("big"), tree.join("names/linked")).expect("linked");
     let sparse = fs::File::create(tree.join("sparse")).expect("made");
     sparse.set_len(900_000).expect("long");

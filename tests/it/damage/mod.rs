@@ -13,9 +13,11 @@ use freezer::backup::BackupRequest;
 use freezer::catalog::names::{self, Folder, LevelOf, Meaning};
 use freezer::catalog::{Access, Catalog};
 use freezer::format::frame::Compression;
-use freezer::model::{LevelId, Passphrase};
+use freezer::model::progress::Silent;
+use freezer::model::{Cancel, LevelId, Passphrase};
 use freezer::store::memory::Memory;
 use freezer::store::{ObjectInfo, ObjectName, Store};
+use freezer::upkeep::{Damage, Depth, check};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -113,12 +115,24 @@ impl Sound {
         Access::open(store.clone(), self.passphrase.as_ref()).expect("the store opens")
     }
 
-    /// Reads a level in every way; `None` if it does not open.
+    /// Reads a level in every way, and has it checked; `None` if it does not open.
     #[track_caller]
     fn examine(&self, store: &Arc<Memory>, level: usize, what: &str) -> Option<Readable> {
-        let access = self.open(store);
-        let view = reading::open(&access, &backup::name(), &self.levels[level], &reading::reader()).ok()?;
-        Some(reading::examine(&view, &self.wholes[level], what))
+        let (access, id, whole) = (self.open(store), &self.levels[level], &self.wholes[level]);
+        let all = Readable::all_of(whole);
+        let opened = reading::open(&access, &backup::name(), id, &reading::reader());
+        let readable = opened.ok().map(|view| reading::examine(&view, whole, what));
+        let mut told = Vec::new();
+        let mut tell = |damage: Damage| told.push(damage.to_string());
+        let checked = check(&access, &backup::name(), id, Depth::Data, &mut tell, &Silent, &Cancel::new()).expect("the store answers");
+        assert!(readable.as_ref() == Some(&all) || checked.damages > 0, "{what}: a check finds nothing");
+        if let Some(readable) = &readable
+            && readable.entries == all.entries
+        {
+            let unreadable = (all.files - readable.files) as u64;
+            assert_eq!(checked.files_touched, unreadable, "{what}: a check finds other files: {told:?}");
+        }
+        readable
     }
 
     /// Makes one more level, which must be sound, whatever the others are.

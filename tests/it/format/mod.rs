@@ -1,5 +1,7 @@
 //! The example bytes of docs/format.md are what the program reads and writes.
 
+mod mutated;
+
 use freezer::format::frame::{Compression, Decoder, Encoder, FrameKeys, Lane, Opener, Protection, Sealer};
 use freezer::format::keys::KeySlot;
 use freezer::model::{FrameNo, LevelId, StoreId};

@@ -1,0 +1,227 @@
+//! A short run of what the fuzz targets do (`fuzz/`), on inputs that were sound before bytes of them were changed.
+
+#[path = "../../../fuzz/entry_points.rs"]
+mod entry_points;
+
+use entry_points as entry;
+use freezer::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
+use freezer::format::identity::{Cipher, Identity};
+use freezer::format::keys::{KdfCost, KeySlot, MasterKey};
+use freezer::model::{FrameNo, StoreId};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+/// What happens to an input.
+#[derive(Clone, Debug)]
+enum Change {
+    Set(Index, u8),
+    Flip(Index, u8),
+    Cut(Index),
+    Repeat(Index, usize),
+    Remove(Index, usize),
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let change = prop_oneof![
+        (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
+        (any::<Index>(), 0_u8..8).prop_map(|(at, bit)| Change::Flip(at, bit)),
+        any::<Index>().prop_map(Change::Cut),
+        (any::<Index>(), 1_usize..20).prop_map(|(at, length)| Change::Repeat(at, length)),
+        (any::<Index>(), 1_usize..20).prop_map(|(at, length)| Change::Remove(at, length)),
+    ];
+    prop::collection::vec(change, 0..4)
+}
+
+fn changed(sound: &[u8], changes: &[Change]) -> Vec<u8> {
+    let mut bytes = sound.to_vec();
+    for change in changes {
+        if bytes.is_empty() {
+            break;
+        }
+        let place = |at: &Index| at.index(bytes.len());
+        match change {
+            Change::Set(at, byte) => {
+                let at = place(at);
+                bytes[at] = *byte;
+            }
+            Change::Flip(at, bit) => {
+                let at = place(at);
+                bytes[at] ^= 1 << bit;
+            }
+            Change::Cut(at) => bytes.truncate(place(at)),
+            Change::Repeat(at, length) => {
+                let from = place(at);
+                let piece = bytes[from..bytes.len().min(from + length)].to_vec();
+                bytes.splice(from..from, piece);
+            }
+            Change::Remove(at, length) => {
+                let from = place(at);
+                bytes.drain(from..bytes.len().min(from + length));
+            }
+        }
+    }
+    bytes
+}
+
+/// A payload as [`entry::payload`] takes it.
+fn payload(compression: Compression, raw: &[u8]) -> Vec<u8> {
+    let sealer = Sealer::new(StoreId([3; 16]), entry::level(), Protection::Checksum);
+    let mut encoder = Encoder::new(compression, compression.default_level()).expect("a level of the method");
+    let stored = sealer.seal_data(&mut encoder, &[(FrameNo(7), raw)]).expect("sealed").remove(0);
+    let length = stored.raw_length.to_le_bytes();
+    [&[compression as u8], &length[..3], &stored.bytes].concat()
+}
+
+const RAW: &[u8] = b"to be or not to be, to be or not to be: that is the question, that is the question";
+
+fn identity() -> Vec<u8> {
+    Identity { id: StoreId([9; 16]), cipher: Cipher::Aes256Cfb, created: jiff::Timestamp::UNIX_EPOCH }.encode()
+}
+
+fn key() -> Vec<u8> {
+    let cost = KdfCost { memory_kib: 64, passes: 1, lanes: 1 };
+    let master = MasterKey::generate().expect("random bytes");
+    KeySlot::seal(&master, StoreId([3; 16]), b"passphrase", cost, jiff::Timestamp::UNIX_EPOCH, "a comment").expect("sealed").encode()
+}
+
+fn manifest() -> Vec<u8> {
+    use crate::support::backup;
+    use std::sync::{Arc, OnceLock};
+    static MANIFEST: OnceLock<Vec<u8>> = OnceLock::new();
+    let make = || {
+        let room = crate::support::scratch();
+        std::fs::write(room.path().join("file"), "hello").expect("written");
+        let access = backup::create_plain(Arc::new(freezer::store::memory::Memory::default()));
+        let report = backup::back_up(&access, &[room.path()], |_| {});
+        serde_json::to_vec(&report.manifest).expect("JSON")
+    };
+    MANIFEST.get_or_init(make).clone()
+}
+
+#[test]
+fn the_inputs_are_sound_before_they_are_changed() {
+    for compression in Compression::ALL {
+        entry::payload(&payload(compression, RAW));
+    }
+    freezer::format::manifest::Manifest::decode(&manifest()).expect("sound");
+    Identity::decode(&identity()).expect("sound");
+    let slot = KeySlot::decode(&key()).expect("sound");
+    assert!(slot.open(StoreId([3; 16]), b"passphrase").expect("sound").is_some());
+}
+
+proptest! {
+    #[test]
+    fn frames_nobody_sealed_are_refused(bytes: Vec<u8>, changes in changes()) {
+        entry::frame(&bytes);
+        let sealer = Sealer::new(StoreId([4; 16]), entry::level(), Protection::Checksum);
+        let mut encoder = Encoder::new(Compression::Zstd, 3).expect("a level of the method");
+        let elsewhere = sealer.seal(&mut encoder, Lane::Index, FrameNo(7), RAW).expect("sealed");
+        entry::frame(&changed(&elsewhere, &changes));
+    }
+
+    #[test]
+    fn payloads_that_were_changed_are_refused_or_have_the_length_they_say(which in 0_usize..5, changes in changes(), raw: Vec<u8>) {
+        let compression = Compression::ALL[which];
+        entry::payload(&changed(&payload(compression, RAW), &changes));
+        entry::payload(&changed(&payload(compression, &raw), &changes));
+    }
+
+    #[test]
+    fn documents_that_were_changed_are_refused_or_sound(changes in changes()) {
+        entry::manifest(&changed(&manifest(), &changes));
+        entry::identity(&changed(&identity(), &changes));
+        entry::key(&changed(&key(), &changes));
+    }
+
+    #[test]
+    fn names_and_references_that_were_changed_are_refused_or_lead_back(which in 0_usize..8, changes in changes()) {
+        let sound = [
+            "manifests/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d",
+            "data/web-1/docs/20261122T223450.123Z-1a2b3c4d/segments/00000017",
+            "data/h/n/20261122T223450.123Z-1a2b3c4d/frames/A0100000000",
+            "host/docs@2026-11-22T14:30:05+01:00",
+            "docs@yesterday 14:00",
+            "docs@-3h",
+            "20261122T223450.123Z-1a2b3c4d",
+            "docs@2026-11-22",
+        ][which];
+        entry::object_name(&changed(sound.as_bytes(), &changes));
+        entry::reference(&changed(sound.as_bytes(), &changes));
+    }
+
+    #[test]
+    fn patterns_of_any_bytes_do_not_fail(changes in changes(), path: Vec<u8>) {
+        let sound = b"*.o\n./a/[!b-d]*\n/home/*/[[:alpha:]]?\n\\*\n";
+        let mut data = changed(sound, &changes);
+        data.extend_from_slice(b"\n");
+        data.extend(path.iter().filter(|byte| **byte != b'\n'));
+        entry::excludes(&data);
+        entry::excludes(&path);
+    }
+
+    #[test]
+    fn frames_of_any_bytes_come_back_as_they_were(which in 0_usize..5, raw in any_raw(), encrypted: bool) {
+        let keys = || freezer::format::frame::FrameKeys::new(&[1; 32].into(), &[2; 32].into());
+        let protection = if encrypted { Protection::Encrypted(std::sync::Arc::new(keys())) } else { Protection::Checksum };
+        let compression = Compression::ALL[which];
+        let sealer = Sealer::new(StoreId([3; 16]), entry::level(), protection);
+        let opener = sealer.opener();
+        let mut encoder = Encoder::new(compression, *compression.levels().start()).expect("a level of the method");
+        let mut decoder = freezer::format::frame::Decoder::new();
+        let pieces: Vec<(FrameNo, &[u8])> = (0..).map(FrameNo).zip(raw.iter().map(|raw| &raw[..])).collect();
+        for ((number, raw), stored) in pieces.iter().zip(sealer.seal_data(&mut encoder, &pieces).expect("sealed")) {
+            prop_assert_eq!(stored.raw_length as usize, raw.len());
+            let bare = stored.checksum.map(|checksum| (compression, checksum));
+            let back = opener.open_data(&mut decoder, *number, stored.raw_length, bare, stored.bytes.clone()).expect("opened");
+            prop_assert!(&back == raw);
+            let other = FrameNo(number.0 + 1);
+            prop_assert!(opener.open_data(&mut decoder, other, stored.raw_length, bare, stored.bytes).is_err());
+        }
+    }
+}
+
+/// Several frames: noise and runs, of lengths around those where something changes: nothing, a cipher's block, several
+/// ciphers' blocks at once, a codec's window.
+fn any_raw() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let length = prop_oneof![0_usize..70, 500_usize..530, 4080_usize..4112, 65_530_usize..65_545];
+    let raw = (length, any::<u64>(), any::<bool>()).prop_map(|(length, seed, is_noise)| match is_noise {
+        true => crate::support::torture::noise(seed, length),
+        false => vec![u8::try_from(seed & 0xff).expect("a byte"); length],
+    });
+    prop::collection::vec(raw, 1..5)
+}
+
+#[test]
+fn a_frame_of_the_greatest_length_comes_back_and_a_longer_one_is_refused() {
+    use freezer::format::frame::{Decoder, FrameError, MAX_RAW_BYTES};
+    let sealer = Sealer::new(StoreId([3; 16]), entry::level(), Protection::Checksum);
+    let mut encoder = Encoder::new(Compression::Zstd, 1).expect("a level of the method");
+    let mut raw = vec![5; MAX_RAW_BYTES];
+    let sealed = sealer.seal(&mut encoder, Lane::Manifest, FrameNo(0), &raw).expect("it fits");
+    let back = sealer.opener().open(&mut Decoder::new(), Lane::Manifest, FrameNo(0), sealed).expect("opened");
+    assert!(back == raw);
+    raw.push(5);
+    assert!(matches!(sealer.seal(&mut encoder, Lane::Manifest, FrameNo(0), &raw), Err(FrameError::Malformed { .. })));
+}
+
+#[test]
+fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
+    let targets: [(&str, fn(&[u8])); 8] = [
+        ("excludes", entry::excludes),
+        ("frame", entry::frame),
+        ("identity", entry::identity),
+        ("key", entry::key),
+        ("manifest", entry::manifest),
+        ("object_name", entry::object_name),
+        ("payload", entry::payload),
+        ("reference", entry::reference),
+    ];
+    for (target, run) in targets {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+        let inputs: Vec<_> = std::fs::read_dir(&folder).expect("there are some").collect();
+        assert!(!inputs.is_empty(), "{target}");
+        for input in inputs {
+            run(&std::fs::read(input.expect("listed").path()).expect("read"));
+        }
+    }
+}
