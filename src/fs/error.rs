@@ -34,7 +34,7 @@ impl fmt::Display for FrameSpan {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The answer needs bytes that are not in memory, and the caller does not wait: see
-    /// [`View::at_hand`](super::View::at_hand).
+    /// [`View::at_hand`](super::view::View::at_hand).
     #[error("that is not in memory")]
     WouldWait,
     /// No entry has that number.

@@ -64,7 +64,7 @@ impl Start {
         let report = backup::back_up(&access, &[tree], small_objects);
         let whole = reading::whole(&access, &backup::name(), &report.manifest.id);
         drop(access);
-        let store = copy_of(&*store);
+        let store = copy_of(&store);
         Self { store, passphrase, level: report.manifest.id, whole }
     }
 
