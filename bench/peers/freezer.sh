@@ -3,7 +3,7 @@ if [ -z "${FREEZER:-}" ]; then FREEZER=$PEERS/../../target/release/freezer; [ -x
 KEY=$(dirname "$REPO")/passphrase # beside the client's state, which a fresh client does not have
 export XDG_CONFIG_HOME=$CACHE/config XDG_CACHE_HOME=$CACHE XDG_DATA_HOME=$CACHE/data
 version() { have "$FREEZER" && "$FREEZER" --version; }
-init() { printf %s "$PASS" > "$KEY"; }
+init() { (umask 077; printf %s "$PASS" > "$KEY"); }
 backup() { "$FREEZER" backup "$SRC" -N bench --store "$REPO" --encrypt-pass-file "$KEY" --quiet ${COMPRESSION:+--compression "$COMPRESSION"}; }
 mount() { exec "$FREEZER" mount bench@latest "$MNT" --store "$REPO" --encrypt-pass-file "$KEY" --foreground ${STATS:+--stats-file "$STATS"}; }
 mount_stats() { "$FREEZER" mount --help | grep -q -- --stats-file; } # then SIGUSR1 writes the counts to $STATS

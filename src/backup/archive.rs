@@ -6,7 +6,7 @@ use super::stream::Stream;
 use crate::format::manifest::Counts;
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder};
 use crate::index::{BlockSink, IndexError, TreeWriter};
-use crate::model::{Content, DataRun, Entry, Extent, FileOffset, LevelSerial, NodeId, Progress, TreePath, Trouble};
+use crate::model::{Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, NodeId, Progress, Time, TreePath, Trouble};
 use crate::platform::{FileHandle, Stat};
 use std::collections::HashMap;
 use std::io;
@@ -24,6 +24,7 @@ pub(super) struct Archive<'run> {
     /// Files of several names whose other names are still to come.
     linked: HashMap<(u64, u64), Linked>,
     progress: &'run dyn Progress,
+    halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     tally: Tally,
 }
 
@@ -38,13 +39,31 @@ pub(super) struct Tally {
 struct Linked {
     node: NodeId,
     path: TreePath,
+    kind: Kind,
+    size: u64,
+    mtime: Time,
     extents: Vec<Extent>,
     names_left: u32,
 }
 
+impl Linked {
+    /// Whether an entry of the same inode is another name of the same content. It is not when the file was written to
+    /// since, or when the first was deleted and its inode given to a new file.
+    fn is_still(&self, entry: &Entry) -> bool {
+        (self.kind, self.size, self.mtime) == (entry.content.kind(), entry.content.size(), entry.metadata.mtime)
+    }
+}
+
 impl<'run> Archive<'run> {
-    pub(super) fn new(stream: Stream, tree: TreeWriter, serial: LevelSerial, progress: &'run dyn Progress) -> Self {
-        Self { stream, tree, members: MemberEncoder::new(), serial, linked: HashMap::new(), progress, tally: Tally::default() }
+    /// `halt` says whether the run is over before its end, and why; it is asked inside long files too.
+    pub(super) fn new(
+        stream: Stream,
+        tree: TreeWriter,
+        serial: LevelSerial,
+        progress: &'run dyn Progress,
+        halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
+    ) -> Self {
+        Self { stream, tree, members: MemberEncoder::new(), serial, linked: HashMap::new(), progress, halt, tally: Tally::default() }
     }
 
     /// Writes what one step found.
@@ -79,7 +98,7 @@ impl<'run> Archive<'run> {
             return Ok(());
         }
         let key = (entry.metadata.device, entry.metadata.inode);
-        if let Some(linked) = self.linked.get_mut(&key) {
+        if let Some(linked) = self.linked.get_mut(&key).filter(|linked| linked.is_still(&entry)) {
             entry.link_to = Some(linked.node);
             if let Content::File { extents, .. } = &mut entry.content {
                 extents.clone_from(&linked.extents);
@@ -95,22 +114,25 @@ impl<'run> Archive<'run> {
             self.progress.advance(1, 0);
             return Ok(());
         }
-        let data_bytes = self.member(&mut entry, body, bytes)?;
+        let told_bytes = self.member(&mut entry, body, bytes)?;
         self.stream.member_ended()?;
         self.tally.logical_bytes += entry.content.size();
         let node = self.index(&entry, index)?;
         if let (Some(node), true) = (node, entry.metadata.links > 1) {
+            let (kind, size, mtime) = (entry.content.kind(), entry.content.size(), entry.metadata.mtime);
             let extents = match entry.content {
                 Content::File { extents, .. } => extents,
                 _ => Vec::new(),
             };
-            self.linked.insert(key, Linked { node, path: entry.path, extents, names_left: entry.metadata.links - 1 });
+            let names_left = entry.metadata.links - 1;
+            self.linked.insert(key, Linked { node, path: entry.path, kind, size, mtime, extents, names_left });
         }
-        self.progress.advance(1, data_bytes);
+        self.progress.advance(1, told_bytes);
         Ok(())
     }
 
-    /// Writes a member that is not a hard link, and sets the entry's extents. Returns the bytes of its data.
+    /// Writes a member that is not a hard link, and sets the entry's extents. Returns how many bytes of data `progress` was
+    /// not told of yet.
     fn member(&mut self, entry: &mut Entry, body: Body, bytes: &[u8]) -> Result<u64, BackupError> {
         match body {
             Body::None => {
@@ -136,7 +158,7 @@ impl<'run> Archive<'run> {
                 }
                 self.stream.append_zeros(crate::format::tar::padding(data_bytes))?;
                 report_if_changed(&entry.path, &file, &stat);
-                Ok(data_bytes)
+                Ok(0)
             }
         }
     }
@@ -185,6 +207,7 @@ impl<'run> Archive<'run> {
     fn copy(&mut self, path: &TreePath, file: &FileHandle, stat: &Stat, run: DataRun) -> Result<(), BackupError> {
         let (mut at, mut left) = (run.at.0, run.length);
         while left > 0 {
+            (self.halt)()?;
             let mut wanted = 0;
             let read = self.stream.append_read(left, stat.size, |space| {
                 wanted = space.len();
@@ -194,6 +217,7 @@ impl<'run> Archive<'run> {
                 Ok(read) => {
                     at += read as u64;
                     left -= read as u64;
+                    self.progress.advance(0, read as u64);
                     if read == wanted {
                         continue;
                     }

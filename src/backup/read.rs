@@ -103,8 +103,13 @@ impl<'run> Reader<'run> {
             Opened::Open(handle) => {
                 handle.stat().map(|stat| (self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)), stat))
             }
+            // What else has become of it, the walk has told.
             Opened::Shut(parent, name) => match &parent.opened {
-                Opened::Open(handle) => handle.stat_child(name).map(|stat| (Vec::new(), stat)),
+                Opened::Open(handle) => match handle.stat_child(name) {
+                    Ok(stat) if stat.sort != Sort::Kept(Kind::Directory) => return None,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+                    stat => stat.map(|stat| (Vec::new(), stat)),
+                },
                 Opened::Shut(..) => return None,
             },
         };
@@ -120,12 +125,20 @@ impl<'run> Reader<'run> {
     fn child(&self, handle: &DirHandle, listed: &Listed, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
         let name = &listed.name;
         if matches!(listed.sort, Some(Sort::Kept(Kind::File))) {
-            let file = handle.open_file(name).map_err(Unread::Open)?;
-            let stat = file.stat().map_err(Unread::Stat)?;
-            if stat.sort == Sort::Kept(Kind::File) {
-                return self.file(path, file, stat, found);
+            match handle.open_file(name) {
+                Ok(file) => {
+                    let stat = file.stat().map_err(Unread::Stat)?;
+                    if stat.sort == Sort::Kept(Kind::File) {
+                        return self.file(path, file, stat, found);
+                    }
+                }
+                // Links and sockets cannot be opened so.
+                Err(error) if handle.stat_child(name).is_ok_and(|stat| stat.sort == Sort::Kept(Kind::File)) => {
+                    return Err(Unread::Open(error));
+                }
+                Err(_) => {}
             }
-            // Something else has taken its place since it was listed.
+            // Something else has taken its place since it was listed, or nothing.
         }
         let stat = handle.stat_child(name).map_err(Unread::Stat)?;
         let content = match stat.sort {

@@ -10,12 +10,13 @@ use super::stream::{FrameSizes, RawFrame, Stream};
 use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{Folder, LevelOf};
-use crate::catalog::{Access, Catalog};
+use crate::catalog::{Access, AccessError, Catalog, CatalogError, Verb};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{RunRoot, TreeWriter};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
 use crate::platform::Clock;
+use crate::store;
 use crossbeam_channel::bounded;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -139,6 +140,10 @@ fn next_level(
                 serial = serial.max(manifest.serial.0);
                 break;
             }
+            Err(AccessError::Store(source)) if source.kind() == store::Kind::Unavailable => {
+                let (backup, level) = (backup.clone(), level.clone());
+                return Err(BackupError::Catalog(CatalogError::Level { verb: Verb::Open, backup, level, source }));
+            }
             // A damaged level is no reason to make no more of them.
             Err(error) => tracing::warn!(%level, error = &error as &dyn std::error::Error, "its manifest cannot be read"),
         }
@@ -236,20 +241,18 @@ impl Level<'_> {
 
         self.progress.stage("backing up");
         let stream = Stream::new(FrameSizes::of(self.request.compression), raw_sender, free);
-        let mut archive = Archive::new(stream, TreeWriter::new(), self.serial, self.progress);
+        let halt = || match (self.cancel.is_requested(), uploads.has_failed()) {
+            (true, _) => Err(BackupError::Cancelled),
+            (_, true) => Err(BackupError::Stopped),
+            _ => Ok(()),
+        };
+        let mut archive = Archive::new(stream, TreeWriter::new(), self.serial, self.progress, &halt);
         for slot in slots {
-            if self.cancel.is_requested() {
-                return Err(BackupError::Cancelled);
-            }
-            if uploads.has_failed() {
-                return Err(BackupError::Stopped);
-            }
+            halt()?;
             let found = slot.recv().map_err(|_| BackupError::Stopped)?;
             archive.write(found, &mut index_lane)?;
         }
-        if self.cancel.is_requested() {
-            return Err(BackupError::Cancelled);
-        }
+        halt()?;
         let (stream_bytes, index, tally) = archive.finish(&mut index_lane)?;
         let index_segments = index_lane.finish()?;
         let data = collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(|()| BackupError::Stopped)?;

@@ -184,7 +184,11 @@ mod tests {
         let mut expected = Vec::new();
         for member in 0..200_u8 {
             let length = usize::from(member) * 13 % 900;
-            stream.append_with(|buffer| Ok::<_, ()>(buffer.extend_from_slice(&[member; 20]))).expect("sent").expect("written");
+            let header = |buffer: &mut Vec<u8>| {
+                buffer.extend_from_slice(&[member; 20]);
+                Ok::<_, ()>(())
+            };
+            stream.append_with(header).expect("sent").expect("written");
             expected.extend_from_slice(&[member; 20]);
             stream.append(&vec![member; length]).expect("sent");
             expected.extend(std::iter::repeat_n(member, length));

@@ -174,7 +174,7 @@ fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progres
     names
 }
 
-/// Opens a subdirectory. `None` when it is gone or is the store itself: neither it nor its entry is kept.
+/// Opens a subdirectory. One that cannot be opened any more is told of: its entry is in the index already.
 fn open(parent: &Arc<Directory>, name: Name, options: &WalkOptions<'_>, device: Option<u64>, progress: &dyn Progress) -> Option<Directory> {
     let path = parent.path.join(&name);
     let on_disk = join_on_disk(parent, &name);

@@ -38,6 +38,9 @@ pub enum AccessError {
     /// There are backups, but the document that says how to read them is gone.
     #[error("{0} holds backups, but its freezer.json is missing")]
     IdentityLost(String),
+    /// It is encrypted, and there is no key left that a passphrase could open.
+    #[error("the store {0} is encrypted, but its keys are missing")]
+    KeysLost(String),
     /// It is encrypted, and no passphrase was given.
     #[error("the store {0} is encrypted, and no passphrase was given")]
     PassphraseNeeded(String),
@@ -122,7 +125,7 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`AccessError::PassphraseNeeded`], [`AccessError::WrongPassphrase`], and [`AccessError::NotEncrypted`]: a passphrase
+    /// [`AccessError::PassphraseNeeded`], [`AccessError::WrongPassphrase`], [`AccessError::KeysLost`], and [`AccessError::NotEncrypted`]: a passphrase
     /// for a store without encryption is refused, so that a forged store in place of an encrypted one is noticed.
     pub fn open(store: Arc<dyn Store>, passphrase: Option<&Passphrase>) -> Result<Self, AccessError> {
         let identity = Self::identity(store.as_ref())?;
@@ -171,7 +174,11 @@ impl Access {
 
     fn unlock(store: &dyn Store, identity: &Identity, passphrase: &Passphrase) -> Result<(MasterKey, String), AccessError> {
         let mut damaged = None;
-        for slot in slots(store)? {
+        let slots = slots(store)?;
+        if slots.is_empty() {
+            return Err(AccessError::KeysLost(store.location()));
+        }
+        for slot in slots {
             match slot.and_then(|slot| {
                 let master = slot.open(identity.id, passphrase.expose()).map_err(AccessError::Key)?;
                 Ok(master.map(|master| (master, slot.id)))

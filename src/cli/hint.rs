@@ -78,6 +78,9 @@ fn of_access(error: &AccessError) -> Option<&'static str> {
         AccessError::NoStore(_) => Some("freezer backup PATH makes one there; another is named with --store PATH"),
         AccessError::IdentityLost(_) => Some("put freezer.json back from a copy of the store: without it nothing in it can be read"),
         AccessError::PassphraseNeeded(_) => Some(PASS_FILE),
+        AccessError::KeysLost(_) => {
+            Some("put the folder keys back from a copy of the store: without one of its keys nothing in it can be read")
+        }
         AccessError::WrongPassphrase(_) => Some("any passphrase that was added with freezer key add opens it too; case counts"),
         AccessError::NotEncrypted(_) => Some(
             "leave --encrypt-pass-file out, or name the store you meant: if it was encrypted before, somebody has put another in its place",

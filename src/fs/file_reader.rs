@@ -2,21 +2,21 @@
 
 use super::error::FrameSpan;
 use super::extents::{Layout, Span};
-use super::frame_cache::{CacheCounts, Frame, FrameCache, FrameKey, Whereabouts};
+use super::frame_cache::{CacheCounts, Frame, FrameCache, FrameKey, StreamNo, Whereabouts};
 use super::pool::{Pool, Urgency};
 use super::read_ahead::{Access, Plan, ReadAhead};
 use super::{ReadError, ReadOptions};
 use crate::catalog::names::{self, Folder};
 use crate::format::frame::{Compression, Decoder, FrameError, Lane, Opener};
 use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError};
-use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StreamOffset};
+use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StoreId, StreamOffset};
 use crate::store::Store;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Whether a call may wait for a store.
@@ -67,7 +67,8 @@ pub(super) struct LevelObjects {
 
 /// A level that extents point into.
 pub(super) struct LevelStream {
-    pub(super) serial: LevelSerial,
+    /// What the frame cache knows it by.
+    pub(super) stream: StreamNo,
     pub(super) objects: LevelObjects,
     pub(super) compression: Compression,
     pub(super) table: FrameTable,
@@ -86,6 +87,8 @@ pub struct FileReader {
     /// One thread that looks up frames to fetch ahead: it may wait for the fetchers, so it cannot be one.
     planner: Pool,
     patience: Duration,
+    /// Every level that was opened, by what its frames are bound to.
+    streams: Mutex<HashMap<(StoreId, LevelId), StreamNo>>,
 }
 
 thread_local! {
@@ -107,6 +110,7 @@ impl FileReader {
             fetchers: Arc::new(Pool::new("freezer-fetch", options.fetch_threads)?),
             planner: Pool::new("freezer-ahead", NonZeroUsize::MIN)?,
             patience: options.patience,
+            streams: Mutex::default(),
         })
     }
 
@@ -120,6 +124,13 @@ impl FileReader {
     /// `work` must not wait for this reader's threads itself.
     pub(super) fn attempt<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T, ReadError> + Send + 'static) -> Result<T, ReadError> {
         attempt(&self.fetchers, self.patience, work)
+    }
+
+    /// What the stream of a level is called in the caches: the same each time it is asked, and no other's.
+    pub(super) fn stream(&self, store: StoreId, level: &LevelId) -> StreamNo {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = StreamNo(streams.len() as u64);
+        *streams.entry((store, level.clone())).or_insert(next)
     }
 
     /// Where blocks of all lanes are kept.
@@ -170,7 +181,7 @@ impl FileReader {
             let taken = usize::try_from(end - at.0).unwrap_or(usize::MAX).min(here);
             let skipped = frame.bytes.len() - here;
             let frame_length = frame.bytes.len() as u64;
-            let access = Access { level: level.serial, from: at, length: taken as u64, waited, frame_end: frame.end(), frame_length };
+            let access = Access { stream: level.stream, from: at, length: taken as u64, waited, frame_end: frame.end(), frame_length };
             if let Some(plan) = self.ahead.note(access) {
                 self.fetch_ahead(level, plan);
             }
@@ -182,7 +193,7 @@ impl FileReader {
 
     /// The frame that holds `at`, and whether it had to be waited for.
     fn frame(&self, level: &Arc<LevelStream>, at: StreamOffset, waiting: Waiting) -> Result<(Arc<Frame>, bool), ReadError> {
-        if let Some(frame) = self.cache.find(level.serial, at) {
+        if let Some(frame) = self.cache.find(level.stream, at) {
             return Ok((frame, false));
         }
         if waiting == Waiting::Never {
@@ -205,7 +216,7 @@ impl FileReader {
     }
 
     fn flight(&self, level: &Arc<LevelStream>, row: FrameRow) -> Whereabouts {
-        let key = FrameKey { level: level.serial, number: row.number, start: row.start };
+        let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
         self.cache.get(key, || {
             let level = Arc::clone(level);
             Box::new(move || level.fetch(&row))
@@ -223,7 +234,7 @@ impl FileReader {
                 // Whatever is wrong here is told to whoever really wants the frame; the stream's end is no error at all.
                 let Ok(row) = level.table.locate(at) else { return };
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
-                let key = FrameKey { level: level.serial, number: row.number, start: row.start };
+                let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
                 let source = Arc::clone(&level);
                 if let Whereabouts::Coming(flight) = cache.get(key, || Box::new(move || source.fetch(&row))) {
                     fetchers.submit(Urgency::Ahead, move || flight.run());

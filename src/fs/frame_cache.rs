@@ -1,16 +1,21 @@
 //! Decoded frames: bounded in bytes, least recently used first to go, one fetch each however many wait.
 
 use super::ReadError;
-use crate::model::{FrameNo, LevelSerial, StreamOffset};
+use crate::model::{FrameNo, StreamOffset};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Number of a level's stream in one cache. A level's serial will not do: every backup of a store has a level 1, and the
+/// serial of a level that was withdrawn can be given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct StreamNo(pub(super) u64);
+
 /// A frame's stream bytes, decoded and authenticated.
 #[derive(Debug)]
 pub(super) struct Frame {
-    pub(super) level: LevelSerial,
+    pub(super) stream: StreamNo,
     pub(super) start: StreamOffset,
     pub(super) bytes: Vec<u8>,
 }
@@ -31,7 +36,7 @@ impl Frame {
 /// Names a frame before its bytes are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FrameKey {
-    pub(super) level: LevelSerial,
+    pub(super) stream: StreamNo,
     pub(super) number: FrameNo,
     pub(super) start: StreamOffset,
 }
@@ -51,9 +56,9 @@ pub(super) struct FrameCache {
 /// The frames held, their order of use, and the fetches under way: they change together.
 #[derive(Default)]
 struct State {
-    held: BTreeMap<(LevelSerial, StreamOffset), Held>,
+    held: BTreeMap<(StreamNo, StreamOffset), Held>,
     /// From least to most recently used.
-    by_use: BTreeMap<u64, (LevelSerial, StreamOffset)>,
+    by_use: BTreeMap<u64, (StreamNo, StreamOffset)>,
     uses: u64,
     bytes: usize,
     flights: HashMap<FrameKey, Arc<Flight>>,
@@ -99,10 +104,10 @@ impl FrameCache {
     }
 
     /// The frame that holds byte `at` of a level's stream, if it is at hand.
-    pub(super) fn find(&self, level: LevelSerial, at: StreamOffset) -> Option<Arc<Frame>> {
+    pub(super) fn find(&self, stream: StreamNo, at: StreamOffset) -> Option<Arc<Frame>> {
         let mut state = self.lock();
-        let (key, held) = state.held.range(..=(level, at)).next_back()?;
-        if key.0 != level || held.frame.end() <= at {
+        let (key, held) = state.held.range(..=(stream, at)).next_back()?;
+        if key.0 != stream || held.frame.end() <= at {
             return None;
         }
         let key = *key;
@@ -113,7 +118,7 @@ impl FrameCache {
     /// The frame, or the one fetch of it: `fetch` is used only if there is none yet, and not before the flight is run.
     pub(super) fn get(self: &Arc<Self>, key: FrameKey, fetch: impl FnOnce() -> Fetch) -> Whereabouts {
         let mut state = self.lock();
-        if let Some(frame) = state.touch((key.level, key.start)) {
+        if let Some(frame) = state.touch((key.stream, key.start)) {
             return Whereabouts::Here(frame);
         }
         let flight = state.flights.entry(key).or_insert_with(|| {
@@ -128,7 +133,7 @@ impl FrameCache {
         state.flights.remove(&key);
         match result {
             Ok(bytes) => {
-                let frame = Arc::new(Frame { level: key.level, start: key.start, bytes });
+                let frame = Arc::new(Frame { stream: key.stream, start: key.start, bytes });
                 state.counts.fetched += 1;
                 state.keep(&frame, self.limit_bytes);
                 Ok(frame)
@@ -146,7 +151,7 @@ impl FrameCache {
 }
 
 impl State {
-    fn touch(&mut self, key: (LevelSerial, StreamOffset)) -> Option<Arc<Frame>> {
+    fn touch(&mut self, key: (StreamNo, StreamOffset)) -> Option<Arc<Frame>> {
         let held = self.held.get_mut(&key)?;
         self.uses += 1;
         self.by_use.remove(&held.last_use);
@@ -167,7 +172,7 @@ impl State {
                 self.counts.evicted += 1;
             }
         }
-        let key = (frame.level, frame.start);
+        let key = (frame.stream, frame.start);
         self.uses += 1;
         self.by_use.insert(self.uses, key);
         self.held.insert(key, Held { frame: Arc::clone(frame), last_use: self.uses });
@@ -243,9 +248,9 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, FrameCache, FrameKey, OVERHEAD_BYTES, Whereabouts};
+    use super::{Frame, FrameCache, FrameKey, OVERHEAD_BYTES, StreamNo, Whereabouts};
     use crate::fs::ReadError;
-    use crate::model::{FrameNo, LevelSerial, StreamOffset};
+    use crate::model::{FrameNo, StreamOffset};
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Barrier};
@@ -255,7 +260,7 @@ mod tests {
     const FOREVER: Duration = Duration::MAX;
 
     fn key(number: u64) -> FrameKey {
-        FrameKey { level: LevelSerial(1), number: FrameNo(number), start: StreamOffset(number * 100) }
+        FrameKey { stream: StreamNo(1), number: FrameNo(number), start: StreamOffset(number * 100) }
     }
 
     fn fetch(cache: &Arc<FrameCache>, number: u64, result: Result<Vec<u8>, ReadError>) -> Result<Arc<Frame>, ReadError> {
@@ -337,20 +342,20 @@ mod tests {
     fn a_frame_is_found_by_each_of_its_bytes_and_by_no_other() {
         let cache = Arc::new(FrameCache::new(1 << 20));
         fetch(&cache, 1, Ok((0..50).collect())).expect("fetched");
-        let byte = |at: u64| cache.find(LevelSerial(1), StreamOffset(at)).map(|frame| frame.from(StreamOffset(at))[0]);
+        let byte = |at: u64| cache.find(StreamNo(1), StreamOffset(at)).map(|frame| frame.from(StreamOffset(at))[0]);
         assert_eq!(byte(100), Some(0));
         assert_eq!(byte(149), Some(49));
         assert_eq!(byte(99), None);
         assert_eq!(byte(150), None);
-        assert!(cache.find(LevelSerial(2), StreamOffset(120)).is_none());
-        assert!(cache.find(LevelSerial(0), StreamOffset(120)).is_none());
+        assert!(cache.find(StreamNo(2), StreamOffset(120)).is_none());
+        assert!(cache.find(StreamNo(0), StreamOffset(120)).is_none());
     }
 
     #[test]
     fn a_frame_larger_than_the_cache_is_served_and_not_kept() {
         let cache = Arc::new(FrameCache::new(1000));
         assert_eq!(fetch(&cache, 1, Ok(vec![1; 2000])).expect("fetched").bytes.len(), 2000);
-        assert!(cache.find(LevelSerial(1), StreamOffset(100)).is_none());
+        assert!(cache.find(StreamNo(1), StreamOffset(100)).is_none());
         assert_eq!(cache.counts().held_bytes, 0);
     }
 
@@ -375,7 +380,7 @@ mod tests {
                 model.push((number, length));
                 prop_assert!(cache.counts().held_bytes <= room as u64);
                 for number in 0..12 {
-                    let held = cache.lock().held.contains_key(&(LevelSerial(1), key(number).start));
+                    let held = cache.lock().held.contains_key(&(StreamNo(1), key(number).start));
                     prop_assert_eq!(held, model.iter().any(|(held, _)| *held == number));
                 }
             }

@@ -2,12 +2,14 @@
 
 use super::fuse::{Adapter, Appearance, Permissions, RequestCounts};
 use super::points::Forest;
+use crate::platform::process;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use fuser::{Config, MountOption, Session, SessionACL};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
+use std::ffi::OsStr;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -360,12 +362,11 @@ fn leave(mount_point: &Path, when: Leave) -> io::Result<()> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the only way to end a FUSE mount without being root; there is no such call in platform")]
 fn fusermount(mount_point: &Path, when: Leave) -> io::Result<()> {
     let flags = match when {
         Leave::WhenFree => "-u",
         Leave::AtOnce => "-uz",
     };
-    let output = std::process::Command::new("fusermount3").arg(flags).arg("--").arg(mount_point).output()?;
+    let output = process::run(Path::new("fusermount3"), [OsStr::new(flags), OsStr::new("--"), mount_point.as_os_str()])?;
     if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
 }

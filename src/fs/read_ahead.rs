@@ -3,7 +3,8 @@
 //! It looks at places in streams, not at files: a big file is a rising run of its level's stream, and so is a tree of
 //! small files read in the order they were backed up (`cp -a`, `grep -r`, `tar`).
 
-use crate::model::{LevelSerial, StreamOffset};
+use super::frame_cache::StreamNo;
+use crate::model::StreamOffset;
 use std::sync::{Mutex, PoisonError};
 
 /// How many readers can be told apart. More than that share, and lose a little.
@@ -20,7 +21,7 @@ const BACK_BYTES: u64 = 1 << 20;
 /// Bytes of a stream that should be decoded before they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    pub(super) level: LevelSerial,
+    pub(super) stream: StreamNo,
     pub(super) from: StreamOffset,
     pub(super) until: StreamOffset,
 }
@@ -28,7 +29,7 @@ pub(super) struct Plan {
 /// One read of a stream, inside one frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Access {
-    pub(super) level: LevelSerial,
+    pub(super) stream: StreamNo,
     pub(super) from: StreamOffset,
     pub(super) length: u64,
     /// Whether the frame had to be fetched or waited for.
@@ -54,7 +55,7 @@ struct Runs {
 }
 
 struct Run {
-    level: LevelSerial,
+    stream: StreamNo,
     /// Where the reader is expected next.
     next: u64,
     /// Everything below was asked for or is at hand.
@@ -77,7 +78,7 @@ impl ReadAhead {
         let now = runs.accesses;
         let end = access.from.0.saturating_add(access.length);
         let Some(run) = runs.runs.iter_mut().find(|run| run.goes_on_with(&access)) else {
-            let run = Run { level: access.level, next: end, planned: access.frame_end.0, trust: 0, depth: FIRST_DEPTH, last_use: now };
+            let run = Run { stream: access.stream, next: end, planned: access.frame_end.0, trust: 0, depth: FIRST_DEPTH, last_use: now };
             runs.begin(run);
             return None;
         };
@@ -97,7 +98,7 @@ impl ReadAhead {
         if until < run.planned.saturating_add(access.frame_length / 2) {
             return None;
         }
-        let plan = Plan { level: access.level, from: StreamOffset(run.planned), until: StreamOffset(until) };
+        let plan = Plan { stream: access.stream, from: StreamOffset(run.planned), until: StreamOffset(until) };
         run.planned = until;
         Some(plan)
     }
@@ -108,7 +109,7 @@ impl Run {
     fn goes_on_with(&self, access: &Access) -> bool {
         let back = self.next.saturating_sub(BACK_BYTES.min(access.frame_length));
         let forward = self.next.saturating_add(access.frame_length);
-        self.level == access.level && (back..=forward).contains(&access.from.0)
+        self.stream == access.stream && (back..=forward).contains(&access.from.0)
     }
 }
 
@@ -125,13 +126,14 @@ impl Runs {
 #[cfg(test)]
 mod tests {
     use super::{Access, Plan, ReadAhead};
-    use crate::model::{LevelSerial, StreamOffset};
+    use crate::fs::frame_cache::StreamNo;
+    use crate::model::StreamOffset;
 
     const FRAME: u64 = 1 << 20;
 
     fn access(from: u64, length: u64, waited: bool) -> Access {
         let frame_end = StreamOffset((from / FRAME + 1) * FRAME);
-        Access { level: LevelSerial(1), from: StreamOffset(from), length, waited, frame_end, frame_length: FRAME }
+        Access { stream: StreamNo(1), from: StreamOffset(from), length, waited, frame_end, frame_length: FRAME }
     }
 
     fn plans(ahead: &ReadAhead, reads: impl IntoIterator<Item = Access>) -> Vec<(u64, u64)> {

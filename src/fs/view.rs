@@ -98,7 +98,7 @@ impl View {
             }
             let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);
             let table = FrameTable::open(run_root(level.frame_table), blocks, Arc::clone(reader.block_cache()))?;
-            let stream = LevelStream { serial: level.serial, objects, compression: level.compression, table };
+            let stream = LevelStream { stream: reader.stream(store_id, &level.id), objects, compression: level.compression, table };
             levels.insert(level.serial, Arc::new(stream));
         }
         let index = index.ok_or(ReadError::NoSuchLevel(manifest.index.serial))?;

@@ -4,8 +4,7 @@
 //! in order of names, then each subdirectory with all below it. GNU tar needs that order to give directories their times.
 
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
-use crate::fs::ReadError;
-use crate::fs::view::{FileContent, ROOT, View};
+use crate::fs::view::{FileContent, ROOT, ReadError, View};
 use crate::model::{Cancel, Content, DataRun, Entry, FileOffset, Kind, NodeId, Progress, TreePath, Trouble};
 use std::collections::HashSet;
 use std::io::{self, Write};

@@ -13,8 +13,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("catalog", &["model", "platform", "format", "store"]),
     ("fs", &["model", "platform", "format", "store", "index", "catalog"]),
     ("backup", &["model", "platform", "format", "store", "index", "catalog"]),
-    // the view, and the error of its calls
-    ("restore", &["model", "platform", "fs::view", "fs::ReadError"]),
+    // the view, and the error of its calls; an export writes members as a backup does
+    ("restore", &["model", "platform", "format::tar", "fs::view", "fs::ReadError"]),
     ("upkeep", &["model", "platform", "format", "store", "index", "catalog"]),
     ("config", &["model", "platform"]),
     ("cli", &["model", "platform", "format", "store", "index", "catalog", "fs", "backup", "restore", "upkeep", "config"]),

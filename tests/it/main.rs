@@ -4,10 +4,15 @@ mod architecture;
 mod backup;
 mod catalog;
 mod cli;
+#[cfg(unix)]
+mod crash;
+#[cfg(unix)]
+mod damage;
 mod format;
 mod fs;
 mod index;
 mod licences;
+mod oracles;
 mod rescue;
 #[cfg(unix)]
 mod restore;

@@ -25,9 +25,9 @@ pub fn is_there() -> bool {
 
 pub fn ask_secret(question: &str) -> io::Result<Passphrase> {
     let terminal = open()?;
-    write(&terminal, question.as_bytes())?;
+    // Before the question: an answer to it is never shown, and never among what is thrown away.
     let quiet = Quiet::begin(&terminal)?;
-    let answer = read_line(&terminal);
+    let answer = write(&terminal, question.as_bytes()).and_then(|()| read_line(&terminal));
     drop(quiet);
     write(&terminal, b"\n")?;
     answer

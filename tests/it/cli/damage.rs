@@ -2,20 +2,20 @@
 
 use super::User;
 
-/// A user with two files, in segments of their own, and the segment of the first.
+/// A user with three files, each of several frames, and the first of the segments.
 fn user_with_segments() -> (User, std::path::PathBuf) {
     let user = User::new();
     for name in ["a", "b", "c"] {
         let mut content = Vec::new();
         let mut state = u64::from(name.as_bytes()[0]);
-        while content.len() < 3 << 20 {
+        while content.len() < 9 << 20 {
             // Noise that no codec makes smaller.
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             content.extend_from_slice(&(state ^ (state >> 29)).to_le_bytes());
         }
         user.write(&format!("docs/{name}"), content);
     }
-    user.succeeds("backup docs --max-segment-size 1MiB");
+    user.succeeds("backup docs --max-segment-size 8MiB");
     let segments = user.objects("/segments/");
     assert!(segments.len() >= 3, "{segments:?}");
     let first = segments.first().expect("counted").clone();

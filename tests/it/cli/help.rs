@@ -41,7 +41,7 @@ fn every_option_has_help() {
         let said = user.succeeds(&format!("{command} --help"));
         let mut lines = said.out.lines().peekable();
         while let Some(line) = lines.next() {
-            if line.trim_start().starts_with("--") || line.trim_start().starts_with("-F") {
+            if line.starts_with("  ") && line.trim_start().starts_with('-') {
                 let alone = line.trim().split("  ").count() == 1;
                 let next = lines.peek().map(|next| next.trim()).unwrap_or_default();
                 assert!(!alone || (!next.is_empty() && !next.starts_with('-')), "{command}: {line:?} has no help");

@@ -153,7 +153,7 @@ fn as_somebody(user: &User, arguments: &str) -> Said {
 fn a_file_that_cannot_be_read_is_named_and_the_exit_code_tells() {
     let user = User::with_docs();
     user.write("docs/secret", "x");
-    std::fs::set_permissions(user.path("docs/secret"), std::os::unix::fs::PermissionsExt::from_mode(0)).expect("changed");
+    std::fs::set_permissions(user.path("docs/secret"), std::os::unix::fs::PermissionsExt::from_mode(0o0)).expect("changed");
     let said = as_somebody(&user, "backup docs");
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.err.contains("freezer: secret: "), "{said:?}");

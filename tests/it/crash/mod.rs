@@ -1,0 +1,111 @@
+//! A run that is cut off at any moment: it says so, leaves no half level, harms no other, and the next run needs no repair.
+
+mod cut;
+
+use crate::support::reading::{self, Whole};
+use crate::support::{backup, torture};
+use freezer::catalog::{Access, Catalog};
+use freezer::format::frame::Compression;
+use freezer::model::{LevelId, Passphrase};
+use freezer::store::Store;
+use freezer::store::memory::Memory;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Small, yet enough for several objects in each lane: a hard link, a sparse file, directories, many names.
+fn build(tree: &Path) {
+    let folder = |name: &str| fs::create_dir(tree.join(name)).expect("made");
+    let write = |name: &str, bytes: &[u8]| fs::write(tree.join(name), bytes).expect("written");
+    folder("empty");
+    folder("names");
+    folder("names/deep");
+    for number in 0..400 {
+        write(&format!("names/{number:04}-with-a-name-of-some-length"), &torture::noise(number, 40));
+    }
+    write("names/deep/noise", &torture::noise(1000, 300_000));
+    write("big", &torture::noise(1001, 1_600_000));
+    fs::hard_link(tree.join("big"), tree.join("names/linked")).expect("linked");
+    let sparse = fs::File::create(tree.join("sparse")).expect("made");
+    sparse.set_len(900_000).expect("long");
+    sparse.write_all_at(&torture::noise(1002, 20_000), 400_000).expect("written");
+    std::os::unix::fs::symlink("big", tree.join("link")).expect("linked");
+}
+
+/// What every run of these tests asks for: many small objects.
+fn small_objects(request: &mut freezer::backup::BackupRequest) {
+    request.compression = Compression::None;
+    request.compression_level = 0;
+    request.segment_bytes = 4 << 10;
+    request.upload_jobs = 1;
+}
+
+/// With and without encryption.
+fn passphrases() -> [Option<Passphrase>; 2] {
+    [None, Some(backup::passphrase())]
+}
+
+/// A store with one level, and what that holds.
+struct Start {
+    store: Memory,
+    passphrase: Option<Passphrase>,
+    level: LevelId,
+    whole: Whole,
+}
+
+impl Start {
+    fn new(tree: &Path, passphrase: Option<Passphrase>) -> Self {
+        let store = Arc::new(Memory::default());
+        let access = match passphrase {
+            None => backup::create_plain(store.clone()),
+            Some(_) => backup::create_encrypted(store.clone()),
+        };
+        let report = backup::back_up(&access, &[tree], small_objects);
+        let whole = reading::whole(&access, &backup::name(), &report.manifest.id);
+        drop(access);
+        let store = copy_of(&store);
+        Self { store, passphrase, level: report.manifest.id, whole }
+    }
+
+    /// The same store once more.
+    fn copy(&self) -> Memory {
+        copy_of(&self.store)
+    }
+
+    fn open(&self, store: Arc<dyn Store>) -> Access {
+        Access::open(store, self.passphrase.as_ref()).expect("a sound store opens")
+    }
+
+    /// All levels that are listed read back; returns the new ones.
+    #[track_caller]
+    fn check(&self, access: &Access, what: &str) -> Vec<LevelId> {
+        let levels = Catalog::new(access.store()).levels(&backup::name()).expect("listed");
+        assert_eq!(levels.first(), Some(&self.level), "{what}: the level from before is gone");
+        assert!(reading::whole(access, &backup::name(), &self.level) == self.whole, "{what}: the level from before has changed");
+        for level in &levels[1..] {
+            let again = reading::whole(access, &backup::name(), level);
+            assert!(same_content(&again, &self.whole), "{what}: {level} is not what was backed up");
+        }
+        levels[1..].to_vec()
+    }
+}
+
+fn copy_of(store: &Memory) -> Memory {
+    let copy = Memory::default();
+    let mut each = |object: freezer::store::ObjectInfo| {
+        let body = store.get(&object.name, u64::MAX).expect("listed");
+        copy.put(&object.name, &vec![body]).expect("stored");
+        true
+    };
+    store.list("", &mut each).expect("listed");
+    copy
+}
+
+/// Whether two levels of one tree hold the same; where their bytes are stored may differ.
+fn same_content(one: &Whole, other: &Whole) -> bool {
+    let metadata = |whole: &Whole| -> Vec<_> {
+        whole.iter().map(|(entry, content)| (entry.path.clone(), entry.metadata.clone(), entry.content.kind(), content.clone())).collect()
+    };
+    metadata(one) == metadata(other)
+}

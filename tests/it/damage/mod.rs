@@ -1,0 +1,179 @@
+//! Every kind of damage to every kind of object, against every way of reading: an error or the right answer, never
+//! anything else; what is not touched still reads; and the next backup works.
+
+mod frame_table;
+mod keys;
+mod matrix;
+mod one_reader;
+mod swapped;
+
+use crate::support::reading::{self, Readable, Whole};
+use crate::support::{backup, torture};
+use freezer::backup::BackupRequest;
+use freezer::catalog::names::{self, Folder, LevelOf, Meaning};
+use freezer::catalog::{Access, Catalog};
+use freezer::format::frame::Compression;
+use freezer::model::{LevelId, Passphrase};
+use freezer::store::memory::Memory;
+use freezer::store::{ObjectInfo, ObjectName, Store};
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A store with two levels of a tree that changed in between, so that both have several objects in each lane.
+struct Sound {
+    store: Memory,
+    passphrase: Option<Passphrase>,
+    levels: [LevelId; 2],
+    wholes: [Whole; 2],
+    /// What the next backup is made of.
+    tree: tempfile::TempDir,
+    compression: Compression,
+}
+
+/// A tree whose index has several blocks, and whose stream has several frames.
+fn build(tree: &Path, turn: u64) {
+    for folder in 0..6 {
+        let folder = tree.join(format!("folder-{folder}"));
+        fs::create_dir_all(&folder).expect("made");
+        for number in 0..150 {
+            let name = folder.join(format!("{number:03}-a-file-whose-name-has-some-length"));
+            fs::write(name, torture::noise(turn * 1000 + number, 20)).expect("written");
+        }
+    }
+    fs::create_dir_all(tree.join("empty")).expect("made");
+    let long: Vec<u8> = (0_u32..(1 << 20)).flat_map(|word| (word / 64 + u32::try_from(turn).expect("few")).to_le_bytes()).collect();
+    fs::write(tree.join("long"), long).expect("written");
+    let middle = fs::File::create(tree.join("middle")).expect("made");
+    middle.set_len(700_000).expect("long");
+    middle.write_all_at(&torture::noise(turn + 7, 300_000), 100_000).expect("written");
+}
+
+impl Sound {
+    fn new(compression: Compression, passphrase: Option<Passphrase>) -> Self {
+        let tree = crate::support::scratch();
+        let store = Arc::new(Memory::default());
+        let access = match &passphrase {
+            None => backup::create_plain(store.clone()),
+            Some(_) => backup::create_encrypted(store.clone()),
+        };
+        let made = [1, 2].map(|turn| {
+            build(tree.path(), turn);
+            let id = backup::back_up(&access, &[tree.path()], |request| small_objects(request, compression)).manifest.id;
+            let whole = reading::whole(&access, &backup::name(), &id);
+            (id, whole)
+        });
+        let [(first, first_whole), (second, second_whole)] = made;
+        let sound =
+            Self { store: copy_of(&store), passphrase, levels: [first, second], wholes: [first_whole, second_whole], tree, compression };
+        for folder in LANES {
+            let objects = sound.objects(0, folder);
+            assert!(objects.len() >= 4, "{folder:?}: {} objects", objects.len());
+        }
+        sound
+    }
+
+    /// The objects of a level in a folder.
+    fn objects(&self, level: usize, folder: Folder) -> Vec<ObjectName> {
+        let of = LevelOf { backup: backup::name(), level: self.levels[level].clone() };
+        let mut found = Vec::new();
+        let mut each = |object: ObjectInfo| {
+            match names::meaning(&object.name) {
+                Some(Meaning::Data { folder: its, .. }) if its == folder => found.push(object.name),
+                _ => {}
+            }
+            true
+        };
+        self.store.list(&names::level_prefix(&of.backup, &of.level), &mut each).expect("listed");
+        found
+    }
+
+    fn manifest(&self, level: usize) -> ObjectName {
+        names::manifest_name(&backup::name(), &self.levels[level])
+    }
+
+    /// The store after some harm.
+    fn harmed(&self, harm: &[Change]) -> Arc<Memory> {
+        let store = copy_of(&self.store);
+        for change in harm {
+            match &change.1 {
+                Some(body) => store.put(&change.0, &vec![body.clone()]).expect("stored"),
+                None => store.delete(&change.0).expect("removed"),
+            }
+        }
+        Arc::new(store)
+    }
+
+    fn bytes(&self, name: &ObjectName) -> Vec<u8> {
+        self.store.get(name, u64::MAX).expect("it is there")
+    }
+
+    fn open(&self, store: &Arc<Memory>) -> Access {
+        Access::open(store.clone(), self.passphrase.as_ref()).expect("the store opens")
+    }
+
+    /// Reads both levels in every way; `None` for one that does not open.
+    #[track_caller]
+    fn examine(&self, store: &Arc<Memory>, what: &str) -> [Option<Readable>; 2] {
+        let access = self.open(store);
+        [0, 1].map(|number| {
+            let view = reading::open(&access, &backup::name(), &self.levels[number], &reading::reader()).ok()?;
+            Some(reading::examine(&view, &self.wholes[number], what))
+        })
+    }
+
+    /// Makes one more level, which must be sound, whatever the others are.
+    #[track_caller]
+    fn back_up_again(&self, store: &Arc<Memory>, what: &str) {
+        let access = self.open(store);
+        let id = backup::back_up(&access, &[self.tree.path()], |request| small_objects(request, self.compression)).manifest.id;
+        let levels = Catalog::new(access.store()).levels(&backup::name()).expect("listed");
+        assert_eq!(levels.last(), Some(&id), "{what}: the new level is not the newest");
+        let whole = reading::whole(&access, &backup::name(), &id);
+        assert_eq!(whole.len(), self.wholes[1].len(), "{what}: the next backup");
+        for ((entry, content), (expected, expected_content)) in whole.iter().zip(&self.wholes[1]) {
+            assert!(entry.path == expected.path && content == expected_content, "{what}: {} of the next backup", entry.path);
+        }
+    }
+}
+
+/// A frame table this short has its one block in the manifest; `frame_table` has longer ones.
+const LANES: [Folder; 2] = [Folder::Segments, Folder::Index];
+
+/// An object gets another body, or goes.
+struct Change(ObjectName, Option<Vec<u8>>);
+
+/// Objects of a few frames or blocks each.
+fn small_objects(request: &mut BackupRequest, compression: Compression) {
+    request.compression = compression;
+    request.compression_level = compression.default_level();
+    request.segment_bytes = 2 << 10;
+    request.upload_jobs = 1;
+}
+
+fn copy_of(store: &Memory) -> Memory {
+    let copy = Memory::default();
+    let mut each = |object: ObjectInfo| {
+        let body = store.get(&object.name, u64::MAX).expect("listed");
+        copy.put(&object.name, &vec![body]).expect("stored");
+        true
+    };
+    store.list("", &mut each).expect("listed");
+    copy
+}
+
+/// What is done to one object's bytes.
+fn harms(body: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+    let mut harms = vec![("deleted".to_owned(), None)];
+    for length in [0, body.len() / 2, body.len() - 1] {
+        harms.push((format!("cut to {length} of {} bytes", body.len()), Some(body[..length].to_vec())));
+    }
+    for (at, bit) in [(0, 0), (9, 2), (body.len() / 3, 7), (body.len() / 2, 0), (body.len() * 3 / 4, 4), (body.len() - 1, 1)] {
+        let mut flipped = body.to_vec();
+        flipped[at.min(body.len() - 1)] ^= 1 << bit;
+        harms.push((format!("bit {bit} of byte {at} of {} flipped", body.len()), Some(flipped)));
+    }
+    harms.push(("longer by a byte".to_owned(), Some([body, b"x"].concat())));
+    harms
+}
