@@ -8,7 +8,7 @@ use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder};
 use crate::index::{BlockSink, IndexError, TreeWriter};
 use crate::model::{Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, NodeId, Progress, Time, TreePath, Trouble};
 use crate::platform::{FileHandle, Stat};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 /// Most pieces a file's data may be in; what lies beyond is kept as data, holes as zeros. An entry of the index with
@@ -21,6 +21,10 @@ pub(super) struct Archive<'run> {
     tree: TreeWriter,
     members: MemberEncoder,
     serial: LevelSerial,
+    /// Directories in the index that the walk has yet to descend into: those beside the path from the root to where it is.
+    awaited: HashSet<TreePath>,
+    /// Whether what comes lies in a directory that the index has.
+    is_inside: bool,
     /// Files of several names whose other names are still to come.
     linked: HashMap<(u64, u64), Linked>,
     progress: &'run dyn Progress,
@@ -63,12 +67,33 @@ impl<'run> Archive<'run> {
         progress: &'run dyn Progress,
         halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     ) -> Self {
-        Self { stream, tree, members: MemberEncoder::new(), serial, linked: HashMap::new(), progress, halt, tally: Tally::default() }
+        Self {
+            stream,
+            tree,
+            members: MemberEncoder::new(),
+            serial,
+            awaited: HashSet::new(),
+            is_inside: false,
+            linked: HashMap::new(),
+            progress,
+            halt,
+            tally: Tally::default(),
+        }
     }
 
     /// Writes what one step found.
     pub(super) fn write(&mut self, found: Found, index: &mut dyn BlockSink) -> Result<(), BackupError> {
         self.tally.counts.skipped += found.skipped;
+        if found.is_first {
+            self.is_inside = found.path.is_root() || self.awaited.remove(&found.path);
+        }
+        if !self.is_inside {
+            // When it was its turn as an entry it was not there, or no directory; what is in it would hang in the air.
+            if found.is_first && found.directory.is_some() {
+                self.progress.trouble(Trouble::new(found.path, Unread::Replaced));
+            }
+            return Ok(());
+        }
         if let Some(directory) = found.directory {
             if directory.path.is_root() {
                 self.index(&directory, index)?;
@@ -94,7 +119,9 @@ impl<'run> Archive<'run> {
         let FoundEntry { mut entry, body } = found;
         if entry.content == Content::Directory {
             // Its member follows when the walk descends into it.
-            self.index(&entry, index)?;
+            if self.index(&entry, index)?.is_some() {
+                self.awaited.insert(entry.path);
+            }
             return Ok(());
         }
         let key = (entry.metadata.device, entry.metadata.inode);
@@ -199,7 +226,22 @@ impl<'run> Archive<'run> {
                 break;
             }
         }
+        self.cut_off(path, file, stat, &mut runs);
         runs
+    }
+
+    /// What a file has lost since it was opened looks like a hole to whoever asks for its data: it is told of, and kept
+    /// as one.
+    fn cut_off(&self, path: &TreePath, file: &FileHandle, stat: &Stat, runs: &mut Vec<DataRun>) {
+        let Ok(size) = file.stat().map(|now| now.size) else { return };
+        if size >= stat.size {
+            return;
+        }
+        self.progress.trouble(Trouble::new(path.clone(), Unread::Shrank(stat.size - size)));
+        runs.retain(|run| run.at.0 < size);
+        if let Some(last) = runs.last_mut() {
+            last.length = last.length.min(size - last.at.0);
+        }
     }
 
     /// Copies a run from the file into the stream. What the file does not give (any more) becomes zeros, and is told:

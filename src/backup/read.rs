@@ -15,6 +15,10 @@ const STEP_BYTES: usize = 2 << 20;
 /// What a step held.
 #[derive(Debug)]
 pub(super) struct Found {
+    /// The directory it is a piece of.
+    pub(super) path: TreePath,
+    /// Whether it is the directory's first.
+    pub(super) is_first: bool,
     /// The directory itself, if this was its first step and it is still there.
     pub(super) directory: Option<Entry>,
     /// Its entries, in order.
@@ -61,6 +65,9 @@ pub enum Unread {
     /// Its content could not be read.
     #[error("could not read it; the rest of it is kept as zeros")]
     Content(#[source] io::Error),
+    /// A directory has taken the place of something else, or came back.
+    #[error("it became a directory after it was listed, and what is in it is left out")]
+    Replaced,
     /// It is shorter than it was when its header was written.
     #[error("it shrank by {0} bytes while it was read; they are kept as zeros")]
     Shrank(u64),
@@ -81,7 +88,9 @@ impl<'run> Reader<'run> {
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
     /// was listed is left out as if it had gone before.
     pub(super) fn read(&self, step: &Step) -> Found {
-        let mut found = Found { directory: None, entries: Vec::with_capacity(step.names.len()), bytes: Vec::new(), skipped: 0 };
+        let entries = Vec::with_capacity(step.names.len());
+        let path = step.directory.path.clone();
+        let mut found = Found { path, is_first: step.is_first, directory: None, entries, bytes: Vec::new(), skipped: 0 };
         if step.is_first {
             found.directory = self.directory(&step.directory);
         }
@@ -103,12 +112,11 @@ impl<'run> Reader<'run> {
             Opened::Open(handle) => {
                 handle.stat().map(|stat| (self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)), stat))
             }
-            // What else has become of it, the walk has told.
             Opened::Shut(parent, name) => match &parent.opened {
                 Opened::Open(handle) => match handle.stat_child(name) {
-                    Ok(stat) if stat.sort != Sort::Kept(Kind::Directory) => return None,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-                    stat => stat.map(|stat| (Vec::new(), stat)),
+                    Ok(stat) if stat.sort == Sort::Kept(Kind::Directory) => Ok((Vec::new(), stat)),
+                    // It is gone, or no directory any more: the walk has told.
+                    _ => return None,
                 },
                 Opened::Shut(..) => return None,
             },
@@ -147,6 +155,8 @@ impl<'run> Reader<'run> {
                 let stat = file.stat().map_err(Unread::Stat)?;
                 return self.file(path, file, stat, found);
             }
+            // The walk goes into what was listed as a directory, and into nothing else.
+            Sort::Kept(Kind::Directory) if listed.sort != Some(Sort::Kept(Kind::Directory)) => return Err(Unread::Replaced),
             Sort::Kept(Kind::Directory) => Content::Directory,
             Sort::Kept(Kind::Symlink) => Content::Symlink(handle.read_link(name).map_err(Unread::Open)?),
             Sort::Kept(Kind::CharDevice) => Content::CharDevice(stat.rdev),
@@ -244,7 +254,7 @@ impl Unread {
     fn is_gone(&self) -> bool {
         match self {
             Self::Open(error) | Self::Stat(error) => error.kind() == io::ErrorKind::NotFound,
-            Self::List(_) | Self::Xattrs(_) | Self::Content(_) | Self::Shrank(_) => false,
+            Self::List(_) | Self::Xattrs(_) | Self::Content(_) | Self::Replaced | Self::Shrank(_) => false,
         }
     }
 }

@@ -171,6 +171,8 @@ fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progres
         }
     }
     names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    // A name that is renamed while it is listed may come twice.
+    names.dedup_by(|left, right| left.name == right.name);
     names
 }
 

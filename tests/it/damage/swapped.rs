@@ -14,8 +14,9 @@ fn swap(sound: &Sound, one: &ObjectName, other: &ObjectName) -> Vec<Change> {
 #[track_caller]
 fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
     let store = sound.harmed(changes);
-    for ((readable, hurt), whole) in sound.examine(&store, what).into_iter().zip(hurt).zip(&sound.wholes) {
-        let all = Some(Readable::all_of(whole));
+    for (level, hurt) in hurt.into_iter().enumerate() {
+        let readable = sound.examine(&store, level, what);
+        let all = Some(Readable::all_of(&sound.wholes[level]));
         assert_eq!(readable == all, !hurt, "{what}: {readable:?}");
         if let Some(error) = readable.and_then(|readable| readable.first_error) {
             assert!(

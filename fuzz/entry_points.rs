@@ -1,0 +1,166 @@
+//! What the fuzz targets do with their input, one function each. They panic when something is wrong. The tests of the
+//! package call the same functions with inputs that were sound before they were changed (`tests/it/format/mutated.rs`).
+
+use freezer::catalog::names::{self, Meaning};
+use freezer::format::frame::{Compression, Decoder, FrameKeys, Lane, Opener, Protection, Sealer};
+use freezer::format::identity::Identity;
+use freezer::format::keys::KeySlot;
+use freezer::format::manifest::Manifest;
+use freezer::fs::view::{View, ViewParts};
+use freezer::fs::{FileReader, ReadOptions};
+use freezer::model::{BackupName, BackupRef, Excludes, FrameNo, LevelId, PointInTime, StoreId, TreePath};
+use freezer::store::ObjectName;
+use freezer::store::memory::Memory;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, LazyLock};
+
+const STORE: StoreId = StoreId([3; 16]);
+const NUMBER: u64 = 7;
+
+/// The level that inputs belong to.
+pub fn level() -> LevelId {
+    LevelId::new(jiff::Timestamp::UNIX_EPOCH, 5)
+}
+
+/// SHA-256 over what a tag or checksum covers: docs/format.md, "Frame".
+fn tag(header: &[u8], payload: &[u8]) -> [u8; 32] {
+    let parts: [&[u8]; 5] = [b"freezer-frame-1\0", &STORE.0, level().as_str().as_bytes(), header, payload];
+    parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
+}
+
+fn header(lane: u8, compression: u8, raw_length: u32, payload_length: usize) -> Vec<u8> {
+    let mut header = b"FzF1".to_vec();
+    header.extend([lane, compression, 0, 0]);
+    header.extend(NUMBER.to_le_bytes());
+    header.extend(raw_length.to_le_bytes());
+    header.extend(u32::try_from(payload_length).expect("an input is short").to_le_bytes());
+    header.extend([0; 16]);
+    header
+}
+
+/// Any bytes as a stored frame, sealed or bare, with encryption and without: refused.
+pub fn frame(stored: &[u8]) {
+    let keys = Protection::Encrypted(Arc::new(FrameKeys::new(&[1; 32].into(), &[2; 32].into())));
+    let mut decoder = Decoder::new();
+    for protection in [Protection::Checksum, keys] {
+        let opener = Opener::new(STORE, level(), protection);
+        for lane in [Lane::Data, Lane::Index] {
+            opener.open(&mut decoder, lane, FrameNo(NUMBER), stored.to_vec()).expect_err("nobody sealed it");
+        }
+        let bare = stored.first_chunk().map(|checksum| (Compression::Zstd, *checksum));
+        opener.open_data(&mut decoder, FrameNo(NUMBER), 100, bare, stored.to_vec()).expect_err("nobody sealed it");
+    }
+}
+
+/// A payload of any bytes whose tag is right: a codec's business. The first byte is the compression, the next three the
+/// length it is said to have.
+pub fn payload(data: &[u8]) {
+    let Some((&[compression, length @ ..], payload)) = data.split_first_chunk::<4>() else { return };
+    let raw_length = u32::from_le_bytes([length[0], length[1], length[2], 0]);
+    let opener = Opener::new(STORE, level(), Protection::Checksum);
+    let mut decoder = Decoder::new();
+
+    let head = header(1, compression, raw_length, payload.len());
+    let sealed = [&head[..], payload, &tag(&head, payload)].concat();
+    let from_sealed = opener.open(&mut decoder, Lane::Index, FrameNo(NUMBER), sealed);
+    if let Ok(raw) = &from_sealed {
+        assert_eq!(raw.len(), raw_length as usize, "another length than it said");
+    }
+
+    let Some(method) = Compression::from_number(compression) else {
+        from_sealed.expect_err("its compression is unknown");
+        return;
+    };
+    let checksum = tag(&header(0, compression, raw_length, payload.len()), payload);
+    let bare = Some((method, *checksum.first_chunk().expect("32 bytes")));
+    let from_bare = opener.open_data(&mut decoder, FrameNo(NUMBER), raw_length, bare, payload.to_vec());
+    assert_eq!(from_bare.ok(), from_sealed.ok(), "sealed and bare differ");
+}
+
+/// Any bytes as a manifest that was authenticated: refused, or it is written and read as the same; a view of it is
+/// refused or opens.
+pub fn manifest(json: &[u8]) {
+    static READER: LazyLock<Arc<FileReader>> =
+        LazyLock::new(|| Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started")));
+    let Ok(manifest) = Manifest::decode(json) else { return };
+    let sealer = Sealer::new(STORE, level(), Protection::Checksum);
+    let stored = manifest.seal(&sealer).expect("what was read can be written");
+    assert_eq!(Manifest::open(stored, &sealer.opener()).expect("it was just written"), manifest);
+    let backup = manifest.backup().unwrap_or_else(|_| BackupName::new("host", "docs").expect("legal"));
+    let parts = ViewParts { manifest, store: Arc::new(Memory::default()), store_id: STORE, protection: Protection::Checksum, backup };
+    if let Ok(view) = View::open(parts, &READER) {
+        // Nothing is stored: all that is not in the manifest itself is an error.
+        for entry in view.all().take(1000) {
+            let Ok((node, entry)) = entry else { break };
+            assert_eq!(view.entry(node).expect("it was just read"), entry);
+        }
+    }
+}
+
+/// Any bytes as a store's identity: refused, or written and read as the same.
+pub fn identity(json: &[u8]) {
+    if let Ok(identity) = Identity::decode(json) {
+        assert_eq!(Identity::decode(&identity.encode()).expect("it was just written"), identity);
+    }
+}
+
+/// Any bytes as a key: refused, or written and read as the same; no passphrase opens what nobody sealed.
+pub fn key(json: &[u8]) {
+    let Ok(slot) = KeySlot::decode(json) else { return };
+    assert_eq!(KeySlot::decode(&slot.encode()).expect("it was just written"), slot);
+    // What a forged key may cost is bounded, but that bound is minutes.
+    let cost = serde_json::from_slice::<serde_json::Value>(json).expect("it was just read");
+    let is_cheap = |what: &str, limit: u64| cost["cost"][what].as_u64().is_some_and(|cost| cost <= limit);
+    if is_cheap("memory_kib", 256) && is_cheap("passes", 2) && is_cheap("lanes", 8) {
+        // It opens when it is the sound one that the input was made of.
+        slot.open(STORE, b"passphrase").map(drop).unwrap_or_default();
+    }
+}
+
+/// Any text as the name of an object: what it means leads back to it.
+pub fn object_name(text: &[u8]) {
+    let Ok(text) = str::from_utf8(text) else { return };
+    let component = ObjectName::component(text);
+    if !text.is_empty() {
+        assert!(ObjectName::new(component.clone()).is_some(), "{component} is not legal");
+        assert!(ObjectName::is_cut(&component) || ObjectName::text_of(&component).as_deref() == Some(text), "{component}");
+    }
+    let Some(name) = ObjectName::new(text) else { return };
+    let again = match names::meaning(&name) {
+        Some(Meaning::Manifest(of)) => names::manifest_name(&of.backup, &of.level),
+        Some(Meaning::Data { of, folder, number }) => of.data_name(folder, number),
+        None => return,
+    };
+    assert_eq!(again, name, "two names mean the same");
+}
+
+/// Any text as BACKUP[@DATE], a point in time and a level's id: refused, or shown as what reads as the same.
+pub fn reference(text: &[u8]) {
+    let Ok(text) = str::from_utf8(text) else { return };
+    if let Ok(backup) = text.parse::<BackupRef>() {
+        assert_eq!(backup.to_string().parse::<BackupRef>().as_ref(), Ok(&backup));
+    }
+    if let Ok(point) = text.parse::<PointInTime>() {
+        assert_eq!(point.to_string().parse::<PointInTime>().as_ref(), Ok(&point));
+        for now in [jiff::Timestamp::MIN, jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::MAX] {
+            point.choice(now, &TimeZone::UTC).of(&[level()]);
+        }
+    }
+    if let Ok(id) = text.parse::<LevelId>() {
+        assert_eq!(id.as_str(), text);
+        id.started();
+    }
+}
+
+/// Patterns, one a line, the last line a path: a pattern that is the path itself leaves it out, as does all that starts it.
+pub fn excludes(data: &[u8]) {
+    let mut lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
+    let Some(path) = lines.pop().and_then(TreePath::parse) else { return };
+    let excludes = Excludes::new(&lines);
+    let out = excludes.matches(&path, || [b"/source/", path.as_bytes()].concat());
+    assert!(!(out && (path.is_root() || excludes.is_empty())));
+    let literal: Vec<u8> = path.as_bytes().iter().flat_map(|byte| if b"*?[\\".contains(byte) { vec![b'\\', *byte] } else { vec![*byte] }).collect();
+    let itself = Excludes::new([[b"./", &literal[..]].concat()]);
+    assert!(path.is_root() || itself.matches(&path, Vec::new), "its own name does not match it");
+}
