@@ -12,6 +12,7 @@ pub(super) enum Outcome {
     /// Some files could not be read or written; each was named.
     Partial,
     /// Another process told the user what is wrong; this is its exit code.
+    #[cfg_attr(windows, expect(dead_code, reason = "only a mount in the background is another process"))]
     Told(u8),
 }
 

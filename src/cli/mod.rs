@@ -2,7 +2,7 @@
 //!
 //! Owns what people see: option names, help, tables, progress, messages. Builds the concrete parts (store, keys, view) and
 //! joins them to the services, which know nothing of it. Each command is a file with its arguments and a `run`; adding
-//! one is that file, a line in [`arguments`] and a line in [`dispatch`].
+//! one is that file, a line in `arguments` and a line in `dispatch`.
 //!
 //! Start reading at [`run`].
 //!
@@ -40,7 +40,7 @@ mod when;
 use crate::config::Environment;
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, FromArgMatches};
-use failure::{FAILED, Outcome, PARTIAL, Told, USAGE};
+use failure::{Outcome, PARTIAL, Told, USAGE};
 use output::{Format, Output};
 use screen::Screen;
 use session::Session;

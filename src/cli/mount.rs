@@ -129,7 +129,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
             told_mounted(arguments, session, Some(process))?;
             Ok(Outcome::Done)
         }
-        Background::Ended(status) => Ok(Outcome::Told(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(super::FAILED))),
+        Background::Ended(status) => {
+            Ok(Outcome::Told(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(super::failure::FAILED)))
+        }
     }
 }
 

@@ -34,7 +34,7 @@ impl fmt::Display for FrameSpan {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The answer needs bytes that are not in memory, and the caller does not wait: see
-    /// [`View::at_hand`](super::View::at_hand).
+    /// [`View::at_hand`](super::view::View::at_hand).
     #[error("that is not in memory")]
     WouldWait,
     /// No entry has that number.
@@ -148,6 +148,7 @@ impl ReadError {
     }
 
     /// The error and its causes in one line.
+    #[cfg_attr(windows, expect(dead_code, reason = "the front ends log it, and there is none for Windows"))]
     pub(super) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);

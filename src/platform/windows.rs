@@ -2,7 +2,7 @@
 //!
 //! The handles are types without a value (hidden from other modules, or their code would be called unreachable), so what follows their `open` cannot be reached and need not pretend.
 
-use super::{Attributes, DataRun, Listed, Stat};
+use super::{Attributes, Listed, Stat};
 use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};
 use std::io;
 use std::path::Path;

@@ -279,7 +279,8 @@ fn what_may_not_be_read_is_told_of_and_the_rest_is_kept() {
         let told = Collected::default();
         back_up(&tree, &told, || told.told())
     };
-    let (whole, told, _) = std::thread::scope(|scope| scope.spawn(as_nobody).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let (whole, told, _) =
+        std::thread::scope(|scope| scope.spawn(as_nobody).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     ["closed", "unlisted", "unsearched"].into_iter().for_each(|folder| allow(&tree.join(folder), 0o755));
 
     let troubles = troubles_of(&told);
