@@ -6,25 +6,33 @@
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod support;
 
-use freezer::format::frame::Compression;
-use freezer::fs::mount::{self, MountError, MountOptions, Mounted};
-use freezer::fs::points::Forest;
+use freezer::catalog::names::{self, Folder};
+use freezer::format::frame::{Compression, Protection};
+use freezer::fs::fuse::Permissions;
+use freezer::fs::mount::{self, Audience, MountError, MountOptions, Mounted};
+use freezer::fs::points::{Forest, PointSource, SourceError};
 use freezer::fs::view::{View, ViewParts};
-use freezer::model::Xattr;
+use freezer::fs::{FileReader, ReadOptions};
+use freezer::model::{LevelId, StoreId, Xattr};
+use freezer::store::faulty::Faulty;
 use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, Store};
+use freezer::store::{ObjectName, Store, Verb};
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
+use rustix::mount::MountFlags;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 use support::backup;
 use support::oracle::{self, Holes};
+use support::scratch;
 use support::stored_tree::{Planned, Recipe, StoredTree};
 use support::torture::{self, noise};
 
@@ -41,7 +49,7 @@ impl Show {
     }
 
     fn with(forest: Forest, change: impl FnOnce(&mut MountOptions)) -> Self {
-        let directory = tempfile::tempdir().expect("made");
+        let directory = scratch();
         let mut options = MountOptions::new(directory.path(), "test");
         change(&mut options);
         let mounted = mount::mount(&options, forest).expect("mounted");
@@ -104,7 +112,7 @@ fn back_up(source: &Path, compression: Compression, encrypted: bool) -> View {
 
 /// A tree with everything, and its mount.
 fn show_everything() -> (tempfile::TempDir, Show) {
-    let source = tempfile::tempdir().expect("made");
+    let source = scratch();
     torture::build(source.path());
     let show = Show::new(Forest::of_tree(back_up(source.path(), Compression::Zstd, true)));
     (source, show)
@@ -133,8 +141,9 @@ fn small_files(directories: usize, files: usize) -> Vec<Planned> {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_mount_of_a_tree_with_everything_is_that_tree() {
-    let source = tempfile::tempdir().expect("made");
+    let source = scratch();
     torture::build(source.path());
     // What is not on the disk yet may take another number of blocks there.
     run("sync", &["-f", text(source.path())]);
@@ -153,15 +162,17 @@ fn a_mount_of_a_tree_with_everything_is_that_tree() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_copy_out_of_the_mount_is_the_source_with_its_holes() {
     let (source, show) = show_everything();
-    let target = tempfile::tempdir().expect("made");
+    let target = scratch();
     run("cp", &["-a", &format!("{}/.", text(&show.at(""))), text(target.path())]);
     let differences = oracle::differences(source.path(), target.path(), Holes::Same);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn numbers_that_stat_shows_are_those_of_the_source() {
     let (source, show) = show_everything();
     for folder in ["", "links", "special", "sizes", "sparse", "times", "modes"] {
@@ -197,6 +208,7 @@ fn numbers_that_stat_shows_are_those_of_the_source() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn holes_are_found_with_seek_through_the_mount() {
     let (source, show) = show_everything();
     let mut files = 0;
@@ -220,6 +232,7 @@ fn holes_are_found_with_seek_through_the_mount() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_file_of_many_gigabytes_is_as_long_as_it_was() {
     let size = 20 << 30;
     let content = freezer::model::Content::File { size, extents: Vec::new() };
@@ -235,6 +248,7 @@ fn a_file_of_many_gigabytes_is_as_long_as_it_was() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_listing_with_attributes_costs_no_request_the_second_time_and_few_the_first() {
     let (directories, files) = (20, 100);
     let show = show(small_files(directories, files));
@@ -250,11 +264,12 @@ fn a_listing_with_attributes_costs_no_request_the_second_time_and_few_the_first(
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_copy_costs_one_request_for_each_small_file_and_a_second_reading_none() {
     let (directories, files) = (10, 100);
     let show = show(small_files(directories, files));
     let root = show.at("");
-    let target = tempfile::tempdir().expect("made");
+    let target = scratch();
     let copy = show.cost(|| {
         run("cp", &["-a", text(&root), text(&target.path().join("copy"))]);
     });
@@ -269,6 +284,7 @@ fn a_copy_costs_one_request_for_each_small_file_and_a_second_reading_none() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn what_is_not_there_is_asked_for_once() {
     let show = show(small_files(1, 1));
     let absent = show.at("d000/absent");
@@ -277,27 +293,95 @@ fn what_is_not_there_is_asked_for_once() {
 }
 
 #[test]
-fn changes_are_refused() {
-    let show = show(small_files(1, 1));
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn changes_are_refused_even_to_root_and_even_when_somebody_mounts_it_writable() {
+    let mut tree = small_files(1, 1);
+    tree[0].entry.metadata.xattrs = vec![Xattr { name: (*b"user.a").into(), value: (*b"b").into() }];
+    let show = show(tree);
     let file = show.at("d000/f0000");
-    let errors = [
-        fs::write(&file, "x"),
-        fs::remove_file(&file),
-        fs::create_dir(show.at("new")),
-        fs::write(show.at("new"), "x"),
-        fs::rename(&file, show.at("new")),
-        fs::hard_link(&file, show.at("new")),
-        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)),
-        fs::remove_dir(show.at("d000")),
-        std::os::unix::fs::symlink("x", show.at("new")),
-    ];
-    for (number, result) in errors.into_iter().enumerate() {
-        let error = result.expect_err("a read-only mount");
-        assert_eq!(error.raw_os_error(), Some(Errno::ROFS.raw_os_error()), "change {number}: {error}");
+    for flags in [MountFlags::RDONLY, MountFlags::empty()] {
+        rustix::mount::mount_remount(show.mounted().mount_point(), flags, c"").expect("root may");
+        let errors = [
+            fs::write(&file, "x"),
+            fs::remove_file(&file),
+            fs::create_dir(show.at("new")),
+            fs::write(show.at("new"), "x"),
+            fs::rename(&file, show.at("new")),
+            fs::hard_link(&file, show.at("new")),
+            fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)),
+            fs::remove_dir(show.at("d000")),
+            std::os::unix::fs::symlink("x", show.at("new")),
+            std::os::unix::fs::chown(&file, Some(1), Some(1)),
+            rustix::fs::setxattr(&file, "user.x", b"y", rustix::fs::XattrFlags::empty()).map_err(Into::into),
+            rustix::fs::removexattr(show.at(""), "user.a").map_err(Into::into),
+            fs::File::options().write(true).open(&file).and_then(|file| file.write_at(b"x", 0)).map(|_| ()),
+            fs::File::options().write(true).open(&file).and_then(|file| file.set_len(0)),
+        ];
+        for (number, result) in errors.into_iter().enumerate() {
+            let error = result.expect_err("nothing can be changed");
+            assert_eq!(error.raw_os_error(), Some(Errno::ROFS.raw_os_error()), "change {number} with {flags:?}: {error}");
+        }
     }
+    assert!(fs::read(&file).expect("read").starts_with(b"line 0"));
+}
+
+/// Whether a process of another user can read a file.
+fn can_read(user: u32, group: u32, path: &Path) -> bool {
+    let (user, group) = (format!("--reuid={user}"), format!("--regid={group}"));
+    let status = Command::new("setpriv")
+        .args([&user, &group, "--clear-groups", "cat"])
+        .arg(path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.expect("setpriv runs").success()
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn permissions_are_those_of_the_source_acls_among_them() {
+    let with_mode = |name: &str, mode: u32| {
+        let mut file = Planned::file(name, "x");
+        file.entry.metadata.mode = mode;
+        file.entry.metadata.owner.uid = 1000;
+        file.entry.metadata.owner.gid = 2000;
+        file
+    };
+    // user::rw-, user:7:r--, group::---, mask::r--, other::---: the group's bits in the mode are the mask's.
+    let acl = [
+        2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 7, 0, 0, 0, 4, 0, 0, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255,
+        255, 32, 0, 0, 0, 255, 255, 255, 255,
+    ];
+    let mut listed = with_mode("acl", 0o640);
+    listed.entry.metadata.xattrs = vec![Xattr { name: (*b"system.posix_acl_access").into(), value: acl.into() }];
+    let tree = [Planned::directory(""), listed, with_mode("everybody", 0o644), with_mode("group", 0o640), with_mode("owner", 0o600)];
+    let view = store(tree, Recipe::default()).view();
+    let everyone = |options: &mut MountOptions| options.audience = Audience::Everyone;
+    let show = Show::with(Forest::of_tree(view.clone()), everyone);
+    let may = |user, group| ["acl", "everybody", "group", "owner"].map(|name| can_read(user, group, &show.at(name)));
+    assert_eq!(may(1000, 1), [true, true, true, true], "the owner");
+    assert_eq!(may(7, 7), [true, true, false, false], "whom the ACL names");
+    assert_eq!(may(8, 2000), [false, true, true, false], "the group, which the ACL shuts out");
+    assert_eq!(may(8, 8), [false, true, false, false], "anybody");
+    drop(show);
+
+    let show = Show::new(Forest::of_tree(view.clone()));
+    assert!(!can_read(1000, 1, &show.at("everybody")), "a mount is its owner's unless it is said otherwise");
+    drop(show);
+
+    let show = Show::with(Forest::of_tree(view), |options| {
+        everyone(options);
+        options.appearance.uid = Some(77);
+        options.appearance.gid = Some(88);
+        options.appearance.permissions = Permissions::Ignored;
+    });
+    let metadata = fs::metadata(show.at("owner")).expect("there");
+    assert_eq!((metadata.uid(), metadata.gid()), (77, 88));
+    assert!(can_read(8, 8, &show.at("owner")));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn damage_is_an_input_error_for_the_files_it_hits_and_everything_else_reads() {
     let contents: Vec<_> = (0..60).map(|number| noise(number, 40_000)).collect();
     let files = contents.iter().enumerate().map(|(number, content)| Planned::file(&format!("file {number:02}"), content.clone()));
@@ -341,6 +425,61 @@ fn damage_is_an_input_error_for_the_files_it_hits_and_everything_else_reads() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_damaged_index_is_an_input_error_and_never_an_empty_directory_or_no_such_file() {
+    let tree = small_files(20, 150);
+    let stored = store(tree, Recipe { segment_bytes: 4 << 20, ..Recipe::default() });
+    let index = names::data_name(&stored.backup, &stored.manifest.id, Folder::Index, 0);
+    let mut body = stored.store.get(&index, u64::MAX).expect("there");
+    let middle = body.len() / 2;
+    body[middle] ^= 1;
+    stored.store.put(&index, &vec![body]).expect("stored");
+    let show = Show::new(Forest::of_tree(stored.view()));
+    let is_input_error = |error: &std::io::Error| error.raw_os_error() == Some(Errno::IO.raw_os_error());
+    let (mut whole, mut broken) = (0, 0);
+    for directory in 0..20 {
+        let directory = show.at(&format!("d{directory:03}"));
+        let names: Result<Vec<_>, _> = fs::read_dir(&directory).expect("opening asks for nothing").collect();
+        match names {
+            Ok(names) => {
+                assert_eq!(names.len(), 150, "{}", directory.display());
+                whole += 1;
+            }
+            Err(error) => {
+                assert!(is_input_error(&error), "{error}");
+                broken += 1;
+            }
+        }
+        for file in 0..150 {
+            if let Err(error) = fs::metadata(directory.join(format!("f{file:04}"))) {
+                assert!(is_input_error(&error), "{error}");
+            }
+        }
+    }
+    assert!(whole > 10 && broken > 0, "{whole} directories whole, {broken} broken");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_store_that_does_not_answer_is_an_input_error_after_the_deadline_until_it_does() {
+    let faulty = Arc::new(Faulty::new(Memory::default()));
+    let tree = [Planned::directory(""), Planned::file("file", noise(1, 100_000)), Planned::file("other", noise(2, 100_000))];
+    let stored = StoredTree::write(Arc::clone(&faulty) as Arc<dyn Store>, tree, Recipe { frame_bytes: 100_000, ..Recipe::default() });
+    let patience = Duration::from_millis(100);
+    let fetch_threads = NonZeroUsize::new(2).expect("not zero");
+    let reader = FileReader::new(&ReadOptions { patience, fetch_threads, ..ReadOptions::default() }).expect("threads");
+    let show = Show::with(Forest::of_tree(stored.view_through(&Arc::new(reader))), |options| options.appearance.patience = patience);
+    let gate = faulty.gate(Verb::Get);
+    let error = fs::read(show.at("file")).expect_err("the store does not answer");
+    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()), "{error}");
+    assert_eq!(fs::read_dir(show.at("")).expect("in memory").count(), 2);
+    gate.open();
+    assert!(fs::read(show.at("other")).expect("the store answers again") == noise(2, 100_000));
+    assert!(fs::read(show.at("file")).expect("the error is not remembered") == noise(1, 100_000));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn many_readers_at_once_each_read_right_through_a_small_cache() {
     let content = noise(7, 20_000_000);
     let files =
@@ -371,9 +510,8 @@ fn many_readers_at_once_each_read_right_through_a_small_cache() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
-    use freezer::store::Verb;
-    use freezer::store::faulty::Faulty;
     let faulty = Arc::new(Faulty::new(Memory::default()));
     let mut tree = small_files(1, 50);
     tree.push(Planned::file("d000/z big", noise(1, 5_000_000)));
@@ -406,17 +544,19 @@ fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
 }
 
 #[test]
-#[ignore = "needs root, and drops the caches of the whole machine"]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn everything_is_found_again_after_the_kernel_forgot_it() {
     let show = show(small_files(5, 50));
     let read = || run("sh", &["-c", &format!("cd '{}' && find . -printf '%i %p %s\\n' | sort && cat d00*/*", text(&show.at("")))]);
     let first = read();
-    fs::write("/proc/sys/vm/drop_caches", "2").expect("the kernel drops what it can");
+    // Mounting it again where it is makes the kernel drop every entry that is not in use.
+    rustix::mount::mount_remount(show.mounted().mount_point(), MountFlags::RDONLY, c"").expect("root may");
     assert_eq!(read(), first);
-    assert!(show.counts()["forget"] > 0);
+    assert!(show.counts()["forget"] > 200, "{:?}", show.counts());
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn sizes_of_extended_attributes_are_told_and_checked() {
     let mut file = Planned::file("plain", "x");
     let xattr = |name: &str, value: &[u8]| Xattr { name: name.as_bytes().into(), value: value.into() };
@@ -436,20 +576,7 @@ fn sizes_of_extended_attributes_are_told_and_checked() {
 }
 
 #[test]
-fn owners_can_be_replaced_and_permissions_ignored() {
-    use freezer::fs::fuse::Permissions;
-    let view = store(small_files(1, 1), Recipe::default()).view();
-    let show = Show::with(Forest::of_tree(view), |options| {
-        options.appearance.uid = Some(77);
-        options.appearance.gid = Some(88);
-        options.appearance.permissions = Permissions::Ignored;
-    });
-    let metadata = fs::metadata(show.at("d000/f0000")).expect("there");
-    assert_eq!((metadata.uid(), metadata.gid()), (77, 88));
-    assert!(!fs::read(show.at("d000/f0000")).expect("read").is_empty());
-}
-
-#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn the_size_of_the_file_system_is_that_of_the_tree() {
     let show = show(small_files(2, 30));
     let statistics = rustix::fs::statvfs(show.at("")).expect("known");
@@ -458,9 +585,10 @@ fn the_size_of_the_file_system_is_that_of_the_tree() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_mount_point_that_cannot_be_used_is_refused_by_name() {
     let view = store(small_files(1, 1), Recipe::default()).view();
-    let directory = tempfile::tempdir().expect("made");
+    let directory = scratch();
     let attempt = |path: &Path, store: Option<&Path>| {
         let options = MountOptions { store: store.map(Path::to_owned), ..MountOptions::new(path, "test") };
         mount::mount(&options, Forest::of_tree(view.clone())).map(|_| ()).expect_err("refused")
@@ -478,6 +606,7 @@ fn a_mount_point_that_cannot_be_used_is_refused_by_name() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_mount_ends_though_a_program_is_in_it() {
     let show = show(small_files(1, 1));
     let mount_point = show.mounted().mount_point().to_owned();
@@ -487,12 +616,131 @@ fn a_mount_ends_though_a_program_is_in_it() {
     drop(held);
 }
 
-/// Serves a mount in a process of its own: the mount point comes as a line of input.
 #[test]
-#[ignore = "needs a mount point on standard input: other tests start it"]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_listing_goes_on_from_any_position_it_had() {
+    let show = show(small_files(3, 2000));
+    let directory = rustix::fs::open(show.at("d001"), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("opened");
+    let list = || {
+        // A small buffer: the kernel is asked in many steps.
+        let mut buffer = Vec::with_capacity(1000);
+        let mut entries = rustix::fs::RawDir::new(&directory, buffer.spare_capacity_mut());
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next() {
+            let entry = entry.expect("listed");
+            names.push((entry.file_name().to_owned(), entry.next_entry_cookie()));
+        }
+        names
+    };
+    let all = list();
+    assert_eq!(all.len(), 2002);
+    for at in [0, 1, 2, 3, 500, 1999, 2001] {
+        rustix::fs::seek(&directory, SeekFrom::Start(all[at].1)).expect("sought");
+        assert_eq!(list(), all[at + 1..], "after entry {at}");
+    }
+    rustix::fs::seek(&directory, SeekFrom::Start(0)).expect("sought");
+    assert_eq!(list(), all);
+}
+
+/// Levels of a backup that come while it is mounted.
+struct Levels {
+    store: Arc<dyn Store>,
+    reader: Arc<FileReader>,
+    levels: Mutex<Vec<StoredTree>>,
+    opened: Mutex<Vec<LevelId>>,
+}
+
+impl Levels {
+    fn add(&self, number: u32) {
+        let tree = [Planned::directory(""), Planned::file("file", format!("content {number}")), Planned::file("same", "same")];
+        let recipe = Recipe { number, ..Recipe::default() };
+        let stored = StoredTree::write_level(Arc::clone(&self.store), tree, recipe, StoreId([1; 16]), Protection::Checksum);
+        self.levels.lock().expect("no panic").push(stored);
+    }
+
+    fn opened(&self) -> usize {
+        self.opened.lock().expect("no panic").len()
+    }
+}
+
+impl PointSource for Levels {
+    fn list(&self) -> Result<Vec<LevelId>, SourceError> {
+        Ok(self.levels.lock().expect("no panic").iter().map(|level| level.manifest.id.clone()).collect())
+    }
+
+    fn open(&self, level: &LevelId) -> Result<View, SourceError> {
+        self.opened.lock().expect("no panic").push(level.clone());
+        let levels = self.levels.lock().expect("no panic");
+        Ok(levels.iter().find(|stored| stored.manifest.id == *level).ok_or("no such level")?.view_through(&self.reader))
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn points_in_time_are_folders_that_come_and_go_by_themselves() {
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let reader = support::stored_tree::reader(1 << 20);
+    let levels = Arc::new(Levels { store, reader: Arc::clone(&reader), levels: Mutex::default(), opened: Mutex::default() });
+    levels.add(1);
+    levels.add(2);
+    let source = Arc::clone(&levels) as Arc<dyn PointSource>;
+    let forest = Forest::of_points(source, reader, jiff::tz::TimeZone::UTC, (0, 0)).listing_every(Duration::ZERO);
+    let show = Show::new(forest);
+    let names = || run("ls", &["-U", text(&show.at(""))]).lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(names(), ["2026-11-22T23.34.50", "2026-11-23T00.34.50", "latest"]);
+    assert_eq!(levels.opened(), 0, "a listing of names opens none");
+    let read = |path: &str| fs::read_to_string(show.at(path)).expect("read");
+    assert_eq!(read("2026-11-22T23.34.50/file"), "content 1");
+    assert_eq!(levels.opened(), 1, "looking into one does not open the others");
+    assert_eq!(read("latest/file"), "content 2");
+    assert_eq!(fs::read_link(show.at("latest")).expect("a link"), Path::new("2026-11-23T00.34.50"));
+    assert_eq!(run("ls", &["-lR", text(&show.at(""))]).matches(" file").count(), 2);
+
+    levels.add(3);
+    assert_eq!(names().len(), 4);
+    assert_eq!(read("latest/file"), "content 3");
+    assert_eq!(read("2026-11-22T23.34.50/file"), "content 1");
+    levels.levels.lock().expect("no panic").remove(0);
+    assert_eq!(names(), ["2026-11-23T00.34.50", "2026-11-23T01.34.50", "latest"]);
+    assert!(!show.at("2026-11-22T23.34.50").exists());
+    assert_eq!(read("2026-11-23T00.34.50/same"), "same");
+    let inode = |path: &str| fs::metadata(show.at(path)).expect("there").ino();
+    assert_ne!(inode("2026-11-23T00.34.50/file"), inode("2026-11-23T01.34.50/file"));
+    assert_eq!(run("find", &[text(&show.at("")), "-name", "file"]).lines().count(), 2);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn what_is_not_a_mount_of_ours_is_not_unmounted() {
+    let directory = scratch();
+    assert!(matches!(mount::unmount(directory.path()), Err(MountError::NotOurs(_))));
+    assert!(matches!(mount::unmount(Path::new("/proc")), Err(MountError::NotOurs(_))));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_mount_that_is_in_use_is_not_unmounted_until_it_is_free() {
+    let mut show = show(small_files(1, 1));
+    let mount_point = show.mounted().mount_point().to_owned();
+    let held = fs::File::open(show.at("d000/f0000")).expect("opened");
+    let error = mount::unmount(&mount_point).expect_err("a file is open");
+    let source = std::error::Error::source(&error).expect("a cause").downcast_ref::<std::io::Error>().expect("of the system");
+    assert_eq!(source.raw_os_error(), Some(Errno::BUSY.raw_os_error()));
+    drop(held);
+    mount::unmount(&mount_point).expect("free");
+    show.mounted.take().expect("still there").unmount().expect("it has ended by itself");
+    assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0);
+}
+
+/// Serves a mount in a process of its own, for another test that writes the mount point to its input.
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn serve_for_another_test() {
     let mut mount_point = String::new();
     std::io::stdin().read_line(&mut mount_point).expect("a line");
+    if mount_point.is_empty() {
+        return; // no other test has started this
+    }
     let view: View = store(small_files(3, 30), Recipe::default()).view();
     let options = MountOptions {
         stats_file: Some(PathBuf::from(format!("{}.stats", mount_point.trim()))),
@@ -522,8 +770,9 @@ fn serve_elsewhere(mount_point: &Path) -> std::process::Child {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_mount_whose_process_was_killed_is_taken_away_by_the_next() {
-    let directory = tempfile::tempdir().expect("made");
+    let directory = scratch();
     let mount_point = directory.path().join("mnt");
     fs::create_dir(&mount_point).expect("made");
     let mut child = serve_elsewhere(&mount_point);
@@ -539,10 +788,11 @@ fn a_mount_whose_process_was_killed_is_taken_away_by_the_next() {
 }
 
 #[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_signal_ends_the_mount_and_leaves_nothing_but_the_counts() {
     use rustix::process::{Pid, Signal, kill_process};
     for signal in [Signal::INT, Signal::TERM] {
-        let directory = tempfile::tempdir().expect("made");
+        let directory = scratch();
         let mount_point = directory.path().join("mnt");
         fs::create_dir(&mount_point).expect("made");
         let mut child = serve_elsewhere(&mount_point);

@@ -189,6 +189,7 @@ fn of_mount(error: &MountError) -> Option<&'static str> {
         ),
         MountError::NoAnswer { .. } => Some("freezer umount DIRECTORY takes it away; -vv --foreground shows what it does"),
         MountError::Unmount { .. } => Some("leave it with every program that is in it (fuser -vm DIRECTORY shows them), and try again"),
+        MountError::NotOurs(_) => Some("`mount -t fuse.freezer` lists the mounts there are"),
         MountError::Serve { .. } => None,
     }
 }

@@ -22,6 +22,8 @@ mod frame_cache;
 pub mod fuse;
 #[cfg(unix)]
 pub mod mount;
+#[cfg(unix)]
+mod mounts;
 pub mod points;
 mod pool;
 mod read_ahead;

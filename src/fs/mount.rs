@@ -1,6 +1,7 @@
 //! The life of a mount: makes sure of the mount point, serves until told to stop, leaves nothing behind.
 
 use super::fuse::{Adapter, Appearance, Permissions, RequestCounts};
+use super::mounts;
 use super::points::Forest;
 use crate::platform::process;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
@@ -117,6 +118,9 @@ pub enum MountError {
         /// What the system said.
         source: io::Error,
     },
+    /// Nothing is mounted there, or something of another program.
+    #[error("could not unmount {}: no backup is mounted there", .0.display())]
+    NotOurs(PathBuf),
     /// The mount could not be ended.
     #[error("could not unmount {}", .mount_point.display())]
     Unmount {
@@ -264,9 +268,13 @@ pub fn serve(options: &MountOptions, forest: Forest, ready: impl FnOnce()) -> Re
 ///
 /// # Errors
 ///
-/// [`MountError::Unmount`], also when programs are still in it.
+/// [`MountError::NotOurs`]; [`MountError::Unmount`], also when programs are still in it.
 pub fn unmount(mount_point: &Path) -> Result<(), MountError> {
-    leave(mount_point, Leave::WhenFree).map_err(|source| MountError::Unmount { mount_point: mount_point.to_owned(), source })
+    let failed = |source| MountError::Unmount { mount_point: mount_point.to_owned(), source };
+    if !mounts::is_ours(mount_point).map_err(failed)? {
+        return Err(MountError::NotOurs(mount_point.to_owned()));
+    }
+    leave(mount_point, Leave::WhenFree).map_err(failed)
 }
 
 fn watch_signals() -> io::Result<(Receiver<i32>, Handle)> {
@@ -299,7 +307,7 @@ fn config(options: &MountOptions) -> Config {
         MountOption::NoSuid,
         MountOption::NoDev,
         MountOption::FSName(source),
-        MountOption::CUSTOM("subtype=freezer".to_owned()),
+        MountOption::CUSTOM(format!("subtype={}", mounts::SUBTYPE)),
     ];
     if options.appearance.permissions == Permissions::Checked {
         config.mount_options.push(MountOption::DefaultPermissions);
@@ -319,7 +327,7 @@ fn prepare(options: &MountOptions) -> Result<PathBuf, MountError> {
     let failed = |source: io::Error| MountError::MountPoint { mount_point: given.clone(), source };
     // A mount whose process died. What the kernel keeps of it, such as the attributes of its root, it still answers; this
     // has to be asked each time.
-    if rustix::fs::statvfs(given).err() == Some(Errno::NOTCONN) {
+    if rustix::fs::statvfs(given).err() == Some(Errno::NOTCONN) && mounts::is_ours(given).map_err(failed)? {
         leave(given, Leave::AtOnce).map_err(failed)?;
         tracing::warn!(mount_point = %given.display(), "a mount whose process had died was taken away");
     }

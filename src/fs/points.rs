@@ -91,7 +91,16 @@ impl Forest {
     pub fn of_points(source: Arc<dyn PointSource>, reader: Arc<FileReader>, zone: jiff::tz::TimeZone, owner: (u32, u32)) -> Self {
         let state = Mutex::new(State { known: Vec::new(), listing: None, open: VecDeque::new(), changes: 0 });
         let shared = Arc::new(Points { source, reader, zone, owner, state });
-        Self { top: Top::Points(PointsFolder { shared, may_wait: true }) }
+        Self { top: Top::Points(PointsFolder { shared, may_wait: true, listing_lasts: LISTING_LASTS }) }
+    }
+
+    /// Has the points listed again when the last listing is as old as this; two seconds unless said otherwise.
+    #[must_use]
+    pub fn listing_every(mut self, age: Duration) -> Self {
+        if let Top::Points(folder) = &mut self.top {
+            folder.listing_lasts = age;
+        }
+        self
     }
 
     /// The same for a caller that must not wait: see [`View::at_hand`].
@@ -99,7 +108,7 @@ impl Forest {
     pub fn at_hand(&self) -> Self {
         let top = match &self.top {
             Top::Tree(view) => Top::Tree(view.at_hand()),
-            Top::Points(folder) => Top::Points(PointsFolder { shared: Arc::clone(&folder.shared), may_wait: false }),
+            Top::Points(folder) => Top::Points(PointsFolder { may_wait: false, ..folder.clone() }),
         };
         Self { top }
     }
@@ -269,6 +278,8 @@ fn found_in<'a>(point: u64, child: &Child<'a>) -> Result<Found<'a>, ReadError> {
 struct PointsFolder {
     shared: Arc<Points>,
     may_wait: bool,
+    /// How long a listing is used.
+    listing_lasts: Duration,
 }
 
 struct Points {
@@ -381,7 +392,7 @@ impl PointsFolder {
 
     fn listing(&self) -> Result<Arc<Listing>, ReadError> {
         if let Some((listed, listing)) = &self.shared.lock().listing
-            && listed.elapsed() < LISTING_LASTS
+            && listed.elapsed() < self.listing_lasts
         {
             return Ok(Arc::clone(listing));
         }
