@@ -161,7 +161,8 @@ pub fn excludes(data: &[u8]) {
     let excludes = Excludes::new(&lines);
     let out = excludes.matches(&path, || [b"/source/", path.as_bytes()].concat());
     assert!(!(out && (path.is_root() || excludes.is_empty())));
-    let literal: Vec<u8> = path.as_bytes().iter().flat_map(|byte| if b"*?[\\".contains(byte) { vec![b'\\', *byte] } else { vec![*byte] }).collect();
+    let literal: Vec<u8> =
+        path.as_bytes().iter().flat_map(|byte| if b"*?[\\".contains(byte) { vec![b'\\', *byte] } else { vec![*byte] }).collect();
     let itself = Excludes::new([[b"./", &literal[..]].concat()]);
     assert!(path.is_root() || itself.matches(&path, Vec::new), "its own name does not match it");
 }

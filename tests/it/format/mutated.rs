@@ -204,9 +204,12 @@ fn a_frame_of_the_greatest_length_comes_back_and_a_longer_one_is_refused() {
     assert!(matches!(sealer.seal(&mut encoder, Lane::Manifest, FrameNo(0), &raw), Err(FrameError::Malformed { .. })));
 }
 
+/// One of the entry points.
+type Target = fn(&[u8]);
+
 #[test]
 fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
-    let targets: [(&str, fn(&[u8])); 8] = [
+    let targets: [(&str, Target); 8] = [
         ("excludes", entry::excludes),
         ("frame", entry::frame),
         ("identity", entry::identity),
