@@ -24,9 +24,13 @@ fn big_tree() -> Vec<Planned> {
 }
 
 fn faulty_tree() -> (Arc<Faulty<Memory>>, StoredTree) {
+    faulty_tree_in_frames_of(50_000)
+}
+
+fn faulty_tree_in_frames_of(frame_bytes: usize) -> (Arc<Faulty<Memory>>, StoredTree) {
     let memory = Memory::default();
     let store = Arc::new(Faulty::new(memory));
-    let stored = StoredTree::write(Arc::clone(&store) as Arc<dyn Store>, big_tree(), Recipe { frame_bytes: 50_000, ..Recipe::default() });
+    let stored = StoredTree::write(Arc::clone(&store) as Arc<dyn Store>, big_tree(), Recipe { frame_bytes, ..Recipe::default() });
     (store, stored)
 }
 
@@ -54,7 +58,8 @@ fn a_view_at_hand_never_calls_the_store_and_answers_the_same_once_it_was_read() 
 
 #[test]
 fn many_readers_of_one_frame_cost_one_fetch() {
-    let (store, stored) = faulty_tree();
+    // All of the tree in one frame: there is no next one that reading ahead could fetch as well.
+    let (store, stored) = faulty_tree_in_frames_of(50_000_000);
     let view = stored.view();
     let nodes: Vec<_> = (1..9).map(NodeId).collect();
     for node in &nodes {
