@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::backup;
 use support::oracle::{self, Holes};
 use support::scratch;
@@ -66,6 +66,15 @@ impl Show {
 
     fn counts(&self) -> HashMap<&'static str, u64> {
         self.mounted().counts().snapshot().into_iter().collect()
+    }
+
+    /// Waits until so many files in all were sent to the kernel unasked.
+    fn wait_until_sent(&self, files: u64) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.counts()["sent_ahead"] != files {
+            assert!(Instant::now() < deadline, "{:?}", self.counts());
+            thread::yield_now();
+        }
     }
 
     /// Does something and says how many requests it cost.
@@ -265,7 +274,7 @@ fn a_listing_with_attributes_costs_no_request_the_second_time_and_few_the_first(
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn a_copy_costs_one_request_for_each_small_file_and_a_second_reading_none() {
+fn a_copy_costs_at_most_one_request_for_each_small_file_and_a_second_reading_none() {
     let (directories, files) = (10, 100);
     let show = show(small_files(directories, files));
     let root = show.at("");
@@ -281,6 +290,41 @@ fn a_copy_costs_one_request_for_each_small_file_and_a_second_reading_none() {
     let counts = show.counts();
     assert!(counts["open"] <= 1 && counts["flush"] <= 1 && counts["release"] == 0, "{counts:?}");
     assert_eq!(run("diff", &["-r", text(&root), text(&target.path().join("copy"))]), "");
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn files_that_follow_those_read_in_order_are_there_before_they_are_asked_for() {
+    let show = show(small_files(2, 40));
+    let read = |directory: usize, file: usize| {
+        let expected = format!("line {file} of directory {directory}\n").repeat(1 + file % 90);
+        assert_eq!(fs::read_to_string(show.at(&format!("d{directory:03}/f{file:04}"))).expect("read"), expected);
+    };
+    run("ls", &["-lR", text(&show.at(""))]);
+    read(0, 0);
+    assert_eq!(show.cost(|| read(0, 1)), 1, "one file read is no order yet");
+    show.wait_until_sent(4);
+    assert_eq!(show.cost(|| (2..6).for_each(|file| read(0, file))), 0, "{:?}", show.counts());
+    assert_eq!(show.cost(|| read(0, 6)), 1, "what was not sent tells that the reader came so far");
+    show.wait_until_sent(4 + 8);
+    assert_eq!(show.cost(|| (7..15).for_each(|file| read(0, file))), 0, "{:?}", show.counts());
+    // The first file of another directory: the walk goes on there.
+    assert_eq!(show.cost(|| read(1, 0)), 1);
+    show.wait_until_sent(4 + 8 + 8);
+    assert_eq!(show.cost(|| (1..9).for_each(|file| read(1, file))), 0, "{:?}", show.counts());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn who_reads_here_and_there_is_sent_nothing_unasked() {
+    let show = show(small_files(2, 97));
+    run("ls", &["-lR", text(&show.at(""))]);
+    for turn in 0..96 {
+        let file = turn * 31 % 97;
+        fs::read(show.at(&format!("d{:03}/f{file:04}", turn % 2))).expect("read");
+    }
+    let counts = show.counts();
+    assert_eq!((counts["read"], counts["sent_ahead"]), (96, 0), "{counts:?}");
 }
 
 #[test]

@@ -166,8 +166,9 @@ pub fn mount(options: &MountOptions, forest: Forest) -> Result<Mounted, MountErr
     let mount_point = prepare(options)?;
     let failed = |source| MountError::Mount { mount_point: mount_point.clone(), source };
     let counts = Arc::new(RequestCounts::default());
-    let adapter = Adapter::new(forest, options.appearance, Arc::clone(&counts)).map_err(failed)?;
+    let (adapter, hearer) = Adapter::new(forest.clone(), options.appearance, Arc::clone(&counts)).map_err(failed)?;
     let session = Session::new(adapter, &mount_point, &config(options)).map_err(failed)?;
+    hearer.start(forest, session.notifier(), Arc::clone(&counts)).map_err(failed)?;
     let (tell, ended) = bounded(1);
     let serving = thread::Builder::new().name("freezer-mount".to_owned()).spawn(move || {
         // Nobody listens any more when the mount is dropped.

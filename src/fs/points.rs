@@ -197,6 +197,18 @@ impl Forest {
         }
     }
 
+    /// Where a file stands: the inode of its directory, and its cursor there.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn standing(&self, inode: u64) -> Result<(u64, u64), ReadError> {
+        match self.place(inode)? {
+            Place::Top(_) | Place::Latest(..) => Err(ReadError::WrongKind),
+            Place::Tree { view, point, node } => Ok((inode_of(point, view.parent(node)?)?, node.0)),
+        }
+    }
+
     /// The target of a symbolic link.
     ///
     /// # Errors
