@@ -327,8 +327,9 @@ impl Filesystem for Adapter {
         };
         self.answer((Asked::Read, inode), reply, ask, move |shared, reply, (file_bytes, pieces)| {
             shared.counts.read_bytes.fetch_add(pieces.iter().map(Piece::length).sum(), Ordering::Relaxed);
-            send_pieces(reply, &pieces);
+            // First, so that notes come in the order in which a reader reads.
             shared.reads.note(inode.0, offset, file_bytes);
+            send_pieces(reply, &pieces);
         });
     }
 
