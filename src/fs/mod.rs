@@ -51,12 +51,12 @@ pub struct ReadOptions {
 }
 
 impl Default for ReadOptions {
-    /// 64 MiB of frames, 24 MiB of index, a thread for each core but two at least, two minutes.
+    /// 64 MiB of frames, 16 MiB of index, a thread for each core but two at least, two minutes.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             cache_bytes: 64 << 20,
-            index_cache_bytes: 24 << 20,
+            index_cache_bytes: 16 << 20,
             fetch_threads: cores.max(NonZeroUsize::MIN.saturating_add(1)),
             patience: Duration::from_secs(120),
         }
