@@ -2,12 +2,12 @@
 
 use super::error::FrameSpan;
 use super::extents::{Layout, Span};
-use super::frame_cache::{CacheCounts, Frame, FrameCache, FrameKey, StreamNo, Whereabouts};
+use super::frame_cache::{CacheCounts, Flight, Frame, FrameCache, FrameKey, StreamNo, Whereabouts};
 use super::pool::{Pool, Urgency};
 use super::read_ahead::{Access, Plan, ReadAhead};
 use super::{ReadError, ReadOptions};
 use crate::catalog::names::{self, Folder};
-use crate::format::frame::{Compression, Decoder, FrameError, Lane, Opener};
+use crate::format::frame::{Compression, Decoder, FrameError, Glimpse, Lane, Opener};
 use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError};
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StoreId, StreamOffset};
 use crate::store::Store;
@@ -104,6 +104,19 @@ pub struct FileReader {
     streams: Mutex<HashMap<(StoreId, LevelId), StreamNo>>,
 }
 
+/// The frame that a read found, or what it wanted of it.
+struct FoundFrame {
+    frame: Arc<Frame>,
+    /// Where all of it begins, and its length in bytes.
+    start: StreamOffset,
+    length: u64,
+    /// Whether it had to be fetched or waited for.
+    waited: bool,
+}
+
+/// Up to this, a read is small: one that wants little of what it has to wait for.
+const SMALL_READ_BYTES: u64 = 128 << 10;
+
 thread_local! {
     /// Costly to make, so one for each fetching thread.
     static DECODER: RefCell<Decoder> = RefCell::new(Decoder::new());
@@ -186,53 +199,73 @@ impl FileReader {
         waiting: Waiting,
         pieces: &mut Vec<Piece>,
     ) -> Result<(), ReadError> {
-        let end = from.0.saturating_add(length);
+        let end = StreamOffset(from.0.saturating_add(length));
         let mut at = from;
-        while at.0 < end {
-            let (frame, waited) = self.frame(level, at, waiting)?;
-            let here = frame.from(at).len();
-            let taken = usize::try_from(end - at.0).unwrap_or(usize::MAX).min(here);
-            let skipped = frame.bytes.len() - here;
-            let frame_length = frame.bytes.len() as u64;
-            let access = Access { stream: level.stream, from: at, length: taken as u64, waited, frame_end: frame.end(), frame_length };
+        while at < end {
+            let found = self.frame(level, at, end, waiting)?;
+            let here = found.frame.from(at).len();
+            let taken = usize::try_from(end.0 - at.0).unwrap_or(usize::MAX).min(here);
+            let skipped = found.frame.bytes.len() - here;
+            let (frame_end, frame_length) = (StreamOffset(found.start.0.saturating_add(found.length)), found.length);
+            let access = Access { stream: level.stream, from: at, length: taken as u64, waited: found.waited, frame_end, frame_length };
             if let Some(plan) = self.ahead.note(access) {
                 self.fetch_ahead(level, plan);
             }
-            pieces.push(Piece(Inner::Data { frame, range: skipped..skipped + taken }));
+            pieces.push(Piece(Inner::Data { frame: found.frame, range: skipped..skipped + taken }));
             at = StreamOffset(at.0 + taken as u64);
         }
         Ok(())
     }
 
-    /// The frame that holds `at`, and whether it had to be waited for.
-    fn frame(&self, level: &Arc<LevelStream>, at: StreamOffset, waiting: Waiting) -> Result<(Arc<Frame>, bool), ReadError> {
+    /// The frame that holds `at`, or as much of it as stands before `until`.
+    fn frame(&self, level: &Arc<LevelStream>, at: StreamOffset, until: StreamOffset, waiting: Waiting) -> Result<FoundFrame, ReadError> {
         if let Some(frame) = self.cache.find(level.stream, at) {
-            return Ok((frame, false));
+            return Ok(FoundFrame { start: frame.start, length: frame.bytes.len() as u64, frame, waited: false });
         }
         if waiting == Waiting::Never {
             return Err(ReadError::WouldWait);
         }
         let row = level.table.locate(at)?;
-        let frame = match self.flight(level, row) {
+        let row_end = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length)));
+        let frame = match self.flight(level, row, at..until) {
             Whereabouts::Here(frame) => frame,
             Whereabouts::Coming(flight) => {
-                let runner = Arc::clone(&flight);
-                self.fetchers.submit(Urgency::Wanted, move || runner.run());
-                flight.wait(self.patience)?
+                self.have_fetched(&flight);
+                // A small read over the edge of a frame: the next one comes at the same time. What is wrong with it shows when
+                // it is its turn.
+                if row_end < until
+                    && until.0 - at.0 <= SMALL_READ_BYTES
+                    && let Ok(next) = level.table.locate(row_end)
+                    && let Whereabouts::Coming(next) = self.flight(level, next, row_end..until)
+                {
+                    self.have_fetched(&next);
+                }
+                flight.wait(at..until.min(row_end), self.patience)?
             }
         };
         // A frame table that leads astray must not make an endless loop.
         if frame.from(at).is_empty() {
             return Err(ReadError::Index(IndexError::PastEnd { at, end: frame.end() }));
         }
-        Ok((frame, true))
+        Ok(FoundFrame { frame, start: row.start, length: u64::from(row.raw_length), waited: true })
     }
 
-    fn flight(&self, level: &Arc<LevelStream>, row: FrameRow) -> Whereabouts {
+    fn have_fetched(&self, flight: &Arc<Flight>) {
+        let runner = Arc::clone(flight);
+        self.fetchers.submit(Urgency::Wanted, move || runner.run());
+    }
+
+    /// The frame of a row. When it is fetched now, what is wanted of it is shown first.
+    fn flight(&self, level: &Arc<LevelStream>, row: FrameRow, wanted: Range<StreamOffset>) -> Whereabouts {
         let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
+        let within = |at: StreamOffset| usize::try_from(at.0.saturating_sub(row.start.0)).unwrap_or(usize::MAX);
+        let (from, until) = (within(wanted.start), within(wanted.end));
         self.cache.get(key, || {
             let level = Arc::clone(level);
-            Box::new(move || level.fetch(&row))
+            Box::new(move |show| {
+                let mut show = |bytes: &[u8]| show(wanted.start, bytes.get(from..until).unwrap_or_default());
+                level.fetch(&row, Some(Glimpse { until, show: &mut show }))
+            })
         })
     }
 
@@ -249,7 +282,7 @@ impl FileReader {
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
                 let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
                 let source = Arc::clone(&level);
-                if let Whereabouts::Coming(flight) = cache.get(key, || Box::new(move || source.fetch(&row))) {
+                if let Whereabouts::Coming(flight) = cache.get(key, || Box::new(move |_| source.fetch(&row, None))) {
                     fetchers.submit(Urgency::Ahead, move || flight.run());
                 }
             }
@@ -259,12 +292,13 @@ impl FileReader {
 
 impl LevelStream {
     /// Fetches, authenticates and decodes one frame.
-    fn fetch(&self, row: &FrameRow) -> Result<Vec<u8>, ReadError> {
+    fn fetch(&self, row: &FrameRow, glimpse: Option<Glimpse<'_>>) -> Result<Vec<u8>, ReadError> {
         let place =
             Place { lane: Lane::Data, folder: Folder::Segments, object: row.segment, offset: row.offset, length: row.stored_length };
         let bare = row.checksum.map(|checksum| (self.compression, checksum));
-        self.objects
-            .open(place, row.number, |decoder, stored| self.objects.opener.open_data(decoder, row.number, row.raw_length, bare, stored))
+        self.objects.open(place, row.number, |decoder, stored| {
+            self.objects.opener.open_data_showing(decoder, (row.number, row.raw_length), bare, stored, glimpse)
+        })
     }
 }
 

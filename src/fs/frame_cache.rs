@@ -3,6 +3,7 @@
 use super::ReadError;
 use crate::model::{FrameNo, StreamOffset};
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,8 +42,11 @@ pub(super) struct FrameKey {
     pub(super) start: StreamOffset,
 }
 
-/// What fetches and decodes one frame.
-type Fetch = Box<dyn FnOnce() -> Result<Vec<u8>, ReadError> + Send>;
+/// What fetches and decodes one frame. Shows a piece of it on the way, if it comes to that; what it shows is authentic.
+type Fetch = Box<dyn FnOnce(&mut Show<'_>) -> Result<Vec<u8>, ReadError> + Send>;
+
+/// Takes a piece of a frame and where in the stream it begins.
+pub(super) type Show<'flight> = dyn FnMut(StreamOffset, &[u8]) + 'flight;
 
 /// What a frame costs besides its bytes, so that very small frames are bounded too.
 const OVERHEAD_BYTES: usize = 256;
@@ -123,7 +127,7 @@ impl FrameCache {
         }
         let flight = state.flights.entry(key).or_insert_with(|| {
             let stage = Mutex::new(Stage::Planned(fetch()));
-            Arc::new(Flight { key, cache: Arc::clone(self), stage, landed: Condvar::new() })
+            Arc::new(Flight { key, cache: Arc::clone(self), stage, changed: Condvar::new() })
         });
         Whereabouts::Coming(Arc::clone(flight))
     }
@@ -192,16 +196,16 @@ pub(super) struct Flight {
     key: FrameKey,
     cache: Arc<FrameCache>,
     stage: Mutex<Stage>,
-    /// Told when the stage becomes [`Stage::Landed`].
-    landed: Condvar,
+    /// Told when there is more to see.
+    changed: Condvar,
 }
 
 /// How far a fetch is.
 enum Stage {
     /// Nobody has begun.
     Planned(Fetch),
-    /// Some thread is at it.
-    Flying,
+    /// Some thread is at it. A piece of the frame may be there already, as a frame of its own.
+    Flying(Option<Arc<Frame>>),
     /// It is over. The frame is in the cache, or the error is not remembered there.
     Landed(Landing),
 }
@@ -213,31 +217,39 @@ impl Flight {
         if !matches!(*stage, Stage::Planned(_)) {
             return;
         }
-        let Stage::Planned(fetch) = std::mem::replace(&mut *stage, Stage::Flying) else { return };
+        let Stage::Planned(fetch) = std::mem::replace(&mut *stage, Stage::Flying(None)) else { return };
         drop(stage);
-        let result = catch_unwind(AssertUnwindSafe(fetch)).unwrap_or(Err(ReadError::Panicked));
+        let mut show = |start, bytes: &[u8]| {
+            let piece = Frame { stream: self.key.stream, start, bytes: bytes.to_vec() };
+            *self.lock() = Stage::Flying(Some(Arc::new(piece)));
+            self.changed.notify_all();
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| fetch(&mut show))).unwrap_or(Err(ReadError::Panicked));
         let landing = self.cache.settle(self.key, result);
         *self.lock() = Stage::Landed(landing);
-        self.landed.notify_all();
+        self.changed.notify_all();
     }
 
-    /// Waits until the fetch is over, but no longer than `patience`.
+    /// Waits until all bytes of `wanted` that the frame has are there, but no longer than `patience`. What it returns may be
+    /// no more of the frame than that.
     ///
     /// # Errors
     ///
     /// What the fetch failed with, the same for all who wait; [`ReadError::Deadline`].
-    pub(super) fn wait(&self, patience: Duration) -> Result<Arc<Frame>, ReadError> {
+    pub(super) fn wait(&self, wanted: Range<StreamOffset>, patience: Duration) -> Result<Arc<Frame>, ReadError> {
         let deadline = Instant::now().checked_add(patience);
         let mut stage = self.lock();
         loop {
-            if let Stage::Landed(landing) = &*stage {
-                return landing.clone().map_err(ReadError::Shared);
+            match &*stage {
+                Stage::Landed(landing) => return landing.clone().map_err(ReadError::Shared),
+                Stage::Flying(Some(piece)) if piece.start <= wanted.start && piece.end() >= wanted.end => return Ok(Arc::clone(piece)),
+                _ => {}
             }
             let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(ReadError::Deadline);
             }
-            stage = self.landed.wait_timeout(stage, left).unwrap_or_else(PoisonError::into_inner).0;
+            stage = self.changed.wait_timeout(stage, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -252,23 +264,26 @@ mod tests {
     use crate::fs::ReadError;
     use crate::model::{FrameNo, StreamOffset};
     use proptest::prelude::*;
+    use std::ops::Range;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Barrier};
+    use std::sync::{Arc, Barrier, mpsc};
     use std::thread;
     use std::time::Duration;
 
     const FOREVER: Duration = Duration::MAX;
+    /// Of any frame.
+    const ALL: Range<StreamOffset> = StreamOffset(0)..StreamOffset(u64::MAX);
 
     fn key(number: u64) -> FrameKey {
         FrameKey { stream: StreamNo(1), number: FrameNo(number), start: StreamOffset(number * 100) }
     }
 
     fn fetch(cache: &Arc<FrameCache>, number: u64, result: Result<Vec<u8>, ReadError>) -> Result<Arc<Frame>, ReadError> {
-        match cache.get(key(number), || Box::new(|| result)) {
+        match cache.get(key(number), || Box::new(|_| result)) {
             Whereabouts::Here(frame) => Ok(frame),
             Whereabouts::Coming(flight) => {
                 flight.run();
-                flight.wait(FOREVER)
+                flight.wait(ALL, FOREVER)
             }
         }
     }
@@ -285,7 +300,7 @@ mod tests {
                     let counted = Arc::clone(&fetches);
                     let gate = Arc::clone(&all);
                     let whereabouts = cache.get(key(3), move || {
-                        Box::new(move || {
+                        Box::new(move |_| {
                             counted.fetch_add(1, Ordering::SeqCst);
                             gate.wait(); // the fetch ends only after every reader has asked
                             Ok(vec![3; 100])
@@ -295,7 +310,7 @@ mod tests {
                     let runner = Arc::clone(&flight);
                     let pool = thread::spawn(move || runner.run());
                     all.wait();
-                    let frame = flight.wait(FOREVER).expect("fetched");
+                    let frame = flight.wait(ALL, FOREVER).expect("fetched");
                     pool.join().expect("no panic");
                     frame.bytes.clone()
                 })
@@ -309,13 +324,40 @@ mod tests {
     }
 
     #[test]
+    fn who_wants_a_piece_does_not_wait_for_the_end() {
+        let cache = Arc::new(FrameCache::new(1 << 20));
+        let (go_on, gate) = mpsc::channel::<()>();
+        let whereabouts = cache.get(key(1), || {
+            Box::new(move |show| {
+                show(StreamOffset(120), &[1; 40]);
+                gate.recv().expect("the test sends");
+                Ok(vec![1; 100])
+            })
+        });
+        let Whereabouts::Coming(flight) = whereabouts else { panic!("it was here before it was fetched") };
+        let runner = Arc::clone(&flight);
+        let fetching = thread::spawn(move || runner.run());
+        let wait = |from, until, patience| flight.wait(StreamOffset(from)..StreamOffset(until), patience);
+        assert_eq!(wait(130, 160, FOREVER).expect("shown").from(StreamOffset(130)), [1; 30]);
+        for not_there_yet in [(130, 161), (119, 150)] {
+            let error = wait(not_there_yet.0, not_there_yet.1, Duration::from_millis(1)).expect_err("not there yet");
+            assert!(matches!(error, ReadError::Deadline), "{error}");
+        }
+        assert!(cache.find(StreamNo(1), StreamOffset(100)).is_none(), "a piece is no frame");
+        go_on.send(()).expect("it waits");
+        assert_eq!(flight.wait(ALL, FOREVER).expect("fetched").bytes, [1; 100]);
+        fetching.join().expect("no panic");
+        assert_eq!(cache.find(StreamNo(1), StreamOffset(199)).expect("kept").bytes.len(), 100);
+    }
+
+    #[test]
     fn a_failed_fetch_is_told_to_all_who_wait_and_not_remembered() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let flights: Vec<_> = (0..3).map(|_| cache.get(key(1), || Box::new(|| Err(ReadError::NoSuchNode)))).collect();
+        let flights: Vec<_> = (0..3).map(|_| cache.get(key(1), || Box::new(|_| Err(ReadError::NoSuchNode)))).collect();
         for (turn, whereabouts) in flights.into_iter().enumerate() {
             let Whereabouts::Coming(flight) = whereabouts else { panic!("nothing can be here") };
             flight.run();
-            let error = flight.wait(FOREVER).expect_err("the fetch failed");
+            let error = flight.wait(ALL, FOREVER).expect_err("the fetch failed");
             assert!(matches!(&error, ReadError::Shared(shared) if matches!(**shared, ReadError::NoSuchNode)), "waiter {turn}: {error:?}");
         }
         assert_eq!(cache.counts().failed, 1, "one fetch for the three");
@@ -325,17 +367,17 @@ mod tests {
     #[test]
     fn a_fetch_that_panics_is_an_error_for_those_who_wait() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let Whereabouts::Coming(flight) = cache.get(key(1), || Box::new(|| panic!("as arranged"))) else { panic!("not here yet") };
+        let Whereabouts::Coming(flight) = cache.get(key(1), || Box::new(|_| panic!("as arranged"))) else { panic!("not here yet") };
         flight.run();
-        flight.wait(FOREVER).expect_err("it panicked");
+        flight.wait(ALL, FOREVER).expect_err("it panicked");
         fetch(&cache, 1, Ok(vec![1])).expect("it can be tried again");
     }
 
     #[test]
     fn who_waits_for_a_dead_store_is_told_when_the_time_is_up() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let Whereabouts::Coming(flight) = cache.get(key(1), || Box::new(|| Ok(vec![]))) else { panic!("not here yet") };
-        assert!(matches!(flight.wait(Duration::ZERO), Err(ReadError::Deadline)));
+        let Whereabouts::Coming(flight) = cache.get(key(1), || Box::new(|_| Ok(vec![]))) else { panic!("not here yet") };
+        assert!(matches!(flight.wait(ALL, Duration::ZERO), Err(ReadError::Deadline)));
     }
 
     #[test]

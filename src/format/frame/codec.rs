@@ -3,10 +3,16 @@
 use super::{Compression, FrameError};
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 use liblzma::stream::{Action, Check, Filters, LzmaOptions, Status, Stream};
-use std::io::Cursor;
+use std::io::{self, Cursor};
+use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
 
 /// How far zstd looks back: 8 MiB, the most that every decoder takes without being asked to.
 const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Shorter frames are decoded before anybody could look at their beginning.
+const LEAST_IN_STEPS: usize = 128 << 10;
+/// So many stored bytes at least are decoded between two looks at what came of them.
+const LEAST_STEP: usize = 16 << 10;
 
 /// Compresses frames, each on its own, with one method and level.
 pub struct Encoder {
@@ -100,10 +106,20 @@ impl Encoder {
     }
 }
 
+/// Shows the first bytes of a frame while the rest of it is still being decoded. They may be used: a frame is checked as a
+/// whole before anything of it is decoded.
+pub struct Glimpse<'show> {
+    /// How many bytes are wanted.
+    pub until: usize,
+    /// Called once with at least so many, or not at all when all of the frame is there as soon.
+    pub show: &'show mut dyn FnMut(&[u8]),
+}
+
 /// Decompresses frames of any method.
 #[derive(Default)]
 pub struct Decoder {
     zstd: Option<zstd::bulk::Decompressor<'static>>,
+    zstd_in_steps: Option<zstd::stream::raw::Decoder<'static>>,
     gzip: Option<Decompressor>,
 }
 
@@ -114,7 +130,13 @@ impl Decoder {
     }
 
     /// Decompresses `stored`, which must give exactly `raw_length` bytes and end there.
-    pub(super) fn decode(&mut self, method: Compression, stored: &[u8], raw_length: usize) -> Result<Vec<u8>, FrameError> {
+    pub(super) fn decode(
+        &mut self,
+        method: Compression,
+        stored: &[u8],
+        raw_length: usize,
+        glimpse: Option<Glimpse<'_>>,
+    ) -> Result<Vec<u8>, FrameError> {
         let failed = |what| FrameError::Codec { method, what };
         let mut raw = Vec::new();
         match method {
@@ -145,11 +167,19 @@ impl Decoder {
                 }
             }
             Compression::Zstd => {
+                raw.reserve_exact(raw_length);
+                if let Some(glimpse) = glimpse.filter(|glimpse| glimpse.until < raw_length / 4 * 3 && raw_length >= LEAST_IN_STEPS) {
+                    let zstd = match &mut self.zstd_in_steps {
+                        Some(zstd) => zstd,
+                        none => none.insert(zstd::stream::raw::Decoder::new().map_err(|_| failed("out of memory"))?),
+                    };
+                    decode_in_steps(zstd, stored, &mut raw, glimpse).map_err(|_| failed("the data is damaged"))?;
+                    return if raw.len() == raw_length { Ok(raw) } else { Err(failed("its length is not what it should be")) };
+                }
                 let zstd = match &mut self.zstd {
                     Some(zstd) => zstd,
                     none => none.insert(zstd::bulk::Decompressor::new().map_err(|_| failed("out of memory"))?),
                 };
-                raw.reserve_exact(raw_length);
                 zstd.decompress_to_buffer(stored, &mut raw).map_err(|_| failed("the data is damaged"))?;
             }
         }
@@ -157,9 +187,32 @@ impl Decoder {
     }
 }
 
+/// Decompresses one zstd frame into the room that `raw` has, and shows what is wanted of it on the way.
+fn decode_in_steps(zstd: &mut zstd::stream::raw::Decoder<'_>, stored: &[u8], raw: &mut Vec<u8>, glimpse: Glimpse<'_>) -> io::Result<()> {
+    zstd.reinit()?;
+    let step = (stored.len() / 16).max(LEAST_STEP);
+    let mut output = OutBuffer::around(raw);
+    let mut wanted = Some(glimpse);
+    let (mut at, mut ended) = (0_usize, false);
+    while !ended {
+        let next = at.saturating_add(step).min(stored.len());
+        let mut input = InBuffer::around(stored.get(at..next).unwrap_or_default());
+        let before = output.pos();
+        ended = zstd.run(&mut input, &mut output)? == 0;
+        if input.pos() == 0 && output.pos() == before {
+            return Err(io::ErrorKind::InvalidData.into()); // it goes on behind its end, or behind the room it should fill
+        }
+        at += input.pos();
+        if let Some(glimpse) = wanted.take_if(|glimpse| glimpse.until <= output.pos()) {
+            (glimpse.show)(output.as_slice());
+        }
+    }
+    if at == stored.len() { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Compression, Decoder, Encoder};
+    use super::{Compression, Decoder, Encoder, Glimpse};
 
     fn samples() -> Vec<Vec<u8>> {
         let mut noise = vec![0_u8; 200_000];
@@ -181,8 +234,30 @@ mod tests {
                     let mut stored = b"before".to_vec();
                     encoder.append(&raw, &mut stored).expect("encoded");
                     assert_eq!(&stored[..6], b"before");
-                    let back = decoder.decode(method, &stored[6..], raw.len()).expect("decoded");
+                    let back = decoder.decode(method, &stored[6..], raw.len(), None).expect("decoded");
                     assert!(back == raw, "{method} {level}, {} bytes", raw.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_glimpse_is_the_beginning_and_the_frame_is_whole_all_the_same() {
+        let mut decoder = Decoder::new();
+        for method in Compression::ALL {
+            let mut encoder = Encoder::new(method, method.default_level()).expect("a level");
+            for raw in samples() {
+                let mut stored = Vec::new();
+                encoder.append(&raw, &mut stored).expect("encoded");
+                for until in [1, 4096, raw.len() / 2, raw.len()] {
+                    let mut seen = None;
+                    let glimpse = Glimpse { until, show: &mut |bytes| seen = Some(bytes.to_vec()) };
+                    let back = decoder.decode(method, &stored, raw.len(), Some(glimpse)).expect("decoded");
+                    assert!(back == raw, "{method}, {} bytes", raw.len());
+                    assert!(seen.as_ref().is_none_or(|seen| seen.len() >= until && raw.starts_with(seen)), "{method} until {until}");
+                    if method == Compression::Zstd && raw.len() == 200_000 && until == 4096 {
+                        assert!(seen.is_some_and(|seen| seen.len() < raw.len()), "there was something to see before the end");
+                    }
                 }
             }
         }
@@ -196,13 +271,15 @@ mod tests {
             let mut stored = Vec::new();
             encoder.append(&[7; 5000], &mut stored).expect("encoded");
             for wrong in [0, 4999, 5001, 1 << 20] {
-                assert!(decoder.decode(method, &stored, wrong).is_err(), "{method} as {wrong}");
+                assert!(decoder.decode(method, &stored, wrong, None).is_err(), "{method} as {wrong}");
+                let glimpse = Glimpse { until: 1, show: &mut |_| () };
+                assert!(decoder.decode(method, &stored, wrong, Some(glimpse)).is_err(), "{method} as {wrong}");
             }
             if method == Compression::Gzip {
                 continue; // libdeflate stops at the member's end; what stands behind it is the checksum's to find
             }
             stored.push(0);
-            assert!(decoder.decode(method, &stored, 5000).is_err(), "{method} with a byte behind its end");
+            assert!(decoder.decode(method, &stored, 5000, None).is_err(), "{method} with a byte behind its end");
         }
     }
 }

@@ -12,7 +12,7 @@ mod codec;
 mod seal;
 
 pub use cipher::FrameKeys;
-pub use codec::{Decoder, Encoder};
+pub use codec::{Decoder, Encoder, Glimpse};
 pub use seal::{Opener, Sealer, Stored};
 
 use crate::model::{FrameNo, LevelId, StoreId};

@@ -1,7 +1,7 @@
 //! Sealing and opening.
 
 use super::cipher::IV_BYTES;
-use super::{Compression, Decoder, Encoder, FrameError, FrameId, Lane, MAX_RAW_BYTES, Protection};
+use super::{Compression, Decoder, Encoder, FrameError, FrameId, Glimpse, Lane, MAX_RAW_BYTES, Protection};
 use crate::model::{FrameNo, LevelId, StoreId};
 use hmac::Mac;
 use sha2::{Digest, Sha256};
@@ -235,7 +235,18 @@ impl Opener {
     ///
     /// [`FrameError::Tampered`] when it is not, or was changed, or was made with another key;
     /// [`FrameError::Malformed`] when it cannot be a frame.
-    pub fn open(&self, decoder: &mut Decoder, lane: Lane, number: FrameNo, mut stored: Vec<u8>) -> Result<Vec<u8>, FrameError> {
+    pub fn open(&self, decoder: &mut Decoder, lane: Lane, number: FrameNo, stored: Vec<u8>) -> Result<Vec<u8>, FrameError> {
+        self.open_showing(decoder, lane, number, stored, None)
+    }
+
+    fn open_showing(
+        &self,
+        decoder: &mut Decoder,
+        lane: Lane,
+        number: FrameNo,
+        mut stored: Vec<u8>,
+        glimpse: Option<Glimpse<'_>>,
+    ) -> Result<Vec<u8>, FrameError> {
         let malformed = |what| FrameError::Malformed { frame: Box::new(self.id(lane, number)), what };
         let tampered = || FrameError::Tampered(Box::new(self.id(lane, number)));
         let header_bytes: [u8; HEADER_BYTES] = *stored.first_chunk().ok_or_else(|| malformed("it is cut short"))?;
@@ -257,7 +268,7 @@ impl Opener {
         if let Protection::Encrypted(keys) = &self.protection {
             keys.decrypt(&header.iv, &mut stored[HEADER_BYTES..payload_end]);
         }
-        decoder.decode(header.compression, &stored[HEADER_BYTES..payload_end], header.raw_length as usize)
+        decoder.decode(header.compression, &stored[HEADER_BYTES..payload_end], header.raw_length as usize, glimpse)
     }
 
     /// Opens frame `number` of the tar stream, which must hold `raw_length` bytes: sealed, or bare when `checksum` is given.
@@ -273,9 +284,25 @@ impl Opener {
         bare: Option<(Compression, [u8; CHECKSUM_BYTES])>,
         stored: Vec<u8>,
     ) -> Result<Vec<u8>, FrameError> {
+        self.open_data_showing(decoder, (number, raw_length), bare, stored, None)
+    }
+
+    /// The same, and shows the beginning as soon as it is decoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_data`](Self::open_data), also after something was shown: what was shown is right all the same.
+    pub fn open_data_showing(
+        &self,
+        decoder: &mut Decoder,
+        (number, raw_length): (FrameNo, u32),
+        bare: Option<(Compression, [u8; CHECKSUM_BYTES])>,
+        stored: Vec<u8>,
+        glimpse: Option<Glimpse<'_>>,
+    ) -> Result<Vec<u8>, FrameError> {
         let tampered = || FrameError::Tampered(Box::new(self.id(Lane::Data, number)));
         let raw = match (&self.protection, bare) {
-            (Protection::Encrypted(_), None) => self.open(decoder, Lane::Data, number, stored)?,
+            (Protection::Encrypted(_), None) => self.open_showing(decoder, Lane::Data, number, stored, glimpse)?,
             (Protection::Checksum, Some((compression, checksum))) => {
                 let malformed = |what| FrameError::Malformed { frame: Box::new(self.id(Lane::Data, number)), what };
                 if raw_length as usize > MAX_RAW_BYTES {
@@ -288,7 +315,7 @@ impl Opener {
                 if !bool::from(tag[..CHECKSUM_BYTES].ct_eq(&checksum)) {
                     return Err(tampered());
                 }
-                decoder.decode(compression, &stored, raw_length as usize)?
+                decoder.decode(compression, &stored, raw_length as usize, glimpse)?
             }
             (Protection::Encrypted(_), Some(_)) | (Protection::Checksum, None) => return Err(tampered()),
         };
