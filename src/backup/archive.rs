@@ -5,7 +5,7 @@ use super::read::{Body, Found, FoundEntry, Unread, report_if_changed};
 use super::stream::Stream;
 use crate::format::manifest::Counts;
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder};
-use crate::index::{BlockSink, IndexError, TreeWriter};
+use crate::index::{BlockSink, HeadBlock, IndexError, RunRoot, TreeWriter};
 use crate::model::{Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, NodeId, Progress, Time, TreePath, Trouble};
 use crate::platform::{FileHandle, Stat};
 use std::collections::{HashMap, HashSet};
@@ -38,6 +38,15 @@ pub(super) struct Tally {
     pub(super) counts: Counts,
     pub(super) logical_bytes: u64,
     pub(super) has_xattrs: bool,
+}
+
+/// A level whose last member is written.
+pub(super) struct Archived {
+    /// The length of the tar stream, before compression.
+    pub(super) stream_bytes: u64,
+    pub(super) root: RunRoot,
+    pub(super) head: Vec<HeadBlock>,
+    pub(super) tally: Tally,
 }
 
 struct Linked {
@@ -108,11 +117,11 @@ impl<'run> Archive<'run> {
     }
 
     /// Ends stream and index.
-    pub(super) fn finish(mut self, index: &mut dyn BlockSink) -> Result<(u64, crate::index::RunRoot, Tally), BackupError> {
+    pub(super) fn finish(mut self, index: &mut dyn BlockSink) -> Result<Archived, BackupError> {
         self.stream.append(&END_OF_ARCHIVE)?;
         let stream_bytes = self.stream.finish()?;
-        let root = self.tree.finish(index).map_err(BackupError::Index)?;
-        Ok((stream_bytes, root, self.tally))
+        let (root, head) = self.tree.finish_with_head(index).map_err(BackupError::Index)?;
+        Ok(Archived { stream_bytes, root, head, tally: self.tally })
     }
 
     fn entry(&mut self, found: FoundEntry, bytes: &[u8], index: &mut dyn BlockSink) -> Result<(), BackupError> {

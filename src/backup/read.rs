@@ -62,7 +62,10 @@ pub enum Unread {
     /// Extended attributes could not be read.
     #[error("could not read its extended attributes")]
     Xattrs(#[source] io::Error),
-    /// Its content could not be read.
+    /// The content of a small file could not be read, so there is no member of it.
+    #[error("could not read it; it is left out")]
+    Small(#[source] io::Error),
+    /// Its content could not be read to its end.
     #[error("could not read it; the rest of it is kept as zeros")]
     Content(#[source] io::Error),
     /// A directory has taken the place of something else, or came back.
@@ -206,7 +209,7 @@ impl<'run> Reader<'run> {
                 }
                 Err(error) => {
                     found.bytes.truncate(start);
-                    return Err(Unread::Content(error));
+                    return Err(Unread::Small(error));
                 }
             }
         } else {
@@ -254,7 +257,7 @@ impl Unread {
     fn is_gone(&self) -> bool {
         match self {
             Self::Open(error) | Self::Stat(error) => error.kind() == io::ErrorKind::NotFound,
-            Self::List(_) | Self::Xattrs(_) | Self::Content(_) | Self::Replaced | Self::Shrank(_) => false,
+            Self::List(_) | Self::Xattrs(_) | Self::Small(_) | Self::Content(_) | Self::Replaced | Self::Shrank(_) => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One run: starts the threads, joins them, publishes the level.
 
 use super::BackupError;
-use super::archive::{Archive, Tally};
+use super::archive::{Archive, Archived, Tally};
 use super::collect::{Collected, SealedFrame, collect, seal};
 use super::lane::LaneWriter;
 use super::read::Reader;
@@ -12,8 +12,8 @@ use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{Folder, LevelOf};
 use crate::catalog::{Access, AccessError, Catalog, CatalogError, Verb};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
-use crate::format::manifest::{Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
-use crate::index::{RunRoot, TreeWriter};
+use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
+use crate::index::{HeadBlock, RunRoot, TreeWriter};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
 use crate::platform::Clock;
 use crate::store;
@@ -101,7 +101,7 @@ pub fn run(
         counts,
         bytes: Bytes { logical: written.tally.logical_bytes, stream: written.stream_bytes, stored: written.stored_bytes },
         has_xattrs: written.tally.has_xattrs,
-        index: Run { serial, root: root_node(written.index), segments: written.index_segments },
+        index: written.index,
         level: LevelParts {
             serial,
             id: id.clone(),
@@ -172,8 +172,7 @@ struct Written {
     tally: Tally,
     stream_bytes: u64,
     stored_bytes: u64,
-    index: RunRoot,
-    index_segments: u32,
+    index: Run,
     data: Collected,
 }
 
@@ -190,8 +189,8 @@ impl Level<'_> {
         });
         // What stopped the run first comes before what followed from it.
         let stored_bytes = uploads.finish()?;
-        let (stream_bytes, index, tally, index_segments, data) = outcome?;
-        Ok(Written { tally, stream_bytes, stored_bytes, index, index_segments, data })
+        let (stream_bytes, index, tally, data) = outcome?;
+        Ok(Written { tally, stream_bytes, stored_bytes, index, data })
     }
 
     fn with_uploads<'scope, 'env>(
@@ -201,7 +200,7 @@ impl Level<'_> {
         reader: &'env Reader<'env>,
         uploads: &'env Uploads,
         uploader: Uploader,
-    ) -> Result<(u64, RunRoot, Tally, u32, Collected), BackupError> {
+    ) -> Result<(u64, Run, Tally, Collected), BackupError> {
         let sealers = thread::available_parallelism().map_or(1, usize::from);
         let (raw_sender, raw) = bounded::<RawFrame>(FRAMES_AHEAD);
         let (sealed_sender, sealed) = bounded::<SealedFrame>(FRAMES_AHEAD);
@@ -253,10 +252,11 @@ impl Level<'_> {
             archive.write(found, &mut index_lane)?;
         }
         halt()?;
-        let (stream_bytes, index, tally) = archive.finish(&mut index_lane)?;
-        let index_segments = index_lane.finish()?;
+        let Archived { stream_bytes, root, head, tally } = archive.finish(&mut index_lane)?;
+        let head = head.into_iter().map(|HeadBlock { number, raw }| manifest::HeadBlock { number: number.0, node: raw }).collect();
+        let index = Run { serial: self.serial, root: root_node(root), segments: index_lane.finish()?, head };
         let data = collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(|()| BackupError::Stopped)?;
-        Ok((stream_bytes, index, tally, index_segments, data))
+        Ok((stream_bytes, index, tally, data))
     }
 }
 

@@ -123,6 +123,19 @@ pub struct Run {
     pub root: RootNode,
     /// Number of segments in the lane `index`.
     pub segments: u32,
+    /// The blocks on the way from the root to the first entries, the lowest first: so that the top of the tree can be listed
+    /// with nothing but the manifest.
+    pub head: Vec<HeadBlock>,
+}
+
+/// A block of a run that the manifest holds as well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadBlock {
+    /// Its number in the lane.
+    pub number: u64,
+    /// The block, not compressed.
+    #[serde(with = "base64_bytes")]
+    pub node: Vec<u8>,
 }
 
 /// Where a level's stream is kept.
@@ -351,7 +364,7 @@ mod base64_bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Counts, LevelParts, Manifest, ManifestParts, PathText, RootNode, Run};
+    use super::{Bytes, Counts, HeadBlock, LevelParts, Manifest, ManifestParts, PathText, RootNode, Run};
     use crate::format::frame::{Compression, Protection, Sealer};
     use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
 
@@ -369,7 +382,7 @@ mod tests {
             counts: Counts { entries: 77, ..Counts::default() },
             bytes: Bytes::default(),
             has_xattrs: true,
-            index: Run { serial: LevelSerial(1), root: root(), segments: 1 },
+            index: Run { serial: LevelSerial(1), root: root(), segments: 1, head: vec![HeadBlock { number: 0, node: vec![3, 4] }] },
             level: LevelParts {
                 serial: LevelSerial(1),
                 id,

@@ -47,19 +47,6 @@ impl Piece {
         }
     }
 
-    /// The bytes of all of them, holes as zeros, in one buffer.
-    pub(super) fn joined(pieces: &[Self]) -> Vec<u8> {
-        let length = |piece: &Self| usize::try_from(piece.length()).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(pieces.iter().map(length).sum());
-        for piece in pieces {
-            match piece.data() {
-                Some(data) => bytes.extend_from_slice(data),
-                None => bytes.resize(bytes.len().saturating_add(length(piece)), 0),
-            }
-        }
-        bytes
-    }
-
     /// How many bytes of the file it covers.
     pub fn length(&self) -> u64 {
         match &self.0 {

@@ -6,8 +6,8 @@ use super::{CacheCounts, recent::Recent};
 use crate::catalog::names::Folder;
 use crate::format::frame::{Lane, Opener, Protection};
 use crate::format::manifest::{Manifest, RootNode};
-use crate::index::{FrameTable, RunRoot, Tree};
-use crate::model::{BackupName, Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
+use crate::index::{FrameTable, HeadBlock, RunRoot, Tree, WithHead};
+use crate::model::{BackupName, Content, Entry, FrameNo, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
 use crate::store::Store;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -94,7 +94,9 @@ impl View {
         for level in manifest.levels {
             let objects = objects(&level.id);
             if level.serial == manifest.index.serial {
-                index = Some(reader.blocks(objects.clone(), Lane::Index, Folder::Index));
+                let stored = reader.blocks(objects.clone(), Lane::Index, Folder::Index);
+                let head = manifest.index.head.iter().map(|block| HeadBlock { number: FrameNo(block.number), raw: block.node.clone() });
+                index = Some(Arc::new(WithHead::new(head.collect(), stored)));
             }
             let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);
             let table = FrameTable::open(run_root(level.frame_table), blocks, Arc::clone(reader.block_cache()))?;

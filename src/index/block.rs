@@ -5,6 +5,7 @@ use super::bytes::{Reader, put_varint};
 use super::error::Flaw;
 use crate::model::{FrameNo, SegmentOffset};
 use std::fmt;
+use std::sync::Arc;
 
 /// Where a block of a run is kept. Made by a [`BlockSink`], understood by the [`BlockSource`] of the same level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +65,37 @@ pub trait BlockSource: Send + Sync {
     ///
     /// [`IndexError::Fetch`], made with [`IndexError::fetch`].
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError>;
+}
+
+/// A block that is kept with a run's root too: what the first entries need besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadBlock {
+    /// Its number in the run.
+    pub number: FrameNo,
+    /// Its bytes, raw.
+    pub raw: Vec<u8>,
+}
+
+/// A source that has some blocks at hand and gets the others from another.
+pub struct WithHead {
+    head: Vec<HeadBlock>,
+    rest: Arc<dyn BlockSource>,
+}
+
+impl WithHead {
+    /// `head` must be as authentic as what `rest` gives.
+    pub fn new(head: Vec<HeadBlock>, rest: Arc<dyn BlockSource>) -> Self {
+        Self { head, rest }
+    }
+}
+
+impl BlockSource for WithHead {
+    fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
+        match self.head.iter().find(|block| block.number == address.number) {
+            Some(block) => Ok(block.raw.clone()),
+            None => self.rest.load(address),
+        }
+    }
 }
 
 /// What a manifest keeps of a run: its top block, and what cannot be told from it. At most 64 KiB.

@@ -31,7 +31,7 @@ mod run_writer;
 mod tree;
 mod tree_writer;
 
-pub use block::{BlockAddress, BlockSink, BlockSource, RunRoot};
+pub use block::{BlockAddress, BlockSink, BlockSource, HeadBlock, RunRoot, WithHead};
 pub use cache::BlockCache;
 pub use entry_codec::Attributes;
 pub use error::{BlockPlace, IndexError};

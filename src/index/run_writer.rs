@@ -1,7 +1,7 @@
 //! Writing a run: entries in, blocks out.
 
 use super::node::{Child, MAX_KEY_BYTES, MAX_SHARED_NODE_BYTES, NodeBuilder};
-use super::{BlockSink, IndexError, RunRoot};
+use super::{BlockSink, HeadBlock, IndexError, RunRoot};
 
 /// Builds a run from its entries in the order of their keys. Holds one unfinished node for each height.
 #[derive(Debug, Default)]
@@ -10,6 +10,8 @@ pub(super) struct RunWriter {
     nodes: Vec<Unfinished>,
     last_key: Vec<u8>,
     entries: u64,
+    /// The blocks on the way to the first entry, as far as they are full.
+    head: Vec<HeadBlock>,
 }
 
 #[derive(Debug)]
@@ -68,19 +70,28 @@ impl RunWriter {
         };
         let first_rank = *first_rank;
         let first_key = node.first_key().to_vec();
-        let address = sink.append(&node.take())?;
+        let raw = node.take();
+        let address = sink.append(&raw)?;
+        if first_rank == 0 && raw.len() <= MAX_SHARED_NODE_BYTES {
+            self.head.push(HeadBlock { number: address.number, raw });
+        }
         self.add(height + 1, &first_key, &Child { address, first_rank }.encode(), first_rank, sink)
     }
 
     /// Ends the run. A run that fits one node of 64 KiB leaves nothing in the sink.
-    pub(super) fn finish(mut self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
+    pub(super) fn finish(self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
+        self.finish_with_head(sink).map(|(root, _)| root)
+    }
+
+    /// The same, and the blocks on the way from the root to the first entry: one for each height.
+    pub(super) fn finish_with_head(mut self, sink: &mut dyn BlockSink) -> Result<(RunRoot, Vec<HeadBlock>), IndexError> {
         let mut height = 0;
         loop {
             let is_top = usize::from(height) + 1 >= self.nodes.len();
             match self.nodes.get_mut(usize::from(height)) {
-                None => return Ok(RunRoot { node: NodeBuilder::new(0).take(), height: 0, entries: 0 }),
+                None => return Ok((RunRoot { node: NodeBuilder::new(0).take(), height: 0, entries: 0 }, self.head)),
                 Some(top) if is_top && top.node.length() <= MAX_SHARED_NODE_BYTES => {
-                    return Ok(RunRoot { node: top.node.take(), height, entries: self.entries });
+                    return Ok((RunRoot { node: top.node.take(), height, entries: self.entries }, self.head));
                 }
                 Some(_) => self.close(height, sink)?,
             }

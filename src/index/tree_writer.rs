@@ -2,7 +2,7 @@
 
 use super::run_writer::{self, RunWriter};
 use super::tree::{node_at, rank_of};
-use super::{BlockSink, IndexError, MAX_BLOCK_BYTES, RunRoot, entry_codec, key};
+use super::{BlockSink, HeadBlock, IndexError, MAX_BLOCK_BYTES, RunRoot, entry_codec, key};
 use crate::model::{Entry, NodeId};
 
 /// What a block needs beside the value of its only entry, with some to spare.
@@ -63,5 +63,15 @@ impl TreeWriter {
     /// Those of the sink.
     pub fn finish(self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.run.finish(sink)
+    }
+
+    /// The same, and the blocks that hold the beginning of the root's listing: with them at hand, looking into the root takes
+    /// no other block.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn finish_with_head(self, sink: &mut dyn BlockSink) -> Result<(RunRoot, Vec<HeadBlock>), IndexError> {
+        self.run.finish_with_head(sink)
     }
 }

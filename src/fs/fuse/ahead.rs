@@ -10,8 +10,9 @@
 //! the reader meets the error.
 
 use super::counts::RequestCounts;
+use super::translate;
+use crate::fs::ReadError;
 use crate::fs::points::{Forest, Found};
-use crate::fs::{Piece, ReadError};
 use crate::model::Kind;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use fuser::{INodeNo, Notifier};
@@ -160,7 +161,7 @@ impl FileSender {
         let stored = match &*pieces {
             [piece] if piece.data().is_some() => self.notifier.store(INodeNo(file.inode), 0, piece.data().unwrap_or_default()),
             // In one call: a page that is filled in two is not taken for whole.
-            pieces => self.notifier.store(INodeNo(file.inode), 0, &Piece::joined(pieces)),
+            pieces => self.notifier.store(INodeNo(file.inode), 0, &translate::joined(pieces)),
         };
         stored.map_err(Trouble::Mount)?;
         self.counts.sent_ahead.fetch_add(1, Ordering::Relaxed);

@@ -226,7 +226,7 @@ fn send_pieces(reply: ReplyData, pieces: &[Piece]) {
     match pieces {
         [] => reply.data(&[]),
         [piece] if piece.data().is_some() => reply.data(piece.data().unwrap_or_default()),
-        pieces => reply.data(&Piece::joined(pieces)),
+        pieces => reply.data(&translate::joined(pieces)),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::points::Found;
 use super::super::view::Attributes;
 use super::Appearance;
+use crate::fs::Piece;
 use crate::model::{Device, Kind, Time};
 use fuser::{FileAttr, FileType, INodeNo};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -55,6 +56,19 @@ fn system_time(time: Time) -> SystemTime {
     let seconds = Duration::from_secs(time.seconds().unsigned_abs());
     let whole = if time.seconds() < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
     whole.and_then(|whole| whole.checked_add(Duration::from_nanos(u64::from(time.nanoseconds())))).unwrap_or(UNIX_EPOCH)
+}
+
+/// The bytes of all pieces, holes as zeros, in one buffer: what a message to the kernel needs when there is more than one.
+pub(super) fn joined(pieces: &[Piece]) -> Vec<u8> {
+    let length = |piece: &Piece| usize::try_from(piece.length()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(pieces.iter().map(length).sum());
+    for piece in pieces {
+        match piece.data() {
+            Some(data) => bytes.extend_from_slice(data),
+            None => bytes.resize(bytes.len().saturating_add(length(piece)), 0),
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]

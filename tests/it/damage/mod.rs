@@ -17,7 +17,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Passphrase};
 use freezer::store::memory::Memory;
 use freezer::store::{ObjectInfo, ObjectName, Store};
-use freezer::upkeep::{Damage, Depth, check};
+use freezer::upkeep::{Checked, Damage, Depth, check};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -122,9 +122,7 @@ impl Sound {
         let all = Readable::all_of(whole);
         let opened = reading::open(&access, &backup::name(), id, &reading::reader());
         let readable = opened.ok().map(|view| reading::examine(&view, whole, what));
-        let mut told = Vec::new();
-        let mut tell = |damage: Damage| told.push(damage.to_string());
-        let checked = check(&access, &backup::name(), id, Depth::Data, &mut tell, &Silent, &Cancel::new()).expect("the store answers");
+        let (checked, told) = self.check(store, level);
         assert!(readable.as_ref() == Some(&all) || checked.damages > 0, "{what}: a check finds nothing");
         if let Some(readable) = &readable
             && readable.entries == all.entries
@@ -133,6 +131,15 @@ impl Sound {
             assert_eq!(checked.files_touched, unreadable, "{what}: a check finds other files: {told:?}");
         }
         readable
+    }
+
+    /// What a check of a level with all its bytes finds, and what it says.
+    fn check(&self, store: &Arc<Memory>, level: usize) -> (Checked, Vec<String>) {
+        let mut told = Vec::new();
+        let mut tell = |damage: Damage| told.push(damage.to_string());
+        let (access, id) = (self.open(store), &self.levels[level]);
+        let checked = check(&access, &backup::name(), id, Depth::Data, &mut tell, &Silent, &Cancel::new()).expect("the store answers");
+        (checked, told)
     }
 
     /// Makes one more level, which must be sound, whatever the others are.

@@ -30,7 +30,9 @@ fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
 
 fn swaps(sound: &Sound) {
     for folder in LANES {
-        let (older, newer) = (sound.objects(0, folder), sound.objects(1, folder));
+        // From the back: the first block of an index stands in the manifest too, and nothing reads the object for it.
+        let backwards = |level| sound.objects(level, folder).into_iter().rev().collect::<Vec<_>>();
+        let (older, newer) = (backwards(0), backwards(1));
         let what = format!("two objects of {folder:?} swapped");
         judge(sound, &swap(sound, &older[0], &older[1]), [true, false], &what);
         judge(sound, &swap(sound, &older[0], &newer[0]), [true, true], &format!("{what} between levels"));
@@ -40,8 +42,8 @@ fn swaps(sound: &Sound) {
     judge(sound, &swap(sound, &sound.manifest(0), &sound.manifest(1)), [true, true], "manifests swapped");
     let replaced = [Change(sound.manifest(1), Some(sound.bytes(&sound.manifest(0))))];
     judge(sound, &replaced, [false, true], "a manifest replaced by an older one");
-    let (index, segment) = (&sound.objects(0, Folder::Index)[0], &sound.objects(0, Folder::Segments)[0]);
-    judge(sound, &swap(sound, index, segment), [true, false], "an index object and a segment swapped");
+    let (index, segment) = (sound.objects(0, Folder::Index).pop().expect("several"), &sound.objects(0, Folder::Segments)[0]);
+    judge(sound, &swap(sound, &index, segment), [true, false], "an index object and a segment swapped");
 }
 
 #[test]

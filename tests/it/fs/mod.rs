@@ -2,5 +2,6 @@
 
 mod damage;
 mod model;
+mod opening;
 mod points;
 mod waiting;
