@@ -29,7 +29,7 @@ impl FrameSizes {
             // One block of level 9.
             Compression::Bzip2 => Self { packed: 900_000, large: 900_000 },
             Compression::Xz => Self { packed: 2 << 20, large: 1 << 20 },
-            Compression::Zstd => Self { packed: 4 << 20, large: 512 << 10 },
+            Compression::Zstd => Self { packed: 4 << 20, large: 256 << 10 },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::error::FrameSpan;
 use super::extents::{Layout, Span};
-use super::frame_cache::{CacheCounts, Flight, Frame, FrameCache, FrameKey, StreamNo, Whereabouts};
+use super::frame_cache::{CacheCounts, FetchExtent, Flight, Frame, FrameCache, FrameKey, StreamNo, Whereabouts};
 use super::pool::{Pool, Urgency};
 use super::read_ahead::{Access, Plan, ReadAhead};
 use super::{ReadError, ReadOptions};
@@ -103,6 +103,17 @@ struct FoundFrame {
 
 /// Up to this, a read is small: one that wants little of what it has to wait for.
 const SMALL_READ_BYTES: u64 = 128 << 10;
+/// A small read inside a file of this length, not at its beginning, may be the only one that its frame sees.
+const LARGE_FILE_BYTES: u64 = 8 << 20;
+
+/// How a read is to be answered.
+#[derive(Clone, Copy)]
+struct Manner {
+    waiting: Waiting,
+    /// Whether it looks like one that picks a spot, as databases do: the rest of the frame then waits until a second read
+    /// comes for it.
+    is_spot: bool,
+}
 
 thread_local! {
     /// Costly to make, so one for each fetching thread.
@@ -171,7 +182,8 @@ impl FileReader {
                 Span::Hole(length) => pieces.push(Piece(Inner::Hole(length))),
                 Span::Data { level, stream, length } => {
                     let level = levels.get(&level).ok_or(ReadError::NoSuchLevel(level))?;
-                    self.data(level, stream, length, waiting, &mut pieces)?;
+                    let is_spot = from > 0 && length <= SMALL_READ_BYTES && layout.size() >= LARGE_FILE_BYTES;
+                    self.data(level, stream, length, Manner { waiting, is_spot }, &mut pieces)?;
                 }
             }
         }
@@ -183,13 +195,13 @@ impl FileReader {
         level: &Arc<LevelStream>,
         from: StreamOffset,
         length: u64,
-        waiting: Waiting,
+        manner: Manner,
         pieces: &mut Vec<Piece>,
     ) -> Result<(), ReadError> {
         let end = StreamOffset(from.0.saturating_add(length));
         let mut at = from;
         while at < end {
-            let found = self.frame(level, at, end, waiting)?;
+            let found = self.frame(level, at, end, manner)?;
             let here = found.frame.from(at).len();
             let taken = usize::try_from(end.0 - at.0).unwrap_or(usize::MAX).min(here);
             let skipped = found.frame.bytes.len() - here;
@@ -205,16 +217,16 @@ impl FileReader {
     }
 
     /// The frame that holds `at`, or as much of it as stands before `until`.
-    fn frame(&self, level: &Arc<LevelStream>, at: StreamOffset, until: StreamOffset, waiting: Waiting) -> Result<FoundFrame, ReadError> {
+    fn frame(&self, level: &Arc<LevelStream>, at: StreamOffset, until: StreamOffset, manner: Manner) -> Result<FoundFrame, ReadError> {
         if let Some(frame) = self.cache.find(level.stream, at) {
             return Ok(FoundFrame { start: frame.start, length: frame.bytes.len() as u64, frame, waited: false });
         }
-        if waiting == Waiting::Never {
+        if manner.waiting == Waiting::Never {
             return Err(ReadError::WouldWait);
         }
         let row = level.table.locate(at)?;
         let row_end = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length)));
-        let frame = match self.flight(level, row, at..until) {
+        let frame = match self.flight(level, row, at..until, manner) {
             Whereabouts::Here(frame) => frame,
             Whereabouts::Coming(flight) => {
                 self.have_fetched(&flight);
@@ -223,7 +235,7 @@ impl FileReader {
                 if row_end < until
                     && until.0 - at.0 <= SMALL_READ_BYTES
                     && let Ok(next) = level.table.locate(row_end)
-                    && let Whereabouts::Coming(next) = self.flight(level, next, row_end..until)
+                    && let Whereabouts::Coming(next) = self.flight(level, next, row_end..until, manner)
                 {
                     self.have_fetched(&next);
                 }
@@ -243,11 +255,12 @@ impl FileReader {
     }
 
     /// The frame of a row. When it is fetched now, what is wanted of it is shown first.
-    fn flight(&self, level: &Arc<LevelStream>, row: FrameRow, wanted: Range<StreamOffset>) -> Whereabouts {
+    fn flight(&self, level: &Arc<LevelStream>, row: FrameRow, wanted: Range<StreamOffset>, manner: Manner) -> Whereabouts {
         let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
         let within = |at: StreamOffset| usize::try_from(at.0.saturating_sub(row.start.0)).unwrap_or(usize::MAX);
         let (from, until) = (within(wanted.start), within(wanted.end));
-        self.cache.get(key, || {
+        let extent = if manner.is_spot { FetchExtent::UntilShown } else { FetchExtent::Whole };
+        self.cache.get(key, extent, || {
             let level = Arc::clone(level);
             Box::new(move |show| {
                 let mut show = |bytes: &[u8]| show(wanted.start, bytes.get(from..until).unwrap_or_default());
@@ -269,7 +282,7 @@ impl FileReader {
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
                 let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
                 let source = Arc::clone(&level);
-                if let Whereabouts::Coming(flight) = cache.get(key, || Box::new(move |_| source.fetch(&row, None))) {
+                if let Whereabouts::Coming(flight) = cache.get(key, FetchExtent::Whole, || Box::new(move |_| source.fetch(&row, None))) {
                     fetchers.submit(Urgency::Ahead, move || flight.run());
                 }
             }

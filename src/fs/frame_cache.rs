@@ -2,9 +2,10 @@
 
 use super::ReadError;
 use crate::model::{FrameNo, StreamOffset};
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,20 @@ pub(super) struct FrameKey {
 type Fetch = Box<dyn FnOnce(&mut Show<'_>) -> Result<Vec<u8>, ReadError> + Send>;
 
 /// Takes a piece of a frame and where in the stream it begins.
-pub(super) type Show<'flight> = dyn FnMut(StreamOffset, &[u8]) + 'flight;
+/// Says whether the rest is wanted.
+pub(super) type Show<'flight> = dyn FnMut(StreamOffset, &[u8]) -> ControlFlow<()> + 'flight;
+
+/// How much of a frame is decoded for who asks first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FetchExtent {
+    /// All of it.
+    Whole,
+    /// What is shown, if nobody else asks meanwhile and it is the first time. Who asks again has it decoded whole.
+    UntilShown,
+}
+
+/// How many frames are remembered as left off.
+const MOST_LEFT_OFF: usize = 256;
 
 /// What a frame costs besides its bytes, so that very small frames are bounded too.
 const OVERHEAD_BYTES: usize = 256;
@@ -66,6 +80,8 @@ struct State {
     uses: u64,
     bytes: usize,
     flights: HashMap<FrameKey, Arc<Flight>>,
+    /// Frames of which a piece was all that was wanted, the latest behind.
+    left_off: VecDeque<FrameKey>,
     counts: CacheCounts,
 }
 
@@ -81,6 +97,8 @@ pub struct CacheCounts {
     pub hits: u64,
     /// Frames that were fetched and decoded.
     pub fetched: u64,
+    /// Frames that were fetched, and decoded no further than a read wanted.
+    pub left_off: u64,
     /// Fetches that failed.
     pub failed: u64,
     /// Frames that had to go.
@@ -120,16 +138,41 @@ impl FrameCache {
     }
 
     /// The frame, or the one fetch of it: `fetch` is used only if there is none yet, and not before the flight is run.
-    pub(super) fn get(self: &Arc<Self>, key: FrameKey, fetch: impl FnOnce() -> Fetch) -> Whereabouts {
+    pub(super) fn get(self: &Arc<Self>, key: FrameKey, extent: FetchExtent, fetch: impl FnOnce() -> Fetch) -> Whereabouts {
         let mut state = self.lock();
         if let Some(frame) = state.touch((key.stream, key.start)) {
             return Whereabouts::Here(frame);
         }
-        let flight = state.flights.entry(key).or_insert_with(|| {
-            let stage = Mutex::new(Stage::Planned(fetch()));
-            Arc::new(Flight { key, cache: Arc::clone(self), stage, changed: Condvar::new() })
+        if let Some(flight) = state.flights.get(&key) {
+            flight.is_wanted_whole.store(true, Ordering::Relaxed);
+            return Whereabouts::Coming(Arc::clone(flight));
+        }
+        let was_left_off = state.left_off.contains(&key);
+        let flight = Arc::new(Flight {
+            key,
+            cache: Arc::clone(self),
+            is_wanted_whole: AtomicBool::new(extent == FetchExtent::Whole || was_left_off),
+            stage: Mutex::new(Stage::Planned(fetch())),
+            changed: Condvar::new(),
         });
-        Whereabouts::Coming(Arc::clone(flight))
+        state.flights.insert(key, Arc::clone(&flight));
+        Whereabouts::Coming(flight)
+    }
+
+    /// Whether the rest of a frame can be left undone: then it is no longer in flight, and who asks next starts anew.
+    fn leave_off(&self, flight: &Flight) -> bool {
+        let mut state = self.lock();
+        // Asked under the lock under which others find the flight: nobody can come to wait for a rest that never comes.
+        if flight.is_wanted_whole.load(Ordering::Relaxed) {
+            return false;
+        }
+        state.flights.remove(&flight.key);
+        if state.left_off.len() >= MOST_LEFT_OFF {
+            state.left_off.pop_front();
+        }
+        state.left_off.push_back(flight.key);
+        state.counts.left_off += 1;
+        true
     }
 
     fn settle(&self, key: FrameKey, result: Result<Vec<u8>, ReadError>) -> Landing {
@@ -195,6 +238,8 @@ type Landing = Result<Arc<Frame>, Arc<ReadError>>;
 pub(super) struct Flight {
     key: FrameKey,
     cache: Arc<FrameCache>,
+    /// Changed under the lock of the cache.
+    is_wanted_whole: AtomicBool,
     stage: Mutex<Stage>,
     /// Told when there is more to see.
     changed: Condvar,
@@ -219,12 +264,18 @@ impl Flight {
         }
         let Stage::Planned(fetch) = std::mem::replace(&mut *stage, Stage::Flying(None)) else { return };
         drop(stage);
+        let mut is_left_off = false;
         let mut show = |start, bytes: &[u8]| {
             let piece = Frame { stream: self.key.stream, start, bytes: bytes.to_vec() };
             *self.lock() = Stage::Flying(Some(Arc::new(piece)));
             self.changed.notify_all();
+            is_left_off = self.cache.leave_off(self);
+            if is_left_off { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let result = catch_unwind(AssertUnwindSafe(|| fetch(&mut show))).unwrap_or(Err(ReadError::Panicked));
+        if is_left_off {
+            return; // the only one who waits has what it wants
+        }
         let landing = self.cache.settle(self.key, result);
         *self.lock() = Stage::Landed(landing);
         self.changed.notify_all();
@@ -260,11 +311,11 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, FrameCache, FrameKey, OVERHEAD_BYTES, StreamNo, Whereabouts};
+    use super::{FetchExtent, Frame, FrameCache, FrameKey, OVERHEAD_BYTES, StreamNo, Whereabouts};
     use crate::fs::ReadError;
     use crate::model::{FrameNo, StreamOffset};
     use proptest::prelude::*;
-    use std::ops::Range;
+    use std::ops::{ControlFlow, Range};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Barrier, mpsc};
     use std::thread;
@@ -279,7 +330,7 @@ mod tests {
     }
 
     fn fetch(cache: &Arc<FrameCache>, number: u64, result: Result<Vec<u8>, ReadError>) -> Result<Arc<Frame>, ReadError> {
-        match cache.get(key(number), || Box::new(|_| result)) {
+        match cache.get(key(number), FetchExtent::Whole, || Box::new(|_| result)) {
             Whereabouts::Here(frame) => Ok(frame),
             Whereabouts::Coming(flight) => {
                 flight.run();
@@ -299,7 +350,7 @@ mod tests {
                 thread::spawn(move || {
                     let counted = Arc::clone(&fetches);
                     let gate = Arc::clone(&all);
-                    let whereabouts = cache.get(key(3), move || {
+                    let whereabouts = cache.get(key(3), FetchExtent::Whole, move || {
                         Box::new(move |_| {
                             counted.fetch_add(1, Ordering::SeqCst);
                             gate.wait(); // the fetch ends only after every reader has asked
@@ -327,9 +378,9 @@ mod tests {
     fn who_wants_a_piece_does_not_wait_for_the_end() {
         let cache = Arc::new(FrameCache::new(1 << 20));
         let (go_on, gate) = mpsc::channel::<()>();
-        let whereabouts = cache.get(key(1), || {
+        let whereabouts = cache.get(key(1), FetchExtent::Whole, || {
             Box::new(move |show| {
-                show(StreamOffset(120), &[1; 40]);
+                assert!(show(StreamOffset(120), &[1; 40]).is_continue(), "the rest is wanted");
                 gate.recv().expect("the test sends");
                 Ok(vec![1; 100])
             })
@@ -353,7 +404,7 @@ mod tests {
     #[test]
     fn a_failed_fetch_is_told_to_all_who_wait_and_not_remembered() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let flights: Vec<_> = (0..3).map(|_| cache.get(key(1), || Box::new(|_| Err(ReadError::NoSuchNode)))).collect();
+        let flights: Vec<_> = (0..3).map(|_| cache.get(key(1), FetchExtent::Whole, || Box::new(|_| Err(ReadError::NoSuchNode)))).collect();
         for (turn, whereabouts) in flights.into_iter().enumerate() {
             let Whereabouts::Coming(flight) = whereabouts else { panic!("nothing can be here") };
             flight.run();
@@ -364,10 +415,53 @@ mod tests {
         assert_eq!(fetch(&cache, 1, Ok(vec![7])).expect("the next try works").bytes, [7]);
     }
 
+    /// A fetch of 100 bytes that shows ten of them, and says whether it was let go on.
+    fn spot(cache: &Arc<FrameCache>, gone_on: &Arc<AtomicUsize>) -> Whereabouts {
+        let gone_on = Arc::clone(gone_on);
+        cache.get(key(1), FetchExtent::UntilShown, || {
+            Box::new(move |show| match show(StreamOffset(120), &[1; 10]) {
+                ControlFlow::Continue(()) => {
+                    gone_on.fetch_add(1, Ordering::SeqCst);
+                    Ok(vec![1; 100])
+                }
+                ControlFlow::Break(()) => Err(ReadError::NoSuchNode),
+            })
+        })
+    }
+
+    #[test]
+    fn a_spot_is_shown_alone_at_first_and_the_second_time_the_frame_is_kept() {
+        let cache = Arc::new(FrameCache::new(1 << 20));
+        let gone_on = Arc::new(AtomicUsize::new(0));
+        let Whereabouts::Coming(flight) = spot(&cache, &gone_on) else { panic!("not here yet") };
+        flight.run();
+        let piece = flight.wait(StreamOffset(120)..StreamOffset(130), FOREVER).expect("shown");
+        assert_eq!((piece.start, piece.bytes.len(), gone_on.load(Ordering::SeqCst)), (StreamOffset(120), 10, 0));
+        assert!(cache.find(StreamNo(1), StreamOffset(120)).is_none(), "a piece is no frame");
+        let Whereabouts::Coming(flight) = spot(&cache, &gone_on) else { panic!("it was left off") };
+        flight.run();
+        assert_eq!((flight.wait(ALL, FOREVER).expect("fetched").bytes.len(), gone_on.load(Ordering::SeqCst)), (100, 1));
+        assert!(cache.find(StreamNo(1), StreamOffset(199)).is_some());
+        assert_eq!((cache.counts().left_off, cache.counts().fetched, cache.counts().failed), (1, 1, 0));
+    }
+
+    #[test]
+    fn nobody_waits_for_the_rest_of_a_frame_that_is_left_off() {
+        let cache = Arc::new(FrameCache::new(1 << 20));
+        let gone_on = Arc::new(AtomicUsize::new(0));
+        let Whereabouts::Coming(first) = spot(&cache, &gone_on) else { panic!("not here yet") };
+        let Whereabouts::Coming(second) = spot(&cache, &gone_on) else { panic!("not here yet") };
+        assert!(Arc::ptr_eq(&first, &second), "one fetch");
+        first.run();
+        assert_eq!(second.wait(ALL, FOREVER).expect("fetched").bytes.len(), 100, "who came before the end gets the rest");
+    }
+
     #[test]
     fn a_fetch_that_panics_is_an_error_for_those_who_wait() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let Whereabouts::Coming(flight) = cache.get(key(1), || Box::new(|_| panic!("as arranged"))) else { panic!("not here yet") };
+        let Whereabouts::Coming(flight) = cache.get(key(1), FetchExtent::Whole, || Box::new(|_| panic!("as arranged"))) else {
+            panic!("not here yet")
+        };
         flight.run();
         flight.wait(ALL, FOREVER).expect_err("it panicked");
         fetch(&cache, 1, Ok(vec![1])).expect("it can be tried again");
@@ -376,7 +470,9 @@ mod tests {
     #[test]
     fn who_waits_for_a_dead_store_is_told_when_the_time_is_up() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let Whereabouts::Coming(flight) = cache.get(key(1), || Box::new(|_| Ok(vec![]))) else { panic!("not here yet") };
+        let Whereabouts::Coming(flight) = cache.get(key(1), FetchExtent::Whole, || Box::new(|_| Ok(vec![]))) else {
+            panic!("not here yet")
+        };
         assert!(matches!(flight.wait(ALL, Duration::ZERO), Err(ReadError::Deadline)));
     }
 
