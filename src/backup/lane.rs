@@ -11,6 +11,9 @@ use crate::model::FrameNo;
 /// Index blocks compress in a few KiB each: a low level is as good as a high one.
 const BLOCK_COMPRESSION: (Compression, u32) = (Compression::Zstd, 3);
 
+/// Their objects are this long at most, as one of them is held in memory while it fills.
+const MOST_OBJECT_BYTES: u64 = 4 << 20;
+
 /// Where a run's blocks go.
 pub(super) struct LaneWriter<'run> {
     lane: Lane,
@@ -32,7 +35,16 @@ impl<'run> LaneWriter<'run> {
         uploader: Uploader,
     ) -> Result<Self, BackupError> {
         let encoder = Encoder::new(BLOCK_COMPRESSION.0, BLOCK_COMPRESSION.1).map_err(BackupError::Frame)?;
-        Ok(Self { lane, folder, of, sealer, encoder, packer: Packer::new(segment_bytes), next: FrameNo(0), uploader })
+        Ok(Self {
+            lane,
+            folder,
+            of,
+            sealer,
+            encoder,
+            packer: Packer::new(segment_bytes.min(MOST_OBJECT_BYTES)),
+            next: FrameNo(0),
+            uploader,
+        })
     }
 
     fn upload(&self, segment: Segment) -> Result<(), BackupError> {

@@ -72,7 +72,7 @@ pub(super) struct Arguments {
     compression_level: Option<u32>,
 
     /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds three of them
-    #[arg(long, short = 'M', value_name = "SIZE", default_value = "32MiB")]
+    #[arg(long, short = 'M', value_name = "SIZE", default_value = "16MiB")]
     max_segment_size: ByteSize,
 
     /// Do all but store anything: tells what could not be read and how much would be stored

@@ -24,6 +24,8 @@ pub struct Encoder {
     level: u32,
     zstd: Option<zstd::bulk::Compressor<'static>>,
     gzip: Option<Compressor>,
+    /// Buffers with room for the worst case, used again: to get and give back megabytes for each frame tears the heap to pieces.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Encoder {
@@ -56,12 +58,24 @@ impl Encoder {
             Compression::Gzip => Some(Compressor::new(CompressionLvl::new(number).map_err(|_| refuse())?)),
             _ => None,
         };
-        Ok(Self { method, level, zstd, gzip })
+        Ok(Self { method, level, zstd, gzip, spare: Vec::new() })
     }
 
     /// The method.
     pub fn method(&self) -> Compression {
         self.method
+    }
+
+    /// An empty buffer, from those that were given back if there is one.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    /// Takes a buffer back that is no longer needed.
+    pub(super) fn take_back(&mut self, buffer: Vec<u8>) {
+        self.spare.push(buffer);
     }
 
     /// Appends `raw`, compressed, to `out`.

@@ -127,7 +127,7 @@ impl Sealer {
         let mut frames = [self.begin(encoder, lane, number, raw)?];
         self.encrypt(&mut frames);
         let [frame] = frames;
-        Ok(self.finish(frame))
+        Ok(self.finish(encoder, frame))
     }
 
     /// Makes frames of the tar stream: sealed with encryption, bare without. Several at once are encrypted faster than one
@@ -145,13 +145,15 @@ impl Sealer {
         let stored = frames.into_iter().map(|frame| match self.protection {
             Protection::Encrypted(_) => {
                 let raw_length = frame.header.raw_length;
-                Stored { raw_length, checksum: None, bytes: self.finish(frame) }
+                Stored { raw_length, checksum: None, bytes: self.finish(encoder, frame) }
             }
             Protection::Checksum => {
                 let tag = tag(&self.protection, self.store, &self.level, &frame.header.encode(), &frame.bytes[HEADER_BYTES..]);
                 let mut checksum = [0; CHECKSUM_BYTES];
                 checksum.copy_from_slice(&tag[..CHECKSUM_BYTES]);
-                Stored { raw_length: frame.header.raw_length, checksum: Some(checksum), bytes: frame.bytes[HEADER_BYTES..].to_vec() }
+                let bytes = frame.bytes[HEADER_BYTES..].to_vec();
+                encoder.take_back(frame.bytes);
+                Stored { raw_length: frame.header.raw_length, checksum: Some(checksum), bytes }
             }
         });
         Ok(stored.collect())
@@ -167,7 +169,8 @@ impl Sealer {
         if raw.len() > MAX_RAW_BYTES {
             return Err(too_long("it would be longer than a frame may be"));
         }
-        let mut bytes = vec![0; HEADER_BYTES];
+        let mut bytes = encoder.buffer();
+        bytes.resize(HEADER_BYTES, 0);
         encoder.append(raw, &mut bytes)?;
         let header = Header {
             lane: lane as u8,
@@ -188,7 +191,7 @@ impl Sealer {
         }
     }
 
-    fn finish(&self, frame: Unfinished) -> Vec<u8> {
+    fn finish(&self, encoder: &mut Encoder, frame: Unfinished) -> Vec<u8> {
         let header = frame.header.encode();
         let tag = tag(&self.protection, self.store, &self.level, &header, &frame.bytes[HEADER_BYTES..]);
         // The codec reserved for the worst case: a buffer of the right size is kept until the upload in its place.
@@ -196,6 +199,7 @@ impl Sealer {
         bytes.extend_from_slice(&header);
         bytes.extend_from_slice(&frame.bytes[HEADER_BYTES..]);
         bytes.extend_from_slice(&tag);
+        encoder.take_back(frame.bytes);
         bytes
     }
 
