@@ -1,14 +1,15 @@
 //! Turns what was found into members of the stream and entries of the index, one after the other.
 
 use super::BackupError;
+use super::compare::{Change, UNSURE};
+use super::index_writer::{IndexWriter, Indexed};
 use super::read::{Body, Found, FoundEntry, Unread, report_if_changed};
 use super::stream::Stream;
 use crate::format::manifest::Counts;
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder};
-use crate::index::{BlockSink, HeadBlock, IndexError, RunRoot, TreeWriter};
 use crate::model::{Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, NodeId, Progress, Time, TreePath, Trouble};
 use crate::platform::{FileHandle, Stat};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 
 /// Most pieces a file's data may be in; what lies beyond is kept as data, holes as zeros. An entry of the index with
@@ -18,15 +19,19 @@ const MAX_RUNS: usize = 1 << 20;
 /// The writer of one level.
 pub(super) struct Archive<'run> {
     stream: Stream,
-    tree: TreeWriter,
+    tree: IndexWriter<'run>,
     members: MemberEncoder,
     serial: LevelSerial,
+    /// The directory that the walk is in, while its member is not written: one that is as it was has a member only if
+    /// something in it has.
+    unwritten: Option<Entry>,
     /// Directories in the index that the walk has yet to descend into: those beside the path from the root to where it is.
     awaited: HashSet<TreePath>,
     /// Whether what comes lies in a directory that the index has.
     is_inside: bool,
     /// Files of several names whose other names are still to come.
     linked: HashMap<(u64, u64), Linked>,
+    leans_on: BTreeSet<LevelSerial>,
     progress: &'run dyn Progress,
     halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     tally: Tally,
@@ -44,8 +49,9 @@ pub(super) struct Tally {
 pub(super) struct Archived {
     /// The length of the tar stream, before compression.
     pub(super) stream_bytes: u64,
-    pub(super) root: RunRoot,
-    pub(super) head: Vec<HeadBlock>,
+    pub(super) index: Indexed,
+    /// The earlier levels that hold content of this point in time.
+    pub(super) leans_on: BTreeSet<LevelSerial>,
     pub(super) tally: Tally,
 }
 
@@ -71,7 +77,7 @@ impl<'run> Archive<'run> {
     /// `halt` says whether the run is over before its end, and why; it is asked inside long files too.
     pub(super) fn new(
         stream: Stream,
-        tree: TreeWriter,
+        tree: IndexWriter<'run>,
         serial: LevelSerial,
         progress: &'run dyn Progress,
         halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
@@ -81,9 +87,11 @@ impl<'run> Archive<'run> {
             tree,
             members: MemberEncoder::new(),
             serial,
+            unwritten: None,
             awaited: HashSet::new(),
             is_inside: false,
             linked: HashMap::new(),
+            leans_on: BTreeSet::new(),
             progress,
             halt,
             tally: Tally::default(),
@@ -91,9 +99,10 @@ impl<'run> Archive<'run> {
     }
 
     /// Writes what one step found.
-    pub(super) fn write(&mut self, found: Found, index: &mut dyn BlockSink) -> Result<(), BackupError> {
+    pub(super) fn write(&mut self, found: Found) -> Result<(), BackupError> {
         self.tally.counts.skipped += found.skipped;
         if found.is_first {
+            self.unwritten = None;
             self.is_inside = found.path.is_root() || self.awaited.remove(&found.path);
         }
         if !self.is_inside {
@@ -103,32 +112,44 @@ impl<'run> Archive<'run> {
             }
             return Ok(());
         }
-        if let Some(directory) = found.directory {
+        if let Some((directory, change)) = found.directory {
             if directory.path.is_root() {
-                self.index(&directory, index)?;
+                self.index(&directory, &change)?;
             }
-            self.header(&directory, None, &[])?;
-            self.stream.member_ended()?;
+            self.unwritten = Some(directory);
+            if !matches!(change, Change::Unchanged(..)) {
+                self.write_directory()?;
+            }
         }
         for entry in found.entries {
-            self.entry(entry, &found.bytes, index)?;
+            self.entry(entry, &found.bytes)?;
         }
         Ok(())
     }
 
-    /// Ends stream and index.
-    pub(super) fn finish(mut self, index: &mut dyn BlockSink) -> Result<Archived, BackupError> {
-        self.stream.append(&END_OF_ARCHIVE)?;
-        let stream_bytes = self.stream.finish()?;
-        let (root, head) = self.tree.finish_with_head(index).map_err(BackupError::Index)?;
-        Ok(Archived { stream_bytes, root, head, tally: self.tally })
+    /// Writes the member of the directory that the walk is in, unless it is there.
+    fn write_directory(&mut self) -> Result<(), BackupError> {
+        match self.unwritten.take() {
+            Some(directory) => {
+                self.header(&directory, None, &[])?;
+                self.stream.member_ended()
+            }
+            None => Ok(()),
+        }
     }
 
-    fn entry(&mut self, found: FoundEntry, bytes: &[u8], index: &mut dyn BlockSink) -> Result<(), BackupError> {
-        let FoundEntry { mut entry, body } = found;
+    /// Ends stream and index.
+    pub(super) fn finish(mut self) -> Result<Archived, BackupError> {
+        self.stream.append(&END_OF_ARCHIVE)?;
+        let stream_bytes = self.stream.finish()?;
+        Ok(Archived { stream_bytes, index: self.tree.finish()?, leans_on: self.leans_on, tally: self.tally })
+    }
+
+    fn entry(&mut self, found: FoundEntry, bytes: &[u8]) -> Result<(), BackupError> {
+        let FoundEntry { mut entry, body, change } = found;
         if entry.content == Content::Directory {
             // Its member follows when the walk descends into it.
-            if self.index(&entry, index)?.is_some() {
+            if self.index(&entry, &change)?.is_some() {
                 self.awaited.insert(entry.path);
             }
             return Ok(());
@@ -144,16 +165,26 @@ impl<'run> Archive<'run> {
             if linked.names_left == 0 {
                 self.linked.remove(&key);
             }
-            self.header(&entry, Some(&first), &[])?;
-            self.stream.member_ended()?;
-            self.index(&entry, index)?;
+            if !matches!(body, Body::Kept) {
+                self.write_directory()?;
+                self.header(&entry, Some(&first), &[])?;
+                self.stream.member_ended()?;
+            }
+            self.index(&entry, &change)?;
             self.progress.advance(1, 0);
             return Ok(());
         }
-        let told_bytes = self.member(&mut entry, body, bytes)?;
-        self.stream.member_ended()?;
+        let told_bytes = match body {
+            Body::Kept => 0,
+            body => {
+                self.write_directory()?;
+                let told_bytes = self.member(&mut entry, body, bytes)?;
+                self.stream.member_ended()?;
+                told_bytes
+            }
+        };
         self.tally.logical_bytes += entry.content.size();
-        let node = self.index(&entry, index)?;
+        let node = self.index(&entry, &change)?;
         if let (Some(node), true) = (node, entry.metadata.links > 1) {
             let (kind, size, mtime) = (entry.content.kind(), entry.content.size(), entry.metadata.mtime);
             let extents = match entry.content {
@@ -171,7 +202,7 @@ impl<'run> Archive<'run> {
     /// not told of yet.
     fn member(&mut self, entry: &mut Entry, body: Body, bytes: &[u8]) -> Result<u64, BackupError> {
         match body {
-            Body::None => {
+            Body::None | Body::Kept => {
                 self.header(entry, None, &[])?;
                 Ok(0)
             }
@@ -191,7 +222,11 @@ impl<'run> Archive<'run> {
                 self.set_extents(entry, &runs);
                 let mut data_bytes = 0;
                 for run in &runs {
-                    let trouble = self.copy(&file, &stat, *run)?.filter(|_| !shrank);
+                    let trouble = self.copy(&file, &stat, *run)?;
+                    if trouble.is_some() || shrank {
+                        entry.metadata.inode = UNSURE;
+                    }
+                    let trouble = trouble.filter(|_| !shrank);
                     trouble.into_iter().for_each(|trouble| self.progress.trouble(Trouble::new(entry.path.clone(), trouble)));
                     data_bytes += run.length;
                 }
@@ -286,25 +321,31 @@ impl<'run> Archive<'run> {
         Ok(None)
     }
 
-    fn index(&mut self, entry: &Entry, index: &mut dyn BlockSink) -> Result<Option<NodeId>, BackupError> {
+    fn index(&mut self, entry: &Entry, change: &Change) -> Result<Option<NodeId>, BackupError> {
         let counts = &mut self.tally.counts;
-        match self.tree.push(entry, index) {
+        match self.tree.push(entry, change)? {
             Ok(node) => {
                 counts.entries += 1;
-                counts.new += 1;
-                match entry.content {
-                    Content::File { .. } => counts.files += 1,
+                match change {
+                    Change::New => counts.new += 1,
+                    Change::Changed => counts.changed += 1,
+                    Change::Unchanged(..) => counts.unchanged += 1,
+                }
+                match &entry.content {
+                    Content::File { extents, .. } => {
+                        counts.files += 1;
+                        self.leans_on.extend(extents.iter().map(|extent| extent.level).filter(|level| *level != self.serial));
+                    }
                     Content::Directory => counts.directories += 1,
                     _ => {}
                 }
                 self.tally.has_xattrs |= !entry.metadata.xattrs.is_empty();
                 Ok(Some(node))
             }
-            Err(error @ IndexError::Unfit { .. }) => {
-                self.progress.trouble(Trouble::new(entry.path.clone(), error));
+            Err(unfit) => {
+                self.progress.trouble(Trouble::new(entry.path.clone(), unfit));
                 Ok(None)
             }
-            Err(error) => Err(BackupError::Index(error)),
         }
     }
 }

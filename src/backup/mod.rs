@@ -14,7 +14,10 @@
 //! a tar archive whatever happens to the files; memory does not grow with the number of files.
 
 mod archive;
+mod base;
 mod collect;
+mod compare;
+mod index_writer;
 mod lane;
 mod read;
 mod run;
@@ -23,6 +26,8 @@ mod stream;
 mod uploads;
 mod walk;
 
+pub use base::Levels;
+pub use compare::Lies;
 pub use read::Unread;
 pub use run::{BackupRequest, Report, run};
 pub use sources::SourceError;
@@ -64,6 +69,9 @@ pub enum BackupError {
     /// The index could not be written.
     #[error("the index could not be written")]
     Index(#[source] IndexError),
+    /// The index of the level it is compared with could not be read.
+    #[error("the index of the last level could not be read")]
+    Base(#[source] IndexError),
     /// The manifest could not be made.
     #[error("the manifest could not be made")]
     Manifest(#[source] ManifestError),

@@ -1,8 +1,9 @@
 //! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
 
-use super::walk::{Directory, Opened, Step};
+use super::compare::{Change, Comparison, Likeness, Previous};
+use super::walk::{Directory, Opened, Seen, Step};
 use crate::model::{Content, Entry, Kind, Metadata, Name, Progress, TreePath, Trouble};
-use crate::platform::{DirHandle, FileHandle, Listed, Owners, Sort, Stat, Xattrs};
+use crate::platform::{DirHandle, FileHandle, Owners, Sort, Stat, Xattrs};
 use std::io;
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ pub(super) struct Found {
     /// Whether it is the directory's first.
     pub(super) is_first: bool,
     /// The directory itself, if this was its first step and it is still there.
-    pub(super) directory: Option<Entry>,
+    pub(super) directory: Option<(Entry, Change)>,
     /// Its entries, in order.
     pub(super) entries: Vec<FoundEntry>,
     /// The content of the small files among them.
@@ -34,6 +35,7 @@ pub(super) struct Found {
 pub(super) struct FoundEntry {
     pub(super) entry: Entry,
     pub(super) body: Body,
+    pub(super) change: Change,
 }
 
 /// Where an entry's content is.
@@ -45,6 +47,8 @@ pub(super) enum Body {
     Read(Range<usize>),
     /// In the file.
     Open(FileHandle, Stat),
+    /// In earlier levels: the entry has its extents.
+    Kept,
 }
 
 /// Why something could not be read.
@@ -80,12 +84,14 @@ pub enum Unread {
 pub(super) struct Reader<'run> {
     owners: Owners,
     xattrs: Xattrs,
+    comparison: Option<Comparison>,
     progress: &'run dyn Progress,
 }
 
 impl<'run> Reader<'run> {
-    pub(super) fn new(progress: &'run dyn Progress) -> Self {
-        Self { owners: Owners::new(), xattrs: Xattrs::new(), progress }
+    /// `comparison` is with the level before, if there is one.
+    pub(super) fn new(comparison: Option<Comparison>, progress: &'run dyn Progress) -> Self {
+        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison, progress }
     }
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
@@ -98,9 +104,9 @@ impl<'run> Reader<'run> {
             found.directory = self.directory(&step.directory);
         }
         if let Opened::Open(handle) = &step.directory.opened {
-            for listed in &step.names {
-                let path = step.directory.path.join(&listed.name);
-                match self.child(handle, listed, &path, &mut found) {
+            for seen in &step.names {
+                let path = step.directory.path.join(&seen.listed.name);
+                match self.child(handle, seen, &path, &mut found) {
                     Ok(()) => {}
                     Err(error) if error.is_gone() => tracing::info!(%path, "vanished before it could be read"),
                     Err(error) => self.progress.trouble(Trouble::new(path, error)),
@@ -110,37 +116,80 @@ impl<'run> Reader<'run> {
         found
     }
 
-    fn directory(&self, directory: &Directory) -> Option<Entry> {
-        let read = match &directory.opened {
-            Opened::Open(handle) => {
-                handle.stat().map(|stat| (self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)), stat))
-            }
+    fn directory(&self, directory: &Directory) -> Option<(Entry, Change)> {
+        let stat = match &directory.opened {
+            Opened::Open(handle) => handle.stat(),
             Opened::Shut(parent, name) => match &parent.opened {
                 Opened::Open(handle) => match handle.stat_child(name) {
-                    Ok(stat) if stat.sort == Sort::Kept(Kind::Directory) => Ok((Vec::new(), stat)),
+                    Ok(stat) if stat.sort == Sort::Kept(Kind::Directory) => Ok(stat),
                     // It is gone, or no directory any more: the walk has told.
                     _ => return None,
                 },
                 Opened::Shut(..) => return None,
             },
         };
-        match read {
-            Ok((xattrs, stat)) => Some(self.entry(directory.path.clone(), &stat, xattrs, Content::Directory)),
+        let stat = match stat {
+            Ok(stat) => stat,
             Err(error) => {
                 self.progress.trouble(Trouble::new(directory.path.clone(), Unread::Stat(error)));
-                None
+                return None;
+            }
+        };
+        let previous = directory.previous.as_ref();
+        if let Some(same) = previous.and_then(|previous| self.same(previous, &stat)) {
+            return Some(same);
+        }
+        let xattrs = match &directory.opened {
+            Opened::Open(handle) => self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)),
+            Opened::Shut(..) => Vec::new(),
+        };
+        let entry = self.entry(directory.path.clone(), &stat, xattrs, Content::Directory);
+        Some((entry, Change::against(previous)))
+    }
+
+    /// What the level before has, if that is still all true.
+    fn same(&self, previous: &Previous, stat: &Stat) -> Option<(Entry, Change)> {
+        (self.comparison?.judge(&previous.entry, stat) == Likeness::Same).then(|| kept(previous))
+    }
+
+    /// A file whose content earlier levels have. It is opened only if its metadata may be other than before.
+    fn kept_file(&self, handle: &DirHandle, previous: &Previous, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
+        let Some(comparison) = self.comparison else { return Ok(None) };
+        let Some(name) = previous.name().filter(|_| previous.entry.content.kind() == Kind::File) else { return Ok(None) };
+        let stat = handle.stat_child(&name).map_err(Unread::Stat)?;
+        match comparison.judge(&previous.entry, &stat) {
+            Likeness::None => Ok(None),
+            Likeness::Same => {
+                let (entry, change) = kept(previous);
+                Ok(Some(FoundEntry { entry, body: Body::Kept, change }))
+            }
+            Likeness::Content => {
+                let xattrs = self.attributes(path, self.xattrs.of_child(handle, &name));
+                let entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
+                // Something has changed its ctime. If nothing else shows what, it may be content that was written with its
+                // time set back.
+                let is_explained = comparison.is_explained(&previous.entry, &entry);
+                Ok(is_explained.then_some(FoundEntry { entry, body: Body::Kept, change: Change::Changed }))
             }
         }
     }
 
-    fn child(&self, handle: &DirHandle, listed: &Listed, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
+    fn child(&self, handle: &DirHandle, seen: &Seen, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
+        let Seen { listed, previous } = seen;
         let name = &listed.name;
+        if let Some(previous) = previous
+            && let Some(kept) = self.kept_file(handle, previous, path)?
+        {
+            found.entries.push(kept);
+            return Ok(());
+        }
+        let change = Change::against(previous.as_ref());
         if matches!(listed.sort, Some(Sort::Kept(Kind::File))) {
             match handle.open_file(name) {
                 Ok(file) => {
                     let stat = file.stat().map_err(Unread::Stat)?;
                     if stat.sort == Sort::Kept(Kind::File) {
-                        return self.file(path, file, stat, found);
+                        return self.file(path, file, stat, change, found);
                     }
                 }
                 // Links and sockets cannot be opened so.
@@ -152,11 +201,18 @@ impl<'run> Reader<'run> {
             // Something else has taken its place since it was listed, or nothing.
         }
         let stat = handle.stat_child(name).map_err(Unread::Stat)?;
+        let still_to_be_read = matches!(stat.sort, Sort::Kept(Kind::File)) || Some(stat.sort) != listed.sort;
+        if let Some(previous) = previous.as_ref().filter(|_| !still_to_be_read)
+            && let Some((entry, change)) = self.same(previous, &stat)
+        {
+            found.entries.push(FoundEntry { entry, body: Body::Kept, change });
+            return Ok(());
+        }
         let content = match stat.sort {
             Sort::Kept(Kind::File) => {
                 let file = handle.open_file(name).map_err(Unread::Open)?;
                 let stat = file.stat().map_err(Unread::Stat)?;
-                return self.file(path, file, stat, found);
+                return self.file(path, file, stat, change, found);
             }
             // The walk goes into what was listed as a directory, and into nothing else.
             Sort::Kept(Kind::Directory) if listed.sort != Some(Sort::Kept(Kind::Directory)) => return Err(Unread::Replaced),
@@ -173,7 +229,7 @@ impl<'run> Reader<'run> {
         };
         let xattrs = self.child_attributes(handle, name, path, &stat);
         let entry = self.entry(path.clone(), &stat, xattrs, content);
-        found.entries.push(FoundEntry { entry, body: Body::None });
+        found.entries.push(FoundEntry { entry, body: Body::None, change });
         Ok(())
     }
 
@@ -186,7 +242,7 @@ impl<'run> Reader<'run> {
         self.attributes(path, self.xattrs.of_child(handle, name))
     }
 
-    fn file(&self, path: &TreePath, file: FileHandle, mut stat: Stat, found: &mut Found) -> Result<(), Unread> {
+    fn file(&self, path: &TreePath, file: FileHandle, mut stat: Stat, change: Change, found: &mut Found) -> Result<(), Unread> {
         let xattrs = self.attributes(path, self.xattrs.of_open(&file, stat.device));
         let start = found.bytes.len();
         let has_room = stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
@@ -216,7 +272,7 @@ impl<'run> Reader<'run> {
             Body::Open(file, stat.clone())
         };
         let content = Content::File { size: stat.size, extents: Vec::new() };
-        found.entries.push(FoundEntry { entry: self.entry(path.clone(), &stat, xattrs, content), body });
+        found.entries.push(FoundEntry { entry: self.entry(path.clone(), &stat, xattrs, content), body, change });
         Ok(())
     }
 
@@ -241,6 +297,13 @@ impl<'run> Reader<'run> {
         };
         Entry { path, metadata, content, link_to: None }
     }
+}
+
+/// An entry as it was. Whether it is a link to another is for this level to find out.
+fn kept(previous: &Previous) -> (Entry, Change) {
+    let mut entry = previous.entry.clone();
+    let link_to = entry.link_to.take();
+    (entry, Change::Unchanged(previous.node, link_to))
 }
 
 /// Logs when a file was written to between its first and its last byte: what is kept may be of two minds.

@@ -2,7 +2,9 @@
 
 use super::BackupError;
 use super::archive::{Archive, Archived, Tally};
+use super::base::{Base, Levels};
 use super::collect::{Collected, SealedFrame, collect, seal};
+use super::index_writer::IndexWriter;
 use super::lane::LaneWriter;
 use super::read::Reader;
 use super::sources::Sources;
@@ -13,12 +15,15 @@ use crate::catalog::names::{Folder, LevelOf};
 use crate::catalog::{Access, AccessError, Catalog, CatalogError, Verb};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
-use crate::index::{HeadBlock, RunRoot, TreeWriter};
+use crate::index::{HeadBlock, RunRoot};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
 use crate::platform::Clock;
 use crate::store;
 use crossbeam_channel::bounded;
+use std::collections::BTreeSet;
+use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -42,6 +47,8 @@ pub struct BackupRequest {
     pub mounts: Mounts,
     /// Device and inode of a directory to leave out: the store's own.
     pub skip: Option<(u64, u64)>,
+    /// Which level is made.
+    pub levels: Levels,
     /// How frames are compressed.
     pub compression: Compression,
     /// With which level of the method.
@@ -63,7 +70,8 @@ pub struct Report {
     pub elapsed: Duration,
 }
 
-/// Makes a full level.
+/// Makes a level: one that holds what differs from the newest there is, or a full one where there is none to lean on or none
+/// is wanted.
 ///
 /// What cannot be read is told to `progress`, left out and counted in the manifest.
 ///
@@ -77,24 +85,59 @@ pub fn run(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Report, BackupError> {
+    match attempt(request, access, clock, progress, cancel) {
+        Err(BackupError::Base(source)) => {
+            tracing::warn!(error = &source as &dyn Error, "the last level's index cannot be read; this one is full");
+            let levels = Levels { incremental: false, ..request.levels };
+            attempt(&BackupRequest { levels, ..request.clone() }, access, clock, progress, cancel)
+        }
+        outcome => outcome,
+    }
+}
+
+fn attempt(
+    request: &BackupRequest,
+    access: &Access,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Report, BackupError> {
     let began = clock.now();
     let sources = Sources::open(&request.sources).map_err(BackupError::Source)?;
     let catalog = Catalog::new(access.store());
+    let base = Base::choose(&catalog, access, &request.backup, &request.levels, began);
+    let base = base.as_ref();
     let (id, serial) = next_level(&catalog, access, &request.backup, began)?;
     let of = LevelOf { backup: request.backup.clone(), level: id.clone() };
     let sealer = Sealer::new(access.store_id(), id.clone(), access.protection());
     let counted = Counted { progress, troubles: AtomicU64::new(0) };
     let source_paths = sources.paths.iter().map(|path| path.as_os_str().as_encoded_bytes().to_vec().into()).collect();
 
-    let written = Level { request, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
+    let written = Level { request, base, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
 
     let mut counts = written.tally.counts;
     counts.failed = counted.troubles.into_inner();
-    let manifest = Manifest::full(ManifestParts {
+    counts.removed = base.map_or(0, |base| base.removed.load(Ordering::Relaxed));
+    let own = LevelParts {
+        serial,
+        id: id.clone(),
+        compression: request.compression,
+        compression_level: request.compression_level,
+        stream_bytes: written.stream_bytes,
+        segments: written.data.segments,
+        frame_table: root_node(written.data.frame_table),
+        frame_table_segments: written.data.frame_table_segments,
+    };
+    let earlier = base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
+    let is_needed = |parts: &&LevelParts| written.leans_on.contains(&parts.serial) || parts.serial == written.index.serial;
+    let levels = std::iter::once(own).chain(earlier.iter().filter(is_needed).cloned()).collect();
+    let manifest = Manifest::new(ManifestParts {
         store: access.store_id(),
         backup: request.backup.clone(),
         id: id.clone(),
         serial,
+        level: base.map_or(0, |base| base.manifest.level + 1),
+        parent: base.map(Base::as_parent),
         ended: clock.now(),
         zone: request.zone.clone(),
         sources: source_paths,
@@ -102,16 +145,7 @@ pub fn run(
         bytes: Bytes { logical: written.tally.logical_bytes, stream: written.stream_bytes, stored: written.stored_bytes },
         has_xattrs: written.tally.has_xattrs,
         index: written.index,
-        level: LevelParts {
-            serial,
-            id: id.clone(),
-            compression: request.compression,
-            compression_level: request.compression_level,
-            stream_bytes: written.stream_bytes,
-            segments: written.data.segments,
-            frame_table: root_node(written.data.frame_table),
-            frame_table_segments: written.data.frame_table_segments,
-        },
+        levels,
     });
     let stored = manifest.seal(&sealer).map_err(BackupError::Manifest)?;
     catalog.publish(&request.backup, &id, stored).map_err(BackupError::Catalog)?;
@@ -160,6 +194,7 @@ fn root_node(root: RunRoot) -> RootNode {
 /// What the threads of a run share.
 struct Level<'run> {
     request: &'run BackupRequest,
+    base: Option<&'run Base>,
     sealer: &'run Sealer,
     of: &'run LevelOf,
     serial: LevelSerial,
@@ -173,14 +208,18 @@ struct Written {
     stream_bytes: u64,
     stored_bytes: u64,
     index: Run,
+    leans_on: BTreeSet<LevelSerial>,
     data: Collected,
 }
 
 impl Level<'_> {
-    fn write(&self, sources: Sources, access: &Access) -> Result<Written, BackupError> {
+    fn write(&self, mut sources: Sources, access: &Access) -> Result<Written, BackupError> {
+        if let Some(root) = Arc::get_mut(&mut sources.root) {
+            root.previous = self.base.and_then(Base::root);
+        }
         let (uploads, uploader) = Uploads::new();
         let store = access.store();
-        let reader = Reader::new(self.progress);
+        let reader = Reader::new(self.base.map(|base| base.comparison), self.progress);
         let outcome = thread::scope(|scope| {
             for _ in 0..self.request.upload_jobs.max(1) {
                 scope.spawn(|| uploads.serve(store.as_ref()));
@@ -189,8 +228,8 @@ impl Level<'_> {
         });
         // What stopped the run first comes before what followed from it.
         let stored_bytes = uploads.finish()?;
-        let (stream_bytes, index, tally, data) = outcome?;
-        Ok(Written { tally, stream_bytes, stored_bytes, index, data })
+        let (Archived { stream_bytes, leans_on, tally, .. }, index, data) = outcome?;
+        Ok(Written { tally, stream_bytes, stored_bytes, index, leans_on, data })
     }
 
     fn with_uploads<'scope, 'env>(
@@ -200,7 +239,7 @@ impl Level<'_> {
         reader: &'env Reader<'env>,
         uploads: &'env Uploads,
         uploader: Uploader,
-    ) -> Result<(u64, Run, Tally, Collected), BackupError> {
+    ) -> Result<(Archived, Run, Collected), BackupError> {
         let sealers = thread::available_parallelism().map_or(1, usize::from);
         let (raw_sender, raw) = bounded::<RawFrame>(FRAMES_AHEAD);
         let (sealed_sender, sealed) = bounded::<SealedFrame>(FRAMES_AHEAD);
@@ -233,7 +272,13 @@ impl Level<'_> {
         drop(work);
         scope.spawn(move || {
             let request = self.request;
-            let options = WalkOptions { excludes: &request.excludes, skip: request.skip, mounts: request.mounts, only: sources.only };
+            let options = WalkOptions {
+                excludes: &request.excludes,
+                skip: request.skip,
+                mounts: request.mounts,
+                only: sources.only,
+                base: self.base,
+            };
             // Ends early only when the archive has: the archive tells why.
             let _ended = walk::walk(sources.root, &options, &steps, self.progress, self.cancel);
         });
@@ -245,18 +290,26 @@ impl Level<'_> {
             (_, true) => Err(BackupError::Stopped),
             _ => Ok(()),
         };
-        let mut archive = Archive::new(stream, TreeWriter::new(), self.serial, self.progress, &halt);
+        let tree = IndexWriter::new(self.base.map(|base| base.tree.clone()), &mut index_lane);
+        let mut archive = Archive::new(stream, tree, self.serial, self.progress, &halt);
         for slot in slots {
             halt()?;
             let found = slot.recv().map_err(|_| BackupError::Stopped)?;
-            archive.write(found, &mut index_lane)?;
+            archive.write(found)?;
         }
         halt()?;
-        let Archived { stream_bytes, root, head, tally } = archive.finish(&mut index_lane)?;
-        let head = head.into_iter().map(|HeadBlock { number, raw }| manifest::HeadBlock { number: number.0, node: raw }).collect();
-        let index = Run { serial: self.serial, root: root_node(root), segments: index_lane.finish()?, head };
+        let mut archived = archive.finish()?;
+        let index_segments = index_lane.finish()?;
+        let index = match (archived.index.take(), self.base) {
+            (Some((root, head)), _) => {
+                let head = head.into_iter().map(|HeadBlock { number, raw }| manifest::HeadBlock { number: number.0, node: raw }).collect();
+                Run { serial: self.serial, root: root_node(root), segments: index_segments, head }
+            }
+            (None, Some(base)) => base.manifest.index.clone(),
+            (None, None) => return Err(BackupError::Stopped),
+        };
         let data = collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(|()| BackupError::Stopped)?;
-        Ok((stream_bytes, index, tally, data))
+        Ok((archived, index, data))
     }
 }
 

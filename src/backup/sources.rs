@@ -97,6 +97,7 @@ fn open_root(path: &Path) -> Result<Arc<Directory>, SourceError> {
         path: TreePath::root(),
         on_disk: absolute.as_os_str().as_encoded_bytes().to_vec(),
         opened: Opened::Open(handle),
+        previous: None,
     }))
 }
 

@@ -4,6 +4,8 @@
 //! Listing is cheap and runs ahead; reading metadata and small files is what costs, and is done for several steps at once
 //! by `read`. What comes out is ordered steps, each with a slot for what the reading gives.
 
+use super::base::Base;
+use super::compare::Previous;
 use super::read::{Found, Reader, Unread};
 use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
 use crate::platform::{DirHandle, Listed, Sort};
@@ -24,7 +26,14 @@ pub(super) struct Step {
     pub(super) directory: Arc<Directory>,
     /// Whether this is the directory's first step: its own metadata is read with it.
     pub(super) is_first: bool,
-    pub(super) names: Vec<Listed>,
+    pub(super) names: Vec<Seen>,
+}
+
+/// A name, and what the level before has under it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) listed: Listed,
+    pub(super) previous: Option<Previous>,
 }
 
 /// A directory being walked.
@@ -34,6 +43,8 @@ pub(super) struct Directory {
     /// Its absolute path on disk, which patterns may name.
     pub(super) on_disk: Vec<u8>,
     pub(super) opened: Opened,
+    /// What the level before has in its place.
+    pub(super) previous: Option<Previous>,
 }
 
 /// How a directory is reached.
@@ -53,6 +64,8 @@ pub(super) struct WalkOptions<'run> {
     pub(super) mounts: Mounts,
     /// Directories of which only these names are walked: what several sources, or a source that is a file, lie in.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
+    /// What the level is compared with.
+    pub(super) base: Option<&'run Base>,
 }
 
 /// What happens at a directory where another file system is mounted.
@@ -115,49 +128,69 @@ pub(super) fn walk(
         }
         let directory = match next {
             Pending::Open(directory) => directory,
-            Pending::Named(parent, name) => match open(&parent, name, options, device, progress) {
+            Pending::Named(parent, name, previous) => match open(&parent, name, previous, options, device, progress) {
                 Some(directory) => Arc::new(directory),
                 None => continue,
             },
         };
         let names = list(&directory, options, progress);
         let before = waiting.len();
-        let children = names.iter().filter(|listed| listed.sort == Some(Sort::Kept(Kind::Directory)));
-        waiting.extend(children.map(|listed| Pending::Named(Arc::clone(&directory), listed.name.clone())));
+        send_in_steps(&directory, names, options.base, steps, &mut waiting)?;
         waiting[before..].reverse();
-        send_in_steps(&directory, names, steps)?;
     }
     Ok(())
 }
 
 enum Pending {
     Open(Arc<Directory>),
-    Named(Arc<Directory>, Name),
+    Named(Arc<Directory>, Name, Option<Previous>),
 }
 
-fn send_in_steps(directory: &Arc<Directory>, names: Vec<Listed>, steps: &Steps) -> Result<(), Ended> {
-    let mut names = names.into_iter();
+/// Sends a directory's names, each with what was there before; the directories among them are yet to be walked. A directory
+/// that could not be listed has none: then nothing is known to be gone either.
+fn send_in_steps(
+    directory: &Arc<Directory>,
+    names: Option<Vec<Listed>>,
+    base: Option<&Base>,
+    steps: &Steps,
+    waiting: &mut Vec<Pending>,
+) -> Result<(), Ended> {
+    let is_listed = names.is_some();
+    let mut earlier = base.zip(directory.previous.as_ref()).map(|(base, previous)| base.listing(previous));
+    let mut names = names.unwrap_or_default().into_iter();
     let mut is_first = true;
     loop {
-        let step: Vec<Listed> = names.by_ref().take(NAMES_PER_STEP).collect();
+        let mut step = Vec::with_capacity(names.len().min(NAMES_PER_STEP));
+        for listed in names.by_ref().take(NAMES_PER_STEP) {
+            let previous = earlier.as_mut().and_then(|earlier| earlier.find(listed.name.as_bytes()));
+            if listed.sort == Some(Sort::Kept(Kind::Directory)) {
+                let previous = previous.as_ref().filter(|previous| previous.is_directory());
+                waiting.push(Pending::Named(Arc::clone(directory), listed.name.clone(), previous.cloned()));
+            }
+            step.push(Seen { listed, previous });
+        }
         if step.is_empty() && !is_first {
-            return Ok(());
+            break;
         }
         steps.send(Step { directory: Arc::clone(directory), is_first, names: step })?;
         is_first = false;
     }
+    if let Some(earlier) = earlier.filter(|_| is_listed) {
+        earlier.finish();
+    }
+    Ok(())
 }
 
-/// The names of a directory that are to be kept, sorted, each with what it is.
-fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progress) -> Vec<Listed> {
-    let Opened::Open(handle) = &directory.opened else { return Vec::new() };
+/// The names of a directory that are to be kept, sorted, each with what it is; `None` when they cannot be known.
+fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progress) -> Option<Vec<Listed>> {
+    let Opened::Open(handle) = &directory.opened else { return None };
     let mut names = match options.only.get(&directory.path) {
         Some(names) => names.iter().map(|name| Listed { name: name.clone(), sort: None }).collect(),
         None => match handle.list() {
             Ok(names) => names,
             Err(error) => {
                 progress.trouble(Trouble::new(directory.path.clone(), Unread::List(error)));
-                return Vec::new();
+                return None;
             }
         },
     };
@@ -173,11 +206,18 @@ fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progres
     names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
     // A name that is renamed while it is listed may come twice.
     names.dedup_by(|left, right| left.name == right.name);
-    names
+    Some(names)
 }
 
 /// Opens a subdirectory. One that cannot be opened any more is told of: its entry is in the index already.
-fn open(parent: &Arc<Directory>, name: Name, options: &WalkOptions<'_>, device: Option<u64>, progress: &dyn Progress) -> Option<Directory> {
+fn open(
+    parent: &Arc<Directory>,
+    name: Name,
+    previous: Option<Previous>,
+    options: &WalkOptions<'_>,
+    device: Option<u64>,
+    progress: &dyn Progress,
+) -> Option<Directory> {
     let path = parent.path.join(&name);
     let on_disk = join_on_disk(parent, &name);
     let Opened::Open(handle) = &parent.opened else { return None };
@@ -197,7 +237,7 @@ fn open(parent: &Arc<Directory>, name: Name, options: &WalkOptions<'_>, device: 
             Opened::Shut(Arc::clone(parent), name)
         }
     };
-    Some(Directory { path, on_disk, opened })
+    Some(Directory { path, on_disk, opened, previous })
 }
 
 fn join_on_disk(directory: &Directory, name: &Name) -> Vec<u8> {

@@ -5,7 +5,7 @@ use crate::format::DocumentError;
 use crate::format::frame::{Opener, Protection};
 use crate::format::identity::{Cipher, Identity};
 use crate::format::keys::{KdfCost, KeyError, KeySlot, MasterKey};
-use crate::format::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
+use crate::format::manifest::{self, MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use crate::model::{BackupName, LevelId, Passphrase, StoreId};
 use crate::store::{self, ObjectName, Store};
 use std::sync::Arc;
@@ -221,12 +221,22 @@ impl Access {
     ///
     /// [`AccessError::Store`], and [`AccessError::Manifest`] when it is damaged or not what it claims to be.
     pub fn manifest(&self, backup: &BackupName, level: &LevelId) -> Result<Manifest, AccessError> {
+        self.manifest_and_digest(backup, level).map(|(manifest, _)| manifest)
+    }
+
+    /// The same, and what those that lean on it know it by.
+    ///
+    /// # Errors
+    ///
+    /// As [`manifest`](Self::manifest).
+    pub fn manifest_and_digest(&self, backup: &BackupName, level: &LevelId) -> Result<(Manifest, String), AccessError> {
         let stored = self.store.get(&names::manifest_name(backup, level), MAX_MANIFEST_BYTES).map_err(AccessError::Store)?;
         let failed = |source| AccessError::Manifest { level: level.clone(), source };
+        let digest = manifest::digest(&stored);
         let manifest = Manifest::open(stored, &self.opener(level)).map_err(failed)?;
         let claimed = manifest.backup().map_err(|source| failed(ManifestError::Document(source)))?;
         if &names::as_listed(&claimed) == backup || &claimed == backup && &manifest.id == level {
-            Ok(manifest)
+            Ok((manifest, digest))
         } else {
             Err(failed(ManifestError::Document(DocumentError::Content("it belongs to another backup"))))
         }

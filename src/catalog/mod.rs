@@ -6,10 +6,12 @@
 //! Invariants: a level exists when its manifest does; its manifest is stored after all that it names, and removed before.
 
 mod access;
+mod blocks;
 mod error;
 pub mod names;
 
 pub use access::{Access, AccessError};
+pub use blocks::Blocks;
 pub use error::{CatalogError, Verb};
 
 use crate::model::{BackupName, BackupRef, Choice, LevelId};

@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::Format;
 use super::session::Session;
 use super::when;
-use crate::backup::{self, BackupError, BackupRequest, Mounts, Report, SourceError};
+use crate::backup::{self, BackupError, BackupRequest, Levels, Lies, Mounts, Report, SourceError};
 use crate::catalog::{Access, AccessError};
 use crate::config::ByteSize;
 use crate::format::frame::Compression;
@@ -75,6 +75,38 @@ pub(super) struct Arguments {
     #[arg(long, short = 'M', value_name = "SIZE", default_value = "16MiB")]
     max_segment_size: ByteSize,
 
+    /// Store all there is again, leaning on no earlier level
+    #[arg(long, alias = "noincremental", conflicts_with_all = ["max_level", "always_level", "restart_always_level"])]
+    no_incremental: bool,
+
+    /// The same, when it is `full`
+    #[arg(long, value_name = "LEVEL", value_parser = ["full"], hide_short_help = true)]
+    level: Option<String>,
+
+    /// What happens anyway: the second and later runs store what is new
+    #[arg(long, hide = true)]
+    incremental: bool,
+
+    /// Begin again with a full level after level N
+    #[arg(long, alias = "max-backup-level", value_name = "N", hide_short_help = true)]
+    max_level: Option<u32>,
+
+    /// Stay at level N, each time compared with level N-1; 1 compares with the full level
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    always_level: Option<u32>,
+
+    /// Begin again with a full level when the last one is more than so many days old
+    #[arg(long, value_name = "DAYS", hide_short_help = true)]
+    restart_always_level: Option<u32>,
+
+    /// Let mtime alone tell whether a file changed: for file systems without a ctime to trust
+    #[arg(long, hide_short_help = true)]
+    ignore_ctime: bool,
+
+    /// Do not look at inode and device numbers: for file systems that give others each time they are mounted
+    #[arg(long, hide_short_help = true)]
+    ignore_inode: bool,
+
     /// Do all but store anything: tells what could not be read and how much would be stored
     #[arg(long)]
     dry_run: bool,
@@ -142,12 +174,23 @@ fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupReq
         excludes: Excludes::new(arguments.exclude.iter().map(|pattern| pattern.as_encoded_bytes())),
         mounts: if arguments.one_file_system { Mounts::Stay } else { Mounts::Cross },
         skip: place_of_store(&session.location()?),
+        levels: levels(arguments),
         compression,
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
         upload_jobs: UPLOAD_JOBS,
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
     })
+}
+
+fn levels(arguments: &Arguments) -> Levels {
+    Levels {
+        incremental: !arguments.no_incremental && arguments.level.is_none(),
+        max_level: arguments.max_level,
+        always_level: arguments.always_level,
+        restart_after_days: arguments.restart_always_level,
+        lies: Lies { ctime: arguments.ignore_ctime, inode: arguments.ignore_inode },
+    }
 }
 
 /// The last part of a path, which may be `.` or end in `..`.

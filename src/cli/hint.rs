@@ -136,6 +136,7 @@ fn of_backup(error: &BackupError) -> Option<&'static str> {
         BackupError::Cancelled => Some("run it again: earlier points in time are unharmed"),
         BackupError::Thread(_) => Some("raise the limit of processes, or try again when the machine does less"),
         BackupError::Segments(_) => Some("allow larger segments: --max-segment-size"),
+        BackupError::Base(_) => Some("freezer check tells what is damaged; --no-incremental leans on nothing"),
         BackupError::BlockTooLong | BackupError::Member(_) | BackupError::Index(_) | BackupError::Stopped => Some(BUG),
         BackupError::Source(_) | BackupError::Store(_) | BackupError::Catalog(_) | BackupError::Frame(_) | BackupError::Manifest(_) => None,
     }

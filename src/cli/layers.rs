@@ -231,7 +231,7 @@ fn read_option<'text>(text: &'text str, program: &'text Command) -> Token<'text>
             Some(_) => Token::Alone,
             None => {
                 let flag = name.strip_prefix("no").map(|flag| flag.strip_prefix('-').unwrap_or(flag));
-                let known = |flag: &&str| *flag == "incremental" || long(flag).is_some_and(|flag| !flag.get_action().takes_values());
+                let known = |flag: &&str| long(flag).is_some_and(|flag| !flag.get_action().takes_values());
                 flag.filter(known).map_or(Token::Alone, |flag| Token::TakenBack(flag.to_owned()))
             }
         }

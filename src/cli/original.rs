@@ -25,15 +25,13 @@ pub(super) fn advice(name: &str) -> Option<&'static str> {
 const LATER_STORES: &str = "only local stores exist in this version: --store PATH";
 const OPENSTACK: &str = "volumes, servers and images of OpenStack cannot be backed up in this version";
 const RETENTION: &str = "nothing is ever removed in this version: leave it out";
-const EVERY_RUN_IS_FULL: &str = "every run is full in this version: leave it out";
 const SNAPSHOTS: &str = "volume snapshots are not taken in this version: take one yourself and back up where it is mounted";
 const DATABASES: &str = "databases cannot be held still in this version: back up a dump of it, or a snapshot";
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
 /// Names and what to do about them.
-const NAMES: [(&[&str], &str); 18] = [
+const NAMES: [(&[&str], &str); 17] = [
     (&["action"], "write the command first: freezer backup, restore or list"),
-    (&["incremental", "max-level", "max-backup-level", "always-level", "restart-always-level"], EVERY_RUN_IS_FULL),
     (
         &[
             "remove-older-than",
@@ -81,7 +79,9 @@ mod tests {
 
     #[test]
     fn an_option_of_the_original_is_known_alone_or_by_its_family() {
-        for name in ["incremental", "os-auth-ver", "lvm-snapsize", "ssh-host", "syslog-log-facility", "use-json", "cindernative-vol-id"] {
+        for name in
+            ["dereference-symlink", "os-auth-ver", "lvm-snapsize", "ssh-host", "syslog-log-facility", "use-json", "cindernative-vol-id"]
+        {
             assert!(advice(name).is_some(), "{name}");
         }
         for name in ["store", "os-", "colour", ""] {

@@ -6,6 +6,8 @@ use super::DocumentError;
 use super::frame::{Compression, Decoder, Encoder, FrameError, Lane, Opener, Sealer};
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, StoreId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
 
 const VERSION: u32 = 1;
 
@@ -191,6 +193,15 @@ impl std::fmt::Display for PathText {
     }
 }
 
+/// What a manifest goes by in those that lean on it: SHA-256 of its bytes as stored, in hexadecimal.
+pub fn digest(stored: &[u8]) -> String {
+    Sha256::digest(stored).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // A string takes everything that is written to it.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// What a manifest is made of, when a run has ended.
 #[derive(Debug)]
 pub struct ManifestParts {
@@ -202,6 +213,10 @@ pub struct ManifestParts {
     pub id: LevelId,
     /// See [`Manifest::serial`].
     pub serial: LevelSerial,
+    /// See [`Manifest::level`].
+    pub level: u32,
+    /// See [`Manifest::parent`].
+    pub parent: Option<Parent>,
     /// See [`Manifest::ended`].
     pub ended: jiff::Timestamp,
     /// See [`Manifest::zone`].
@@ -217,12 +232,12 @@ pub struct ManifestParts {
     /// See [`Manifest::index`].
     pub index: Run,
     /// See [`Manifest::levels`].
-    pub level: LevelParts,
+    pub levels: Vec<LevelParts>,
 }
 
 impl Manifest {
-    /// The manifest of a full level.
-    pub fn full(parts: ManifestParts) -> Self {
+    /// The manifest of a level whose run has ended.
+    pub fn new(parts: ManifestParts) -> Self {
         Self {
             version: VERSION,
             store: parts.store,
@@ -231,8 +246,8 @@ impl Manifest {
             started: parts.id.started(),
             id: parts.id,
             serial: parts.serial,
-            level: 0,
-            parent: None,
+            level: parts.level,
+            parent: parts.parent,
             ended: parts.ended,
             zone: parts.zone,
             sources: parts.sources,
@@ -242,7 +257,7 @@ impl Manifest {
             tool: concat!("freezer ", env!("CARGO_PKG_VERSION")).to_owned(),
             has_xattrs: parts.has_xattrs,
             index: parts.index,
-            levels: vec![parts.level],
+            levels: parts.levels,
         }
     }
 
@@ -364,14 +379,14 @@ mod base64_bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Counts, HeadBlock, LevelParts, Manifest, ManifestParts, PathText, RootNode, Run};
+    use super::{Bytes, Counts, HeadBlock, LevelParts, Manifest, ManifestParts, Parent, PathText, RootNode, Run, digest};
     use crate::format::frame::{Compression, Protection, Sealer};
     use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
 
     fn manifest() -> Manifest {
         let id = LevelId::new(jiff::Timestamp::UNIX_EPOCH, 5);
         let root = || RootNode { node: vec![0xff, 0, 1], height: 2, entries: 77 };
-        Manifest::full(ManifestParts {
+        Manifest::new(ManifestParts {
             store: StoreId([1; 16]),
             backup: BackupName::new("host", "docs").expect("legal"),
             id: id.clone(),
@@ -383,7 +398,9 @@ mod tests {
             bytes: Bytes::default(),
             has_xattrs: true,
             index: Run { serial: LevelSerial(1), root: root(), segments: 1, head: vec![HeadBlock { number: 0, node: vec![3, 4] }] },
-            level: LevelParts {
+            level: 3,
+            parent: Some(Parent { id: id.clone(), digest: digest(b"another manifest") }),
+            levels: vec![LevelParts {
                 serial: LevelSerial(1),
                 id,
                 compression: Compression::Gzip,
@@ -392,7 +409,7 @@ mod tests {
                 segments: 1,
                 frame_table: root(),
                 frame_table_segments: 0,
-            },
+            }],
         })
     }
 

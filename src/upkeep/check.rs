@@ -3,12 +3,12 @@
 use super::frames::Frames;
 use super::ranges::Ranges;
 use crate::catalog::names::{self, Folder, Meaning};
-use crate::catalog::{Access, AccessError};
-use crate::format::frame::{Decoder, FrameError, Lane, Opener};
+use crate::catalog::{Access, AccessError, Blocks};
+use crate::format::frame::{FrameError, Lane};
 use crate::format::manifest::{LevelParts, Manifest};
-use crate::index::{BlockAddress, BlockCache, BlockSource, IndexError, RunRoot, Tree};
+use crate::index::{BlockCache, BlockSource, IndexError, RunRoot, Tree};
 use crate::model::{BackupName, Cancel, Content, Entry, Kind, LevelId, LevelSerial, NodeId, Progress, TreePath};
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -313,31 +313,5 @@ impl Check<'_> {
             self.checked.files_touched += 1;
             self.tell(Damage::File(entry.path.clone()));
         }
-    }
-}
-
-/// The blocks of a level's index or frame table, straight from the store.
-pub(super) struct Blocks {
-    store: Arc<dyn Store>,
-    backup: BackupName,
-    level: LevelId,
-    lane: Lane,
-    opener: Opener,
-}
-
-impl Blocks {
-    pub(super) fn new(access: &Access, backup: &BackupName, level: &LevelId, lane: Lane) -> Self {
-        Self { store: access.store(), backup: backup.clone(), level: level.clone(), lane, opener: access.opener(level) }
-    }
-}
-
-impl BlockSource for Blocks {
-    fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
-        let folder = if self.lane == Lane::Index { Folder::Index } else { Folder::Frames };
-        let object = names::data_name(&self.backup, &self.level, folder, address.object);
-        let length = usize::try_from(address.length).map_err(|error| IndexError::fetch(*address, error))?;
-        let stored = self.store.get_range(&object, address.offset.0, length).map_err(|error| IndexError::fetch(*address, error))?;
-        let opened = self.opener.open(&mut Decoder::new(), self.lane, address.number, stored);
-        opened.map_err(|error| IndexError::fetch(*address, error))
     }
 }

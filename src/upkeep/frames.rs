@@ -1,7 +1,8 @@
 //! The frames of one level: whether they tile stream and segments, and whether each can be read.
 
-use super::check::{Blocks, Check, CheckError, Damage, Depth, is_damage};
+use super::check::{Check, CheckError, Damage, Depth, is_damage};
 use super::ranges::Ranges;
+use crate::catalog::Blocks;
 use crate::format::frame::{Decoder, FrameError, Lane, Opener};
 use crate::format::manifest::LevelParts;
 use crate::index::{BlockCache, FrameRow, FrameTable, RunRoot};

@@ -10,7 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("format", &["model", "platform"]),
     ("store", &["model", "platform"]),
     ("index", &["model", "format"]),
-    ("catalog", &["model", "platform", "format", "store"]),
+    ("catalog", &["model", "platform", "format", "store", "index"]),
     ("fs", &["model", "platform", "format", "store", "index", "catalog"]),
     ("backup", &["model", "platform", "format", "store", "index", "catalog"]),
     // the view, and the error of its calls; an export writes members as a backup does

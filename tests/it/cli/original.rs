@@ -52,8 +52,6 @@ fn an_option_without_a_meaning_is_refused_by_name_with_what_to_do() {
         ("--snapshot true", "--snapshot"),
         ("-s true", "snapshot"),
         ("--lvm-srcvol /dev/x", "--lvm-srcvol"),
-        ("--max-level 3", "every run is full"),
-        ("--incremental", "every run is full"),
         ("--remove-older-than 30", "nothing is ever removed"),
         ("--os-trust-id x", "OpenStack"),
         ("--ssh-host x", "local stores"),

@@ -137,7 +137,7 @@ impl StoredTree {
             table.push(row, &mut table_lane).expect("in order");
         }
         let table_root = table.finish(&mut table_lane).expect("stored");
-        let manifest = Manifest::full(ManifestParts {
+        let manifest = Manifest::new(ManifestParts {
             store: store_id,
             backup: backup.clone(),
             id: level.clone(),
@@ -149,7 +149,9 @@ impl StoredTree {
             bytes: Bytes { logical, stream: stream_bytes, stored: 0 },
             has_xattrs,
             index: Run { serial, root: root_node(index_root), segments: index_segments, head: Vec::new() },
-            level: LevelParts {
+            level: 0,
+            parent: None,
+            levels: vec![LevelParts {
                 serial,
                 id: level,
                 compression: recipe.compression,
@@ -158,7 +160,7 @@ impl StoredTree {
                 segments,
                 frame_table: root_node(table_root),
                 frame_table_segments: table_lane.finish(),
-            },
+            }],
         });
         Self { store, manifest, backup, store_id, protection }
     }

@@ -1,0 +1,242 @@
+//! The point in time that a level is compared with, and whether there is one.
+
+use super::compare::{Comparison, Lies, Previous};
+use crate::catalog::names::{self, Folder, Meaning};
+use crate::catalog::{Access, Blocks, Catalog};
+use crate::format::frame::Lane;
+use crate::format::manifest::{LevelParts, Manifest, Parent};
+use crate::index::{BlockCache, Children, RunRoot, Tree};
+use crate::model::{BackupName, LevelId, NodeId, Time};
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Most bytes of the earlier index's blocks that are kept while it is read in order.
+const INDEX_CACHE_BYTES: usize = 4 << 20;
+
+/// A file system's clock ticks at least so often; what changed in the last tick before a walk began may have changed again.
+const TICK: jiff::SignedDuration = jiff::SignedDuration::from_millis(20);
+
+/// Which level a run makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// Whether a level may lean on earlier ones at all.
+    pub incremental: bool,
+    /// The highest number in a chain; after it comes a full level.
+    pub max_level: Option<u32>,
+    /// Levels grow up to this number and stay there: each one is then compared with the level before it in number.
+    pub always_level: Option<u32>,
+    /// A chain whose full level is older than this many days is not continued.
+    pub restart_after_days: Option<u32>,
+    /// What the source's file system cannot be trusted with.
+    pub lies: Lies,
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self { incremental: true, max_level: None, always_level: None, restart_after_days: None, lies: Lies::default() }
+    }
+}
+
+/// An earlier point in time, opened.
+pub(super) struct Base {
+    pub(super) manifest: Manifest,
+    digest: String,
+    pub(super) tree: Tree,
+    pub(super) comparison: Comparison,
+    /// Entries that are there no more, as far as the walk has come.
+    pub(super) removed: AtomicU64,
+}
+
+impl Base {
+    /// Finds what a level is to be compared with; `None` makes it a full one. What cannot be leaned on is passed over, with a
+    /// word in the log: a level more to store is better than one that leans on what is not there.
+    pub(super) fn choose(catalog: &Catalog, access: &Access, backup: &BackupName, levels: &Levels, now: jiff::Timestamp) -> Option<Self> {
+        if !levels.incremental {
+            return None;
+        }
+        let chain = Chain::read(catalog, access, backup)?;
+        let (manifest, digest) = chain.parent(levels, now)?;
+        match Self::open(access, backup, manifest, digest, levels.lies) {
+            Ok(base) => Some(base),
+            Err(error) => {
+                tracing::warn!(%backup, error = &*error as &dyn Error, "the last level cannot be leaned on; this one is full");
+                None
+            }
+        }
+    }
+
+    fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, lies: Lies) -> Result<Self, Box<dyn Error>> {
+        for parts in &manifest.levels {
+            check_is_there(access, backup, parts)?;
+        }
+        let index = &manifest.index;
+        let of = manifest.levels.iter().find(|parts| parts.serial == index.serial).ok_or("no level holds its index")?;
+        let blocks = Blocks::new(access, backup, &of.id, Lane::Index);
+        let root = RunRoot { node: index.root.node.clone(), height: index.root.height, entries: index.root.entries };
+        let tree = Tree::open(root, Arc::new(blocks), BlockCache::new(INDEX_CACHE_BYTES))?;
+        let trusted_before = time_of(manifest.started.checked_sub(TICK)?);
+        Ok(Self { manifest, digest, tree, comparison: Comparison { trusted_before, lies }, removed: AtomicU64::new(0) })
+    }
+
+    /// What the manifest of a level says that leans on this.
+    pub(super) fn as_parent(&self) -> Parent {
+        Parent { id: self.manifest.id.clone(), digest: self.digest.clone() }
+    }
+
+    /// The root as it was.
+    pub(super) fn root(&self) -> Option<Previous> {
+        let node = NodeId(0);
+        match self.tree.entry(node) {
+            Ok(entry) => entry.map(|entry| Previous { node, entry }),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn Error, "the last level's index cannot be read; all is stored again");
+                None
+            }
+        }
+    }
+
+    /// What a directory held, to be gone through in the order of names.
+    pub(super) fn listing(&self, directory: &Previous) -> Listing<'_> {
+        let children = directory.is_directory().then(|| self.tree.children(directory.node, None));
+        Listing { base: self, children, next: None }
+    }
+
+    fn count_removed(&self, gone: &Previous) {
+        let mut below = vec![gone.clone()];
+        while let Some(gone) = below.pop() {
+            self.removed.fetch_add(1, Ordering::Relaxed);
+            if gone.is_directory() {
+                let children = self.tree.children(gone.node, None).map_while(Result::ok);
+                for (node, entry) in children {
+                    if entry.content.kind() == crate::model::Kind::Directory {
+                        below.push(Previous { node, entry });
+                    } else {
+                        self.removed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a directory held in the earlier point in time. Reads as far as it is asked.
+pub(super) struct Listing<'base> {
+    base: &'base Base,
+    children: Option<Children>,
+    next: Option<Previous>,
+}
+
+impl Listing<'_> {
+    /// What was there under `name`. Names must be asked for in their order; those passed over are gone.
+    pub(super) fn find(&mut self, name: &[u8]) -> Option<Previous> {
+        loop {
+            let next = self.next.take().or_else(|| self.read())?;
+            match next.entry.path.file_name().cmp(name) {
+                std::cmp::Ordering::Less => self.base.count_removed(&next),
+                std::cmp::Ordering::Equal => return Some(next),
+                std::cmp::Ordering::Greater => {
+                    self.next = Some(next);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Nothing else is there any more.
+    pub(super) fn finish(mut self) {
+        while let Some(gone) = self.next.take().or_else(|| self.read()) {
+            self.base.count_removed(&gone);
+        }
+    }
+
+    fn read(&mut self) -> Option<Previous> {
+        match self.children.as_mut()?.next()? {
+            Ok((node, entry)) => Some(Previous { node, entry }),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "a part of the last level's index cannot be read; what it tells of is stored again"
+                );
+                self.children = None;
+                None
+            }
+        }
+    }
+}
+
+/// The newest level that can be read, and those before it that it was compared with.
+struct Chain<'run> {
+    access: &'run Access,
+    backup: &'run BackupName,
+    newest: (Manifest, String),
+}
+
+impl<'run> Chain<'run> {
+    fn read(catalog: &Catalog, access: &'run Access, backup: &'run BackupName) -> Option<Self> {
+        let levels = catalog.levels(backup).ok()?;
+        let newest = levels.iter().rev().find_map(|level| access.manifest_and_digest(backup, level).ok())?;
+        Some(Self { access, backup, newest })
+    }
+
+    /// The rules of freezer: docs/user-guide.md, "Levels".
+    fn parent(self, levels: &Levels, now: jiff::Timestamp) -> Option<(Manifest, String)> {
+        let level = self.newest.0.level;
+        if levels.max_level.is_some_and(|most| level >= most) || levels.always_level.is_some_and(|always| level > always || always == 0) {
+            return None;
+        }
+        if let Some(days) = levels.restart_after_days {
+            let age = jiff::SignedDuration::from_hours(24).checked_mul(i32::try_from(days).unwrap_or(i32::MAX))?;
+            if self.full_level_started()? < now.checked_sub(age).ok()? {
+                return None;
+            }
+        }
+        if levels.always_level == Some(level) {
+            let parent = self.newest.0.parent.as_ref()?;
+            return self.read_parent(parent);
+        }
+        Some(self.newest)
+    }
+
+    fn read_parent(&self, parent: &Parent) -> Option<(Manifest, String)> {
+        let (manifest, digest) = self.access.manifest_and_digest(self.backup, &parent.id).ok()?;
+        (digest == parent.digest).then_some((manifest, digest))
+    }
+
+    /// When the walk of the chain's full level began.
+    fn full_level_started(&self) -> Option<jiff::Timestamp> {
+        let mut parent = self.newest.0.parent.clone();
+        let mut started = self.newest.0.started;
+        while let Some(next) = parent {
+            let (manifest, _) = self.read_parent(&next)?;
+            (parent, started) = (manifest.parent, manifest.started);
+        }
+        Some(started)
+    }
+}
+
+/// Whether the segments of a level are all where they should be.
+fn check_is_there(access: &Access, backup: &BackupName, parts: &LevelParts) -> Result<(), Box<dyn Error>> {
+    let mut count = 0_u64;
+    access.store().list(&names::level_prefix(backup, &parts.id), &mut |object| {
+        if let Some(Meaning::Data { folder: Folder::Segments, number, .. }) = names::meaning(&object.name) {
+            count += u64::from(number < parts.segments);
+        }
+        true
+    })?;
+    if count < u64::from(parts.segments) {
+        return Err(missing(&parts.id, u64::from(parts.segments) - count).into());
+    }
+    Ok(())
+}
+
+fn missing(level: &LevelId, count: u64) -> String {
+    format!("{count} segments of level {level} are missing")
+}
+
+fn time_of(timestamp: jiff::Timestamp) -> Time {
+    let nanoseconds = timestamp.subsec_nanosecond();
+    let (seconds, nanoseconds) =
+        if nanoseconds < 0 { (timestamp.as_second() - 1, nanoseconds + 1_000_000_000) } else { (timestamp.as_second(), nanoseconds) };
+    Time::new(seconds, u32::try_from(nanoseconds).unwrap_or_default())
+}

@@ -1,0 +1,198 @@
+//! Whether a thing is still what an earlier level says of it.
+
+use crate::model::{Content, Entry, Kind, Name, NodeId, Time};
+use crate::platform::{Sort, Stat};
+
+/// An entry of the point in time that a level is compared with.
+#[derive(Clone, Debug)]
+pub(super) struct Previous {
+    pub(super) node: NodeId,
+    pub(super) entry: Entry,
+}
+
+impl Previous {
+    pub(super) fn name(&self) -> Option<Name> {
+        Name::new(self.entry.path.file_name())
+    }
+
+    pub(super) fn is_directory(&self) -> bool {
+        self.entry.content == Content::Directory
+    }
+}
+
+/// What an entry is beside the one of the same path in the point in time before.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// There was none.
+    New,
+    /// It differs.
+    Changed,
+    /// It is the same as that node, which was a link to that other one.
+    Unchanged(NodeId, Option<NodeId>),
+}
+
+impl Change {
+    pub(super) fn against(previous: Option<&Previous>) -> Self {
+        if previous.is_some() { Self::Changed } else { Self::New }
+    }
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Lies {
+    /// The file system does not keep ctime: only mtime tells.
+    pub ctime: bool,
+    /// The file system gives other inode and device numbers each time it is mounted.
+    pub inode: bool,
+}
+
+/// Judges by what `stat` says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Comparison {
+    /// What changed at this time or later may have changed again in the same tick of the file system's clock, after it was
+    /// read.
+    pub(super) trusted_before: Time,
+    pub(super) lies: Lies,
+}
+
+/// How much of what an earlier level has is still right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// All of it.
+    Same,
+    /// Its content, if what else is known of it explains why its ctime is another.
+    Content,
+    /// Nothing is known to be.
+    None,
+}
+
+impl Comparison {
+    /// Compares an entry with what is there now.
+    pub(super) fn judge(&self, previous: &Entry, now: &Stat) -> Likeness {
+        let metadata = &previous.metadata;
+        let was_read_right = metadata.inode != UNSURE;
+        let is_same_thing = self.lies.inode || (metadata.device, metadata.inode) == (now.device, now.inode);
+        let last_change = if self.lies.ctime { now.mtime } else { now.ctime };
+        let is_settled = last_change < self.trusted_before;
+        let has_same_content = metadata.mtime == now.mtime && has_same_shape(&previous.content, now);
+        if !(was_read_right && is_same_thing && is_settled && has_same_content) {
+            return Likeness::None;
+        }
+        if metadata.ctime == now.ctime && looks_the_same(previous, now) { Likeness::Same } else { Likeness::Content }
+    }
+
+    /// Whether a change that shows neither in size nor in mtime needs no other explanation than what else has changed.
+    pub(super) fn is_explained(&self, previous: &Entry, now: &Entry) -> bool {
+        self.lies.ctime || !is_same_but_for_ctime(previous, now)
+    }
+}
+
+/// Whether two entries of the same content differ in nothing that a restore would bring back.
+pub(super) fn is_same_but_for_ctime(previous: &Entry, now: &Entry) -> bool {
+    let (before, after) = (&previous.metadata, &now.metadata);
+    let owner = (before.owner.uid, before.owner.gid) == (after.owner.uid, after.owner.gid);
+    owner && (before.mode, before.links) == (after.mode, after.links) && before.xattrs == after.xattrs
+}
+
+/// The inode number of an entry that was not read as a whole: no file has it, so it is read again.
+pub(super) const UNSURE: u64 = 0;
+
+fn has_same_shape(previous: &Content, now: &Stat) -> bool {
+    let same_kind = now.sort == Sort::Kept(previous.kind());
+    same_kind
+        && match previous {
+            Content::File { size, .. } => *size == now.size,
+            Content::CharDevice(numbers) | Content::BlockDevice(numbers) => *numbers == now.rdev,
+            Content::Directory | Content::Symlink(_) | Content::Fifo => true,
+        }
+}
+
+fn looks_the_same(previous: &Entry, now: &Stat) -> bool {
+    let metadata = &previous.metadata;
+    // A directory has a link for each subdirectory on some file systems and none on others; its mtime tells of both.
+    let links = previous.content.kind() == Kind::Directory || metadata.links == now.links;
+    links && metadata.mode == now.mode && (metadata.owner.uid, metadata.owner.gid) == (now.uid, now.gid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Comparison, Lies, Likeness, UNSURE};
+    use crate::model::{Content, Device, Entry, Kind, Metadata, Time, TreePath};
+    use crate::platform::{Sort, Stat};
+
+    fn stat() -> Stat {
+        Stat {
+            sort: Sort::Kept(Kind::File),
+            mode: 0o644,
+            uid: 1,
+            gid: 2,
+            size: 10,
+            mtime: Time::new(100, 5),
+            ctime: Time::new(200, 6),
+            device: 7,
+            inode: 8,
+            links: 1,
+            blocks: 8,
+            rdev: Device { major: 0, minor: 0 },
+        }
+    }
+
+    fn entry() -> Entry {
+        let Stat { mode, mtime, ctime, device, inode, links, blocks, .. } = stat();
+        let owner = crate::model::Owner { uid: 1, gid: 2, ..Default::default() };
+        let metadata = Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs: Vec::new() };
+        Entry { path: TreePath::root(), metadata, content: Content::File { size: 10, extents: Vec::new() }, link_to: None }
+    }
+
+    fn judge(lies: Lies, previous: &Entry, now: &Stat) -> Likeness {
+        Comparison { trusted_before: Time::new(1000, 0), lies }.judge(previous, now)
+    }
+
+    #[test]
+    fn what_is_the_same_in_everything_is_the_same() {
+        assert_eq!(judge(Lies::default(), &entry(), &stat()), Likeness::Same);
+        // space is allocated late on some file systems
+        assert_eq!(judge(Lies::default(), &entry(), &Stat { blocks: 16, ..stat() }), Likeness::Same);
+    }
+
+    #[test]
+    fn each_difference_that_may_mean_other_content_counts() {
+        let others = [
+            Stat { size: 11, ..stat() },
+            Stat { mtime: Time::new(100, 6), ..stat() },
+            Stat { device: 9, ..stat() },
+            Stat { inode: 9, ..stat() },
+            Stat { sort: Sort::Kept(Kind::Fifo), ..stat() },
+            Stat { ctime: Time::new(1000, 0), ..stat() },
+        ];
+        for other in others {
+            assert_eq!(judge(Lies::default(), &entry(), &other), Likeness::None, "{other:?}");
+        }
+        let mut unsure = entry();
+        unsure.metadata.inode = UNSURE;
+        assert_eq!(judge(Lies { inode: true, ctime: true }, &unsure, &stat()), Likeness::None);
+    }
+
+    #[test]
+    fn other_metadata_means_the_same_content() {
+        let others = [
+            Stat { ctime: Time::new(201, 0), ..stat() },
+            Stat { mode: 0o600, ..stat() },
+            Stat { uid: 3, ..stat() },
+            Stat { gid: 3, ..stat() },
+            Stat { links: 2, ..stat() },
+        ];
+        for other in others {
+            assert_eq!(judge(Lies::default(), &entry(), &other), Likeness::Content, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_is_not_asked() {
+        let remounted = Stat { device: 70, inode: 80, ..stat() };
+        assert_eq!(judge(Lies { inode: true, ctime: false }, &entry(), &remounted), Likeness::Same);
+        let now = Stat { ctime: Time::new(5000, 0), ..stat() };
+        assert_eq!(judge(Lies { inode: false, ctime: true }, &entry(), &now), Likeness::Content);
+        assert_eq!(judge(Lies { inode: false, ctime: true }, &entry(), &Stat { mtime: Time::new(100, 6), ..now }), Likeness::None);
+    }
+}
