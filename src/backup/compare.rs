@@ -81,14 +81,20 @@ impl Comparison {
         if metadata.ctime == now.ctime && looks_the_same(previous, now) { Likeness::Same } else { Likeness::Content }
     }
 
-    /// Whether a change that shows neither in size nor in mtime needs no other explanation than what else has changed.
-    pub(super) fn is_explained(&self, previous: &Entry, now: &Entry) -> bool {
-        self.lies.ctime || !is_same_but_for_ctime(previous, now)
+    /// The same for an entry that was read, and is of the same content by all that is known: only metadata that `stat` does not
+    /// tell can make it another.
+    pub(super) fn judge_metadata(&self, previous: &Entry, now: &Entry) -> Likeness {
+        match (is_same_but_for_ctime(previous, now), self.lies.ctime) {
+            (false, _) => Likeness::Content,
+            (true, true) => Likeness::Same,
+            // Something has changed its ctime, and nothing shows what: it may be content that was written with its time set back.
+            (true, false) => Likeness::None,
+        }
     }
 }
 
 /// Whether two entries of the same content differ in nothing that a restore would bring back.
-pub(super) fn is_same_but_for_ctime(previous: &Entry, now: &Entry) -> bool {
+fn is_same_but_for_ctime(previous: &Entry, now: &Entry) -> bool {
     let (before, after) = (&previous.metadata, &now.metadata);
     let owner = (before.owner.uid, before.owner.gid) == (after.owner.uid, after.owner.gid);
     owner && (before.mode, before.links) == (after.mode, after.links) && before.xattrs == after.xattrs

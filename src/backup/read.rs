@@ -144,7 +144,18 @@ impl<'run> Reader<'run> {
             Opened::Shut(..) => Vec::new(),
         };
         let entry = self.entry(directory.path.clone(), &stat, xattrs, Content::Directory);
-        Some((entry, Change::against(previous)))
+        Some(self.same_after_all(previous, entry, &stat))
+    }
+
+    /// An entry that is no file, or the earlier one if there is no difference but one that is not looked at.
+    fn same_after_all(&self, previous: Option<&Previous>, entry: Entry, stat: &Stat) -> (Entry, Change) {
+        if let (Some(comparison), Some(previous)) = (self.comparison, previous)
+            && comparison.judge(&previous.entry, stat) == Likeness::Content
+            && comparison.judge_metadata(&previous.entry, &entry) == Likeness::Same
+        {
+            return kept(previous);
+        }
+        (entry, Change::against(previous))
     }
 
     /// What the level before has, if that is still all true.
@@ -166,10 +177,14 @@ impl<'run> Reader<'run> {
             Likeness::Content => {
                 let xattrs = self.attributes(path, self.xattrs.of_child(handle, &name));
                 let entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
-                // Something has changed its ctime. If nothing else shows what, it may be content that was written with its
-                // time set back.
-                let is_explained = comparison.is_explained(&previous.entry, &entry);
-                Ok(is_explained.then_some(FoundEntry { entry, body: Body::Kept, change: Change::Changed }))
+                Ok(match comparison.judge_metadata(&previous.entry, &entry) {
+                    Likeness::Same => {
+                        let (entry, change) = kept(previous);
+                        Some(FoundEntry { entry, body: Body::Kept, change })
+                    }
+                    Likeness::Content => Some(FoundEntry { entry, body: Body::Kept, change: Change::Changed }),
+                    Likeness::None => None,
+                })
             }
         }
     }
@@ -228,8 +243,9 @@ impl<'run> Reader<'run> {
             }
         };
         let xattrs = self.child_attributes(handle, name, path, &stat);
-        let entry = self.entry(path.clone(), &stat, xattrs, content);
-        found.entries.push(FoundEntry { entry, body: Body::None, change });
+        let (entry, change) = self.same_after_all(previous.as_ref(), self.entry(path.clone(), &stat, xattrs, content), &stat);
+        let body = if matches!(change, Change::Unchanged(..)) { Body::Kept } else { Body::None };
+        found.entries.push(FoundEntry { entry, body, change });
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
 
 mod changing;
+mod levels;
 
 use crate::support::{backup, oracle, torture};
 use freezer::catalog::names::{Folder, level_prefix};
