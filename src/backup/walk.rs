@@ -128,10 +128,12 @@ pub(super) fn walk(
         }
         let directory = match next {
             Pending::Open(directory) => directory,
-            Pending::Named(parent, name, previous) => match open(&parent, name, previous, options, device, progress) {
-                Some(directory) => Arc::new(directory),
-                None => continue,
-            },
+            Pending::Named(parent, name, previous) => {
+                match open(&parent, name, previous.map(|previous| *previous), options, device, progress) {
+                    Some(directory) => Arc::new(directory),
+                    None => continue,
+                }
+            }
         };
         let names = list(&directory, options, progress);
         let before = waiting.len();
@@ -143,7 +145,7 @@ pub(super) fn walk(
 
 enum Pending {
     Open(Arc<Directory>),
-    Named(Arc<Directory>, Name, Option<Previous>),
+    Named(Arc<Directory>, Name, Option<Box<Previous>>),
 }
 
 /// Sends a directory's names, each with what was there before; the directories among them are yet to be walked. A directory
@@ -165,7 +167,7 @@ fn send_in_steps(
             let previous = earlier.as_mut().and_then(|earlier| earlier.find(listed.name.as_bytes()));
             if listed.sort == Some(Sort::Kept(Kind::Directory)) {
                 let previous = previous.as_ref().filter(|previous| previous.is_directory());
-                waiting.push(Pending::Named(Arc::clone(directory), listed.name.clone(), previous.cloned()));
+                waiting.push(Pending::Named(Arc::clone(directory), listed.name.clone(), previous.cloned().map(Box::new)));
             }
             step.push(Seen { listed, previous });
         }
