@@ -1,11 +1,12 @@
 //! Speed and size of the index on a tree of 500,000 files: `cargo bench --bench index [FILES]`.
 //!
 //! The tree is made up, and no easier than a real one: times with random nanoseconds, ctime other than mtime, sizes of no
-//! pattern, inodes that jump about, names with a hash in them. Each figure is of one thread with everything in the cache.
+//! pattern, inodes that jump about, names with a hash in them. Each figure is of one thread with everything in the cache. The same is
+//! then asked of the tree with five runs of changes on top.
 
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 
-use freezer::index::{BlockCache, MemoryBlocks, RunRoot, Tree, TreeWriter};
+use freezer::index::{BlockCache, DeltaWriter, MemoryBlocks, RunRoot, Tree, TreeRun, TreeWriter};
 use freezer::model::{Content, Entry, Extent, FileOffset, LevelSerial, Metadata, Name, NodeId, Owner, StreamOffset, Time, TreePath};
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -86,6 +87,32 @@ fn build(files: u64) -> (RunRoot, MemoryBlocks, Duration) {
     (writer.finish(&mut blocks).expect("memory takes all"), blocks, spent)
 }
 
+/// Puts five runs on top of a tree, each with a part of its files changed: so many in a thousand.
+fn with_changes(root: RunRoot, blocks: MemoryBlocks, cache: &Arc<BlockCache>) -> Tree {
+    let mut runs = vec![TreeRun { serial: LevelSerial(1), root, subtrees: 0, source: Arc::new(blocks) }];
+    let mut random = Random(11);
+    for (serial, changed) in (2..).zip([200, 60, 20, 6, 2]) {
+        let tree = Tree::of_runs(runs.clone(), cache).expect("sound runs");
+        let (mut writer, mut blocks) = (DeltaWriter::new(&tree).expect("sound"), MemoryBlocks::default());
+        let begun = Instant::now();
+        let mut entries = 0;
+        for found in tree.all() {
+            let (_, mut entry) = found.expect("sound");
+            entries += 1;
+            if random.below(1000) < changed {
+                entry.metadata.mtime = Time::new(1_800_000_000 + i64::from(random.below(1000)), random.below(1_000_000_000));
+                writer.push(&entry, &mut blocks).expect("in order");
+            } else {
+                assert!(writer.keep(&entry.path, &mut blocks).expect("in order"), "it is there");
+            }
+        }
+        let run = writer.finish(&mut blocks).expect("memory takes all");
+        print_each(&format!("write a run of {} changes", run.root.entries), entries, begun.elapsed());
+        runs.insert(0, TreeRun { serial: LevelSerial(serial), root: run.root, subtrees: run.subtrees, source: Arc::new(blocks) });
+    }
+    Tree::of_runs(runs, cache).expect("sound runs")
+}
+
 /// Does `work` for every one of `items`; prints what one took.
 fn time_each<T>(what: &str, items: &[T], mut work: impl FnMut(&T)) {
     let begun = Instant::now();
@@ -115,16 +142,25 @@ fn main() {
     );
 
     let cache = BlockCache::new(1 << 30);
-    let tree = Tree::open(root, Arc::new(blocks), Arc::clone(&cache)).expect("a sound tree");
+    let tree = Tree::open(root.clone(), Arc::new(blocks.clone()), Arc::clone(&cache)).expect("a sound tree");
+    ask(&tree, files, entries, &cache);
+    println!("with five runs of changes:");
+    let cache = BlockCache::new(1 << 30);
+    let tree = with_changes(root, blocks, &cache);
+    ask(&tree, files, entries, &cache);
+}
+
+fn ask(tree: &Tree, files: u64, entries: u64, cache: &BlockCache) {
     let begun = Instant::now();
     assert_eq!(tree.all().filter(Result::is_ok).count() as u64, entries);
     print_each("all, blocks not yet decoded", entries, begun.elapsed());
-    println!("decoded blocks take {:.1} bytes an entry", each(cache.used_bytes()));
+    println!("decoded blocks take {:.1} bytes an entry", cache.used_bytes() as f64 / entries as f64);
     let begun = Instant::now();
     assert_eq!(tree.all().filter(Result::is_ok).count() as u64, entries);
     print_each("all", entries, begun.elapsed());
 
-    let directories: Vec<NodeId> = (1..=files / FILES_PER_DIRECTORY).map(NodeId).collect();
+    let directories: Vec<NodeId> = tree.children(NodeId(0), None).filter_map(Result::ok).map(|(node, _)| node).collect();
+    assert_eq!(directories.len() as u64, files / FILES_PER_DIRECTORY);
     let begun = Instant::now();
     let listed: usize = directories.iter().map(|directory| tree.children(*directory, None).filter(Result::is_ok).count()).sum();
     print_each("children (whole entries)", listed as u64, begun.elapsed());
@@ -141,7 +177,8 @@ fn main() {
     print_each("scan (names and numbers)", scanned, begun.elapsed());
 
     let mut random = Random(7);
-    let probes: Vec<NodeId> = (0..200_000).map(|_| NodeId(random.next() % entries)).collect();
+    let nodes: Vec<NodeId> = tree.all().filter_map(Result::ok).map(|(node, _)| node).collect();
+    let probes: Vec<NodeId> = (0..200_000).filter_map(|_| nodes.get(usize::try_from(random.next() % entries).ok()?).copied()).collect();
     time_each("entry", &probes, |node| drop(black_box(tree.entry(*node))));
     time_each("attributes", &probes, |node| drop(black_box(tree.attributes(*node))));
     let paths: Vec<_> = probes.iter().filter_map(|node| tree.entry(*node).ok().flatten()).map(|entry| entry.path).collect();

@@ -1,8 +1,9 @@
-//! Any bytes as the root of an index, with the same bytes as every block below it: read in every way.
+//! Any bytes as the roots of an index of one run or two, with the same blocks below both: read in every way.
 #![no_main]
 
-use freezer::index::{BlockAddress, BlockCache, BlockSource, IndexError, RunRoot, Tree};
-use freezer::model::NodeId;
+use freezer::index::{BlockAddress, BlockCache, BlockSource, IndexError, RunRoot, Tree, TreeRun};
+use freezer::model::{LevelSerial, NodeId};
+use std::collections::HashSet;
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
 
@@ -26,24 +27,39 @@ fn split(mut data: &[u8]) -> Vec<Vec<u8>> {
     blocks
 }
 
+/// The blocks come last to first: the root of the newer run if there are two, the root of the older one, what is below.
+fn tree_of(height: u8, entries: u8, two: bool, mut blocks: Vec<Vec<u8>>) -> Option<Tree> {
+    let newer = if two { Some(blocks.pop()?) } else { None };
+    let older = blocks.pop()?;
+    let source: Arc<dyn BlockSource> = Arc::new(Blocks(blocks));
+    let run = |serial, node, height| TreeRun {
+        serial: LevelSerial(serial),
+        root: RunRoot { node, height, entries: u64::from(entries) },
+        subtrees: serial - 1,
+        source: Arc::clone(&source),
+    };
+    let older = run(1, older, height & 0x7f);
+    // A newer run of one block, whose entries are as many as it says.
+    let newer = newer.map(|node| TreeRun { root: RunRoot { entries: node.get(2).copied().map_or(0, u64::from), height: 0, node }, ..run(2, Vec::new(), 0) });
+    Tree::of_runs(newer.into_iter().chain([older]).collect(), &BlockCache::new(1 << 20)).ok()
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((&[height, entries], rest)) = data.split_first_chunk::<2>() else { return };
-    let mut blocks = split(rest);
-    let Some(node) = blocks.pop() else { return };
-    let root = RunRoot { node, height, entries: u64::from(entries) };
-    let Ok(tree) = Tree::open(root, Arc::new(Blocks(blocks)), BlockCache::new(1 << 20)) else { return };
-    let mut count = 0;
+    let Some(tree) = tree_of(height, entries, height & 0x80 != 0, split(rest)) else { return };
+    let mut seen = HashSet::new();
     for found in tree.all() {
         let Ok((node, entry)) = found else { break };
-        assert_eq!(node, NodeId(count), "ranks count up");
-        count += 1;
-        assert!(count <= u64::from(entries), "more entries than the root said");
+        assert!(seen.insert(node), "every entry has a node of its own");
+        assert!(tree.runs() > 1 || node == NodeId(seen.len() as u64 - 1), "ranks count up");
+        assert!(seen.len() as u64 <= tree.entries(), "more entries than the roots said");
         if let Ok(found) = tree.entry(node) {
-            assert_eq!(found.as_ref(), Some(&entry), "by rank it is another than in order");
+            assert_eq!(found.as_ref(), Some(&entry), "by node it is another than in order");
         }
         if let Ok(found) = tree.lookup(&entry.path) {
             assert_eq!(found, Some((node, entry)), "by path it is another than in order");
         }
         tree.children(node, None).take_while(Result::is_ok).count();
     }
+    tree.verify().unwrap_or_default();
 });

@@ -1,11 +1,12 @@
 //! The point in time that a level is compared with, and whether there is one.
 
 use super::compare::{Comparison, Lies, Previous};
+use super::index_writer::{Earlier, kept_runs};
 use crate::catalog::names::{self, Folder, Meaning};
-use crate::catalog::{Access, Blocks, Catalog};
+use crate::catalog::{Access, Blocks, Catalog, open_tree};
 use crate::format::frame::Lane;
 use crate::format::manifest::{LevelParts, Manifest, Parent};
-use crate::index::{BlockCache, Children, RunRoot, Tree};
+use crate::index::{BlockCache, BlockSource, Children, Tree};
 use crate::model::{BackupName, LevelId, NodeId, Time};
 use std::error::Error;
 use std::sync::Arc;
@@ -70,11 +71,8 @@ impl Base {
         for parts in &manifest.levels {
             check_is_there(access, backup, parts)?;
         }
-        let index = &manifest.index;
-        let of = manifest.levels.iter().find(|parts| parts.serial == index.serial).ok_or("no level holds its index")?;
-        let blocks = Blocks::new(access, backup, &of.id, Lane::Index);
-        let root = RunRoot { node: index.root.node.clone(), height: index.root.height, entries: index.root.entries };
-        let tree = Tree::open(root, Arc::new(blocks), BlockCache::new(INDEX_CACHE_BYTES))?;
+        let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>;
+        let tree = open_tree(&manifest, &BlockCache::new(INDEX_CACHE_BYTES), blocks)?;
         let trusted_before = time_of(manifest.started.checked_sub(TICK)?);
         Ok(Self { manifest, digest, tree, comparison: Comparison { trusted_before, lies }, removed: AtomicU64::new(0) })
     }
@@ -82,6 +80,11 @@ impl Base {
     /// What the manifest of a level says that leans on this.
     pub(super) fn as_parent(&self) -> Parent {
         Parent { id: self.manifest.id.clone(), digest: self.digest.clone() }
+    }
+
+    /// What its index is to a new one.
+    pub(super) fn earlier(&self) -> Earlier {
+        Earlier { tree: self.tree.clone(), kept: kept_runs(&self.manifest.index) }
     }
 
     /// The root as it was.

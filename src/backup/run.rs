@@ -4,7 +4,7 @@ use super::BackupError;
 use super::archive::{Archive, Archived, Tally};
 use super::base::{Base, Levels};
 use super::collect::{Collected, SealedFrame, collect, seal};
-use super::index_writer::IndexWriter;
+use super::index_writer::{IndexWriter, Indexed};
 use super::lane::LaneWriter;
 use super::read::Reader;
 use super::sources::Sources;
@@ -15,7 +15,7 @@ use crate::catalog::names::{Folder, LevelOf};
 use crate::catalog::{Access, AccessError, Catalog, CatalogError, Verb};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
-use crate::index::{HeadBlock, RunRoot};
+use crate::index::{DeltaRun, HeadBlock, RunRoot};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
 use crate::platform::Clock;
 use crate::store;
@@ -129,7 +129,8 @@ fn attempt(
         frame_table_segments: written.data.frame_table_segments,
     };
     let earlier = base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
-    let is_needed = |parts: &&LevelParts| written.leans_on.contains(&parts.serial) || parts.serial == written.index.serial;
+    let is_needed =
+        |parts: &&LevelParts| written.leans_on.contains(&parts.serial) || written.index.iter().any(|run| run.serial == parts.serial);
     let levels = std::iter::once(own).chain(earlier.iter().filter(is_needed).cloned()).collect();
     let manifest = Manifest::new(ManifestParts {
         store: access.store_id(),
@@ -207,7 +208,7 @@ struct Written {
     tally: Tally,
     stream_bytes: u64,
     stored_bytes: u64,
-    index: Run,
+    index: Vec<Run>,
     leans_on: BTreeSet<LevelSerial>,
     data: Collected,
 }
@@ -239,7 +240,7 @@ impl Level<'_> {
         reader: &'env Reader<'env>,
         uploads: &'env Uploads,
         uploader: Uploader,
-    ) -> Result<(Archived, Run, Collected), BackupError> {
+    ) -> Result<(Archived, Vec<Run>, Collected), BackupError> {
         let sealers = thread::available_parallelism().map_or(1, usize::from);
         let (raw_sender, raw) = bounded::<RawFrame>(FRAMES_AHEAD);
         let (sealed_sender, sealed) = bounded::<SealedFrame>(FRAMES_AHEAD);
@@ -290,7 +291,7 @@ impl Level<'_> {
             (_, true) => Err(BackupError::Stopped),
             _ => Ok(()),
         };
-        let tree = IndexWriter::new(self.base.map(|base| base.tree.clone()), &mut index_lane);
+        let tree = IndexWriter::new(self.base.map(Base::earlier), &mut index_lane)?;
         let mut archive = Archive::new(stream, tree, self.serial, self.progress, &halt);
         for slot in slots {
             halt()?;
@@ -300,16 +301,19 @@ impl Level<'_> {
         halt()?;
         let mut archived = archive.finish()?;
         let index_segments = index_lane.finish()?;
-        let index = match (archived.index.take(), self.base) {
-            (Some((root, head)), _) => {
-                let head = head.into_iter().map(|HeadBlock { number, raw }| manifest::HeadBlock { number: number.0, node: raw }).collect();
-                Run { serial: self.serial, root: root_node(root), segments: index_segments, head }
-            }
-            (None, Some(base)) => base.manifest.index.clone(),
-            (None, None) => return Err(BackupError::Stopped),
-        };
+        let earlier = self.base.map(|base| &base.manifest.index[..]).unwrap_or_default();
+        let index = self.index(std::mem::take(&mut archived.index), index_segments, earlier);
         let data = collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(|()| BackupError::Stopped)?;
         Ok((archived, index, data))
+    }
+
+    /// The runs of the new tree, newest first: what was written, and what is kept of the earlier ones.
+    fn index(&self, Indexed { run, kept }: Indexed, segments: u32, earlier: &[Run]) -> Vec<Run> {
+        let written = run.map(|DeltaRun { root, head, subtrees }| {
+            let head = head.into_iter().map(|HeadBlock { number, raw }| manifest::HeadBlock { number: number.0, node: raw }).collect();
+            Run { serial: self.serial, root: root_node(root), segments, subtrees, head }
+        });
+        written.into_iter().chain(earlier.iter().skip(earlier.len().saturating_sub(kept)).cloned()).collect()
     }
 }
 

@@ -9,10 +9,12 @@ mod access;
 mod blocks;
 mod error;
 pub mod names;
+mod tree;
 
 pub use access::{Access, AccessError};
 pub use blocks::Blocks;
 pub use error::{CatalogError, Verb};
+pub use tree::{TreeError, open_tree};
 
 use crate::model::{BackupName, BackupRef, Choice, LevelId};
 use crate::store::{self, ObjectInfo, Rope, Store};

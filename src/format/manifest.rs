@@ -53,8 +53,8 @@ pub struct Manifest {
     pub tool: String,
     /// Whether any entry has extended attributes: where none has, a mount need not look for them.
     pub has_xattrs: bool,
-    /// The index: the tree of this point in time.
-    pub index: Run,
+    /// The index: the runs that make the tree of this point in time, newest first.
+    pub index: Vec<Run>,
     /// Every level whose bytes this point in time leans on, this one first.
     pub levels: Vec<LevelParts>,
 }
@@ -125,6 +125,8 @@ pub struct Run {
     pub root: RootNode,
     /// Number of segments in the lane `index`.
     pub segments: u32,
+    /// How many subtrees of older runs it says to be gone.
+    pub subtrees: u64,
     /// The blocks on the way from the root to the first entries, the lowest first: so that the top of the tree can be listed
     /// with nothing but the manifest.
     pub head: Vec<HeadBlock>,
@@ -230,7 +232,7 @@ pub struct ManifestParts {
     /// See [`Manifest::has_xattrs`].
     pub has_xattrs: bool,
     /// See [`Manifest::index`].
-    pub index: Run,
+    pub index: Vec<Run>,
     /// See [`Manifest::levels`].
     pub levels: Vec<LevelParts>,
 }
@@ -397,7 +399,13 @@ mod tests {
             counts: Counts { entries: 77, ..Counts::default() },
             bytes: Bytes::default(),
             has_xattrs: true,
-            index: Run { serial: LevelSerial(1), root: root(), segments: 1, head: vec![HeadBlock { number: 0, node: vec![3, 4] }] },
+            index: vec![Run {
+                serial: LevelSerial(1),
+                root: root(),
+                segments: 1,
+                subtrees: 5,
+                head: vec![HeadBlock { number: 0, node: vec![3, 4] }],
+            }],
             level: 3,
             parent: Some(Parent { id: id.clone(), digest: digest(b"another manifest") }),
             levels: vec![LevelParts {

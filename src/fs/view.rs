@@ -4,10 +4,11 @@ use super::extents::Layout;
 use super::file_reader::{FileReader, LevelObjects, LevelStream, Levels, Piece, Waiting};
 use super::{CacheCounts, recent::Recent};
 use crate::catalog::names::Folder;
+use crate::catalog::{TreeError, open_tree};
 use crate::format::frame::{Lane, Opener, Protection};
 use crate::format::manifest::{Manifest, RootNode};
-use crate::index::{FrameTable, HeadBlock, RunRoot, Tree, WithHead};
-use crate::model::{BackupName, Content, Entry, FrameNo, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
+use crate::index::{FrameTable, RunRoot, Tree};
+use crate::model::{BackupName, Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
 use crate::store::Store;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -89,23 +90,20 @@ impl View {
             id: id.clone(),
             opener: Opener::new(store_id, id.clone(), protection.clone()),
         };
+        let blocks = |id: &LevelId| reader.blocks(objects(id), Lane::Index, Folder::Index);
+        let tree = open_tree(&manifest, reader.block_cache(), blocks).map_err(|error| match error {
+            TreeError::NoLevel(serial) => ReadError::NoSuchLevel(serial),
+            TreeError::Index(error) => ReadError::Index(error),
+        })?;
         let mut levels = Levels::new();
-        let mut index = None;
         for level in manifest.levels {
             let objects = objects(&level.id);
-            if level.serial == manifest.index.serial {
-                let stored = reader.blocks(objects.clone(), Lane::Index, Folder::Index);
-                let head = manifest.index.head.iter().map(|block| HeadBlock { number: FrameNo(block.number), raw: block.node.clone() });
-                index = Some(Arc::new(WithHead::new(head.collect(), stored)));
-            }
             let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);
             let table = FrameTable::open(run_root(level.frame_table), blocks, Arc::clone(reader.block_cache()))?;
             let stream = LevelStream { stream: reader.stream(store_id, &level.id), objects, compression: level.compression, table };
             levels.insert(level.serial, Arc::new(stream));
         }
-        let index = index.ok_or(ReadError::NoSuchLevel(manifest.index.serial))?;
-        let tree = Tree::open(run_root(manifest.index.root), index, Arc::clone(reader.block_cache()))?;
-        let totals = Totals { entries: tree.entries(), bytes: manifest.bytes.logical };
+        let totals = Totals { entries: manifest.counts.entries, bytes: manifest.bytes.logical };
         let shared = Shared {
             tree: tree.clone(),
             levels,

@@ -24,6 +24,14 @@ const EXTENTS: u8 = 4;
 const LINK: u8 = 8;
 /// There are extended attributes.
 const XATTRS: u8 = 16;
+/// What stands in place of an entry that is gone, or of a subtree of which all is gone.
+pub(super) const GONE: [u8; 2] = [VERSION, 6];
+
+/// Whether a value says that what older runs have is gone.
+pub(super) fn is_gone(value: &[u8]) -> bool {
+    value == GONE
+}
+
 const KNOWN_FLAGS: u8 = CTIME | WHOLE | EXTENTS | LINK | XATTRS;
 
 /// What is known of an entry in numbers: all that a listing shows. Read without setting memory aside.

@@ -47,6 +47,33 @@ fn prefix_length(key: &[u8]) -> usize {
     key.iter().rposition(|byte| *byte == 0).map_or(0, |separator| separator + 1)
 }
 
+/// What all keys below a directory begin with, whatever their depth: its components, each with its NUL. Gives that of each
+/// directory that `key` lies in, the outermost first and the root left out.
+pub(super) fn subtrees(key: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = key.iter().enumerate().skip(1).filter(|(_, byte)| **byte == 0).map(|(at, _)| at + 1);
+    ends.filter_map(move |end| key.get(..end).filter(|subtree| !subtree.starts_with(&[0]) && !subtree.ends_with(&[0, 0])))
+}
+
+/// Whether this is no path's key but that of a subtree as a whole; it stands before all keys in it.
+pub(super) fn is_subtree(key: &[u8]) -> bool {
+    key.last() == Some(&0)
+}
+
+/// The first key after all that begin with `subtree`, which ends with NUL.
+pub(super) fn after_subtree(subtree: &[u8]) -> Vec<u8> {
+    let mut after = subtree.to_vec();
+    if let Some(last) = after.last_mut() {
+        *last = 1;
+    }
+    after
+}
+
+/// Refuses what is no subtree of a directory.
+pub(super) fn check_subtree(subtree: &[u8]) -> Result<(), Flaw> {
+    let components = subtree.strip_suffix(&[0]).unwrap_or_default();
+    if components.split(|byte| *byte == 0).all(Name::is_legal) { Ok(()) } else { Err("a key is not that of a subtree".into()) }
+}
+
 /// The path that has this key.
 pub(super) fn to_path(key: &[u8]) -> Result<TreePath, Flaw> {
     if key.is_empty() {
@@ -70,7 +97,7 @@ pub(super) fn check_name(rest: &[u8]) -> Result<&[u8], Flaw> {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_path, prefix_of_children, to_path};
+    use super::{after_subtree, check_subtree, of_path, prefix_of_children, subtrees, to_path};
     use crate::model::{Name, TreePath};
     use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
@@ -96,6 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn a_subtree_stands_before_all_that_lies_in_it_and_nothing_else_does() {
+        let of = |text: &str| subtrees(&of_path(&path(text))).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(of("a/b/c"), [&b"a\0"[..], b"a\0b\0"]);
+        assert_eq!(of("a"), Vec::<Vec<u8>>::new());
+        assert_eq!(after_subtree(b"a\0b\0"), b"a\0b\x01");
+        assert!(check_subtree(b"a\0b\0").is_ok());
+        for bad in [&b"\0"[..], b"", b"a\0\0", b"\0a\0", b"..\0", b"a/b\0"] {
+            assert!(check_subtree(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
     fn a_key_that_no_path_has_is_refused() {
         for bad in
             [&b"a"[..], b"\0", b"a\0", b"a\0x", b"a\0\0", b"\0\0x", b"a\0\0\0x", b"\0a/b", b"a/b\0\0x", b"\0.", b"..\0\0x", b"/\0\0x"]
@@ -115,6 +154,18 @@ mod tests {
             if let Ok(path) = to_path(&key) {
                 prop_assert_eq!(of_path(&path), key);
             }
+        }
+
+        #[test]
+        fn exactly_what_is_below_a_directory_begins_with_its_subtree(directory in paths(), other in paths()) {
+            let Some(subtree) = subtrees(&of_path(&directory.join(&Name::new(&b"x"[..]).expect("legal")))).last().map(<[u8]>::to_vec) else {
+                return Ok(());
+            };
+            prop_assert_eq!(check_subtree(&subtree), Ok(()));
+            let key = of_path(&other);
+            let is_below = std::iter::successors(other.parent(), TreePath::parent).any(|above| above == directory);
+            prop_assert_eq!(key.starts_with(&subtree), is_below);
+            prop_assert_eq!(is_below, subtree < key && key < after_subtree(&subtree));
         }
 
         #[test]

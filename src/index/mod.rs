@@ -1,12 +1,13 @@
 //! Where in the stream is a path? The tree of a point in time, and the frame table: both are sorted runs.
 //!
-//! A *run* is an immutable B+tree, written once from its entries in order and read lazily: a [`BlockSink`] takes its
+//! A tree is one run or several on top of each other: of each path the newest run that has it decides. A *run* is an immutable
+//! B+tree, written once from its entries in order and read lazily: a [`BlockSink`] takes its
 //! blocks, a [`BlockSource`] gives them back, the root goes into the manifest as a [`RunRoot`]. This module makes and
 //! reads raw blocks; compression, encryption, authentication and places in objects are their keepers' business. It
 //! knows nothing of FUSE and nothing of stores.
 //!
-//! Start at [`Tree`] and [`TreeWriter`] (paths → entries) or [`FrameTable`] (stream offsets → places of frames). Below
-//! them: `run` and `run_writer` (the B+tree), `node` (one block), `cache` (decoded blocks), `entry_codec` and `key`
+//! Start at [`Tree`], [`TreeWriter`] and [`DeltaWriter`] (paths → entries) or [`FrameTable`] (stream offsets → places of frames). Below
+//! them: `layers` (several runs as one), `run` and `run_writer` (the B+tree), `node` (one block), `cache` (decoded blocks), `entry_codec` and `key`
 //! (what the tree keeps in a run).
 //!
 //! Invariants:
@@ -20,10 +21,13 @@
 mod block;
 mod bytes;
 mod cache;
+mod delta_writer;
+mod differences;
 mod entry_codec;
 mod error;
 mod frame_table;
 mod key;
+mod layers;
 mod memory;
 mod node;
 mod run;
@@ -33,9 +37,12 @@ mod tree_writer;
 
 pub use block::{BlockAddress, BlockSink, BlockSource, HeadBlock, RunRoot, WithHead};
 pub use cache::BlockCache;
+pub use delta_writer::{DeltaRun, DeltaWriter};
+pub use differences::{Difference, Differences};
 pub use entry_codec::Attributes;
 pub use error::{BlockPlace, IndexError};
 pub use frame_table::{FrameRow, FrameTable, FrameTableWriter, Rows};
+pub use layers::TreeRun;
 pub use memory::MemoryBlocks;
 pub use tree::{Children, Entries, Tree};
 pub use tree_writer::TreeWriter;

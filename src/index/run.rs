@@ -215,6 +215,12 @@ impl Cursor {
         })
     }
 
+    /// Goes to the first entry of the run whose key is not less than `key`.
+    pub(super) fn seek(&mut self, key: &[u8]) -> Result<(), IndexError> {
+        *self = self.run.clone().seek(key)?;
+        Ok(())
+    }
+
     /// Goes to the next entry.
     pub(super) fn advance(&mut self) -> Result<(), IndexError> {
         self.position += 1;

@@ -1,7 +1,6 @@
 //! Writing the tree of a point in time.
 
 use super::run_writer::{self, RunWriter};
-use super::tree::{node_at, rank_of};
 use super::{BlockSink, HeadBlock, IndexError, MAX_BLOCK_BYTES, RunRoot, entry_codec, key};
 use crate::model::{Entry, NodeId};
 
@@ -30,7 +29,8 @@ impl TreeWriter {
         self.run.entries()
     }
 
-    /// Appends an entry and returns its node.
+    /// Appends an entry and returns its rank, which is its node if the run is the only one of a tree. What it is a link to
+    /// is named by its rank in this run.
     ///
     /// # Errors
     ///
@@ -46,14 +46,22 @@ impl TreeWriter {
             return Err(IndexError::OutOfOrder { what: entry.path.to_string() });
         }
         entry_codec::check(entry).map_err(unfit)?;
-        if entry.link_to.is_some_and(|first| rank_of(first) >= self.run.entries()) {
+        if entry.link_to.is_some_and(|first| first.0 >= self.run.entries()) {
             return Err(unfit("it is a link to an entry that does not come before it"));
         }
         entry_codec::encode(entry, &mut self.value);
         if self.value.len() > MAX_BLOCK_BYTES - BLOCK_OVERHEAD_BYTES {
             return Err(unfit("it has too many extents or extended attributes"));
         }
-        self.run.push(&self.key, &self.value, sink).map(node_at)
+        self.run.push(&self.key, &self.value, sink).map(NodeId)
+    }
+
+    /// Says that what older runs have under this key is gone; see [`entry_codec::GONE`].
+    pub(super) fn push_gone(&mut self, key: &[u8], sink: &mut dyn BlockSink) -> Result<(), IndexError> {
+        if !self.run.may_follow(key) {
+            return Err(IndexError::OutOfOrder { what: key.escape_ascii().to_string() });
+        }
+        self.run.push(key, &entry_codec::GONE, sink).map(drop)
     }
 
     /// Ends the tree. A small one, of about 16 KiB, is all in the root and leaves nothing in the sink.

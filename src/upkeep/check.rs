@@ -3,10 +3,10 @@
 use super::frames::Frames;
 use super::ranges::Ranges;
 use crate::catalog::names::{self, Folder, Meaning};
-use crate::catalog::{Access, AccessError, Blocks};
+use crate::catalog::{Access, AccessError, Blocks, TreeError, open_tree};
 use crate::format::frame::{FrameError, Lane};
 use crate::format::manifest::{LevelParts, Manifest};
-use crate::index::{BlockCache, BlockSource, IndexError, RunRoot, Tree};
+use crate::index::{BlockCache, BlockSource, IndexError};
 use crate::model::{BackupName, Cancel, Content, Entry, Kind, LevelId, LevelSerial, NodeId, Progress, TreePath};
 use crate::store::{self, ObjectName};
 use std::collections::BTreeMap;
@@ -102,7 +102,10 @@ pub enum Damage {
     },
     /// The index cannot be opened.
     #[error("the index cannot be opened")]
-    Index(#[source] IndexError),
+    Index(#[source] TreeError),
+    /// A part of the index cannot be read that this point in time does not need, but those that lean on it may.
+    #[error("a part of the index that newer parts replace cannot be read")]
+    Replaced(#[source] IndexError),
     /// What is in a directory cannot be read, from some name on.
     #[error("what is in {path:?} cannot be read")]
     Directory {
@@ -252,14 +255,11 @@ impl Check<'_> {
 
     /// Reads the whole tree, directory by directory, so that a damaged block hides no more than its own entries.
     fn tree(&mut self, manifest: &Manifest, streams: &BTreeMap<LevelSerial, Stream>) -> Result<(), CheckError> {
-        let Some(of) = manifest.levels.iter().find(|parts| parts.serial == manifest.index.serial) else {
-            self.tell(Damage::Extent(TreePath::root()));
-            return Ok(());
-        };
-        let root =
-            RunRoot { node: manifest.index.root.node.clone(), height: manifest.index.root.height, entries: manifest.index.root.entries };
-        let blocks: Arc<dyn BlockSource> = Arc::new(Blocks::new(self.access, self.backup, &of.id, Lane::Index));
-        let tree = match Tree::open(root, blocks, BlockCache::new(INDEX_CACHE_BYTES)) {
+        let blocks = |level: &LevelId| Arc::new(Blocks::new(self.access, self.backup, level, Lane::Index)) as Arc<dyn BlockSource>;
+        // The blocks that the manifest holds as well are read where they belong: there others need them.
+        let mut bare = manifest.clone();
+        bare.index.iter_mut().for_each(|run| run.head.clear());
+        let tree = match open_tree(&bare, &BlockCache::new(INDEX_CACHE_BYTES), blocks) {
             Ok(tree) => tree,
             Err(error) => {
                 self.tell(Damage::Index(error));
@@ -293,6 +293,12 @@ impl Check<'_> {
         // With a directory unreadable the count cannot be right, and that was told.
         if self.checked.damages == damages_before && entries != manifest.counts.entries {
             self.tell(Damage::Entries { found: entries, expected: manifest.counts.entries });
+        }
+        if self.checked.damages == damages_before
+            && tree.runs() > 1
+            && let Err(error) = tree.verify()
+        {
+            self.tell(Damage::Replaced(error));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
 
 mod changing;
+mod index_runs;
 mod levels;
 
 use crate::support::{backup, oracle, torture};

@@ -23,7 +23,7 @@ fn the_top_of_a_large_tree_is_listed_with_nothing_but_the_manifest() {
     let store = Arc::new(Faulty::new(Memory::default()));
     let access = backup::create_encrypted(Arc::clone(&store) as Arc<dyn Store>);
     let manifest = backup::back_up(&access, &[source.path()], |_| ()).manifest;
-    assert!(manifest.index.root.height > 0, "the tree does not fit its root block");
+    assert!(manifest.index[0].root.height > 0, "the tree does not fit its root block");
     let parts =
         ViewParts { manifest, store: access.store(), store_id: access.store_id(), protection: access.protection(), backup: backup::name() };
     let reader = Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));

@@ -1,7 +1,7 @@
 //! docs/format/index.md against the code: its example bytes are read from it.
 
 use super::{directory, file, open, path, write};
-use freezer::index::{BlockCache, FrameRow, FrameTable, FrameTableWriter, MemoryBlocks, RunRoot};
+use freezer::index::{BlockCache, DeltaWriter, FrameRow, FrameTable, FrameTableWriter, MemoryBlocks, RunRoot};
 use freezer::model::{Content, Entry, Extent, FileOffset, FrameNo, LevelSerial, SegmentOffset, StreamOffset, Time, TreePath, Xattr};
 use std::sync::Arc;
 
@@ -66,6 +66,21 @@ fn the_inner_node_is_as_documented() {
     let documented = RunRoot { node: example("inner"), height: 1, entries: 3 };
     let tree = open((documented, blocks)).expect("the document shows a sound node");
     assert!(tree.all().map(|found| found.expect("sound").1).eq(entries));
+}
+
+#[test]
+fn what_is_gone_is_as_documented() {
+    let folders = ["", "old", "z"].map(|name| directory(path(name)));
+    let [x, y, gone, stays] = ["old/x", "old/y", "z/file", "z/stays"].map(|name| file(path(name), 1));
+    let earlier = [&folders[..], &[x, y, gone, stays.clone()]].concat();
+    let earlier = write(&earlier).and_then(open).expect("sound entries");
+    let (mut writer, mut blocks) = (DeltaWriter::new(&earlier).expect("sound"), MemoryBlocks::default());
+    for entry in [&folders[0], &folders[2], &stays] {
+        assert!(writer.keep(&entry.path, &mut blocks).expect("in order"));
+    }
+    let run = writer.finish(&mut blocks).expect("memory takes all");
+    assert_bytes(&run.root.node, "delta");
+    assert_eq!((run.root.entries, run.subtrees), (3, 1));
 }
 
 #[test]

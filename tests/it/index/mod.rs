@@ -3,6 +3,7 @@
 mod damage;
 mod documented;
 mod frame_table;
+mod runs;
 mod tree;
 
 use freezer::index::{BlockCache, IndexError, MemoryBlocks, RunRoot, Tree, TreeWriter};

@@ -148,7 +148,7 @@ impl StoredTree {
             counts,
             bytes: Bytes { logical, stream: stream_bytes, stored: 0 },
             has_xattrs,
-            index: Run { serial, root: root_node(index_root), segments: index_segments, head: Vec::new() },
+            index: vec![Run { serial, root: root_node(index_root), segments: index_segments, subtrees: 0, head: Vec::new() }],
             level: 0,
             parent: None,
             levels: vec![LevelParts {

@@ -1,0 +1,40 @@
+//! Opening the tree of a point in time by what its manifest says.
+
+use crate::format::manifest::{Manifest, RootNode};
+use crate::index::{BlockCache, BlockSource, HeadBlock, IndexError, RunRoot, Tree, TreeRun, WithHead};
+use crate::model::{FrameNo, LevelId, LevelSerial};
+use std::sync::Arc;
+
+/// Why there is no tree.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// The manifest does not say which level has this number.
+    #[error("the manifest does not say which level {} is", .0.0)]
+    NoLevel(LevelSerial),
+    /// A root is malformed.
+    #[error("the root of the index is malformed")]
+    Index(#[source] IndexError),
+}
+
+/// Opens the tree of a point in time; `blocks` gives the source of the index blocks of a level. Loads nothing.
+///
+/// # Errors
+///
+/// [`TreeError`]: the manifest contradicts itself.
+pub fn open_tree(
+    manifest: &Manifest,
+    cache: &Arc<BlockCache>,
+    mut blocks: impl FnMut(&LevelId) -> Arc<dyn BlockSource>,
+) -> Result<Tree, TreeError> {
+    let runs = manifest.index.iter().map(|run| {
+        let level = manifest.levels.iter().find(|parts| parts.serial == run.serial).ok_or(TreeError::NoLevel(run.serial))?;
+        let head = run.head.iter().map(|block| HeadBlock { number: FrameNo(block.number), raw: block.node.clone() });
+        let source = Arc::new(WithHead::new(head.collect(), blocks(&level.id)));
+        Ok(TreeRun { serial: run.serial, root: run_root(&run.root), subtrees: run.subtrees, source })
+    });
+    Tree::of_runs(runs.collect::<Result<_, _>>()?, cache).map_err(TreeError::Index)
+}
+
+fn run_root(root: &RootNode) -> RunRoot {
+    RunRoot { node: root.node.clone(), height: root.height, entries: root.entries }
+}

@@ -1,0 +1,173 @@
+//! Levels whose index is a run of what changed, on top of earlier ones.
+
+use super::levels::{Series, chain_of_edits};
+use crate::support::oracle::{self, Holes, compare};
+use crate::support::{backup, reading, scratch};
+use freezer::backup::{Levels, Lies};
+use freezer::catalog::names::{Folder, Meaning, level_prefix, meaning};
+use freezer::fs::view::{ROOT, View, ViewParts};
+use freezer::fs::{FileReader, ReadOptions};
+use freezer::model::progress::Silent;
+use freezer::model::{Cancel, LevelId};
+use freezer::store::faulty::Faulty;
+use freezer::store::memory::Memory;
+use freezer::store::{Store, Verb};
+use freezer::upkeep::{Depth, check};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+#[test]
+fn every_point_in_time_of_a_chain_with_several_runs_is_what_the_tree_was() {
+    for seed in 100..103 {
+        let runs = chain_of_edits(seed, &[900, 10, 230, 5, 30, 0, 210, 2, 240, 12]);
+        assert!(runs.iter().any(|runs| *runs > 2), "seed {seed}: {runs:?}");
+    }
+}
+
+/// Directories with files of some names each.
+fn fill(tree: &Path, directories: usize, files: usize) {
+    for directory in 0..directories {
+        let path = tree.join(format!("directory {directory:02}"));
+        fs::create_dir(&path).expect("made");
+        for file in 0..files {
+            fs::write(path.join(format!("a file with a name of some length, number {file:03}")), "").expect("written");
+        }
+    }
+}
+
+/// Stored bytes of the index objects of a level.
+fn index_bytes(store: &dyn Store, level: &LevelId) -> u64 {
+    let mut bytes = 0;
+    let listed = store.list(&level_prefix(&backup::name(), level), &mut |object| {
+        if matches!(meaning(&object.name), Some(Meaning::Data { folder: Folder::Index, .. })) {
+            bytes += object.length;
+        }
+        true
+    });
+    listed.expect("listed");
+    bytes
+}
+
+/// How many requests it takes to open a level and list its root, the manifest aside.
+fn requests_to_look_in(access: &freezer::catalog::Access, store: &Faulty<Memory>, level: &LevelId) -> u64 {
+    let manifest = access.manifest(&backup::name(), level).expect("sound");
+    let expected = manifest.counts.directories - 1;
+    let parts =
+        ViewParts { manifest, store: access.store(), store_id: access.store_id(), protection: access.protection(), backup: backup::name() };
+    let reader = Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));
+    let before = store.calls().of(Verb::Get);
+    let view = View::open(parts, &reader).expect("opened");
+    let mut names = 0;
+    let listed = view.list(ROOT, None, |_| {
+        names += 1;
+        ControlFlow::Continue(())
+    });
+    listed.expect("listed");
+    assert_eq!(names, expected);
+    store.calls().of(Verb::Get) - before
+}
+
+#[test]
+fn index_bytes_follow_the_change_and_looking_into_a_late_level_costs_no_more_requests() {
+    let source = scratch();
+    fill(source.path(), 40, 60);
+    let store = Arc::new(Faulty::new(Memory::default()));
+    let access = backup::create_encrypted(Arc::clone(&store) as Arc<dyn Store>);
+    let mut made = Vec::new();
+    for level in 0..=60_usize {
+        // One file in a hundred, all over the tree; what was written last is settled by then.
+        for file in 0..24 {
+            let (directory, file) = ((level * 7 + file) % 40, (level * 13 + file) % 60);
+            let path = source.path().join(format!("directory {directory:02}/a file with a name of some length, number {file:03}"));
+            fs::write(path, format!("{level}")).expect("written");
+        }
+        made.push(backup::back_up(&access, &[source.path()], |request| request.levels = Levels::default()).manifest);
+    }
+    let whole = index_bytes(store.as_ref(), &made[0].id);
+    let later: u64 = made[1..].iter().map(|manifest| index_bytes(store.as_ref(), &manifest.id)).sum();
+    assert!(later / 60 < whole / 4, "{} bytes a level, {whole} for everything", later / 60);
+    let most = made.iter().map(|manifest| manifest.index.len()).max().expect("several");
+    assert!((2..=5).contains(&most), "{most} runs");
+    let first = requests_to_look_in(&access, &store, &made[0].id);
+    for (level, manifest) in made.iter().enumerate() {
+        let requests = requests_to_look_in(&access, &store, &manifest.id);
+        assert!(requests <= first + level as u64 / 20, "level {level}: {requests} requests, level 0: {first}");
+        for run in &manifest.index {
+            assert!(manifest.levels.iter().any(|parts| parts.serial == run.serial), "level {level}: the level of a run is named");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_is_removed_or_becomes_a_file_is_gone_with_all_in_it() {
+    let series = Series::new();
+    fill(&series.tree(), 10, 60);
+    series.back_up();
+    fs::remove_dir_all(series.tree().join("directory 03")).expect("removed");
+    fs::remove_dir_all(series.tree().join("directory 04")).expect("removed");
+    series.write("directory 04", b"a file");
+    let second = series.back_up().manifest;
+    assert_eq!(second.index.len(), 2);
+    assert_eq!(second.index[0].subtrees, 2);
+    assert!(second.index[0].root.entries < 10, "{}", second.index[0].root.entries);
+    // They come back, with something else in them.
+    fs::remove_file(series.tree().join("directory 04")).expect("removed");
+    for name in ["directory 03", "directory 04"] {
+        fs::create_dir(series.tree().join(name)).expect("made");
+        series.write(&format!("{name}/new"), b"new");
+    }
+    let third = series.back_up().manifest;
+    assert!(compare(&oracle::scan(&series.tree()), &series.restored(&third.id), Holes::Zeros).is_empty());
+    let mut told = |damage| panic!("{damage}");
+    let checked =
+        check(&series.access, &backup::name(), &third.id, Depth::Data, &mut told, &Silent, &Cancel::new()).expect("the store answers");
+    assert_eq!(checked.entries, third.counts.entries);
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_not_taken_from_an_earlier_run() {
+    let series = Series::new();
+    fill(&series.tree(), 10, 60);
+    let full = series.back_up().manifest;
+    // A socket has taken the place of a file: it is passed over, and the file is gone.
+    let path = series.tree().join("directory 05/a file with a name of some length, number 007");
+    fs::remove_file(&path).expect("removed");
+    let _socket = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+    let next = series.back_up().manifest;
+    assert_eq!((next.counts.entries, next.counts.skipped), (full.counts.entries - 1, 1));
+    let view = reading::open(&series.access, &backup::name(), &next.id, &reading::reader()).expect("it opens");
+    assert_eq!(view.all().filter(Result::is_ok).count() as u64, next.counts.entries);
+}
+
+#[test]
+fn names_of_one_file_stay_one_file_or_become_files_of_their_own_but_never_another() {
+    for lies in [Lies::default(), Lies { ctime: true, inode: false }] {
+        let mut series = Series::new();
+        series.levels.lies = lies;
+        fill(&series.tree(), 10, 60);
+        series.write("directory 02/linked", b"one content");
+        let at = |name: &str| series.tree().join(name);
+        fs::hard_link(at("directory 02/linked"), at("directory 06/linked")).expect("linked");
+        fs::hard_link(at("directory 02/linked"), at("directory 08/linked")).expect("linked");
+        series.back_up();
+        let steps: [&dyn Fn(); 5] = [
+            &|| fs::rename(at("directory 02/linked"), at("directory 09/linked")).expect("renamed"),
+            &|| fs::write(at("directory 06/linked"), b"other content").expect("written"),
+            &|| fs::hard_link(at("directory 06/linked"), at("directory 01/linked")).expect("linked"),
+            &|| {
+                fs::remove_file(at("directory 01/linked")).expect("removed");
+                fs::write(at("directory 01/linked"), b"a file of its own").expect("written");
+            },
+            &|| fs::remove_file(at("directory 06/linked")).expect("removed"),
+        ];
+        for (step, change) in steps.iter().enumerate() {
+            change();
+            let manifest = series.back_up().manifest;
+            assert!(manifest.index.len() > 1, "step {step}");
+            let differences = compare(&oracle::scan(&series.tree()), &series.restored(&manifest.id), Holes::Zeros);
+            assert!(differences.is_empty(), "step {step}, {lies:?}: {differences:#?}");
+        }
+    }
+}
