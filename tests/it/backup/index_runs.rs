@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[test]
 fn every_point_in_time_of_a_chain_with_several_runs_is_what_the_tree_was() {
     for seed in 100..103 {
-        let runs = chain_of_edits(seed, &[900, 10, 230, 5, 30, 0, 210, 2, 240, 12]);
+        let runs = chain_of_edits(seed, &[(60, 30), (10, 0), (5, 5), (20, 0), (12, 0), (0, 0), (8, 6), (2, 0), (25, 10), (12, 0)]);
         assert!(runs.iter().any(|runs| *runs > 2), "seed {seed}: {runs:?}");
     }
 }

@@ -146,13 +146,18 @@ fn set_mtime(path: &Path, seconds: i64) {
     utimensat(CWD, path, &Timestamps { last_access: time, last_modification: time }, AtFlags::SYMLINK_NOFOLLOW).expect("set");
 }
 
-/// Levels of as many edits each as said, the first on an empty tree; every point in time is looked at in the end. Returns
+/// Levels of as many edits each as said, before which so many directories of 50 files are made; every point in time is looked at in the end. Returns
 /// how many runs the index of each has.
-pub(super) fn chain_of_edits(seed: u64, edits: &[usize]) -> Vec<usize> {
+pub(super) fn chain_of_edits(seed: u64, edits: &[(usize, usize)]) -> Vec<usize> {
     let series = Series::new();
     let mut dice = Dice(seed);
     let mut history = Vec::new();
-    for (level, edits) in (0..).zip(edits) {
+    for (level, (edits, directories)) in (0..).zip(edits) {
+        for directory in 0..*directories {
+            let path = series.tree().join(format!("filled {level} {directory}"));
+            fs::create_dir(&path).expect("made");
+            (0..50).for_each(|file| fs::write(path.join(format!("file {file}")), format!("{level}")).expect("written"));
+        }
         for _ in 0..*edits {
             edit(&series.tree(), &mut dice);
         }
@@ -178,7 +183,7 @@ pub(super) fn chain_of_edits(seed: u64, edits: &[usize]) -> Vec<usize> {
 #[test]
 fn every_point_in_time_of_a_chain_of_random_edits_is_what_the_tree_was() {
     for seed in 0..6 {
-        chain_of_edits(seed, &[120, 20, 3, 24, 0, 9, 1, 15, 7]);
+        chain_of_edits(seed, &[120, 20, 3, 24, 0, 9, 1, 15, 7].map(|edits| (edits, 0)));
     }
 }
 
