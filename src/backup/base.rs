@@ -1,6 +1,6 @@
 //! The point in time that a level is compared with, and whether there is one.
 
-use super::compare::{Comparison, Lies, Previous};
+use super::compare::{Comparison, Lies, Previous, SameContent};
 use crate::catalog::names::{self, Folder, Meaning};
 use crate::catalog::{Access, Blocks, Catalog};
 use crate::format::frame::Lane;
@@ -30,11 +30,20 @@ pub struct Levels {
     pub restart_after_days: Option<u32>,
     /// What the source's file system cannot be trusted with.
     pub lies: Lies,
+    /// What becomes of a file of which only other things than its content are new.
+    pub same_content: SameContent,
 }
 
 impl Default for Levels {
     fn default() -> Self {
-        Self { incremental: true, max_level: None, always_level: None, restart_after_days: None, lies: Lies::default() }
+        Self {
+            incremental: true,
+            max_level: None,
+            always_level: None,
+            restart_after_days: None,
+            lies: Lies::default(),
+            same_content: SameContent::default(),
+        }
     }
 }
 
@@ -57,7 +66,7 @@ impl Base {
         }
         let chain = Chain::read(catalog, access, backup)?;
         let (manifest, digest) = chain.parent(levels, now)?;
-        match Self::open(access, backup, manifest, digest, levels.lies) {
+        match Self::open(access, backup, manifest, digest, levels) {
             Ok(base) => Some(base),
             Err(error) => {
                 tracing::warn!(%backup, error = &*error as &dyn Error, "the last level cannot be leaned on; this one is full");
@@ -66,7 +75,7 @@ impl Base {
         }
     }
 
-    fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, lies: Lies) -> Result<Self, Box<dyn Error>> {
+    fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, levels: &Levels) -> Result<Self, Box<dyn Error>> {
         for parts in &manifest.levels {
             check_is_there(access, backup, parts)?;
         }
@@ -76,7 +85,13 @@ impl Base {
         let root = RunRoot { node: index.root.node.clone(), height: index.root.height, entries: index.root.entries };
         let tree = Tree::open(root, Arc::new(blocks), BlockCache::new(INDEX_CACHE_BYTES))?;
         let trusted_before = time_of(manifest.started.checked_sub(TICK)?);
-        Ok(Self { manifest, digest, tree, comparison: Comparison { trusted_before, lies }, removed: AtomicU64::new(0) })
+        Ok(Self {
+            manifest,
+            digest,
+            tree,
+            comparison: Comparison { trusted_before, lies: levels.lies, same_content: levels.same_content },
+            removed: AtomicU64::new(0),
+        })
     }
 
     /// What the manifest of a level says that leans on this.
@@ -99,7 +114,7 @@ impl Base {
     /// What a directory held, to be gone through in the order of names.
     pub(super) fn listing(&self, directory: &Previous) -> Listing<'_> {
         let children = directory.is_directory().then(|| self.tree.children(directory.node, None));
-        Listing { base: self, children, next: None }
+        Listing { base: self, children, next: None, has_lost: false }
     }
 
     fn count_removed(&self, gone: &Previous) {
@@ -125,6 +140,7 @@ pub(super) struct Listing<'base> {
     base: &'base Base,
     children: Option<Children>,
     next: Option<Previous>,
+    has_lost: bool,
 }
 
 impl Listing<'_> {
@@ -133,7 +149,7 @@ impl Listing<'_> {
         loop {
             let next = self.next.take().or_else(|| self.read())?;
             match next.entry.path.file_name().cmp(name) {
-                std::cmp::Ordering::Less => self.base.count_removed(&next),
+                std::cmp::Ordering::Less => self.lost(&next),
                 std::cmp::Ordering::Equal => return Some(next),
                 std::cmp::Ordering::Greater => {
                     self.next = Some(next);
@@ -143,11 +159,17 @@ impl Listing<'_> {
         }
     }
 
-    /// Nothing else is there any more.
-    pub(super) fn finish(mut self) {
+    /// Nothing else is there any more. Returns whether anything is gone.
+    pub(super) fn finish(mut self) -> bool {
         while let Some(gone) = self.next.take().or_else(|| self.read()) {
-            self.base.count_removed(&gone);
+            self.lost(&gone);
         }
+        self.has_lost
+    }
+
+    fn lost(&mut self, gone: &Previous) {
+        self.has_lost = true;
+        self.base.count_removed(gone);
     }
 
     fn read(&mut self) -> Option<Previous> {

@@ -46,6 +46,16 @@ pub struct Lies {
     pub inode: bool,
 }
 
+/// What becomes of a file of which only other things than its content are new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SameContent {
+    /// Its content is not stored again: the index says where it is.
+    #[default]
+    Lean,
+    /// It is stored whole, so that the streams of the levels alone, one after the other, make the tree.
+    Store,
+}
+
 /// Judges by what `stat` says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Comparison {
@@ -53,6 +63,7 @@ pub(super) struct Comparison {
     /// read.
     pub(super) trusted_before: Time,
     pub(super) lies: Lies,
+    pub(super) same_content: SameContent,
 }
 
 /// How much of what an earlier level has is still right.
@@ -122,7 +133,7 @@ fn looks_the_same(previous: &Entry, now: &Stat) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Comparison, Lies, Likeness, UNSURE};
+    use super::{Comparison, Lies, Likeness, SameContent, UNSURE};
     use crate::model::{Content, Device, Entry, Kind, Metadata, Time, TreePath};
     use crate::platform::{Sort, Stat};
 
@@ -151,7 +162,7 @@ mod tests {
     }
 
     fn judge(lies: Lies, previous: &Entry, now: &Stat) -> Likeness {
-        Comparison { trusted_before: Time::new(1000, 0), lies }.judge(previous, now)
+        Comparison { trusted_before: Time::new(1000, 0), lies, same_content: SameContent::default() }.judge(previous, now)
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod uploads;
 mod walk;
 
 pub use base::Levels;
-pub use compare::Lies;
+pub use compare::{Lies, SameContent};
 pub use read::Unread;
 pub use run::{BackupRequest, Lock, Report, run};
 pub use sources::SourceError;

@@ -1,7 +1,8 @@
 //! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
 
-use super::compare::{Change, Comparison, Likeness, Previous};
+use super::compare::{Change, Comparison, Likeness, Previous, SameContent};
 use super::walk::{Directory, Opened, Seen, Step};
+use crate::format::tar::DumpDir;
 use crate::model::{Content, Entry, Kind, Metadata, Name, Progress, TreePath, Trouble};
 use crate::platform::{DirHandle, FileHandle, Owners, Sort, Stat, Xattrs};
 use std::io;
@@ -22,6 +23,10 @@ pub(super) struct Found {
     pub(super) is_first: bool,
     /// The directory itself, if this was its first step and it is still there.
     pub(super) directory: Option<(Entry, Change)>,
+    /// With the first: all its names.
+    pub(super) all: Option<DumpDir>,
+    /// Whether names that the level before has are gone; known at the last step.
+    pub(super) has_lost: bool,
     /// Its entries, in order.
     pub(super) entries: Vec<FoundEntry>,
     /// The content of the small files among them.
@@ -96,10 +101,11 @@ impl<'run> Reader<'run> {
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
     /// was listed is left out as if it had gone before.
-    pub(super) fn read(&self, step: &Step) -> Found {
+    pub(super) fn read(&self, step: Step) -> Found {
         let entries = Vec::with_capacity(step.names.len());
         let path = step.directory.path.clone();
-        let mut found = Found { path, is_first: step.is_first, directory: None, entries, bytes: Vec::new(), skipped: 0 };
+        let (is_first, all, has_lost) = (step.is_first, step.all, step.has_lost);
+        let mut found = Found { path, is_first, directory: None, all, has_lost, entries, bytes: Vec::new(), skipped: 0 };
         if step.is_first {
             found.directory = self.directory(&step.directory);
         }
@@ -182,6 +188,7 @@ impl<'run> Reader<'run> {
                         let (entry, change) = kept(previous);
                         Some(FoundEntry { entry, body: Body::Kept, change })
                     }
+                    Likeness::Content if comparison.same_content == SameContent::Store => None,
                     Likeness::Content => Some(FoundEntry { entry, body: Body::Kept, change: Change::Changed }),
                     Likeness::None => None,
                 })

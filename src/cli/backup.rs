@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::Format;
 use super::session::Session;
 use super::when;
-use crate::backup::{self, BackupError, BackupRequest, Levels, Lies, Lock, Mounts, Report, SourceError};
+use crate::backup::{self, BackupError, BackupRequest, Levels, Lies, Lock, Mounts, Report, SameContent, SourceError};
 use crate::catalog::{Access, AccessError, Patience};
 use crate::config::ByteSize;
 use crate::format::frame::Compression;
@@ -106,6 +106,11 @@ pub(super) struct Arguments {
     /// Do not look at inode and device numbers: for file systems that give others each time they are mounted
     #[arg(long, hide_short_help = true)]
     ignore_inode: bool,
+
+    /// Store whole what changed its name or metadata alone, so that tar --incremental -x of the levels' streams, one after the
+    /// other, makes the tree
+    #[arg(long, hide_short_help = true)]
+    tar_levels: bool,
 
     /// While another run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
@@ -207,6 +212,7 @@ fn levels(arguments: &Arguments) -> Levels {
         always_level: arguments.always_level,
         restart_after_days: arguments.restart_always_level,
         lies: Lies { ctime: arguments.ignore_ctime, inode: arguments.ignore_inode },
+        same_content: if arguments.tar_levels { SameContent::Store } else { SameContent::Lean },
     }
 }
 

@@ -149,7 +149,12 @@ fn of_backup(error: &BackupError) -> Option<&'static str> {
         BackupError::Segments(_) => Some("allow larger segments: --max-segment-size"),
         BackupError::Base(_) => Some("freezer check tells what is damaged; --no-incremental leans on nothing"),
         BackupError::BlockTooLong | BackupError::Member(_) | BackupError::Index(_) | BackupError::Stopped => Some(BUG),
-        BackupError::Lock(_) | BackupError::Source(_) | BackupError::Store(_) | BackupError::Catalog(_) | BackupError::Frame(_) | BackupError::Manifest(_) => None,
+        BackupError::Lock(_)
+        | BackupError::Source(_)
+        | BackupError::Store(_)
+        | BackupError::Catalog(_)
+        | BackupError::Frame(_)
+        | BackupError::Manifest(_) => None,
     }
 }
 

@@ -87,23 +87,24 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
     let store = Arc::new(Memory::default());
     let access = backup::create_plain(store.clone());
     let halting = Halting { reached: Barrier::new(2), go_on: Barrier::new(2) };
+    let (tree, access, halting) = (room.path(), &access, &halting);
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| run(&request(room.path(), Patience::None), &access, &SystemClock, &halting, &Cancel::new()));
+        let first = scope.spawn(move || run(&request(tree, Patience::None), access, &SystemClock, halting, &Cancel::new()));
         halting.reached.wait();
         let beside = access.clone();
-        let error = make(&beside, room.path(), Patience::None).expect_err("it is held");
+        let error = make(&beside, tree, Patience::None).expect_err("it is held");
         let BackupError::Lock(LockError::Held { host, pid, action, .. }) = &error else { panic!("{error:?}") };
         assert_eq!((host.as_str(), *pid, action.as_str()), ("host", std::process::id(), "backup"));
-        let outcome = make(&beside, room.path(), Patience::For(Duration::from_millis(100)));
+        let outcome = make(&beside, tree, Patience::For(Duration::from_millis(100)));
         assert!(matches!(outcome, Err(BackupError::Lock(LockError::Held { .. }))), "{outcome:?}");
         // Who reads does not notice.
         assert!(levels(&beside).is_empty());
-        let third = scope.spawn(move || make(&beside, room.path(), Patience::Endless));
+        let third = scope.spawn(move || make(&beside, tree, Patience::Endless));
         halting.go_on.wait();
         first.join().expect("no panic").expect("a level");
         third.join().expect("no panic").expect("a level, after it has waited");
     });
-    assert_eq!(levels(&access).len(), 2);
+    assert_eq!(levels(access).len(), 2);
     assert!(objects(store.as_ref(), LOCKS).is_empty(), "nothing of the claims is left");
 }
 
@@ -123,8 +124,7 @@ fn of_many_that_begin_at_once_one_works_at_a_time_and_all_come_to_their_turn() {
             scope.spawn(|| {
                 let name = backup::name();
                 let catalog = Catalog::new(access.store());
-                let request =
-                    freezer::catalog::LockRequest { backup: &name, host: "host", action: "test", patience: Patience::Endless };
+                let request = freezer::catalog::LockRequest { backup: &name, host: "host", action: "test", patience: Patience::Endless };
                 start.wait();
                 let store = access.store();
                 freezer::catalog::with_lock(store.as_ref(), &catalog, request, &SystemClock, &Cancel::new(), |()| true, work)
