@@ -1,12 +1,14 @@
 //! The point in time that a level is compared with, and whether there is one.
 
 use super::compare::{Comparison, Lies, Previous, SameContent};
+use super::moved::Moved;
 use crate::catalog::names::{self, Folder, Meaning};
 use crate::catalog::{Access, Blocks, Catalog};
 use crate::format::frame::Lane;
 use crate::format::manifest::{LevelParts, Manifest, Parent};
 use crate::index::{BlockCache, Children, RunRoot, Tree};
 use crate::model::{BackupName, LevelId, NodeId, Time};
+use crate::platform::Stat;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,6 +55,7 @@ pub(super) struct Base {
     digest: String,
     pub(super) tree: Tree,
     pub(super) comparison: Comparison,
+    moved: Moved,
     /// Entries that are there no more, as far as the walk has come.
     pub(super) removed: AtomicU64,
 }
@@ -90,6 +93,7 @@ impl Base {
             digest,
             tree,
             comparison: Comparison { trusted_before, lies: levels.lies, same_content: levels.same_content },
+            moved: Moved::default(),
             removed: AtomicU64::new(0),
         })
     }
@@ -103,7 +107,7 @@ impl Base {
     pub(super) fn root(&self) -> Option<Previous> {
         let node = NodeId(0);
         match self.tree.entry(node) {
-            Ok(entry) => entry.map(|entry| Previous { node, entry }),
+            Ok(entry) => entry.map(|entry| Previous { node, entry, is_moved: false }),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn Error, "the last level's index cannot be read; all is stored again");
                 None
@@ -114,7 +118,28 @@ impl Base {
     /// What a directory held, to be gone through in the order of names.
     pub(super) fn listing(&self, directory: &Previous) -> Listing<'_> {
         let children = directory.is_directory().then(|| self.tree.children(directory.node, None));
-        Listing { base: self, children, next: None, has_lost: false }
+        Listing { base: self, children, next: None, has_lost: false, is_moved: directory.is_moved }
+    }
+
+    /// What a directory was before: what had its path, unless that was another directory and this one had another path.
+    pub(super) fn before(&self, named: Option<Previous>, now: Option<&Stat>) -> Option<Previous> {
+        let Some(now) = now else { return named };
+        let is_it = |named: &Previous| (named.entry.metadata.device, named.entry.metadata.inode) == (now.device, now.inode);
+        if named.as_ref().is_some_and(is_it) {
+            return named;
+        }
+        let Some(moved) = self.moved(now) else { return named };
+        if let Some(named) = named {
+            // What was in that is not there any more, whatever has its names.
+            self.count_removed(&named);
+            self.removed.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(moved)
+    }
+
+    /// What had another path before.
+    pub(super) fn moved(&self, now: &Stat) -> Option<Previous> {
+        self.comparison.may_have_moved(now).then(|| self.moved.find(&self.tree, now)).flatten()
     }
 
     fn count_removed(&self, gone: &Previous) {
@@ -125,7 +150,7 @@ impl Base {
                 let children = self.tree.children(gone.node, None).map_while(Result::ok);
                 for (node, entry) in children {
                     if entry.content.kind() == crate::model::Kind::Directory {
-                        below.push(Previous { node, entry });
+                        below.push(Previous { node, entry, is_moved: false });
                     } else {
                         self.removed.fetch_add(1, Ordering::Relaxed);
                     }
@@ -141,6 +166,8 @@ pub(super) struct Listing<'base> {
     children: Option<Children>,
     next: Option<Previous>,
     has_lost: bool,
+    /// Whether the directory had another path, where all of this is counted as gone.
+    is_moved: bool,
 }
 
 impl Listing<'_> {
@@ -169,12 +196,14 @@ impl Listing<'_> {
 
     fn lost(&mut self, gone: &Previous) {
         self.has_lost = true;
-        self.base.count_removed(gone);
+        if !self.is_moved {
+            self.base.count_removed(gone);
+        }
     }
 
     fn read(&mut self) -> Option<Previous> {
         match self.children.as_mut()?.next()? {
-            Ok((node, entry)) => Some(Previous { node, entry }),
+            Ok((node, entry)) => Some(Previous { node, entry, is_moved: self.is_moved }),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn Error,

@@ -19,6 +19,7 @@ mod collect;
 mod compare;
 mod index_writer;
 mod lane;
+mod moved;
 mod read;
 mod run;
 mod sources;

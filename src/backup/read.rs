@@ -1,5 +1,6 @@
 //! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
 
+use super::base::Base;
 use super::compare::{Change, Comparison, Likeness, Previous, SameContent};
 use super::walk::{Directory, Opened, Seen, Step};
 use crate::format::tar::DumpDir;
@@ -90,13 +91,14 @@ pub(super) struct Reader<'run> {
     owners: Owners,
     xattrs: Xattrs,
     comparison: Option<Comparison>,
+    base: Option<&'run Base>,
     progress: &'run dyn Progress,
 }
 
 impl<'run> Reader<'run> {
-    /// `comparison` is with the level before, if there is one.
-    pub(super) fn new(comparison: Option<Comparison>, progress: &'run dyn Progress) -> Self {
-        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison, progress }
+    /// `base` is what the level is compared with, if there is anything.
+    pub(super) fn new(base: Option<&'run Base>, progress: &'run dyn Progress) -> Self {
+        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison: base.map(|base| base.comparison), base, progress }
     }
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
@@ -141,7 +143,7 @@ impl<'run> Reader<'run> {
                 return None;
             }
         };
-        let previous = directory.previous.as_ref();
+        let previous = directory.previous.as_ref().filter(|previous| !previous.is_moved);
         if let Some(same) = previous.and_then(|previous| self.same(previous, &stat)) {
             return Some(same);
         }
@@ -170,18 +172,37 @@ impl<'run> Reader<'run> {
     }
 
     /// A file whose content earlier levels have. It is opened only if its metadata may be other than before.
-    fn kept_file(&self, handle: &DirHandle, previous: &Previous, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
-        let Some(comparison) = self.comparison else { return Ok(None) };
-        let Some(name) = previous.name().filter(|_| previous.entry.content.kind() == Kind::File) else { return Ok(None) };
-        let stat = handle.stat_child(&name).map_err(Unread::Stat)?;
-        match comparison.judge(&previous.entry, &stat) {
+    fn kept_file(&self, handle: &DirHandle, seen: &Seen, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
+        let (Some(comparison), Some(base)) = (self.comparison, self.base) else { return Ok(None) };
+        let name = &seen.listed.name;
+        let previous = seen.previous.as_ref().filter(|previous| previous.entry.content.kind() == Kind::File);
+        if previous.is_none() && seen.listed.sort != Some(Sort::Kept(Kind::File)) {
+            return Ok(None);
+        }
+        let stat = handle.stat_child(name).map_err(Unread::Stat)?;
+        let likeness = previous.map_or(Likeness::None, |previous| comparison.judge(&previous.entry, &stat));
+        // It may have had another name, also where another had this one. A new name explains that its ctime is another.
+        let moved = || base.moved(&stat).filter(|moved| comparison.judge(&moved.entry, &stat) != Likeness::None);
+        let moved = match previous {
+            Some(previous) if previous.is_moved => (likeness != Likeness::None).then(|| previous.clone()),
+            _ if likeness == Likeness::None => moved(),
+            _ => None,
+        };
+        if let Some(moved) = moved {
+            let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
+            let entry = self.entry(path.clone(), &stat, xattrs, moved.entry.content);
+            let change = Change::against(previous.filter(|previous| !previous.is_moved));
+            return Ok(Some(FoundEntry { entry, body: Body::Kept, change }));
+        }
+        let Some(previous) = previous.filter(|previous| !previous.is_moved) else { return Ok(None) };
+        match likeness {
             Likeness::None => Ok(None),
             Likeness::Same => {
                 let (entry, change) = kept(previous);
                 Ok(Some(FoundEntry { entry, body: Body::Kept, change }))
             }
             Likeness::Content => {
-                let xattrs = self.attributes(path, self.xattrs.of_child(handle, &name));
+                let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
                 let entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
                 Ok(match comparison.judge_metadata(&previous.entry, &entry) {
                     Likeness::Same => {
@@ -199,13 +220,13 @@ impl<'run> Reader<'run> {
     fn child(&self, handle: &DirHandle, seen: &Seen, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
         let Seen { listed, previous } = seen;
         let name = &listed.name;
-        if let Some(previous) = previous
-            && let Some(kept) = self.kept_file(handle, previous, path)?
-        {
+        if let Some(kept) = self.kept_file(handle, seen, path)? {
             found.entries.push(kept);
             return Ok(());
         }
-        let change = Change::against(previous.as_ref());
+        // Of what had another path, only the content of files is of use.
+        let previous = previous.as_ref().filter(|previous| !previous.is_moved);
+        let change = Change::against(previous);
         if matches!(listed.sort, Some(Sort::Kept(Kind::File))) {
             match handle.open_file(name) {
                 Ok(file) => {
@@ -224,7 +245,7 @@ impl<'run> Reader<'run> {
         }
         let stat = handle.stat_child(name).map_err(Unread::Stat)?;
         let still_to_be_read = matches!(stat.sort, Sort::Kept(Kind::File)) || Some(stat.sort) != listed.sort;
-        if let Some(previous) = previous.as_ref().filter(|_| !still_to_be_read)
+        if let Some(previous) = previous.filter(|_| !still_to_be_read)
             && let Some((entry, change)) = self.same(previous, &stat)
         {
             found.entries.push(FoundEntry { entry, body: Body::Kept, change });
@@ -250,7 +271,7 @@ impl<'run> Reader<'run> {
             }
         };
         let xattrs = self.child_attributes(handle, name, path, &stat);
-        let (entry, change) = self.same_after_all(previous.as_ref(), self.entry(path.clone(), &stat, xattrs, content), &stat);
+        let (entry, change) = self.same_after_all(previous, self.entry(path.clone(), &stat, xattrs, content), &stat);
         let body = if matches!(change, Change::Unchanged(..)) { Body::Kept } else { Body::None };
         found.entries.push(FoundEntry { entry, body, change });
         Ok(())

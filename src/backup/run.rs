@@ -267,7 +267,7 @@ impl Level<'_> {
         }
         let (uploads, uploader) = Uploads::new();
         let store = access.store();
-        let reader = Reader::new(self.base.map(|base| base.comparison), self.progress);
+        let reader = Reader::new(self.base, self.progress);
         let outcome = thread::scope(|scope| {
             for _ in 0..self.request.upload_jobs.max(1) {
                 scope.spawn(|| uploads.serve(store.as_ref()));

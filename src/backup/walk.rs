@@ -260,6 +260,10 @@ fn open(
             Opened::Shut(Arc::clone(parent), name)
         }
     };
+    let previous = match (&opened, options.base) {
+        (Opened::Open(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
+        _ => previous,
+    };
     Some(Directory { path, on_disk, opened, previous })
 }
 

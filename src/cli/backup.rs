@@ -10,6 +10,7 @@ use crate::backup::{self, BackupError, BackupRequest, Levels, Lies, Lock, Mounts
 use crate::catalog::{Access, AccessError, Patience};
 use crate::config::ByteSize;
 use crate::format::frame::Compression;
+use crate::format::identity::Cipher;
 use crate::format::keys::KdfCost;
 use crate::model::{BackupName, Excludes};
 use crate::platform::{Clock, DirHandle, host_name};
@@ -146,7 +147,7 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
     let progress = session.progress();
     let report = backup::run(&request, &access, &session.clock, &progress, &cancel)?;
     drop(progress);
-    tell(&arguments, &request.backup, &report, session)?;
+    tell(&arguments, &request.backup, &report, access.cipher(), session)?;
     Ok(if report.manifest.counts.failed == 0 { Outcome::Done } else { Outcome::Partial })
 }
 
@@ -257,9 +258,9 @@ fn rehearsal(session: &Session) -> anyhow::Result<Access> {
     Ok(Access::create(store, passphrase.as_ref(), KdfCost::default(), session.clock.now(), "")?)
 }
 
-fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, session: &mut Session) -> anyhow::Result<()> {
+fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, cipher: Cipher, session: &mut Session) -> anyhow::Result<()> {
     let manifest = &report.manifest;
-    let document = LevelDocument::of(backup, manifest);
+    let document = LevelDocument::of(backup, manifest, cipher);
     let to_output = arguments.metadata_out.as_deref() == Some(Path::new("-"));
     if let (Some(path), false) = (&arguments.metadata_out, to_output) {
         let json = serde_json::to_vec_pretty(&document).context("could not write the metadata")?;
@@ -270,12 +271,10 @@ fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, session: &m
         struct Result<'report> {
             event: &'static str,
             dry_run: bool,
-            seconds: f64,
             #[serde(flatten)]
             level: LevelDocument<'report>,
         }
-        let seconds = report.elapsed.as_secs_f64();
-        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, seconds, level: document })?;
+        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, level: document })?;
         return Ok(());
     }
     let what = if arguments.dry_run { "would back up" } else { "backed up" };

@@ -231,7 +231,7 @@ fn where_nothing_may_be_removed_runs_follow_each_other_all_the_same() {
 #[test]
 fn a_run_that_failed_leaves_data_and_the_next_one_removes_it() {
     let room = scratch();
-    std::fs::write(room.path().join("file"), torture::noise(1, 3 << 20)).expect("written");
+    std::fs::write(room.path().join("file"), torture::noise(1, 16 << 20)).expect("written");
     let sound = Arc::new(Memory::default());
     drop(backup::create_plain(sound.clone()));
     let store = Arc::new(Faulty::new(sound.clone()).with(Fault::at(Verb::Put, 3)));

@@ -4,6 +4,7 @@
 mod changing;
 mod levels;
 mod locks;
+mod renamed;
 mod tar_levels;
 
 use crate::support::{backup, oracle, torture};

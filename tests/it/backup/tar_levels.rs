@@ -101,7 +101,7 @@ fn the_stream_names_what_kept_its_content_and_has_no_member_of_it() {
         // Files before the first that is not as it was are known to have no member.
         assert_eq!(is_there, !record.ends_with(b"Yfile 000\0"), "{}", record.escape_ascii());
     }
-    assert!(bytes.windows(25).any(|window| window == b" GNU.dumpdir=Nfile 000\0Nfi"));
+    assert!(bytes.windows(26).any(|window| window == b" GNU.dumpdir=Nfile 000\0Nfi"));
     let listed = tar(&["-t"], archive.path(), Path::new("/"));
     let names = String::from_utf8(listed.stdout).expect("text");
     assert_eq!(names.lines().filter(|line| *line != "./").collect::<Vec<_>>(), ["./file 100"], "{names}");
