@@ -27,7 +27,7 @@ impl Moved {
         same_key.filter_map(|(_, node)| Some((*node, tree.entry(*node).ok()??))).find_map(|(node, entry)| {
             let metadata = &entry.metadata;
             let is_it = (metadata.device, metadata.inode) == (now.device, now.inode) && Sort::Kept(entry.content.kind()) == now.sort;
-            is_it.then(|| Previous { node, entry, is_moved: true })
+            is_it.then_some(Previous { node, entry, is_moved: true })
         })
     }
 }
