@@ -165,7 +165,7 @@ pub(super) fn edit(tree: &Path, dice: &mut Dice) {
     }
 }
 
-fn set_mtime(path: &Path, seconds: i64) {
+pub(super) fn set_mtime(path: &Path, seconds: i64) {
     let time = Timespec { tv_sec: seconds, tv_nsec: 5 };
     utimensat(CWD, path, &Timestamps { last_access: time, last_modification: time }, AtFlags::SYMLINK_NOFOLLOW).expect("set");
 }

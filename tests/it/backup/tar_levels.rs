@@ -1,13 +1,14 @@
 //! The streams of levels, read by stock GNU tar alone.
 
-use super::levels::{Dice, Series, edit};
+use super::levels::{Dice, Series, edit, set_mtime};
 use crate::support::oracle::{self, Holes, compare};
 use crate::support::{backup, torture};
 use freezer::backup::SameContent;
 use freezer::format::manifest::Manifest;
 use rustix::fs::{XattrFlags, setxattr};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -77,6 +78,62 @@ fn an_export_of_any_point_in_time_of_a_chain_is_one_whole_tar() {
         unpack(&["-x"], file.path(), target.path());
         let differences = compare(expected, &oracle::scan(target.path()), Holes::Zeros);
         assert!(differences.is_empty(), "level {}: {differences:#?}", manifest.level);
+    }
+}
+
+/// A name that is no UTF-8, an ACL, a hole, a time before 1970, a file of several frames.
+fn odd_things(tree: &Path) {
+    let odd = tree.join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::write(&odd, torture::noise(1, 9 << 20)).expect("written");
+    set_mtime(&odd, -1_000_000_000);
+    let acl = tree.join("acl");
+    fs::write(&acl, b"for some").expect("written");
+    // Version 2; owner rw-, user 1000 r--, group r--, mask r--, others ---.
+    let mut value = vec![2, 0, 0, 0];
+    for (tag, right, number) in [(1_u16, 6_u16, u32::MAX), (2, 4, 1000), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)] {
+        value.extend_from_slice(&[&tag.to_le_bytes()[..], &right.to_le_bytes(), &number.to_le_bytes()].concat());
+    }
+    setxattr(&acl, "system.posix_acl_access", &value, XattrFlags::empty()).expect("set");
+    let sparse = fs::File::create(tree.join("sparse")).expect("made");
+    sparse.set_len(3 << 20).expect("long");
+    sparse.write_all_at(&torture::noise(2, 20_000), 1 << 20).expect("written");
+}
+
+#[test]
+fn the_rescue_script_gives_any_point_in_time_of_a_chain_as_one_whole_tar() {
+    for series in [Series::plain(), Series::new()] {
+        let mut dice = Dice::new(99);
+        let mut history = Vec::new();
+        for level in 0..9 {
+            for _ in 0..(if level == 0 { 300 } else { 30 }) {
+                edit(&series.tree(), &mut dice);
+            }
+            if level == 4 {
+                odd_things(&series.tree());
+            }
+            history.push((series.back_up().manifest, oracle::scan(&series.tree())));
+        }
+        let passphrase = series.store().join("../passphrase");
+        fs::write(&passphrase, backup::passphrase().expose()).expect("written");
+        for (manifest, expected) in &history {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/rescue/freezer-rescue.py");
+            let mut rescue = Command::new("/usr/bin/python3");
+            rescue
+                .arg(script)
+                .arg(series.store())
+                .arg(format!("host/tree/{}", manifest.id))
+                .arg("--tree")
+                .arg("--pass-file")
+                .arg(&passphrase);
+            let done = rescue.output().expect("Python runs");
+            assert!(done.status.success(), "level {}: {}", manifest.level, String::from_utf8_lossy(&done.stderr));
+            let target = tempfile::tempdir().expect("a directory");
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            fs::write(file.path(), &done.stdout).expect("written");
+            unpack(&["-x"], file.path(), target.path());
+            let differences = compare(expected, &oracle::scan(target.path()), Holes::Zeros);
+            assert!(differences.is_empty(), "level {}: {differences:#?}", manifest.level);
+        }
     }
 }
 
