@@ -15,6 +15,7 @@
 
 mod archive;
 mod base;
+mod blocks;
 mod collect;
 mod compare;
 mod index_writer;
@@ -28,6 +29,7 @@ mod uploads;
 mod walk;
 
 pub use base::Levels;
+pub use blocks::{BlockOptions, Engine};
 pub use compare::{Lies, SameContent};
 pub use read::Unread;
 pub use run::{BackupRequest, Lock, Report, run};

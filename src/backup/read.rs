@@ -1,6 +1,7 @@
 //! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
 
 use super::base::Base;
+use super::blocks::{Earlier, Engine};
 use super::compare::{Change, Comparison, Likeness, Previous, SameContent};
 use super::walk::{Directory, Opened, Seen, Step};
 use crate::format::tar::DumpDir;
@@ -53,6 +54,8 @@ pub(super) enum Body {
     Read(Range<usize>),
     /// In the file.
     Open(FileHandle, Stat),
+    /// In a large file, and in part perhaps in earlier levels, if there is an earlier version.
+    Blocks(FileHandle, Stat, Option<Box<Earlier>>),
     /// In earlier levels: the entry has its extents.
     Kept,
 }
@@ -92,13 +95,14 @@ pub(super) struct Reader<'run> {
     xattrs: Xattrs,
     comparison: Option<Comparison>,
     base: Option<&'run Base>,
+    engine: Engine,
     progress: &'run dyn Progress,
 }
 
 impl<'run> Reader<'run> {
     /// `base` is what the level is compared with, if there is anything.
-    pub(super) fn new(base: Option<&'run Base>, progress: &'run dyn Progress) -> Self {
-        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison: base.map(|base| base.comparison), base, progress }
+    pub(super) fn new(base: Option<&'run Base>, engine: Engine, progress: &'run dyn Progress) -> Self {
+        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison: base.map(|base| base.comparison), base, engine, progress }
     }
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
@@ -190,7 +194,8 @@ impl<'run> Reader<'run> {
         };
         if let Some(moved) = moved {
             let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
-            let entry = self.entry(path.clone(), &stat, xattrs, moved.entry.content);
+            let mut entry = self.entry(path.clone(), &stat, xattrs, moved.entry.content);
+            entry.metadata.signatures = moved.entry.metadata.signatures;
             let change = Change::against(previous.filter(|previous| !previous.is_moved));
             return Ok(Some(FoundEntry { entry, body: Body::Kept, change }));
         }
@@ -203,7 +208,8 @@ impl<'run> Reader<'run> {
             }
             Likeness::Content => {
                 let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
-                let entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
+                let mut entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
+                entry.metadata.signatures.clone_from(&previous.entry.metadata.signatures);
                 Ok(match comparison.judge_metadata(&previous.entry, &entry) {
                     Likeness::Same => {
                         let (entry, change) = kept(previous);
@@ -232,7 +238,7 @@ impl<'run> Reader<'run> {
                 Ok(file) => {
                     let stat = file.stat().map_err(Unread::Stat)?;
                     if stat.sort == Sort::Kept(Kind::File) {
-                        return self.file(path, file, stat, change, found);
+                        return self.file(path, file, stat, (change, seen.previous.as_ref()), found);
                     }
                 }
                 // Links and sockets cannot be opened so.
@@ -255,7 +261,7 @@ impl<'run> Reader<'run> {
             Sort::Kept(Kind::File) => {
                 let file = handle.open_file(name).map_err(Unread::Open)?;
                 let stat = file.stat().map_err(Unread::Stat)?;
-                return self.file(path, file, stat, change, found);
+                return self.file(path, file, stat, (change, seen.previous.as_ref()), found);
             }
             // The walk goes into what was listed as a directory, and into nothing else.
             Sort::Kept(Kind::Directory) if listed.sort != Some(Sort::Kept(Kind::Directory)) => return Err(Unread::Replaced),
@@ -286,12 +292,21 @@ impl<'run> Reader<'run> {
         self.attributes(path, self.xattrs.of_child(handle, name))
     }
 
-    fn file(&self, path: &TreePath, file: FileHandle, mut stat: Stat, change: Change, found: &mut Found) -> Result<(), Unread> {
+    fn file(
+        &self,
+        path: &TreePath,
+        file: FileHandle,
+        mut stat: Stat,
+        (change, previous): (Change, Option<&Previous>),
+        found: &mut Found,
+    ) -> Result<(), Unread> {
         let xattrs = self.attributes(path, self.xattrs.of_open(&file, stat.device));
         let start = found.bytes.len();
         let has_room = stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
         let body = if stat.size == 0 {
             Body::None
+        } else if self.engine.takes(stat.size) {
+            Body::Blocks(file, stat.clone(), previous.and_then(Earlier::of).map(Box::new))
         } else if has_room && stat.blocks.saturating_mul(512) >= stat.size {
             let length = usize::try_from(stat.size).unwrap_or(usize::MAX);
             found.bytes.resize(start + length, 0);
@@ -338,6 +353,7 @@ impl<'run> Reader<'run> {
             links: stat.links,
             blocks: stat.blocks,
             xattrs,
+            signatures: Vec::new(),
         };
         Entry { path, metadata, content, link_to: None }
     }
