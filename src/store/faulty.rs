@@ -180,8 +180,8 @@ impl<S: Store> Store for Faulty<S> {
         self.call(Verb::Delete, Some(name), |inner| inner.delete(name))
     }
 
-    fn join(&self, whole: &ObjectName, parts: &str) -> Result<Joined, Error> {
-        self.call(Verb::Put, Some(whole), |inner| inner.join(whole, parts))
+    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+        self.call(Verb::Put, Some(whole), |inner| inner.join(whole, parts, count))
     }
 
     fn location(&self) -> String {

@@ -78,8 +78,8 @@ impl<S: Store> Store for Limit<S> {
         self.inner.delete(name)
     }
 
-    fn join(&self, whole: &ObjectName, parts: &str) -> Result<Joined, Error> {
-        self.inner.join(whole, parts)
+    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+        self.inner.join(whole, parts, count)
     }
 
     fn location(&self) -> String {

@@ -82,10 +82,10 @@ pub trait Store: Send + Sync {
     /// Removes an object; one that is not there counts as removed.
     fn delete(&self, name: &ObjectName) -> Result<(), Error>;
 
-    /// Makes the objects below the prefix `parts`, in the order of their names, one object under another name that other
-    /// programs can fetch whole: without copying, where the store can do that. It takes no part in anything else here.
-    fn join(&self, whole: &ObjectName, parts: &str) -> Result<Joined, Error> {
-        let (_, _) = (whole, parts);
+    /// Makes the `count` objects below the prefix `parts`, in the order of their names, one object under another name that
+    /// other programs can fetch whole: without copying, where the store can do that. It takes no part in anything else here.
+    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+        let (_, _, _) = (whole, parts, count);
         Ok(Joined::Cannot)
     }
 
@@ -117,8 +117,8 @@ macro_rules! pointers {
                 (**self).delete(name)
             }
 
-            fn join(&self, whole: &ObjectName, parts: &str) -> Result<Joined, Error> {
-                (**self).join(whole, parts)
+            fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+                (**self).join(whole, parts, count)
             }
 
             fn location(&self) -> String {

@@ -151,8 +151,8 @@ impl<S: Store> Store for Retry<S> {
         self.attempt(Verb::Delete, Some(name), || self.inner.delete(name))
     }
 
-    fn join(&self, whole: &ObjectName, parts: &str) -> Result<Joined, Error> {
-        self.attempt(Verb::Put, Some(whole), || self.inner.join(whole, parts))
+    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+        self.attempt(Verb::Put, Some(whole), || self.inner.join(whole, parts, count))
     }
 
     fn location(&self) -> String {

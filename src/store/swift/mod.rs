@@ -186,20 +186,19 @@ impl Swift {
     }
 
     /// A manifest that names each part, with what it has to be; `None` when the server takes none of that length.
-    fn static_manifest(&self, parts: &str, whole: &ObjectName) -> Result<Option<Vec<u8>>, Error> {
+    fn static_manifest(&self, parts: &str, count: u64, whole: &ObjectName) -> Result<Option<Vec<u8>>, Error> {
         let most = self.info()?.slo.map(|limits| limits.max_manifest_segments.unwrap_or(MOST_PARTS));
-        let Some(most) = most else { return Ok(None) };
-        let mut entries: Vec<serde_json::Value> = Vec::new();
-        let mut too_many = false;
-        self.each(parts, &mut |name, object| {
-            too_many = entries.len() as u64 >= most;
-            if !too_many && object.bytes > 0 {
-                entries.push(serde_json::json!({"path": format!("/{}/{name}", self.container), "etag": object.hash, "size_bytes": object.bytes}));
-            }
-            !too_many
-        })?;
-        if too_many || entries.is_empty() {
+        if most.is_none_or(|most| count > most) {
             return Ok(None);
+        }
+        let mut entries: Vec<serde_json::Value> = Vec::new();
+        self.each(parts, &mut |name, object| {
+            entries.push(serde_json::json!({"path": format!("/{}/{name}", self.container), "etag": object.hash, "size_bytes": object.bytes}));
+            entries.len() as u64 <= count
+        })?;
+        if entries.len() as u64 != count {
+            // What was stored last may come late into the listing.
+            return Err(Error::new(Kind::Unavailable, Verb::Put, whole).because(format!("{} of {count} parts are listed", entries.len())));
         }
         serde_json::to_vec(&entries).map(Some).map_err(|error| Error::new(Kind::Failed, Verb::Put, whole).because(error))
     }
@@ -255,9 +254,9 @@ impl Store for Swift {
     }
 
     /// A static large object, or where the server has none or the parts are too many, a dynamic one.
-    fn join(&self, whole: &ObjectName, parts: &str) -> Result<Joined, Error> {
+    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         let path = self.path_of(whole);
-        let reply = match self.static_manifest(parts, whole)? {
+        let reply = match self.static_manifest(parts, count, whole)? {
             Some(manifest) => {
                 let path = format!("{path}?multipart-manifest=put");
                 self.ask(Method::PUT, &path, &[], Body::Bytes(&manifest), Verb::Put, Some(whole))?

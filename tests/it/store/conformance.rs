@@ -7,73 +7,84 @@ use freezer::store::{Kind, ObjectInfo, ObjectName, Rope, Store};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// One module of tests for each kind: an expression that makes a fresh, empty store and whatever has to live with it.
+/// One module of tests for each kind: attributes of its tests, and an expression that makes a fresh, empty store and whatever has to live with it.
 macro_rules! conformance {
-    ($($kind:ident: $fresh:expr;)*) => { $(
+    ($($(#[$mark:meta])* $kind:ident: $fresh:expr;)*) => { $(
         mod $kind {
             use super::*;
 
             #[test]
+            $(#[$mark])*
             fn what_was_stored_is_read_back_whole_and_in_parts() {
                 let (store, _kept) = $fresh;
                 super::what_was_stored_is_read_back_whole_and_in_parts(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn nothing_but_the_whole_range_is_ever_returned() {
                 let (store, _kept) = $fresh;
                 super::nothing_but_the_whole_range_is_ever_returned(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn an_object_is_replaced_whole() {
                 let (store, _kept) = $fresh;
                 super::an_object_is_replaced_whole(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn what_is_missing_is_said_to_be_missing() {
                 let (store, _kept) = $fresh;
                 super::what_is_missing_is_said_to_be_missing(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn an_object_is_removed_once_or_twice() {
                 let (store, _kept) = $fresh;
                 super::an_object_is_removed_once_or_twice(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn objects_are_listed_in_order_until_it_is_enough() {
                 let (store, _kept) = $fresh;
                 super::objects_are_listed_in_order_until_it_is_enough(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn a_listing_has_the_order_of_whole_names() {
                 let (store, _kept) = $fresh;
                 super::a_listing_has_the_order_of_whole_names(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn a_listing_takes_whole_components_only() {
                 let (store, _kept) = $fresh;
                 super::a_listing_takes_whole_components_only(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn a_listing_may_remove_what_it_is_shown() {
                 let (store, _kept) = $fresh;
                 super::a_listing_may_remove_what_it_is_shown(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn readers_see_one_version_or_another_never_a_mixture() {
                 let (store, _kept) = $fresh;
                 super::readers_see_one_version_or_another_never_a_mixture(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn putting_and_removing_side_by_side_loses_nothing() {
                 let (store, _kept) = $fresh;
                 super::putting_and_removing_side_by_side_loses_nothing(&store);
@@ -82,6 +93,7 @@ macro_rules! conformance {
             proptest! {
                 #![proptest_config(ProptestConfig::with_cases(10))]
                 #[test]
+                $(#[$mark])*
                 fn it_behaves_like_a_map(steps in proptest::collection::vec(super::step(), 1..30)) {
                     let (store, _kept) = $fresh;
                     super::it_behaves_like_a_map(&store, &steps)?;
@@ -98,6 +110,15 @@ conformance! {
         let folder = tempfile::tempdir().expect("a folder");
         (Local::open(folder.path()).expect("a store"), folder)
     };
+    #[cfg(unix)]
+    #[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
+    s3: (super::super::remote::s3("conformance"), ());
+    #[cfg(unix)]
+    #[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
+    swift_with_its_own_login: (super::super::remote::swift_v1("conformance"), ());
+    #[cfg(unix)]
+    #[ignore = "needs Swift and Keystone, which tests/env installs and starts"]
+    swift_with_keystone: (super::super::remote::swift_keystone("conformance"), ());
 }
 
 fn name(text: &str) -> ObjectName {
