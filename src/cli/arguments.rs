@@ -1,7 +1,7 @@
 //! The commands and the options that all of them take.
 
-use super::{backup, cat, check, completions, export, key, list, ls, mount, restore};
 use super::store_options::StoreOptions;
+use super::{backup, cat, check, completions, export, key, list, ls, mount, restore};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -52,7 +52,8 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Common {
-    /// Where backups are kept: a path, file:///PATH, s3://BUCKET/PREFIX or swift:CONTAINER/PREFIX [default: $XDG_DATA_HOME/freezer/store, else
+    /// Where backups are kept: a path, file:///PATH, s3://BUCKET/PREFIX, swift:CONTAINER/PREFIX or
+    /// sftp://USER@HOST/PATH [default: $XDG_DATA_HOME/freezer/store, else
     /// ~/.local/share/freezer/store; environment: FREEZER_STORE]
     #[arg(long, short = 'C', visible_alias = "container", value_name = "PATH|URL", global = true)]
     pub(super) store: Option<OsString>,

@@ -58,7 +58,8 @@ fn refuse_secrets(typed: &[OsString]) -> Result<(), Usage> {
     for word in words {
         let name = word.strip_prefix("--").map(|option| option.split_once('=').map_or(option, |(name, _)| name));
         if let Some(name) = name.filter(|name| SECRETS.contains(name)) {
-            let hint = "write it to a configuration file that only you can read, or set the variable that the store's own tools take it from";
+            let hint =
+                "write it to a configuration file that only you can read, or set the variable that the store's own tools take it from";
             return Err(Usage::new(format!("--{name} on a command line can be seen by everyone")).hint(hint));
         }
     }

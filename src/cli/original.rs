@@ -22,7 +22,7 @@ pub(super) fn advice(name: &str) -> Option<&'static str> {
     Some(advice)
 }
 
-const LATER_STORES: &str = "stores over SSH and FTP do not exist in this version: there are folders, Swift and S3";
+const LATER_STORES: &str = "stores over FTP do not exist in this version: there are folders, Swift, S3 and SFTP";
 const OPENSTACK: &str = "volumes, servers and images of OpenStack cannot be backed up in this version";
 const RETENTION: &str = "nothing is ever removed in this version: leave it out";
 const SNAPSHOTS: &str = "volume snapshots are not taken in this version: take one yourself and back up where it is mounted";
@@ -63,12 +63,16 @@ const NAMES: [(&[&str], &str); 16] = [
 ];
 
 /// What families of names begin with, and what to do about them.
-const FAMILIES: [(&[&str], &str); 7] = [
+const FAMILIES: [(&[&str], &str); 8] = [
     (&["lvm-"], SNAPSHOTS),
     (&["nova-", "glance-"], OPENSTACK),
-    (&["os-"], "what OpenStack needs to know comes from its own variables (OS_AUTH_URL, OS_USERNAME, …) or, with OS_CLOUD, from clouds.yaml"),
+    (
+        &["os-"],
+        "what OpenStack needs to know comes from its own variables (OS_AUTH_URL, OS_USERNAME, …) or, with OS_CLOUD, from clouds.yaml",
+    ),
     (&["cinder-", "cindernative-", "cinderbrick-"], OPENSTACK),
-    (&["ssh-", "ftp-"], LATER_STORES),
+    (&["ftp-"], LATER_STORES),
+    (&["ssh-password"], "write a key, or let an agent hold one: ssh asks for no password here"),
     (&["log-", "use-"], LOGGING),
     (&["syslog-"], LOGGING),
 ];

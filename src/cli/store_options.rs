@@ -19,8 +19,8 @@ pub(super) const SECRETS: [&str; 2] = ["secret-key", "os-password"];
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options for stores in a network")]
 pub(super) struct StoreOptions {
-    /// The kind of store that --container names a place in: local, swift, s3
-    #[arg(long, value_name = "KIND", value_parser = ["local", "swift", "s3"], hide_possible_values = true, global = true, hide_short_help = true)]
+    /// The kind of store that --container names a place in: local, swift, s3, ssh
+    #[arg(long, value_name = "KIND", value_parser = ["local", "swift", "s3", "ssh"], hide_possible_values = true, global = true, hide_short_help = true)]
     pub(super) storage: Option<String>,
 
     /// URL of an S3 service that is not Amazon's [environment: AWS_ENDPOINT_URL]
@@ -38,6 +38,22 @@ pub(super) struct StoreOptions {
     /// Password for Keystone; for configuration files alone
     #[arg(long, value_name = "SECRET", global = true, hide = true, value_parser = parse_secret)]
     os_password: Option<Arc<Secret<String>>>,
+
+    /// The host that --storage ssh goes to
+    #[arg(long, value_name = "HOST", global = true, hide_short_help = true)]
+    ssh_host: Option<String>,
+
+    /// Who logs in there [default: as ~/.ssh/config says]
+    #[arg(long, value_name = "NAME", global = true, hide_short_help = true)]
+    ssh_username: Option<String>,
+
+    /// The port of its SSH server [default: as ~/.ssh/config says]
+    #[arg(long, value_name = "PORT", global = true, hide_short_help = true)]
+    ssh_port: Option<u16>,
+
+    /// The private key to log in with [default: as ~/.ssh/config and the agent say]
+    #[arg(long, value_name = "FILE", global = true, hide_short_help = true)]
+    ssh_key: Option<String>,
 
     /// How long to go on trying when a store fails for now [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = parse_time, global = true, hide_short_help = true)]
@@ -104,6 +120,7 @@ impl StoreOptions {
             ("access-key", self.access_key.clone()),
             ("secret-key", secret(&self.secret_key)),
             ("os-password", secret(&self.os_password)),
+            ("ssh-key", self.ssh_key.clone()),
             ("proxy", self.proxy.clone()),
             ("cacert", self.os_cacert.clone()),
             ("insecure", self.insecure.then(|| "true".to_owned())),
@@ -122,12 +139,28 @@ impl StoreOptions {
         }
     }
 
+    /// The URL of a folder on the host that is named. A path that does not begin with a slash is below the login folder.
+    fn over_ssh(&self, folder: &str) -> Result<OsString, Usage> {
+        if folder.starts_with("sftp:") {
+            return Ok(folder.into());
+        }
+        let host =
+            self.ssh_host.as_deref().ok_or_else(|| Usage::new("nothing says which host to go to").hint("name it: --ssh-host HOST"))?;
+        let user = self.ssh_username.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+        let port = self.ssh_port.map(|port| format!(":{port}")).unwrap_or_default();
+        let below = if folder.starts_with('/') { "" } else { "/~/" };
+        Ok(format!("sftp://{user}{host}{port}{below}{}", folder.replace('%', "%25").replace('?', "%3F")).into())
+    }
+
     /// The store that `--storage` and `--container` (or `--store`) name together.
     pub(super) fn named(&self, store: Option<&OsString>) -> Result<Option<OsString>, Usage> {
         let Some(kind) = self.storage.as_deref().filter(|kind| *kind != "local") else { return Ok(store.cloned()) };
         let Some(container) = store.map_or(Some(USUAL_CONTAINER), |store| store.to_str()) else {
             return Err(Usage::new("the name of a container is text"));
         };
+        if kind == "ssh" {
+            return self.over_ssh(container).map(Some);
+        }
         let named_whole = container.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(kind));
         Ok(Some(if named_whole { container.into() } else { format!("{kind}://{}", container.trim_start_matches('/')).into() }))
     }

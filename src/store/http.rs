@@ -60,6 +60,11 @@ struct Refusal {
 impl Http {
     /// Honours what is set about certificates, proxies and patience.
     pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+        Self::with_patience(settings, settings.idle())
+    }
+
+    /// The same, with another patience.
+    pub(super) fn with_patience(settings: &Settings, idle: Duration) -> Result<Self, Error> {
         let failed = |text: String| Error::of_store(Kind::Failed, Verb::Open).because(text);
         let bundle = settings.option("cacert").or_else(|| settings.variable("OS_CACERT")).or_else(|| settings.variable("AWS_CA_BUNDLE"));
         let roots = match bundle {
@@ -90,10 +95,10 @@ impl Http {
             .max_redirects(0)
             .user_agent(concat!("freezer/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
-            .timeout_connect(Some(CONNECT.min(settings.idle())))
+            .timeout_connect(Some(CONNECT.min(idle)))
             .timeout_await_100(Some(ASK_FIRST))
-            .timeout_per_read(Some(settings.idle()))
-            .timeout_per_write(Some(settings.idle()))
+            .timeout_per_read(Some(idle))
+            .timeout_per_write(Some(idle))
             .max_idle_connections_per_host(32)
             .max_idle_age(Duration::from_secs(20));
         if let Some(proxy) = settings.option("proxy") {

@@ -5,9 +5,10 @@ use super::limit::Limit;
 use super::local::Local;
 use super::retry::{Patience, Retry};
 use super::s3::S3;
+use super::sftp::Sftp;
 use super::swift::Swift;
 use super::{Error, Settings, Store, Verb, percent};
-use super::{s3, swift};
+use super::{s3, sftp, swift};
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -46,11 +47,14 @@ type Open = fn(&Address, &Settings, IfMissing) -> Result<Box<dyn Store>, Error>;
 enum PathIs {
     /// What their names begin with.
     Prefix,
+    /// The folder in which they are.
+    Folder,
 }
 
 /// Every kind there is.
-static KINDS: [RemoteKind; 2] = [
+static KINDS: [RemoteKind; 3] = [
     RemoteKind { scheme: "s3", keys: &s3::KEYS, path: PathIs::Prefix, open: |at, with, how| Ok(Box::new(S3::open(at, with, how)?)) },
+    RemoteKind { scheme: "sftp", keys: &sftp::KEYS, path: PathIs::Folder, open: |at, with, how| Ok(Box::new(Sftp::open(at, with, how)?)) },
     RemoteKind {
         scheme: "swift",
         keys: &swift::KEYS,
@@ -86,7 +90,9 @@ pub enum IfMissing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// A kind of store that this program cannot open.
-    #[error("there are no stores of the kind {0}: in this version: there are paths, file:///PATH, s3://BUCKET/PREFIX and swift:CONTAINER/PREFIX")]
+    #[error(
+        "there are no stores of the kind {0}: in this version: there are paths, file:///PATH, s3://BUCKET/PREFIX, sftp://USER@HOST/PATH and swift:CONTAINER/PREFIX"
+    )]
     Unsupported(String),
     /// A URL that is none.
     #[error("{text:?} is not a store: {why}")]
@@ -275,6 +281,8 @@ mod tests {
     fn a_store_in_a_network_is_shown_as_it_can_be_written() {
         for (text, shown) in [
             ("S3://bucket/x/?region=r", "s3://bucket/x?region=r"),
+            ("sftp://me@host:2222/srv/b?key=/home/me/.ssh/id", "sftp://me@host:2222/srv/b?key=/home/me/.ssh/id"),
+            ("sftp://host/~/b", "sftp://host/~/b"),
             ("swift:backups", "swift://backups"),
             ("swift://a%20b/c/d", "swift://a%20b/c/d"),
         ] {

@@ -15,10 +15,17 @@ use md5::{Digest, Md5};
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, FileRead, HttpSend, Signer, StaticEnv};
 use serde::Deserialize;
+use std::time::Duration;
 use ureq::http::{Method, Request};
 
 /// What may stand after `?` in `s3://bucket/prefix?…`.
 pub(super) const KEYS: [&str; 4] = ["endpoint", "profile", "region", "style"];
+
+/// How long a service that gives credentials out may keep silent.
+const CREDENTIALS: Duration = Duration::from_secs(5);
+
+/// Where machines in a cloud find theirs. On others nobody answers, today and tomorrow.
+const METADATA_HOST: &str = "169.254.169.254";
 
 /// Objects of one page of a listing.
 const PAGE: usize = 1000;
@@ -63,7 +70,8 @@ impl S3 {
         };
         let http = Http::new(settings)?;
         let prefix = address.prefix().map_err(|why| failed(why.to_owned()))?;
-        let signer = signer(&http, &region, given("profile", &["AWS_PROFILE"]), settings);
+        let signer =
+            signer(Http::with_patience(settings, CREDENTIALS.min(settings.idle()))?, &region, given("profile", &["AWS_PROFILE"]), settings);
         let store = Self { http, signer, bucket, prefix, location: address.to_string() };
         if if_missing == IfMissing::Create {
             store.make_bucket(&region)?;
@@ -237,13 +245,13 @@ impl Page {
 }
 
 /// Signs with the keys that were set, else with what the environment, the files of the AWS tools, or the machine it runs on gives.
-fn signer(http: &Http, region: &str, profile: Option<String>, settings: &Settings) -> Signer<Credential> {
+fn signer(http: Http, region: &str, profile: Option<String>, settings: &Settings) -> Signer<Credential> {
     let either = |option: &str, variable: &str| settings.option(option).or_else(|| settings.variable(variable));
     let mut variables: std::collections::HashMap<_, _> =
         settings.variables().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     variables.insert("AWS_REGION".to_owned(), region.to_owned());
     let environment = StaticEnv { home_dir: settings.home().map(Into::into), envs: variables };
-    let context = Context::new().with_file_read(Files).with_http_send(Sender(http.clone())).with_env(environment);
+    let context = Context::new().with_file_read(Files).with_http_send(Sender(http)).with_env(environment);
     let sign = RequestSigner::new("s3", region);
     match (either("access-key", "ACCESS_KEY"), either("secret-key", "SECRET_KEY")) {
         (Some(access), Some(secret)) => Signer::new(context, StaticCredentialProvider::new(access, secret), sign),
@@ -276,9 +284,11 @@ impl std::fmt::Debug for Sender {
 
 impl HttpSend for Sender {
     async fn http_send(&self, request: Request<Bytes>) -> reqsign_core::Result<ureq::http::Response<Bytes>> {
-        let failed = |error| reqsign_core::Error::unexpected("no answer about credentials").with_source(error).set_retryable(true);
         let (head, body) = request.into_parts();
-        let body = if body.is_empty() && head.method != Method::POST && head.method != Method::PUT { Body::None } else { Body::Bytes(&body) };
+        let may_pass = head.uri.host() != Some(METADATA_HOST);
+        let failed = |error| reqsign_core::Error::unexpected("no answer about credentials").with_source(error).set_retryable(may_pass);
+        let body =
+            if body.is_empty() && head.method != Method::POST && head.method != Method::PUT { Body::None } else { Body::Bytes(&body) };
         let reply = self.0.send(Request::from_parts(head, ()), body).map_err(failed)?;
         let mut response = ureq::http::Response::builder().status(reply.status);
         if let Some(headers) = response.headers_mut() {

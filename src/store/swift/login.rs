@@ -91,7 +91,8 @@ impl Login {
             let value = settings.option(&option).map(str::to_owned);
             // What a cloud says is all of one piece: the environment is not mixed in.
             let value = value.or_else(|| of_cloud.get(&name.to_ascii_lowercase()).cloned());
-            let value = value.or_else(|| of_cloud.is_empty().then(|| settings.variable(&format!("OS_{name}")).map(str::to_owned)).flatten());
+            let value =
+                value.or_else(|| of_cloud.is_empty().then(|| settings.variable(&format!("OS_{name}")).map(str::to_owned)).flatten());
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 known.insert(name, value);
             }
@@ -194,11 +195,13 @@ impl Login {
         let token = reply.header("x-subject-token").map(|token| Secret::new(token.to_owned()));
         let token = token.ok_or_else(|| wrong("the answer of Keystone holds no token"))?;
         let document = reply.bytes(MAX_DOCUMENT).map_err(|silence| silence.of(Verb::Open, None))?;
-        let document: Value = document.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(|| wrong("the answer of Keystone is no JSON"))?;
+        let document: Value =
+            document.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(|| wrong("the answer of Keystone is no JSON"))?;
         let document = &document["token"];
         let moment = |name: &str| document[name].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
         // By Keystone's own clock: ours may be wrong.
-        let life = moment("expires_at").zip(moment("issued_at")).and_then(|(end, start)| Duration::try_from(end.duration_since(start)).ok());
+        let life =
+            moment("expires_at").zip(moment("issued_at")).and_then(|(end, start)| Duration::try_from(end.duration_since(start)).ok());
         let account = match &self.account {
             Some(account) => account.clone(),
             None => endpoint(&document["catalog"], self.region.as_deref(), &self.interface)?,
@@ -258,7 +261,9 @@ fn keystone_request<'known>(get: &impl Fn(&str) -> Option<&'known str>) -> Resul
             json!({"methods": ["password"], "password": {"user": user}})
         }
         (None, Some(token)) => json!({"methods": ["token"], "token": {"id": token}}),
-        (None, None) => return Err(wrong("nothing says who logs in to Keystone: OS_USERNAME and OS_PASSWORD, an application credential, or OS_TOKEN")),
+        (None, None) => {
+            return Err(wrong("nothing says who logs in to Keystone: OS_USERNAME and OS_PASSWORD, an application credential, or OS_TOKEN"));
+        }
     };
     let scope = scope().ok_or_else(|| wrong("nothing says which project the containers are in: OS_PROJECT_NAME or OS_PROJECT_ID"))?;
     Ok(json!({"auth": {"identity": identity, "scope": scope}}))
@@ -268,10 +273,10 @@ fn keystone_request<'known>(get: &impl Fn(&str) -> Option<&'known str>) -> Resul
 fn endpoint(catalog: &Value, region: Option<&str>, interface: &str) -> Result<String, Error> {
     let services = catalog.as_array().map(Vec::as_slice).unwrap_or_default();
     let stores = services.iter().filter(|service| service["type"] == "object-store");
-    let endpoints: Vec<&Value> = stores.flat_map(|service| service["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default()).collect();
+    let endpoints: Vec<&Value> =
+        stores.flat_map(|service| service["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default()).collect();
     let is_meant = |endpoint: &&&Value| {
-        endpoint["interface"] == interface
-            && region.is_none_or(|region| endpoint["region"] == region || endpoint["region_id"] == region)
+        endpoint["interface"] == interface && region.is_none_or(|region| endpoint["region"] == region || endpoint["region_id"] == region)
     };
     let found = endpoints.iter().find(is_meant).and_then(|endpoint| endpoint["url"].as_str()).map(str::to_owned);
     found.ok_or_else(|| {
@@ -296,7 +301,8 @@ mod tests {
 
     fn request(known: &[(&str, &str)]) -> Result<serde_json::Value, String> {
         let known: BTreeMap<_, _> = known.iter().copied().collect();
-        keystone_request(&|name: &str| known.get(name).copied()).map_err(|error| std::error::Error::source(&error).expect("a cause").to_string())
+        keystone_request(&|name: &str| known.get(name).copied())
+            .map_err(|error| std::error::Error::source(&error).expect("a cause").to_string())
     }
 
     #[test]
@@ -317,7 +323,12 @@ mod tests {
         let token = request(&[("TOKEN", "t"), ("TRUST_ID", "r")]).expect("enough");
         assert_eq!(token["auth"]["identity"], json!({"methods": ["token"], "token": {"id": "t"}}));
         assert_eq!(token["auth"]["scope"], json!({"OS-TRUST:trust": {"id": "r"}}));
-        for known in [&[("USERNAME", "u")][..], &[("PASSWORD", "p")], &[("USERNAME", "u"), ("PASSWORD", "p")], &[("APPLICATION_CREDENTIAL_SECRET", "s")]] {
+        for known in [
+            &[("USERNAME", "u")][..],
+            &[("PASSWORD", "p")],
+            &[("USERNAME", "u"), ("PASSWORD", "p")],
+            &[("APPLICATION_CREDENTIAL_SECRET", "s")],
+        ] {
             let error = request(known).expect_err("not enough");
             assert!(!error.contains("\"p\"") && error.len() > 20, "{error}");
         }

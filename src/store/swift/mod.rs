@@ -83,7 +83,9 @@ impl Swift {
         };
         if if_missing == IfMissing::Create {
             store.make_container()?;
-            if let Some((wanted, most)) = settings.segment_bytes().zip(store.info()?.swift.max_file_size).filter(|(wanted, most)| wanted > most) {
+            if let Some((wanted, most)) =
+                settings.segment_bytes().zip(store.info()?.swift.max_file_size).filter(|(wanted, most)| wanted > most)
+            {
                 return Err(failed(format!("segments of {wanted} bytes are more than the server takes in one object: {most} bytes")));
             }
         }
@@ -193,7 +195,8 @@ impl Swift {
         }
         let mut entries: Vec<serde_json::Value> = Vec::new();
         self.each(parts, &mut |name, object| {
-            entries.push(serde_json::json!({"path": format!("/{}/{name}", self.container), "etag": object.hash, "size_bytes": object.bytes}));
+            entries
+                .push(serde_json::json!({"path": format!("/{}/{name}", self.container), "etag": object.hash, "size_bytes": object.bytes}));
             entries.len() as u64 <= count
         })?;
         if entries.len() as u64 != count {

@@ -111,6 +111,9 @@ conformance! {
         (Local::open(folder.path()).expect("a store"), folder)
     };
     #[cfg(unix)]
+    #[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
+    sftp: (super::super::remote::sftp(), ());
+    #[cfg(unix)]
     #[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
     s3: (super::super::remote::s3("conformance"), ());
     #[cfg(unix)]

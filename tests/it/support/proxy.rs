@@ -65,7 +65,9 @@ fn serve(mut client: TcpStream, upstream: &str, plan: &Plan, number: &AtomicU64,
     let (head, mut body) = read_head(&mut client)?;
     let first = head.lines().next()?.to_owned();
     log.lock().ok()?.push(first.clone());
-    let header = |name: &str| head.lines().find_map(|line| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name))).map(|(_, value)| value.trim());
+    let header = |name: &str| {
+        head.lines().find_map(|line| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name))).map(|(_, value)| value.trim())
+    };
     let length: usize = header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     let asks_first = header("expect").is_some();
     let fault = plan(number.fetch_add(1, Ordering::SeqCst), &first);

@@ -37,6 +37,17 @@ pub fn openstack() -> OpenStack {
     OpenStack { keystone: run.settings("keystone"), swift: run.settings("swift") }
 }
 
+/// Brings an SSH server up that gives SFTP and nothing else, or finds that of another test of this run.
+pub fn sshd() -> Server {
+    let run = Run::of_this_command();
+    let _alone = run.lock("sshd");
+    if !run.is_up("sshd") {
+        let [port] = free_ports();
+        run.start("sshd", &[("SSHD_PORT", &port.to_string()), ("SSHD_SFTP_ONLY", "1")]);
+    }
+    run.settings("sshd")
+}
+
 /// The folder of the test command that runs this test: its process number tells it from others.
 struct Run(PathBuf);
 
