@@ -204,7 +204,7 @@ fn a_run_whose_store_goes_away_for_good_leaves_no_level_and_the_next_one_succeed
     std::fs::write(tree.path().join("f"), noise(1, 300_000)).expect("written");
     let puts = AtomicU64::new(0);
     let proxy = Proxy::new(&server["S3_ENDPOINT"], move |_, first| match first.starts_with("PUT") {
-        true if puts.fetch_add(1, Ordering::SeqCst) >= 2 => Fault::Answer(503, ""),
+        true if puts.fetch_add(1, Ordering::SeqCst) >= 1 => Fault::Answer(503, ""),
         _ => Fault::Pass,
     });
     let location = freezer::store::location::Location::parse(url.as_ref()).expect("a store");
