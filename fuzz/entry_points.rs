@@ -2,6 +2,7 @@
 //! package call the same functions with inputs that were sound before they were changed (`tests/it/format/mutated.rs`).
 
 use freezer::catalog::names::{self, Meaning};
+use freezer::format::claim::Claim;
 use freezer::format::frame::{Compression, Decoder, FrameKeys, Lane, Opener, Protection, Sealer};
 use freezer::format::identity::Identity;
 use freezer::format::keys::KeySlot;
@@ -106,6 +107,14 @@ pub fn identity(json: &[u8]) {
     }
 }
 
+/// Any bytes as a claim: refused, or written and read as the same.
+pub fn claim(json: &[u8]) {
+    if let Ok(claim) = Claim::decode(json) {
+        assert_eq!(Claim::decode(&claim.encode()).expect("it was just written"), claim);
+        claim.process.has_surely_ended();
+    }
+}
+
 /// Any bytes as a key: refused, or written and read as the same; no passphrase opens what nobody sealed.
 pub fn key(json: &[u8]) {
     let Ok(slot) = KeySlot::decode(json) else { return };
@@ -131,6 +140,7 @@ pub fn object_name(text: &[u8]) {
     let again = match names::meaning(&name) {
         Some(Meaning::Manifest(of)) => names::manifest_name(&of.backup, &of.level),
         Some(Meaning::Data { of, folder, number }) => of.data_name(folder, number),
+        Some(Meaning::Claim(of, term)) => names::claim_name(&of.backup, &of.level, term),
         None => return,
     };
     assert_eq!(again, name, "two names mean the same");

@@ -12,7 +12,7 @@ use super::stream::{FrameSizes, RawFrame, Stream};
 use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{Folder, LevelOf};
-use crate::catalog::{Access, AccessError, Catalog, CatalogError, Verb};
+use crate::catalog::{Access, AccessError, Catalog, CatalogError, Held, LockError, LockRequest, Patience, Verb, with_lock};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{HeadBlock, RunRoot};
@@ -59,6 +59,17 @@ pub struct BackupRequest {
     pub upload_jobs: usize,
     /// The name of this machine's time zone, for the manifest.
     pub zone: String,
+    /// Whether another run of the same backup is kept out; `None` for a store that keeps nothing.
+    pub lock: Option<Lock>,
+}
+
+/// How other runs of the same backup are kept out.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    /// What this machine is called, to be told to them.
+    pub host: String,
+    /// What to do while one of them is under way.
+    pub patience: Patience,
 }
 
 /// What a run came to.
@@ -85,11 +96,39 @@ pub fn run(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Report, BackupError> {
-    match attempt(request, access, clock, progress, cancel) {
+    let Some(Lock { host, patience }) = &request.lock else {
+        return run_locked(request, access, clock, progress, cancel, None);
+    };
+    let (store, catalog) = (access.store(), Catalog::new(access.store()));
+    let lock = LockRequest { backup: &request.backup, host, action: "backup", patience: *patience };
+    let outcome = with_lock(store.as_ref(), &catalog, lock, clock, cancel, Result::is_ok, |held| {
+        held.remove_what_was_left()
+            .unwrap_or_else(|error| tracing::warn!(error = &error as &dyn Error, "what a run left that was cut off could not be removed"));
+        run_locked(request, access, clock, progress, cancel, Some(held))
+    });
+    match outcome {
+        Err(LockError::Cancelled(_)) => Err(BackupError::Cancelled),
+        other => other.map_err(BackupError::Lock)?,
+    }
+}
+
+fn run_locked(
+    request: &BackupRequest,
+    access: &Access,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+    held: Option<&Held<'_>>,
+) -> Result<Report, BackupError> {
+    match attempt(request, access, clock, progress, cancel, held) {
         Err(BackupError::Base(source)) => {
             tracing::warn!(error = &source as &dyn Error, "the last level's index cannot be read; this one is full");
+            if let Some(held) = held {
+                // What was stored of it would be taken for the next one's.
+                Catalog::new(access.store()).remove_leftover(&request.backup, held.id()).map_err(BackupError::Catalog)?;
+            }
             let levels = Levels { incremental: false, ..request.levels };
-            attempt(&BackupRequest { levels, ..request.clone() }, access, clock, progress, cancel)
+            attempt(&BackupRequest { levels, ..request.clone() }, access, clock, progress, cancel, held)
         }
         outcome => outcome,
     }
@@ -101,13 +140,14 @@ fn attempt(
     clock: &dyn Clock,
     progress: &dyn Progress,
     cancel: &Cancel,
+    held: Option<&Held<'_>>,
 ) -> Result<Report, BackupError> {
     let began = clock.now();
     let sources = Sources::open(&request.sources).map_err(BackupError::Source)?;
     let catalog = Catalog::new(access.store());
     let base = Base::choose(&catalog, access, &request.backup, &request.levels, began);
     let base = base.as_ref();
-    let (id, serial) = next_level(&catalog, access, &request.backup, began)?;
+    let (id, serial) = next_level(&catalog, access, &request.backup, began, held)?;
     let of = LevelOf { backup: request.backup.clone(), level: id.clone() };
     let sealer = Sealer::new(access.store_id(), id.clone(), access.protection());
     let counted = Counted { progress, troubles: AtomicU64::new(0) };
@@ -148,18 +188,23 @@ fn attempt(
         levels,
     });
     let stored = manifest.seal(&sealer).map_err(BackupError::Manifest)?;
+    if let Some(held) = held {
+        held.check().map_err(BackupError::Lock)?;
+    }
     catalog.publish(&request.backup, &id, stored).map_err(BackupError::Catalog)?;
     let elapsed = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
     tracing::info!(backup = %request.backup, level = %id, entries = counts.entries, stored_bytes = written.stored_bytes, "published");
     Ok(Report { manifest, elapsed })
 }
 
-/// The identity and serial of the next level: later and higher than every one there is, whatever the clock says.
+/// The identity and serial of the next level: later and higher than every one there is, whatever the clock says. The
+/// identity is that of the lock, so that what the run leaves is found should it be cut off.
 fn next_level(
     catalog: &Catalog,
     access: &Access,
     backup: &BackupName,
     now: jiff::Timestamp,
+    held: Option<&Held<'_>>,
 ) -> Result<(LevelId, LevelSerial), BackupError> {
     let levels = catalog.levels(backup).map_err(BackupError::Catalog)?;
     let mut started = now;
@@ -181,6 +226,9 @@ fn next_level(
             // A damaged level is no reason to make no more of them.
             Err(error) => tracing::warn!(%level, error = &error as &dyn std::error::Error, "its manifest cannot be read"),
         }
+    }
+    if let Some(id) = held.map(Held::id).filter(|id| levels.last().is_none_or(|newest| newest < id)) {
+        return Ok((id.clone(), LevelSerial(serial + 1)));
     }
     let mut random = [0; 4];
     getrandom::fill(&mut random).map_err(|error| BackupError::Frame(crate::format::frame::FrameError::Random(error)))?;

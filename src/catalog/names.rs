@@ -5,6 +5,7 @@
 //! | what makes a place a store | `freezer.json` |
 //! | a key of an encrypted store | `keys/ID.json` |
 //! | a level's manifest | `manifests/HOST/NAME/LEVEL` |
+//! | a claim to a backup | `locks/HOST/NAME/LEVEL/UNTIL`, `locks/HOST/NAME/LEVEL/over` |
 //! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
 //!
 //! HOST and NAME are [`ObjectName::component`]s. Layout: docs/format.md, "Names of objects".
@@ -17,6 +18,12 @@ pub const MANIFESTS: &str = "manifests/";
 
 /// Holds the data of all levels.
 pub const DATA: &str = "data/";
+
+/// Holds the claims of all backups.
+pub const LOCKS: &str = "locks/";
+
+/// The name of what says that a claim holds no longer.
+const OVER: &str = "over";
 
 /// The folders of a level's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +72,17 @@ pub enum Meaning {
         /// Its number in the folder.
         number: u32,
     },
+    /// A claim to a backup, under the id of the level that it is to make.
+    Claim(LevelOf, Term),
+}
+
+/// How long a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Term {
+    /// Until then, unless it is renewed by another object with a later term.
+    Until(jiff::Timestamp),
+    /// No longer.
+    Over,
 }
 
 impl LevelOf {
@@ -112,6 +130,21 @@ pub fn data_name(backup: &BackupName, level: &LevelId, folder: Folder, number: u
     legal(format!("{}{}/{}", level_prefix(backup, level), folder.as_str(), number_text(number)))
 }
 
+/// What the names of all claims to a backup begin with.
+pub fn locks_prefix(backup: &BackupName) -> String {
+    format!("{LOCKS}{}/", path_of(backup))
+}
+
+/// An object of a claim. Moments are kept to the millisecond.
+pub fn claim_name(backup: &BackupName, claim: &LevelId, term: Term) -> ObjectName {
+    let term = match term {
+        Term::Over => OVER.to_owned(),
+        // A level's id without its random digits.
+        Term::Until(at) => LevelId::new(at, 0).as_str().chars().take(20).collect(),
+    };
+    legal(format!("{}{claim}/{term}", locks_prefix(backup)))
+}
+
 /// What an object is by its name; `None` when it is none of a backup's.
 pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     let (kind, rest) = object.as_str().split_once('/')?;
@@ -126,6 +159,15 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
             let folder = Folder::ALL.into_iter().find(|known| known.as_str() == folder)?;
             let number = number_of(number)?;
             Some(Meaning::Data { of: LevelOf { backup, level: level.parse().ok()? }, folder, number })
+        }
+        "locks" => {
+            let (claim, term) = rest.split_once('/')?;
+            let term = match term {
+                OVER => Term::Over,
+                until => Term::Until(format!("{until}-00000000").parse::<LevelId>().ok()?.started()),
+            };
+            let of = LevelOf { backup, level: claim.parse().ok()? };
+            (claim_name(&of.backup, &of.level, term) == *object).then_some(Meaning::Claim(of, term))
         }
         _ => None,
     }
@@ -168,7 +210,7 @@ fn legal(name: String) -> ObjectName {
 
 #[cfg(test)]
 mod tests {
-    use super::{Folder, LevelOf, Meaning, data_name, level_prefix, manifest_name, manifests_prefix, meaning};
+    use super::{Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, manifest_name, manifests_prefix, meaning};
     use crate::model::{BackupName, LevelId};
     use crate::store::ObjectName;
     use proptest::prelude::*;
@@ -183,6 +225,18 @@ mod tests {
         assert_eq!(manifest_name(&backup, &level()).as_str(), "manifests/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d");
         let segment = data_name(&backup, &level(), Folder::Segments, 17);
         assert_eq!(segment.as_str(), "data/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d/segments/00000017");
+    }
+
+    #[test]
+    fn a_claim_is_read_back_from_its_name() {
+        let backup = BackupName::new("h", "n").expect("legal");
+        let until = "2026-11-22T22:44:50.123Z".parse().expect("a moment");
+        let name = claim_name(&backup, &level(), Term::Until(until));
+        assert_eq!(name.as_str(), "locks/h/n/20261122T223450.123Z-1a2b3c4d/20261122T224450.123Z");
+        for term in [Term::Until(until), Term::Over] {
+            let of = LevelOf { backup: backup.clone(), level: level() };
+            assert_eq!(meaning(&claim_name(&backup, &level(), term)), Some(Meaning::Claim(of, term)));
+        }
     }
 
     #[test]
@@ -204,6 +258,8 @@ mod tests {
             "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/A0000000001",
             "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/+0000001",
             "data/h/n/20261122T223450.123Z-1a2b3c4d/other/00000001",
+            "locks/h/n/20261122T223450.123Z-1a2b3c4d/20261122T223450.123Zx",
+            "locks/h/n/20261122T223450.123Z-1a2b3c4d",
             "manifests/%2e/n/20261122T223450.123Z-1a2b3c4d",
             "manifests/h%2Fh/n/20261122T223450.123Z-1a2b3c4d",
         ] {
@@ -236,7 +292,7 @@ mod tests {
         }
 
         #[test]
-        fn any_object_name_is_read_without_panic(text in "(manifests|data)/[%~a-zA0-9/.]{0,60}") {
+        fn any_object_name_is_read_without_panic(text in "(manifests|data|locks)/[%~a-zA0-9/.]{0,60}") {
             if let Some(object) = ObjectName::new(text) {
                 meaning(&object);
             }

@@ -6,8 +6,8 @@ use super::interrupt;
 use super::output::Format;
 use super::session::Session;
 use super::when;
-use crate::backup::{self, BackupError, BackupRequest, Levels, Lies, Mounts, Report, SourceError};
-use crate::catalog::{Access, AccessError};
+use crate::backup::{self, BackupError, BackupRequest, Levels, Lies, Lock, Mounts, Report, SourceError};
+use crate::catalog::{Access, AccessError, Patience};
 use crate::config::ByteSize;
 use crate::format::frame::Compression;
 use crate::format::keys::KdfCost;
@@ -107,6 +107,10 @@ pub(super) struct Arguments {
     #[arg(long, hide_short_help = true)]
     ignore_inode: bool,
 
+    /// While another run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    wait: Option<String>,
+
     /// Do all but store anything: tells what could not be read and how much would be stored
     #[arg(long)]
     dry_run: bool,
@@ -180,7 +184,20 @@ fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupReq
         segment_bytes: arguments.max_segment_size.0,
         upload_jobs: UPLOAD_JOBS,
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
+        lock: if arguments.dry_run { None } else { Some(Lock { host: host_name().unwrap_or(host), patience: patience(arguments)? }) },
     })
+}
+
+fn patience(arguments: &Arguments) -> anyhow::Result<Patience> {
+    match arguments.wait.as_deref() {
+        None => Ok(Patience::None),
+        Some("") => Ok(Patience::Endless),
+        Some(text) => {
+            let length = text.parse::<jiff::SignedDuration>().ok().and_then(|length| std::time::Duration::try_from(length).ok());
+            let refuse = || Usage::new(format!("{text:?} is no length of time")).hint("write it like 90s, 10m or 2h");
+            Ok(Patience::For(length.ok_or_else(refuse)?))
+        }
+    }
 }
 
 fn levels(arguments: &Arguments) -> Levels {

@@ -4,7 +4,7 @@
 
 use super::failure::{FAILED, INTERRUPTED, Interrupted, USAGE, Usage};
 use crate::backup::{BackupError, SourceError};
-use crate::catalog::{AccessError, CatalogError};
+use crate::catalog::{AccessError, CatalogError, LockError};
 use crate::config::PassphraseError;
 use crate::config::file::FileError;
 use crate::format::DocumentError;
@@ -52,6 +52,7 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     None.or_else(|| cause.downcast_ref().and_then(of_store))
         .or_else(|| cause.downcast_ref().and_then(of_access))
         .or_else(|| cause.downcast_ref().and_then(of_catalog))
+        .or_else(|| cause.downcast_ref().and_then(of_lock))
         .or_else(|| cause.downcast_ref().and_then(of_document))
         .or_else(|| cause.downcast_ref().and_then(of_frame))
         .or_else(|| cause.downcast_ref().and_then(of_passphrase))
@@ -103,6 +104,16 @@ fn of_catalog(error: &CatalogError) -> Option<&'static str> {
     }
 }
 
+fn of_lock(error: &LockError) -> Option<&'static str> {
+    match error {
+        LockError::Held { .. } | LockError::HeldByUnknown { .. } => {
+            Some("wait for its end with --wait; should it have died on another machine, its claim ends ten minutes later at most")
+        }
+        LockError::Lost(_) => Some("run it again: earlier points in time are unharmed"),
+        LockError::Cancelled(_) | LockError::Store { .. } | LockError::Catalog(_) | LockError::Random(_) => None,
+    }
+}
+
 fn of_document(error: &DocumentError) -> Option<&'static str> {
     match error {
         DocumentError::Version { .. } => Some("install a newer freezer; this one leaves the store alone"),
@@ -138,7 +149,7 @@ fn of_backup(error: &BackupError) -> Option<&'static str> {
         BackupError::Segments(_) => Some("allow larger segments: --max-segment-size"),
         BackupError::Base(_) => Some("freezer check tells what is damaged; --no-incremental leans on nothing"),
         BackupError::BlockTooLong | BackupError::Member(_) | BackupError::Index(_) | BackupError::Stopped => Some(BUG),
-        BackupError::Source(_) | BackupError::Store(_) | BackupError::Catalog(_) | BackupError::Frame(_) | BackupError::Manifest(_) => None,
+        BackupError::Lock(_) | BackupError::Source(_) | BackupError::Store(_) | BackupError::Catalog(_) | BackupError::Frame(_) | BackupError::Manifest(_) => None,
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the stored bytes mean: encoder and decoder of each format side by side. No files, no network.
 //!
 //! `frame` is the unit everything is stored in; `segment` packs frames into objects; `tar` writes the members of the
-//! stream; `manifest` is the document that makes a level exist; `identity` and `keys` open a store.
+//! stream; `manifest` is the document that makes a level exist; `identity` and `keys` open a store;
+//! `claim` says who changes a backup.
 //! `docs/format.md` is the specification; its example bytes are tests.
 //!
 //! Invariant: a decoder takes any bytes. It never panics, and never allocates more than the bytes or a stated limit
 //! justify.
 
+pub mod claim;
 pub mod frame;
 pub mod identity;
 pub mod keys;

@@ -3,6 +3,7 @@
 
 mod changing;
 mod levels;
+mod locks;
 
 use crate::support::{backup, oracle, torture};
 use freezer::catalog::names::{Folder, level_prefix};
