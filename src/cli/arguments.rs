@@ -1,6 +1,6 @@
 //! The commands and the options that all of them take.
 
-use super::{backup, cat, check, completions, export, key, list, ls, mount, restore};
+use super::{backup, cat, check, completions, export, key, list, ls, mount, prune, restore};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -42,6 +42,7 @@ pub(super) enum Command {
     Restore(restore::Arguments),
     Export(export::Arguments),
     Check(check::Arguments),
+    Prune(prune::Arguments),
     Key(key::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),

@@ -32,7 +32,9 @@ mod mount;
 mod original;
 mod output;
 mod progress;
+mod prune;
 mod restore;
+mod retention;
 mod screen;
 mod session;
 mod when;
@@ -117,6 +119,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Restore(arguments) => restore::run(arguments, session),
         Command::Export(arguments) => export::run(&arguments, session),
         Command::Check(arguments) => check::run(&arguments, session),
+        Command::Prune(arguments) => prune::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
         Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),
     }

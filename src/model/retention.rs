@@ -283,8 +283,16 @@ mod tests {
         assert_stay(&rules, &times, &[times[1], times[3]]);
         // The day of 25 hours, and the one of 23 hours in spring.
         let rules = Retention { daily: 9, ..Retention::default() };
-        assert_stay(&rules, &["2026-10-24T22:00:00Z", "2026-10-25T22:59:59Z", "2026-10-25T23:00:00Z"], &["2026-10-25T22:59:59Z", "2026-10-25T23:00:00Z"]);
-        assert_stay(&rules, &["2026-03-28T23:00:00Z", "2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"], &["2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"]);
+        assert_stay(
+            &rules,
+            &["2026-10-24T22:00:00Z", "2026-10-25T22:59:59Z", "2026-10-25T23:00:00Z"],
+            &["2026-10-25T22:59:59Z", "2026-10-25T23:00:00Z"],
+        );
+        assert_stay(
+            &rules,
+            &["2026-03-28T23:00:00Z", "2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"],
+            &["2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"],
+        );
     }
 
     #[test]
@@ -309,12 +317,29 @@ mod tests {
     fn a_time_to_look_back_is_of_the_calendar_and_from_the_newest_on() {
         let rules = Retention { within: Some("1d".parse().expect("a span")), ..Retention::default() };
         // 25 hours lie between noon and noon of these days.
-        assert_stay(&rules, &["2026-10-24T09:59:59Z", "2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"], &["2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"]);
-        let years_later = rules.decide(&candidates(&["2026-10-24T10:00:00Z", "2026-10-24T11:00:00Z"]), at("2030-01-01T00:00:00Z"), &berlin());
+        assert_stay(
+            &rules,
+            &["2026-10-24T09:59:59Z", "2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"],
+            &["2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"],
+        );
+        let years_later =
+            rules.decide(&candidates(&["2026-10-24T10:00:00Z", "2026-10-24T11:00:00Z"]), at("2030-01-01T00:00:00Z"), &berlin());
         assert!(!years_later.contains(&Fate::Goes), "nothing was backed up for years: what there is stays");
-        let clock_ahead = rules.decide(&candidates(&["2026-10-24T10:00:00Z", "2030-01-01T00:00:00Z"]), at("2026-10-24T11:00:00Z"), &berlin());
+        let clock_ahead =
+            rules.decide(&candidates(&["2026-10-24T10:00:00Z", "2030-01-01T00:00:00Z"]), at("2026-10-24T11:00:00Z"), &berlin());
         assert!(!clock_ahead.contains(&Fate::Goes), "one level with a wrong clock takes nothing with it");
-        for (text, legal) in [("30d", true), ("1y6mo", true), ("2 weeks", true), ("12h", true), ("-3d", false), ("3d ago", false), ("P3D", false), ("x", false), ("", false), ("30", false)] {
+        for (text, legal) in [
+            ("30d", true),
+            ("1y6mo", true),
+            ("2 weeks", true),
+            ("12h", true),
+            ("-3d", false),
+            ("3d ago", false),
+            ("P3D", false),
+            ("x", false),
+            ("", false),
+            ("30", false),
+        ] {
             assert_eq!(text.parse::<Within>().is_ok(), legal, "{text}");
         }
     }

@@ -56,12 +56,7 @@ impl Space {
 }
 
 /// Removes parts of levels. Goes on after an object that cannot be removed, and then returns the first error.
-pub(super) fn remove(
-    access: &Access,
-    backup: &BackupName,
-    parts: &[(LevelId, Part)],
-    cancel: &Cancel,
-) -> Result<u64, store::Error> {
+pub(super) fn remove(access: &Access, backup: &BackupName, parts: &[(LevelId, Part)], cancel: &Cancel) -> Result<u64, store::Error> {
     let store = access.store();
     let (removed, failed) = (AtomicU64::new(0), Mutex::new(None));
     let fail = |error: store::Error| {

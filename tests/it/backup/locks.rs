@@ -87,8 +87,9 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
     let store = Arc::new(Memory::default());
     let access = backup::create_plain(store.clone());
     let halting = Halting { reached: Barrier::new(2), go_on: Barrier::new(2) };
+    let tree = room.path();
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| run(&request(room.path(), Patience::None), &access, &SystemClock, &halting, &Cancel::new()));
+        let first = scope.spawn(|| run(&request(tree, Patience::None), &access, &SystemClock, &halting, &Cancel::new()));
         halting.reached.wait();
         let beside = access.clone();
         let error = make(&beside, room.path(), Patience::None).expect_err("it is held");
@@ -98,7 +99,7 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
         assert!(matches!(outcome, Err(BackupError::Lock(LockError::Held { .. }))), "{outcome:?}");
         // Who reads does not notice.
         assert!(levels(&beside).is_empty());
-        let third = scope.spawn(move || make(&beside, room.path(), Patience::Endless));
+        let third = scope.spawn(move || make(&beside, tree, Patience::Endless));
         halting.go_on.wait();
         first.join().expect("no panic").expect("a level");
         third.join().expect("no panic").expect("a level, after it has waited");
@@ -123,8 +124,7 @@ fn of_many_that_begin_at_once_one_works_at_a_time_and_all_come_to_their_turn() {
             scope.spawn(|| {
                 let name = backup::name();
                 let catalog = Catalog::new(access.store());
-                let request =
-                    freezer::catalog::LockRequest { backup: &name, host: "host", action: "test", patience: Patience::Endless };
+                let request = freezer::catalog::LockRequest { backup: &name, host: "host", action: "test", patience: Patience::Endless };
                 start.wait();
                 let store = access.store();
                 freezer::catalog::with_lock(store.as_ref(), &catalog, request, &SystemClock, &Cancel::new(), |()| true, work)

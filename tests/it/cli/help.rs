@@ -2,7 +2,7 @@
 
 use super::User;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "backup",
     "list",
     "ls",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 16] = [
     "restore",
     "export",
     "check",
+    "prune",
     "key",
     "key list",
     "key add",

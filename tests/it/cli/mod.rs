@@ -8,6 +8,7 @@ mod keys;
 mod layers;
 mod mount;
 mod original;
+mod prune;
 mod signals;
 mod transcript;
 
