@@ -2,7 +2,7 @@
 
 use super::User;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 21] = [
     "backup",
     "list",
     "ls",
@@ -11,6 +11,10 @@ const COMMANDS: [&str; 17] = [
     "umount",
     "restore",
     "export",
+    "diff",
+    "find",
+    "history",
+    "du",
     "check",
     "prune",
     "key",

@@ -6,6 +6,7 @@ mod excludes;
 mod help;
 mod keys;
 mod layers;
+mod looking;
 mod mount;
 mod original;
 mod prune;
