@@ -15,9 +15,12 @@ pub struct Moment {
     pub entries: Vec<(usize, Entry)>,
 }
 
+/// The entries of a tree in index order.
+type Entries = Box<dyn Iterator<Item = Result<(NodeId, Entry), ReadError>>>;
+
 /// Goes through several trees at once in index order. Memory holds an entry and some blocks of each.
 pub struct Timeline {
-    trees: Vec<Box<dyn Iterator<Item = Result<(NodeId, Entry), ReadError>>>>,
+    trees: Vec<Entries>,
     heads: Vec<Option<Entry>>,
     /// The heads, the first in index order on top.
     order: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
@@ -27,7 +30,7 @@ pub struct Timeline {
 impl Timeline {
     /// Begins with the roots of these points in time.
     pub fn new(views: &[View]) -> Self {
-        let trees: Vec<Box<dyn Iterator<Item = _>>> = views.iter().map(|view| Box::new(view.all()) as Box<_>).collect();
+        let trees: Vec<Entries> = views.iter().map(|view| Box::new(view.all()) as Entries).collect();
         let heads = trees.iter().map(|_| None).collect();
         let mut timeline = Self { trees, heads, order: BinaryHeap::new(), failed: None };
         (0..views.len()).for_each(|at| timeline.advance(at));

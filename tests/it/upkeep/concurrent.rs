@@ -1,6 +1,6 @@
 //! A prune while something else goes on.
 
-use super::{Refused, Series, prune};
+use super::{Series, prune};
 use crate::support::{backup, reading};
 use freezer::backup::{Lock, run};
 use freezer::catalog::{Access, LockError, Patience};
@@ -27,13 +27,13 @@ fn a_prune_removes_nothing_while_a_run_is_under_way_that_may_lean_on_it() {
         let gate = gated.gate(Verb::Get);
         let running = scope.spawn(|| run(&request, &access, &series.clock, &Silent, &Cancel::new()));
         gate.wait_for(1);
-        let refused = prune(&series.access, &series.clock, &going, SignedDuration::ZERO);
-        assert!(matches!(refused, Err(Refused::Lock(LockError::Held { .. }))), "{refused:?}");
+        let refused = prune(&series.access, &series.clock, &going, SignedDuration::ZERO).expect_err("a run is under way");
+        assert!(matches!(refused.downcast_ref(), Some(LockError::Held { .. })), "{refused:?}");
         assert_eq!(series.levels(), before, "nothing has gone");
         gate.open();
         let level = running.join().expect("no panic").expect("a backup").manifest.id;
         prune(&series.access, &series.clock, &going, SignedDuration::ZERO).expect("now it may");
-        assert_eq!(series.levels(), [level.clone()]);
+        assert_eq!(series.levels(), std::slice::from_ref(&level));
         reading::whole(&series.access, &backup::name(), &level);
     });
 }

@@ -7,14 +7,14 @@ mod prune;
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, scratch, torture};
 use freezer::backup::{BackupRequest, Levels, run};
-use freezer::catalog::{Access, Catalog, LockError, LockRequest, Patience, with_lock};
+use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
 use freezer::format::frame::Compression;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
 use freezer::platform::ManualClock;
 use freezer::store::Store;
 use freezer::store::memory::Memory;
-use freezer::upkeep::{Going, PruneError, Pruned, plan, withdraw};
+use freezer::upkeep::{Going, Pruned, plan, withdraw};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -30,13 +30,6 @@ struct Series {
     clock: ManualClock,
     /// What each level that was made holds.
     held: BTreeMap<LevelId, Whole>,
-}
-
-/// Why a prune did not do it.
-#[derive(Debug)]
-enum Refused {
-    Lock(LockError),
-    Prune(PruneError),
 }
 
 impl Series {
@@ -103,16 +96,16 @@ impl Series {
         }
     }
 
-    fn prune(&self, going: &Going, grace: SignedDuration) -> Result<Pruned, Refused> {
+    fn prune(&self, going: &Going, grace: SignedDuration) -> anyhow::Result<Pruned> {
         prune(&self.access, &self.clock, going, grace)
     }
 }
 
 /// As the program does it.
-fn prune(access: &Access, clock: &ManualClock, going: &Going, grace: SignedDuration) -> Result<Pruned, Refused> {
+fn prune(access: &Access, clock: &ManualClock, going: &Going, grace: SignedDuration) -> anyhow::Result<Pruned> {
     use freezer::platform::Clock;
     let (name, cancel) = (backup::name(), Cancel::new());
-    let mut plan = plan(access, &name, going, clock.now(), &TimeZone::UTC).map_err(Refused::Prune)?;
+    let mut plan = plan(access, &name, going, clock.now(), &TimeZone::UTC)?;
     let store = access.store();
     let request = LockRequest { backup: &name, host: "here", action: "prune", patience: Patience::None };
     let condemned = with_lock(
@@ -124,7 +117,7 @@ fn prune(access: &Access, clock: &ManualClock, going: &Going, grace: SignedDurat
         |_| true,
         |held| withdraw(access, &mut plan, held, (clock.now(), grace), &cancel),
     );
-    condemned.map_err(Refused::Lock)?.map_err(Refused::Prune)?.remove(access, &name, &Silent, &cancel).map_err(Refused::Prune)
+    Ok(condemned??.remove(access, &name, &Silent, &cancel)?)
 }
 
 /// Every object of a store below a prefix.
