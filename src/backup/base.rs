@@ -220,6 +220,8 @@ impl Listing<'_> {
 struct Chain<'run> {
     access: &'run Access,
     backup: &'run BackupName,
+    /// All that there are, oldest first.
+    levels: Vec<LevelId>,
     newest: (Manifest, String),
 }
 
@@ -227,7 +229,7 @@ impl<'run> Chain<'run> {
     fn read(catalog: &Catalog, access: &'run Access, backup: &'run BackupName) -> Option<Self> {
         let levels = catalog.levels(backup).ok()?;
         let newest = levels.iter().rev().find_map(|level| access.manifest_and_digest(backup, level).ok())?;
-        Some(Self { access, backup, newest })
+        Some(Self { access, backup, levels, newest })
     }
 
     /// The rules of freezer: docs/user-guide.md, "Levels".
@@ -238,13 +240,13 @@ impl<'run> Chain<'run> {
         }
         if let Some(days) = levels.restart_after_days {
             let age = jiff::SignedDuration::from_hours(24).checked_mul(i32::try_from(days).unwrap_or(i32::MAX))?;
-            if self.full_level_started()? < now.checked_sub(age).ok()? {
+            if self.newest.0.chain < now.checked_sub(age).ok()? {
                 return None;
             }
         }
         if levels.always_level == Some(level) {
             let parent = self.newest.0.parent.as_ref()?;
-            return self.read_parent(parent);
+            return self.read_parent(parent).or_else(|| self.newest_below());
         }
         Some(self.newest)
     }
@@ -254,15 +256,12 @@ impl<'run> Chain<'run> {
         (digest == parent.digest).then_some((manifest, digest))
     }
 
-    /// When the walk of the chain's full level began.
-    fn full_level_started(&self) -> Option<jiff::Timestamp> {
-        let mut parent = self.newest.0.parent.clone();
-        let mut started = self.newest.0.started;
-        while let Some(next) = parent {
-            let (manifest, _) = self.read_parent(&next)?;
-            (parent, started) = (manifest.parent, manifest.started);
-        }
-        Some(started)
+    /// The newest level of the chain, of those that are left, whose number is one less than that of the newest.
+    fn newest_below(&self) -> Option<(Manifest, String)> {
+        let newest = &self.newest.0;
+        let left = self.levels.iter().rev().filter(|level| **level < newest.id && level.started() >= newest.chain);
+        let mut readable = left.filter_map(|level| self.access.manifest_and_digest(self.backup, level).ok());
+        readable.find(|(manifest, _)| manifest.chain == newest.chain && manifest.level + 1 == newest.level)
     }
 }
 

@@ -60,6 +60,8 @@ pub struct BackupRequest {
     pub segment_bytes: u64,
     /// Segments that are stored at once. Memory holds one more than this.
     pub upload_jobs: usize,
+    /// What to call the level, for those who choose what stays.
+    pub tags: Vec<String>,
     /// The name of this machine's time zone, for the manifest.
     pub zone: String,
     /// Whether another run of the same backup is kept out; `None` for a store that keeps nothing.
@@ -183,9 +185,11 @@ fn attempt(
         serial,
         level: base.map_or(0, |base| base.manifest.level + 1),
         parent: base.map(Base::as_parent),
+        chain: base.map(|base| base.manifest.chain),
         ended: clock.now(),
         zone: request.zone.clone(),
         sources: source_paths,
+        tags: request.tags.clone(),
         counts,
         bytes: Bytes { logical: written.tally.logical_bytes, stream: written.stream_bytes, stored: written.stored_bytes },
         engine: request.engine.name(),

@@ -244,7 +244,7 @@ impl Catalog {
     fn each_level(&self, prefix: &str, found: &mut dyn FnMut(LevelOf) -> bool) -> Result<(), CatalogError> {
         let mut each = |object: ObjectInfo| match names::meaning(&object.name) {
             Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => found(of),
-            Some(Meaning::Claim(..)) | None => {
+            Some(Meaning::Claim(..) | Meaning::Withdrawn(_)) | None => {
                 tracing::debug!(object = %object.name, "not an object of a backup");
                 true
             }

@@ -6,6 +6,7 @@
 //! | a key of an encrypted store | `keys/ID.json` |
 //! | a level's manifest | `manifests/HOST/NAME/LEVEL` |
 //! | a claim to a backup | `locks/HOST/NAME/LEVEL/UNTIL`, `locks/HOST/NAME/LEVEL/over` |
+//! | a note of what was withdrawn of late | `withdrawn/HOST/NAME/LEVEL` |
 //! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
 //! | its segments as one object, where a store can do that | `data/HOST/NAME/LEVEL/stream.tar.zst`, or with another ending |
 //!
@@ -22,6 +23,9 @@ pub const DATA: &str = "data/";
 
 /// Holds the claims of all backups.
 pub const LOCKS: &str = "locks/";
+
+/// Holds the notes of what was withdrawn.
+const WITHDRAWN: &str = "withdrawn/";
 
 /// The name of what says that a claim holds no longer.
 const OVER: &str = "over";
@@ -73,6 +77,8 @@ pub enum Meaning {
         /// Its number in the folder.
         number: u32,
     },
+    /// A note of levels that were withdrawn, under an id that begins with the moment.
+    Withdrawn(LevelOf),
     /// A claim to a backup, under the id of the level that it is to make.
     Claim(LevelOf, Term),
 }
@@ -141,6 +147,21 @@ pub fn data_name(backup: &BackupName, level: &LevelId, folder: Folder, number: u
     legal(format!("{}{}/{}", level_prefix(backup, level), folder.as_str(), number_text(number)))
 }
 
+/// What the names of a level's data objects in one folder begin with.
+pub fn folder_prefix(backup: &BackupName, level: &LevelId, folder: Folder) -> String {
+    format!("{}{}/", level_prefix(backup, level), folder.as_str())
+}
+
+/// What the names of all notes of what was withdrawn from a backup begin with.
+pub fn withdrawn_prefix(backup: &BackupName) -> String {
+    format!("{WITHDRAWN}{}/", path_of(backup))
+}
+
+/// A note of what was withdrawn.
+pub fn withdrawn_name(backup: &BackupName, note: &LevelId) -> ObjectName {
+    legal(format!("{}{note}", withdrawn_prefix(backup)))
+}
+
 /// What the names of all claims to a backup begin with.
 pub fn locks_prefix(backup: &BackupName) -> String {
     format!("{LOCKS}{}/", path_of(backup))
@@ -164,6 +185,7 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     let backup = BackupName::new(&text_of(host)?, &text_of(name)?).ok()?;
     match kind {
         "manifests" => Some(Meaning::Manifest(LevelOf { backup, level: rest.parse().ok()? })),
+        "withdrawn" => Some(Meaning::Withdrawn(LevelOf { backup, level: rest.parse().ok()? })),
         "data" => {
             let (level, rest) = rest.split_once('/')?;
             let (folder, number) = rest.split_once('/')?;
@@ -221,7 +243,10 @@ fn legal(name: String) -> ObjectName {
 
 #[cfg(test)]
 mod tests {
-    use super::{Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, manifest_name, manifests_prefix, meaning};
+    use super::{
+        Folder, LevelOf, Meaning, Term, claim_name, data_name, folder_prefix, level_prefix, manifest_name, manifests_prefix, meaning,
+        withdrawn_name,
+    };
     use crate::model::{BackupName, LevelId};
     use crate::store::ObjectName;
     use proptest::prelude::*;
@@ -295,15 +320,17 @@ mod tests {
             let backup = BackupName::new(&host, &name).expect("checked");
             let of = LevelOf { backup: backup.clone(), level: level() };
             prop_assert_eq!(meaning(&manifest_name(&backup, &level())), Some(Meaning::Manifest(of.clone())));
+            prop_assert_eq!(meaning(&withdrawn_name(&backup, &level())), Some(Meaning::Withdrawn(of.clone())));
             let folder = Folder::ALL[folder];
             let data = data_name(&backup, &level(), folder, number);
             prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
+            prop_assert!(data.as_str().starts_with(&folder_prefix(&backup, &level(), folder)));
             prop_assert_eq!(&super::as_listed(&backup), &backup);
             prop_assert_eq!(meaning(&data), Some(Meaning::Data { of, folder, number }));
         }
 
         #[test]
-        fn any_object_name_is_read_without_panic(text in "(manifests|data|locks)/[%~a-zA0-9/.]{0,60}") {
+        fn any_object_name_is_read_without_panic(text in "(manifests|data|locks|withdrawn)/[%~a-zA0-9/.]{0,60}") {
             if let Some(object) = ObjectName::new(text) {
                 meaning(&object);
             }

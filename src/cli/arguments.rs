@@ -1,7 +1,7 @@
 //! The commands and the options that all of them take.
 
 use super::store_options::StoreOptions;
-use super::{backup, cat, check, completions, export, key, list, ls, mount, restore};
+use super::{backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, restore};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -42,7 +42,12 @@ pub(super) enum Command {
     Umount(mount::UnmountArguments),
     Restore(restore::Arguments),
     Export(export::Arguments),
+    Diff(diff::Arguments),
+    Find(find::FindArguments),
+    History(find::HistoryArguments),
+    Du(du::Arguments),
     Check(check::Arguments),
+    Prune(prune::Arguments),
     Key(key::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),

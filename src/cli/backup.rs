@@ -4,6 +4,8 @@ use super::document::{LevelDocument, in_words};
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Format;
+use super::prune;
+use super::retention::RetentionArguments;
 use super::session::Session;
 use super::when;
 use crate::backup::{self, BackupError, BackupRequest, BlockOptions, Engine, Levels, Lies, Lock, Mounts, Report, SameContent, SourceError};
@@ -118,6 +120,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     wait: Option<String>,
 
+    /// What to call the new point in time, for prune --keep-tag; can be given several times
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+
     /// Do all but store anything: tells what could not be read and how much would be stored
     #[arg(long)]
     dry_run: bool,
@@ -142,6 +148,10 @@ pub(super) struct Arguments {
     /// Engine rsync: least length of a block; it is longer in files of more than two million blocks
     #[arg(long, alias = "rsync-block-size", value_name = "SIZE", default_value = "4KiB", hide_short_help = true)]
     block_size: ByteSize,
+
+    // Last: its heading stands over all options after it.
+    #[command(flatten)]
+    retention: RetentionArguments,
 }
 
 fn parse_compression(text: &str) -> Result<Compression, String> {
@@ -151,6 +161,7 @@ fn parse_compression(text: &str) -> Result<Compression, String> {
 }
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let rules = arguments.retention.rules(session.clock.now(), &session.zone)?;
     let request = request(&arguments, session)?;
     let access = if arguments.dry_run { rehearsal(session)? } else { open_or_create(&arguments, session)? };
     let cancel = interrupt::watch()?;
@@ -158,6 +169,10 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
     let report = backup::run(&request, &access, &session.clock, &progress, &cancel)?;
     drop(progress);
     tell(&arguments, &request.backup, &report, access.cipher(), session)?;
+    if !rules.is_empty() && !arguments.dry_run {
+        let pruned = prune::after_backup(&access, &request.backup, rules, session, &cancel);
+        pruned.context("the backup is complete, but pruning it afterwards failed")?;
+    }
     Ok(if report.manifest.counts.failed == 0 { Outcome::Done } else { Outcome::Partial })
 }
 
@@ -200,13 +215,19 @@ fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupReq
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
         upload_jobs: arguments.upload_jobs.into(),
+        tags: arguments.tag.clone(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
-        lock: if arguments.dry_run { None } else { Some(Lock { host: host_name().unwrap_or(host), patience: patience(arguments)? }) },
+        lock: if arguments.dry_run {
+            None
+        } else {
+            Some(Lock { host: host_name().unwrap_or(host), patience: patience(arguments.wait.as_deref())? })
+        },
     })
 }
 
-fn patience(arguments: &Arguments) -> anyhow::Result<Patience> {
-    match arguments.wait.as_deref() {
+/// What `--wait` says.
+pub(super) fn patience(wait: Option<&str>) -> anyhow::Result<Patience> {
+    match wait {
         None => Ok(Patience::None),
         Some("") => Ok(Patience::Endless),
         Some(text) => {

@@ -13,7 +13,7 @@ use crate::format::frame::FrameError;
 use crate::fs::mount::MountError;
 use crate::restore::{ExportError, RestoreError};
 use crate::store;
-use crate::upkeep::CheckError;
+use crate::upkeep::{CheckError, PruneError};
 use std::error::Error;
 
 const DAMAGED: &str = "the store is damaged: freezer check tells which backups and files that touches; the others can be read";
@@ -30,7 +30,8 @@ fn code(cause: &(dyn Error + 'static)) -> Option<u8> {
         || matches!(cause.downcast_ref(), Some(BackupError::Cancelled))
         || matches!(cause.downcast_ref(), Some(RestoreError::Cancelled))
         || matches!(cause.downcast_ref(), Some(ExportError::Cancelled))
-        || matches!(cause.downcast_ref(), Some(CheckError::Cancelled));
+        || matches!(cause.downcast_ref(), Some(CheckError::Cancelled))
+        || matches!(cause.downcast_ref(), Some(PruneError::Cancelled));
     let usage = cause.is::<Usage>() || cause.is::<FileError>();
     usage.then_some(USAGE).or(interrupted.then_some(INTERRUPTED))
 }
@@ -62,6 +63,21 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_restore))
         .or_else(|| cause.downcast_ref().and_then(of_export))
         .or_else(|| cause.downcast_ref().and_then(of_check))
+        .or_else(|| cause.downcast_ref().and_then(of_prune))
+}
+
+fn of_prune(error: &PruneError) -> Option<&'static str> {
+    match error {
+        PruneError::Claimed { .. } => Some("what holds it is below locks/ in the store; it may have to be removed by hand"),
+        PruneError::Remove(_) => Some("run freezer prune again: it goes on where this one ended"),
+        PruneError::Catalog(_)
+        | PruneError::List(_)
+        | PruneError::Manifest { .. }
+        | PruneError::Withdraw(_)
+        | PruneError::Lock(_)
+        | PruneError::Random(_)
+        | PruneError::Cancelled => None,
+    }
 }
 
 fn of_store(error: &store::Error) -> Option<&'static str> {

@@ -24,6 +24,10 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
         let action = scan.action.take().or_else(|| last_action(&settings));
         if let Some(action) = action.filter(|_| !scan.asks_for_help) {
             let command = command_of(&action)?;
+            if command == "prune" {
+                // The original asks nobody.
+                scan.arguments.insert(1, "--yes".into());
+            }
             scan.arguments.insert(1, command.into());
             scan.command = Some((1, command.to_owned()));
         }
@@ -96,9 +100,9 @@ fn command_of(action: &OsStr) -> Result<&'static str, Usage> {
         Some("backup") => Ok("backup"),
         Some("restore") => Ok("restore"),
         Some("info") => Ok("list"),
-        Some("admin") => Err(Usage::new("the action admin does not exist in this version").hint("nothing is ever removed: leave it out")),
+        Some("admin") => Ok("prune"),
         Some("exec") => Err(Usage::new("the action exec does not exist in this version").hint("run the command itself")),
-        _ => Err(Usage::new(format!("there is no action {}", action.display())).hint("there are backup, restore and info")),
+        _ => Err(Usage::new(format!("there is no action {}", action.display())).hint("there are backup, restore, info and admin")),
     }
 }
 

@@ -14,9 +14,12 @@ mod backup;
 mod cat;
 mod check;
 mod completions;
+mod diff;
 mod document;
+mod du;
 mod export;
 mod failure;
+mod find;
 mod hint;
 mod interrupt;
 mod key;
@@ -32,7 +35,9 @@ mod mount;
 mod original;
 mod output;
 mod progress;
+mod prune;
 mod restore;
+mod retention;
 mod screen;
 mod session;
 mod store_options;
@@ -118,6 +123,11 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Restore(arguments) => restore::run(arguments, session),
         Command::Export(arguments) => export::run(&arguments, session),
         Command::Check(arguments) => check::run(&arguments, session),
+        Command::Diff(arguments) => diff::run(&arguments, session),
+        Command::Find(arguments) => find::find(&arguments, session),
+        Command::History(arguments) => find::history(&arguments, session),
+        Command::Du(arguments) => du::run(&arguments, session),
+        Command::Prune(arguments) => prune::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
         Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),
     }

@@ -24,25 +24,18 @@ pub(super) fn advice(name: &str) -> Option<&'static str> {
 
 const LATER_STORES: &str = "stores over FTP do not exist in this version: there are folders, Swift, S3 and SFTP";
 const OPENSTACK: &str = "volumes, servers and images of OpenStack cannot be backed up in this version";
-const RETENTION: &str = "nothing is ever removed in this version: leave it out";
 const SNAPSHOTS: &str = "volume snapshots are not taken in this version: take one yourself and back up where it is mounted";
 const DATABASES: &str = "databases cannot be held still in this version: back up a dump of it, or a snapshot";
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
 /// Names and what to do about them.
-const NAMES: [(&[&str], &str); 16] = [
-    (&["action"], "write the command first: freezer backup, restore or list"),
+const NAMES: [(&[&str], &str); 17] = [
+    (&["action"], "write the command first: freezer backup, restore, list or prune"),
     (
-        &[
-            "remove-older-than",
-            "remove-older-then",
-            "remove-from-date",
-            "remove-before-date",
-            "fullbackup-rotation",
-            "cindernative-freezer-only",
-        ],
-        RETENTION,
+        &["remove-older-than", "remove-older-then", "remove-from-date", "remove-before-date"],
+        "freezer prune and freezer backup remove points in time; this command does not",
     ),
+    (&["fullbackup-rotation", "cindernative-freezer-only"], OPENSTACK),
     (&["dereference-symlink"], "symbolic links are kept as links: name what they point to as another PATH"),
     (&["snapshot", "vssadmin"], SNAPSHOTS),
     (&["sync", "nosync"], "a backup reads through the file system, which needs no sync before: leave it out"),

@@ -13,6 +13,7 @@ mod name;
 mod pattern;
 mod point_in_time;
 pub mod progress;
+mod retention;
 mod secret;
 mod time;
 
@@ -24,5 +25,6 @@ pub use name::{Name, TreePath};
 pub use pattern::Excludes;
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
 pub use progress::{Progress, Trouble};
+pub use retention::{Candidate, Fate, Period, Reason, Retention, Within, WithinError};
 pub use secret::{Passphrase, Secret};
 pub use time::Time;

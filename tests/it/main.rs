@@ -19,3 +19,5 @@ mod restore;
 mod store;
 mod support;
 mod tar;
+#[cfg(unix)]
+mod upkeep;

@@ -2,7 +2,7 @@
 
 use super::User;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 21] = [
     "backup",
     "list",
     "ls",
@@ -11,7 +11,12 @@ const COMMANDS: [&str; 16] = [
     "umount",
     "restore",
     "export",
+    "diff",
+    "find",
+    "history",
+    "du",
     "check",
+    "prune",
     "key",
     "key list",
     "key add",

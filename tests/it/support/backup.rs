@@ -48,6 +48,7 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         compression_level: 3,
         segment_bytes: 1 << 20,
         upload_jobs: 2,
+        tags: Vec::new(),
         zone: "UTC".to_owned(),
         lock: Some(Lock { host: "host".to_owned(), patience: Patience::None }),
     }
