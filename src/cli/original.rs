@@ -29,7 +29,7 @@ const DATABASES: &str = "databases cannot be held still in this version: back up
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
 /// Names and what to do about them.
-const NAMES: [(&[&str], &str); 17] = [
+const NAMES: [(&[&str], &str); 16] = [
     (&["action"], "write the command first: freezer backup, restore, list or prune"),
     (
         &["remove-older-than", "remove-older-then", "remove-from-date", "remove-before-date"],
