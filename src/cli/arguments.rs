@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Backup(backup::Arguments),
+    Backup(Box<backup::Arguments>),
     List(list::Arguments),
     Ls(ls::Arguments),
     Cat(cat::Arguments),

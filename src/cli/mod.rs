@@ -114,7 +114,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
     }
     session.start_logging()?;
     match command {
-        Command::Backup(arguments) => backup::run(arguments, session),
+        Command::Backup(arguments) => backup::run(*arguments, session),
         Command::List(arguments) => list::run(&arguments, session),
         Command::Ls(arguments) => ls::run(&arguments, session),
         Command::Cat(arguments) => cat::run(&arguments, session),
