@@ -2,12 +2,13 @@
 """Side-by-side backup benchmark: adapters in peers/*.sh, data from gen.py. python3 stdlib only, Linux.
 
   run.py --table --scale 0.5                      what the table of targets needs, and the table (bench/run does it all)
+  run.py --table levels --scale 0.5               the same for later levels
   run.py --scale 0.1                              every installed tool, every workload
   run.py --tools restic,borg,freezer --workloads full,incr,mount
   run.py --list
 
 Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
-            incr     second backup with no change, then --rounds rounds of churn (needs 'full' of src)
+            incr     second backup of src and n500k with no change, then of src --rounds rounds of churn (needs 'full')
             restore  full restore of each set, then a check against the source
             mount    on src, many, n50k, n500k: time to first ls (fresh client; again: with its cache), find -size, the same
                      again, ls -lR; on src also cp -a and grep -r; FUSE requests where the tool counts them, daemon RSS
@@ -24,7 +25,7 @@ import argparse, datetime, filecmp, json, os, platform, random, shutil, signal, 
 
 import gen
 from measure import (BENCH_DIR, HERE, OUT_DIR, PEERS, TRASH, Cut, Mount, Proc, Settings, Tool, du, evict, log, q, rmtree, timed, warm)
-from table import SETS, Everything, Table
+from table import PLANS, Everything, Table
 
 RESULTS = []  # (workload, metric, tool, unit, value)
 
@@ -58,32 +59,38 @@ def w_full(tools, sets):
                     log("full %s %s: %.1fs cpu %.1fs rss %d MiB" % (s, t.name, r.wall, r.cpu, r.rss >> 10))
 
 
-def w_incr(tools):
-    tools = [t for t in tools if t.can("backup_incr") and (t.name, "src") in HAVE]
+def w_incr(tools, sets):
+    for s in sets:
+        if s in ("src", "n500k"):
+            increments(tools, s)
+
+
+def increments(tools, s):
+    """Further backups of a set: `incr-none` with nothing changed, then, of `src`, `incr-churn` after each round of changes."""
+    def one(t, w, rep, name):
+        if not PLAN.takes_part(t.name, w, rep):
+            return
+        before = du(t.dirs(s)["REPO"])
+        warm(DATA[s])
+        r = t.call("backup_incr", s, SRC=DATA[s], NAME=name, SEQ=SEQ.bump(t, s), limit=ARGS.limit)
+        if record(w, t, r):
+            HAVE[t.name, s] = name
+            add(w, "added", t.name, "MB", (du(t.dirs(s)["REPO"]) - before) / 1e6)
+            log("%s %s: %.2fs cpu %.2fs" % (w, t.name, r.wall, r.cpu))
+    tools = [t for t in tools if t.can("backup_incr") and (t.name, s) in HAVE]
     for rep in range(ARGS.reps):
         for t in tools:
-            before = du(t.dirs("src")["REPO"])
-            warm(DATA["src"])
-            r = t.call("backup_incr", "src", SRC=DATA["src"], NAME="n%d" % rep, SEQ=SEQ.bump(t), limit=ARGS.limit)
-            if record("incr none", t, r):
-                HAVE[t.name, "src"] = "n%d" % rep
-                add("incr none", "added", t.name, "MB", (du(t.dirs("src")["REPO"]) - before) / 1e6)
-                log("incr none %s: %.1fs cpu %.1fs" % (t.name, r.wall, r.cpu))
-    for rnd in range(1, ARGS.rounds + 1):
-        gen.churn(DATA["src"], rnd)
+            one(t, "incr-none " + s, rep, "n%d" % rep)
+    for rnd in range(1, ARGS.rounds + 1 if s == "src" else 1):
+        gen.churn(DATA[s], rnd)
         for t in tools:
-            before = du(t.dirs("src")["REPO"])
-            r = t.call("backup_incr", "src", SRC=DATA["src"], NAME="c%d" % rnd, SEQ=SEQ.bump(t), limit=ARGS.limit)
-            if record("incr churn", t, r):
-                HAVE[t.name, "src"] = "c%d" % rnd
-                add("incr churn", "added", t.name, "MB", (du(t.dirs("src")["REPO"]) - before) / 1e6)
-                log("incr churn %d %s: %.1fs cpu %.1fs" % (rnd, t.name, r.wall, r.cpu))
+            one(t, "incr-churn " + s, rnd - 1, "c%d" % rnd)
 
 
 class Seq(dict):
-    def bump(self, t):
-        self[t.name] = self.get(t.name, 0) + 1
-        return self[t.name]
+    def bump(self, t, s):
+        self[t.name, s] = self.get((t.name, s), 0) + 1
+        return self[t.name, s]
 
 
 def same(a, b):
@@ -126,7 +133,7 @@ def w_restore(tools, sets):
                 os.makedirs(d["DST"])
                 if not t.ref:  # the reference stays warm: 80k cold loose files would make it no limit at all
                     evict(d["REPO"])
-                r = t.call("restore", s, NAME=HAVE[t.name, s], SEQ=SEQ.get(t.name, 0), limit=ARGS.limit)
+                r = t.call("restore", s, NAME=HAVE[t.name, s], SEQ=SEQ.get((t.name, s), 0), limit=ARGS.limit)
                 bad = r.rc or (same(DATA[s], d["DST"]) if rep == 0 and not (s == "src" and SEQ and not t.ref and not t.can("backup_incr")) else None)
                 if bad:
                     log("  !! restore %s %s: %s" % (s, t.name, bad))
@@ -293,7 +300,7 @@ def w_pair(tools):
 def w_snaps(tools):
     key = "snaps"
     for t in tools:
-        if t.ref or not (t.can("backup_incr") and t.can("mount")) or t.name.startswith("tar-"):
+        if t.ref or not (t.can("backup_incr") and t.can("mount")) or t.name.startswith("tar-") or not PLAN.takes_part(t.name, key, 0):
             continue
         tree_ = os.path.join(BENCH_DIR, "work", "snaptree")
         rmtree(tree_)
@@ -404,21 +411,23 @@ def main():
     ap.add_argument("--reps", type=int, default=3)
     ap.add_argument("--rounds", type=int, default=3, help="churn rounds (10 for the full picture)")
     ap.add_argument("--preads", type=int, default=2000)
-    ap.add_argument("--snaps", type=lambda s: [int(x) for x in s.split(",")], default=[1, 10, 50])
+    ap.add_argument("--snaps", type=lambda s: [int(x) for x in s.split(",")])
     ap.add_argument("--limit", type=float, default=600, help="seconds for any one command")
     ap.add_argument("--many-read", action="store_true", help="also cp -a and grep -r the 'many' mount")
     ap.add_argument("--drop-caches", action="store_true", help="empty the whole machine's page cache instead of the repository's own pages")
     ap.add_argument("--keep", action="store_true", help="keep repositories and data (default: data kept, work removed)")
     ap.add_argument("--out", help="results path without suffix; default BENCH_DIR/results-<time>")
     ap.add_argument("--list", action="store_true")
-    ap.add_argument("--table", action="store_true", help="run what the table of targets needs (table.py) and print it")
+    ap.add_argument("--table", nargs="?", const="core", choices=sorted(PLANS), help="run what a table of targets needs (table.py) and print it; default: core")
     ARGS = ap.parse_args()
     ARGS.ours = ARGS.ours.split(",")
-    if ARGS.table:
-        ARGS.tools = ARGS.tools or ",".join(ARGS.ours + ["pipeline", "restic", "ratarmount", "borg", "ref-cp", "rustic"])
-    ARGS.workloads = ARGS.workloads or ("full,mount,big,pair,restore" if ARGS.table else "limits,full,mount,big,incr,restore,snaps")
-    ARGS.sets = ARGS.sets or ",".join(SETS if ARGS.table else gen.SCALED)
-    PLAN = Table(ARGS.ours, RESULTS) if ARGS.table else Everything()
+    plan = PLANS.get(ARGS.table)
+    if plan:
+        ARGS.tools = ARGS.tools or ",".join(ARGS.ours + plan.tools.split(","))
+    ARGS.workloads = ARGS.workloads or (plan.workloads if plan else "limits,full,mount,big,incr,restore,snaps")
+    ARGS.sets = ARGS.sets or (plan.sets if plan else ",".join(gen.SCALED))
+    ARGS.snaps = ARGS.snaps or (plan.snaps if plan else (1, 10, 50))
+    PLAN = Table(plan, ARGS.ours, RESULTS) if plan else Everything()
     Settings.limit, Settings.drop_caches = ARGS.limit, ARGS.drop_caches
     os.makedirs(os.path.join(BENCH_DIR, "work"), exist_ok=True)
     out = ARGS.out or os.path.join(BENCH_DIR, "results-" + time.strftime("%Y%m%d-%H%M%S"))
@@ -455,7 +464,7 @@ def main():
         "mount" in work and w_mount(tools, [s for s in sets if s not in ("big", "pair")])
         "big" in work and "big" in sets and w_big(tools)
         "pair" in work and "pair" in sets and w_pair(tools)
-        "incr" in work and w_incr(tools)
+        "incr" in work and w_incr(tools, sets)
         "restore" in work and w_restore(tools, [s for s in sets if s in gen.SCALED])
         "snaps" in work and w_snaps(tools)
     except KeyboardInterrupt:
