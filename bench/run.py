@@ -14,6 +14,8 @@ Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
                      again, ls -lR; on src also cp -a and grep -r; FUSE requests where the tool counts them, daemon RSS
             big      on big: cat of each file (fresh mount), random 4 KiB preads, two readers at once
             pair     ours alone: one reader and two readers, for each compression
+            image    on a copy of image: a full backup, 1 % of its pages changed, and another; ours with the engine rsync
+            deep     ours alone: random 4 KiB preads of a file after 30 levels of the engine rsync, against the same in level 0
             snaps    mount time and ls with 1, 10, 50 snapshots
             limits   cp -a, dd, openssl, zstd, gzip on one core: what the machine can do
 
@@ -297,6 +299,61 @@ def w_pair(tools):
             log("pair %s %s done" % (codec, t.name))
 
 
+def live(s):
+    """A copy of a set that may be changed."""
+    copy = os.path.join(BENCH_DIR, "work", s + "-live")
+    rmtree(copy)
+    subprocess.run(["cp", "-a", "--sparse=always", DATA[s], copy], check=True)
+    return copy
+
+
+def w_image(tools):
+    w, tools = "image", [t for t in tools if t.can("backup_incr") and not t.ref]
+    for rep in range(ARGS.reps):
+        src = live("image")
+        some = [t for t in tools if PLAN.takes_part(t.name, w, rep) and t.fresh("image")]
+        kw = lambda t, n: dict(SRC=src, NAME="i%d" % n, SEQ=n, ENGINE="rsync", limit=ARGS.limit)
+        some = [t for t in some if record("image full", t, t.call("backup", "image", **kw(t, 0)))]
+        changed, data = gen.change_image(src, rep + 1)
+        for t in some:
+            before = du(t.dirs("image")["REPO"])
+            warm(src)
+            r = t.call("backup_incr", "image", **kw(t, 1))
+            if record(w, t, r):
+                added = du(t.dirs("image")["REPO"]) - before
+                add(w, "added", t.name, "MB", added / 1e6)
+                add(w, "added, of what changed", t.name, "", added / changed)
+                add(w, "data per second", t.name, "MB/s", data / 1e6 / r.wall)
+                add(w, "data per second of a core", t.name, "MB/s", data / 1e6 / r.cpu)
+                log("image %s: %.1fs cpu %.1fs rss %d MiB, %.1f MB for %.1f" % (t.name, r.wall, r.cpu, r.rss >> 10, added / 1e6, changed / 1e6))
+
+
+def w_deep(tools):
+    for t in tools:
+        if t.name not in ARGS.ours or not t.fresh("deep"):
+            continue
+        src = os.path.join(BENCH_DIR, "work", "deep")
+        rmtree(src)
+        os.makedirs(src)
+        path, r = os.path.join(src, "disk.img"), gen.rng("deep")
+        with open(path, "wb") as f:
+            for _ in range(512 << 4):
+                f.write(r.randbytes(1 << 16))
+        for level in range(31):
+            if t.call("backup", "deep", SRC=src, NAME="d%d" % level, SEQ=level, ENGINE="rsync", limit=ARGS.limit).rc:
+                return
+            for rep in range(ARGS.reps if level in (0, 30) else 0):
+                with Mount(t, "deep", fresh=True, NAME="d%d" % level) as m:
+                    if m.ready is not None:
+                        l = preads(os.path.join(m.root, "disk.img"), ARGS.preads, rep, 30.0)
+                        add("deep", "pread 4K, level %d" % level, t.name, "us", sum(l) / len(l) / 1e3)
+                        add("deep", "pread 4K p50, level %d" % level, t.name, "us", l[len(l) // 2] / 1e3)
+            with open(path, "r+b") as f:
+                for page in r.sample(range(512 << 8), 5 << 8):
+                    f.seek(page << 12)
+                    f.write(r.randbytes(4096))
+
+
 def w_snaps(tools):
     key = "snaps"
     for t in tools:
@@ -460,12 +517,14 @@ def main():
     signal.signal(signal.SIGTERM, interrupt)
     try:
         "limits" in work and w_limits(tools)
-        "full" in work and w_full(tools, [s for s in sets if s != "pair"])
-        "mount" in work and w_mount(tools, [s for s in sets if s not in ("big", "pair")])
+        "full" in work and w_full(tools, [s for s in sets if s not in ("pair", "image")])
+        "mount" in work and w_mount(tools, [s for s in sets if s not in ("big", "pair", "image")])
         "big" in work and "big" in sets and w_big(tools)
         "pair" in work and "pair" in sets and w_pair(tools)
         "incr" in work and w_incr(tools, sets)
         "restore" in work and w_restore(tools, [s for s in sets if s in gen.SCALED])
+        "image" in work and w_image(tools)
+        "deep" in work and w_deep(tools)
         "snaps" in work and w_snaps(tools)
     except KeyboardInterrupt:
         log("interrupted: reporting what there is")

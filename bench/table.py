@@ -77,6 +77,14 @@ def levels():
     return out
 
 
+def blocks():
+    w, what = "image", "image of 4 GiB, 1 % changed, engine rsync"
+    return [Line(what + ": data per second of a core (MB/s)", w, "data per second of a core", 400, at_least=True),
+            Line(what + ": added, of what changed", w, "added, of what changed", 1.1), Line(what + ": peak memory (MiB)", w, "rss", 200),
+            Line(what, w, "wall", 1, ("restic",)), Line(what + ": added bytes", w, "added", 1, ("restic", "borg")),
+            Line("random 4 KiB reads, level 30 against level 0", "deep", "pread 4K, level 30", 1.25, other=("deep", "pread 4K, level 0"))]
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """A table: its lines, and what has to be run for them."""
@@ -90,6 +98,7 @@ class Plan:
 PLANS = {
     "core": Plan(tuple(core()), "src,many,big,n50k,n500k,pair", "full,mount,big,pair,restore", "pipeline,restic,ratarmount,borg,ref-cp,rustic"),
     "levels": Plan(tuple(levels()), "src,n500k", "full,incr,snaps", "tar-incr,restic,borg,rustic", (1, 100)),
+    "blocks": Plan(tuple(blocks()), "image", "image,deep", "restic,borg"),
 }
 
 

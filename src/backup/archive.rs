@@ -1,13 +1,17 @@
 //! Turns what was found into members of the stream and entries of the index, one after the other.
 
 use super::BackupError;
+use super::blocks::Blocks;
 use super::compare::{Change, UNSURE};
 use super::index_writer::{IndexWriter, Indexed};
 use super::read::{Body, Found, FoundEntry, Unread, report_if_changed};
 use super::stream::Stream;
 use crate::format::manifest::Counts;
-use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder};
-use crate::model::{Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, NodeId, Progress, Time, TreePath, Trouble};
+use crate::format::signature::SignatureWriter;
+use crate::format::tar::{DumpDir, END_OF_ARCHIVE, MemberEncoder};
+use crate::model::{
+    Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, Name, NodeId, Progress, SignaturePlace, Time, TreePath, Trouble,
+};
 use crate::platform::{FileHandle, Stat};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -18,13 +22,14 @@ const MAX_RUNS: usize = 1 << 20;
 
 /// The writer of one level.
 pub(super) struct Archive<'run> {
-    stream: Stream,
+    pub(super) stream: Stream,
     tree: IndexWriter<'run>,
     members: MemberEncoder,
-    serial: LevelSerial,
-    /// The directory that the walk is in, while its member is not written: one that is as it was has a member only if
-    /// something in it has.
-    unwritten: Option<Entry>,
+    pub(super) serial: LevelSerial,
+    /// Where signatures of earlier versions are, and how many files this level has stored blocks of.
+    pub(super) blocks: Blocks<'run>,
+    /// The directory that the walk is in.
+    current: Option<Current>,
     /// Directories in the index that the walk has yet to descend into: those beside the path from the root to where it is.
     awaited: HashSet<TreePath>,
     /// Whether what comes lies in a directory that the index has.
@@ -32,9 +37,27 @@ pub(super) struct Archive<'run> {
     /// Files of several names whose other names are still to come.
     linked: HashMap<(u64, u64), Linked>,
     leans_on: BTreeSet<LevelSerial>,
-    progress: &'run dyn Progress,
-    halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
+    pub(super) progress: &'run dyn Progress,
+    pub(super) halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     tally: Tally,
+}
+
+/// A directory that the walk is in. One that is as it was has a member only if something in it has, or is gone.
+struct Current {
+    entry: Entry,
+    /// All names in it, until its member is written.
+    all: Option<DumpDir>,
+    is_written: bool,
+    /// What has other metadata and kept its content, to be told of in a member of the directory.
+    kept: Vec<Name>,
+}
+
+/// A file whose content goes into the stream.
+pub(super) struct OpenFile<'file> {
+    pub(super) file: &'file FileHandle,
+    pub(super) stat: &'file Stat,
+    /// It has lost bytes since `stat`, and that was told.
+    pub(super) shrank: bool,
 }
 
 /// What was written.
@@ -62,7 +85,15 @@ struct Linked {
     size: u64,
     mtime: Time,
     extents: Vec<Extent>,
+    signatures: Vec<SignaturePlace>,
     names_left: u32,
+}
+
+/// The names of what has other metadata than before, and its content where it was.
+fn kept_for_other_metadata(entries: &[FoundEntry]) -> Vec<Name> {
+    let is_one = |found: &&FoundEntry| matches!((&found.body, &found.change), (Body::Kept, Change::New | Change::Changed));
+    let names = entries.iter().filter(is_one).filter(|found| found.entry.content != Content::Directory);
+    names.filter_map(|found| Name::new(found.entry.path.file_name())).collect()
 }
 
 impl Linked {
@@ -79,6 +110,7 @@ impl<'run> Archive<'run> {
         stream: Stream,
         tree: IndexWriter<'run>,
         serial: LevelSerial,
+        blocks: Blocks<'run>,
         progress: &'run dyn Progress,
         halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     ) -> Self {
@@ -87,7 +119,8 @@ impl<'run> Archive<'run> {
             tree,
             members: MemberEncoder::new(),
             serial,
-            unwritten: None,
+            blocks,
+            current: None,
             awaited: HashSet::new(),
             is_inside: false,
             linked: HashMap::new(),
@@ -102,7 +135,7 @@ impl<'run> Archive<'run> {
     pub(super) fn write(&mut self, found: Found) -> Result<(), BackupError> {
         self.tally.counts.skipped += found.skipped;
         if found.is_first {
-            self.unwritten = None;
+            self.current = None;
             self.is_inside = found.path.is_root() || self.awaited.remove(&found.path);
         }
         if !self.is_inside {
@@ -116,10 +149,20 @@ impl<'run> Archive<'run> {
             if directory.path.is_root() {
                 self.index(&directory, &change)?;
             }
-            self.unwritten = Some(directory);
+            let mut all = found.all;
+            if let Some(all) = &mut all {
+                let kept = found.entries.iter().filter(|found| matches!(found.body, Body::Kept));
+                all.are_earlier(kept.map(|found| found.entry.path.file_name()));
+            }
+            self.current = Some(Current { entry: directory, all, is_written: false, kept: kept_for_other_metadata(&found.entries) });
             if !matches!(change, Change::Unchanged(..)) {
                 self.write_directory()?;
             }
+        } else if let Some(current) = &mut self.current {
+            current.kept = kept_for_other_metadata(&found.entries);
+        }
+        if found.has_lost || self.current.as_ref().is_some_and(|current| !current.kept.is_empty()) {
+            self.write_directory()?;
         }
         for entry in found.entries {
             self.entry(entry, &found.bytes)?;
@@ -127,15 +170,16 @@ impl<'run> Archive<'run> {
         Ok(())
     }
 
-    /// Writes the member of the directory that the walk is in, unless it is there.
+    /// Writes the member of the directory that the walk is in, unless it is there and there is nothing new to tell.
     fn write_directory(&mut self) -> Result<(), BackupError> {
-        match self.unwritten.take() {
-            Some(directory) => {
-                self.header(&directory, None, &[])?;
-                self.stream.member_ended()
-            }
-            None => Ok(()),
-        }
+        let Some(current) = self.current.as_mut().filter(|current| !current.is_written || !current.kept.is_empty()) else {
+            return Ok(());
+        };
+        current.is_written = true;
+        let (members, names, kept) = (&mut self.members, current.all.take(), std::mem::take(&mut current.kept));
+        let written = self.stream.append_with(|buffer| members.directory(&current.entry, names, &kept, buffer))?;
+        written.map_err(BackupError::Member)?;
+        self.stream.member_ended()
     }
 
     /// Ends stream and index.
@@ -160,6 +204,7 @@ impl<'run> Archive<'run> {
             if let Content::File { extents, .. } = &mut entry.content {
                 extents.clone_from(&linked.extents);
             }
+            entry.metadata.signatures.clone_from(&linked.signatures);
             let first = linked.path.clone();
             linked.names_left = linked.names_left.saturating_sub(1);
             if linked.names_left == 0 {
@@ -192,7 +237,8 @@ impl<'run> Archive<'run> {
                 _ => Vec::new(),
             };
             let names_left = entry.metadata.links - 1;
-            self.linked.insert(key, Linked { node, path: entry.path, kind, size, mtime, extents, names_left });
+            let signatures = entry.metadata.signatures;
+            self.linked.insert(key, Linked { node, path: entry.path, kind, size, mtime, extents, signatures, names_left });
         }
         self.progress.advance(1, told_bytes);
         Ok(())
@@ -216,29 +262,46 @@ impl<'run> Archive<'run> {
                 Ok(run.length)
             }
             Body::Open(file, stat) => {
-                let mut planned = self.runs_of(&entry.path, &file, &stat);
-                let shrank = self.cut_off(&entry.path, &file, &stat, &mut planned);
-                let runs = self.header(entry, None, &planned)?;
-                self.set_extents(entry, &runs);
-                let mut data_bytes = 0;
-                for run in &runs {
-                    let trouble = self.copy(&file, &stat, *run)?;
-                    if trouble.is_some() || shrank {
-                        entry.metadata.inode = UNSURE;
-                    }
-                    let trouble = trouble.filter(|_| !shrank);
-                    trouble.into_iter().for_each(|trouble| self.progress.trouble(Trouble::new(entry.path.clone(), trouble)));
-                    data_bytes += run.length;
-                }
-                self.stream.append_zeros(crate::format::tar::padding(data_bytes))?;
+                let (planned, shrank) = self.data_of(&entry.path, &file, &stat);
+                self.whole(entry, &OpenFile { file: &file, stat: &stat, shrank }, &planned, None)?;
+                report_if_changed(&entry.path, &file, &stat);
+                Ok(0)
+            }
+            Body::Blocks(file, stat, earlier) => {
+                self.by_blocks(entry, &file, &stat, earlier.as_deref())?;
                 report_if_changed(&entry.path, &file, &stat);
                 Ok(0)
             }
         }
     }
 
+    /// Where a file's data is, and whether it has shrunk since it was opened.
+    pub(super) fn data_of(&self, path: &TreePath, file: &FileHandle, stat: &Stat) -> (Vec<DataRun>, bool) {
+        let mut runs = self.runs_of(path, file, stat);
+        let shrank = self.cut_off(path, file, stat, &mut runs);
+        (runs, shrank)
+    }
+
+    /// Writes the member of a whole file with data in `planned`.
+    pub(super) fn whole(
+        &mut self,
+        entry: &mut Entry,
+        open: &OpenFile<'_>,
+        planned: &[DataRun],
+        mut signature: Option<&mut SignatureWriter>,
+    ) -> Result<(), BackupError> {
+        let runs = self.header(entry, None, planned)?;
+        self.set_extents(entry, &runs);
+        let mut data_bytes = 0;
+        for run in &runs {
+            self.copy(entry, open, *run, signature.as_deref_mut())?;
+            data_bytes += run.length;
+        }
+        self.stream.append_zeros(crate::format::tar::padding(data_bytes))
+    }
+
     /// Writes a header; returns the runs of data that must follow it.
-    fn header(&mut self, entry: &Entry, link_to: Option<&TreePath>, runs: &[DataRun]) -> Result<Vec<DataRun>, BackupError> {
+    pub(super) fn header(&mut self, entry: &Entry, link_to: Option<&TreePath>, runs: &[DataRun]) -> Result<Vec<DataRun>, BackupError> {
         let members = &mut self.members;
         let runs = self.stream.append_with(|buffer| members.header(entry, link_to, runs, buffer).map(|plan| plan.runs().to_vec()))?;
         runs.map_err(BackupError::Member)
@@ -292,15 +355,31 @@ impl<'run> Archive<'run> {
     }
 
     /// Copies a run from the file into the stream. What the file does not give (any more) becomes zeros: the header before
-    /// it has promised so many bytes. Returns why.
-    fn copy(&mut self, file: &FileHandle, stat: &Stat, run: DataRun) -> Result<Option<Unread>, BackupError> {
+    /// it has promised so many bytes. That is told, and noted in the entry.
+    pub(super) fn copy(
+        &mut self,
+        entry: &mut Entry,
+        open: &OpenFile<'_>,
+        run: DataRun,
+        mut signature: Option<&mut SignatureWriter>,
+    ) -> Result<(), BackupError> {
+        if let Some(signature) = signature.as_deref_mut() {
+            signature.begin_run(self.stream.position());
+        }
         let (mut at, mut left) = (run.at.0, run.length);
+        if open.shrank {
+            entry.metadata.inode = UNSURE;
+        }
         while left > 0 {
             (self.halt)()?;
             let mut wanted = 0;
-            let read = self.stream.append_read(left, stat.size, |space| {
+            let read: io::Result<usize> = self.stream.append_read(left, open.stat.size, |space| {
                 wanted = space.len();
-                file.read_at(space, at)
+                let read = open.file.read_at(space, at)?;
+                if let Some(signature) = signature.as_deref_mut() {
+                    signature.update(space.get(..read).unwrap_or_default());
+                }
+                Ok(read)
             })?;
             let trouble = match read {
                 Ok(read) => {
@@ -315,10 +394,17 @@ impl<'run> Archive<'run> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => Unread::Content(error),
             };
+            if let Some(signature) = signature.as_deref_mut() {
+                signature.update_zeros(left);
+            }
             self.stream.append_zeros(left)?;
-            return Ok(Some(trouble));
+            entry.metadata.inode = UNSURE;
+            if !open.shrank {
+                self.progress.trouble(Trouble::new(entry.path.clone(), trouble));
+            }
+            break;
         }
-        Ok(None)
+        Ok(())
     }
 
     fn index(&mut self, entry: &Entry, change: &Change) -> Result<Option<NodeId>, BackupError> {

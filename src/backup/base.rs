@@ -1,12 +1,14 @@
 //! The point in time that a level is compared with, and whether there is one.
 
-use super::compare::{Comparison, Lies, Previous};
+use super::compare::{Comparison, Lies, Previous, SameContent};
+use super::moved::Moved;
 use crate::catalog::names::{self, Folder, Meaning};
 use crate::catalog::{Access, Blocks, Catalog};
 use crate::format::frame::Lane;
 use crate::format::manifest::{LevelParts, Manifest, Parent};
 use crate::index::{BlockCache, Children, RunRoot, Tree};
 use crate::model::{BackupName, LevelId, NodeId, Time};
+use crate::platform::Stat;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,11 +32,20 @@ pub struct Levels {
     pub restart_after_days: Option<u32>,
     /// What the source's file system cannot be trusted with.
     pub lies: Lies,
+    /// What becomes of a file of which only other things than its content are new.
+    pub same_content: SameContent,
 }
 
 impl Default for Levels {
     fn default() -> Self {
-        Self { incremental: true, max_level: None, always_level: None, restart_after_days: None, lies: Lies::default() }
+        Self {
+            incremental: true,
+            max_level: None,
+            always_level: None,
+            restart_after_days: None,
+            lies: Lies::default(),
+            same_content: SameContent::default(),
+        }
     }
 }
 
@@ -44,6 +55,7 @@ pub(super) struct Base {
     digest: String,
     pub(super) tree: Tree,
     pub(super) comparison: Comparison,
+    moved: Moved,
     /// Entries that are there no more, as far as the walk has come.
     pub(super) removed: AtomicU64,
 }
@@ -57,7 +69,7 @@ impl Base {
         }
         let chain = Chain::read(catalog, access, backup)?;
         let (manifest, digest) = chain.parent(levels, now)?;
-        match Self::open(access, backup, manifest, digest, levels.lies) {
+        match Self::open(access, backup, manifest, digest, levels) {
             Ok(base) => Some(base),
             Err(error) => {
                 tracing::warn!(%backup, error = &*error as &dyn Error, "the last level cannot be leaned on; this one is full");
@@ -66,7 +78,7 @@ impl Base {
         }
     }
 
-    fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, lies: Lies) -> Result<Self, Box<dyn Error>> {
+    fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, levels: &Levels) -> Result<Self, Box<dyn Error>> {
         for parts in &manifest.levels {
             check_is_there(access, backup, parts)?;
         }
@@ -76,7 +88,14 @@ impl Base {
         let root = RunRoot { node: index.root.node.clone(), height: index.root.height, entries: index.root.entries };
         let tree = Tree::open(root, Arc::new(blocks), BlockCache::new(INDEX_CACHE_BYTES))?;
         let trusted_before = time_of(manifest.started.checked_sub(TICK)?);
-        Ok(Self { manifest, digest, tree, comparison: Comparison { trusted_before, lies }, removed: AtomicU64::new(0) })
+        Ok(Self {
+            manifest,
+            digest,
+            tree,
+            comparison: Comparison { trusted_before, lies: levels.lies, same_content: levels.same_content },
+            moved: Moved::default(),
+            removed: AtomicU64::new(0),
+        })
     }
 
     /// What the manifest of a level says that leans on this.
@@ -88,7 +107,7 @@ impl Base {
     pub(super) fn root(&self) -> Option<Previous> {
         let node = NodeId(0);
         match self.tree.entry(node) {
-            Ok(entry) => entry.map(|entry| Previous { node, entry }),
+            Ok(entry) => entry.map(|entry| Previous { node, entry, is_moved: false }),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn Error, "the last level's index cannot be read; all is stored again");
                 None
@@ -99,7 +118,28 @@ impl Base {
     /// What a directory held, to be gone through in the order of names.
     pub(super) fn listing(&self, directory: &Previous) -> Listing<'_> {
         let children = directory.is_directory().then(|| self.tree.children(directory.node, None));
-        Listing { base: self, children, next: None }
+        Listing { base: self, children, next: None, has_lost: false, is_moved: directory.is_moved }
+    }
+
+    /// What a directory was before: what had its path, unless that was another directory and this one had another path.
+    pub(super) fn before(&self, named: Option<Previous>, now: Option<&Stat>) -> Option<Previous> {
+        let Some(now) = now else { return named };
+        let is_it = |named: &Previous| (named.entry.metadata.device, named.entry.metadata.inode) == (now.device, now.inode);
+        if named.as_ref().is_some_and(is_it) {
+            return named;
+        }
+        let Some(moved) = self.moved(now) else { return named };
+        if let Some(named) = named {
+            // What was in that is not there any more, whatever has its names.
+            self.count_removed(&named);
+            self.removed.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(moved)
+    }
+
+    /// What had another path before.
+    pub(super) fn moved(&self, now: &Stat) -> Option<Previous> {
+        self.comparison.may_have_moved(now).then(|| self.moved.find(&self.tree, now)).flatten()
     }
 
     fn count_removed(&self, gone: &Previous) {
@@ -110,7 +150,7 @@ impl Base {
                 let children = self.tree.children(gone.node, None).map_while(Result::ok);
                 for (node, entry) in children {
                     if entry.content.kind() == crate::model::Kind::Directory {
-                        below.push(Previous { node, entry });
+                        below.push(Previous { node, entry, is_moved: false });
                     } else {
                         self.removed.fetch_add(1, Ordering::Relaxed);
                     }
@@ -125,6 +165,9 @@ pub(super) struct Listing<'base> {
     base: &'base Base,
     children: Option<Children>,
     next: Option<Previous>,
+    has_lost: bool,
+    /// Whether the directory had another path, where all of this is counted as gone.
+    is_moved: bool,
 }
 
 impl Listing<'_> {
@@ -133,7 +176,7 @@ impl Listing<'_> {
         loop {
             let next = self.next.take().or_else(|| self.read())?;
             match next.entry.path.file_name().cmp(name) {
-                std::cmp::Ordering::Less => self.base.count_removed(&next),
+                std::cmp::Ordering::Less => self.lost(&next),
                 std::cmp::Ordering::Equal => return Some(next),
                 std::cmp::Ordering::Greater => {
                     self.next = Some(next);
@@ -143,16 +186,24 @@ impl Listing<'_> {
         }
     }
 
-    /// Nothing else is there any more.
-    pub(super) fn finish(mut self) {
+    /// Nothing else is there any more. Returns whether anything is gone.
+    pub(super) fn finish(mut self) -> bool {
         while let Some(gone) = self.next.take().or_else(|| self.read()) {
-            self.base.count_removed(&gone);
+            self.lost(&gone);
+        }
+        self.has_lost
+    }
+
+    fn lost(&mut self, gone: &Previous) {
+        self.has_lost = true;
+        if !self.is_moved {
+            self.base.count_removed(gone);
         }
     }
 
     fn read(&mut self) -> Option<Previous> {
         match self.children.as_mut()?.next()? {
-            Ok((node, entry)) => Some(Previous { node, entry }),
+            Ok((node, entry)) => Some(Previous { node, entry, is_moved: self.is_moved }),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn Error,

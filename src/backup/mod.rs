@@ -15,10 +15,12 @@
 
 mod archive;
 mod base;
+mod blocks;
 mod collect;
 mod compare;
 mod index_writer;
 mod lane;
+mod moved;
 mod read;
 mod run;
 mod sources;
@@ -27,7 +29,8 @@ mod uploads;
 mod walk;
 
 pub use base::Levels;
-pub use compare::Lies;
+pub use blocks::{BlockOptions, Engine};
+pub use compare::{Lies, SameContent};
 pub use read::Unread;
 pub use run::{BackupRequest, Lock, Report, run};
 pub use sources::SourceError;

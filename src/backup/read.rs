@@ -1,7 +1,10 @@
 //! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
 
-use super::compare::{Change, Comparison, Likeness, Previous};
+use super::base::Base;
+use super::blocks::{Earlier, Engine};
+use super::compare::{Change, Comparison, Likeness, Previous, SameContent};
 use super::walk::{Directory, Opened, Seen, Step};
+use crate::format::tar::DumpDir;
 use crate::model::{Content, Entry, Kind, Metadata, Name, Progress, TreePath, Trouble};
 use crate::platform::{DirHandle, FileHandle, Owners, Sort, Stat, Xattrs};
 use std::io;
@@ -22,6 +25,10 @@ pub(super) struct Found {
     pub(super) is_first: bool,
     /// The directory itself, if this was its first step and it is still there.
     pub(super) directory: Option<(Entry, Change)>,
+    /// With the first: all its names.
+    pub(super) all: Option<DumpDir>,
+    /// Whether names that the level before has are gone; known at the last step.
+    pub(super) has_lost: bool,
     /// Its entries, in order.
     pub(super) entries: Vec<FoundEntry>,
     /// The content of the small files among them.
@@ -47,6 +54,8 @@ pub(super) enum Body {
     Read(Range<usize>),
     /// In the file.
     Open(FileHandle, Stat),
+    /// In a large file, and in part perhaps in earlier levels, if there is an earlier version.
+    Blocks(FileHandle, Stat, Option<Box<Earlier>>),
     /// In earlier levels: the entry has its extents.
     Kept,
 }
@@ -85,21 +94,24 @@ pub(super) struct Reader<'run> {
     owners: Owners,
     xattrs: Xattrs,
     comparison: Option<Comparison>,
+    base: Option<&'run Base>,
+    engine: Engine,
     progress: &'run dyn Progress,
 }
 
 impl<'run> Reader<'run> {
-    /// `comparison` is with the level before, if there is one.
-    pub(super) fn new(comparison: Option<Comparison>, progress: &'run dyn Progress) -> Self {
-        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison, progress }
+    /// `base` is what the level is compared with, if there is anything.
+    pub(super) fn new(base: Option<&'run Base>, engine: Engine, progress: &'run dyn Progress) -> Self {
+        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison: base.map(|base| base.comparison), base, engine, progress }
     }
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
     /// was listed is left out as if it had gone before.
-    pub(super) fn read(&self, step: &Step) -> Found {
+    pub(super) fn read(&self, step: Step) -> Found {
         let entries = Vec::with_capacity(step.names.len());
         let path = step.directory.path.clone();
-        let mut found = Found { path, is_first: step.is_first, directory: None, entries, bytes: Vec::new(), skipped: 0 };
+        let (is_first, all, has_lost) = (step.is_first, step.all, step.has_lost);
+        let mut found = Found { path, is_first, directory: None, all, has_lost, entries, bytes: Vec::new(), skipped: 0 };
         if step.is_first {
             found.directory = self.directory(&step.directory);
         }
@@ -135,7 +147,7 @@ impl<'run> Reader<'run> {
                 return None;
             }
         };
-        let previous = directory.previous.as_ref();
+        let previous = directory.previous.as_ref().filter(|previous| !previous.is_moved);
         if let Some(same) = previous.and_then(|previous| self.same(previous, &stat)) {
             return Some(same);
         }
@@ -164,24 +176,46 @@ impl<'run> Reader<'run> {
     }
 
     /// A file whose content earlier levels have. It is opened only if its metadata may be other than before.
-    fn kept_file(&self, handle: &DirHandle, previous: &Previous, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
-        let Some(comparison) = self.comparison else { return Ok(None) };
-        let Some(name) = previous.name().filter(|_| previous.entry.content.kind() == Kind::File) else { return Ok(None) };
-        let stat = handle.stat_child(&name).map_err(Unread::Stat)?;
-        match comparison.judge(&previous.entry, &stat) {
+    fn kept_file(&self, handle: &DirHandle, seen: &Seen, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
+        let (Some(comparison), Some(base)) = (self.comparison, self.base) else { return Ok(None) };
+        let name = &seen.listed.name;
+        let previous = seen.previous.as_ref().filter(|previous| previous.entry.content.kind() == Kind::File);
+        if previous.is_none() && seen.listed.sort != Some(Sort::Kept(Kind::File)) {
+            return Ok(None);
+        }
+        let stat = handle.stat_child(name).map_err(Unread::Stat)?;
+        let likeness = previous.map_or(Likeness::None, |previous| comparison.judge(&previous.entry, &stat));
+        // It may have had another name, also where another had this one. A new name explains that its ctime is another.
+        let moved = || base.moved(&stat).filter(|moved| comparison.judge(&moved.entry, &stat) != Likeness::None);
+        let moved = match previous {
+            Some(previous) if previous.is_moved => (likeness != Likeness::None).then(|| previous.clone()),
+            _ if likeness == Likeness::None => moved(),
+            _ => None,
+        };
+        if let Some(moved) = moved {
+            let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
+            let mut entry = self.entry(path.clone(), &stat, xattrs, moved.entry.content);
+            entry.metadata.signatures = moved.entry.metadata.signatures;
+            let change = Change::against(previous.filter(|previous| !previous.is_moved));
+            return Ok(Some(FoundEntry { entry, body: Body::Kept, change }));
+        }
+        let Some(previous) = previous.filter(|previous| !previous.is_moved) else { return Ok(None) };
+        match likeness {
             Likeness::None => Ok(None),
             Likeness::Same => {
                 let (entry, change) = kept(previous);
                 Ok(Some(FoundEntry { entry, body: Body::Kept, change }))
             }
             Likeness::Content => {
-                let xattrs = self.attributes(path, self.xattrs.of_child(handle, &name));
-                let entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
+                let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
+                let mut entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
+                entry.metadata.signatures.clone_from(&previous.entry.metadata.signatures);
                 Ok(match comparison.judge_metadata(&previous.entry, &entry) {
                     Likeness::Same => {
                         let (entry, change) = kept(previous);
                         Some(FoundEntry { entry, body: Body::Kept, change })
                     }
+                    Likeness::Content if comparison.same_content == SameContent::Store => None,
                     Likeness::Content => Some(FoundEntry { entry, body: Body::Kept, change: Change::Changed }),
                     Likeness::None => None,
                 })
@@ -192,19 +226,19 @@ impl<'run> Reader<'run> {
     fn child(&self, handle: &DirHandle, seen: &Seen, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
         let Seen { listed, previous } = seen;
         let name = &listed.name;
-        if let Some(previous) = previous
-            && let Some(kept) = self.kept_file(handle, previous, path)?
-        {
+        if let Some(kept) = self.kept_file(handle, seen, path)? {
             found.entries.push(kept);
             return Ok(());
         }
-        let change = Change::against(previous.as_ref());
+        // Of what had another path, only the content of files is of use.
+        let previous = previous.as_ref().filter(|previous| !previous.is_moved);
+        let change = Change::against(previous);
         if matches!(listed.sort, Some(Sort::Kept(Kind::File))) {
             match handle.open_file(name) {
                 Ok(file) => {
                     let stat = file.stat().map_err(Unread::Stat)?;
                     if stat.sort == Sort::Kept(Kind::File) {
-                        return self.file(path, file, stat, change, found);
+                        return self.file(path, file, stat, (change, seen.previous.as_ref()), found);
                     }
                 }
                 // Links and sockets cannot be opened so.
@@ -217,7 +251,7 @@ impl<'run> Reader<'run> {
         }
         let stat = handle.stat_child(name).map_err(Unread::Stat)?;
         let still_to_be_read = matches!(stat.sort, Sort::Kept(Kind::File)) || Some(stat.sort) != listed.sort;
-        if let Some(previous) = previous.as_ref().filter(|_| !still_to_be_read)
+        if let Some(previous) = previous.filter(|_| !still_to_be_read)
             && let Some((entry, change)) = self.same(previous, &stat)
         {
             found.entries.push(FoundEntry { entry, body: Body::Kept, change });
@@ -227,7 +261,7 @@ impl<'run> Reader<'run> {
             Sort::Kept(Kind::File) => {
                 let file = handle.open_file(name).map_err(Unread::Open)?;
                 let stat = file.stat().map_err(Unread::Stat)?;
-                return self.file(path, file, stat, change, found);
+                return self.file(path, file, stat, (change, seen.previous.as_ref()), found);
             }
             // The walk goes into what was listed as a directory, and into nothing else.
             Sort::Kept(Kind::Directory) if listed.sort != Some(Sort::Kept(Kind::Directory)) => return Err(Unread::Replaced),
@@ -243,7 +277,7 @@ impl<'run> Reader<'run> {
             }
         };
         let xattrs = self.child_attributes(handle, name, path, &stat);
-        let (entry, change) = self.same_after_all(previous.as_ref(), self.entry(path.clone(), &stat, xattrs, content), &stat);
+        let (entry, change) = self.same_after_all(previous, self.entry(path.clone(), &stat, xattrs, content), &stat);
         let body = if matches!(change, Change::Unchanged(..)) { Body::Kept } else { Body::None };
         found.entries.push(FoundEntry { entry, body, change });
         Ok(())
@@ -258,12 +292,21 @@ impl<'run> Reader<'run> {
         self.attributes(path, self.xattrs.of_child(handle, name))
     }
 
-    fn file(&self, path: &TreePath, file: FileHandle, mut stat: Stat, change: Change, found: &mut Found) -> Result<(), Unread> {
+    fn file(
+        &self,
+        path: &TreePath,
+        file: FileHandle,
+        mut stat: Stat,
+        (change, previous): (Change, Option<&Previous>),
+        found: &mut Found,
+    ) -> Result<(), Unread> {
         let xattrs = self.attributes(path, self.xattrs.of_open(&file, stat.device));
         let start = found.bytes.len();
         let has_room = stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
         let body = if stat.size == 0 {
             Body::None
+        } else if self.engine.takes(stat.size) {
+            Body::Blocks(file, stat.clone(), previous.and_then(Earlier::of).map(Box::new))
         } else if has_room && stat.blocks.saturating_mul(512) >= stat.size {
             let length = usize::try_from(stat.size).unwrap_or(usize::MAX);
             found.bytes.resize(start + length, 0);
@@ -310,6 +353,7 @@ impl<'run> Reader<'run> {
             links: stat.links,
             blocks: stat.blocks,
             xattrs,
+            signatures: Vec::new(),
         };
         Entry { path, metadata, content, link_to: None }
     }

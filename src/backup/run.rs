@@ -3,6 +3,7 @@
 use super::BackupError;
 use super::archive::{Archive, Archived, Tally};
 use super::base::{Base, Levels};
+use super::blocks::{Blocks, Engine, Streams};
 use super::collect::{Collected, SealedFrame, collect, seal};
 use super::index_writer::IndexWriter;
 use super::lane::LaneWriter;
@@ -13,7 +14,7 @@ use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{Folder, LevelOf};
 use crate::catalog::{Access, AccessError, Catalog, CatalogError, Held, LockError, LockRequest, Patience, Verb, with_lock};
-use crate::format::frame::{Compression, Encoder, Lane, Sealer};
+use crate::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{HeadBlock, RunRoot};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
@@ -49,6 +50,8 @@ pub struct BackupRequest {
     pub skip: Option<(u64, u64)>,
     /// Which level is made.
     pub levels: Levels,
+    /// What decides which bytes of a changed file are stored.
+    pub engine: Engine,
     /// How frames are compressed.
     pub compression: Compression,
     /// With which level of the method.
@@ -157,6 +160,8 @@ fn attempt(
 
     let written = Level { request, base, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
 
+    offer_whole(access, &of, request.compression, written.data.segments);
+
     let mut counts = written.tally.counts;
     counts.failed = counted.troubles.into_inner();
     counts.removed = base.map_or(0, |base| base.removed.load(Ordering::Relaxed));
@@ -187,6 +192,7 @@ fn attempt(
         tags: request.tags.clone(),
         counts,
         bytes: Bytes { logical: written.tally.logical_bytes, stream: written.stream_bytes, stored: written.stored_bytes },
+        engine: request.engine.name(),
         has_xattrs: written.tally.has_xattrs,
         index: written.index,
         levels,
@@ -199,6 +205,27 @@ fn attempt(
     let elapsed = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
     tracing::info!(backup = %request.backup, level = %id, entries = counts.entries, stored_bytes = written.stored_bytes, "published");
     Ok(Report { manifest, elapsed })
+}
+
+/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so a failure is told and no more.
+fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segments: u32) {
+    if segments == 0 {
+        return;
+    }
+    let ending = match (access.protection(), compression) {
+        (Protection::Encrypted(_), _) => "",
+        (Protection::Checksum, Compression::None) => ".tar",
+        (Protection::Checksum, Compression::Gzip) => ".tar.gz",
+        (Protection::Checksum, Compression::Bzip2) => ".tar.bz2",
+        (Protection::Checksum, Compression::Xz) => ".tar.xz",
+        (Protection::Checksum, Compression::Zstd) => ".tar.zst",
+    };
+    let whole = of.stream_name(ending);
+    match access.store().join(&whole, &of.segments_prefix(), segments.into()) {
+        Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
+        Ok(store::Joined::Cannot) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn Error, "the segments could not be made one object; the level does not need it"),
+    }
 }
 
 /// The identity and serial of the next level: later and higher than every one there is, whatever the clock says. The
@@ -271,12 +298,13 @@ impl Level<'_> {
         }
         let (uploads, uploader) = Uploads::new();
         let store = access.store();
-        let reader = Reader::new(self.base.map(|base| base.comparison), self.progress);
+        let reader = Reader::new(self.base, self.request.engine, self.progress);
+        let streams = self.base.map(|base| Streams::new(access, &self.of.backup, &base.manifest));
         let outcome = thread::scope(|scope| {
             for _ in 0..self.request.upload_jobs.max(1) {
                 scope.spawn(|| uploads.serve(store.as_ref()));
             }
-            self.with_uploads(scope, sources, &reader, &uploads, uploader)
+            self.with_uploads(scope, sources, (&reader, streams.as_ref()), &uploads, uploader)
         });
         // What stopped the run first comes before what followed from it.
         let stored_bytes = uploads.finish()?;
@@ -288,7 +316,7 @@ impl Level<'_> {
         &'env self,
         scope: &'scope thread::Scope<'scope, 'env>,
         sources: Sources,
-        reader: &'env Reader<'env>,
+        (reader, streams): (&'env Reader<'env>, Option<&'env Streams>),
         uploads: &'env Uploads,
         uploader: Uploader,
     ) -> Result<(Archived, Run, Collected), BackupError> {
@@ -343,7 +371,8 @@ impl Level<'_> {
             _ => Ok(()),
         };
         let tree = IndexWriter::new(self.base.map(|base| base.tree.clone()), &mut index_lane);
-        let mut archive = Archive::new(stream, tree, self.serial, self.progress, &halt);
+        let blocks = Blocks::new(self.request.engine, streams);
+        let mut archive = Archive::new(stream, tree, self.serial, blocks, self.progress, &halt);
         for slot in slots {
             halt()?;
             let found = slot.recv().map_err(|_| BackupError::Stopped)?;

@@ -205,6 +205,11 @@ impl Access {
         self.identity.id
     }
 
+    /// Whether what is in it is encrypted, and how.
+    pub fn cipher(&self) -> Cipher {
+        self.identity.cipher
+    }
+
     /// What its frames are protected by.
     pub fn protection(&self) -> Protection {
         self.protection.clone()

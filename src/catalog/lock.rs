@@ -15,7 +15,7 @@ use super::names::{self, LevelOf, Meaning, Term};
 use super::{Catalog, CatalogError};
 use crate::format::claim::{Claim, MAX_CLAIM_BYTES};
 use crate::model::{BackupName, Cancel, LevelId};
-use crate::platform::{Clock, Running};
+use crate::platform::{Clock, Running, pause};
 use crate::store::{self, Kind, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,9 +35,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How often one that waits looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// How often it looks whether it is to stop waiting.
-const HEED_EVERY: Duration = Duration::from_millis(50);
 
 /// The claims of this process: one that is not among them was left by a run that failed to end it.
 static OURS: Mutex<BTreeSet<LevelId>> = Mutex::new(BTreeSet::new());
@@ -406,16 +403,4 @@ impl Drop for Ours {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Waits that long, or until it is asked to stop.
-fn pause(length: Duration, cancel: &Cancel) {
-    let until = Instant::now() + length;
-    while !cancel.is_requested() {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        thread::park_timeout(left.min(HEED_EVERY));
-    }
 }

@@ -40,6 +40,7 @@ mod restore;
 mod retention;
 mod screen;
 mod session;
+mod store_options;
 mod when;
 
 use crate::config::Environment;

@@ -22,14 +22,14 @@ pub(super) fn advice(name: &str) -> Option<&'static str> {
     Some(advice)
 }
 
-const LATER_STORES: &str = "only local stores exist in this version: --store PATH";
+const LATER_STORES: &str = "stores over FTP do not exist in this version: there are folders, Swift, S3 and SFTP";
 const OPENSTACK: &str = "volumes, servers and images of OpenStack cannot be backed up in this version";
 const SNAPSHOTS: &str = "volume snapshots are not taken in this version: take one yourself and back up where it is mounted";
 const DATABASES: &str = "databases cannot be held still in this version: back up a dump of it, or a snapshot";
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
 /// Names and what to do about them.
-const NAMES: [(&[&str], &str); 18] = [
+const NAMES: [(&[&str], &str); 16] = [
     (&["action"], "write the command first: freezer backup, restore, list or prune"),
     (
         &["remove-older-than", "remove-older-then", "remove-from-date", "remove-before-date"],
@@ -37,7 +37,6 @@ const NAMES: [(&[&str], &str); 18] = [
     ),
     (&["fullbackup-rotation", "cindernative-freezer-only"], OPENSTACK),
     (&["dereference-symlink"], "symbolic links are kept as links: name what they point to as another PATH"),
-    (&["rsync-block-size"], "only the engine tar exists in this version: leave it out"),
     (&["snapshot", "vssadmin"], SNAPSHOTS),
     (&["sync", "nosync"], "a backup reads through the file system, which needs no sync before: leave it out"),
     (&["mysql-conf", "sql-server-conf"], DATABASES),
@@ -47,9 +46,8 @@ const NAMES: [(&[&str], &str); 18] = [
         "every byte is stored with a checksum and compared when it is read; freezer check --read-data reads all of them",
     ),
     (&["max-priority"], "start freezer with nice and ionice"),
-    (&["upload-limit", "download-limit", "timeout", "insecure", "proxy"], "only stores in a network need it, and this version has none"),
     (&["project-id", "backup-id", "temp-resource-prefix", "osrc"], OPENSTACK),
-    (&["access-key", "secret-key", "endpoint", "upload"], LATER_STORES),
+    (&["upload"], "a backup is always stored: leave it out"),
     (&["get-object", "dst-file"], "freezer cat BACKUP PATH prints one file, freezer restore BACKUP PATH --target DIR writes it"),
     (&["list-containers", "list-objects"], "freezer list shows the backups of a store, freezer ls the files of one"),
     (&["encryption-password"], "a passphrase on a command line can be seen by everyone: write it to a file, --encrypt-pass-file FILE"),
@@ -57,11 +55,16 @@ const NAMES: [(&[&str], &str); 18] = [
 ];
 
 /// What families of names begin with, and what to do about them.
-const FAMILIES: [(&[&str], &str); 6] = [
+const FAMILIES: [(&[&str], &str); 8] = [
     (&["lvm-"], SNAPSHOTS),
-    (&["os-", "nova-", "glance-"], OPENSTACK),
+    (&["nova-", "glance-"], OPENSTACK),
+    (
+        &["os-"],
+        "what OpenStack needs to know comes from its own variables (OS_AUTH_URL, OS_USERNAME, …) or, with OS_CLOUD, from clouds.yaml",
+    ),
     (&["cinder-", "cindernative-", "cinderbrick-"], OPENSTACK),
-    (&["ssh-", "ftp-"], LATER_STORES),
+    (&["ftp-"], LATER_STORES),
+    (&["ssh-password"], "write a key, or let an agent hold one: ssh asks for no password here"),
     (&["log-", "use-"], LOGGING),
     (&["syslog-"], LOGGING),
 ];

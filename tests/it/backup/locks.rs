@@ -87,15 +87,15 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
     let store = Arc::new(Memory::default());
     let access = backup::create_plain(store.clone());
     let halting = Halting { reached: Barrier::new(2), go_on: Barrier::new(2) };
-    let tree = room.path();
+    let (tree, access, halting) = (room.path(), &access, &halting);
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| run(&request(tree, Patience::None), &access, &SystemClock, &halting, &Cancel::new()));
+        let first = scope.spawn(move || run(&request(tree, Patience::None), access, &SystemClock, halting, &Cancel::new()));
         halting.reached.wait();
         let beside = access.clone();
-        let error = make(&beside, room.path(), Patience::None).expect_err("it is held");
+        let error = make(&beside, tree, Patience::None).expect_err("it is held");
         let BackupError::Lock(LockError::Held { host, pid, action, .. }) = &error else { panic!("{error:?}") };
         assert_eq!((host.as_str(), *pid, action.as_str()), ("host", std::process::id(), "backup"));
-        let outcome = make(&beside, room.path(), Patience::For(Duration::from_millis(100)));
+        let outcome = make(&beside, tree, Patience::For(Duration::from_millis(100)));
         assert!(matches!(outcome, Err(BackupError::Lock(LockError::Held { .. }))), "{outcome:?}");
         // Who reads does not notice.
         assert!(levels(&beside).is_empty());
@@ -104,7 +104,7 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
         first.join().expect("no panic").expect("a level");
         third.join().expect("no panic").expect("a level, after it has waited");
     });
-    assert_eq!(levels(&access).len(), 2);
+    assert_eq!(levels(access).len(), 2);
     assert!(objects(store.as_ref(), LOCKS).is_empty(), "nothing of the claims is left");
 }
 
@@ -231,7 +231,7 @@ fn where_nothing_may_be_removed_runs_follow_each_other_all_the_same() {
 #[test]
 fn a_run_that_failed_leaves_data_and_the_next_one_removes_it() {
     let room = scratch();
-    std::fs::write(room.path().join("file"), torture::noise(1, 3 << 20)).expect("written");
+    std::fs::write(room.path().join("file"), torture::noise(1, 16 << 20)).expect("written");
     let sound = Arc::new(Memory::default());
     drop(backup::create_plain(sound.clone()));
     let store = Arc::new(Faulty::new(sound.clone()).with(Fault::at(Verb::Put, 3)));

@@ -1,9 +1,12 @@
 //! Levels made from real trees, read back by programs that know nothing of us.
 #![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
 
+mod blocks;
 mod changing;
 mod levels;
 mod locks;
+mod renamed;
+mod tar_levels;
 
 use crate::support::{backup, oracle, torture};
 use freezer::catalog::names::{Folder, level_prefix};
