@@ -147,11 +147,6 @@ pub fn data_name(backup: &BackupName, level: &LevelId, folder: Folder, number: u
     legal(format!("{}{}/{}", level_prefix(backup, level), folder.as_str(), number_text(number)))
 }
 
-/// What the names of a level's data objects in one folder begin with.
-pub fn folder_prefix(backup: &BackupName, level: &LevelId, folder: Folder) -> String {
-    format!("{}{}/", level_prefix(backup, level), folder.as_str())
-}
-
 /// What the names of all notes of what was withdrawn from a backup begin with.
 pub fn withdrawn_prefix(backup: &BackupName) -> String {
     format!("{WITHDRAWN}{}/", path_of(backup))
@@ -244,8 +239,7 @@ fn legal(name: String) -> ObjectName {
 #[cfg(test)]
 mod tests {
     use super::{
-        Folder, LevelOf, Meaning, Term, claim_name, data_name, folder_prefix, level_prefix, manifest_name, manifests_prefix, meaning,
-        withdrawn_name,
+        Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, manifest_name, manifests_prefix, meaning, withdrawn_name,
     };
     use crate::model::{BackupName, LevelId};
     use crate::store::ObjectName;
@@ -324,7 +318,6 @@ mod tests {
             let folder = Folder::ALL[folder];
             let data = data_name(&backup, &level(), folder, number);
             prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
-            prop_assert!(data.as_str().starts_with(&folder_prefix(&backup, &level(), folder)));
             prop_assert_eq!(&super::as_listed(&backup), &backup);
             prop_assert_eq!(meaning(&data), Some(Meaning::Data { of, folder, number }));
         }

@@ -224,9 +224,7 @@ fn carry_out(
         |_| true,
         |held| upkeep::withdraw(access, plan, held, (clock.now(), grace), cancel),
     );
-    let progress = session.progress();
-    let pruned = withdrawn??.remove(access, &backup, &progress, cancel)?;
-    Ok(pruned)
+    Ok(withdrawn??.remove(access, &backup, cancel)?)
 }
 
 fn tell(backup: &BackupName, pruned: &Pruned, session: &Session) {

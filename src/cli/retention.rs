@@ -43,7 +43,7 @@ pub(super) struct RetentionArguments {
     keep_tag: Vec<String>,
 
     /// Keep all that are at most so many days old; alone, it removes all older ones but the newest
-    #[arg(long, short = 'R', alias = "remove-older-then", value_name = "DAYS", conflicts_with = "remove_from_date")]
+    #[arg(long, short = 'R', alias = "remove-older-then", value_name = "DAYS")]
     remove_older_than: Option<f64>,
 
     /// Keep all that began at this DATE or later; alone, it removes all earlier ones but the newest
@@ -55,7 +55,11 @@ impl RetentionArguments {
     /// The rules, when it is `now` in `zone`.
     pub(super) fn rules(&self, now: Timestamp, zone: &TimeZone) -> Result<Retention, Usage> {
         let since = match (self.remove_older_than, &self.remove_from_date) {
-            (Some(days), _) => Some(days_before(days, now)?),
+            (Some(_), Some(_)) => {
+                let message = "--remove-older-than cannot be used with --remove-from-date";
+                return Err(Usage::new(message).hint("each says from when on points in time stay: give one"));
+            }
+            (Some(days), None) => Some(days_before(days, now)?),
             (None, Some(date)) => {
                 let refuse = || Usage::new("latest is no date").hint("write a date: --remove-from-date 2026-11-22");
                 Some(date.beginning(now, zone).ok_or_else(refuse)?)

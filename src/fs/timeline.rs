@@ -107,14 +107,21 @@ pub struct Difference {
     pub xattrs: bool,
 }
 
+/// Whether nothing can have been written to a file between the two.
+fn is_same_file(before: &Entry, after: &Entry) -> bool {
+    let (Content::File { size: old, .. }, Content::File { size: new, .. }) = (&before.content, &after.content) else { return false };
+    old == new && before.metadata.mtime == after.metadata.mtime && before.metadata.ctime == after.metadata.ctime
+}
+
 impl Difference {
-    /// Compares two entries. Reads no content: that of a file is the same when the same stored bytes make it up.
+    /// Compares two entries. Reads no content: that of a file is the same when the same stored bytes make it up, and when size, mtime
+    /// and ctime are the same: a backup stores again what was changed just before the last one.
     pub fn between(before: &Entry, after: &Entry) -> Self {
         let (old, new) = (&before.metadata, &after.metadata);
         let is_directory = before.content.kind() == crate::model::Kind::Directory;
         Self {
             kind: before.content.kind() != after.content.kind(),
-            content: before.content != after.content,
+            content: before.content != after.content && !is_same_file(before, after),
             mode: old.mode != new.mode,
             owner: old.owner != new.owner,
             // A directory's changes with what is in it, which is told of itself.

@@ -15,7 +15,7 @@ use super::points::{Needed, Points};
 use super::space::{self, Part, Space};
 use super::withdrawn::{self, Notes};
 use crate::catalog::{Access, Held, names};
-use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Progress, Reason, Retention};
+use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Reason, Retention};
 use crate::store::Store;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -219,8 +219,7 @@ impl Condemned {
     /// # Errors
     ///
     /// [`PruneError::Remove`] when some of it could not be removed: the next prune tries again.
-    pub fn remove(self, access: &Access, backup: &BackupName, progress: &dyn Progress, cancel: &Cancel) -> Result<Pruned, PruneError> {
-        progress.stage("removing data");
+    pub fn remove(self, access: &Access, backup: &BackupName, cancel: &Cancel) -> Result<Pruned, PruneError> {
         let mut pruned = self.pruned;
         pruned.objects = space::remove(access, backup, &self.parts, cancel).map_err(PruneError::Remove)?;
         if cancel.is_requested() {

@@ -24,10 +24,11 @@ pub(super) enum Part {
 }
 
 impl Part {
-    fn folders(self) -> &'static [Folder] {
-        match self {
-            Self::Stream => &[Folder::Segments, Folder::Frames],
-            Self::Index => &[Folder::Index],
+    /// The part that an object of a level is of. What is in no folder is made of the stream, for other programs.
+    fn of(object: &ObjectName) -> Self {
+        match names::meaning(object) {
+            Some(Meaning::Data { folder: Folder::Index, .. }) => Self::Index,
+            _ => Self::Stream,
         }
     }
 }
@@ -40,8 +41,8 @@ impl Space {
     pub(super) fn read(access: &Access, backup: &BackupName) -> Result<Self, store::Error> {
         let mut bytes = BTreeMap::new();
         access.store().list(&names::data_prefix(backup), &mut |object| {
-            if let Some(Meaning::Data { of, folder, .. }) = names::meaning(&object.name) {
-                let part = if folder == Folder::Index { Part::Index } else { Part::Stream };
+            if let Some(Meaning::Data { of, .. }) = names::meaning(&object.name) {
+                let part = Part::of(&object.name);
                 *bytes.entry((of.level, part)).or_default() += object.length;
             }
             true
@@ -80,13 +81,11 @@ pub(super) fn remove(access: &Access, backup: &BackupName, parts: &[(LevelId, Pa
         }
         drop(objects);
         for (level, part) in parts {
-            for folder in part.folders() {
-                let listed = store.list(&names::folder_prefix(backup, level, *folder), &mut |object| {
-                    // The removers live as long as this sender.
-                    sender.send(object.name).is_ok() && !cancel.is_requested()
-                });
-                listed.unwrap_or_else(&fail);
-            }
+            let listed = store.list(&names::level_prefix(backup, level), &mut |object| {
+                // The removers live as long as this sender.
+                (Part::of(&object.name) != *part || sender.send(object.name).is_ok()) && !cancel.is_requested()
+            });
+            listed.unwrap_or_else(&fail);
             if cancel.is_requested() {
                 break;
             }

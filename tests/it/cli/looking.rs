@@ -40,7 +40,8 @@ fn a_diff_tells_what_came_went_and_changed() {
     assert_eq!((&json[0]["size_before"], &json[0]["size_after"]), (&6.into(), &13.into()));
     std::fs::set_permissions(user.path("docs/a.txt"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("changed");
     user.succeeds("backup docs --hostname here -q");
-    assert_eq!(user.succeeds(&format!("diff docs@{} docs", ids[2])).out, "M a.txt  (mode)\n");
+    let told = user.succeeds(&format!("diff docs@{} docs", ids[2])).out;
+    assert!(told.starts_with("M a.txt  (") && told.contains("mode)"), "{told}");
 }
 
 #[test]

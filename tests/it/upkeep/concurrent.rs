@@ -61,7 +61,7 @@ fn a_plan_that_another_prune_overtook_removes_no_more_than_was_said() {
         |held| freezer::upkeep::withdraw(&series.access, &mut plan, held, (now, SignedDuration::ZERO), &Cancel::new()),
     )
     .expect("locked");
-    let pruned = withdrawn.expect("withdrawn").remove(&series.access, &name, &Silent, &Cancel::new()).expect("pruned");
+    let pruned = withdrawn.expect("withdrawn").remove(&series.access, &name, &Cancel::new()).expect("pruned");
     assert_eq!((pruned.points, pruned.freed_bytes), (0, 0));
     assert_eq!(series.levels(), left);
 }

@@ -117,7 +117,7 @@ fn prune(access: &Access, clock: &ManualClock, going: &Going, grace: SignedDurat
         |_| true,
         |held| withdraw(access, &mut plan, held, (clock.now(), grace), &cancel),
     );
-    Ok(condemned??.remove(access, &name, &Silent, &cancel)?)
+    Ok(condemned??.remove(access, &name, &cancel)?)
 }
 
 /// Every object of a store below a prefix.
