@@ -29,7 +29,7 @@ const DATABASES: &str = "databases cannot be held still in this version: back up
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
 /// Names and what to do about them.
-const NAMES: [(&[&str], &str); 16] = [
+const NAMES: [(&[&str], &str); 17] = [
     (&["action"], "write the command first: freezer backup, restore, list or prune"),
     (
         &["remove-older-than", "remove-older-then", "remove-from-date", "remove-before-date"],
@@ -48,6 +48,7 @@ const NAMES: [(&[&str], &str); 16] = [
     (&["max-priority"], "start freezer with nice and ionice"),
     (&["project-id", "backup-id", "temp-resource-prefix", "osrc"], OPENSTACK),
     (&["upload"], "a backup is always stored: leave it out"),
+    (&["ssh-password"], "name a key with --ssh-key, or let an agent hold one: ssh asks for no password here"),
     (&["get-object", "dst-file"], "freezer cat BACKUP PATH prints one file, freezer restore BACKUP PATH --target DIR writes it"),
     (&["list-containers", "list-objects"], "freezer list shows the backups of a store, freezer ls the files of one"),
     (&["encryption-password"], "a passphrase on a command line can be seen by everyone: write it to a file, --encrypt-pass-file FILE"),
@@ -55,7 +56,7 @@ const NAMES: [(&[&str], &str); 16] = [
 ];
 
 /// What families of names begin with, and what to do about them.
-const FAMILIES: [(&[&str], &str); 8] = [
+const FAMILIES: [(&[&str], &str); 7] = [
     (&["lvm-"], SNAPSHOTS),
     (&["nova-", "glance-"], OPENSTACK),
     (
@@ -64,7 +65,6 @@ const FAMILIES: [(&[&str], &str); 8] = [
     ),
     (&["cinder-", "cindernative-", "cinderbrick-"], OPENSTACK),
     (&["ftp-"], LATER_STORES),
-    (&["ssh-password"], "write a key, or let an agent hold one: ssh asks for no password here"),
     (&["log-", "use-"], LOGGING),
     (&["syslog-"], LOGGING),
 ];
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn an_option_of_the_original_is_known_alone_or_by_its_family() {
         for name in
-            ["dereference-symlink", "os-auth-ver", "lvm-snapsize", "ssh-host", "syslog-log-facility", "use-json", "cindernative-vol-id"]
+            ["dereference-symlink", "os-auth-ver", "lvm-snapsize", "ssh-password", "syslog-log-facility", "use-json", "cindernative-vol-id"]
         {
             assert!(advice(name).is_some(), "{name}");
         }
