@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// How deep a body can be. A stored document has some levels more, and must be read again: JSON is read to 128.
+const DEEPEST: usize = 64;
 /// How often a request is run whose transaction meets others.
 const ATTEMPTS: u32 = 10;
 
@@ -251,7 +253,20 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Option<se
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| Failure::Invalid("Malformed JSON", error.to_string()))
+    let body = serde_json::from_slice(&bytes).map_err(|error| Failure::Invalid("Malformed JSON", error.to_string()))?;
+    if is_deeper(&body, DEEPEST) {
+        return Err(Failure::invalid(format!("the request body must not be nested deeper than {DEEPEST} levels")));
+    }
+    Ok(Some(body))
+}
+
+/// Whether a value has values inside values more than so many times.
+fn is_deeper(value: &serde_json::Value, levels: usize) -> bool {
+    match value {
+        serde_json::Value::Object(inner) => levels == 0 || inner.values().any(|value| is_deeper(value, levels - 1)),
+        serde_json::Value::Array(inner) => levels == 0 || inner.iter().any(|value| is_deeper(value, levels - 1)),
+        _ => false,
+    }
 }
 
 /// The version that the object must have.

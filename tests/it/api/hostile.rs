@@ -37,6 +37,10 @@ fn what_is_no_json_is_refused_by_name() {
             assert_eq!((answer.status, &answer.json()["title"]), (400, &json!("Malformed JSON")), "{body:.20} {answer:?}");
         }
     }
+    // What is deep, and could be read, but not when it was put inside of something.
+    let deep = format!("{}{}", "{\"a\":".repeat(100), "1".to_owned() + &"}".repeat(100));
+    let answer = api.ask_as(&api.token, "POST", "/v2/default/backups", Some(&deep));
+    assert!(answer.status == 400 && text(&answer.json(), "description").contains("64 levels"), "{answer:?}");
     let empty = api.ask_as(&api.token, "POST", "/v2/default/actions", Some(""));
     assert_eq!((empty.status, &empty.json()["description"]), (400, &json!("Missing request body")));
     for body in ["[]", "5", "null", "\"x\""] {

@@ -84,7 +84,7 @@ fn it_ends_in_order_when_told_to() {
     let mut stream = TcpStream::connect(api.url.strip_prefix("http://").expect("http")).expect("connected");
     write!(
         stream,
-        "POST /v2/default/actions HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {}\r\nContent-Length: 22\r\nExpect: 100-continue\r\n\r\n",
+        "POST /v2/default/actions HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {}\r\nContent-Length: 23\r\nExpect: 100-continue\r\n\r\n",
         api.token
     )
     .expect("sent");
