@@ -138,8 +138,8 @@ enum Command {
         /// The project
         #[arg(long, value_name = "NAME", default_value = "default")]
         project: String,
-        /// What the user can do
-        #[arg(long, value_name = "SCOPE", value_enum, default_value = "project")]
+        /// What the user can do: admin is everything in all projects, project everything in this one, reader looking at it
+        #[arg(long, value_name = "SCOPE", value_enum, default_value = "project", hide_possible_values = true)]
         scope: Scope,
         /// A file whose first line is the password [default: asked for on the terminal]
         #[arg(long, value_name = "FILE")]
@@ -163,8 +163,8 @@ enum Command {
         /// The project
         #[arg(long, value_name = "NAME", default_value = "default")]
         project: String,
-        /// What it is for
-        #[arg(long, value_name = "SCOPE", value_enum, default_value = "project", conflicts_with = "client")]
+        /// What it is for: admin is everything in all projects, project everything in this one, reader looking at it
+        #[arg(long, value_name = "SCOPE", value_enum, default_value = "project", conflicts_with = "client", hide_possible_values = true)]
         scope: Scope,
         /// For this node alone: it registers, gets its jobs, tells how they went, records its backups
         #[arg(long, value_name = "CLIENT-ID")]
