@@ -13,6 +13,7 @@ At --scale 1:  SRC  ~80k files, 1.3 GB: the Linux 6.1 source (Debian package lin
 Sets of one size, whatever the scale, in data-fixed beside DIR:
                n50k, n500k  MANY with 50,000 and 500,000 files: how time and memory grow with the number of files
                pair         two text files of 96 MiB: one reader against two
+               image        a disk image of 4 GiB, 60 % of it data, the rest holes
 """
 import argparse, hashlib, os, random, shutil, sqlite3, struct, subprocess, sys, tarfile, tempfile, time
 
@@ -234,6 +235,47 @@ def gen_big(out, scale):
     os.rename(tmp, out)
 
 
+# ---------------------------------------------------------------- IMAGE
+IMAGE_BYTES = 4 << 30
+
+
+def image_runs():
+    """Where the image has data: runs of 64 KiB to 4 MiB."""
+    r, at, runs = rng("image"), 0, []
+    while at < IMAGE_BYTES:
+        length = min(65536 << r.randrange(7), IMAGE_BYTES - at)
+        if r.random() < .6:
+            runs.append((at, length))
+        at += length
+    return runs
+
+
+def gen_image(out, _scale):
+    tmp = out + ".tmp"
+    shutil.rmtree(tmp, ignore_errors=True)
+    os.makedirs(tmp)
+    r = rng("image-data")
+    with open(tmp + "/disk.img", "wb") as f:
+        f.truncate(IMAGE_BYTES)
+        for at, length in image_runs():
+            f.seek(at)
+            for _ in range(length >> 16):
+                f.write(r.randbytes(1 << 16))
+    os.rename(tmp, out)
+
+
+def change_image(tree, rnd):
+    """Writes 1 % of the pages of data anew, at random places. Returns how many bytes that is, and how many are data."""
+    pages = [at for start, length in image_runs() for at in range(start, start + length, 4096)]
+    r = rng("image-change", rnd)
+    changed = r.sample(pages, len(pages) // 100)
+    with open(tree + "/disk.img", "r+b") as f:
+        for at in changed:
+            f.seek(at)
+            f.write(r.randbytes(4096))
+    return len(changed) * 4096, len(pages) * 4096
+
+
 # ---------------------------------------------------------------- CHURN
 def churn(tree, rnd):
     """1% of files edited in place, 0.2% appended to, 0.2% mode changed, 0.1% deleted, 0.1% renamed, 0.1% new."""
@@ -274,7 +316,7 @@ def churn(tree, rnd):
 
 
 SCALED = {"src": gen_src, "many": gen_many, "big": gen_big}
-FIXED = {"n50k": lambda out, _: gen_many(out, 0.1), "n500k": lambda out, _: gen_many(out, 1), "pair": gen_pair}
+FIXED = {"n50k": lambda out, _: gen_many(out, 0.1), "n500k": lambda out, _: gen_many(out, 1), "pair": gen_pair, "image": gen_image}
 
 
 def ensure(root, scale, sets):

@@ -2,17 +2,20 @@
 """Side-by-side backup benchmark: adapters in peers/*.sh, data from gen.py. python3 stdlib only, Linux.
 
   run.py --table --scale 0.5                      what the table of targets needs, and the table (bench/run does it all)
+  run.py --table levels --scale 0.5               the same for later levels
   run.py --scale 0.1                              every installed tool, every workload
   run.py --tools restic,borg,freezer --workloads full,incr,mount
   run.py --list
 
 Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
-            incr     second backup with no change, then --rounds rounds of churn (needs 'full' of src)
+            incr     second backup of src and n500k with no change, then of src --rounds rounds of churn (needs 'full')
             restore  full restore of each set, then a check against the source
             mount    on src, many, n50k, n500k: time to first ls (fresh client; again: with its cache), find -size, the same
                      again, ls -lR; on src also cp -a and grep -r; FUSE requests where the tool counts them, daemon RSS
             big      on big: cat of each file (fresh mount), random 4 KiB preads, two readers at once
             pair     ours alone: one reader and two readers, for each compression
+            image    on a copy of image: a full backup, 1 % of its pages changed, and another; ours with the engine rsync
+            deep     ours alone: random 4 KiB preads of a file after 30 levels of the engine rsync, against the same in level 0
             snaps    mount time and ls with 1, 10, 50 snapshots
             limits   cp -a, dd, openssl, zstd, gzip on one core: what the machine can do
 
@@ -24,7 +27,7 @@ import argparse, datetime, filecmp, json, os, platform, random, shutil, signal, 
 
 import gen
 from measure import (BENCH_DIR, HERE, OUT_DIR, PEERS, TRASH, Cut, Mount, Proc, Settings, Tool, du, evict, log, q, rmtree, timed, warm)
-from table import SETS, Everything, Table
+from table import PLANS, Everything, Table
 
 RESULTS = []  # (workload, metric, tool, unit, value)
 
@@ -58,32 +61,38 @@ def w_full(tools, sets):
                     log("full %s %s: %.1fs cpu %.1fs rss %d MiB" % (s, t.name, r.wall, r.cpu, r.rss >> 10))
 
 
-def w_incr(tools):
-    tools = [t for t in tools if t.can("backup_incr") and (t.name, "src") in HAVE]
+def w_incr(tools, sets):
+    for s in sets:
+        if s in ("src", "n500k"):
+            increments(tools, s)
+
+
+def increments(tools, s):
+    """Further backups of a set: `incr-none` with nothing changed, then, of `src`, `incr-churn` after each round of changes."""
+    def one(t, w, rep, name):
+        if not PLAN.takes_part(t.name, w, rep):
+            return
+        before = du(t.dirs(s)["REPO"])
+        warm(DATA[s])
+        r = t.call("backup_incr", s, SRC=DATA[s], NAME=name, SEQ=SEQ.bump(t, s), limit=ARGS.limit)
+        if record(w, t, r):
+            HAVE[t.name, s] = name
+            add(w, "added", t.name, "MB", (du(t.dirs(s)["REPO"]) - before) / 1e6)
+            log("%s %s: %.2fs cpu %.2fs" % (w, t.name, r.wall, r.cpu))
+    tools = [t for t in tools if t.can("backup_incr") and (t.name, s) in HAVE]
     for rep in range(ARGS.reps):
         for t in tools:
-            before = du(t.dirs("src")["REPO"])
-            warm(DATA["src"])
-            r = t.call("backup_incr", "src", SRC=DATA["src"], NAME="n%d" % rep, SEQ=SEQ.bump(t), limit=ARGS.limit)
-            if record("incr none", t, r):
-                HAVE[t.name, "src"] = "n%d" % rep
-                add("incr none", "added", t.name, "MB", (du(t.dirs("src")["REPO"]) - before) / 1e6)
-                log("incr none %s: %.1fs cpu %.1fs" % (t.name, r.wall, r.cpu))
-    for rnd in range(1, ARGS.rounds + 1):
-        gen.churn(DATA["src"], rnd)
+            one(t, "incr-none " + s, rep, "n%d" % rep)
+    for rnd in range(1, ARGS.rounds + 1 if s == "src" else 1):
+        gen.churn(DATA[s], rnd)
         for t in tools:
-            before = du(t.dirs("src")["REPO"])
-            r = t.call("backup_incr", "src", SRC=DATA["src"], NAME="c%d" % rnd, SEQ=SEQ.bump(t), limit=ARGS.limit)
-            if record("incr churn", t, r):
-                HAVE[t.name, "src"] = "c%d" % rnd
-                add("incr churn", "added", t.name, "MB", (du(t.dirs("src")["REPO"]) - before) / 1e6)
-                log("incr churn %d %s: %.1fs cpu %.1fs" % (rnd, t.name, r.wall, r.cpu))
+            one(t, "incr-churn " + s, rnd - 1, "c%d" % rnd)
 
 
 class Seq(dict):
-    def bump(self, t):
-        self[t.name] = self.get(t.name, 0) + 1
-        return self[t.name]
+    def bump(self, t, s):
+        self[t.name, s] = self.get((t.name, s), 0) + 1
+        return self[t.name, s]
 
 
 def same(a, b):
@@ -126,7 +135,7 @@ def w_restore(tools, sets):
                 os.makedirs(d["DST"])
                 if not t.ref:  # the reference stays warm: 80k cold loose files would make it no limit at all
                     evict(d["REPO"])
-                r = t.call("restore", s, NAME=HAVE[t.name, s], SEQ=SEQ.get(t.name, 0), limit=ARGS.limit)
+                r = t.call("restore", s, NAME=HAVE[t.name, s], SEQ=SEQ.get((t.name, s), 0), limit=ARGS.limit)
                 bad = r.rc or (same(DATA[s], d["DST"]) if rep == 0 and not (s == "src" and SEQ and not t.ref and not t.can("backup_incr")) else None)
                 if bad:
                     log("  !! restore %s %s: %s" % (s, t.name, bad))
@@ -290,10 +299,65 @@ def w_pair(tools):
             log("pair %s %s done" % (codec, t.name))
 
 
+def live(s):
+    """A copy of a set that may be changed."""
+    copy = os.path.join(BENCH_DIR, "work", s + "-live")
+    rmtree(copy)
+    subprocess.run(["cp", "-a", "--sparse=always", DATA[s], copy], check=True)
+    return copy
+
+
+def w_image(tools):
+    w, tools = "image", [t for t in tools if t.can("backup_incr") and not t.ref]
+    for rep in range(ARGS.reps):
+        src = live("image")
+        some = [t for t in tools if PLAN.takes_part(t.name, w, rep) and t.fresh("image")]
+        kw = lambda t, n: dict(SRC=src, NAME="i%d" % n, SEQ=n, ENGINE="rsync", limit=ARGS.limit)
+        some = [t for t in some if record("image full", t, t.call("backup", "image", **kw(t, 0)))]
+        changed, data = gen.change_image(src, rep + 1)
+        for t in some:
+            before = du(t.dirs("image")["REPO"])
+            warm(src)
+            r = t.call("backup_incr", "image", **kw(t, 1))
+            if record(w, t, r):
+                added = du(t.dirs("image")["REPO"]) - before
+                add(w, "added", t.name, "MB", added / 1e6)
+                add(w, "added, of what changed", t.name, "", added / changed)
+                add(w, "data per second", t.name, "MB/s", data / 1e6 / r.wall)
+                add(w, "data per second of a core", t.name, "MB/s", data / 1e6 / r.cpu)
+                log("image %s: %.1fs cpu %.1fs rss %d MiB, %.1f MB for %.1f" % (t.name, r.wall, r.cpu, r.rss >> 10, added / 1e6, changed / 1e6))
+
+
+def w_deep(tools):
+    for t in tools:
+        if t.name not in ARGS.ours or not t.fresh("deep"):
+            continue
+        src = os.path.join(BENCH_DIR, "work", "deep")
+        rmtree(src)
+        os.makedirs(src)
+        path, r = os.path.join(src, "disk.img"), gen.rng("deep")
+        with open(path, "wb") as f:
+            for _ in range(512 << 4):
+                f.write(r.randbytes(1 << 16))
+        for level in range(31):
+            if t.call("backup", "deep", SRC=src, NAME="d%d" % level, SEQ=level, ENGINE="rsync", limit=ARGS.limit).rc:
+                return
+            for rep in range(ARGS.reps if level in (0, 30) else 0):
+                with Mount(t, "deep", fresh=True, NAME="d%d" % level) as m:
+                    if m.ready is not None:
+                        l = preads(os.path.join(m.root, "disk.img"), ARGS.preads, rep, 30.0)
+                        add("deep", "pread 4K, level %d" % level, t.name, "us", sum(l) / len(l) / 1e3)
+                        add("deep", "pread 4K p50, level %d" % level, t.name, "us", l[len(l) // 2] / 1e3)
+            with open(path, "r+b") as f:
+                for page in r.sample(range(512 << 8), 5 << 8):
+                    f.seek(page << 12)
+                    f.write(r.randbytes(4096))
+
+
 def w_snaps(tools):
     key = "snaps"
     for t in tools:
-        if t.ref or not (t.can("backup_incr") and t.can("mount")) or t.name.startswith("tar-"):
+        if t.ref or not (t.can("backup_incr") and t.can("mount")) or t.name.startswith("tar-") or not PLAN.takes_part(t.name, key, 0):
             continue
         tree_ = os.path.join(BENCH_DIR, "work", "snaptree")
         rmtree(tree_)
@@ -404,21 +468,23 @@ def main():
     ap.add_argument("--reps", type=int, default=3)
     ap.add_argument("--rounds", type=int, default=3, help="churn rounds (10 for the full picture)")
     ap.add_argument("--preads", type=int, default=2000)
-    ap.add_argument("--snaps", type=lambda s: [int(x) for x in s.split(",")], default=[1, 10, 50])
+    ap.add_argument("--snaps", type=lambda s: [int(x) for x in s.split(",")])
     ap.add_argument("--limit", type=float, default=600, help="seconds for any one command")
     ap.add_argument("--many-read", action="store_true", help="also cp -a and grep -r the 'many' mount")
     ap.add_argument("--drop-caches", action="store_true", help="empty the whole machine's page cache instead of the repository's own pages")
     ap.add_argument("--keep", action="store_true", help="keep repositories and data (default: data kept, work removed)")
     ap.add_argument("--out", help="results path without suffix; default BENCH_DIR/results-<time>")
     ap.add_argument("--list", action="store_true")
-    ap.add_argument("--table", action="store_true", help="run what the table of targets needs (table.py) and print it")
+    ap.add_argument("--table", nargs="?", const="core", choices=sorted(PLANS), help="run what a table of targets needs (table.py) and print it; default: core")
     ARGS = ap.parse_args()
     ARGS.ours = ARGS.ours.split(",")
-    if ARGS.table:
-        ARGS.tools = ARGS.tools or ",".join(ARGS.ours + ["pipeline", "restic", "ratarmount", "borg", "ref-cp", "rustic"])
-    ARGS.workloads = ARGS.workloads or ("full,mount,big,pair,restore" if ARGS.table else "limits,full,mount,big,incr,restore,snaps")
-    ARGS.sets = ARGS.sets or ",".join(SETS if ARGS.table else gen.SCALED)
-    PLAN = Table(ARGS.ours, RESULTS) if ARGS.table else Everything()
+    plan = PLANS.get(ARGS.table)
+    if plan:
+        ARGS.tools = ARGS.tools or ",".join(ARGS.ours + plan.tools.split(","))
+    ARGS.workloads = ARGS.workloads or (plan.workloads if plan else "limits,full,mount,big,incr,restore,snaps")
+    ARGS.sets = ARGS.sets or (plan.sets if plan else ",".join(gen.SCALED))
+    ARGS.snaps = ARGS.snaps or (plan.snaps if plan else (1, 10, 50))
+    PLAN = Table(plan, ARGS.ours, RESULTS) if plan else Everything()
     Settings.limit, Settings.drop_caches = ARGS.limit, ARGS.drop_caches
     os.makedirs(os.path.join(BENCH_DIR, "work"), exist_ok=True)
     out = ARGS.out or os.path.join(BENCH_DIR, "results-" + time.strftime("%Y%m%d-%H%M%S"))
@@ -451,12 +517,14 @@ def main():
     signal.signal(signal.SIGTERM, interrupt)
     try:
         "limits" in work and w_limits(tools)
-        "full" in work and w_full(tools, [s for s in sets if s != "pair"])
-        "mount" in work and w_mount(tools, [s for s in sets if s not in ("big", "pair")])
+        "full" in work and w_full(tools, [s for s in sets if s not in ("pair", "image")])
+        "mount" in work and w_mount(tools, [s for s in sets if s not in ("big", "pair", "image")])
         "big" in work and "big" in sets and w_big(tools)
         "pair" in work and "pair" in sets and w_pair(tools)
-        "incr" in work and w_incr(tools)
+        "incr" in work and w_incr(tools, sets)
         "restore" in work and w_restore(tools, [s for s in sets if s in gen.SCALED])
+        "image" in work and w_image(tools)
+        "deep" in work and w_deep(tools)
         "snaps" in work and w_snaps(tools)
     except KeyboardInterrupt:
         log("interrupted: reporting what there is")

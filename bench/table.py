@@ -1,4 +1,4 @@
-"""The speed targets of the core: what is measured against what, what counts as reached, and which runs that takes."""
+"""The speed targets: what is measured against what, what counts as reached, and which runs that takes."""
 import dataclasses, statistics
 
 from measure import Cut
@@ -26,7 +26,7 @@ class Line:
         return not (self.against or self.other)
 
 
-def lines():
+def core():
     out = []
     for s, pipeline, restic in (("src", 1.3, 1 / 2), ("big", 1.3, 1 / 2), ("many", 1.6, 1 / 3)):
         w = "full " + s
@@ -64,8 +64,42 @@ def lines():
     return out
 
 
-LINES = lines()
-SETS = ("src", "many", "big", "n50k", "n500k", "pair")
+def levels():
+    none, churn, limit = "incr-none n500k", "incr-churn src", 64 * 1024 / 1e6
+    what = "level of 500,000 files, nothing changed"
+    out = [Line(what, none, "wall", 1.3, ("tar-incr",)), Line(what, none, "wall", 1 / 5, ("restic",)),
+           Line(what + ": added (MB)", none, "added", limit), Line(what + ": peak memory (MiB)", none, "rss", 200)]
+    what = "level of `src`, 1 % changed"
+    out += [Line(what, churn, "wall", 1.5, ("tar-incr",)), Line(what + ": added bytes", churn, "added", 1.1, ("tar-incr",)),
+            Line(what + ": added bytes", churn, "added", 1, BACKUP_TOOLS)]
+    out.append(Line("mount to first `ls`, level 100 against level 0", "snaps", "first ls, 100 snapshots, fresh client", 1.5,
+                    other=("snaps", "first ls, 1 snapshots, fresh client")))
+    return out
+
+
+def blocks():
+    w, what = "image", "image of 4 GiB, 1 % changed, engine rsync"
+    return [Line(what + ": data per second of a core (MB/s)", w, "data per second of a core", 400, at_least=True),
+            Line(what + ": added, of what changed", w, "added, of what changed", 1.1), Line(what + ": peak memory (MiB)", w, "rss", 200),
+            Line(what, w, "wall", 1, ("restic",)), Line(what + ": added bytes", w, "added", 1, ("restic", "borg")),
+            Line("random 4 KiB reads, level 30 against level 0", "deep", "pread 4K, level 30", 1.25, other=("deep", "pread 4K, level 0"))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A table: its lines, and what has to be run for them."""
+    lines: tuple
+    sets: str
+    workloads: str
+    tools: str
+    snaps: tuple = (1, 10, 50)
+
+
+PLANS = {
+    "core": Plan(tuple(core()), "src,many,big,n50k,n500k,pair", "full,mount,big,pair,restore", "pipeline,restic,ratarmount,borg,ref-cp,rustic"),
+    "levels": Plan(tuple(levels()), "src,n500k", "full,incr,snaps", "tar-incr,restic,borg,rustic", (1, 100)),
+    "blocks": Plan(tuple(blocks()), "image", "image,deep", "restic,borg"),
+}
 
 
 class Everything:
@@ -85,11 +119,11 @@ class Table:
     """Runs what the lines need: every peer of a line in the first repetition, then the one that counts; and stops a peer's
     command when it has taken twice the time at which our target is reached: the ratio reported is then an upper bound."""
 
-    def __init__(self, ours, results):
-        self.ours, self.results = ours, results
+    def __init__(self, plan, ours, results):
+        self.lines, self.ours, self.results = plan.lines, ours, results
 
     def of(self, workload):
-        return [x for x in LINES if x.workload == workload]
+        return [x for x in self.lines if x.workload == workload]
 
     def takes_part(self, tool, workload, rep):
         if tool in self.ours:
@@ -97,8 +131,10 @@ class Table:
         kind, _, which = workload.partition(" ")
         if (tool, which) in TOO_SLOW:
             return False
+        if kind == "snaps":
+            return False
         if rep == 0:
-            some = [x for x in LINES if x.workload.endswith(" " + which)] if kind == "full" else self.of(workload)
+            some = [x for x in self.lines if x.workload.endswith(" " + which)] if kind == "full" else self.of(workload)
             return any(tool in x.against for x in some)
         return any(tool == x.against[0] if len(x.against) == 1 else tool == self.best(x) for x in self.of(workload) if x.against)
 
@@ -129,7 +165,7 @@ class Table:
     def report(self):
         out = ["| what | ours | against | there | ratio | target | |", "|" + " --- |" * 7]
         reached = missed = 0
-        for x in LINES:
+        for x in self.lines:
             ours = self.value(x.workload, x.metric, self.ours[0])
             name, there = "-", None
             if x.against:

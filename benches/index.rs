@@ -42,7 +42,11 @@ fn make_tree(files: u64, mut found: impl FnMut(&Entry)) {
         let owner = Owner { uid: 1000, gid: 1000, user: b"user"[..].into(), group: b"user"[..].into() };
         let magnitude = 8 + random.below(10);
         let size = u64::from(random.below(1 << magnitude));
-        (Metadata { mode, owner, mtime, ctime, device: 2049, inode, links, blocks, xattrs: Vec::new() }, size, random.next() >> 40)
+        (
+            Metadata { mode, owner, mtime, ctime, device: 2049, inode, links, blocks, xattrs: Vec::new(), signatures: Vec::new() },
+            size,
+            random.next() >> 40,
+        )
     };
     let mut emit = |path: TreePath, metadata: Metadata, content: Content| found(&Entry { path, metadata, content, link_to: None });
     let directories: Vec<_> = (0..files / FILES_PER_DIRECTORY)

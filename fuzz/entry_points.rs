@@ -6,6 +6,7 @@ use freezer::format::frame::{Compression, Decoder, FrameKeys, Lane, Opener, Prot
 use freezer::format::identity::Identity;
 use freezer::format::keys::KeySlot;
 use freezer::format::manifest::Manifest;
+use freezer::format::signature::{SUMS_BYTES, SignatureHead, blocks_in, decode_sums};
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::{BackupName, BackupRef, Excludes, FrameNo, LevelId, PointInTime, StoreId, TreePath};
@@ -97,6 +98,30 @@ pub fn manifest(json: &[u8]) {
             assert_eq!(view.entry(node).expect("it was just read"), entry);
         }
     }
+}
+
+/// Any bytes as a signature: refused, or its runs are in order and have exactly the blocks that it has sums of.
+pub fn signature(bytes: &[u8]) {
+    let Some(head) = bytes.first_chunk() else { return };
+    let Ok(head) = SignatureHead::decode(head, bytes.len() as u64) else { return };
+    let part = |range: std::ops::Range<u64>| {
+        let place = |at: u64| usize::try_from(at).expect("it lies in the input");
+        bytes.get(place(range.start)..place(range.end)).expect("it lies in the input")
+    };
+    let Ok(runs) = head.decode_runs(part(head.runs())) else { return };
+    let (mut end, mut blocks) = (0, 0);
+    for run in runs {
+        assert!(run.length > 0 && run.at.0 >= end && run.end() > run.at.0 && run.first_block == blocks);
+        let count = blocks_in(run.length, head.block_bytes);
+        let sums = part(head.sums(blocks, count).expect("it has the blocks of its runs"));
+        assert_eq!(sums.len() as u64, count * SUMS_BYTES as u64);
+        for sums in sums.chunks_exact(SUMS_BYTES) {
+            let (weak, strong) = decode_sums(sums.first_chunk().expect("whole"));
+            assert_eq!([&weak.to_le_bytes()[..], &strong].concat(), sums);
+        }
+        (end, blocks) = (run.end(), blocks + count);
+    }
+    assert_eq!(head.sums(blocks, 1), None);
 }
 
 /// Any bytes as a store's identity: refused, or written and read as the same.

@@ -601,6 +601,39 @@ fn everything_is_found_again_after_the_kernel_forgot_it() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
+fn the_next_mount_of_a_point_in_time_has_the_same_inode_numbers() {
+    let stored = store(small_files(3, 40), Recipe::default());
+    let numbers = || {
+        let show = Show::new(Forest::of_tree(stored.view()));
+        run("sh", &["-c", &format!("cd '{}' && find . -printf '%i %p\\n' | sort -k 2", text(&show.at("")))])
+    };
+    let first = numbers();
+    assert_eq!(first.lines().count(), 1 + 3 + 3 * 40);
+    assert_eq!(numbers(), first);
+}
+
+/// Prints the SHA-256 of a file, read through a shared read-only mapping from its last page to its first.
+const HASH_OF_A_MAPPING: &str = "
+import hashlib, mmap, sys
+with open(sys.argv[1], 'rb') as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapping:
+    pages = [mapping[at:at + 4096] for at in reversed(range(0, len(mapping), 4096))]
+print(hashlib.sha256(b''.join(reversed(pages))).hexdigest())
+";
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_mapping_of_a_file_shows_its_bytes_whatever_page_is_touched_first() {
+    let content = noise(7, 3_000_001);
+    let directory = scratch();
+    let original = directory.path().join("original");
+    fs::write(&original, &content).expect("written");
+    let show = show([Planned::directory(""), Planned::file("file", content)]);
+    let hash = |path: &Path| run("python3", &["-c", HASH_OF_A_MAPPING, text(path)]);
+    assert_eq!(hash(&show.at("file")), hash(&original));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn sizes_of_extended_attributes_are_told_and_checked() {
     let mut file = Planned::file("plain", "x");
     let xattr = |name: &str, value: &[u8]| Xattr { name: name.as_bytes().into(), value: value.into() };

@@ -4,7 +4,8 @@ KEY=$(dirname "$REPO")/passphrase # beside the client's state, which a fresh cli
 export XDG_CONFIG_HOME=$CACHE/config XDG_CACHE_HOME=$CACHE XDG_DATA_HOME=$CACHE/data
 version() { have "$FREEZER" && "$FREEZER" --version; }
 init() { (umask 077; printf %s "$PASS" > "$KEY"); }
-backup() { "$FREEZER" backup "$SRC" -N bench --store "$REPO" --encrypt-pass-file "$KEY" --quiet ${COMPRESSION:+--compression "$COMPRESSION"}; }
+backup() { "$FREEZER" backup "$SRC" -N bench --store "$REPO" --encrypt-pass-file "$KEY" --quiet ${ENGINE:+--engine "$ENGINE"} ${COMPRESSION:+--compression "$COMPRESSION"}; }
+backup_incr() { backup; }
 mount() { exec "$FREEZER" mount bench@latest "$MNT" --store "$REPO" --encrypt-pass-file "$KEY" --foreground ${STATS:+--stats-file "$STATS"}; }
 mount_stats() { "$FREEZER" mount --help | grep -q -- --stats-file; } # then SIGUSR1 writes the counts to $STATS
 restore() { "$FREEZER" restore bench --store "$REPO" --encrypt-pass-file "$KEY" --target "$DST" --quiet; }

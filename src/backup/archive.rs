@@ -1,13 +1,17 @@
 //! Turns what was found into members of the stream and entries of the index, one after the other.
 
 use super::BackupError;
+use super::blocks::Blocks;
 use super::compare::{Change, UNSURE};
 use super::index_writer::{IndexWriter, Indexed};
 use super::read::{Body, Found, FoundEntry, Unread, report_if_changed};
 use super::stream::Stream;
 use crate::format::manifest::Counts;
+use crate::format::signature::SignatureWriter;
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder};
-use crate::model::{Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, NodeId, Progress, Time, TreePath, Trouble};
+use crate::model::{
+    Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, NodeId, Progress, SignaturePlace, Time, TreePath, Trouble,
+};
 use crate::platform::{FileHandle, Stat};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -18,10 +22,12 @@ const MAX_RUNS: usize = 1 << 20;
 
 /// The writer of one level.
 pub(super) struct Archive<'run> {
-    stream: Stream,
+    pub(super) stream: Stream,
     tree: IndexWriter<'run>,
     members: MemberEncoder,
-    serial: LevelSerial,
+    pub(super) serial: LevelSerial,
+    /// Where signatures of earlier versions are, and how many files this level has stored blocks of.
+    pub(super) blocks: Blocks<'run>,
     /// The directory that the walk is in, while its member is not written: one that is as it was has a member only if
     /// something in it has.
     unwritten: Option<Entry>,
@@ -32,9 +38,17 @@ pub(super) struct Archive<'run> {
     /// Files of several names whose other names are still to come.
     linked: HashMap<(u64, u64), Linked>,
     leans_on: BTreeSet<LevelSerial>,
-    progress: &'run dyn Progress,
-    halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
+    pub(super) progress: &'run dyn Progress,
+    pub(super) halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     tally: Tally,
+}
+
+/// A file whose content goes into the stream.
+pub(super) struct OpenFile<'file> {
+    pub(super) file: &'file FileHandle,
+    pub(super) stat: &'file Stat,
+    /// It has lost bytes since `stat`, and that was told.
+    pub(super) shrank: bool,
 }
 
 /// What was written.
@@ -62,6 +76,7 @@ struct Linked {
     size: u64,
     mtime: Time,
     extents: Vec<Extent>,
+    signatures: Vec<SignaturePlace>,
     names_left: u32,
 }
 
@@ -79,6 +94,7 @@ impl<'run> Archive<'run> {
         stream: Stream,
         tree: IndexWriter<'run>,
         serial: LevelSerial,
+        blocks: Blocks<'run>,
         progress: &'run dyn Progress,
         halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     ) -> Self {
@@ -87,6 +103,7 @@ impl<'run> Archive<'run> {
             tree,
             members: MemberEncoder::new(),
             serial,
+            blocks,
             unwritten: None,
             awaited: HashSet::new(),
             is_inside: false,
@@ -160,6 +177,7 @@ impl<'run> Archive<'run> {
             if let Content::File { extents, .. } = &mut entry.content {
                 extents.clone_from(&linked.extents);
             }
+            entry.metadata.signatures.clone_from(&linked.signatures);
             let first = linked.path.clone();
             linked.names_left = linked.names_left.saturating_sub(1);
             if linked.names_left == 0 {
@@ -192,7 +210,8 @@ impl<'run> Archive<'run> {
                 _ => Vec::new(),
             };
             let names_left = entry.metadata.links - 1;
-            self.linked.insert(key, Linked { node, path: entry.path, kind, size, mtime, extents, names_left });
+            let signatures = entry.metadata.signatures;
+            self.linked.insert(key, Linked { node, path: entry.path, kind, size, mtime, extents, signatures, names_left });
         }
         self.progress.advance(1, told_bytes);
         Ok(())
@@ -216,29 +235,46 @@ impl<'run> Archive<'run> {
                 Ok(run.length)
             }
             Body::Open(file, stat) => {
-                let mut planned = self.runs_of(&entry.path, &file, &stat);
-                let shrank = self.cut_off(&entry.path, &file, &stat, &mut planned);
-                let runs = self.header(entry, None, &planned)?;
-                self.set_extents(entry, &runs);
-                let mut data_bytes = 0;
-                for run in &runs {
-                    let trouble = self.copy(&file, &stat, *run)?;
-                    if trouble.is_some() || shrank {
-                        entry.metadata.inode = UNSURE;
-                    }
-                    let trouble = trouble.filter(|_| !shrank);
-                    trouble.into_iter().for_each(|trouble| self.progress.trouble(Trouble::new(entry.path.clone(), trouble)));
-                    data_bytes += run.length;
-                }
-                self.stream.append_zeros(crate::format::tar::padding(data_bytes))?;
+                let (planned, shrank) = self.data_of(&entry.path, &file, &stat);
+                self.whole(entry, &OpenFile { file: &file, stat: &stat, shrank }, &planned, None)?;
+                report_if_changed(&entry.path, &file, &stat);
+                Ok(0)
+            }
+            Body::Blocks(file, stat, earlier) => {
+                self.by_blocks(entry, &file, &stat, earlier.as_deref())?;
                 report_if_changed(&entry.path, &file, &stat);
                 Ok(0)
             }
         }
     }
 
+    /// Where a file's data is, and whether it has shrunk since it was opened.
+    pub(super) fn data_of(&self, path: &TreePath, file: &FileHandle, stat: &Stat) -> (Vec<DataRun>, bool) {
+        let mut runs = self.runs_of(path, file, stat);
+        let shrank = self.cut_off(path, file, stat, &mut runs);
+        (runs, shrank)
+    }
+
+    /// Writes the member of a whole file with data in `planned`.
+    pub(super) fn whole(
+        &mut self,
+        entry: &mut Entry,
+        open: &OpenFile<'_>,
+        planned: &[DataRun],
+        mut signature: Option<&mut SignatureWriter>,
+    ) -> Result<(), BackupError> {
+        let runs = self.header(entry, None, planned)?;
+        self.set_extents(entry, &runs);
+        let mut data_bytes = 0;
+        for run in &runs {
+            self.copy(entry, open, *run, signature.as_deref_mut())?;
+            data_bytes += run.length;
+        }
+        self.stream.append_zeros(crate::format::tar::padding(data_bytes))
+    }
+
     /// Writes a header; returns the runs of data that must follow it.
-    fn header(&mut self, entry: &Entry, link_to: Option<&TreePath>, runs: &[DataRun]) -> Result<Vec<DataRun>, BackupError> {
+    pub(super) fn header(&mut self, entry: &Entry, link_to: Option<&TreePath>, runs: &[DataRun]) -> Result<Vec<DataRun>, BackupError> {
         let members = &mut self.members;
         let runs = self.stream.append_with(|buffer| members.header(entry, link_to, runs, buffer).map(|plan| plan.runs().to_vec()))?;
         runs.map_err(BackupError::Member)
@@ -292,15 +328,31 @@ impl<'run> Archive<'run> {
     }
 
     /// Copies a run from the file into the stream. What the file does not give (any more) becomes zeros: the header before
-    /// it has promised so many bytes. Returns why.
-    fn copy(&mut self, file: &FileHandle, stat: &Stat, run: DataRun) -> Result<Option<Unread>, BackupError> {
+    /// it has promised so many bytes. That is told, and noted in the entry.
+    pub(super) fn copy(
+        &mut self,
+        entry: &mut Entry,
+        open: &OpenFile<'_>,
+        run: DataRun,
+        mut signature: Option<&mut SignatureWriter>,
+    ) -> Result<(), BackupError> {
+        if let Some(signature) = signature.as_deref_mut() {
+            signature.begin_run(self.stream.position());
+        }
         let (mut at, mut left) = (run.at.0, run.length);
+        if open.shrank {
+            entry.metadata.inode = UNSURE;
+        }
         while left > 0 {
             (self.halt)()?;
             let mut wanted = 0;
-            let read = self.stream.append_read(left, stat.size, |space| {
+            let read: io::Result<usize> = self.stream.append_read(left, open.stat.size, |space| {
                 wanted = space.len();
-                file.read_at(space, at)
+                let read = open.file.read_at(space, at)?;
+                if let Some(signature) = signature.as_deref_mut() {
+                    signature.update(space.get(..read).unwrap_or_default());
+                }
+                Ok(read)
             })?;
             let trouble = match read {
                 Ok(read) => {
@@ -315,10 +367,17 @@ impl<'run> Archive<'run> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => Unread::Content(error),
             };
+            if let Some(signature) = signature.as_deref_mut() {
+                signature.update_zeros(left);
+            }
             self.stream.append_zeros(left)?;
-            return Ok(Some(trouble));
+            entry.metadata.inode = UNSURE;
+            if !open.shrank {
+                self.progress.trouble(Trouble::new(entry.path.clone(), trouble));
+            }
+            break;
         }
-        Ok(None)
+        Ok(())
     }
 
     fn index(&mut self, entry: &Entry, change: &Change) -> Result<Option<NodeId>, BackupError> {

@@ -146,7 +146,7 @@ mod tests {
     fn entry() -> Entry {
         let Stat { mode, mtime, ctime, device, inode, links, blocks, .. } = stat();
         let owner = crate::model::Owner { uid: 1, gid: 2, ..Default::default() };
-        let metadata = Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs: Vec::new() };
+        let metadata = Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs: Vec::new(), signatures: Vec::new() };
         Entry { path: TreePath::root(), metadata, content: Content::File { size: 10, extents: Vec::new() }, link_to: None }
     }
 

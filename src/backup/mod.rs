@@ -15,6 +15,7 @@
 
 mod archive;
 mod base;
+mod blocks;
 mod collect;
 mod compare;
 mod index_writer;
@@ -27,6 +28,7 @@ mod uploads;
 mod walk;
 
 pub use base::Levels;
+pub use blocks::{BlockOptions, Engine};
 pub use compare::Lies;
 pub use read::Unread;
 pub use run::{BackupRequest, Report, run};

@@ -1,5 +1,6 @@
 //! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
 
+use super::blocks::{Earlier, Engine};
 use super::compare::{Change, Comparison, Likeness, Previous};
 use super::walk::{Directory, Opened, Seen, Step};
 use crate::model::{Content, Entry, Kind, Metadata, Name, Progress, TreePath, Trouble};
@@ -47,6 +48,8 @@ pub(super) enum Body {
     Read(Range<usize>),
     /// In the file.
     Open(FileHandle, Stat),
+    /// In a large file, and in part perhaps in earlier levels, if there is an earlier version.
+    Blocks(FileHandle, Stat, Option<Box<Earlier>>),
     /// In earlier levels: the entry has its extents.
     Kept,
 }
@@ -85,13 +88,14 @@ pub(super) struct Reader<'run> {
     owners: Owners,
     xattrs: Xattrs,
     comparison: Option<Comparison>,
+    engine: Engine,
     progress: &'run dyn Progress,
 }
 
 impl<'run> Reader<'run> {
     /// `comparison` is with the level before, if there is one.
-    pub(super) fn new(comparison: Option<Comparison>, progress: &'run dyn Progress) -> Self {
-        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison, progress }
+    pub(super) fn new(comparison: Option<Comparison>, engine: Engine, progress: &'run dyn Progress) -> Self {
+        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison, engine, progress }
     }
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
@@ -176,7 +180,8 @@ impl<'run> Reader<'run> {
             }
             Likeness::Content => {
                 let xattrs = self.attributes(path, self.xattrs.of_child(handle, &name));
-                let entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
+                let mut entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
+                entry.metadata.signatures.clone_from(&previous.entry.metadata.signatures);
                 Ok(match comparison.judge_metadata(&previous.entry, &entry) {
                     Likeness::Same => {
                         let (entry, change) = kept(previous);
@@ -198,13 +203,14 @@ impl<'run> Reader<'run> {
             found.entries.push(kept);
             return Ok(());
         }
-        let change = Change::against(previous.as_ref());
+        let previous = previous.as_ref();
+        let change = Change::against(previous);
         if matches!(listed.sort, Some(Sort::Kept(Kind::File))) {
             match handle.open_file(name) {
                 Ok(file) => {
                     let stat = file.stat().map_err(Unread::Stat)?;
                     if stat.sort == Sort::Kept(Kind::File) {
-                        return self.file(path, file, stat, change, found);
+                        return self.file(path, file, stat, (change, previous), found);
                     }
                 }
                 // Links and sockets cannot be opened so.
@@ -217,7 +223,7 @@ impl<'run> Reader<'run> {
         }
         let stat = handle.stat_child(name).map_err(Unread::Stat)?;
         let still_to_be_read = matches!(stat.sort, Sort::Kept(Kind::File)) || Some(stat.sort) != listed.sort;
-        if let Some(previous) = previous.as_ref().filter(|_| !still_to_be_read)
+        if let Some(previous) = previous.filter(|_| !still_to_be_read)
             && let Some((entry, change)) = self.same(previous, &stat)
         {
             found.entries.push(FoundEntry { entry, body: Body::Kept, change });
@@ -227,7 +233,7 @@ impl<'run> Reader<'run> {
             Sort::Kept(Kind::File) => {
                 let file = handle.open_file(name).map_err(Unread::Open)?;
                 let stat = file.stat().map_err(Unread::Stat)?;
-                return self.file(path, file, stat, change, found);
+                return self.file(path, file, stat, (change, previous), found);
             }
             // The walk goes into what was listed as a directory, and into nothing else.
             Sort::Kept(Kind::Directory) if listed.sort != Some(Sort::Kept(Kind::Directory)) => return Err(Unread::Replaced),
@@ -243,7 +249,7 @@ impl<'run> Reader<'run> {
             }
         };
         let xattrs = self.child_attributes(handle, name, path, &stat);
-        let (entry, change) = self.same_after_all(previous.as_ref(), self.entry(path.clone(), &stat, xattrs, content), &stat);
+        let (entry, change) = self.same_after_all(previous, self.entry(path.clone(), &stat, xattrs, content), &stat);
         let body = if matches!(change, Change::Unchanged(..)) { Body::Kept } else { Body::None };
         found.entries.push(FoundEntry { entry, body, change });
         Ok(())
@@ -258,12 +264,21 @@ impl<'run> Reader<'run> {
         self.attributes(path, self.xattrs.of_child(handle, name))
     }
 
-    fn file(&self, path: &TreePath, file: FileHandle, mut stat: Stat, change: Change, found: &mut Found) -> Result<(), Unread> {
+    fn file(
+        &self,
+        path: &TreePath,
+        file: FileHandle,
+        mut stat: Stat,
+        (change, previous): (Change, Option<&Previous>),
+        found: &mut Found,
+    ) -> Result<(), Unread> {
         let xattrs = self.attributes(path, self.xattrs.of_open(&file, stat.device));
         let start = found.bytes.len();
         let has_room = stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
         let body = if stat.size == 0 {
             Body::None
+        } else if self.engine.takes(stat.size) {
+            Body::Blocks(file, stat.clone(), previous.and_then(Earlier::of).map(Box::new))
         } else if has_room && stat.blocks.saturating_mul(512) >= stat.size {
             let length = usize::try_from(stat.size).unwrap_or(usize::MAX);
             found.bytes.resize(start + length, 0);
@@ -310,6 +325,7 @@ impl<'run> Reader<'run> {
             links: stat.links,
             blocks: stat.blocks,
             xattrs,
+            signatures: Vec::new(),
         };
         Entry { path, metadata, content, link_to: None }
     }

@@ -3,6 +3,7 @@
 use super::BackupError;
 use super::archive::{Archive, Archived, Tally};
 use super::base::{Base, Levels};
+use super::blocks::{Blocks, Engine, Streams};
 use super::collect::{Collected, SealedFrame, collect, seal};
 use super::index_writer::IndexWriter;
 use super::lane::LaneWriter;
@@ -49,6 +50,8 @@ pub struct BackupRequest {
     pub skip: Option<(u64, u64)>,
     /// Which level is made.
     pub levels: Levels,
+    /// What decides which bytes of a changed file are stored.
+    pub engine: Engine,
     /// How frames are compressed.
     pub compression: Compression,
     /// With which level of the method.
@@ -143,6 +146,7 @@ fn attempt(
         sources: source_paths,
         counts,
         bytes: Bytes { logical: written.tally.logical_bytes, stream: written.stream_bytes, stored: written.stored_bytes },
+        engine: request.engine.name(),
         has_xattrs: written.tally.has_xattrs,
         index: written.index,
         levels,
@@ -219,12 +223,13 @@ impl Level<'_> {
         }
         let (uploads, uploader) = Uploads::new();
         let store = access.store();
-        let reader = Reader::new(self.base.map(|base| base.comparison), self.progress);
+        let reader = Reader::new(self.base.map(|base| base.comparison), self.request.engine, self.progress);
+        let streams = self.base.map(|base| Streams::new(access, &self.of.backup, &base.manifest));
         let outcome = thread::scope(|scope| {
             for _ in 0..self.request.upload_jobs.max(1) {
                 scope.spawn(|| uploads.serve(store.as_ref()));
             }
-            self.with_uploads(scope, sources, &reader, &uploads, uploader)
+            self.with_uploads(scope, sources, (&reader, streams.as_ref()), &uploads, uploader)
         });
         // What stopped the run first comes before what followed from it.
         let stored_bytes = uploads.finish()?;
@@ -236,7 +241,7 @@ impl Level<'_> {
         &'env self,
         scope: &'scope thread::Scope<'scope, 'env>,
         sources: Sources,
-        reader: &'env Reader<'env>,
+        (reader, streams): (&'env Reader<'env>, Option<&'env Streams>),
         uploads: &'env Uploads,
         uploader: Uploader,
     ) -> Result<(Archived, Run, Collected), BackupError> {
@@ -291,7 +296,8 @@ impl Level<'_> {
             _ => Ok(()),
         };
         let tree = IndexWriter::new(self.base.map(|base| base.tree.clone()), &mut index_lane);
-        let mut archive = Archive::new(stream, tree, self.serial, self.progress, &halt);
+        let blocks = Blocks::new(self.request.engine, streams);
+        let mut archive = Archive::new(stream, tree, self.serial, blocks, self.progress, &halt);
         for slot in slots {
             halt()?;
             let found = slot.recv().map_err(|_| BackupError::Stopped)?;

@@ -83,10 +83,15 @@ impl Stream {
         Ok(outcome)
     }
 
-    /// Appends bytes of a member's content, which has `left` bytes to come with these, cutting where it must.
-    pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<(), BackupError> {
+    /// Appends bytes of a member's content, cutting where it must.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), BackupError> {
+        self.append_of(bytes, 0)
+    }
+
+    /// The same for content that is read like that of a file of `file_bytes`.
+    pub(super) fn append_of(&mut self, mut bytes: &[u8], file_bytes: u64) -> Result<(), BackupError> {
         while !bytes.is_empty() {
-            let room = self.room(bytes.len() as u64, 0)?;
+            let room = self.room(bytes.len() as u64, file_bytes)?;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.buffer.extend_from_slice(now);
             bytes = later;

@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::Format;
 use super::session::Session;
 use super::when;
-use crate::backup::{self, BackupError, BackupRequest, Levels, Lies, Mounts, Report, SourceError};
+use crate::backup::{self, BackupError, BackupRequest, BlockOptions, Engine, Levels, Lies, Mounts, Report, SourceError};
 use crate::catalog::{Access, AccessError};
 use crate::config::ByteSize;
 use crate::format::frame::Compression;
@@ -119,9 +119,18 @@ pub(super) struct Arguments {
     #[arg(long, short = 'm', value_parser = ["fs"], hide = true)]
     mode: Option<String>,
 
-    /// How changed files are stored; this version stores them whole
-    #[arg(long, short = 'e', alias = "engine-name", value_parser = ["tar"], hide = true)]
-    engine: Option<String>,
+    /// How changed files are stored: tar stores them whole, rsync of large ones the blocks that are new: for disk images and
+    /// databases
+    #[arg(long, short = 'e', alias = "engine-name", value_name = "ENGINE", default_value = "tar", value_parser = ["tar", "rsync", "rsyncv2"])]
+    engine: String,
+
+    /// Engine rsync: files from this size on are stored by blocks
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", hide_short_help = true)]
+    block_threshold: ByteSize,
+
+    /// Engine rsync: least length of a block; it is longer in files of more than two million blocks
+    #[arg(long, alias = "rsync-block-size", value_name = "SIZE", default_value = "4KiB", hide_short_help = true)]
+    block_size: ByteSize,
 }
 
 fn parse_compression(text: &str) -> Result<Compression, String> {
@@ -175,12 +184,24 @@ fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupReq
         mounts: if arguments.one_file_system { Mounts::Stay } else { Mounts::Cross },
         skip: place_of_store(&session.location()?),
         levels: levels(arguments),
+        engine: engine(arguments)?,
         compression,
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
         upload_jobs: UPLOAD_JOBS,
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
     })
+}
+
+fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
+    if arguments.engine == "tar" {
+        return Ok(Engine::Tar);
+    }
+    let sizes = 512..=64 << 20;
+    let least_block_bytes = u32::try_from(arguments.block_size.0).ok().filter(|bytes| sizes.contains(bytes)).ok_or_else(|| {
+        Usage::new(format!("a block cannot have {} bytes", arguments.block_size.0)).hint("--block-size takes 512 bytes to 64 MiB")
+    })?;
+    Ok(Engine::Rsync(BlockOptions { threshold_bytes: arguments.block_threshold.0, least_block_bytes }))
 }
 
 fn levels(arguments: &Arguments) -> Levels {

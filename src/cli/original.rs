@@ -30,7 +30,7 @@ const DATABASES: &str = "databases cannot be held still in this version: back up
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
 /// Names and what to do about them.
-const NAMES: [(&[&str], &str); 17] = [
+const NAMES: [(&[&str], &str); 16] = [
     (&["action"], "write the command first: freezer backup, restore or list"),
     (
         &[
@@ -44,7 +44,6 @@ const NAMES: [(&[&str], &str); 17] = [
         RETENTION,
     ),
     (&["dereference-symlink"], "symbolic links are kept as links: name what they point to as another PATH"),
-    (&["rsync-block-size"], "only the engine tar exists in this version: leave it out"),
     (&["snapshot", "vssadmin"], SNAPSHOTS),
     (&["sync", "nosync"], "a backup reads through the file system, which needs no sync before: leave it out"),
     (&["mysql-conf", "sql-server-conf"], DATABASES),

@@ -47,7 +47,7 @@ pub struct Manifest {
     pub counts: Counts,
     /// How many bytes there are.
     pub bytes: Bytes,
-    /// What decided which bytes are stored: `tar` stores changed files whole.
+    /// What decided which bytes are stored: `tar` stores changed files whole, `rsync` of large ones the blocks that are new.
     pub engine: String,
     /// The program that wrote it.
     pub tool: String,
@@ -227,6 +227,8 @@ pub struct ManifestParts {
     pub counts: Counts,
     /// See [`Manifest::bytes`].
     pub bytes: Bytes,
+    /// See [`Manifest::engine`].
+    pub engine: &'static str,
     /// See [`Manifest::has_xattrs`].
     pub has_xattrs: bool,
     /// See [`Manifest::index`].
@@ -253,7 +255,7 @@ impl Manifest {
             sources: parts.sources,
             counts: parts.counts,
             bytes: parts.bytes,
-            engine: "tar".to_owned(),
+            engine: parts.engine.to_owned(),
             tool: concat!("freezer ", env!("CARGO_PKG_VERSION")).to_owned(),
             has_xattrs: parts.has_xattrs,
             index: parts.index,
@@ -396,6 +398,7 @@ mod tests {
             sources: vec![b"/home/u/docs".to_vec().into(), b"/\xff".to_vec().into()],
             counts: Counts { entries: 77, ..Counts::default() },
             bytes: Bytes::default(),
+            engine: "tar",
             has_xattrs: true,
             index: Run { serial: LevelSerial(1), root: root(), segments: 1, head: vec![HeadBlock { number: 0, node: vec![3, 4] }] },
             level: 3,

@@ -1,7 +1,8 @@
 //! What the stored bytes mean: encoder and decoder of each format side by side. No files, no network.
 //!
 //! `frame` is the unit everything is stored in; `segment` packs frames into objects; `tar` writes the members of the
-//! stream; `manifest` is the document that makes a level exist; `identity` and `keys` open a store.
+//! stream; `manifest` is the document that makes a level exist; `identity` and `keys` open a store;
+//! `signature` tells the blocks of a file apart.
 //! `docs/format.md` is the specification; its example bytes are tests.
 //!
 //! Invariant: a decoder takes any bytes. It never panics, and never allocates more than the bytes or a stated limit
@@ -12,6 +13,7 @@ pub mod identity;
 pub mod keys;
 pub mod manifest;
 pub mod segment;
+pub mod signature;
 pub mod tar;
 
 /// Why a JSON document of a store could not be read.

@@ -9,7 +9,8 @@
 use super::bytes::{Reader, put_difference, put_sized, put_varint};
 use super::error::Flaw;
 use crate::model::{
-    Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, NodeId, Owner, StreamOffset, Time, TreePath, Xattr,
+    Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, NodeId, Owner, SignaturePlace, StreamOffset, Time, TreePath,
+    Xattr,
 };
 
 const VERSION: u8 = 1;
@@ -24,7 +25,9 @@ const EXTENTS: u8 = 4;
 const LINK: u8 = 8;
 /// There are extended attributes.
 const XATTRS: u8 = 16;
-const KNOWN_FLAGS: u8 = CTIME | WHOLE | EXTENTS | LINK | XATTRS;
+/// There are signatures of the content.
+const SIGNATURES: u8 = 32;
+const KNOWN_FLAGS: u8 = CTIME | WHOLE | EXTENTS | LINK | XATTRS | SIGNATURES;
 
 /// What is known of an entry in numbers: all that a listing shows. Read without setting memory aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,11 @@ pub(super) fn check(entry: &Entry) -> Result<(), &'static str> {
     if !entry.metadata.xattrs.is_sorted_by(|a, b| a.name < b.name) {
         return Err("its extended attributes are not sorted by name");
     }
+    if !entry.metadata.signatures.is_empty() && entry.content.kind() != Kind::File {
+        return Err("it has signatures and is no file");
+    }
+    let mut level = None;
+    entry.metadata.signatures.iter().try_for_each(|place| check_signature(place, &mut level))?;
     match &entry.content {
         Content::File { size, extents } => {
             let mut end = 0;
@@ -88,6 +96,16 @@ fn check_extent(extent: &Extent, end: &mut u64, size: u64) -> Result<(), &'stati
     }
     *end = extent.at.0.checked_add(extent.length).filter(|end| *end <= size).ok_or("an extent reaches past the end of the file")?;
     extent.stream.0.checked_add(extent.length).ok_or("an extent reaches past the end of all streams")?;
+    Ok(())
+}
+
+/// `level` is that of the signature before.
+fn check_signature(place: &SignaturePlace, level: &mut Option<LevelSerial>) -> Result<(), &'static str> {
+    if place.length == 0 || level.is_some_and(|before| before >= place.level) {
+        return Err("its signatures are empty or not sorted by level");
+    }
+    *level = Some(place.level);
+    place.stream.0.checked_add(place.length).ok_or("a signature reaches past the end of all streams")?;
     Ok(())
 }
 
@@ -136,7 +154,7 @@ fn whole(size: u64, extents: &[Extent]) -> Option<&Extent> {
 
 /// Writes the value over what is in `out`. The caller has asked [`check`].
 pub(super) fn encode(entry: &Entry, out: &mut Vec<u8>) {
-    let Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs } = &entry.metadata;
+    let Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs, signatures } = &entry.metadata;
     let (size, extents) = match &entry.content {
         Content::File { size, extents } => (*size, extents.as_slice()),
         _ => (0, &[][..]),
@@ -147,7 +165,8 @@ pub(super) fn encode(entry: &Entry, out: &mut Vec<u8>) {
         | flag(WHOLE, whole.is_some())
         | flag(EXTENTS, whole.is_none() && !extents.is_empty())
         | flag(LINK, entry.link_to.is_some())
-        | flag(XATTRS, !xattrs.is_empty());
+        | flag(XATTRS, !xattrs.is_empty())
+        | flag(SIGNATURES, !signatures.is_empty());
 
     out.clear();
     out.extend_from_slice(&[VERSION, kind_number(entry.content.kind()), flags]);
@@ -196,6 +215,9 @@ pub(super) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     if whole.is_none() && !extents.is_empty() {
         encode_extents(extents, out);
     }
+    if !signatures.is_empty() {
+        encode_signatures(signatures, out);
+    }
 }
 
 /// Each extent relative to where the one before it ended.
@@ -210,6 +232,17 @@ fn encode_extents(extents: &[Extent], out: &mut Vec<u8>) {
         at = extent.at.0 + extent.length;
         level = extent.level.0;
         stream = extent.stream.0 + extent.length;
+    }
+}
+
+fn encode_signatures(signatures: &[SignaturePlace], out: &mut Vec<u8>) {
+    put_varint(out, signatures.len() as u64);
+    let mut level = 0;
+    for place in signatures {
+        put_varint(out, place.level.0 - level);
+        put_varint(out, place.stream.0);
+        put_varint(out, place.length);
+        level = place.level.0;
     }
 }
 
@@ -246,7 +279,7 @@ impl<'a> Front<'a> {
             return Err(format!("flags {:#04x} are not known to this version of freezer", flags & !KNOWN_FLAGS).into());
         }
         let has = |flag: u8| flags & flag != 0;
-        if (has(WHOLE) && has(EXTENTS)) || (kind != Kind::File && (has(WHOLE) || has(EXTENTS))) {
+        if (has(WHOLE) && has(EXTENTS)) || (kind != Kind::File && (has(WHOLE) || has(EXTENTS) || has(SIGNATURES))) {
             return Err(format!("flags {flags:#04x} contradict each other or the kind").into());
         }
         let mode = reader.varint_u32()?;
@@ -327,9 +360,10 @@ pub(super) fn decode(value: &[u8], path: TreePath) -> Result<Entry, Flaw> {
         None if front.flags & EXTENTS == 0 => Vec::new(),
         None => decode_extents(&mut front.rest, size)?,
     };
+    let signatures = if front.flags & SIGNATURES == 0 { Vec::new() } else { decode_signatures(&mut front.rest)? };
     front.rest.end()?;
     let owner = Owner { uid, gid, user: front.user.into(), group: front.group.into() };
-    let metadata = Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs };
+    let metadata = Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs, signatures };
     Ok(Entry { path, metadata, content: front.content(extents)?, link_to })
 }
 
@@ -367,11 +401,27 @@ fn decode_extents(reader: &mut Reader<'_>, size: u64) -> Result<Vec<Extent>, Fla
     }
 }
 
+fn decode_signatures(reader: &mut Reader<'_>) -> Result<Vec<SignaturePlace>, Flaw> {
+    let count = reader.length()?;
+    // A place has three bytes at least.
+    let mut signatures = Vec::with_capacity(count.min(reader.remaining() / 3));
+    let mut level = None;
+    for _ in 0..count {
+        let before = level.map_or(0, |LevelSerial(level)| level);
+        let serial = before.checked_add(reader.varint()?).ok_or("the level of a signature cannot be")?;
+        let place = SignaturePlace { level: LevelSerial(serial), stream: StreamOffset(reader.varint()?), length: reader.varint()? };
+        check_signature(&place, &mut level)?;
+        signatures.push(place);
+    }
+    if signatures.is_empty() { Err("a list of signatures is empty".into()) } else { Ok(signatures) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{check, decode, decode_attributes, encode};
     use crate::model::{
-        Content, Device, Entry, Extent, FileOffset, LevelSerial, Metadata, NodeId, Owner, StreamOffset, Time, TreePath, Xattr,
+        Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, NodeId, Owner, SignaturePlace, StreamOffset, Time,
+        TreePath, Xattr,
     };
     use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -434,17 +484,26 @@ mod tests {
         let numbers = (number(), number(), number_u32(), number());
         (0u32..0o10000, owner, time(), ctime, numbers, xattrs()).prop_map(|(mode, owner, mtime, ctime, numbers, xattrs)| {
             let (device, inode, links, blocks) = numbers;
-            Metadata { mode, owner, mtime, ctime: ctime.unwrap_or(mtime), device, inode, links, blocks, xattrs }
+            Metadata { mode, owner, mtime, ctime: ctime.unwrap_or(mtime), device, inode, links, blocks, xattrs, signatures: Vec::new() }
+        })
+    }
+
+    fn signatures() -> impl Strategy<Value = Vec<SignaturePlace>> {
+        proptest::collection::btree_map(number(), (0..u64::MAX / 2, 1..u64::MAX / 2), 0..4).prop_map(|map| {
+            let place = |(level, (stream, length))| SignaturePlace { level: LevelSerial(level), stream: StreamOffset(stream), length };
+            map.into_iter().map(place).collect()
         })
     }
 
     fn entry() -> impl Strategy<Value = Entry> {
-        (metadata(), content(), proptest::option::of(number().prop_map(NodeId))).prop_map(|(metadata, content, link_to)| Entry {
-            path: TreePath::root(),
-            metadata,
-            content,
-            link_to,
-        })
+        (metadata(), content(), proptest::option::of(number().prop_map(NodeId)), signatures()).prop_map(
+            |(mut metadata, content, link_to, signatures)| {
+                if content.kind() == Kind::File {
+                    metadata.signatures = signatures;
+                }
+                Entry { path: TreePath::root(), metadata, content, link_to }
+            },
+        )
     }
 
     fn encoded(entry: &Entry) -> Vec<u8> {
@@ -480,7 +539,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_refused_or_have_one_meaning(flags in 0u8..32, kind in 0u8..7, rest in bytes(0..200)) {
+        fn any_bytes_are_refused_or_have_one_meaning(flags in 0u8..64, kind in 0u8..7, rest in bytes(0..200)) {
             let value = [&[1, kind, flags][..], &rest].concat();
             if let Ok(entry) = decode(&value, TreePath::root()) {
                 prop_assert_eq!(check(&entry), Ok(()));
@@ -510,9 +569,24 @@ mod tests {
     }
 
     #[test]
+    fn signatures_that_cannot_be_are_refused_by_both_sides() {
+        let place = |level, stream, length| SignaturePlace { level: LevelSerial(level), stream: StreamOffset(stream), length };
+        for bad in [vec![place(1, 5, 0)], vec![place(2, 5, 5), place(2, 50, 5)], vec![place(1, u64::MAX, 2)]] {
+            let mut entry = file_of(&[(0, 5)], 5);
+            entry.metadata.signatures = bad;
+            assert!(check(&entry).is_err(), "{entry:?}");
+            decode(&encoded(&entry), TreePath::root()).expect_err("they cannot be");
+        }
+        let mut directory = Entry { content: Content::Directory, ..file_of(&[], 0) };
+        directory.metadata.signatures = vec![place(1, 5, 5)];
+        assert!(check(&directory).is_err());
+        decode(&encoded(&directory), TreePath::root()).expect_err("it is no file");
+    }
+
+    #[test]
     fn what_a_newer_version_writes_is_refused_by_name() {
         let sound = encoded(&file_of(&[(0, 5)], 5));
-        for (at, byte, says) in [(0, 2, "version 2"), (1, 6, "kind 6"), (2, 0x22, "flags 0x20")] {
+        for (at, byte, says) in [(0, 2, "version 2"), (1, 6, "kind 6"), (2, 0x42, "flags 0x40")] {
             let mut value = sound.clone();
             value[at] = byte;
             let flaw = decode(&value, TreePath::root()).expect_err("it is not known");

@@ -16,6 +16,18 @@ pub struct Entry {
     pub link_to: Option<NodeId>,
 }
 
+impl Entry {
+    /// Every run of stream bytes that it needs to stay: those of its content, then those of its signatures.
+    pub fn places(&self) -> impl Iterator<Item = (LevelSerial, StreamOffset, u64)> {
+        let extents = match &self.content {
+            Content::File { extents, .. } => extents.as_slice(),
+            _ => &[],
+        };
+        let content = extents.iter().map(|extent| (extent.level, extent.stream, extent.length));
+        content.chain(self.metadata.signatures.iter().map(|place| (place.level, place.stream, place.length)))
+    }
+}
+
 /// What kind of thing an entry is, and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -137,6 +149,20 @@ pub struct Metadata {
     /// Extended attributes sorted by name, POSIX ACLs (`system.posix_acl_access`, `…_default`) and file
     /// capabilities (`security.capability`) among them, each value as the kernel gives it.
     pub xattrs: Vec<Xattr>,
+    /// Where signatures of the content are, one for each level that holds some of it and made one, sorted by level; used to
+    /// notice which blocks changed, never restored.
+    pub signatures: Vec<SignaturePlace>,
+}
+
+/// Where a signature of a file's blocks is: bytes of a level's tar stream, like content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SignaturePlace {
+    /// The level that stores it, beside the blocks that it is of.
+    pub level: LevelSerial,
+    /// Where it begins in that level's stream.
+    pub stream: StreamOffset,
+    /// How many bytes; never 0.
+    pub length: u64,
 }
 
 /// The owner of an entry, by number and, where the source knew them, by name.

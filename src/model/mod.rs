@@ -20,7 +20,7 @@ mod time;
 
 pub use backup_ref::{BackupRef, BackupRefError};
 pub use cancel::Cancel;
-pub use entry::{Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, Xattr};
+pub use entry::{Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr};
 pub use ids::{BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset, StoreId, StreamOffset};
 pub use name::{Name, TreePath};
 pub use pattern::Excludes;

@@ -102,12 +102,13 @@ fn all_commands_work(someone: &Someone<'_>, project: &Project<'_>) {
 
     someone.file("backup", &json!({ "container": "c", "hostname": "node1", "backup_name": "b", "time_stamp": 1_800_000_000, "path_to_backup": "/x", "curr_backup_level": 0 }));
     someone.run(&["backup-create", "--file", "backup"]);
-    let backup = text(&someone.rows(&["backup-list"])[0], "Backup ID");
+    let backup = text(&someone.rows(&["backup-list", "-c", "Backup ID"])[0], "Backup ID");
     assert!(someone.run(&["backup-show", &backup]).contains("node1"));
     someone.run(&["backup-delete", &backup]);
     someone.run(&["job-delete", &job]);
     someone.run(&["action-delete", &action]);
     someone.run(&["client-delete", &client]);
+    // Its list of backups cannot be JSON while there are any: it has a time in it that it cannot write.
     for list in ["backup-list", "job-list", "session-list", "client-list"] {
         assert_eq!(someone.rows(&[list]), [Value::Null; 0], "{list}");
     }

@@ -1,6 +1,7 @@
 //! Levels made from real trees, read back by programs that know nothing of us.
 #![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
 
+mod blocks;
 mod changing;
 mod levels;
 

@@ -53,7 +53,7 @@ fn a_backup_that_is_killed_leaves_no_half_level_and_needs_no_repair() {
 
     for round in 1..3 {
         // Takes some seconds to its end.
-        let slow = ["--compression", "bzip2", "--max-segment-size", "1MiB"];
+        let slow = ["--no-incremental", "--compression", "bzip2", "--max-segment-size", "1MiB"];
         let before = objects(&store.join("data"));
         let mut child = Killed(freezer(room.path(), &slow).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
         while objects(&store.join("data")) < before + round {

@@ -4,7 +4,8 @@ mod mutated;
 
 use freezer::format::frame::{Compression, Decoder, Encoder, FrameKeys, Lane, Opener, Protection, Sealer};
 use freezer::format::keys::KeySlot;
-use freezer::model::{FrameNo, LevelId, StoreId};
+use freezer::format::signature::{SignatureKey, SignatureWriter};
+use freezer::model::{FrameNo, LevelId, StoreId, StreamOffset};
 use std::sync::Arc;
 
 const DOCUMENT: &str = include_str!("../../../docs/format.md");
@@ -46,4 +47,17 @@ fn the_documented_key_opens_the_documented_frame() {
     let opener = Opener::new(store(), level(), Protection::Encrypted(Arc::new(keys)));
     let frame = hex(&example("an encrypted frame"));
     assert_eq!(opener.open(&mut Decoder::new(), Lane::Data, FrameNo(7), frame).expect("opened"), TEXT);
+}
+
+#[test]
+fn the_documented_signature_is_what_is_written() {
+    let document = include_str!("../../../docs/format/signature.md");
+    let (_, block) = document.split_once("```hex signature\n").expect("the document has the example");
+    let (block, _) = block.split_once("```").expect("the block ends");
+    let documented = hex(&block.lines().flat_map(|line| line.split('#').next()).collect::<Vec<_>>().join(" "));
+    let mut writer = SignatureWriter::new(4, SignatureKey(std::array::from_fn(|at| u8::try_from(at).expect("small"))));
+    writer.begin_run(StreamOffset(1536));
+    writer.update(b"abcdef");
+    let shown = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    assert_eq!(shown(&documented), shown(&writer.finish()));
 }

@@ -7,7 +7,8 @@ use entry_points as entry;
 use freezer::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
 use freezer::format::identity::{Cipher, Identity};
 use freezer::format::keys::{KdfCost, KeySlot, MasterKey};
-use freezer::model::{FrameNo, StoreId};
+use freezer::format::signature::{SignatureKey, SignatureWriter};
+use freezer::model::{FrameNo, StoreId, StreamOffset};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -84,6 +85,15 @@ fn key() -> Vec<u8> {
     KeySlot::seal(&master, StoreId([3; 16]), b"passphrase", cost, jiff::Timestamp::UNIX_EPOCH, "a comment").expect("sealed").encode()
 }
 
+fn signature() -> Vec<u8> {
+    let mut writer = SignatureWriter::new(7, SignatureKey([5; 32]));
+    for run in 0..4_u64 {
+        writer.begin_run(StreamOffset(512 * run));
+        writer.update(&RAW[..20 * usize::try_from(run).expect("small")]);
+    }
+    writer.finish()
+}
+
 fn manifest() -> Vec<u8> {
     use crate::support::backup;
     use std::sync::{Arc, OnceLock};
@@ -131,6 +141,12 @@ proptest! {
         entry::manifest(&changed(&manifest(), &changes));
         entry::identity(&changed(&identity(), &changes));
         entry::key(&changed(&key(), &changes));
+    }
+
+    #[test]
+    fn signatures_that_were_changed_are_refused_or_sound(changes in changes(), bytes: Vec<u8>) {
+        entry::signature(&bytes);
+        entry::signature(&changed(&signature(), &changes));
     }
 
     #[test]
@@ -209,7 +225,7 @@ type Target = fn(&[u8]);
 
 #[test]
 fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
-    let targets: [(&str, Target); 8] = [
+    let targets: [(&str, Target); 9] = [
         ("excludes", entry::excludes),
         ("frame", entry::frame),
         ("identity", entry::identity),
@@ -218,6 +234,7 @@ fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
         ("object_name", entry::object_name),
         ("payload", entry::payload),
         ("reference", entry::reference),
+        ("signature", entry::signature),
     ];
     for (target, run) in targets {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);

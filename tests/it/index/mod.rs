@@ -31,6 +31,7 @@ fn directory(path: TreePath) -> Entry {
         links: 2,
         blocks: 8,
         xattrs: Vec::new(),
+        signatures: Vec::new(),
     };
     Entry { path, metadata, content: Content::Directory, link_to: None }
 }

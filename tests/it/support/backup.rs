@@ -1,6 +1,6 @@
 //! Makes stores and levels.
 
-use freezer::backup::{BackupRequest, Levels, Mounts, Report, run};
+use freezer::backup::{BackupRequest, Engine, Levels, Mounts, Report, run};
 use freezer::catalog::Access;
 use freezer::format::frame::Compression;
 use freezer::format::keys::KdfCost;
@@ -43,6 +43,7 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         mounts: Mounts::Cross,
         skip: None,
         levels: Levels { incremental: false, ..Levels::default() },
+        engine: Engine::Tar,
         compression: Compression::Zstd,
         compression_level: 3,
         segment_bytes: 1 << 20,

@@ -138,6 +138,7 @@ impl StoredTree {
         }
         let table_root = table.finish(&mut table_lane).expect("stored");
         let manifest = Manifest::new(ManifestParts {
+            engine: "tar",
             store: store_id,
             backup: backup.clone(),
             id: level.clone(),

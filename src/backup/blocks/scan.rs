@@ -1,0 +1,178 @@
+//! Goes through a file and finds the blocks that earlier levels have.
+//!
+//! First a block is looked for where those before it have moved to, and where it was. Only where that fails a window rolls along
+//! byte by byte, until one of the earlier blocks is found in it. So the usual costs one strong sum for each block, and the earlier
+//! version is never read.
+
+use super::known::{Known, KnownBlock};
+use super::plan::{Piece, Plan};
+use crate::format::signature::RollingSum;
+use crate::model::{DataRun, FileOffset};
+use std::io;
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// So many strong sums may be made in vain within a block's length while the window rolls; after that it rolls on blindly. A file made
+/// to have weak sums in common costs twice its time and no more.
+const MOST_VAIN_SUMS: u32 = 4;
+
+/// What a scan reads from.
+pub(super) trait Readable {
+    /// Fills `buffer` from `offset` on; fewer bytes mean that it ends.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl Readable for crate::platform::FileHandle {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Self::read_at(self, buffer, offset)
+    }
+}
+
+/// Plans the data `runs` of a file. What cannot be read is planned as new: whoever stores it reads it again, and tells.
+///
+/// `tick` is called with the count of bytes that need not be stored; its error ends the scan.
+pub(super) fn scan<E>(file: &dyn Readable, runs: &[DataRun], known: &Known, mut tick: impl FnMut(u64) -> Result<(), E>) -> Result<Plan, E> {
+    let mut scan = Scan { known, plan: Plan::default(), shift: 0, home_hint: 0, shift_hint: 0 };
+    for run in runs {
+        let end = run.at.0.saturating_add(run.length);
+        let mut window = Window { file, end, buffer: Vec::new(), start: run.at.0 };
+        let (mut at, mut told_at, mut kept) = (run.at.0, run.at.0, 0);
+        while at < end {
+            match scan.step(&mut window, at) {
+                Ok(next) => {
+                    kept += scan.plan.kept_from(at);
+                    at = next;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, at, "could not be compared");
+                    scan.plan.push(new(at, end));
+                    break;
+                }
+            }
+            if at - told_at >= READ_BYTES as u64 {
+                tick(std::mem::take(&mut kept))?;
+                told_at = at;
+            }
+        }
+        tick(kept)?;
+    }
+    Ok(scan.plan)
+}
+
+fn new(from: u64, end: u64) -> Piece {
+    Piece::New(DataRun { at: FileOffset(from), length: end.saturating_sub(from) })
+}
+
+/// The part of a file that is looked at.
+struct Window<'file> {
+    file: &'file dyn Readable,
+    /// Nothing is read from here on.
+    end: u64,
+    buffer: Vec<u8>,
+    /// Where the buffer begins in the file.
+    start: u64,
+}
+
+impl Window<'_> {
+    /// The bytes from `at` on: `length` of them at least, unless the run ends before. What lies before `at` is let go.
+    fn bytes(&mut self, at: u64, length: u64) -> io::Result<&[u8]> {
+        let wanted = length.min(self.end.saturating_sub(at));
+        let skipped = usize::try_from(at.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.buffer.len());
+        if ((self.buffer.len() - skipped) as u64) < wanted || at < self.start {
+            self.buffer.drain(..skipped);
+            self.start = at;
+            let kept = self.buffer.len();
+            let more = (READ_BYTES as u64).max(wanted).min(self.end - at - kept as u64);
+            self.buffer.resize(kept + usize::try_from(more).unwrap_or(usize::MAX), 0);
+            let read = self.file.read_at(&mut self.buffer[kept..], at + kept as u64)?;
+            self.buffer.truncate(kept + read);
+            if (self.buffer.len() as u64) < wanted {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than it was"));
+            }
+            return Ok(&self.buffer);
+        }
+        Ok(&self.buffer[skipped..])
+    }
+}
+
+struct Scan<'known> {
+    known: &'known Known,
+    plan: Plan,
+    /// How far what was found last has moved since the earlier version.
+    shift: i64,
+    home_hint: usize,
+    shift_hint: usize,
+}
+
+impl<'known> Scan<'known> {
+    /// Finds out what is at `at`; returns where to go on.
+    fn step(&mut self, window: &mut Window<'_>, at: u64) -> io::Result<u64> {
+        let known = self.known;
+        let home = known.next_from(at, &mut self.home_hint);
+        let moved = at.checked_add_signed(self.shift.wrapping_neg()).filter(|_| self.shift != 0);
+        let moved = moved.and_then(|from| known.next_from(from, &mut self.shift_hint));
+        let place_of = |block: KnownBlock<'_>, shift: i64| block.at.checked_add_signed(shift);
+        let mut stop = window.end;
+        for (block, shift) in [(moved, self.shift), (home, 0)] {
+            let Some(block) = block else { continue };
+            let Some(place) = place_of(block, shift) else { continue };
+            if place > at {
+                stop = stop.min(place);
+                continue;
+            }
+            let bytes = window.bytes(at, block.length)?;
+            let is_same = usize::try_from(block.length)
+                .ok()
+                .and_then(|length| bytes.get(..length))
+                .is_some_and(|bytes| known.key.strong(bytes) == *block.strong);
+            if is_same {
+                self.shift = shift;
+                self.plan.push(Piece::Kept(block.at(at)));
+                return Ok(at + block.length);
+            }
+            // Where the next one can be met.
+            stop = stop.min(at + block.length);
+        }
+        self.roll(window, at, stop)
+    }
+
+    /// Looks for any block between `at` and `stop`.
+    fn roll(&mut self, window: &mut Window<'_>, at: u64, stop: u64) -> io::Result<u64> {
+        let block_bytes = self.known.block_bytes;
+        let length = block_bytes as usize;
+        // Where a window of a block's length can begin; a piece at a time.
+        let last = stop.min(window.end.saturating_sub(u64::from(block_bytes) - 1)).min(at.saturating_add(READ_BYTES as u64));
+        if last <= at {
+            self.plan.push(new(at, stop));
+            return Ok(stop);
+        }
+        let bytes = window.bytes(at, last - at + u64::from(block_bytes))?;
+        let positions = usize::try_from(last - at).unwrap_or(usize::MAX);
+        let mut sum = RollingSum::of(&bytes[..length]);
+        let mut vain = 0;
+        for position in 0..positions {
+            // What is at `at` itself was looked at where it was expected; it may still be a block from elsewhere.
+            if self.known.has_candidate(sum.value()) && vain < MOST_VAIN_SUMS {
+                let mut strong = None;
+                for block in self.known.candidates(sum.value()) {
+                    let strong = *strong.get_or_insert_with(|| self.known.key.strong(&bytes[position..position + length]));
+                    if strong == *block.strong {
+                        let found = at + position as u64;
+                        self.plan.push(new(at, found));
+                        self.plan.push(Piece::Kept(block.at(found)));
+                        self.shift = found.cast_signed().wrapping_sub(block.at.cast_signed());
+                        return Ok(found + block.length);
+                    }
+                }
+                vain += u32::from(strong.is_some());
+            }
+            match bytes.get(position + length) {
+                Some(into) => sum = sum.rolled(block_bytes, bytes[position], *into),
+                None => break,
+            }
+        }
+        self.plan.push(new(at, last));
+        Ok(last)
+    }
+}
