@@ -1,7 +1,7 @@
 //! The commands and the options that all of them take.
 
 use super::store_options::StoreOptions;
-use super::{backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, restore};
+use super::{api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, restore};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,6 +49,7 @@ pub(super) enum Command {
     Check(check::Arguments),
     Prune(prune::Arguments),
     Key(key::Arguments),
+    Api(Box<api::Arguments>),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }

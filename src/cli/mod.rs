@@ -9,6 +9,7 @@
 //! Invariants: data goes to standard output, words for people to standard error; `--json` changes the form of the data,
 //! never what is done; an error is said once, with its causes, and what to do next; a secret is never an argument.
 
+mod api;
 mod arguments;
 mod backup;
 mod cat;
@@ -129,6 +130,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Du(arguments) => du::run(&arguments, session),
         Command::Prune(arguments) => prune::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
+        Command::Api(arguments) => api::run(*arguments, session),
         Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),
     }
 }

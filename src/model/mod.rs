@@ -14,7 +14,9 @@ mod pattern;
 mod point_in_time;
 pub mod progress;
 mod retention;
+mod schedule;
 mod secret;
+mod session_rule;
 mod time;
 
 pub use backup_ref::{BackupRef, BackupRefError};
@@ -26,5 +28,7 @@ pub use pattern::Excludes;
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
 pub use progress::{Progress, Trouble};
 pub use retention::{Candidate, Fate, Period, Reason, Retention, Within, WithinError};
+pub use schedule::{Interval, is_cron_field, is_moment};
 pub use secret::{Passphrase, Secret};
+pub use session_rule::{SessionResult, SessionStart};
 pub use time::Time;

@@ -2,7 +2,7 @@
 
 use super::User;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 31] = [
     "backup",
     "list",
     "ls",
@@ -22,6 +22,16 @@ const COMMANDS: [&str; 21] = [
     "key add",
     "key remove",
     "key change",
+    "api",
+    "api migrate",
+    "api export",
+    "api import",
+    "api users",
+    "api add-user",
+    "api remove-user",
+    "api tokens",
+    "api add-token",
+    "api revoke-token",
     "completions",
     "man",
 ];
