@@ -55,7 +55,7 @@ fn a_backup_that_is_killed_leaves_no_half_level_and_needs_no_repair() {
 
     for round in 1..3 {
         // Takes some seconds to its end.
-        let slow = ["--compression", "bzip2", "--max-segment-size", "1MiB"];
+        let slow = ["--no-incremental", "--compression", "bzip2", "--max-segment-size", "1MiB"];
         let before = data_of(&store);
         // What this run has stored: what the one before left goes meanwhile.
         let stored = || data_of(&store).difference(&before).map(|level| objects(&store.join("data/host/tree").join(level))).sum::<usize>();
