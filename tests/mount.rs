@@ -634,6 +634,19 @@ fn a_mapping_of_a_file_shows_its_bytes_whatever_page_is_touched_first() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_device_is_there_with_its_numbers_and_does_not_act() {
+    let null = freezer::model::Content::CharDevice(freezer::model::Device { major: 1, minor: 3 });
+    let mut device = Planned::new("null", Default::default(), null);
+    device.entry.metadata.mode = 0o666;
+    let show = show([Planned::directory(""), device]);
+    let shown = fs::metadata(show.at("null")).expect("there");
+    assert_eq!(shown.rdev(), fs::metadata("/dev/null").expect("every system has it").rdev());
+    let error = fs::read(show.at("null")).expect_err("it is a picture of a device");
+    assert_eq!(error.raw_os_error(), Some(Errno::ACCESS.raw_os_error()));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn sizes_of_extended_attributes_are_told_and_checked() {
     let mut file = Planned::file("plain", "x");
     let xattr = |name: &str, value: &[u8]| Xattr { name: name.as_bytes().into(), value: value.into() };

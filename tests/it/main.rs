@@ -14,6 +14,7 @@ mod fs;
 mod index;
 mod licences;
 mod oracles;
+mod promises;
 mod rescue;
 #[cfg(unix)]
 mod restore;
