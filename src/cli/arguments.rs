@@ -1,6 +1,6 @@
 //! The commands and the options that all of them take.
 
-use super::{backup, cat, check, completions, export, key, list, ls, mount, restore};
+use super::{api, backup, cat, check, completions, export, key, list, ls, mount, restore};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,6 +43,7 @@ pub(super) enum Command {
     Export(export::Arguments),
     Check(check::Arguments),
     Key(key::Arguments),
+    Api(Box<api::Arguments>),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }

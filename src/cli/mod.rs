@@ -9,6 +9,7 @@
 //! Invariants: data goes to standard output, words for people to standard error; `--json` changes the form of the data,
 //! never what is done; an error is said once, with its causes, and what to do next; a secret is never an argument.
 
+mod api;
 mod arguments;
 mod backup;
 mod cat;
@@ -118,6 +119,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Export(arguments) => export::run(&arguments, session),
         Command::Check(arguments) => check::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
+        Command::Api(arguments) => api::run(*arguments, session),
         Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),
     }
 }

@@ -69,6 +69,11 @@ impl Environment {
         self.data_home.as_ref().map(|folder| folder.join("freezer/store"))
     }
 
+    /// Where the server keeps all when no database is named; `None` where the user has no home.
+    pub fn default_database(&self) -> Option<PathBuf> {
+        self.data_home.as_ref().map(|folder| folder.join("freezer/api.sqlite"))
+    }
+
     /// Where processes in the background log to when no file is named; `None` where the user has no home.
     pub fn default_log_file(&self) -> Option<PathBuf> {
         self.state_home.as_ref().map(|folder| folder.join("freezer/mount.log"))

@@ -13,7 +13,9 @@ mod name;
 mod pattern;
 mod point_in_time;
 pub mod progress;
+mod schedule;
 mod secret;
+mod session_rule;
 mod time;
 
 pub use backup_ref::{BackupRef, BackupRefError};
@@ -24,5 +26,7 @@ pub use name::{Name, TreePath};
 pub use pattern::Excludes;
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
 pub use progress::{Progress, Trouble};
+pub use schedule::{Interval, is_cron_field, is_moment};
 pub use secret::{Passphrase, Secret};
+pub use session_rule::{SessionResult, SessionStart};
 pub use time::Time;

@@ -1,5 +1,6 @@
 //! Tests of the library and of the program as a whole.
 
+mod api;
 mod architecture;
 mod backup;
 mod catalog;

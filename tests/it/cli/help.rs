@@ -2,7 +2,7 @@
 
 use super::User;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 26] = [
     "backup",
     "list",
     "ls",
@@ -17,6 +17,16 @@ const COMMANDS: [&str; 16] = [
     "key add",
     "key remove",
     "key change",
+    "api",
+    "api migrate",
+    "api export",
+    "api import",
+    "api users",
+    "api add-user",
+    "api remove-user",
+    "api tokens",
+    "api add-token",
+    "api revoke-token",
     "completions",
     "man",
 ];
