@@ -14,7 +14,7 @@ use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{Folder, LevelOf};
 use crate::catalog::{Access, AccessError, Catalog, CatalogError, Verb};
-use crate::format::frame::{Compression, Encoder, Lane, Sealer};
+use crate::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{HeadBlock, RunRoot};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
@@ -118,6 +118,8 @@ fn attempt(
 
     let written = Level { request, base, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
 
+    offer_whole(access, &of, request.compression, written.data.segments);
+
     let mut counts = written.tally.counts;
     counts.failed = counted.troubles.into_inner();
     counts.removed = base.map_or(0, |base| base.removed.load(Ordering::Relaxed));
@@ -156,6 +158,27 @@ fn attempt(
     let elapsed = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
     tracing::info!(backup = %request.backup, level = %id, entries = counts.entries, stored_bytes = written.stored_bytes, "published");
     Ok(Report { manifest, elapsed })
+}
+
+/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so a failure is told and no more.
+fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segments: u32) {
+    if segments == 0 {
+        return;
+    }
+    let ending = match (access.protection(), compression) {
+        (Protection::Encrypted(_), _) => "",
+        (Protection::Checksum, Compression::None) => ".tar",
+        (Protection::Checksum, Compression::Gzip) => ".tar.gz",
+        (Protection::Checksum, Compression::Bzip2) => ".tar.bz2",
+        (Protection::Checksum, Compression::Xz) => ".tar.xz",
+        (Protection::Checksum, Compression::Zstd) => ".tar.zst",
+    };
+    let whole = of.stream_name(ending);
+    match access.store().join(&whole, &of.segments_prefix(), segments.into()) {
+        Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
+        Ok(store::Joined::Cannot) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn Error, "the segments could not be made one object; the level does not need it"),
+    }
 }
 
 /// The identity and serial of the next level: later and higher than every one there is, whatever the clock says.

@@ -6,6 +6,7 @@
 //! | a key of an encrypted store | `keys/ID.json` |
 //! | a level's manifest | `manifests/HOST/NAME/LEVEL` |
 //! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
+//! | its segments as one object, where a store can do that | `data/HOST/NAME/LEVEL/stream.tar.zst`, or with another ending |
 //!
 //! HOST and NAME are [`ObjectName::component`]s. Layout: docs/format.md, "Names of objects".
 
@@ -68,6 +69,16 @@ pub enum Meaning {
 }
 
 impl LevelOf {
+    /// What the names of all segments of this level begin with.
+    pub fn segments_prefix(&self) -> String {
+        format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Segments.as_str())
+    }
+
+    /// The object that is all segments of this level, for other programs. `ending` tells what they are: `.tar.zst`.
+    pub fn stream_name(&self, ending: &str) -> ObjectName {
+        legal(format!("{}stream{ending}", level_prefix(&self.backup, &self.level)))
+    }
+
     /// A data object of this level; see [`data_name`].
     pub fn data_name(&self, folder: Folder, number: u32) -> ObjectName {
         data_name(&self.backup, &self.level, folder, number)

@@ -1,5 +1,6 @@
 //! The commands and the options that all of them take.
 
+use super::store_options::StoreOptions;
 use super::{backup, cat, check, completions, export, key, list, ls, mount, restore};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -51,14 +52,11 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Common {
-    /// Where backups are kept: a path or file:///PATH [default: $XDG_DATA_HOME/freezer/store, else
+    /// Where backups are kept: a path, file:///PATH, s3://BUCKET/PREFIX, swift:CONTAINER/PREFIX or
+    /// sftp://USER@HOST/PATH [default: $XDG_DATA_HOME/freezer/store, else
     /// ~/.local/share/freezer/store; environment: FREEZER_STORE]
     #[arg(long, short = 'C', visible_alias = "container", value_name = "PATH|URL", global = true)]
     pub(super) store: Option<OsString>,
-
-    /// The kind of store; this version has local ones
-    #[arg(long, value_name = "KIND", value_parser = ["local"], hide_possible_values = true, global = true, hide_short_help = true)]
-    pub(super) storage: Option<String>,
 
     /// A file whose first line is the passphrase of the store. The first backup into a new store with this option makes
     /// it an encrypted one [default: asked for on the terminal; environment: FREEZER_ENCRYPT_PASS_FILE]
@@ -84,4 +82,7 @@ pub(super) struct Common {
     /// A file to append the log to, with times
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) log_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) stores: StoreOptions,
 }

@@ -21,9 +21,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Segments that are stored at once. Memory holds one more.
-const UPLOAD_JOBS: usize = 2;
-
 /// Back up files and directories
 ///
 /// Several PATHs become one tree with their absolute paths; one directory becomes the tree itself. Sockets are skipped;
@@ -71,9 +68,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LEVEL")]
     compression_level: Option<u32>,
 
-    /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds three of them
+    /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds one more of them than --upload-jobs
     #[arg(long, short = 'M', value_name = "SIZE", default_value = "16MiB")]
     max_segment_size: ByteSize,
+
+    /// Objects that are stored at once
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=64), hide_short_help = true)]
+    upload_jobs: u16,
 
     /// Store all there is again, leaning on no earlier level
     #[arg(long, alias = "noincremental", conflicts_with_all = ["max_level", "always_level", "restart_always_level"])]
@@ -141,7 +142,7 @@ fn parse_compression(text: &str) -> Result<Compression, String> {
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let request = request(&arguments, session)?;
-    let access = if arguments.dry_run { rehearsal(session)? } else { open_or_create(session)? };
+    let access = if arguments.dry_run { rehearsal(session)? } else { open_or_create(&arguments, session)? };
     let cancel = interrupt::watch()?;
     let progress = session.progress();
     let report = backup::run(&request, &access, &session.clock, &progress, &cancel)?;
@@ -188,7 +189,7 @@ fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupReq
         compression,
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
-        upload_jobs: UPLOAD_JOBS,
+        upload_jobs: arguments.upload_jobs.into(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
     })
 }
@@ -224,13 +225,14 @@ fn name_of(path: &Path) -> anyhow::Result<String> {
 
 /// Where the store's own files are, so that a backup of all there is does not take them in.
 fn place_of_store(location: &Location) -> Option<(u64, u64)> {
-    let Location::Folder(path) = location;
+    let Location::Folder(path) = location else { return None };
     let stat = DirHandle::open(path).and_then(|folder| folder.stat()).ok()?;
     Some((stat.device, stat.inode))
 }
 
-fn open_or_create(session: &Session) -> anyhow::Result<Access> {
-    let store = session.location()?.open(IfMissing::Create)?;
+fn open_or_create(arguments: &Arguments, session: &Session) -> anyhow::Result<Access> {
+    let settings = session.store_settings().with_segment_bytes(arguments.max_segment_size.0);
+    let store = session.location()?.open(IfMissing::Create, &settings)?;
     match Access::is_encrypted(store.as_ref()) {
         Err(AccessError::NoStore(_)) => {
             let passphrase = session.given_passphrase()?;

@@ -6,6 +6,7 @@
 
 use super::failure::Usage;
 use super::original;
+use super::store_options::SECRETS;
 use crate::config::{self, Environment, Setting};
 use clap::{Arg, Command};
 use std::ffi::{OsStr, OsString};
@@ -16,6 +17,7 @@ use std::path::Path;
 /// Takes the form of the original too, which has no commands: `--action restore` is `restore`, given here or in a file.
 /// `--no-FLAG` and `--noFLAG` take back a flag that a file gives.
 pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Environment) -> anyhow::Result<Vec<OsString>> {
+    refuse_secrets(&typed)?;
     let mut scan = Scan::of(typed, program);
     let settings = settings(scan.config.as_deref(), environment)?;
     if scan.command.is_none() {
@@ -48,6 +50,20 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
     layered.splice(position + 1..position + 1, for_command);
     layered.splice(1..1, for_all);
     Ok(layered)
+}
+
+/// A secret that is typed can be seen by everyone on the machine.
+fn refuse_secrets(typed: &[OsString]) -> Result<(), Usage> {
+    let words = typed.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    for word in words {
+        let name = word.strip_prefix("--").map(|option| option.split_once('=').map_or(option, |(name, _)| name));
+        if let Some(name) = name.filter(|name| SECRETS.contains(name)) {
+            let hint =
+                "write it to a configuration file that only you can read, or set the variable that the store's own tools take it from";
+            return Err(Usage::new(format!("--{name} on a command line can be seen by everyone")).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// The settings of all layers, the ones that win last.

@@ -35,6 +35,7 @@ mod progress;
 mod restore;
 mod screen;
 mod session;
+mod store_options;
 mod when;
 
 use crate::config::Environment;

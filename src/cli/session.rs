@@ -12,8 +12,8 @@ use crate::fs::view::{View, ViewParts};
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
 use crate::platform::{Clock, SystemClock, terminal};
-use crate::store::Store;
 use crate::store::location::{IfMissing, Location};
+use crate::store::{Settings, Store};
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use std::ffi::OsString;
@@ -70,8 +70,9 @@ impl Session {
 
     /// Where the store is.
     pub(super) fn location(&self) -> anyhow::Result<Location> {
-        let text = match (&self.common.store, self.environment.default_store()) {
-            (Some(text), _) => text.clone(),
+        let named = self.common.stores.named(self.common.store.as_ref())?;
+        let text = match (named, self.environment.default_store()) {
+            (Some(text), _) => text,
             (None, Some(path)) => OsString::from(path),
             (None, None) => {
                 return Err(Usage::new("there is no home directory to keep a store in").hint("name a store: --store PATH").into());
@@ -106,9 +107,14 @@ impl Session {
         Ok(Catalog::new(store))
     }
 
+    /// What stores in a network are opened with.
+    pub(super) fn store_settings(&self) -> Settings {
+        self.common.stores.settings(&self.environment)
+    }
+
     fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
         let location = self.location()?;
-        location.open(IfMissing::Refuse).map_err(|error| match error.kind() {
+        location.open(IfMissing::Refuse, &self.store_settings()).map_err(|error| match error.kind() {
             crate::store::Kind::Missing => AccessError::NoStore(location.to_string()).into(),
             _ => error.into(),
         })

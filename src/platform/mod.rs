@@ -37,6 +37,6 @@ mod system;
 pub mod terminal;
 
 pub use attributes::Attributes;
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, pause};
 pub use stat::{Listed, Sort, Stat};
 pub use system::{Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, host_name, raise_open_files_limit};

@@ -28,6 +28,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
+    ("ureq", &["store"]),
+    ("rustls", &["store"]),
+    ("reqsign_core", &["store"]),
+    ("reqsign_aws_v4", &["store"]),
+    ("quick_xml", &["store"]),
+    ("yaml_rust2", &["store"]),
 ];
 
 /// A path named in a source file.

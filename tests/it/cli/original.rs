@@ -54,11 +54,13 @@ fn an_option_without_a_meaning_is_refused_by_name_with_what_to_do() {
         ("--lvm-srcvol /dev/x", "--lvm-srcvol"),
         ("--remove-older-than 30", "nothing is ever removed"),
         ("--os-trust-id x", "OpenStack"),
-        ("--ssh-host x", "local stores"),
+        ("--ftp-host x", "stores over FTP"),
+        ("--secret-key x", "can be seen by everyone"),
+        ("--ssh-password x", "a key"),
         ("--dereference-symlink all", "kept as links"),
         ("--nosync", "leave it out"),
         ("--mysql-conf x", "databases"),
-        ("--storage swift", "local"),
+        ("--storage ftp", "swift"),
         ("--mode mysql", "fs"),
     ] {
         let said = user.fails(2, &format!("backup docs {option}"));
