@@ -1,7 +1,7 @@
 //! S3: buckets of Amazon and of everything that speaks like it.
 //!
 //! One request for one call. Signatures and the search for credentials are those of OpenDAL (`reqsign`); why not more
-//! of it, is in docs/design/0006-stores.md.
+//! of it, is in docs/design/0008-stores.md.
 
 use super::address::Address;
 use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};
