@@ -2,6 +2,7 @@
 //! package call the same functions with inputs that were sound before they were changed (`tests/it/format/mutated.rs`).
 
 use freezer::catalog::names::{self, Meaning};
+use freezer::format::claim::Claim;
 use freezer::format::frame::{Compression, Decoder, FrameKeys, Lane, Opener, Protection, Sealer};
 use freezer::format::identity::Identity;
 use freezer::format::keys::KeySlot;
@@ -131,12 +132,22 @@ pub fn identity(json: &[u8]) {
     }
 }
 
+/// Any bytes as a claim: refused, or written and read as the same.
+pub fn claim(json: &[u8]) {
+    if let Ok(claim) = Claim::decode(json) {
+        assert_eq!(Claim::decode(&claim.encode()).expect("it was just written"), claim);
+        claim.process.has_surely_ended();
+    }
+}
+
 /// Any bytes as a key: refused, or written and read as the same; no passphrase opens what nobody sealed.
 pub fn key(json: &[u8]) {
     let Ok(slot) = KeySlot::decode(json) else { return };
-    assert_eq!(KeySlot::decode(&slot.encode()).expect("it was just written"), slot);
-    // What a forged key may cost is bounded, but that bound is minutes.
-    let cost = serde_json::from_slice::<serde_json::Value>(json).expect("it was just read");
+    let written = slot.encode();
+    assert_eq!(KeySlot::decode(&written).expect("it was just written"), slot);
+    // What a forged key may cost is bounded, but that bound is minutes. Asked of what was written: fields that the decoder
+    // passes over may hold what is no text.
+    let cost = serde_json::from_slice::<serde_json::Value>(&written).expect("it was just read");
     let is_cheap = |what: &str, limit: u64| cost["cost"][what].as_u64().is_some_and(|cost| cost <= limit);
     if is_cheap("memory_kib", 256) && is_cheap("passes", 2) && is_cheap("lanes", 8) {
         // It opens when it is the sound one that the input was made of.
@@ -156,6 +167,8 @@ pub fn object_name(text: &[u8]) {
     let again = match names::meaning(&name) {
         Some(Meaning::Manifest(of)) => names::manifest_name(&of.backup, &of.level),
         Some(Meaning::Data { of, folder, number }) => of.data_name(folder, number),
+        Some(Meaning::Withdrawn(of)) => names::withdrawn_name(&of.backup, &of.level),
+        Some(Meaning::Claim(of, term)) => names::claim_name(&of.backup, &of.level, term),
         None => return,
     };
     assert_eq!(again, name, "two names mean the same");

@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod support;
 
+use freezer::backup::{BlockOptions, Engine};
 use freezer::catalog::names::{self, Folder};
 use freezer::format::frame::{Compression, Protection};
 use freezer::fs::fuse::Permissions;
@@ -524,6 +525,42 @@ fn a_store_that_does_not_answer_is_an_input_error_after_the_deadline_until_it_do
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_file_whose_blocks_lie_in_twenty_levels_reads_as_one() {
+    let source = scratch();
+    let access = backup::create_encrypted(Arc::new(Memory::default()));
+    let mut content = noise(7, 9 << 20);
+    let mut manifest = None;
+    for level in 0..20_u64 {
+        for page in 0..10 {
+            let at = usize::try_from((level * 77_719 + page * 947_291) % (content.len() as u64 - 5000)).expect("small");
+            content[at..at + 4096].copy_from_slice(&noise(level * 100 + page, 4096));
+        }
+        content.splice(9000..9000, noise(level, 100));
+        fs::write(source.path().join("image"), &content).expect("written");
+        let report = backup::back_up(&access, &[source.path()], |request| {
+            request.levels = freezer::backup::Levels::default();
+            request.engine = Engine::Rsync(BlockOptions::default());
+        });
+        manifest = Some(report.manifest);
+    }
+    let manifest = manifest.expect("twenty");
+    assert_eq!(manifest.levels.len(), 20, "each holds some of it");
+    let (store, store_id, protection) = (access.store(), access.store_id(), access.protection());
+    let parts = ViewParts { manifest, store, store_id, protection, backup: backup::name() };
+    let view = View::open(parts, &support::stored_tree::reader(64 << 20)).expect("opened");
+    let show = Show::new(Forest::of_tree(view));
+    let file = fs::File::open(show.at("image")).expect("opened");
+    for turn in 0..300_u64 {
+        let at = usize::try_from(turn * 7_654_321 % (content.len() as u64 - 10_000)).expect("small");
+        let mut buffer = vec![0; 10_000];
+        file.read_exact_at(&mut buffer, at as u64).expect("read");
+        assert!(buffer == content[at..at + 10_000], "wrong bytes at {at}");
+    }
+    assert!(fs::read(show.at("image")).expect("read") == content);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
 fn many_readers_at_once_each_read_right_through_a_small_cache() {
     let content = noise(7, 20_000_000);
     let files =
@@ -630,6 +667,19 @@ fn a_mapping_of_a_file_shows_its_bytes_whatever_page_is_touched_first() {
     let show = show([Planned::directory(""), Planned::file("file", content)]);
     let hash = |path: &Path| run("python3", &["-c", HASH_OF_A_MAPPING, text(path)]);
     assert_eq!(hash(&show.at("file")), hash(&original));
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_device_is_there_with_its_numbers_and_does_not_act() {
+    let null = freezer::model::Content::CharDevice(freezer::model::Device { major: 1, minor: 3 });
+    let mut device = Planned::new("null", Default::default(), null);
+    device.entry.metadata.mode = 0o666;
+    let show = show([Planned::directory(""), device]);
+    let shown = fs::metadata(show.at("null")).expect("there");
+    assert_eq!(shown.rdev(), fs::metadata("/dev/null").expect("every system has it").rdev());
+    let error = fs::read(show.at("null")).expect_err("it is a picture of a device");
+    assert_eq!(error.raw_os_error(), Some(Errno::ACCESS.raw_os_error()));
 }
 
 #[test]

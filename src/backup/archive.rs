@@ -8,9 +8,9 @@ use super::read::{Body, Found, FoundEntry, Unread, report_if_changed};
 use super::stream::Stream;
 use crate::format::manifest::Counts;
 use crate::format::signature::SignatureWriter;
-use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder};
+use crate::format::tar::{DumpDir, END_OF_ARCHIVE, MemberEncoder};
 use crate::model::{
-    Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, NodeId, Progress, SignaturePlace, Time, TreePath, Trouble,
+    Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, Name, NodeId, Progress, SignaturePlace, Time, TreePath, Trouble,
 };
 use crate::platform::{FileHandle, Stat};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -28,9 +28,8 @@ pub(super) struct Archive<'run> {
     pub(super) serial: LevelSerial,
     /// Where signatures of earlier versions are, and how many files this level has stored blocks of.
     pub(super) blocks: Blocks<'run>,
-    /// The directory that the walk is in, while its member is not written: one that is as it was has a member only if
-    /// something in it has.
-    unwritten: Option<Entry>,
+    /// The directory that the walk is in.
+    current: Option<Current>,
     /// Directories in the index that the walk has yet to descend into: those beside the path from the root to where it is.
     awaited: HashSet<TreePath>,
     /// Whether what comes lies in a directory that the index has.
@@ -41,6 +40,16 @@ pub(super) struct Archive<'run> {
     pub(super) progress: &'run dyn Progress,
     pub(super) halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     tally: Tally,
+}
+
+/// A directory that the walk is in. One that is as it was has a member only if something in it has, or is gone.
+struct Current {
+    entry: Entry,
+    /// All names in it, until its member is written.
+    all: Option<DumpDir>,
+    is_written: bool,
+    /// What has other metadata and kept its content, to be told of in a member of the directory.
+    kept: Vec<Name>,
 }
 
 /// A file whose content goes into the stream.
@@ -80,6 +89,13 @@ struct Linked {
     names_left: u32,
 }
 
+/// The names of what has other metadata than before, and its content where it was.
+fn kept_for_other_metadata(entries: &[FoundEntry]) -> Vec<Name> {
+    let is_one = |found: &&FoundEntry| matches!((&found.body, &found.change), (Body::Kept, Change::New | Change::Changed));
+    let names = entries.iter().filter(is_one).filter(|found| found.entry.content != Content::Directory);
+    names.filter_map(|found| Name::new(found.entry.path.file_name())).collect()
+}
+
 impl Linked {
     /// Whether an entry of the same inode is another name of the same content. It is not when the file was written to
     /// since, or when the first was deleted and its inode given to a new file.
@@ -104,7 +120,7 @@ impl<'run> Archive<'run> {
             members: MemberEncoder::new(),
             serial,
             blocks,
-            unwritten: None,
+            current: None,
             awaited: HashSet::new(),
             is_inside: false,
             linked: HashMap::new(),
@@ -119,7 +135,7 @@ impl<'run> Archive<'run> {
     pub(super) fn write(&mut self, found: Found) -> Result<(), BackupError> {
         self.tally.counts.skipped += found.skipped;
         if found.is_first {
-            self.unwritten = None;
+            self.current = None;
             self.is_inside = found.path.is_root() || self.awaited.remove(&found.path);
         }
         if !self.is_inside {
@@ -133,10 +149,20 @@ impl<'run> Archive<'run> {
             if directory.path.is_root() {
                 self.index(&directory, &change)?;
             }
-            self.unwritten = Some(directory);
+            let mut all = found.all;
+            if let Some(all) = &mut all {
+                let kept = found.entries.iter().filter(|found| matches!(found.body, Body::Kept));
+                all.are_earlier(kept.map(|found| found.entry.path.file_name()));
+            }
+            self.current = Some(Current { entry: directory, all, is_written: false, kept: kept_for_other_metadata(&found.entries) });
             if !matches!(change, Change::Unchanged(..)) {
                 self.write_directory()?;
             }
+        } else if let Some(current) = &mut self.current {
+            current.kept = kept_for_other_metadata(&found.entries);
+        }
+        if found.has_lost || self.current.as_ref().is_some_and(|current| !current.kept.is_empty()) {
+            self.write_directory()?;
         }
         for entry in found.entries {
             self.entry(entry, &found.bytes)?;
@@ -144,15 +170,16 @@ impl<'run> Archive<'run> {
         Ok(())
     }
 
-    /// Writes the member of the directory that the walk is in, unless it is there.
+    /// Writes the member of the directory that the walk is in, unless it is there and there is nothing new to tell.
     fn write_directory(&mut self) -> Result<(), BackupError> {
-        match self.unwritten.take() {
-            Some(directory) => {
-                self.header(&directory, None, &[])?;
-                self.stream.member_ended()
-            }
-            None => Ok(()),
-        }
+        let Some(current) = self.current.as_mut().filter(|current| !current.is_written || !current.kept.is_empty()) else {
+            return Ok(());
+        };
+        current.is_written = true;
+        let (members, names, kept) = (&mut self.members, current.all.take(), std::mem::take(&mut current.kept));
+        let written = self.stream.append_with(|buffer| members.directory(&current.entry, names, &kept, buffer))?;
+        written.map_err(BackupError::Member)?;
+        self.stream.member_ended()
     }
 
     /// Ends stream and index.

@@ -1,13 +1,15 @@
 //! The point in time that a level is compared with, and whether there is one.
 
-use super::compare::{Comparison, Lies, Previous};
+use super::compare::{Comparison, Lies, Previous, SameContent};
 use super::index_writer::{Earlier, kept_runs};
+use super::moved::Moved;
 use crate::catalog::names::{self, Folder, Meaning};
 use crate::catalog::{Access, Blocks, Catalog, open_tree};
 use crate::format::frame::Lane;
 use crate::format::manifest::{LevelParts, Manifest, Parent};
 use crate::index::{BlockCache, BlockSource, Children, Tree};
 use crate::model::{BackupName, LevelId, NodeId, Time};
+use crate::platform::Stat;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,11 +33,20 @@ pub struct Levels {
     pub restart_after_days: Option<u32>,
     /// What the source's file system cannot be trusted with.
     pub lies: Lies,
+    /// What becomes of a file of which only other things than its content are new.
+    pub same_content: SameContent,
 }
 
 impl Default for Levels {
     fn default() -> Self {
-        Self { incremental: true, max_level: None, always_level: None, restart_after_days: None, lies: Lies::default() }
+        Self {
+            incremental: true,
+            max_level: None,
+            always_level: None,
+            restart_after_days: None,
+            lies: Lies::default(),
+            same_content: SameContent::default(),
+        }
     }
 }
 
@@ -45,6 +56,7 @@ pub(super) struct Base {
     digest: String,
     pub(super) tree: Tree,
     pub(super) comparison: Comparison,
+    moved: Moved,
     /// Entries that are there no more, as far as the walk has come.
     pub(super) removed: AtomicU64,
 }
@@ -58,7 +70,7 @@ impl Base {
         }
         let chain = Chain::read(catalog, access, backup)?;
         let (manifest, digest) = chain.parent(levels, now)?;
-        match Self::open(access, backup, manifest, digest, levels.lies) {
+        match Self::open(access, backup, manifest, digest, levels) {
             Ok(base) => Some(base),
             Err(error) => {
                 tracing::warn!(%backup, error = &*error as &dyn Error, "the last level cannot be leaned on; this one is full");
@@ -67,14 +79,21 @@ impl Base {
         }
     }
 
-    fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, lies: Lies) -> Result<Self, Box<dyn Error>> {
+    fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, levels: &Levels) -> Result<Self, Box<dyn Error>> {
         for parts in &manifest.levels {
             check_is_there(access, backup, parts)?;
         }
         let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>;
         let tree = open_tree(&manifest, &BlockCache::new(INDEX_CACHE_BYTES), blocks)?;
         let trusted_before = time_of(manifest.started.checked_sub(TICK)?);
-        Ok(Self { manifest, digest, tree, comparison: Comparison { trusted_before, lies }, removed: AtomicU64::new(0) })
+        Ok(Self {
+            manifest,
+            digest,
+            tree,
+            comparison: Comparison { trusted_before, lies: levels.lies, same_content: levels.same_content },
+            moved: Moved::default(),
+            removed: AtomicU64::new(0),
+        })
     }
 
     /// What the manifest of a level says that leans on this.
@@ -91,7 +110,7 @@ impl Base {
     pub(super) fn root(&self) -> Option<Previous> {
         let node = NodeId(0);
         match self.tree.entry(node) {
-            Ok(entry) => entry.map(|entry| Previous { node, entry }),
+            Ok(entry) => entry.map(|entry| Previous { node, entry, is_moved: false }),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn Error, "the last level's index cannot be read; all is stored again");
                 None
@@ -102,7 +121,28 @@ impl Base {
     /// What a directory held, to be gone through in the order of names.
     pub(super) fn listing(&self, directory: &Previous) -> Listing<'_> {
         let children = directory.is_directory().then(|| self.tree.children(directory.node, None));
-        Listing { base: self, children, next: None }
+        Listing { base: self, children, next: None, has_lost: false, is_moved: directory.is_moved }
+    }
+
+    /// What a directory was before: what had its path, unless that was another directory and this one had another path.
+    pub(super) fn before(&self, named: Option<Previous>, now: Option<&Stat>) -> Option<Previous> {
+        let Some(now) = now else { return named };
+        let is_it = |named: &Previous| (named.entry.metadata.device, named.entry.metadata.inode) == (now.device, now.inode);
+        if named.as_ref().is_some_and(is_it) {
+            return named;
+        }
+        let Some(moved) = self.moved(now) else { return named };
+        if let Some(named) = named {
+            // What was in that is not there any more, whatever has its names.
+            self.count_removed(&named);
+            self.removed.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(moved)
+    }
+
+    /// What had another path before.
+    pub(super) fn moved(&self, now: &Stat) -> Option<Previous> {
+        self.comparison.may_have_moved(now).then(|| self.moved.find(&self.tree, now)).flatten()
     }
 
     fn count_removed(&self, gone: &Previous) {
@@ -113,7 +153,7 @@ impl Base {
                 let children = self.tree.children(gone.node, None).map_while(Result::ok);
                 for (node, entry) in children {
                     if entry.content.kind() == crate::model::Kind::Directory {
-                        below.push(Previous { node, entry });
+                        below.push(Previous { node, entry, is_moved: false });
                     } else {
                         self.removed.fetch_add(1, Ordering::Relaxed);
                     }
@@ -128,6 +168,9 @@ pub(super) struct Listing<'base> {
     base: &'base Base,
     children: Option<Children>,
     next: Option<Previous>,
+    has_lost: bool,
+    /// Whether the directory had another path, where all of this is counted as gone.
+    is_moved: bool,
 }
 
 impl Listing<'_> {
@@ -136,7 +179,7 @@ impl Listing<'_> {
         loop {
             let next = self.next.take().or_else(|| self.read())?;
             match next.entry.path.file_name().cmp(name) {
-                std::cmp::Ordering::Less => self.base.count_removed(&next),
+                std::cmp::Ordering::Less => self.lost(&next),
                 std::cmp::Ordering::Equal => return Some(next),
                 std::cmp::Ordering::Greater => {
                     self.next = Some(next);
@@ -146,16 +189,24 @@ impl Listing<'_> {
         }
     }
 
-    /// Nothing else is there any more.
-    pub(super) fn finish(mut self) {
+    /// Nothing else is there any more. Returns whether anything is gone.
+    pub(super) fn finish(mut self) -> bool {
         while let Some(gone) = self.next.take().or_else(|| self.read()) {
-            self.base.count_removed(&gone);
+            self.lost(&gone);
+        }
+        self.has_lost
+    }
+
+    fn lost(&mut self, gone: &Previous) {
+        self.has_lost = true;
+        if !self.is_moved {
+            self.base.count_removed(gone);
         }
     }
 
     fn read(&mut self) -> Option<Previous> {
         match self.children.as_mut()?.next()? {
-            Ok((node, entry)) => Some(Previous { node, entry }),
+            Ok((node, entry)) => Some(Previous { node, entry, is_moved: self.is_moved }),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn Error,
@@ -172,6 +223,8 @@ impl Listing<'_> {
 struct Chain<'run> {
     access: &'run Access,
     backup: &'run BackupName,
+    /// All that there are, oldest first.
+    levels: Vec<LevelId>,
     newest: (Manifest, String),
 }
 
@@ -179,7 +232,7 @@ impl<'run> Chain<'run> {
     fn read(catalog: &Catalog, access: &'run Access, backup: &'run BackupName) -> Option<Self> {
         let levels = catalog.levels(backup).ok()?;
         let newest = levels.iter().rev().find_map(|level| access.manifest_and_digest(backup, level).ok())?;
-        Some(Self { access, backup, newest })
+        Some(Self { access, backup, levels, newest })
     }
 
     /// The rules of freezer: docs/user-guide.md, "Levels".
@@ -190,13 +243,13 @@ impl<'run> Chain<'run> {
         }
         if let Some(days) = levels.restart_after_days {
             let age = jiff::SignedDuration::from_hours(24).checked_mul(i32::try_from(days).unwrap_or(i32::MAX))?;
-            if self.full_level_started()? < now.checked_sub(age).ok()? {
+            if self.newest.0.chain < now.checked_sub(age).ok()? {
                 return None;
             }
         }
         if levels.always_level == Some(level) {
             let parent = self.newest.0.parent.as_ref()?;
-            return self.read_parent(parent);
+            return self.read_parent(parent).or_else(|| self.newest_below());
         }
         Some(self.newest)
     }
@@ -206,15 +259,12 @@ impl<'run> Chain<'run> {
         (digest == parent.digest).then_some((manifest, digest))
     }
 
-    /// When the walk of the chain's full level began.
-    fn full_level_started(&self) -> Option<jiff::Timestamp> {
-        let mut parent = self.newest.0.parent.clone();
-        let mut started = self.newest.0.started;
-        while let Some(next) = parent {
-            let (manifest, _) = self.read_parent(&next)?;
-            (parent, started) = (manifest.parent, manifest.started);
-        }
-        Some(started)
+    /// The newest level of the chain, of those that are left, whose number is one less than that of the newest.
+    fn newest_below(&self) -> Option<(Manifest, String)> {
+        let newest = &self.newest.0;
+        let left = self.levels.iter().rev().filter(|level| **level < newest.id && level.started() >= newest.chain);
+        let mut readable = left.filter_map(|level| self.access.manifest_and_digest(self.backup, level).ok());
+        readable.find(|(manifest, _)| manifest.chain == newest.chain && manifest.level + 1 == newest.level)
     }
 }
 

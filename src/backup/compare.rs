@@ -1,6 +1,6 @@
 //! Whether a thing is still what an earlier level says of it.
 
-use crate::model::{Content, Entry, Kind, Name, NodeId, Time};
+use crate::model::{Content, Entry, Kind, NodeId, Time};
 use crate::platform::{Sort, Stat};
 
 /// An entry of the point in time that a level is compared with.
@@ -8,13 +8,11 @@ use crate::platform::{Sort, Stat};
 pub(super) struct Previous {
     pub(super) node: NodeId,
     pub(super) entry: Entry,
+    /// Whether it had another path.
+    pub(super) is_moved: bool,
 }
 
 impl Previous {
-    pub(super) fn name(&self) -> Option<Name> {
-        Name::new(self.entry.path.file_name())
-    }
-
     pub(super) fn is_directory(&self) -> bool {
         self.entry.content == Content::Directory
     }
@@ -46,6 +44,16 @@ pub struct Lies {
     pub inode: bool,
 }
 
+/// What becomes of a file of which only other things than its content are new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SameContent {
+    /// Its content is not stored again: the index says where it is.
+    #[default]
+    Lean,
+    /// It is stored whole, so that the streams of the levels alone, one after the other, make the tree.
+    Store,
+}
+
 /// Judges by what `stat` says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Comparison {
@@ -53,6 +61,7 @@ pub(super) struct Comparison {
     /// read.
     pub(super) trusted_before: Time,
     pub(super) lies: Lies,
+    pub(super) same_content: SameContent,
 }
 
 /// How much of what an earlier level has is still right.
@@ -72,13 +81,21 @@ impl Comparison {
         let metadata = &previous.metadata;
         let was_read_right = metadata.inode != UNSURE;
         let is_same_thing = self.lies.inode || (metadata.device, metadata.inode) == (now.device, now.inode);
-        let last_change = if self.lies.ctime { now.mtime } else { now.ctime };
+        let last_change = if self.lies.ctime { metadata.mtime } else { metadata.ctime };
         let is_settled = last_change < self.trusted_before;
         let has_same_content = metadata.mtime == now.mtime && has_same_shape(&previous.content, now);
         if !(was_read_right && is_same_thing && is_settled && has_same_content) {
             return Likeness::None;
         }
         if metadata.ctime == now.ctime && looks_the_same(previous, now) { Likeness::Same } else { Likeness::Content }
+    }
+
+    /// Whether what has a new name may have had another: renaming changes the ctime. A file keeps its mtime, a directory may have been
+    /// changed since.
+    pub(super) fn may_have_moved(&self, now: &Stat) -> bool {
+        let is_renamed = self.lies.ctime || now.ctime >= self.trusted_before;
+        let is_old = now.sort == Sort::Kept(Kind::Directory) || now.mtime < self.trusted_before;
+        self.same_content == SameContent::Lean && !self.lies.inode && is_renamed && is_old
     }
 
     /// The same for an entry that was read, and is of the same content by all that is known: only metadata that `stat` does not
@@ -122,7 +139,7 @@ fn looks_the_same(previous: &Entry, now: &Stat) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Comparison, Lies, Likeness, UNSURE};
+    use super::{Comparison, Lies, Likeness, SameContent, UNSURE};
     use crate::model::{Content, Device, Entry, Kind, Metadata, Time, TreePath};
     use crate::platform::{Sort, Stat};
 
@@ -151,7 +168,7 @@ mod tests {
     }
 
     fn judge(lies: Lies, previous: &Entry, now: &Stat) -> Likeness {
-        Comparison { trusted_before: Time::new(1000, 0), lies }.judge(previous, now)
+        Comparison { trusted_before: Time::new(1000, 0), lies, same_content: SameContent::default() }.judge(previous, now)
     }
 
     #[test]
@@ -169,11 +186,14 @@ mod tests {
             Stat { device: 9, ..stat() },
             Stat { inode: 9, ..stat() },
             Stat { sort: Sort::Kept(Kind::Fifo), ..stat() },
-            Stat { ctime: Time::new(1000, 0), ..stat() },
         ];
         for other in others {
             assert_eq!(judge(Lies::default(), &entry(), &other), Likeness::None, "{other:?}");
         }
+        let mut fresh = entry();
+        fresh.metadata.ctime = Time::new(1000, 0);
+        let now = Stat { ctime: Time::new(1000, 0), ..stat() };
+        assert_eq!(judge(Lies::default(), &fresh, &now), Likeness::None, "it was read in the tick of its change");
         let mut unsure = entry();
         unsure.metadata.inode = UNSURE;
         assert_eq!(judge(Lies { inode: true, ctime: true }, &unsure, &stat()), Likeness::None);
@@ -183,6 +203,7 @@ mod tests {
     fn other_metadata_means_the_same_content() {
         let others = [
             Stat { ctime: Time::new(201, 0), ..stat() },
+            Stat { ctime: Time::new(5000, 0), ..stat() },
             Stat { mode: 0o600, ..stat() },
             Stat { uid: 3, ..stat() },
             Stat { gid: 3, ..stat() },

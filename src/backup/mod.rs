@@ -20,6 +20,7 @@ mod collect;
 mod compare;
 mod index_writer;
 mod lane;
+mod moved;
 mod read;
 mod run;
 mod sources;
@@ -29,14 +30,14 @@ mod walk;
 
 pub use base::Levels;
 pub use blocks::{BlockOptions, Engine};
-pub use compare::Lies;
+pub use compare::{Lies, SameContent};
 pub use read::Unread;
-pub use run::{BackupRequest, Report, run};
+pub use run::{BackupRequest, Lock, Report, run};
 pub use sources::SourceError;
 pub use stream::{FrameSizes, LARGE_FILE_BYTES};
 pub use walk::Mounts;
 
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, LockError};
 use crate::format::frame::FrameError;
 use crate::format::manifest::ManifestError;
 use crate::format::segment::TooManySegments;
@@ -56,6 +57,9 @@ pub enum BackupError {
     /// The catalog could not be read, or the manifest not be published.
     #[error("the backup could not be completed")]
     Catalog(#[source] CatalogError),
+    /// Another run of the same backup is under way, or was when this one was to be completed.
+    #[error("there is no new level")]
+    Lock(#[source] LockError),
     /// A frame could not be made.
     #[error("a frame could not be made")]
     Frame(#[source] FrameError),

@@ -1,8 +1,10 @@
 //! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
 
+use super::base::Base;
 use super::blocks::{Earlier, Engine};
-use super::compare::{Change, Comparison, Likeness, Previous};
+use super::compare::{Change, Comparison, Likeness, Previous, SameContent};
 use super::walk::{Directory, Opened, Seen, Step};
+use crate::format::tar::DumpDir;
 use crate::model::{Content, Entry, Kind, Metadata, Name, Progress, TreePath, Trouble};
 use crate::platform::{DirHandle, FileHandle, Owners, Sort, Stat, Xattrs};
 use std::io;
@@ -23,6 +25,10 @@ pub(super) struct Found {
     pub(super) is_first: bool,
     /// The directory itself, if this was its first step and it is still there.
     pub(super) directory: Option<(Entry, Change)>,
+    /// With the first: all its names.
+    pub(super) all: Option<DumpDir>,
+    /// Whether names that the level before has are gone; known at the last step.
+    pub(super) has_lost: bool,
     /// Its entries, in order.
     pub(super) entries: Vec<FoundEntry>,
     /// The content of the small files among them.
@@ -88,22 +94,24 @@ pub(super) struct Reader<'run> {
     owners: Owners,
     xattrs: Xattrs,
     comparison: Option<Comparison>,
+    base: Option<&'run Base>,
     engine: Engine,
     progress: &'run dyn Progress,
 }
 
 impl<'run> Reader<'run> {
-    /// `comparison` is with the level before, if there is one.
-    pub(super) fn new(comparison: Option<Comparison>, engine: Engine, progress: &'run dyn Progress) -> Self {
-        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison, engine, progress }
+    /// `base` is what the level is compared with, if there is anything.
+    pub(super) fn new(base: Option<&'run Base>, engine: Engine, progress: &'run dyn Progress) -> Self {
+        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison: base.map(|base| base.comparison), base, engine, progress }
     }
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
     /// was listed is left out as if it had gone before.
-    pub(super) fn read(&self, step: &Step) -> Found {
+    pub(super) fn read(&self, step: Step) -> Found {
         let entries = Vec::with_capacity(step.names.len());
         let path = step.directory.path.clone();
-        let mut found = Found { path, is_first: step.is_first, directory: None, entries, bytes: Vec::new(), skipped: 0 };
+        let (is_first, all, has_lost) = (step.is_first, step.all, step.has_lost);
+        let mut found = Found { path, is_first, directory: None, all, has_lost, entries, bytes: Vec::new(), skipped: 0 };
         if step.is_first {
             found.directory = self.directory(&step.directory);
         }
@@ -139,7 +147,7 @@ impl<'run> Reader<'run> {
                 return None;
             }
         };
-        let previous = directory.previous.as_ref();
+        let previous = directory.previous.as_ref().filter(|previous| !previous.is_moved);
         if let Some(same) = previous.and_then(|previous| self.same(previous, &stat)) {
             return Some(same);
         }
@@ -168,18 +176,38 @@ impl<'run> Reader<'run> {
     }
 
     /// A file whose content earlier levels have. It is opened only if its metadata may be other than before.
-    fn kept_file(&self, handle: &DirHandle, previous: &Previous, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
-        let Some(comparison) = self.comparison else { return Ok(None) };
-        let Some(name) = previous.name().filter(|_| previous.entry.content.kind() == Kind::File) else { return Ok(None) };
-        let stat = handle.stat_child(&name).map_err(Unread::Stat)?;
-        match comparison.judge(&previous.entry, &stat) {
+    fn kept_file(&self, handle: &DirHandle, seen: &Seen, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
+        let (Some(comparison), Some(base)) = (self.comparison, self.base) else { return Ok(None) };
+        let name = &seen.listed.name;
+        let previous = seen.previous.as_ref().filter(|previous| previous.entry.content.kind() == Kind::File);
+        if previous.is_none() && seen.listed.sort != Some(Sort::Kept(Kind::File)) {
+            return Ok(None);
+        }
+        let stat = handle.stat_child(name).map_err(Unread::Stat)?;
+        let likeness = previous.map_or(Likeness::None, |previous| comparison.judge(&previous.entry, &stat));
+        // It may have had another name, also where another had this one. A new name explains that its ctime is another.
+        let moved = || base.moved(&stat).filter(|moved| comparison.judge(&moved.entry, &stat) != Likeness::None);
+        let moved = match previous {
+            Some(previous) if previous.is_moved => (likeness != Likeness::None).then(|| previous.clone()),
+            _ if likeness == Likeness::None => moved(),
+            _ => None,
+        };
+        if let Some(moved) = moved {
+            let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
+            let mut entry = self.entry(path.clone(), &stat, xattrs, moved.entry.content);
+            entry.metadata.signatures = moved.entry.metadata.signatures;
+            let change = Change::against(previous.filter(|previous| !previous.is_moved));
+            return Ok(Some(FoundEntry { entry, body: Body::Kept, change }));
+        }
+        let Some(previous) = previous.filter(|previous| !previous.is_moved) else { return Ok(None) };
+        match likeness {
             Likeness::None => Ok(None),
             Likeness::Same => {
                 let (entry, change) = kept(previous);
                 Ok(Some(FoundEntry { entry, body: Body::Kept, change }))
             }
             Likeness::Content => {
-                let xattrs = self.attributes(path, self.xattrs.of_child(handle, &name));
+                let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
                 let mut entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
                 entry.metadata.signatures.clone_from(&previous.entry.metadata.signatures);
                 Ok(match comparison.judge_metadata(&previous.entry, &entry) {
@@ -187,6 +215,7 @@ impl<'run> Reader<'run> {
                         let (entry, change) = kept(previous);
                         Some(FoundEntry { entry, body: Body::Kept, change })
                     }
+                    Likeness::Content if comparison.same_content == SameContent::Store => None,
                     Likeness::Content => Some(FoundEntry { entry, body: Body::Kept, change: Change::Changed }),
                     Likeness::None => None,
                 })
@@ -197,20 +226,19 @@ impl<'run> Reader<'run> {
     fn child(&self, handle: &DirHandle, seen: &Seen, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
         let Seen { listed, previous } = seen;
         let name = &listed.name;
-        if let Some(previous) = previous
-            && let Some(kept) = self.kept_file(handle, previous, path)?
-        {
+        if let Some(kept) = self.kept_file(handle, seen, path)? {
             found.entries.push(kept);
             return Ok(());
         }
-        let previous = previous.as_ref();
+        // Of what had another path, only the content of files is of use.
+        let previous = previous.as_ref().filter(|previous| !previous.is_moved);
         let change = Change::against(previous);
         if matches!(listed.sort, Some(Sort::Kept(Kind::File))) {
             match handle.open_file(name) {
                 Ok(file) => {
                     let stat = file.stat().map_err(Unread::Stat)?;
                     if stat.sort == Sort::Kept(Kind::File) {
-                        return self.file(path, file, stat, (change, previous), found);
+                        return self.file(path, file, stat, (change, seen.previous.as_ref()), found);
                     }
                 }
                 // Links and sockets cannot be opened so.
@@ -233,7 +261,7 @@ impl<'run> Reader<'run> {
             Sort::Kept(Kind::File) => {
                 let file = handle.open_file(name).map_err(Unread::Open)?;
                 let stat = file.stat().map_err(Unread::Stat)?;
-                return self.file(path, file, stat, (change, previous), found);
+                return self.file(path, file, stat, (change, seen.previous.as_ref()), found);
             }
             // The walk goes into what was listed as a directory, and into nothing else.
             Sort::Kept(Kind::Directory) if listed.sort != Some(Sort::Kept(Kind::Directory)) => return Err(Unread::Replaced),

@@ -13,8 +13,8 @@ use super::stream::{FrameSizes, RawFrame, Stream};
 use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{Folder, LevelOf};
-use crate::catalog::{Access, AccessError, Catalog, CatalogError, Verb};
-use crate::format::frame::{Compression, Encoder, Lane, Sealer};
+use crate::catalog::{Access, AccessError, Catalog, CatalogError, Held, LockError, LockRequest, Patience, Verb, with_lock};
+use crate::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{DeltaRun, HeadBlock, RunRoot};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
@@ -60,8 +60,21 @@ pub struct BackupRequest {
     pub segment_bytes: u64,
     /// Segments that are stored at once. Memory holds one more than this.
     pub upload_jobs: usize,
+    /// What to call the level, for those who choose what stays.
+    pub tags: Vec<String>,
     /// The name of this machine's time zone, for the manifest.
     pub zone: String,
+    /// Whether another run of the same backup is kept out; `None` for a store that keeps nothing.
+    pub lock: Option<Lock>,
+}
+
+/// How other runs of the same backup are kept out.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    /// What this machine is called, to be told to them.
+    pub host: String,
+    /// What to do while one of them is under way.
+    pub patience: Patience,
 }
 
 /// What a run came to.
@@ -88,11 +101,39 @@ pub fn run(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Report, BackupError> {
-    match attempt(request, access, clock, progress, cancel) {
+    let Some(Lock { host, patience }) = &request.lock else {
+        return run_locked(request, access, clock, progress, cancel, None);
+    };
+    let (store, catalog) = (access.store(), Catalog::new(access.store()));
+    let lock = LockRequest { backup: &request.backup, host, action: "backup", patience: *patience };
+    let outcome = with_lock(store.as_ref(), &catalog, lock, clock, cancel, Result::is_ok, |held| {
+        held.remove_what_was_left()
+            .unwrap_or_else(|error| tracing::warn!(error = &error as &dyn Error, "what a run left that was cut off could not be removed"));
+        run_locked(request, access, clock, progress, cancel, Some(held))
+    });
+    match outcome {
+        Err(LockError::Cancelled(_)) => Err(BackupError::Cancelled),
+        other => other.map_err(BackupError::Lock)?,
+    }
+}
+
+fn run_locked(
+    request: &BackupRequest,
+    access: &Access,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+    held: Option<&Held<'_>>,
+) -> Result<Report, BackupError> {
+    match attempt(request, access, clock, progress, cancel, held) {
         Err(BackupError::Base(source)) => {
             tracing::warn!(error = &source as &dyn Error, "the last level's index cannot be read; this one is full");
+            if let Some(held) = held {
+                // What was stored of it would be taken for the next one's.
+                Catalog::new(access.store()).remove_leftover(&request.backup, held.id()).map_err(BackupError::Catalog)?;
+            }
             let levels = Levels { incremental: false, ..request.levels };
-            attempt(&BackupRequest { levels, ..request.clone() }, access, clock, progress, cancel)
+            attempt(&BackupRequest { levels, ..request.clone() }, access, clock, progress, cancel, held)
         }
         outcome => outcome,
     }
@@ -104,19 +145,22 @@ fn attempt(
     clock: &dyn Clock,
     progress: &dyn Progress,
     cancel: &Cancel,
+    held: Option<&Held<'_>>,
 ) -> Result<Report, BackupError> {
     let began = clock.now();
     let sources = Sources::open(&request.sources).map_err(BackupError::Source)?;
     let catalog = Catalog::new(access.store());
     let base = Base::choose(&catalog, access, &request.backup, &request.levels, began);
     let base = base.as_ref();
-    let (id, serial) = next_level(&catalog, access, &request.backup, began)?;
+    let (id, serial) = next_level(&catalog, access, &request.backup, began, held)?;
     let of = LevelOf { backup: request.backup.clone(), level: id.clone() };
     let sealer = Sealer::new(access.store_id(), id.clone(), access.protection());
     let counted = Counted { progress, troubles: AtomicU64::new(0) };
     let source_paths = sources.paths.iter().map(|path| path.as_os_str().as_encoded_bytes().to_vec().into()).collect();
 
     let written = Level { request, base, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
+
+    offer_whole(access, &of, request.compression, written.data.segments);
 
     let mut counts = written.tally.counts;
     counts.failed = counted.troubles.into_inner();
@@ -142,9 +186,11 @@ fn attempt(
         serial,
         level: base.map_or(0, |base| base.manifest.level + 1),
         parent: base.map(Base::as_parent),
+        chain: base.map(|base| base.manifest.chain),
         ended: clock.now(),
         zone: request.zone.clone(),
         sources: source_paths,
+        tags: request.tags.clone(),
         counts,
         bytes: Bytes { logical: written.tally.logical_bytes, stream: written.stream_bytes, stored: written.stored_bytes },
         engine: request.engine.name(),
@@ -153,18 +199,44 @@ fn attempt(
         levels,
     });
     let stored = manifest.seal(&sealer).map_err(BackupError::Manifest)?;
+    if let Some(held) = held {
+        held.check().map_err(BackupError::Lock)?;
+    }
     catalog.publish(&request.backup, &id, stored).map_err(BackupError::Catalog)?;
     let elapsed = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
     tracing::info!(backup = %request.backup, level = %id, entries = counts.entries, stored_bytes = written.stored_bytes, "published");
     Ok(Report { manifest, elapsed })
 }
 
-/// The identity and serial of the next level: later and higher than every one there is, whatever the clock says.
+/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so a failure is told and no more.
+fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segments: u32) {
+    if segments == 0 {
+        return;
+    }
+    let ending = match (access.protection(), compression) {
+        (Protection::Encrypted(_), _) => "",
+        (Protection::Checksum, Compression::None) => ".tar",
+        (Protection::Checksum, Compression::Gzip) => ".tar.gz",
+        (Protection::Checksum, Compression::Bzip2) => ".tar.bz2",
+        (Protection::Checksum, Compression::Xz) => ".tar.xz",
+        (Protection::Checksum, Compression::Zstd) => ".tar.zst",
+    };
+    let whole = of.stream_name(ending);
+    match access.store().join(&whole, &of.segments_prefix(), segments.into()) {
+        Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
+        Ok(store::Joined::Cannot) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn Error, "the segments could not be made one object; the level does not need it"),
+    }
+}
+
+/// The identity and serial of the next level: later and higher than every one there is, whatever the clock says. The
+/// identity is that of the lock, so that what the run leaves is found should it be cut off.
 fn next_level(
     catalog: &Catalog,
     access: &Access,
     backup: &BackupName,
     now: jiff::Timestamp,
+    held: Option<&Held<'_>>,
 ) -> Result<(LevelId, LevelSerial), BackupError> {
     let levels = catalog.levels(backup).map_err(BackupError::Catalog)?;
     let mut started = now;
@@ -186,6 +258,9 @@ fn next_level(
             // A damaged level is no reason to make no more of them.
             Err(error) => tracing::warn!(%level, error = &error as &dyn std::error::Error, "its manifest cannot be read"),
         }
+    }
+    if let Some(id) = held.map(Held::id).filter(|id| levels.last().is_none_or(|newest| newest < id)) {
+        return Ok((id.clone(), LevelSerial(serial + 1)));
     }
     let mut random = [0; 4];
     getrandom::fill(&mut random).map_err(|error| BackupError::Frame(crate::format::frame::FrameError::Random(error)))?;
@@ -224,7 +299,7 @@ impl Level<'_> {
         }
         let (uploads, uploader) = Uploads::new();
         let store = access.store();
-        let reader = Reader::new(self.base.map(|base| base.comparison), self.request.engine, self.progress);
+        let reader = Reader::new(self.base, self.request.engine, self.progress);
         let streams = self.base.map(|base| Streams::new(access, &self.of.backup, &base.manifest));
         let outcome = thread::scope(|scope| {
             for _ in 0..self.request.upload_jobs.max(1) {

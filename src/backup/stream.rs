@@ -144,8 +144,11 @@ impl Stream {
 
     /// How many of the `left` bytes of a member may go into the current frame; cuts it first when it is full.
     fn room(&mut self, left: u64, file_bytes: u64) -> Result<usize, BackupError> {
-        let target = if file_bytes >= LARGE_FILE_BYTES { self.sizes.large } else { self.sizes.packed };
-        let hard = FrameSizes::hard(target);
+        // A large file that comes in many short runs would else fill each frame to the hard limit.
+        let (target, hard) = match file_bytes >= LARGE_FILE_BYTES {
+            true => (self.sizes.large, self.sizes.large),
+            false => (self.sizes.packed, FrameSizes::hard(self.sizes.packed)),
+        };
         let fits = (self.buffer.len() as u64).saturating_add(left) <= hard as u64;
         if fits {
             return Ok(hard - self.buffer.len());

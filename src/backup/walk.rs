@@ -7,6 +7,7 @@
 use super::base::Base;
 use super::compare::Previous;
 use super::read::{Found, Reader, Unread};
+use crate::format::tar::{DumpDir, Held};
 use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
 use crate::platform::{DirHandle, Listed, Sort};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -26,7 +27,11 @@ pub(super) struct Step {
     pub(super) directory: Arc<Directory>,
     /// Whether this is the directory's first step: its own metadata is read with it.
     pub(super) is_first: bool,
+    /// With the first: all names of the directory, if they are known.
+    pub(super) all: Option<DumpDir>,
     pub(super) names: Vec<Seen>,
+    /// Whether names that the level before has are gone; known at the last step.
+    pub(super) has_lost: bool,
 }
 
 /// A name, and what the level before has under it.
@@ -158,6 +163,7 @@ fn send_in_steps(
     waiting: &mut Vec<Pending>,
 ) -> Result<(), Ended> {
     let is_listed = names.is_some();
+    let mut all = names.as_deref().map(all_names);
     let mut earlier = base.zip(directory.previous.as_ref()).map(|(base, previous)| base.listing(previous));
     let mut names = names.unwrap_or_default().into_iter();
     let mut is_first = true;
@@ -174,13 +180,28 @@ fn send_in_steps(
         if step.is_empty() && !is_first {
             break;
         }
-        steps.send(Step { directory: Arc::clone(directory), is_first, names: step })?;
+        steps.send(Step { directory: Arc::clone(directory), is_first, all: all.take(), names: step, has_lost: false })?;
         is_first = false;
     }
-    if let Some(earlier) = earlier.filter(|_| is_listed) {
-        earlier.finish();
+    if let Some(earlier) = earlier.filter(|_| is_listed)
+        && earlier.finish()
+    {
+        steps.send(Step { directory: Arc::clone(directory), is_first, all: None, names: Vec::new(), has_lost: true })?;
     }
     Ok(())
+}
+
+/// The names that tar is to know of. Whether a file has a member is not known yet.
+fn all_names(names: &[Listed]) -> DumpDir {
+    let mut all = DumpDir::new();
+    for listed in names {
+        match listed.sort {
+            Some(Sort::Kept(Kind::Directory)) => all.push(Held::Directory, listed.name.as_bytes()),
+            Some(Sort::Kept(_)) | None => all.push(Held::Here, listed.name.as_bytes()),
+            Some(Sort::Socket | Sort::Unknown) => {}
+        }
+    }
+    all
 }
 
 /// The names of a directory that are to be kept, sorted, each with what it is; `None` when they cannot be known.
@@ -239,6 +260,10 @@ fn open(
             Opened::Shut(Arc::clone(parent), name)
         }
     };
+    let previous = match (&opened, options.base) {
+        (Opened::Open(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
+        _ => previous,
+    };
     Some(Directory { path, on_disk, opened, previous })
 }
 
@@ -255,6 +280,6 @@ fn join_on_disk(directory: &Directory, name: &Name) -> Vec<u8> {
 pub(super) fn serve(work: &Work, reader: &Reader<'_>) {
     while let Ok((step, slot)) = work.recv() {
         // The archive is gone when it failed: the walk will notice.
-        let _gone = slot.send(reader.read(&step));
+        let _gone = slot.send(reader.read(step));
     }
 }

@@ -8,12 +8,14 @@
 mod access;
 mod blocks;
 mod error;
+mod lock;
 pub mod names;
 mod tree;
 
 pub use access::{Access, AccessError};
 pub use blocks::Blocks;
 pub use error::{CatalogError, Verb};
+pub use lock::{Held, LockError, LockRequest, Patience, with_lock};
 pub use tree::{TreeError, open_tree};
 
 use crate::model::{BackupName, BackupRef, Choice, LevelId};
@@ -157,13 +159,8 @@ impl Catalog {
     /// level may exist all the same: the answer may have been lost.
     pub fn publish(&self, backup: &BackupName, level: &LevelId, manifest: Vec<u8>) -> Result<(), CatalogError> {
         let name = names::manifest_name(backup, level);
-        match self.store.get(&name, 0) {
-            Err(error) if error.kind() == store::Kind::Missing => {}
-            Ok(_) => return Err(CatalogError::Exists { backup: backup.clone(), level: level.clone() }),
-            Err(error) if error.kind() == store::Kind::TooLarge => {
-                return Err(CatalogError::Exists { backup: backup.clone(), level: level.clone() });
-            }
-            Err(source) => return Err(of_level(Verb::Publish, backup, level, source)),
+        if self.is_published(&name).map_err(|source| of_level(Verb::Publish, backup, level, source))? {
+            return Err(CatalogError::Exists { backup: backup.clone(), level: level.clone() });
         }
         self.store.put(&name, &Rope::from([manifest])).map_err(|source| of_level(Verb::Publish, backup, level, source))
     }
@@ -182,6 +179,35 @@ impl Catalog {
             })
             .and(removed)
             .map_err(fail)
+    }
+
+    /// Removes the data of a level, unless the level exists. Returns whether there was any.
+    ///
+    /// For what a run left that was cut off: whoever calls this has the backup's lock.
+    pub fn remove_leftover(&self, backup: &BackupName, level: &LevelId) -> Result<bool, CatalogError> {
+        let fail = |source| of_level(Verb::Withdraw, backup, level, source);
+        if self.is_published(&names::manifest_name(backup, level)).map_err(fail)? {
+            return Ok(false);
+        }
+        let (mut removed, mut any) = (Ok(()), false);
+        self.store
+            .list(&names::level_prefix(backup, level), &mut |object: ObjectInfo| {
+                any = true;
+                removed = self.store.delete(&object.name);
+                removed.is_ok()
+            })
+            .and(removed)
+            .map_err(fail)?;
+        Ok(any)
+    }
+
+    fn is_published(&self, manifest: &store::ObjectName) -> Result<bool, store::Error> {
+        match self.store.get(manifest, 0) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == store::Kind::TooLarge => Ok(true),
+            Err(error) if error.kind() == store::Kind::Missing => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The levels that have data but do not exist, of one backup or of all: what cut-off runs left.
@@ -220,7 +246,7 @@ impl Catalog {
     fn each_level(&self, prefix: &str, found: &mut dyn FnMut(LevelOf) -> bool) -> Result<(), CatalogError> {
         let mut each = |object: ObjectInfo| match names::meaning(&object.name) {
             Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => found(of),
-            None => {
+            Some(Meaning::Claim(..) | Meaning::Withdrawn(_)) | None => {
                 tracing::debug!(object = %object.name, "not an object of a backup");
                 true
             }

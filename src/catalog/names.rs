@@ -5,7 +5,10 @@
 //! | what makes a place a store | `freezer.json` |
 //! | a key of an encrypted store | `keys/ID.json` |
 //! | a level's manifest | `manifests/HOST/NAME/LEVEL` |
+//! | a claim to a backup | `locks/HOST/NAME/LEVEL/UNTIL`, `locks/HOST/NAME/LEVEL/over` |
+//! | a note of what was withdrawn of late | `withdrawn/HOST/NAME/LEVEL` |
 //! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
+//! | its segments as one object, where a store can do that | `data/HOST/NAME/LEVEL/stream.tar.zst`, or with another ending |
 //!
 //! HOST and NAME are [`ObjectName::component`]s. Layout: docs/format.md, "Names of objects".
 
@@ -17,6 +20,15 @@ pub const MANIFESTS: &str = "manifests/";
 
 /// Holds the data of all levels.
 pub const DATA: &str = "data/";
+
+/// Holds the claims of all backups.
+pub const LOCKS: &str = "locks/";
+
+/// Holds the notes of what was withdrawn.
+const WITHDRAWN: &str = "withdrawn/";
+
+/// The name of what says that a claim holds no longer.
+const OVER: &str = "over";
 
 /// The folders of a level's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,9 +77,32 @@ pub enum Meaning {
         /// Its number in the folder.
         number: u32,
     },
+    /// A note of levels that were withdrawn, under an id that begins with the moment.
+    Withdrawn(LevelOf),
+    /// A claim to a backup, under the id of the level that it is to make.
+    Claim(LevelOf, Term),
+}
+
+/// How long a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Term {
+    /// Until then, unless it is renewed by another object with a later term.
+    Until(jiff::Timestamp),
+    /// No longer.
+    Over,
 }
 
 impl LevelOf {
+    /// What the names of all segments of this level begin with.
+    pub fn segments_prefix(&self) -> String {
+        format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Segments.as_str())
+    }
+
+    /// The object that is all segments of this level, for other programs. `ending` tells what they are: `.tar.zst`.
+    pub fn stream_name(&self, ending: &str) -> ObjectName {
+        legal(format!("{}stream{ending}", level_prefix(&self.backup, &self.level)))
+    }
+
     /// A data object of this level; see [`data_name`].
     pub fn data_name(&self, folder: Folder, number: u32) -> ObjectName {
         data_name(&self.backup, &self.level, folder, number)
@@ -112,6 +147,31 @@ pub fn data_name(backup: &BackupName, level: &LevelId, folder: Folder, number: u
     legal(format!("{}{}/{}", level_prefix(backup, level), folder.as_str(), number_text(number)))
 }
 
+/// What the names of all notes of what was withdrawn from a backup begin with.
+pub fn withdrawn_prefix(backup: &BackupName) -> String {
+    format!("{WITHDRAWN}{}/", path_of(backup))
+}
+
+/// A note of what was withdrawn.
+pub fn withdrawn_name(backup: &BackupName, note: &LevelId) -> ObjectName {
+    legal(format!("{}{note}", withdrawn_prefix(backup)))
+}
+
+/// What the names of all claims to a backup begin with.
+pub fn locks_prefix(backup: &BackupName) -> String {
+    format!("{LOCKS}{}/", path_of(backup))
+}
+
+/// An object of a claim. Moments are kept to the millisecond.
+pub fn claim_name(backup: &BackupName, claim: &LevelId, term: Term) -> ObjectName {
+    let term = match term {
+        Term::Over => OVER.to_owned(),
+        // A level's id without its random digits.
+        Term::Until(at) => LevelId::new(at, 0).as_str().chars().take(20).collect(),
+    };
+    legal(format!("{}{claim}/{term}", locks_prefix(backup)))
+}
+
 /// What an object is by its name; `None` when it is none of a backup's.
 pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     let (kind, rest) = object.as_str().split_once('/')?;
@@ -120,12 +180,22 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     let backup = BackupName::new(&text_of(host)?, &text_of(name)?).ok()?;
     match kind {
         "manifests" => Some(Meaning::Manifest(LevelOf { backup, level: rest.parse().ok()? })),
+        "withdrawn" => Some(Meaning::Withdrawn(LevelOf { backup, level: rest.parse().ok()? })),
         "data" => {
             let (level, rest) = rest.split_once('/')?;
             let (folder, number) = rest.split_once('/')?;
             let folder = Folder::ALL.into_iter().find(|known| known.as_str() == folder)?;
             let number = number_of(number)?;
             Some(Meaning::Data { of: LevelOf { backup, level: level.parse().ok()? }, folder, number })
+        }
+        "locks" => {
+            let (claim, term) = rest.split_once('/')?;
+            let term = match term {
+                OVER => Term::Over,
+                until => Term::Until(format!("{until}-00000000").parse::<LevelId>().ok()?.started()),
+            };
+            let of = LevelOf { backup, level: claim.parse().ok()? };
+            (claim_name(&of.backup, &of.level, term) == *object).then_some(Meaning::Claim(of, term))
         }
         _ => None,
     }
@@ -168,7 +238,9 @@ fn legal(name: String) -> ObjectName {
 
 #[cfg(test)]
 mod tests {
-    use super::{Folder, LevelOf, Meaning, data_name, level_prefix, manifest_name, manifests_prefix, meaning};
+    use super::{
+        Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, manifest_name, manifests_prefix, meaning, withdrawn_name,
+    };
     use crate::model::{BackupName, LevelId};
     use crate::store::ObjectName;
     use proptest::prelude::*;
@@ -183,6 +255,18 @@ mod tests {
         assert_eq!(manifest_name(&backup, &level()).as_str(), "manifests/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d");
         let segment = data_name(&backup, &level(), Folder::Segments, 17);
         assert_eq!(segment.as_str(), "data/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d/segments/00000017");
+    }
+
+    #[test]
+    fn a_claim_is_read_back_from_its_name() {
+        let backup = BackupName::new("h", "n").expect("legal");
+        let until = "2026-11-22T22:44:50.123Z".parse().expect("a moment");
+        let name = claim_name(&backup, &level(), Term::Until(until));
+        assert_eq!(name.as_str(), "locks/h/n/20261122T223450.123Z-1a2b3c4d/20261122T224450.123Z");
+        for term in [Term::Until(until), Term::Over] {
+            let of = LevelOf { backup: backup.clone(), level: level() };
+            assert_eq!(meaning(&claim_name(&backup, &level(), term)), Some(Meaning::Claim(of, term)));
+        }
     }
 
     #[test]
@@ -204,6 +288,8 @@ mod tests {
             "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/A0000000001",
             "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/+0000001",
             "data/h/n/20261122T223450.123Z-1a2b3c4d/other/00000001",
+            "locks/h/n/20261122T223450.123Z-1a2b3c4d/20261122T223450.123Zx",
+            "locks/h/n/20261122T223450.123Z-1a2b3c4d",
             "manifests/%2e/n/20261122T223450.123Z-1a2b3c4d",
             "manifests/h%2Fh/n/20261122T223450.123Z-1a2b3c4d",
         ] {
@@ -228,6 +314,7 @@ mod tests {
             let backup = BackupName::new(&host, &name).expect("checked");
             let of = LevelOf { backup: backup.clone(), level: level() };
             prop_assert_eq!(meaning(&manifest_name(&backup, &level())), Some(Meaning::Manifest(of.clone())));
+            prop_assert_eq!(meaning(&withdrawn_name(&backup, &level())), Some(Meaning::Withdrawn(of.clone())));
             let folder = Folder::ALL[folder];
             let data = data_name(&backup, &level(), folder, number);
             prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
@@ -236,7 +323,7 @@ mod tests {
         }
 
         #[test]
-        fn any_object_name_is_read_without_panic(text in "(manifests|data)/[%~a-zA0-9/.]{0,60}") {
+        fn any_object_name_is_read_without_panic(text in "(manifests|data|locks|withdrawn)/[%~a-zA0-9/.]{0,60}") {
             if let Some(object) = ObjectName::new(text) {
                 meaning(&object);
             }

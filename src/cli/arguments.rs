@@ -1,6 +1,7 @@
 //! The commands and the options that all of them take.
 
-use super::{backup, cat, check, completions, export, key, list, ls, mount, restore};
+use super::store_options::StoreOptions;
+use super::{api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, restore};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub(super) struct Arguments {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Backup(backup::Arguments),
+    Backup(Box<backup::Arguments>),
     List(list::Arguments),
     Ls(ls::Arguments),
     Cat(cat::Arguments),
@@ -41,8 +42,14 @@ pub(super) enum Command {
     Umount(mount::UnmountArguments),
     Restore(restore::Arguments),
     Export(export::Arguments),
+    Diff(diff::Arguments),
+    Find(find::FindArguments),
+    History(find::HistoryArguments),
+    Du(du::Arguments),
     Check(check::Arguments),
+    Prune(prune::Arguments),
     Key(key::Arguments),
+    Api(Box<api::Arguments>),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }
@@ -51,14 +58,11 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Common {
-    /// Where backups are kept: a path or file:///PATH [default: $XDG_DATA_HOME/freezer/store, else
+    /// Where backups are kept: a path, file:///PATH, s3://BUCKET/PREFIX, swift:CONTAINER/PREFIX or
+    /// sftp://USER@HOST/PATH [default: $XDG_DATA_HOME/freezer/store, else
     /// ~/.local/share/freezer/store; environment: FREEZER_STORE]
     #[arg(long, short = 'C', visible_alias = "container", value_name = "PATH|URL", global = true)]
     pub(super) store: Option<OsString>,
-
-    /// The kind of store; this version has local ones
-    #[arg(long, value_name = "KIND", value_parser = ["local"], hide_possible_values = true, global = true, hide_short_help = true)]
-    pub(super) storage: Option<String>,
 
     /// A file whose first line is the passphrase of the store. The first backup into a new store with this option makes
     /// it an encrypted one [default: asked for on the terminal; environment: FREEZER_ENCRYPT_PASS_FILE]
@@ -84,4 +88,7 @@ pub(super) struct Common {
     /// A file to append the log to, with times
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) log_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) stores: StoreOptions,
 }

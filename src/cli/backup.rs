@@ -4,12 +4,15 @@ use super::document::{LevelDocument, in_words};
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Format;
+use super::prune;
+use super::retention::RetentionArguments;
 use super::session::Session;
 use super::when;
-use crate::backup::{self, BackupError, BackupRequest, BlockOptions, Engine, Levels, Lies, Mounts, Report, SourceError};
-use crate::catalog::{Access, AccessError};
+use crate::backup::{self, BackupError, BackupRequest, BlockOptions, Engine, Levels, Lies, Lock, Mounts, Report, SameContent, SourceError};
+use crate::catalog::{Access, AccessError, Patience};
 use crate::config::ByteSize;
 use crate::format::frame::Compression;
+use crate::format::identity::Cipher;
 use crate::format::keys::KdfCost;
 use crate::model::{BackupName, Excludes};
 use crate::platform::{Clock, DirHandle, host_name};
@@ -20,9 +23,6 @@ use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Segments that are stored at once. Memory holds one more.
-const UPLOAD_JOBS: usize = 2;
 
 /// Back up files and directories
 ///
@@ -71,9 +71,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LEVEL")]
     compression_level: Option<u32>,
 
-    /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds three of them
+    /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds one more of them than --upload-jobs
     #[arg(long, short = 'M', value_name = "SIZE", default_value = "16MiB")]
     max_segment_size: ByteSize,
+
+    /// Objects that are stored at once
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=64), hide_short_help = true)]
+    upload_jobs: u16,
 
     /// Store all there is again, leaning on no earlier level
     #[arg(long, alias = "noincremental", conflicts_with_all = ["max_level", "always_level", "restart_always_level"])]
@@ -107,6 +111,19 @@ pub(super) struct Arguments {
     #[arg(long, hide_short_help = true)]
     ignore_inode: bool,
 
+    /// Store whole what changed its name or metadata alone, so that tar --incremental -x of the levels' streams, one after the
+    /// other, makes the tree
+    #[arg(long, hide_short_help = true)]
+    tar_levels: bool,
+
+    /// While another run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    wait: Option<String>,
+
+    /// What to call the new point in time, for prune --keep-tag; can be given several times
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+
     /// Do all but store anything: tells what could not be read and how much would be stored
     #[arg(long)]
     dry_run: bool,
@@ -131,6 +148,10 @@ pub(super) struct Arguments {
     /// Engine rsync: least length of a block; it is longer in files of more than two million blocks
     #[arg(long, alias = "rsync-block-size", value_name = "SIZE", default_value = "4KiB", hide_short_help = true)]
     block_size: ByteSize,
+
+    // Last: its heading stands over all options after it.
+    #[command(flatten)]
+    retention: RetentionArguments,
 }
 
 fn parse_compression(text: &str) -> Result<Compression, String> {
@@ -140,13 +161,18 @@ fn parse_compression(text: &str) -> Result<Compression, String> {
 }
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let rules = arguments.retention.rules(session.clock.now(), &session.zone)?;
     let request = request(&arguments, session)?;
-    let access = if arguments.dry_run { rehearsal(session)? } else { open_or_create(session)? };
+    let access = if arguments.dry_run { rehearsal(session)? } else { open_or_create(&arguments, session)? };
     let cancel = interrupt::watch()?;
     let progress = session.progress();
     let report = backup::run(&request, &access, &session.clock, &progress, &cancel)?;
     drop(progress);
-    tell(&arguments, &request.backup, &report, session)?;
+    tell(&arguments, &request.backup, &report, access.cipher(), session)?;
+    if !rules.is_empty() && !arguments.dry_run {
+        let pruned = prune::after_backup(&access, &request.backup, rules, session, &cancel);
+        pruned.context("the backup is complete, but pruning it afterwards failed")?;
+    }
     Ok(if report.manifest.counts.failed == 0 { Outcome::Done } else { Outcome::Partial })
 }
 
@@ -188,14 +214,36 @@ fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupReq
         compression,
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
-        upload_jobs: UPLOAD_JOBS,
+        upload_jobs: arguments.upload_jobs.into(),
+        tags: arguments.tag.clone(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
+        lock: if arguments.dry_run {
+            None
+        } else {
+            Some(Lock { host: host_name().unwrap_or(host), patience: patience(arguments.wait.as_deref())? })
+        },
     })
+}
+
+/// What `--wait` says.
+pub(super) fn patience(wait: Option<&str>) -> anyhow::Result<Patience> {
+    match wait {
+        None => Ok(Patience::None),
+        Some("") => Ok(Patience::Endless),
+        Some(text) => {
+            let length = text.parse::<jiff::SignedDuration>().ok().and_then(|length| std::time::Duration::try_from(length).ok());
+            let refuse = || Usage::new(format!("{text:?} is no length of time")).hint("write it like 90s, 10m or 2h");
+            Ok(Patience::For(length.ok_or_else(refuse)?))
+        }
+    }
 }
 
 fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
     if arguments.engine == "tar" {
         return Ok(Engine::Tar);
+    }
+    if arguments.tar_levels {
+        return Err(Usage::new("the engine rsync stores blocks, and --tar-levels wants whole files").hint("leave one of them out").into());
     }
     let sizes = 512..=64 << 20;
     let least_block_bytes = u32::try_from(arguments.block_size.0).ok().filter(|bytes| sizes.contains(bytes)).ok_or_else(|| {
@@ -211,6 +259,7 @@ fn levels(arguments: &Arguments) -> Levels {
         always_level: arguments.always_level,
         restart_after_days: arguments.restart_always_level,
         lies: Lies { ctime: arguments.ignore_ctime, inode: arguments.ignore_inode },
+        same_content: if arguments.tar_levels { SameContent::Store } else { SameContent::Lean },
     }
 }
 
@@ -224,13 +273,14 @@ fn name_of(path: &Path) -> anyhow::Result<String> {
 
 /// Where the store's own files are, so that a backup of all there is does not take them in.
 fn place_of_store(location: &Location) -> Option<(u64, u64)> {
-    let Location::Folder(path) = location;
+    let Location::Folder(path) = location else { return None };
     let stat = DirHandle::open(path).and_then(|folder| folder.stat()).ok()?;
     Some((stat.device, stat.inode))
 }
 
-fn open_or_create(session: &Session) -> anyhow::Result<Access> {
-    let store = session.location()?.open(IfMissing::Create)?;
+fn open_or_create(arguments: &Arguments, session: &Session) -> anyhow::Result<Access> {
+    let settings = session.store_settings().with_segment_bytes(arguments.max_segment_size.0);
+    let store = session.location()?.open(IfMissing::Create, &settings)?;
     match Access::is_encrypted(store.as_ref()) {
         Err(AccessError::NoStore(_)) => {
             let passphrase = session.given_passphrase()?;
@@ -255,9 +305,9 @@ fn rehearsal(session: &Session) -> anyhow::Result<Access> {
     Ok(Access::create(store, passphrase.as_ref(), KdfCost::default(), session.clock.now(), "")?)
 }
 
-fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, session: &mut Session) -> anyhow::Result<()> {
+fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, cipher: Cipher, session: &mut Session) -> anyhow::Result<()> {
     let manifest = &report.manifest;
-    let document = LevelDocument::of(backup, manifest);
+    let document = LevelDocument::of(backup, manifest, cipher);
     let to_output = arguments.metadata_out.as_deref() == Some(Path::new("-"));
     if let (Some(path), false) = (&arguments.metadata_out, to_output) {
         let json = serde_json::to_vec_pretty(&document).context("could not write the metadata")?;
@@ -268,12 +318,10 @@ fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, session: &m
         struct Result<'report> {
             event: &'static str,
             dry_run: bool,
-            seconds: f64,
             #[serde(flatten)]
             level: LevelDocument<'report>,
         }
-        let seconds = report.elapsed.as_secs_f64();
-        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, seconds, level: document })?;
+        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, level: document })?;
         return Ok(());
     }
     let what = if arguments.dry_run { "would back up" } else { "backed up" };

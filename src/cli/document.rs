@@ -1,6 +1,7 @@
 //! What is known of a level, as a JSON document and in words.
 
 use crate::config::show_bytes;
+use crate::format::identity::Cipher;
 use crate::format::manifest::{Bytes, Counts, Manifest, PathText};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,26 +12,43 @@ pub(super) struct LevelDocument<'manifest> {
     backup: String,
     level_id: &'manifest str,
     level: u32,
+    /// The level it was compared with.
+    parent: Option<&'manifest str>,
     started: Timestamp,
     ended: Timestamp,
     zone: &'manifest str,
+    /// From its beginning to its end.
+    seconds: f64,
     sources: &'manifest [PathText],
     counts: &'manifest Counts,
     bytes: &'manifest Bytes,
+    engine: &'manifest str,
+    compression: Option<&'static str>,
+    compression_level: Option<u32>,
+    cipher: Cipher,
+    tool: &'manifest str,
 }
 
 impl<'manifest> LevelDocument<'manifest> {
-    pub(super) fn of(backup: &impl ToString, manifest: &'manifest Manifest) -> Self {
+    pub(super) fn of(backup: &impl ToString, manifest: &'manifest Manifest, cipher: Cipher) -> Self {
+        let own = manifest.levels.first();
         Self {
             backup: backup.to_string(),
             level_id: manifest.id.as_str(),
             level: manifest.level,
+            parent: manifest.parent.as_ref().map(|parent| parent.id.as_str()),
             started: manifest.started,
             ended: manifest.ended,
             zone: &manifest.zone,
+            seconds: manifest.ended.duration_since(manifest.started).as_secs_f64(),
             sources: &manifest.sources,
             counts: &manifest.counts,
             bytes: &manifest.bytes,
+            engine: &manifest.engine,
+            compression: own.map(|own| own.compression.name()),
+            compression_level: own.map(|own| own.compression_level),
+            cipher,
+            tool: &manifest.tool,
         }
     }
 }

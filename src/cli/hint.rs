@@ -4,7 +4,7 @@
 
 use super::failure::{FAILED, INTERRUPTED, Interrupted, USAGE, Usage};
 use crate::backup::{BackupError, SourceError};
-use crate::catalog::{AccessError, CatalogError};
+use crate::catalog::{AccessError, CatalogError, LockError};
 use crate::config::PassphraseError;
 use crate::config::file::FileError;
 use crate::format::DocumentError;
@@ -13,7 +13,7 @@ use crate::format::frame::FrameError;
 use crate::fs::mount::MountError;
 use crate::restore::{ExportError, RestoreError};
 use crate::store;
-use crate::upkeep::CheckError;
+use crate::upkeep::{CheckError, PruneError};
 use std::error::Error;
 
 const DAMAGED: &str = "the store is damaged: freezer check tells which backups and files that touches; the others can be read";
@@ -30,7 +30,8 @@ fn code(cause: &(dyn Error + 'static)) -> Option<u8> {
         || matches!(cause.downcast_ref(), Some(BackupError::Cancelled))
         || matches!(cause.downcast_ref(), Some(RestoreError::Cancelled))
         || matches!(cause.downcast_ref(), Some(ExportError::Cancelled))
-        || matches!(cause.downcast_ref(), Some(CheckError::Cancelled));
+        || matches!(cause.downcast_ref(), Some(CheckError::Cancelled))
+        || matches!(cause.downcast_ref(), Some(PruneError::Cancelled));
     let usage = cause.is::<Usage>() || cause.is::<FileError>();
     usage.then_some(USAGE).or(interrupted.then_some(INTERRUPTED))
 }
@@ -52,6 +53,7 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     None.or_else(|| cause.downcast_ref().and_then(of_store))
         .or_else(|| cause.downcast_ref().and_then(of_access))
         .or_else(|| cause.downcast_ref().and_then(of_catalog))
+        .or_else(|| cause.downcast_ref().and_then(of_lock))
         .or_else(|| cause.downcast_ref().and_then(of_document))
         .or_else(|| cause.downcast_ref().and_then(of_frame))
         .or_else(|| cause.downcast_ref().and_then(of_passphrase))
@@ -61,6 +63,21 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_restore))
         .or_else(|| cause.downcast_ref().and_then(of_export))
         .or_else(|| cause.downcast_ref().and_then(of_check))
+        .or_else(|| cause.downcast_ref().and_then(of_prune))
+}
+
+fn of_prune(error: &PruneError) -> Option<&'static str> {
+    match error {
+        PruneError::Claimed { .. } => Some("what holds it is below locks/ in the store; it may have to be removed by hand"),
+        PruneError::Remove(_) => Some("run freezer prune again: it goes on where this one ended"),
+        PruneError::Catalog(_)
+        | PruneError::List(_)
+        | PruneError::Manifest { .. }
+        | PruneError::Withdraw(_)
+        | PruneError::Lock(_)
+        | PruneError::Random(_)
+        | PruneError::Cancelled => None,
+    }
 }
 
 fn of_store(error: &store::Error) -> Option<&'static str> {
@@ -103,6 +120,16 @@ fn of_catalog(error: &CatalogError) -> Option<&'static str> {
     }
 }
 
+fn of_lock(error: &LockError) -> Option<&'static str> {
+    match error {
+        LockError::Held { .. } | LockError::HeldByUnknown { .. } => {
+            Some("wait for its end with --wait; should it have died on another machine, its claim ends ten minutes later at most")
+        }
+        LockError::Lost(_) => Some("run it again: earlier points in time are unharmed"),
+        LockError::Cancelled(_) | LockError::Store { .. } | LockError::Catalog(_) | LockError::Random(_) => None,
+    }
+}
+
 fn of_document(error: &DocumentError) -> Option<&'static str> {
     match error {
         DocumentError::Version { .. } => Some("install a newer freezer; this one leaves the store alone"),
@@ -138,7 +165,12 @@ fn of_backup(error: &BackupError) -> Option<&'static str> {
         BackupError::Segments(_) => Some("allow larger segments: --max-segment-size"),
         BackupError::Base(_) => Some("freezer check tells what is damaged; --no-incremental leans on nothing"),
         BackupError::BlockTooLong | BackupError::Member(_) | BackupError::Index(_) | BackupError::Stopped => Some(BUG),
-        BackupError::Source(_) | BackupError::Store(_) | BackupError::Catalog(_) | BackupError::Frame(_) | BackupError::Manifest(_) => None,
+        BackupError::Lock(_)
+        | BackupError::Source(_)
+        | BackupError::Store(_)
+        | BackupError::Catalog(_)
+        | BackupError::Frame(_)
+        | BackupError::Manifest(_) => None,
     }
 }
 

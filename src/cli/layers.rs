@@ -6,6 +6,7 @@
 
 use super::failure::Usage;
 use super::original;
+use super::store_options::SECRETS;
 use crate::config::{self, Environment, Setting};
 use clap::{Arg, Command};
 use std::ffi::{OsStr, OsString};
@@ -16,12 +17,17 @@ use std::path::Path;
 /// Takes the form of the original too, which has no commands: `--action restore` is `restore`, given here or in a file.
 /// `--no-FLAG` and `--noFLAG` take back a flag that a file gives.
 pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Environment) -> anyhow::Result<Vec<OsString>> {
+    refuse_secrets(&typed)?;
     let mut scan = Scan::of(typed, program);
     let settings = settings(scan.config.as_deref(), environment)?;
     if scan.command.is_none() {
         let action = scan.action.take().or_else(|| last_action(&settings));
         if let Some(action) = action.filter(|_| !scan.asks_for_help) {
             let command = command_of(&action)?;
+            if command == "prune" {
+                // The original asks nobody.
+                scan.arguments.insert(1, "--yes".into());
+            }
             scan.arguments.insert(1, command.into());
             scan.command = Some((1, command.to_owned()));
         }
@@ -48,6 +54,20 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
     layered.splice(position + 1..position + 1, for_command);
     layered.splice(1..1, for_all);
     Ok(layered)
+}
+
+/// A secret that is typed can be seen by everyone on the machine.
+fn refuse_secrets(typed: &[OsString]) -> Result<(), Usage> {
+    let words = typed.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    for word in words {
+        let name = word.strip_prefix("--").map(|option| option.split_once('=').map_or(option, |(name, _)| name));
+        if let Some(name) = name.filter(|name| SECRETS.contains(name)) {
+            let hint =
+                "write it to a configuration file that only you can read, or set the variable that the store's own tools take it from";
+            return Err(Usage::new(format!("--{name} on a command line can be seen by everyone")).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// The settings of all layers, the ones that win last.
@@ -80,9 +100,9 @@ fn command_of(action: &OsStr) -> Result<&'static str, Usage> {
         Some("backup") => Ok("backup"),
         Some("restore") => Ok("restore"),
         Some("info") => Ok("list"),
-        Some("admin") => Err(Usage::new("the action admin does not exist in this version").hint("nothing is ever removed: leave it out")),
+        Some("admin") => Ok("prune"),
         Some("exec") => Err(Usage::new("the action exec does not exist in this version").hint("run the command itself")),
-        _ => Err(Usage::new(format!("there is no action {}", action.display())).hint("there are backup, restore and info")),
+        _ => Err(Usage::new(format!("there is no action {}", action.display())).hint("there are backup, restore, info and admin")),
     }
 }
 

@@ -98,7 +98,7 @@ fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Outcome> 
         let point = when::show(level.started(), &session.zone);
         match access.manifest(&backup, level) {
             Ok(manifest) => {
-                let document = LevelDocument::of(&backup, &manifest);
+                let document = LevelDocument::of(&backup, &manifest, access.cipher());
                 documents.push(serde_json::to_value(&document)?);
                 rows.push([
                     point,

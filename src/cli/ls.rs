@@ -11,6 +11,7 @@ use crate::model::{BackupRef, Content, Entry, Kind, NodeId, Owner, TreePath};
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
@@ -47,7 +48,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         paths.push(TreePath::root());
     }
     let view = session.point(&arguments.backup)?.view;
-    let mut listing = Listing { arguments, for_terminal: std::io::stdout().is_terminal(), session };
+    let mut listing = Listing { arguments, shown: Shown::default(), session };
     for path in paths {
         let (node, entry) = find(&view, &path)?;
         if entry.content.kind() == Kind::Directory {
@@ -85,10 +86,30 @@ pub(super) fn find(view: &View, path: &TreePath) -> anyhow::Result<(NodeId, Entr
     Err(anyhow!("there is no {path} in this point in time{hint}"))
 }
 
+/// How names are shown: so that they cannot disturb a terminal; other readers get their bytes as they are.
+pub(super) struct Shown {
+    for_terminal: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { for_terminal: std::io::stdout().is_terminal() }
+    }
+}
+
+impl Shown {
+    /// A name as it is shown.
+    pub(super) fn name<'name>(&self, bytes: &'name [u8]) -> Cow<'name, [u8]> {
+        match self.for_terminal {
+            true => bytes.utf8_chunks().fold(String::new(), escape).into_bytes().into(),
+            false => bytes.into(),
+        }
+    }
+}
+
 struct Listing<'run> {
     arguments: &'run Arguments,
-    /// Whether names must not disturb a terminal; other readers get their bytes as they are.
-    for_terminal: bool,
+    shown: Shown,
     session: &'run mut Session,
 }
 
@@ -120,17 +141,10 @@ impl Listing<'_> {
         if self.arguments.long {
             output.bytes(long(entry, &self.session.zone).as_bytes())?;
         }
-        let escaped = |bytes: &[u8]| bytes.utf8_chunks().fold(String::new(), escape);
-        match self.for_terminal {
-            true => output.bytes(escaped(name).as_bytes())?,
-            false => output.bytes(name)?,
-        }
+        output.bytes(&self.shown.name(name))?;
         if let (true, Content::Symlink(target)) = (self.arguments.long, &entry.content) {
             output.bytes(b" -> ")?;
-            match self.for_terminal {
-                true => output.bytes(escaped(target).as_bytes())?,
-                false => output.bytes(target)?,
-            }
+            output.bytes(&self.shown.name(target))?;
         }
         Ok(output.bytes(b"\n")?)
     }

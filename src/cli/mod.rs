@@ -9,14 +9,18 @@
 //! Invariants: data goes to standard output, words for people to standard error; `--json` changes the form of the data,
 //! never what is done; an error is said once, with its causes, and what to do next; a secret is never an argument.
 
+mod api;
 mod arguments;
 mod backup;
 mod cat;
 mod check;
 mod completions;
+mod diff;
 mod document;
+mod du;
 mod export;
 mod failure;
+mod find;
 mod hint;
 mod interrupt;
 mod key;
@@ -32,9 +36,12 @@ mod mount;
 mod original;
 mod output;
 mod progress;
+mod prune;
 mod restore;
+mod retention;
 mod screen;
 mod session;
+mod store_options;
 mod when;
 
 use crate::config::Environment;
@@ -108,7 +115,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
     }
     session.start_logging()?;
     match command {
-        Command::Backup(arguments) => backup::run(arguments, session),
+        Command::Backup(arguments) => backup::run(*arguments, session),
         Command::List(arguments) => list::run(&arguments, session),
         Command::Ls(arguments) => ls::run(&arguments, session),
         Command::Cat(arguments) => cat::run(&arguments, session),
@@ -117,7 +124,13 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Restore(arguments) => restore::run(arguments, session),
         Command::Export(arguments) => export::run(&arguments, session),
         Command::Check(arguments) => check::run(&arguments, session),
+        Command::Diff(arguments) => diff::run(&arguments, session),
+        Command::Find(arguments) => find::find(&arguments, session),
+        Command::History(arguments) => find::history(&arguments, session),
+        Command::Du(arguments) => du::run(&arguments, session),
+        Command::Prune(arguments) => prune::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
+        Command::Api(arguments) => api::run(*arguments, session),
         Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),
     }
 }

@@ -152,8 +152,9 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
     let reader = Arc::new(FileReader::new(&read_options).context("could not start reading")?);
     let forest = forest(arguments, session, access, reader)?;
     let mut options = MountOptions::new(&arguments.mount_point, arguments.backup.to_string());
-    let Location::Folder(store) = session.location()?;
-    options.store = Some(store);
+    if let Location::Folder(store) = session.location()? {
+        options.store = Some(store);
+    }
     options.audience = if arguments.allow_other { Audience::Everyone } else { Audience::Owner };
     options.occupied = if arguments.cover { Occupied::Cover } else { Occupied::Refuse };
     options.appearance.uid = arguments.uid;

@@ -22,27 +22,20 @@ pub(super) fn advice(name: &str) -> Option<&'static str> {
     Some(advice)
 }
 
-const LATER_STORES: &str = "only local stores exist in this version: --store PATH";
+const LATER_STORES: &str = "stores over FTP do not exist in this version: there are folders, Swift, S3 and SFTP";
 const OPENSTACK: &str = "volumes, servers and images of OpenStack cannot be backed up in this version";
-const RETENTION: &str = "nothing is ever removed in this version: leave it out";
 const SNAPSHOTS: &str = "volume snapshots are not taken in this version: take one yourself and back up where it is mounted";
 const DATABASES: &str = "databases cannot be held still in this version: back up a dump of it, or a snapshot";
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
 /// Names and what to do about them.
-const NAMES: [(&[&str], &str); 16] = [
-    (&["action"], "write the command first: freezer backup, restore or list"),
+const NAMES: [(&[&str], &str); 17] = [
+    (&["action"], "write the command first: freezer backup, restore, list or prune"),
     (
-        &[
-            "remove-older-than",
-            "remove-older-then",
-            "remove-from-date",
-            "remove-before-date",
-            "fullbackup-rotation",
-            "cindernative-freezer-only",
-        ],
-        RETENTION,
+        &["remove-older-than", "remove-older-then", "remove-from-date", "remove-before-date"],
+        "freezer prune and freezer backup remove points in time; this command does not",
     ),
+    (&["fullbackup-rotation", "cindernative-freezer-only"], OPENSTACK),
     (&["dereference-symlink"], "symbolic links are kept as links: name what they point to as another PATH"),
     (&["snapshot", "vssadmin"], SNAPSHOTS),
     (&["sync", "nosync"], "a backup reads through the file system, which needs no sync before: leave it out"),
@@ -53,9 +46,9 @@ const NAMES: [(&[&str], &str); 16] = [
         "every byte is stored with a checksum and compared when it is read; freezer check --read-data reads all of them",
     ),
     (&["max-priority"], "start freezer with nice and ionice"),
-    (&["upload-limit", "download-limit", "timeout", "insecure", "proxy"], "only stores in a network need it, and this version has none"),
     (&["project-id", "backup-id", "temp-resource-prefix", "osrc"], OPENSTACK),
-    (&["access-key", "secret-key", "endpoint", "upload"], LATER_STORES),
+    (&["upload"], "a backup is always stored: leave it out"),
+    (&["ssh-password"], "name a key with --ssh-key, or let an agent hold one: ssh asks for no password here"),
     (&["get-object", "dst-file"], "freezer cat BACKUP PATH prints one file, freezer restore BACKUP PATH --target DIR writes it"),
     (&["list-containers", "list-objects"], "freezer list shows the backups of a store, freezer ls the files of one"),
     (&["encryption-password"], "a passphrase on a command line can be seen by everyone: write it to a file, --encrypt-pass-file FILE"),
@@ -63,11 +56,15 @@ const NAMES: [(&[&str], &str); 16] = [
 ];
 
 /// What families of names begin with, and what to do about them.
-const FAMILIES: [(&[&str], &str); 6] = [
+const FAMILIES: [(&[&str], &str); 7] = [
     (&["lvm-"], SNAPSHOTS),
-    (&["os-", "nova-", "glance-"], OPENSTACK),
+    (&["nova-", "glance-"], OPENSTACK),
+    (
+        &["os-"],
+        "what OpenStack needs to know comes from its own variables (OS_AUTH_URL, OS_USERNAME, …) or, with OS_CLOUD, from clouds.yaml",
+    ),
     (&["cinder-", "cindernative-", "cinderbrick-"], OPENSTACK),
-    (&["ssh-", "ftp-"], LATER_STORES),
+    (&["ftp-"], LATER_STORES),
     (&["log-", "use-"], LOGGING),
     (&["syslog-"], LOGGING),
 ];
@@ -79,7 +76,7 @@ mod tests {
     #[test]
     fn an_option_of_the_original_is_known_alone_or_by_its_family() {
         for name in
-            ["dereference-symlink", "os-auth-ver", "lvm-snapsize", "ssh-host", "syslog-log-facility", "use-json", "cindernative-vol-id"]
+            ["dereference-symlink", "os-auth-ver", "lvm-snapsize", "ssh-password", "syslog-log-facility", "use-json", "cindernative-vol-id"]
         {
             assert!(advice(name).is_some(), "{name}");
         }

@@ -168,7 +168,7 @@ fn tell(arguments: &Arguments, name: &str, summary: &Summary, session: &mut Sess
     session.output.note(format_args!(
         "restored {name} to {}: {} and {}, {}",
         arguments.target.display(),
-        several(summary.files, "file", "files"),
+        several(summary.files, "file or link", "files and links"),
         several(summary.directories, "directory", "directories"),
         show_bytes(summary.bytes)
     ));

@@ -12,8 +12,8 @@ use crate::fs::view::{View, ViewParts};
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
 use crate::platform::{Clock, SystemClock, terminal};
-use crate::store::Store;
 use crate::store::location::{IfMissing, Location};
+use crate::store::{Settings, Store};
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use std::ffi::OsString;
@@ -70,8 +70,9 @@ impl Session {
 
     /// Where the store is.
     pub(super) fn location(&self) -> anyhow::Result<Location> {
-        let text = match (&self.common.store, self.environment.default_store()) {
-            (Some(text), _) => text.clone(),
+        let named = self.common.stores.named(self.common.store.as_ref())?;
+        let text = match (named, self.environment.default_store()) {
+            (Some(text), _) => text,
             (None, Some(path)) => OsString::from(path),
             (None, None) => {
                 return Err(Usage::new("there is no home directory to keep a store in").hint("name a store: --store PATH").into());
@@ -106,9 +107,14 @@ impl Session {
         Ok(Catalog::new(store))
     }
 
+    /// What stores in a network are opened with.
+    pub(super) fn store_settings(&self) -> Settings {
+        self.common.stores.settings(&self.environment)
+    }
+
     fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
         let location = self.location()?;
-        location.open(IfMissing::Refuse).map_err(|error| match error.kind() {
+        location.open(IfMissing::Refuse, &self.store_settings()).map_err(|error| match error.kind() {
             crate::store::Kind::Missing => AccessError::NoStore(location.to_string()).into(),
             _ => error.into(),
         })
@@ -133,12 +139,46 @@ impl Session {
         }
     }
 
-    /// Opens the point in time that is meant.
-    pub(super) fn point(&self, wanted: &BackupRef) -> anyhow::Result<Point> {
+    /// Opens the store for reading.
+    pub(super) fn opened(&self) -> anyhow::Result<Opened> {
         let access = self.access()?;
         let reader = FileReader::new(&ReadOptions::default()).context("could not start reading")?;
-        let (backup, level) = Catalog::new(access.store()).resolve(wanted, self.clock.now(), &self.zone)?;
-        let view = open_view(&access, &backup, &level, &Arc::new(reader))?;
+        Ok(Opened { catalog: Catalog::new(access.store()), access, reader: Arc::new(reader) })
+    }
+
+    /// Opens the point in time that is meant.
+    pub(super) fn point(&self, wanted: &BackupRef) -> anyhow::Result<Point> {
+        self.opened()?.point(wanted, self)
+    }
+
+    /// Opens all points in time of a backup, oldest first; where it says when, that one alone.
+    pub(super) fn all_points(&self, wanted: &BackupRef) -> anyhow::Result<Vec<Point>> {
+        let opened = self.opened()?;
+        if wanted.at().is_some() {
+            return Ok(vec![opened.point(wanted, self)?]);
+        }
+        let backup = opened.catalog.find(wanted)?;
+        opened.catalog.levels(&backup)?.into_iter().map(|level| opened.level(backup.clone(), level)).collect()
+    }
+}
+
+/// An open store, with one cache for all points in time of it.
+pub(super) struct Opened {
+    pub(super) catalog: Catalog,
+    access: Access,
+    reader: Arc<FileReader>,
+}
+
+impl Opened {
+    /// The point in time that is meant.
+    pub(super) fn point(&self, wanted: &BackupRef, session: &Session) -> anyhow::Result<Point> {
+        let (backup, level) = self.catalog.resolve(wanted, session.clock.now(), &session.zone)?;
+        self.level(backup, level)
+    }
+
+    /// That of a level.
+    pub(super) fn level(&self, backup: BackupName, level: LevelId) -> anyhow::Result<Point> {
+        let view = open_view(&self.access, &backup, &level, &self.reader)?;
         Ok(Point { backup, level, view })
     }
 }

@@ -1,17 +1,75 @@
 //! The environment of the process, read once.
 
 use super::{Origin, Setting};
+use crate::model::Secret;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The variables that stand for an option.
 const OPTIONS: [(&str, &str); 2] = [("FREEZER_STORE", "store"), ("FREEZER_ENCRYPT_PASS_FILE", "encrypt-pass-file")];
+
+/// The variables by which stores in a network are told where they are and who asks: those of the tools that are usual there.
+/// They may hold secrets.
+const STORE_VARIABLES: [&str; 51] = [
+    "ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "OS_APPLICATION_CREDENTIAL_ID",
+    "OS_APPLICATION_CREDENTIAL_NAME",
+    "OS_APPLICATION_CREDENTIAL_SECRET",
+    "OS_AUTH_TOKEN",
+    "OS_AUTH_URL",
+    "OS_CACERT",
+    "OS_CLIENT_CONFIG_FILE",
+    "OS_CLOUD",
+    "OS_ENDPOINT_TYPE",
+    "OS_INSECURE",
+    "OS_INTERFACE",
+    "OS_PASSWORD",
+    "OS_PROJECT_DOMAIN_ID",
+    "OS_PROJECT_DOMAIN_NAME",
+    "OS_PROJECT_ID",
+    "OS_PROJECT_NAME",
+    "OS_REGION_NAME",
+    "OS_STORAGE_URL",
+    "OS_TENANT_ID",
+    "OS_TENANT_NAME",
+    "OS_TOKEN",
+    "OS_TRUST_ID",
+    "OS_USERNAME",
+    "OS_USER_DOMAIN_ID",
+    "OS_USER_DOMAIN_NAME",
+    "OS_USER_ID",
+    "SECRET_KEY",
+    "ST_AUTH",
+    "ST_KEY",
+    "ST_USER",
+];
 
 /// Where the configuration of the whole machine is.
 const MACHINE_CONFIG: &str = "/etc/freezer/freezer.conf";
 
 /// What the environment says, as far as Freezer cares.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Environment {
     home: Option<PathBuf>,
     config_home: Option<PathBuf>,
@@ -19,6 +77,7 @@ pub struct Environment {
     state_home: Option<PathBuf>,
     config: Option<PathBuf>,
     settings: Vec<Setting>,
+    store_variables: Vec<(&'static str, Arc<Secret<String>>)>,
 }
 
 impl Environment {
@@ -43,6 +102,10 @@ impl Environment {
             data_home: folder("XDG_DATA_HOME").or_else(|| below_home(".local/share")),
             state_home: folder("XDG_STATE_HOME").or_else(|| below_home(".local/state")),
             config: value_of("FREEZER_CONFIG").map(PathBuf::from),
+            store_variables: STORE_VARIABLES
+                .into_iter()
+                .filter_map(|variable| Some((variable, Arc::new(Secret::new(value_of(variable)?.into_string().ok()?)))))
+                .collect(),
             settings: OPTIONS.into_iter().filter_map(setting).collect(),
             home,
         }
@@ -51,6 +114,11 @@ impl Environment {
     /// The options that variables stand for.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// What stores in a network are told by the variables of the tools that are usual there.
+    pub fn store_variables(&self) -> impl Iterator<Item = (&'static str, &Secret<String>)> {
+        self.store_variables.iter().map(|(name, value)| (*name, value.as_ref()))
     }
 
     /// The configuration file that `FREEZER_CONFIG` names.
@@ -67,6 +135,11 @@ impl Environment {
     /// The store that is used when none is named; `None` where the user has no home.
     pub fn default_store(&self) -> Option<PathBuf> {
         self.data_home.as_ref().map(|folder| folder.join("freezer/store"))
+    }
+
+    /// Where the server keeps all when no database is named; `None` where the user has no home.
+    pub fn default_database(&self) -> Option<PathBuf> {
+        self.data_home.as_ref().map(|folder| folder.join("freezer/api.sqlite"))
     }
 
     /// Where processes in the background log to when no file is named; `None` where the user has no home.

@@ -12,8 +12,9 @@
 //!
 //! Start reading at [`Environment`].
 //!
-//! Invariant: nothing else reads the environment (`clippy.toml` refuses it), and no secret is taken from it: what stands
-//! in the environment is inherited by every child process and can be read from `/proc`.
+//! Invariant: nothing else reads the environment (`clippy.toml` refuses it). No passphrase is taken from it: what stands
+//! in the environment is inherited by every child process and can be read from `/proc`. Credentials of stores in a network
+//! are, by the names that their own tools use, because that is where people and platforms put them.
 
 mod environment;
 pub mod file;

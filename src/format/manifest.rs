@@ -35,6 +35,8 @@ pub struct Manifest {
     pub level: u32,
     /// The level it was compared with; none for level 0.
     pub parent: Option<Parent>,
+    /// When the full level of its chain began: known here too, as that level may have gone.
+    pub chain: jiff::Timestamp,
     /// When the walk began.
     pub started: jiff::Timestamp,
     /// When the last segment was stored.
@@ -43,6 +45,9 @@ pub struct Manifest {
     pub zone: String,
     /// What was backed up, as absolute paths on that machine.
     pub sources: Vec<PathText>,
+    /// What its run was told to call it; may be nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// How the entries came out.
     pub counts: Counts,
     /// How many bytes there are.
@@ -219,12 +224,16 @@ pub struct ManifestParts {
     pub level: u32,
     /// See [`Manifest::parent`].
     pub parent: Option<Parent>,
+    /// See [`Manifest::chain`]; none for a full level, whose own start it is.
+    pub chain: Option<jiff::Timestamp>,
     /// See [`Manifest::ended`].
     pub ended: jiff::Timestamp,
     /// See [`Manifest::zone`].
     pub zone: String,
     /// See [`Manifest::sources`].
     pub sources: Vec<PathText>,
+    /// See [`Manifest::tags`].
+    pub tags: Vec<String>,
     /// See [`Manifest::counts`].
     pub counts: Counts,
     /// See [`Manifest::bytes`].
@@ -247,6 +256,7 @@ impl Manifest {
             store: parts.store,
             host: parts.backup.host().to_owned(),
             name: parts.backup.name().to_owned(),
+            chain: parts.chain.unwrap_or_else(|| parts.id.started()),
             started: parts.id.started(),
             id: parts.id,
             serial: parts.serial,
@@ -255,6 +265,7 @@ impl Manifest {
             ended: parts.ended,
             zone: parts.zone,
             sources: parts.sources,
+            tags: parts.tags,
             counts: parts.counts,
             bytes: parts.bytes,
             engine: parts.engine.to_owned(),
@@ -307,6 +318,73 @@ impl Manifest {
             return Err(DocumentError::Version { version, known: VERSION });
         }
         serde_json::from_slice(json).map_err(DocumentError::Json)
+    }
+}
+
+/// A manifest without its trees and tables: what upkeep needs of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Outline {
+    host: String,
+    name: String,
+    /// See [`Manifest::id`].
+    #[serde(with = "text")]
+    pub id: LevelId,
+    /// See [`Manifest::level`].
+    pub level: u32,
+    /// See [`Manifest::tags`].
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// See [`Manifest::bytes`].
+    pub bytes: Bytes,
+    index: Vec<RunOutline>,
+    /// See [`Manifest::levels`].
+    pub levels: Vec<LevelOutline>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct RunOutline {
+    #[serde(with = "serial")]
+    serial: LevelSerial,
+}
+
+/// A level in an [`Outline`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct LevelOutline {
+    /// See [`LevelParts::serial`].
+    #[serde(with = "serial")]
+    pub serial: LevelSerial,
+    /// See [`LevelParts::id`].
+    #[serde(with = "text")]
+    pub id: LevelId,
+}
+
+impl Outline {
+    /// Reads the manifest of the level that `opener` is for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manifest::open`], but of what is passed over.
+    pub fn open(stored: Vec<u8>, opener: &Opener) -> Result<Self, ManifestError> {
+        let json = opener.open(&mut Decoder::new(), Lane::Manifest, FrameNo(0), stored).map_err(ManifestError::Frame)?;
+        let version = super::version_of(&json).map_err(ManifestError::Document)?;
+        if version != VERSION {
+            return Err(ManifestError::Document(DocumentError::Version { version, known: VERSION }));
+        }
+        serde_json::from_slice(&json).map_err(|error| ManifestError::Document(DocumentError::Json(error)))
+    }
+
+    /// See [`Manifest::backup`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn backup(&self) -> Result<BackupName, DocumentError> {
+        BackupName::new(&self.host, &self.name).map_err(|_| DocumentError::Content("its backup name is not one"))
+    }
+
+    /// The levels whose index objects hold the tree.
+    pub fn index_serials(&self) -> Vec<LevelSerial> {
+        self.index.iter().map(|run| run.serial).collect()
     }
 }
 
@@ -383,7 +461,7 @@ mod base64_bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Counts, HeadBlock, LevelParts, Manifest, ManifestParts, Parent, PathText, RootNode, Run, digest};
+    use super::{Bytes, Counts, HeadBlock, LevelParts, Manifest, ManifestParts, Outline, Parent, PathText, RootNode, Run, digest};
     use crate::format::frame::{Compression, Protection, Sealer};
     use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
 
@@ -395,9 +473,11 @@ mod tests {
             backup: BackupName::new("host", "docs").expect("legal"),
             id: id.clone(),
             serial: LevelSerial(1),
+            chain: None,
             ended: jiff::Timestamp::UNIX_EPOCH,
             zone: "Europe/Berlin".to_owned(),
             sources: vec![b"/home/u/docs".to_vec().into(), b"/\xff".to_vec().into()],
+            tags: vec!["monthly".to_owned()],
             counts: Counts { entries: 77, ..Counts::default() },
             bytes: Bytes::default(),
             engine: "tar",
@@ -432,6 +512,9 @@ mod tests {
         let back = Manifest::open(stored, &sealer.opener()).expect("opened");
         assert_eq!(back, manifest);
         assert_eq!(back.backup().expect("a name").to_string(), "host/docs");
+        let outline = Outline::open(manifest.seal(&sealer).expect("sealed"), &sealer.opener()).expect("opened");
+        assert_eq!((&outline.id, &outline.tags, outline.level), (&manifest.id, &manifest.tags, manifest.level));
+        assert_eq!((outline.index_serials(), &outline.levels[0].id), (vec![LevelSerial(1)], &manifest.levels[0].id));
         assert_eq!(back.sources[1], PathText::Bytes { base64: b"/\xff".to_vec() });
     }
 

@@ -1,7 +1,7 @@
 //! What did the tree look like then? Points in time as read-only file systems.
 //!
 //! [`view`] is one point in time, the same on every platform: restore, `cat`, `export` and the API read through it too,
-//! so that there is one way to read a backup. [`points`] puts views into one numbered tree. The front ends `fuse` and
+//! so that there is one way to read a backup. [`timeline`] goes through several side by side. [`points`] puts views into one numbered tree. The front ends `fuse` and
 //! `mount` translate numbers and errors, and know nothing of backups. Below: `file_reader` (extents → frame table → frame
 //! cache → store), `frame_cache`, `read_ahead`, `pool`.
 //!
@@ -28,6 +28,7 @@ pub mod points;
 mod pool;
 mod read_ahead;
 mod recent;
+pub mod timeline;
 pub mod view;
 
 pub use error::{Errno, FrameSpan, ReadError};

@@ -21,8 +21,8 @@ pub struct PointInTime {
 enum Form {
     Latest,
     Level(LevelId),
-    /// The last moment that is meant.
-    Until(Timestamp),
+    /// A moment, and how long what it names lasts.
+    Until(Timestamp, SignedDuration),
     /// A clock time where it is resolved, and how long what it names lasts.
     Clock(DateTime, SignedDuration),
     EndOf(Date),
@@ -68,7 +68,7 @@ impl PointInTime {
         Choice::Until(match &self.form {
             Form::Latest => return Choice::Newest,
             Form::Level(id) => return Choice::Exactly(id.clone()),
-            Form::Until(moment) => *moment,
+            Form::Until(moment, lasts) => moment.saturating_add(*lasts).unwrap_or(Timestamp::MAX),
             Form::Clock(clock, lasts) => end_of_clock(*clock, *lasts, zone),
             Form::EndOf(day) => end_of_day(*day, zone),
             Form::DaysAgo(days, clock) => {
@@ -76,6 +76,29 @@ impl PointInTime {
                 clock.map_or_else(|| end_of_day(day, zone), |(time, lasts)| end_of_clock(day.to_datetime(time), lasts, zone))
             }
             Form::Back(span) => today().saturating_add(span.0).timestamp(),
+        })
+    }
+}
+
+impl PointInTime {
+    /// The first moment of what is named, when it is `now` in `zone`: what began before it began before all that is meant. `None` for the newest
+    /// level, which is no moment.
+    pub fn beginning(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let start_of = |clock: DateTime| {
+            let out_of_range = if clock.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
+            zone.to_ambiguous_zoned(clock).earlier().map_or(out_of_range, |start| start.timestamp())
+        };
+        Some(match &self.form {
+            Form::Latest => return None,
+            Form::Level(id) => id.started(),
+            Form::Until(moment, _) => *moment,
+            Form::Clock(clock, _) => start_of(*clock),
+            Form::EndOf(day) => start_of(day.to_datetime(Time::midnight())),
+            Form::DaysAgo(days, clock) => {
+                let day = now.to_zoned(zone.clone()).date().saturating_sub(days.days());
+                start_of(day.to_datetime(clock.map_or(Time::midnight(), |(time, _)| time)))
+            }
+            Form::Back(span) => now.to_zoned(zone.clone()).saturating_add(span.0).timestamp(),
         })
     }
 }
@@ -142,7 +165,7 @@ fn moment(text: &str) -> Option<Form> {
         return Some(Form::Clock(date.to_datetime(time), lasts));
     }
     let moment: Timestamp = format!("{date}T{time}{zone}").parse().ok()?;
-    Some(Form::Until(moment.saturating_add(lasts).ok()?))
+    Some(Form::Until(moment, lasts))
 }
 
 /// `14`, `14:30`, `1430`, `14:30:05`, `143005`, `14:30:05.123`, and how long what it names lasts, to the last nanosecond.
@@ -259,6 +282,26 @@ mod tests {
         assert_eq!(choice("Latest"), Choice::Newest);
         let id = "20261122T143005.123Z-1a2b3c4d";
         assert_eq!(choice(id), Choice::Exactly(id.parse().expect("a level id")));
+    }
+
+    #[test]
+    fn what_is_named_begins_with_its_first_moment() {
+        for (text, moment) in [
+            ("2026-11-22", Some("2026-11-22T00:00:00+01:00")),
+            ("2026-11-22T14:30", Some("2026-11-22T14:30:00+01:00")),
+            ("2026-11-22T14:30Z", Some("2026-11-22T14:30:00Z")),
+            ("yesterday", Some("2026-11-21T00:00:00+01:00")),
+            ("yesterday 14:00", Some("2026-11-21T14:00:00+01:00")),
+            ("-3h", Some("2026-11-22T12:30:00+01:00")),
+            // The hour that comes twice begins the first time.
+            ("2026-10-25T02:30", Some("2026-10-25T02:30:00+02:00")),
+            ("20261122T143005.123Z-1a2b3c4d", Some("2026-11-22T14:30:05.123Z")),
+            ("latest", None),
+        ] {
+            let point: PointInTime = text.parse().expect("a point in time");
+            let moment = moment.map(|moment| moment.parse().expect("a moment"));
+            assert_eq!(point.beginning(NOW.parse().expect("a time"), &berlin()), moment, "{text}");
+        }
     }
 
     #[test]

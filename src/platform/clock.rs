@@ -1,7 +1,12 @@
 //! What time it is: the `Clock` seam.
 
+use crate::model::Cancel;
 use jiff::Timestamp;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often a pause looks at the flag that ends it early.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Tells the time. Whatever needs it is handed one; nothing else reads the system's clock.
 pub trait Clock: Send + Sync {
@@ -41,6 +46,18 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits that long, or until `cancel` is requested: a tenth of a second later at most.
+pub fn pause(length: Duration, cancel: &Cancel) {
+    let until = Instant::now() + length;
+    while !cancel.is_requested() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::park_timeout(left.min(LOOK_EVERY));
     }
 }
 

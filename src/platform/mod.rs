@@ -15,6 +15,7 @@
 //! | [`Owners`] | numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, goes to the background | starting only |
 //! | [`terminal`] | asks for a secret | refused |
+//! | [`Running`] | who this process is, and whether another still runs | its number alone |
 //! | [`host_name`] | the name this machine calls itself | refused |
 //!
 //! Start reading at [`DirHandle`].
@@ -27,6 +28,7 @@ mod attributes;
 mod clock;
 pub mod durable;
 pub mod process;
+mod running;
 mod stat;
 #[cfg(unix)]
 #[path = "unix/mod.rs"]
@@ -37,6 +39,7 @@ mod system;
 pub mod terminal;
 
 pub use attributes::Attributes;
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, pause};
+pub use running::Running;
 pub use stat::{Listed, Sort, Stat};
 pub use system::{Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, host_name, raise_open_files_limit};

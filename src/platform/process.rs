@@ -4,7 +4,7 @@ use super::system;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 /// What a process in the background says on its standard output when it is ready.
 const READY: &[u8; 1] = b"R";
@@ -16,6 +16,37 @@ const READY: &[u8; 1] = b"R";
 /// When it could not be started; how it ended is in the output.
 pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<Output> {
     command(program).args(arguments).stdin(Stdio::null()).output()
+}
+
+/// A child process that is talked to: its standard input, output and error are pipes, each to be taken once.
+#[derive(Debug)]
+pub struct Piped {
+    child: Child,
+    /// Where it reads from.
+    pub input: Option<ChildStdin>,
+    /// Where it writes to.
+    pub output: Option<ChildStdout>,
+    /// Where it says what goes wrong.
+    pub errors: Option<ChildStderr>,
+}
+
+impl Piped {
+    /// Ends it, if it has not ended, and leaves nothing of it behind.
+    pub fn kill(&mut self) {
+        // One that has ended already cannot be killed, and need not be.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Starts a program to be talked to.
+///
+/// # Errors
+///
+/// When it could not be started.
+pub fn start_piped<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<Piped> {
+    let mut child = command(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    Ok(Piped { input: child.stdin.take(), output: child.stdout.take(), errors: child.stderr.take(), child })
 }
 
 /// How a process that was to go on in the background began.

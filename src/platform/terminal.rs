@@ -9,6 +9,15 @@ pub fn is_there() -> bool {
     system::terminal_is_there()
 }
 
+/// Asks on the terminal, wherever input and output go, and returns the line that is answered.
+///
+/// # Errors
+///
+/// As [`ask_secret`].
+pub fn ask(question: &str) -> io::Result<String> {
+    system::ask(question)
+}
+
 /// Asks on the terminal, wherever input and output go, without showing the answer.
 ///
 /// # Errors

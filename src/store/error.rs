@@ -2,6 +2,7 @@
 
 use super::ObjectName;
 use std::fmt;
+use std::time::Duration;
 
 /// A store did not do what it was asked. Its [`kind`](Self::kind) alone says what a caller may do about it.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,7 @@ pub struct Error {
     kind: Kind,
     verb: Verb,
     object: Option<ObjectName>,
+    retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -17,12 +19,12 @@ pub struct Error {
 impl Error {
     /// An error about one object.
     pub fn new(kind: Kind, verb: Verb, object: &ObjectName) -> Self {
-        Self { kind, verb, object: Some(object.clone()), source: None }
+        Self { kind, verb, object: Some(object.clone()), retry_after: None, source: None }
     }
 
     /// An error about the store as a whole or a listing.
     pub fn of_store(kind: Kind, verb: Verb) -> Self {
-        Self { kind, verb, object: None, source: None }
+        Self { kind, verb, object: None, retry_after: None, source: None }
     }
 
     /// Keeps what caused it.
@@ -30,6 +32,18 @@ impl Error {
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Keeps how long the store asked to be left alone.
+    #[must_use]
+    pub fn not_before(mut self, retry_after: Option<Duration>) -> Self {
+        self.retry_after = retry_after;
+        self
+    }
+
+    /// How long the store asked to be left alone before the next try, if it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// What a caller may do about it.

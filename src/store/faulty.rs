@@ -1,6 +1,6 @@
 //! A wrapper that fails or waits where a test tells it to.
 
-use super::{Calls, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use super::{Calls, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -178,6 +178,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
         self.call(Verb::Delete, Some(name), |inner| inner.delete(name))
+    }
+
+    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+        self.call(Verb::Put, Some(whole), |inner| inner.join(whole, parts, count))
     }
 
     fn location(&self) -> String {

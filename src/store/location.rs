@@ -1,7 +1,14 @@
 //! Which store people mean: the text after `--store`.
 
+use super::address::Address;
+use super::limit::Limit;
 use super::local::Local;
-use super::{Error, Store, percent};
+use super::retry::{Patience, Retry};
+use super::s3::S3;
+use super::sftp::Sftp;
+use super::swift::Swift;
+use super::{Error, Settings, Store, Verb, percent};
+use super::{s3, sftp, swift};
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +19,62 @@ use std::sync::Arc;
 pub enum Location {
     /// A folder of this machine.
     Folder(PathBuf),
+    /// Somewhere else.
+    Remote(Remote),
+}
+
+/// A place that is reached over a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    kind: &'static RemoteKind,
+    address: Address,
+}
+
+/// A kind of store in a network: a new one is a file beside this one, and a line in [`KINDS`].
+struct RemoteKind {
+    scheme: &'static str,
+    /// What may stand after `?` in its URLs.
+    keys: &'static [&'static str],
+    /// What the path of a URL is to its objects.
+    path: PathIs,
+    open: Open,
+}
+
+type Open = fn(&Address, &Settings, IfMissing) -> Result<Box<dyn Store>, Error>;
+
+/// What the path of a URL is.
+#[derive(PartialEq, Eq)]
+enum PathIs {
+    /// What their names begin with.
+    Prefix,
+    /// The folder in which they are.
+    Folder,
+}
+
+/// Every kind there is.
+static KINDS: [RemoteKind; 3] = [
+    RemoteKind { scheme: "s3", keys: &s3::KEYS, path: PathIs::Prefix, open: |at, with, how| Ok(Box::new(S3::open(at, with, how)?)) },
+    RemoteKind { scheme: "sftp", keys: &sftp::KEYS, path: PathIs::Folder, open: |at, with, how| Ok(Box::new(Sftp::open(at, with, how)?)) },
+    RemoteKind {
+        scheme: "swift",
+        keys: &swift::KEYS,
+        path: PathIs::Prefix,
+        open: |at, with, how| Ok(Box::new(Swift::open(at, with, how)?)),
+    },
+];
+
+impl PartialEq for RemoteKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+    }
+}
+
+impl Eq for RemoteKind {}
+
+impl fmt::Debug for RemoteKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.scheme)
+    }
 }
 
 /// What to do when there is nothing at the place yet.
@@ -27,15 +90,17 @@ pub enum IfMissing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// A kind of store that this program cannot open.
-    #[error("{0}: is not supported by this build yet: use a path or file:///PATH")]
+    #[error(
+        "there are no stores of the kind {0}: in this version: there are paths, file:///PATH, s3://BUCKET/PREFIX, sftp://USER@HOST/PATH and swift:CONTAINER/PREFIX"
+    )]
     Unsupported(String),
-    /// A `file:` URL that is none.
+    /// A URL that is none.
     #[error("{text:?} is not a store: {why}")]
     Malformed {
         /// The text.
         text: String,
         /// Which rule it breaks.
-        why: &'static str,
+        why: String,
     },
 }
 
@@ -44,27 +109,55 @@ const KNOWN_SCHEMES: [&str; 16] =
     ["file", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https", "webdav", "gs", "azure", "b2", "rclone", "rest", "rsync"];
 
 impl Location {
-    /// Reads a path as it is, or a `file:` URL (`file:///srv/a%20b`).
+    /// Reads a path as it is, a `file:` URL (`file:///srv/a%20b`), or the URL of a store in a network.
     ///
     /// A path that would read as a URL can be written with `./` before it. The path need not exist, and may be relative.
     pub fn parse(text: &OsStr) -> Result<Self, LocationError> {
-        let malformed = |why| LocationError::Malformed { text: text.to_string_lossy().into_owned(), why };
+        let malformed = |why: String| LocationError::Malformed { text: without_password(&text.to_string_lossy()), why };
         if text.is_empty() {
-            return Err(malformed("it is empty"));
+            return Err(malformed("it is empty".to_owned()));
         }
         match text.to_str().and_then(scheme) {
             None => Ok(Self::Folder(PathBuf::from(text))),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => folder_of_url(rest).map(Self::Folder).map_err(malformed),
-            Some((scheme, _)) => Err(LocationError::Unsupported(scheme.to_ascii_lowercase())),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
+                folder_of_url(rest).map(Self::Folder).map_err(|why| malformed(why.to_owned()))
+            }
+            Some((scheme, rest)) => {
+                let kind = KINDS.iter().find(|kind| kind.scheme.eq_ignore_ascii_case(scheme));
+                let kind = kind.ok_or_else(|| LocationError::Unsupported(scheme.to_ascii_lowercase()))?;
+                let address = Address::parse(kind.scheme, rest, kind.keys).map_err(malformed)?;
+                if kind.path == PathIs::Prefix {
+                    address.prefix().map_err(|why| malformed(why.to_owned()))?;
+                }
+                Ok(Self::Remote(Remote { kind, address }))
+            }
         }
     }
 
-    /// Opens the store.
-    pub fn open(&self, if_missing: IfMissing) -> Result<Arc<dyn Store>, Error> {
+    /// Opens the store. One in a network tries again what may help to be tried again, and keeps to the bandwidth that is set.
+    pub fn open(&self, if_missing: IfMissing, settings: &Settings) -> Result<Arc<dyn Store>, Error> {
         match (self, if_missing) {
             (Self::Folder(path), IfMissing::Refuse) => Ok(Arc::new(Local::open(path)?)),
             (Self::Folder(path), IfMissing::Create) => Ok(Arc::new(Local::create(path)?)),
+            (Self::Remote(Remote { kind, address }), _) => {
+                let patience = Patience::new(settings.retry_for(), settings.cancel().clone());
+                let open = || (kind.open)(address, settings, if_missing);
+                let store = patience.attempt(|| self.to_string(), Verb::Open, None, open)?;
+                let store = Limit::new(store, settings.upload_limit(), settings.download_limit(), settings.cancel().clone());
+                Ok(Arc::new(Retry::patiently(store, patience)))
+            }
         }
+    }
+}
+
+/// The URL without a password that somebody wrote into it.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
+        None => url.to_owned(),
     }
 }
 
@@ -72,6 +165,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::Remote(remote) => remote.address.fmt(f),
         }
     }
 }
@@ -146,15 +240,17 @@ mod windows {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::{IfMissing, Location, LocationError, file_url};
-    use crate::store::Kind;
+    use super::{IfMissing, Location, LocationError, file_url, without_password};
+    use crate::store::{Kind, Settings};
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::PathBuf;
 
     fn folder(text: &str) -> PathBuf {
-        let Location::Folder(path) = Location::parse(text.as_ref()).unwrap_or_else(|error| panic!("{text}: {error}"));
-        path
+        match Location::parse(text.as_ref()) {
+            Ok(Location::Folder(path)) => path,
+            other => panic!("{text}: {other:?}"),
+        }
     }
 
     #[test]
@@ -176,11 +272,34 @@ mod tests {
 
     #[test]
     fn what_this_build_cannot_open_is_refused_by_name() {
-        for (text, scheme) in [("swift:backups", "swift"), ("S3://bucket/x", "s3"), ("new+kind://x", "new+kind")] {
+        for (text, scheme) in [("webdav:backups", "webdav"), ("FTP://host/x", "ftp"), ("new+kind://x", "new+kind")] {
             assert_eq!(Location::parse(text.as_ref()), Err(LocationError::Unsupported(scheme.to_owned())));
         }
-        let error = Location::parse("swift:backups".as_ref()).expect_err("refused").to_string();
-        assert!(error.starts_with("swift: is not supported by this build yet"), "{error}");
+    }
+
+    #[test]
+    fn a_store_in_a_network_is_shown_as_it_can_be_written() {
+        for (text, shown) in [
+            ("S3://bucket/x/?region=r", "s3://bucket/x?region=r"),
+            ("sftp://me@host:2222/srv/b?key=/home/me/.ssh/id", "sftp://me@host:2222/srv/b?key=/home/me/.ssh/id"),
+            ("sftp://host/~/b", "sftp://host/~/b"),
+            ("swift:backups", "swift://backups"),
+            ("swift://a%20b/c/d", "swift://a%20b/c/d"),
+        ] {
+            let location = Location::parse(text.as_ref()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(location.to_string(), shown);
+            assert_eq!(Location::parse(shown.as_ref()), Ok(location));
+        }
+        for text in ["s3:", "s3://bucket/a/../b", "s3://bucket?colour=red", "swift:c/a:b"] {
+            assert!(matches!(Location::parse(text.as_ref()), Err(LocationError::Malformed { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_refused_and_not_repeated() {
+        let error = Location::parse("s3://me:hunter2@bucket/x".as_ref()).expect_err("refused").to_string();
+        assert!(error.contains("s3://me:***@bucket/x") && !error.contains("hunter2"), "{error}");
+        assert_eq!(without_password("s3://bucket/a:b@c"), "s3://bucket/a:b@c");
     }
 
     #[test]
@@ -195,10 +314,10 @@ mod tests {
     fn a_store_that_is_not_there_is_refused_or_made_as_asked_and_tells_where_it_is() {
         let folder = tempfile::tempdir().expect("a folder");
         let location = Location::Folder(folder.path().join("a b"));
-        assert_eq!(location.open(IfMissing::Refuse).err().map(|error| error.kind()), Some(Kind::Missing));
-        let store = location.open(IfMissing::Create).expect("made");
+        assert_eq!(location.open(IfMissing::Refuse, &Settings::default()).err().map(|error| error.kind()), Some(Kind::Missing));
+        let store = location.open(IfMissing::Create, &Settings::default()).expect("made");
         assert_eq!(Location::parse(store.location().as_ref()), Ok(location.clone()));
-        location.open(IfMissing::Refuse).expect("there");
+        location.open(IfMissing::Refuse, &Settings::default()).expect("there");
     }
 
     proptest::proptest! {

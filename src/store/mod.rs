@@ -1,24 +1,38 @@
 //! Where objects are kept: named, immutable byte strings. A store knows nothing of what is in them.
 //!
 //! [`Store`] is the contract that every kind keeps; `tests/it/store/` is its conformance suite. Kinds are one file
-//! each (`local`, `memory`, and `discard`, which keeps nothing); behaviour is added by wrapping (`faulty`). [`location`] reads what people write after
-//! `--store` and opens the store it names. The [`Error`]'s kind alone says what a caller
-//! may do about it.
+//! each (`local`, `s3`, `swift`, `sftp`, `memory`, and `discard`, which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `faulty`).
+//! [`location`] reads what people write after `--store` and opens the store it names, with what [`Settings`] says besides. The
+//! [`Error`]'s kind alone says what a caller may do about it.
+//!
+//! Everything here blocks the thread that calls. `http` is what the kinds in a network share; `runtime` is the one place that waits for asynchronous
+//! code.
 
+mod address;
 mod calls;
 mod discard;
 mod error;
 pub mod faulty;
+mod http;
+pub mod limit;
 pub mod local;
 pub mod location;
 pub mod memory;
 mod name;
 mod percent;
+mod range;
+pub mod retry;
+mod runtime;
+mod s3;
+mod settings;
+mod sftp;
+mod swift;
 
 pub use calls::Calls;
 pub use discard::Discard;
 pub use error::{Error, Kind, Verb};
 pub use name::ObjectName;
+pub use settings::Settings;
 
 use std::sync::Arc;
 
@@ -69,34 +83,61 @@ pub trait Store: Send + Sync {
     /// Removes an object; one that is not there counts as removed.
     fn delete(&self, name: &ObjectName) -> Result<(), Error>;
 
+    /// Makes the `count` objects below the prefix `parts`, in the order of their names, one object under another name that
+    /// other programs can fetch whole: without copying, where the store can do that. It takes no part in anything else here.
+    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+        let (_, _, _) = (whole, parts, count);
+        Ok(Joined::Cannot)
+    }
+
     /// The store as people write it, such as `file:///srv/backups`; never with a secret in it.
     fn location(&self) -> String;
 }
 
-impl<S: Store + ?Sized> Store for Arc<S> {
-    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        (**self).put(name, body)
-    }
+/// A pointer to a store is that store.
+macro_rules! pointers {
+    ($($pointer:ident),*) => { $(
+        impl<S: Store + ?Sized> Store for $pointer<S> {
+            fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+                (**self).put(name, body)
+            }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        (**self).get(name, limit)
-    }
+            fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+                (**self).get(name, limit)
+            }
 
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        (**self).get_range(name, offset, length)
-    }
+            fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+                (**self).get_range(name, offset, length)
+            }
 
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        (**self).list(prefix, found)
-    }
+            fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+                (**self).list(prefix, found)
+            }
 
-    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        (**self).delete(name)
-    }
+            fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+                (**self).delete(name)
+            }
 
-    fn location(&self) -> String {
-        (**self).location()
-    }
+            fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+                (**self).join(whole, parts, count)
+            }
+
+            fn location(&self) -> String {
+                (**self).location()
+            }
+        }
+    )* };
+}
+
+pointers!(Arc, Box);
+
+/// What came of [`Store::join`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// The one object is there.
+    Done,
+    /// This kind of store has nothing of the sort.
+    Cannot,
 }
 
 /// Whether `prefix` is one that [`Store::list`] takes.

@@ -1,10 +1,19 @@
-//! Is it sound? Checks of what a store holds.
+//! Is it sound, and what may go? Checks of what a store holds, and the removal of what is not wanted or not needed.
 //!
-//! Reads the store directly, past every cache of the read path, and trusts nothing it did not see. Changes nothing.
-//! Start reading at [`check()`].
+//! A check reads the store directly, past every cache of the read path, trusts nothing it did not see, and changes nothing: start
+//! at [`check()`]. A prune lets points in time go and removes the data that nothing needs: start at [`plan`].
+//!
+//! Invariant: whatever is cut off or runs at the same time, a point in time that is left has all that it names.
 
 mod check;
+mod error;
 mod frames;
+mod points;
+mod prune;
 mod ranges;
+mod space;
+mod withdrawn;
 
 pub use check::{CheckError, Checked, Damage, Depth, check};
+pub use error::PruneError;
+pub use prune::{Condemned, GRACE, Going, Plan, Planned, Pruned, plan, unneeded_bytes, withdraw};

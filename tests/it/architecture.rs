@@ -16,18 +16,27 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // the view, and the error of its calls; an export writes members as a backup does
     ("restore", &["model", "platform", "format::tar", "fs::view", "fs::ReadError"]),
     ("upkeep", &["model", "platform", "format", "store", "index", "catalog"]),
+    ("api", &["model", "platform", "fs::view"]),
     ("config", &["model", "platform"]),
-    ("cli", &["model", "platform", "format", "store", "index", "catalog", "fs", "backup", "restore", "upkeep", "config"]),
+    ("cli", &["model", "platform", "format", "store", "index", "catalog", "fs", "backup", "restore", "upkeep", "api", "config"]),
 ];
 
 /// Crates that one module keeps to itself.
 const HOMES: &[(&str, &[&str])] = &[
     ("fuser", &["fs"]),
+    ("axum", &["api"]),
+    ("sqlx", &["api"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
+    ("ureq", &["store"]),
+    ("rustls", &["store"]),
+    ("reqsign_core", &["store"]),
+    ("reqsign_aws_v4", &["store"]),
+    ("quick_xml", &["store"]),
+    ("yaml_rust2", &["store"]),
 ];
 
 /// A path named in a source file.

@@ -1,5 +1,6 @@
 //! Tests of the library and of the program as a whole.
 
+mod api;
 mod architecture;
 mod backup;
 mod catalog;
@@ -13,9 +14,12 @@ mod fs;
 mod index;
 mod licences;
 mod oracles;
+mod promises;
 mod rescue;
 #[cfg(unix)]
 mod restore;
 mod store;
 mod support;
 mod tar;
+#[cfg(unix)]
+mod upkeep;

@@ -1,9 +1,16 @@
 //! One member: which fields and records say what an entry is.
 
+use super::dumpdir::DumpDir;
 use super::pax::Records;
 use super::sparse;
 use super::{acl, padding, ustar};
-use crate::model::{Content, DataRun, Entry, Extent, LevelSerial, StreamOffset, TreePath, Xattr};
+use crate::model::{Content, DataRun, Entry, Extent, LevelSerial, Name, StreamOffset, TreePath, Xattr};
+
+/// The record of a directory that names all that is in it.
+const DUMPDIR: &[u8] = b"GNU.dumpdir";
+
+/// The record of a directory that names what has other metadata than before and its content in an earlier level: each name, then a NUL.
+const KEPT: &[u8] = b"FREEZER.kept";
 
 /// An entry cannot be a member of a tar stream: the caller broke a rule of [`MemberEncoder::header`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +91,37 @@ impl MemberEncoder {
         runs: &[DataRun],
         out: &mut Vec<u8>,
     ) -> Result<MemberPlan<'_>, TarError> {
+        self.header_with(entry, link_to, runs, &[], out)
+    }
+
+    /// Appends to `out` the member of a directory that tells what is in it: `names` are all its names, and `kept` are those whose
+    /// metadata changed while their content is in an earlier level. Where `names` is `None` nothing is known of them.
+    ///
+    /// # Errors
+    ///
+    /// [`TarError`] if the entry is no directory.
+    pub fn directory(&mut self, entry: &Entry, names: Option<DumpDir>, kept: &[Name], out: &mut Vec<u8>) -> Result<(), TarError> {
+        if entry.content != Content::Directory {
+            return Err(TarError { path: entry.path.clone(), reason: "it is no directory" });
+        }
+        let names = names.map(DumpDir::finish);
+        let kept: Vec<u8> = kept.iter().flat_map(|name| name.as_bytes().iter().copied().chain([0])).collect();
+        let mut records: Vec<(&[u8], &[u8])> = Vec::new();
+        records.extend(names.as_deref().map(|names| (DUMPDIR, names)));
+        if !kept.is_empty() {
+            records.push((KEPT, &kept));
+        }
+        self.header_with(entry, None, &[], &records, out).map(drop)
+    }
+
+    fn header_with(
+        &mut self,
+        entry: &Entry,
+        link_to: Option<&TreePath>,
+        runs: &[DataRun],
+        records: &[(&[u8], &[u8])],
+        out: &mut Vec<u8>,
+    ) -> Result<MemberPlan<'_>, TarError> {
         let refuse = |reason| TarError { path: entry.path.clone(), reason };
         if entry.path.is_root() && entry.content != Content::Directory {
             return Err(refuse("the root of a tree must be a directory"));
@@ -126,6 +164,9 @@ impl MemberEncoder {
             entry.metadata.xattrs.iter().for_each(|xattr| self.xattr(xattr));
         }
 
+        for (key, value) in records {
+            self.records.push(&[key], value);
+        }
         self.records.finish(out);
         header.finish(out);
         out.extend_from_slice(&self.map);

@@ -9,11 +9,13 @@
 //! knows ustar alone still finds every member and its data; names are bytes, and no reader is told to convert them.
 
 mod acl;
+mod dumpdir;
 mod member;
 mod pax;
 mod sparse;
 mod ustar;
 
+pub use dumpdir::{DumpDir, Held};
 pub use member::{MemberEncoder, MemberPlan, TarError};
 
 /// Size of a tar block: headers, data and the gaps between members are whole blocks.

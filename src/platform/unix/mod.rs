@@ -3,6 +3,7 @@
 mod background;
 mod identity;
 mod owners;
+mod running;
 mod scan;
 mod terminal;
 mod write;
@@ -11,7 +12,8 @@ mod xattrs;
 pub(super) use background::{leave_session, report_ready};
 pub use identity::{Identity, raise_open_files_limit};
 pub use owners::{Owners, host_name};
+pub(super) use running::{is_running, this_process};
 pub use scan::{DataRuns, DirHandle, FileHandle};
-pub(super) use terminal::{ask_secret, is_there as terminal_is_there};
+pub(super) use terminal::{ask, ask_secret, is_there as terminal_is_there};
 pub use write::{Child, NewFile};
 pub use xattrs::Xattrs;

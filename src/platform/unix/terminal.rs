@@ -1,4 +1,4 @@
-//! Asking a person something that nobody else is to see.
+//! Asking a person something, also what nobody else is to see.
 
 use crate::model::{Passphrase, Secret};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -21,6 +21,22 @@ fn open() -> io::Result<OwnedFd> {
 
 pub fn is_there() -> bool {
     open().is_ok()
+}
+
+pub fn ask(question: &str) -> io::Result<String> {
+    let terminal = open()?;
+    write(&terminal, question.as_bytes())?;
+    let mut line = Vec::new();
+    loop {
+        let mut byte = [0];
+        let read = rustix::io::retry_on_intr(|| rustix::io::read(&terminal, &mut byte))?;
+        match byte {
+            _ if read == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            [b'\n'] => return Ok(String::from_utf8_lossy(&line).into_owned()),
+            [byte] if line.len() < MAX_BYTES => line.push(byte),
+            [_] => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the answer is too long")),
+        }
+    }
 }
 
 pub fn ask_secret(question: &str) -> io::Result<Passphrase> {

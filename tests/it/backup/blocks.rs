@@ -1,5 +1,6 @@
 //! The engine rsync: blocks that earlier levels have are not stored again, and every level is what the file was.
 
+use super::changing::AtFirstFile;
 use super::extract_by_hand;
 use crate::support::oracle::{self, Holes, compare};
 use crate::support::{backup, reading, torture};
@@ -9,7 +10,7 @@ use freezer::catalog::names::{Folder, data_name, level_prefix};
 use freezer::format::frame::Compression;
 use freezer::format::signature::RollingSum;
 use freezer::model::progress::Silent;
-use freezer::model::{Cancel, Content, Entry, LevelId, TreePath};
+use freezer::model::{Cancel, Content, Entry, LevelId, Progress, TreePath};
 use freezer::platform::ManualClock;
 use freezer::restore::{Options, export, restore};
 use freezer::store::faulty::{Fault, Faulty};
@@ -64,6 +65,10 @@ impl Series {
     }
 
     fn attempt(&self, access: &Access) -> Result<Report, freezer::backup::BackupError> {
+        self.attempt_with(access, &Silent)
+    }
+
+    fn attempt_with(&self, access: &Access, progress: &dyn Progress) -> Result<Report, freezer::backup::BackupError> {
         let tree = self.tree();
         let mut request = backup::request(&[&tree]);
         request.levels = Levels::default();
@@ -71,7 +76,7 @@ impl Series {
         request.compression = self.compression;
         request.compression_level = self.compression.default_level();
         request.segment_bytes = 64 << 10;
-        run(&request, access, &self.clock, &Silent, &Cancel::new())
+        run(&request, access, &self.clock, progress, &Cancel::new())
     }
 
     fn back_up(&self) -> Report {
@@ -515,4 +520,34 @@ fn stock_tar_extracts_a_full_level_and_takes_no_part_of_a_file_for_the_file() {
     let differences = compare(&expected, &oracle::scan(&extract(&full.id, "full")), Holes::Zeros);
     assert!(differences.iter().all(|difference| difference.contains("mtime")), "{differences:#?}");
     assert!(!extract(&next.id, "next").join("image").exists(), "a part of it is not it");
+}
+
+#[test]
+fn a_file_that_changes_and_shrinks_while_it_is_compared_is_kept_as_it_was_read() {
+    const MIB: usize = 1 << 20;
+    let series = Series::new(Engine::Rsync(BlockOptions::default()));
+    let mut content = torture::noise(1, 6 * MIB);
+    series.write(&content);
+    series.back_up();
+    content[..10].fill(0);
+    series.write(&content);
+    let other = torture::noise(2, MIB);
+    // When a good part of it has been compared.
+    let progress = AtFirstFile::new(|| {
+        let file = fs::OpenOptions::new().write(true).open(series.file()).expect("opened");
+        file.write_all_at(&other, 3 * MIB as u64).expect("written");
+        file.set_len(5 * MIB as u64 + 777).expect("cut");
+    });
+    let report = series.attempt_with(&series.access, &progress).expect("that does not end a run");
+    series.clock.set(report.manifest.started + jiff::SignedDuration::from_hours(24));
+    let told = progress.told.told();
+    assert_eq!((told.troubles.len(), report.manifest.counts.failed), (1, 1), "{:?}", told.troubles);
+    content[3 * MIB..4 * MIB].copy_from_slice(&other);
+    content[5 * MIB + 777..].fill(0);
+    assert!(series.content(&report.manifest.id) == content, "zeros stand for what was cut off");
+    assert!(new_bytes(&report) < 3 * MIB as u64, "and the rest is kept");
+    content.truncate(5 * MIB + 777);
+    let next = series.back_up();
+    assert_eq!(next.manifest.counts.changed, 1, "it is read again, as it was not read whole");
+    assert!(series.content(&next.manifest.id) == content);
 }

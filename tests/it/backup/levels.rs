@@ -6,9 +6,9 @@ use freezer::backup::{Levels, Lies, Report, run};
 use freezer::catalog::Access;
 use freezer::catalog::names::{Folder, Meaning, data_name, level_prefix, meaning};
 use freezer::model::progress::Silent;
-use freezer::model::{Cancel, LevelId};
+use freezer::model::{Cancel, Excludes, LevelId};
 use freezer::platform::ManualClock;
-use freezer::restore::{Options, restore};
+use freezer::restore::{Options, export, restore};
 use freezer::store::Store;
 use freezer::store::local::Local;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags, setxattr, utimensat};
@@ -26,19 +26,38 @@ pub(super) struct Series {
     pub(super) access: Access,
     clock: ManualClock,
     pub(super) levels: Levels,
+    pub(super) excludes: Vec<Vec<u8>>,
 }
 
 impl Series {
     pub(super) fn new() -> Self {
+        Self::with(|store| backup::create_encrypted(store))
+    }
+
+    /// In a store without encryption.
+    pub(super) fn plain() -> Self {
+        Self::with(|store| backup::create_plain(store))
+    }
+
+    fn with(create: impl FnOnce(Arc<Local>) -> Access) -> Self {
         let room = tempfile::tempdir().expect("a directory");
         fs::create_dir(room.path().join("tree")).expect("made");
-        let access = backup::create_encrypted(Arc::new(Local::create(&room.path().join("store")).expect("a store")));
+        let access = create(Arc::new(Local::create(&room.path().join("store")).expect("a store")));
         let clock = ManualClock::at(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
-        Self { room, access, clock, levels: Levels::default() }
+        Self { room, access, clock, levels: Levels::default(), excludes: Vec::new() }
     }
 
     pub(super) fn tree(&self) -> PathBuf {
         self.room.path().join("tree")
+    }
+
+    pub(super) fn store(&self) -> PathBuf {
+        self.room.path().join("store")
+    }
+
+    pub(super) fn export(&self, level: &LevelId, out: &mut dyn std::io::Write) {
+        let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
+        export(&view, out, &Silent, &Cancel::new()).expect("exported");
     }
 
     pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
@@ -50,6 +69,7 @@ impl Series {
         let tree = self.tree();
         let mut request = backup::request(&[&tree]);
         request.levels = self.levels;
+        request.excludes = Excludes::new(&self.excludes);
         let report = run(&request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
         self.clock.set(report.manifest.started + jiff::SignedDuration::from_hours(24));
         let counts = report.manifest.counts;
@@ -84,6 +104,10 @@ impl Series {
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub(super) fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((self.0 >> 33) % sides as u64).expect("small")
@@ -106,7 +130,7 @@ fn paths(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
 }
 
 /// Changes the tree in one way or another.
-fn edit(tree: &Path, dice: &mut Dice) {
+pub(super) fn edit(tree: &Path, dice: &mut Dice) {
     let (directories, others) = paths(tree);
     let directory = &directories[dice.roll(directories.len())];
     let fresh = directory.join(format!("n{}", dice.roll(1_000_000)));
@@ -141,7 +165,7 @@ fn edit(tree: &Path, dice: &mut Dice) {
     }
 }
 
-fn set_mtime(path: &Path, seconds: i64) {
+pub(super) fn set_mtime(path: &Path, seconds: i64) {
     let time = Timespec { tv_sec: seconds, tv_nsec: 5 };
     utimensat(CWD, path, &Timestamps { last_access: time, last_modification: time }, AtFlags::SYMLINK_NOFOLLOW).expect("set");
 }

@@ -5,6 +5,9 @@ mod blocks;
 mod changing;
 mod index_runs;
 mod levels;
+mod locks;
+mod renamed;
+mod tar_levels;
 
 use crate::support::{backup, oracle, torture};
 use freezer::catalog::names::{Folder, level_prefix};

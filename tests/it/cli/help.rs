@@ -2,7 +2,7 @@
 
 use super::User;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 31] = [
     "backup",
     "list",
     "ls",
@@ -11,12 +11,27 @@ const COMMANDS: [&str; 16] = [
     "umount",
     "restore",
     "export",
+    "diff",
+    "find",
+    "history",
+    "du",
     "check",
+    "prune",
     "key",
     "key list",
     "key add",
     "key remove",
     "key change",
+    "api",
+    "api migrate",
+    "api export",
+    "api import",
+    "api users",
+    "api add-user",
+    "api remove-user",
+    "api tokens",
+    "api add-token",
+    "api revoke-token",
     "completions",
     "man",
 ];
@@ -63,7 +78,7 @@ fn a_wrong_word_is_answered_with_the_right_one() {
     assert!(user.fails(2, "backup --compresion zstd").err.contains("--compression"));
     assert!(user.fails(2, "backup --compression lz4 .").err.contains("bzip2"));
     assert!(user.fails(2, "backup").err.contains("hint: freezer backup PATH"));
-    assert!(user.fails(2, "--store s3://bucket list").err.contains("s3"));
+    assert!(user.fails(2, "--store webdav://bucket list").err.contains("webdav"));
     assert!(user.fails(2, "ls docs@soon").err.contains("soon"));
 }
 

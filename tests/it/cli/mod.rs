@@ -6,8 +6,10 @@ mod excludes;
 mod help;
 mod keys;
 mod layers;
+mod looking;
 mod mount;
 mod original;
+mod prune;
 mod signals;
 mod transcript;
 

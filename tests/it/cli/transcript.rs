@@ -74,7 +74,15 @@ fn programs_get_json() {
 
     let list = user.succeeds("list --json").json();
     assert_eq!((&list[0]["backup"], &list[0]["levels"]), (&"here/docs".into(), &1.into()));
-    assert_eq!(user.succeeds("list docs --json").json()[0]["level_id"], result["level_id"]);
+    let listed = user.succeeds("list docs --json").json();
+    assert_eq!(listed[0]["level_id"], result["level_id"]);
+    for (key, value) in [("engine", "tar"), ("compression", "zstd"), ("cipher", "none")] {
+        assert_eq!(listed[0][key], value, "{key}");
+    }
+    assert!(listed[0]["seconds"].as_f64().is_some_and(|seconds| seconds >= 0.0) && listed[0]["parent"].is_null(), "{listed}");
+    user.succeeds("backup docs --hostname here");
+    let listed = user.succeeds("list docs --json").json();
+    assert_eq!((&listed[1]["parent"], &listed[1]["level"]), (&listed[0]["level_id"], &1.into()));
     let entries = user.succeeds("ls docs --json").out;
     let file: serde_json::Value = serde_json::from_str(entries.lines().next().expect("a line")).expect("JSON");
     assert_eq!((&file["path"], &file["size"], &file["kind"]), (&"a.txt".into(), &6.into(), &"file".into()));

@@ -86,7 +86,7 @@ fn a_store_that_dies_ends_the_run_inside_a_long_file() {
     std::fs::write(room.path().join("long"), vec![7; LONG_BYTES]).expect("written");
     let sound = Arc::new(Memory::default());
     drop(backup::create_plain(sound.clone()));
-    let store = Arc::new(Faulty::new(sound).with(freezer::store::faulty::Fault::at(Verb::Put, 0).with_kind(Kind::Full).for_good()));
+    let store = Arc::new(Faulty::new(sound).with(freezer::store::faulty::Fault::at(Verb::Put, 1).with_kind(Kind::Full).for_good()));
     let access = freezer::catalog::Access::open(store, None).expect("it opens");
     let progress = CancelAt::new(u64::MAX);
     let mut request = backup::request(&[room.path()]);

@@ -3,12 +3,14 @@
 
 use crate::support::{reading, scratch, torture};
 use freezer::catalog::{Access, Catalog};
-use freezer::model::BackupName;
+use freezer::model::{BackupName, LevelId};
 use freezer::store::local::Local;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Ends and reaps it, also when the test fails.
 struct Killed(Child);
@@ -54,9 +56,11 @@ fn a_backup_that_is_killed_leaves_no_half_level_and_needs_no_repair() {
     for round in 1..3 {
         // Takes some seconds to its end.
         let slow = ["--no-incremental", "--compression", "bzip2", "--max-segment-size", "1MiB"];
-        let before = objects(&store.join("data"));
+        let before = data_of(&store);
+        // What this run has stored: what the one before left goes meanwhile.
+        let stored = || data_of(&store).difference(&before).map(|level| objects(&store.join("data/host/tree").join(level))).sum::<usize>();
         let mut child = Killed(freezer(room.path(), &slow).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
-        while objects(&store.join("data")) < before + round {
+        while stored() < round {
             assert!(child.0.try_wait().expect("a child").is_none(), "round {round}: it ended before it could be killed");
             std::thread::yield_now();
         }
@@ -70,4 +74,78 @@ fn a_backup_that_is_killed_leaves_no_half_level_and_needs_no_repair() {
     assert_eq!((levels.len(), &levels[0]), (2, &first[0]));
     let next = reading::whole(&open(), &name, &levels[1]);
     assert!(super::same_content(&next, &whole));
+    assert_eq!(data_of(&store), levels.iter().map(ToString::to_string).collect(), "what the killed runs left is gone");
+}
+
+/// The levels that have data.
+fn data_of(store: &Path) -> BTreeSet<String> {
+    let of_backup = fs::read_dir(store.join("data/host/tree")).expect("listed");
+    of_backup.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect()
+}
+
+/// Kills runs of a chain in which the tree changes all the time.
+fn kill_a_chain(kills: u64) {
+    let room = scratch();
+    let (tree, store) = (room.path().join("tree"), room.path().join("store"));
+    for folder in 0..20 {
+        fs::create_dir_all(tree.join(folder.to_string())).expect("made");
+    }
+    let name = BackupName::new("host", "tree").expect("legal");
+    let open = || Access::open(Arc::new(Local::open(&store).expect("a store")), None).expect("it opens");
+    let mut kept: Vec<(LevelId, reading::Whole)> = Vec::new();
+    let (_nobody, never) = std::sync::mpsc::channel::<()>();
+    let mut longest = Duration::from_millis(60);
+    let mut cut_off = 0;
+    for round in 0..kills {
+        for change in 0..40 {
+            let noise = torture::noise(round * 1000 + change, 200 + usize::from(change == 0) * 1_500_000);
+            let file = tree.join((noise[1] % 20).to_string()).join((noise[2] % 32).to_string());
+            fs::write(file, noise).expect("written");
+        }
+        let options = ["--max-segment-size", "100KiB"];
+        let began = Instant::now();
+        let mut child = Killed(freezer(room.path(), &options).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
+        let seed = torture::noise(round, 4);
+        let share = f64::from(u32::from_le_bytes([seed[0], seed[1], seed[2], seed[3]])) / f64::from(u32::MAX);
+        never.recv_timeout(longest.mul_f64(share)).expect_err("it waits");
+        let was_done = child.0.try_wait().expect("a child").is_some();
+        drop(child);
+        cut_off += u64::from(!was_done);
+        if round % 4 == 0 {
+            let done = freezer(room.path(), &options).output().expect("it runs");
+            assert!(done.status.success(), "round {round}: {}", String::from_utf8_lossy(&done.stderr));
+            longest = longest.max(began.elapsed());
+        }
+        let access = open();
+        let levels = Catalog::new(access.store()).levels(&name).expect("listed");
+        for level in &levels[kept.len()..] {
+            kept.push((level.clone(), reading::whole(&access, &name, level)));
+        }
+        assert_eq!(levels.len(), kept.len(), "round {round}");
+        let probe = usize::from(seed[0]) % kept.len().max(1);
+        if let Some((level, whole)) = kept.get(probe) {
+            assert!(reading::whole(&access, &name, level) == *whole, "round {round}: {level} has changed");
+        }
+    }
+    let done = freezer(room.path(), &[]).output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let access = open();
+    let levels = Catalog::new(access.store()).levels(&name).expect("listed");
+    assert_eq!(data_of(&store), levels.iter().map(ToString::to_string).collect(), "what killed runs left is gone");
+    assert!(!store.join("locks").exists(), "no claim is left");
+    for (level, whole) in &kept {
+        assert!(reading::whole(&access, &name, level) == *whole, "{level} has changed");
+    }
+    assert!(cut_off > kills / 4, "only {cut_off} of {kills} runs were cut off");
+}
+
+#[test]
+fn runs_of_a_chain_that_are_killed_at_any_moment_harm_no_earlier_point_in_time() {
+    kill_a_chain(12);
+}
+
+#[test]
+#[ignore = "takes minutes: the profile nightly runs it"]
+fn nightly_two_hundred_kills() {
+    kill_a_chain(200);
 }

@@ -140,6 +140,7 @@ proptest! {
     fn documents_that_were_changed_are_refused_or_sound(changes in changes()) {
         entry::manifest(&changed(&manifest(), &changes));
         entry::identity(&changed(&identity(), &changes));
+        entry::claim(&changed(include_bytes!("../../../fuzz/seeds/claim/running"), &changes));
         entry::key(&changed(&key(), &changes));
     }
 
@@ -225,7 +226,8 @@ type Target = fn(&[u8]);
 
 #[test]
 fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
-    let targets: [(&str, Target); 9] = [
+    let targets: [(&str, Target); 10] = [
+        ("claim", entry::claim),
         ("excludes", entry::excludes),
         ("frame", entry::frame),
         ("identity", entry::identity),

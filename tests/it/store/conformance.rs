@@ -7,73 +7,84 @@ use freezer::store::{Kind, ObjectInfo, ObjectName, Rope, Store};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// One module of tests for each kind: an expression that makes a fresh, empty store and whatever has to live with it.
+/// One module of tests for each kind: attributes of its tests, and an expression that makes a fresh, empty store and whatever has to live with it.
 macro_rules! conformance {
-    ($($kind:ident: $fresh:expr;)*) => { $(
+    ($($(#[$mark:meta])* $kind:ident: $fresh:expr;)*) => { $(
         mod $kind {
             use super::*;
 
             #[test]
+            $(#[$mark])*
             fn what_was_stored_is_read_back_whole_and_in_parts() {
                 let (store, _kept) = $fresh;
                 super::what_was_stored_is_read_back_whole_and_in_parts(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn nothing_but_the_whole_range_is_ever_returned() {
                 let (store, _kept) = $fresh;
                 super::nothing_but_the_whole_range_is_ever_returned(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn an_object_is_replaced_whole() {
                 let (store, _kept) = $fresh;
                 super::an_object_is_replaced_whole(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn what_is_missing_is_said_to_be_missing() {
                 let (store, _kept) = $fresh;
                 super::what_is_missing_is_said_to_be_missing(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn an_object_is_removed_once_or_twice() {
                 let (store, _kept) = $fresh;
                 super::an_object_is_removed_once_or_twice(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn objects_are_listed_in_order_until_it_is_enough() {
                 let (store, _kept) = $fresh;
                 super::objects_are_listed_in_order_until_it_is_enough(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn a_listing_has_the_order_of_whole_names() {
                 let (store, _kept) = $fresh;
                 super::a_listing_has_the_order_of_whole_names(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn a_listing_takes_whole_components_only() {
                 let (store, _kept) = $fresh;
                 super::a_listing_takes_whole_components_only(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn a_listing_may_remove_what_it_is_shown() {
                 let (store, _kept) = $fresh;
                 super::a_listing_may_remove_what_it_is_shown(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn readers_see_one_version_or_another_never_a_mixture() {
                 let (store, _kept) = $fresh;
                 super::readers_see_one_version_or_another_never_a_mixture(&store);
             }
 
             #[test]
+            $(#[$mark])*
             fn putting_and_removing_side_by_side_loses_nothing() {
                 let (store, _kept) = $fresh;
                 super::putting_and_removing_side_by_side_loses_nothing(&store);
@@ -82,6 +93,7 @@ macro_rules! conformance {
             proptest! {
                 #![proptest_config(ProptestConfig::with_cases(10))]
                 #[test]
+                $(#[$mark])*
                 fn it_behaves_like_a_map(steps in proptest::collection::vec(super::step(), 1..30)) {
                     let (store, _kept) = $fresh;
                     super::it_behaves_like_a_map(&store, &steps)?;
@@ -98,10 +110,28 @@ conformance! {
         let folder = tempfile::tempdir().expect("a folder");
         (Local::open(folder.path()).expect("a store"), folder)
     };
+    #[cfg(unix)]
+    #[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
+    sftp: (super::super::remote::sftp(), ());
+    #[cfg(unix)]
+    #[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
+    s3: (super::super::remote::s3("conformance"), ());
+    #[cfg(unix)]
+    #[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
+    swift_with_its_own_login: (super::super::remote::swift_v1("conformance"), ());
+    #[cfg(unix)]
+    #[ignore = "needs Swift and Keystone, which tests/env installs and starts"]
+    swift_with_keystone: (super::super::remote::swift_keystone("conformance"), ());
 }
 
 fn name(text: &str) -> ObjectName {
     ObjectName::new(text).unwrap_or_else(|| panic!("{text} is no legal name"))
+}
+
+/// How often to do something: a store in a network takes a hundred times as long for it.
+fn times(store: &dyn Store, near: u32) -> u32 {
+    let is_far = ["s3:", "swift:", "sftp:"].iter().any(|scheme| store.location().starts_with(scheme));
+    if is_far { near / 5 } else { near }
 }
 
 fn rope(bytes: &[u8]) -> Rope {
@@ -192,9 +222,9 @@ fn an_object_is_removed_once_or_twice(store: &dyn Store) {
 }
 
 fn objects_are_listed_in_order_until_it_is_enough(store: &dyn Store) {
-    let objects: Vec<_> = (0..1000_u32).map(|number| format!("data/{}/segments/{number:08}", number % 3)).collect();
+    let objects: Vec<_> = (0..times(store, 1000)).map(|number| format!("data/{}/segments/{number:08}", number % 3)).collect();
     std::thread::scope(|scope| {
-        for part in objects.chunks(125) {
+        for part in objects.chunks(objects.len() / 8) {
             scope.spawn(move || part.iter().for_each(|object| put(store, object, b"")));
         }
     });
@@ -249,14 +279,15 @@ fn readers_see_one_version_or_another_never_a_mixture(store: &dyn Store) {
     let version = |number: u8| vec![vec![number; 3000]; 1 + usize::from(number) % 7];
     let object = name("a/b/c");
     store.put(&object, &version(0)).expect("stored");
+    let rounds = u8::try_from(times(store, 100)).expect("a hundred at most");
     std::thread::scope(|scope| {
         for half in 0..2 {
             let object = &object;
-            scope.spawn(move || (0..100).for_each(|number| store.put(object, &version(2 * number + half)).expect("stored")));
+            scope.spawn(move || (0..rounds).for_each(|number| store.put(object, &version(2 * number + half)).expect("stored")));
         }
         for _ in 0..2 {
             scope.spawn(|| {
-                for _ in 0..300 {
+                for _ in 0..3 * u16::from(rounds) {
                     let body = store.get(&object, 1 << 20).expect("always there");
                     assert_eq!(body, version(body[0]).concat());
                     let part = store.get_range(&object, 1000, 2000).expect("every version is long enough");
@@ -271,7 +302,7 @@ fn putting_and_removing_side_by_side_loses_nothing(store: &dyn Store) {
     std::thread::scope(|scope| {
         for worker in 0..4 {
             scope.spawn(move || {
-                for round in 0..60 {
+                for round in 0..times(store, 60) {
                     let object = name(&format!("data/deep/{}/{worker}", round % 2));
                     store.put(&object, &rope(b"body")).expect("stored, whatever others remove beside it");
                     assert_eq!(store.get(&object, 9).expect("read"), b"body");

@@ -1,5 +1,11 @@
 //! Every kind of store keeps the contract of `freezer::store::Store`. A new kind adds a line to [`conformance`].
 
 mod conformance;
+#[cfg(unix)]
+mod faults;
 mod killed;
+#[cfg(unix)]
+mod large_object;
 mod local;
+#[cfg(unix)]
+mod remote;

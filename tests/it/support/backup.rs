@@ -1,7 +1,7 @@
 //! Makes stores and levels.
 
-use freezer::backup::{BackupRequest, Engine, Levels, Mounts, Report, run};
-use freezer::catalog::Access;
+use freezer::backup::{BackupRequest, Engine, Levels, Lock, Mounts, Report, run};
+use freezer::catalog::{Access, Patience};
 use freezer::format::frame::Compression;
 use freezer::format::keys::KdfCost;
 use freezer::model::progress::Silent;
@@ -48,7 +48,9 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         compression_level: 3,
         segment_bytes: 1 << 20,
         upload_jobs: 2,
+        tags: Vec::new(),
         zone: "UTC".to_owned(),
+        lock: Some(Lock { host: "host".to_owned(), patience: Patience::None }),
     }
 }
 

@@ -2,7 +2,10 @@
 
 pub mod backup;
 pub mod oracle;
+pub mod proxy;
 pub mod reading;
+#[cfg(unix)]
+pub mod servers;
 pub mod stored_tree;
 pub mod torture;
 

@@ -45,11 +45,16 @@ pub type Whole = Vec<(Entry, Vec<u8>)>;
 /// Reads all of a level, which must be sound.
 #[track_caller]
 pub fn whole(access: &Access, backup: &BackupName, level: &LevelId) -> Whole {
-    let view = open(access, backup, level, &reader()).expect("a sound level opens");
+    of_view(&open(access, backup, level, &reader()).expect("a sound level opens"))
+}
+
+/// Reads all of a point in time that is open, and must be sound.
+#[track_caller]
+pub fn of_view(view: &View) -> Whole {
     view.all()
         .map(|entry| {
             let (_, entry) = entry.expect("a sound index reads");
-            let content = content(&view, &entry).expect("a sound stream reads");
+            let content = content(view, &entry).expect("a sound stream reads");
             (entry, content)
         })
         .collect()

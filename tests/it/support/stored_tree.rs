@@ -146,6 +146,8 @@ impl StoredTree {
             ended: started,
             zone: "UTC".to_owned(),
             sources: Vec::new(),
+            tags: Vec::new(),
+            chain: None,
             counts,
             bytes: Bytes { logical, stream: stream_bytes, stored: 0 },
             has_xattrs,

@@ -1,0 +1,180 @@
+//! The server as a whole, for who runs it: blocking calls outside, one private runtime inside.
+
+use super::auth::Authenticator;
+use super::auth::accounts::{self, KnownToken, NewToken, TokenScope, User};
+use super::auth::keystone::Keystone;
+use super::auth::policy::Policy;
+use super::auth::rate::Rate;
+use super::db::Database;
+use super::metrics::Metrics;
+use super::serve::{TlsError, TlsFiles, serve, tls};
+use super::{AccountError, DatabaseError, ExchangeError, Exchanged, PolicyError, Server, Settings, Tokens, exchange, router, sessions};
+use crate::model::{Cancel, Secret};
+use crate::platform::Clock;
+use std::io::{self, BufRead, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// How often a process looks for what is over: sessions, tokens.
+const ROUNDS: Duration = Duration::from_secs(30);
+/// How soon an interrupt is noticed.
+const NOTICE: Duration = Duration::from_millis(50);
+/// How often one asker can try to log in, in a second.
+const LOGINS: u32 = 10;
+/// How many passwords are looked at at a time.
+const HASHED_AT_A_TIME: usize = 2;
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The policy.
+    #[error("the policy cannot be used")]
+    Policy(#[from] PolicyError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened at.
+    #[error("could not listen at {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No threads.
+    #[error("could not start")]
+    Runtime(#[source] io::Error),
+}
+
+/// An open database and what works on it.
+pub struct Service {
+    runtime: Runtime,
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+impl Service {
+    /// Opens the database at an address, and brings its tables to the form this version wants.
+    pub fn open(address: &str, connections: u32, clock: Arc<dyn Clock>) -> Result<Self, ServiceError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("api").build().map_err(ServiceError::Runtime)?;
+        let database = runtime.block_on(async {
+            let database = Database::open(address, connections).await?;
+            database.migrate().await?;
+            Ok::<_, DatabaseError>(database)
+        })?;
+        Ok(Self { runtime, database, clock })
+    }
+
+    /// Answers requests until cancelled. `ready` is told the address once it listens.
+    pub fn serve(
+        &self,
+        settings: Settings,
+        listen: SocketAddr,
+        tls_files: Option<&TlsFiles>,
+        cancel: &Cancel,
+        ready: impl FnOnce(SocketAddr) -> io::Result<()>,
+    ) -> Result<(), ServiceError> {
+        let policy = Policy::new(settings.policy.as_deref())?;
+        let tls = tls_files.map(tls).transpose()?;
+        let authenticator = match settings.tokens {
+            Tokens::Builtin => Authenticator::builtin(),
+            Tokens::Keystone(settings) => Authenticator::keystone(Keystone::new(settings)),
+        };
+        let server = Arc::new(Server {
+            database: self.database.clone(),
+            authenticator,
+            policy,
+            rate: Rate::new(settings.rate_limit),
+            logins: Rate::new(Some(LOGINS)),
+            hashing: tokio::sync::Semaphore::new(HASHED_AT_A_TIME),
+            metrics: Metrics::default(),
+            clock: Arc::clone(&self.clock),
+            body_limit: settings.body_limit,
+            session_timeout: settings.session_timeout,
+            public_url: settings.public_url,
+            scheme: if tls.is_some() { "https" } else { "http" },
+        });
+        let cancel = cancel.clone();
+        self.runtime.block_on(async move {
+            let refused = |source| ServiceError::Listen { address: listen, source };
+            let listener = TcpListener::bind(listen).await.map_err(refused)?;
+            ready(listener.local_addr().map_err(refused)?).map_err(refused)?;
+            let rounds = tokio::spawn(rounds(Arc::clone(&server)));
+            serve(listener, tls, router::router(Arc::clone(&server)), until(cancel)).await;
+            rounds.abort();
+            server.database.close().await;
+            Ok(())
+        })
+    }
+
+    /// Makes a token. It is seen this once.
+    pub fn make_token(&self, new: &NewToken) -> Result<Secret<String>, AccountError> {
+        self.runtime.block_on(accounts::make_token(&self.database, new, self.clock.now()))
+    }
+
+    /// The tokens that hold.
+    pub fn tokens(&self) -> Result<Vec<KnownToken>, DatabaseError> {
+        self.runtime.block_on(accounts::tokens(&self.database, self.clock.now()))
+    }
+
+    /// Takes back the token with this name; whether there was one.
+    pub fn revoke_token(&self, id: &str) -> Result<bool, DatabaseError> {
+        self.runtime.block_on(accounts::revoke(&self.database, id))
+    }
+
+    /// Makes a user of a project.
+    pub fn make_user(&self, name: &str, project: &str, scope: &TokenScope, password: &Secret<Vec<u8>>) -> Result<User, AccountError> {
+        self.runtime.block_on(accounts::make_user(&self.database, (name, project), scope, password, self.clock.now()))
+    }
+
+    /// All users.
+    pub fn users(&self) -> Result<Vec<User>, DatabaseError> {
+        self.runtime.block_on(accounts::users(&self.database))
+    }
+
+    /// Removes a user and takes back his tokens; whether there was one.
+    pub fn remove_user(&self, name: &str) -> Result<bool, DatabaseError> {
+        self.runtime.block_on(accounts::remove_user(&self.database, name))
+    }
+
+    /// Writes every document, one on a line, as Elasticsearch has them.
+    pub fn export(&self, output: &mut (dyn Write + Send)) -> Result<Exchanged, ExchangeError> {
+        self.runtime.block_on(exchange::export(&self.database, output))
+    }
+
+    /// Takes in documents as they are exported.
+    pub fn import(&self, input: &mut (dyn BufRead + Send)) -> Result<Exchanged, ExchangeError> {
+        self.runtime.block_on(exchange::import(&self.database, input, self.clock.now().as_microsecond()))
+    }
+}
+
+/// Ends when cancelled. A flag that a signal sets cannot wake anybody, so it is looked at.
+async fn until(cancel: Cancel) {
+    let mut looks = tokio::time::interval(NOTICE);
+    while !cancel.is_requested() {
+        looks.tick().await;
+    }
+}
+
+/// Ends what is over, now and then. Every process does; each thing is over once.
+async fn rounds(server: Arc<Server>) {
+    let mut rounds = tokio::time::interval(ROUNDS);
+    loop {
+        rounds.tick().await;
+        let now = server.clock.now();
+        let patience = i64::try_from(server.session_timeout.as_secs()).unwrap_or(i64::MAX);
+        let before = now.as_second().saturating_sub(patience);
+        if let Err(error) = sessions::time_out(&server.database, before, now.as_second(), now.as_microsecond()).await {
+            tracing::warn!(%error, "sessions could not be looked through");
+        }
+        if let Err(error) = accounts::forget_expired(&server.database, now).await {
+            tracing::warn!(%error, "old tokens could not be forgotten");
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! `freezer prune`, and what `freezer backup` does afterwards.
+
+use super::backup::patience;
+use super::document::several;
+use super::failure::{Interrupted, Outcome, Usage};
+use super::interrupt;
+use super::output::{Column, Format};
+use super::retention::{RetentionArguments, parse_duration};
+use super::session::Session;
+use super::when;
+use crate::catalog::{Access, Backup, Catalog, LockRequest, Patience, with_lock};
+use crate::config::show_bytes;
+use crate::model::{BackupName, BackupRef, Cancel, Fate, Retention};
+use crate::platform::{Clock, host_name, terminal};
+use crate::upkeep::{self, Going, Plan, Pruned};
+use anyhow::Context;
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+/// Remove points in time that are no longer wanted, and all data that none needs
+///
+/// Each rule protects; what no rule protects goes. Any point in time can go, in any order, a full one too: what others lean on
+/// stays. The newest that can be read stays whatever the rules are. Without a rule nothing goes but data that no point in
+/// time needs: what cut-off runs left, and what waited for its readers.
+///
+/// Data of a point in time stays for the grace after that went, for mounts that still show it; the next prune removes it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer prune docs --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --dry-run
+  freezer prune --all --keep-within 30d --yes
+  freezer prune web-1/docs --remove-older-than 90 --keep-tag release --yes
+  freezer prune docs@20261122T223450.123Z-1a2b3c4d
+
+Where there is a terminal it asks; where there is none, --yes must be given, or nothing is removed and the exit code is 2.")]
+pub(super) struct Arguments {
+    /// NAME or HOST/NAME; with @DATE that one point in time goes, whatever the rules are
+    #[arg(value_name = "BACKUP[@DATE]")]
+    backups: Vec<BackupRef>,
+
+    /// All backups of the store
+    #[arg(long, conflicts_with_all = ["backups", "backup_name"])]
+    all: bool,
+
+    /// The backup by its name alone, in place of BACKUP
+    #[arg(long, short = 'N', value_name = "NAME", hide_short_help = true)]
+    backup_name: Option<String>,
+
+    /// The host the backup belongs to, where the name does not say it as HOST/NAME
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    hostname: Option<String>,
+
+    #[command(flatten)]
+    retention: RetentionArguments,
+
+    /// Show what would stay, what would go and why, and remove nothing
+    #[arg(long, help_heading = "How it is done")]
+    dry_run: bool,
+
+    /// Do not ask
+    #[arg(long, short, help_heading = "How it is done")]
+    yes: bool,
+
+    /// How long data stays for those who are reading it: 90s, 10m, 2h, 1d, 0
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration, help_heading = "How it is done")]
+    grace: SignedDuration,
+
+    /// While a run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(help_heading = "How it is done")]
+    wait: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let rules = arguments.retention.rules(session.clock.now(), &session.zone)?;
+    let patience = patience(arguments.wait.as_deref())?;
+    let access = session.access()?;
+    let cancel = interrupt::watch()?;
+    let mut plans = Vec::new();
+    for (backup, going) in wanted(arguments, &rules, session, &Catalog::new(access.store()))? {
+        plans.push(upkeep::plan(&access, &backup, &going, session.clock.now(), &session.zone)?);
+    }
+    let json = session.output.format == Format::Json;
+    if !json {
+        for plan in &plans {
+            show(plan, session)?;
+        }
+    }
+    let has_work = plans.iter().any(|plan| plan.going() > 0 || plan.unneeded_bytes > 0);
+    let mut pruned = Vec::new();
+    if has_work && !arguments.dry_run {
+        session.output.flush()?;
+        confirm(arguments, &plans, session)?;
+        for plan in &mut plans {
+            pruned.push(carry_out(&access, plan, patience, arguments.grace, session, &cancel)?);
+        }
+    }
+    if json {
+        let documents: Vec<_> = plans.iter().enumerate().map(|(at, plan)| PlanDocument::of(plan, pruned.get(at))).collect();
+        session.output.json(&documents)?;
+        return Ok(Outcome::Done);
+    }
+    if arguments.dry_run || !has_work {
+        let freed: u64 = plans.iter().map(|plan| plan.freed_bytes + plan.unneeded_bytes).sum();
+        let going: usize = plans.iter().map(Plan::going).sum();
+        let would = several(going as u64, "point in time would go", "points in time would go");
+        session.output.note(match has_work {
+            true => format!("{would}, and {} with them and of earlier ones; nothing was removed", show_bytes(freed)),
+            false => "there is nothing to remove".to_owned(),
+        });
+        return Ok(Outcome::Done);
+    }
+    for (plan, pruned) in plans.iter().zip(&pruned) {
+        tell(&plan.backup, pruned, session);
+    }
+    Ok(Outcome::Done)
+}
+
+/// The backups that are meant, and what goes of each.
+fn wanted(arguments: &Arguments, rules: &Retention, session: &Session, catalog: &Catalog) -> anyhow::Result<Vec<(BackupName, Going)>> {
+    let mut refs = arguments.backups.clone();
+    if let Some(name) = &arguments.backup_name {
+        let text = match &arguments.hostname {
+            Some(host) if !name.contains('/') => format!("{host}/{name}"),
+            _ => name.clone(),
+        };
+        refs.push(text.parse()?);
+    }
+    if refs.is_empty() {
+        if !arguments.all && !rules.is_empty() {
+            return Err(Usage::new("no backup was named").hint("name it, or --all: freezer prune BACKUP --keep-last 7").into());
+        }
+        let mut all = Vec::new();
+        catalog.backups(&mut |Backup { name, .. }| {
+            all.push((name, Going::Unprotected(rules.clone())));
+            true
+        })?;
+        return Ok(all);
+    }
+    let mut wanted: Vec<(BackupName, Going)> = Vec::new();
+    for backup in &refs {
+        let next = match backup.at() {
+            Some(_) => {
+                let (backup, level) = catalog.resolve(backup, session.clock.now(), &session.zone)?;
+                (backup, Going::Named(level))
+            }
+            None => (catalog.find(backup)?, Going::Unprotected(rules.clone())),
+        };
+        if wanted.iter().any(|(other, _)| *other == next.0) {
+            return Err(Usage::new(format!("{} was named twice", next.0)).hint("name each backup once").into());
+        }
+        wanted.push(next);
+    }
+    Ok(wanted)
+}
+
+/// What stays, what goes, and why.
+fn show(plan: &Plan, session: &mut Session) -> anyhow::Result<()> {
+    if plan.points.is_empty() {
+        return Ok(());
+    }
+    session.output.line(format_args!("{}", plan.backup))?;
+    let rows: Vec<_> = plan
+        .points
+        .iter()
+        .map(|point| {
+            let (fate, why) = match &point.fate {
+                Fate::Goes => ("goes", String::new()),
+                Fate::Stays(reasons) => ("stays", reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            };
+            let level = point.number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+            let started = when::show(point.level.started(), &session.zone);
+            [started, level, show_bytes(point.stored_bytes).to_string(), fate.to_owned(), why]
+        })
+        .collect();
+    let columns = [
+        Column::text("POINT IN TIME"),
+        Column::number("LEVEL"),
+        Column::number("STORED"),
+        Column::text("FATE"),
+        Column::text("BECAUSE IT IS"),
+    ];
+    Ok(session.output.table(columns, &rows)?)
+}
+
+/// Asks whether all that may go.
+fn confirm(arguments: &Arguments, plans: &[Plan], session: &Session) -> anyhow::Result<()> {
+    if arguments.yes {
+        return Ok(());
+    }
+    if !terminal::is_there() {
+        let message = "nothing was removed: there is no terminal to ask on";
+        return Err(Usage::new(message).hint("say --yes, or --dry-run to see what would go").into());
+    }
+    let going: usize = plans.iter().map(Plan::going).sum();
+    let bytes: u64 = plans.iter().map(|plan| plan.freed_bytes + plan.unneeded_bytes).sum();
+    let what = several(going as u64, "point in time", "points in time");
+    let question = format!("Remove {what} and {} that nothing else needs from {}? [y/N] ", show_bytes(bytes), session.location()?);
+    let answer = terminal::ask(&question).context("could not ask")?;
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(Interrupted.into()) }
+}
+
+/// Prunes one backup.
+fn carry_out(
+    access: &Access,
+    plan: &mut Plan,
+    patience: Patience,
+    grace: SignedDuration,
+    session: &Session,
+    cancel: &Cancel,
+) -> anyhow::Result<Pruned> {
+    let backup = plan.backup.clone();
+    let store = access.store();
+    let host = host_name().unwrap_or_else(|_| "unknown".to_owned());
+    let request = LockRequest { backup: &backup, host: &host, action: "prune", patience };
+    let clock = &session.clock;
+    // A prune leaves nothing of its own, however it ends.
+    let withdrawn = with_lock(
+        store.as_ref(),
+        &Catalog::new(access.store()),
+        request,
+        clock,
+        cancel,
+        |_| true,
+        |held| upkeep::withdraw(access, plan, held, (clock.now(), grace), cancel),
+    );
+    Ok(withdrawn??.remove(access, &backup, cancel)?)
+}
+
+fn tell(backup: &BackupName, pruned: &Pruned, session: &Session) {
+    let gone = several(pruned.points, "point in time", "points in time");
+    let mut text = format!("{backup}: removed {gone} and {} of data", show_bytes(pruned.freed_bytes));
+    if let (Some(until), true) = (pruned.waiting_until, pruned.waiting_bytes > 0) {
+        let until = when::show(until, &session.zone);
+        text.push_str(&format!("; {} more can be removed by a prune after {until} (--grace)", show_bytes(pruned.waiting_bytes)));
+    }
+    session.output.note(text);
+    if pruned.doubtful_bytes > 0 {
+        let bytes = show_bytes(pruned.doubtful_bytes);
+        session.output.warn(format_args!("{backup}: {bytes} stay, as a point in time that cannot be read may need them"));
+    }
+}
+
+/// What `freezer backup` does afterwards, when it was given rules.
+pub(super) fn after_backup(
+    access: &Access,
+    backup: &BackupName,
+    rules: Retention,
+    session: &Session,
+    cancel: &Cancel,
+) -> anyhow::Result<()> {
+    let mut plan = upkeep::plan(access, backup, &Going::Unprotected(rules), session.clock.now(), &session.zone)?;
+    if plan.going() > 0 || plan.unneeded_bytes > 0 {
+        let pruned = carry_out(access, &mut plan, Patience::None, upkeep::GRACE, session, cancel)?;
+        tell(backup, &pruned, session);
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct PlanDocument {
+    backup: String,
+    points_in_time: Vec<PointDocument>,
+    /// Bytes that go with the points in time that go, and bytes that none needed before.
+    would_free_bytes: u64,
+    unneeded_bytes: u64,
+    /// What was done; nothing with `--dry-run`, and when there was nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<RemovedDocument>,
+}
+
+#[derive(Serialize)]
+struct PointDocument {
+    level_id: String,
+    started: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<u32>,
+    stored_bytes: u64,
+    fate: &'static str,
+    because: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct RemovedDocument {
+    points_in_time: u64,
+    objects: u64,
+    freed_bytes: u64,
+    waiting_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_until: Option<Timestamp>,
+    doubtful_bytes: u64,
+}
+
+impl PlanDocument {
+    fn of(plan: &Plan, pruned: Option<&Pruned>) -> Self {
+        let points = plan.points.iter().map(|point| PointDocument {
+            level_id: point.level.to_string(),
+            started: point.level.started(),
+            level: point.number,
+            stored_bytes: point.stored_bytes,
+            fate: if point.fate == Fate::Goes { "goes" } else { "stays" },
+            because: match &point.fate {
+                Fate::Goes => Vec::new(),
+                Fate::Stays(reasons) => reasons.iter().map(ToString::to_string).collect(),
+            },
+        });
+        Self {
+            backup: plan.backup.to_string(),
+            points_in_time: points.collect(),
+            would_free_bytes: plan.freed_bytes,
+            unneeded_bytes: plan.unneeded_bytes,
+            removed: pruned.map(|pruned| RemovedDocument {
+                points_in_time: pruned.points,
+                objects: pruned.objects,
+                freed_bytes: pruned.freed_bytes,
+                waiting_bytes: pruned.waiting_bytes,
+                waiting_until: pruned.waiting_until,
+                doubtful_bytes: pruned.doubtful_bytes,
+            }),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Options about stores in a network, and what they mean together with the environment.
+
+use super::failure::Usage;
+use super::interrupt;
+use crate::config::{ByteSize, Environment};
+use crate::model::Secret;
+use crate::store::Settings;
+use clap::Args;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the container is called when `--storage` names a kind in a network and nothing names a container.
+const USUAL_CONTAINER: &str = "freezer_backups";
+
+/// Options that hold secrets: for configuration files, and refused on the command line, where everybody sees them.
+pub(super) const SECRETS: [&str; 2] = ["secret-key", "os-password"];
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options for stores in a network")]
+pub(super) struct StoreOptions {
+    /// The kind of store that --container names a place in: local, swift, s3, ssh
+    #[arg(long, value_name = "KIND", value_parser = ["local", "swift", "s3", "ssh"], hide_possible_values = true, global = true, hide_short_help = true)]
+    pub(super) storage: Option<String>,
+
+    /// URL of an S3 service that is not Amazon's [environment: AWS_ENDPOINT_URL]
+    #[arg(long, value_name = "URL", global = true, hide_short_help = true)]
+    endpoint: Option<String>,
+
+    /// Name of the key for S3 [environment: AWS_ACCESS_KEY_ID, and all else that the tools of AWS know]
+    #[arg(long, value_name = "KEY", global = true, hide_short_help = true)]
+    access_key: Option<String>,
+
+    /// The secret of that key; for configuration files alone
+    #[arg(long, value_name = "SECRET", global = true, hide = true, value_parser = parse_secret)]
+    secret_key: Option<Arc<Secret<String>>>,
+
+    /// Password for Keystone; for configuration files alone
+    #[arg(long, value_name = "SECRET", global = true, hide = true, value_parser = parse_secret)]
+    os_password: Option<Arc<Secret<String>>>,
+
+    /// The host that --storage ssh goes to
+    #[arg(long, value_name = "HOST", global = true, hide_short_help = true)]
+    ssh_host: Option<String>,
+
+    /// Who logs in there [default: as ~/.ssh/config says]
+    #[arg(long, value_name = "NAME", global = true, hide_short_help = true)]
+    ssh_username: Option<String>,
+
+    /// The port of its SSH server [default: as ~/.ssh/config says]
+    #[arg(long, value_name = "PORT", global = true, hide_short_help = true)]
+    ssh_port: Option<u16>,
+
+    /// The private key to log in with [default: as ~/.ssh/config and the agent say]
+    #[arg(long, value_name = "FILE", global = true, hide_short_help = true)]
+    ssh_key: Option<String>,
+
+    /// How long to go on trying when a store fails for now [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, global = true, hide_short_help = true)]
+    pub(super) retry_for: Option<Duration>,
+
+    /// How long a store may keep silent before a try counts as failed, in seconds or with a unit [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, global = true, hide_short_help = true)]
+    timeout: Option<Duration>,
+
+    /// Send at most so many bytes in a second: 500k, 20MiB/s
+    #[arg(long, value_name = "SIZE", value_parser = parse_rate, global = true, hide_short_help = true)]
+    upload_limit: Option<ByteSize>,
+
+    /// Receive at most so many bytes in a second
+    #[arg(long, value_name = "SIZE", value_parser = parse_rate, global = true, hide_short_help = true)]
+    download_limit: Option<ByteSize>,
+
+    /// A proxy to go through: http://HOST:PORT [environment: HTTPS_PROXY, HTTP_PROXY, NO_PROXY]
+    #[arg(long, value_name = "URL", global = true, hide_short_help = true)]
+    proxy: Option<String>,
+
+    /// A file with the certificates to trust [environment: OS_CACERT, AWS_CA_BUNDLE]
+    #[arg(long, value_name = "FILE", global = true, hide_short_help = true)]
+    os_cacert: Option<String>,
+
+    /// Do not check the certificates of servers: whoever is in between can read and change everything that is not encrypted
+    #[arg(long, global = true, hide_short_help = true)]
+    insecure: bool,
+}
+
+fn parse_secret(text: &str) -> Result<Arc<Secret<String>>, std::convert::Infallible> {
+    Ok(Arc::new(Secret::new(text.to_owned())))
+}
+
+/// `90`, `90s`, `10m`, `1h30m`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let refuse = || "write a time, such as 90s, 10m or 1h".to_owned();
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| refuse())?;
+    Duration::try_from(span).map_err(|_| refuse())
+}
+
+/// A number of bytes for a second, with or without `/s`.
+fn parse_rate(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.trim_end_matches("/s").parse().map_err(|error: crate::config::SizeError| error.to_string())?;
+    if size.0 == 0 { Err("nothing would ever be done at 0 bytes in a second".to_owned()) } else { Ok(size) }
+}
+
+impl StoreOptions {
+    /// What a store is opened with.
+    pub(super) fn settings(&self, environment: &Environment) -> Settings {
+        let mut settings = Settings::default()
+            .with_home(environment.home().cloned())
+            .with_limits(self.upload_limit.map(|size| size.0), self.download_limit.map(|size| size.0))
+            .with_cancel(interrupt::flag_of_signals());
+        for (name, value) in environment.store_variables() {
+            settings = settings.with_variable(name, value.expose().as_str());
+        }
+        let secret = |value: &Option<Arc<Secret<String>>>| value.as_ref().map(|value| value.expose().clone());
+        let given = [
+            ("endpoint", self.endpoint.clone()),
+            ("access-key", self.access_key.clone()),
+            ("secret-key", secret(&self.secret_key)),
+            ("os-password", secret(&self.os_password)),
+            ("ssh-key", self.ssh_key.clone()),
+            ("proxy", self.proxy.clone()),
+            ("cacert", self.os_cacert.clone()),
+            ("insecure", self.insecure.then(|| "true".to_owned())),
+        ];
+        for (name, value) in given {
+            if let Some(value) = value {
+                settings = settings.with_option(name, value);
+            }
+        }
+        if let Some(retry_for) = self.retry_for {
+            settings = settings.with_retry_for(retry_for);
+        }
+        match self.timeout {
+            Some(timeout) => settings.with_idle(timeout.max(Duration::from_secs(1))),
+            None => settings,
+        }
+    }
+
+    /// The URL of a folder on the host that is named. A path that does not begin with a slash is below the login folder.
+    fn over_ssh(&self, folder: &str) -> Result<OsString, Usage> {
+        if folder.starts_with("sftp:") {
+            return Ok(folder.into());
+        }
+        let host =
+            self.ssh_host.as_deref().ok_or_else(|| Usage::new("nothing says which host to go to").hint("name it: --ssh-host HOST"))?;
+        let user = self.ssh_username.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+        let port = self.ssh_port.map(|port| format!(":{port}")).unwrap_or_default();
+        let below = if folder.starts_with('/') { "" } else { "/~/" };
+        Ok(format!("sftp://{user}{host}{port}{below}{}", folder.replace('%', "%25").replace('?', "%3F")).into())
+    }
+
+    /// The store that `--storage` and `--container` (or `--store`) name together.
+    pub(super) fn named(&self, store: Option<&OsString>) -> Result<Option<OsString>, Usage> {
+        let Some(kind) = self.storage.as_deref().filter(|kind| *kind != "local") else { return Ok(store.cloned()) };
+        let Some(container) = store.map_or(Some(USUAL_CONTAINER), |store| store.to_str()) else {
+            return Err(Usage::new("the name of a container is text"));
+        };
+        if kind == "ssh" {
+            return self.over_ssh(container).map(Some);
+        }
+        let named_whole = container.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(kind));
+        Ok(Some(if named_whole { container.into() } else { format!("{kind}://{}", container.trim_start_matches('/')).into() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse_rate, parse_time};
+    use std::time::Duration;
+
+    #[test]
+    fn times_and_rates_are_read_as_people_write_them() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h 30m", 5400)] {
+            assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "-1s", "soon", "10q"] {
+            parse_time(text).expect_err(text);
+        }
+        assert_eq!(parse_rate("20MiB/s").map(|size| size.0), Ok(20 << 20));
+        assert_eq!(parse_rate("500k").map(|size| size.0), Ok(500 << 10));
+        parse_rate("0").expect_err("nothing");
+    }
+}

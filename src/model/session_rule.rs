@@ -1,0 +1,85 @@
+//! When jobs of many clients start together: the rules of a session.
+
+/// What becomes of a client's wish to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionStart {
+    /// It opens the next run: the tag grows by one.
+    Open,
+    /// Another has opened this run a moment ago: it joins.
+    Join,
+    /// The last run was opened a moment ago, and this client was in it: it is too early for the next.
+    HoldOff,
+    /// It has missed a run, and must learn the tag first.
+    OutOfSync,
+    /// It knows a tag that there has not been.
+    TagTooHigh,
+}
+
+impl SessionStart {
+    /// What a client that knows `known_tag` does, `since_start` seconds after the last run was opened, when runs are at least
+    /// `hold_off` seconds apart.
+    pub fn of(session_tag: i64, known_tag: i64, since_start: i64, hold_off: i64) -> Self {
+        let a_moment_ago = since_start <= hold_off;
+        match known_tag.cmp(&session_tag) {
+            std::cmp::Ordering::Greater => Self::TagTooHigh,
+            std::cmp::Ordering::Less if a_moment_ago => Self::Join,
+            std::cmp::Ordering::Less => Self::OutOfSync,
+            std::cmp::Ordering::Equal if a_moment_ago => Self::HoldOff,
+            std::cmp::Ordering::Equal => Self::Open,
+        }
+    }
+}
+
+/// How the jobs of a session went together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionResult {
+    /// Some have not ended.
+    Running,
+    /// All have ended well.
+    Success,
+    /// All have ended, not all of them well.
+    Fail,
+}
+
+impl SessionResult {
+    /// Of jobs by their status and result.
+    pub fn of<'a>(jobs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut all = Self::Success;
+        for (status, result) in jobs {
+            if status != "completed" {
+                return Self::Running;
+            }
+            if result != "success" {
+                all = Self::Fail;
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SessionResult, SessionStart};
+
+    #[test]
+    fn a_start_is_what_tag_and_time_make_of_it() {
+        for (session, known, since, becomes) in [
+            (0, 0, 1000, SessionStart::Open),
+            (0, 0, 30, SessionStart::HoldOff),
+            (1, 0, 30, SessionStart::Join),
+            (7, 0, 0, SessionStart::Join),
+            (1, 0, 31, SessionStart::OutOfSync),
+            (1, 2, 5, SessionStart::TagTooHigh),
+            (1, 2, 500, SessionStart::TagTooHigh),
+        ] {
+            assert_eq!(SessionStart::of(session, known, since, 30), becomes, "{session} {known} {since}");
+        }
+    }
+
+    #[test]
+    fn a_session_has_a_result_when_all_jobs_have_ended() {
+        assert_eq!(SessionResult::of([("completed", "success"), ("completed", "success")]), SessionResult::Success);
+        assert_eq!(SessionResult::of([("completed", "fail"), ("running", "")]), SessionResult::Running);
+        assert_eq!(SessionResult::of([("completed", "aborted"), ("completed", "success")]), SessionResult::Fail);
+    }
+}

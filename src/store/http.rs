@@ -1,0 +1,298 @@
+//! HTTP for the stores that speak it: one request, one answer, on the caller's thread.
+
+use super::{Error, Kind, ObjectName, Rope, Settings, Verb};
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::http::{HeaderMap, Request};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, SendBody};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(15);
+
+/// How long to wait for a server's word that it wants a body, before it gets one anyway.
+const ASK_FIRST: Duration = Duration::from_secs(3);
+
+/// A body that is longer is announced first, so that a server can refuse it before it is sent.
+const ASK_FROM_BYTES: u64 = 1 << 20;
+
+/// Most bytes of an answer that only tells what went wrong.
+const MAX_WORDS: u64 = 4096;
+
+/// Most bytes of a listing or a document.
+pub(super) const MAX_DOCUMENT: u64 = 16 << 20;
+
+/// Sends requests. Connections are kept and used again.
+#[derive(Clone)]
+pub(super) struct Http {
+    agent: Agent,
+}
+
+/// What is sent along.
+#[derive(Clone, Copy)]
+pub(super) enum Body<'body> {
+    None,
+    Bytes(&'body [u8]),
+    Rope(&'body Rope),
+}
+
+/// The head of an answer, and what is left to be read of it.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    body: ureq::Body,
+}
+
+/// Nobody answered, or not to the end.
+#[derive(Debug, thiserror::Error)]
+#[error("no whole answer came")]
+pub(super) struct Silence(#[source] ureq::Error);
+
+/// What a server said that did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the server answered {status}{}", .words.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
+struct Refusal {
+    status: u16,
+    words: Option<String>,
+}
+
+impl Http {
+    /// Honours what is set about certificates, proxies and patience.
+    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+        Self::with_patience(settings, settings.idle())
+    }
+
+    /// The same, with another patience.
+    pub(super) fn with_patience(settings: &Settings, idle: Duration) -> Result<Self, Error> {
+        let failed = |text: String| Error::of_store(Kind::Failed, Verb::Open).because(text);
+        let bundle = settings.option("cacert").or_else(|| settings.variable("OS_CACERT")).or_else(|| settings.variable("AWS_CA_BUNDLE"));
+        let roots = match bundle {
+            None => RootCerts::PlatformVerifier,
+            Some(path) => {
+                let pem = std::fs::read(path).map_err(|error| failed(format!("the certificates in {path} cannot be read: {error}")))?;
+                let found: Result<Vec<_>, _> = ureq::tls::parse_pem(&pem)
+                    .filter_map(|item| match item {
+                        Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+                        Ok(_) => None,
+                        Err(error) => Some(Err(error)),
+                    })
+                    .collect();
+                let found: Vec<Certificate<'static>> = found.map_err(|error| failed(format!("{path} holds no certificates: {error}")))?;
+                RootCerts::new_with_certs(&found)
+            }
+        };
+        let insecure = settings.option("insecure").or_else(|| settings.variable("OS_INSECURE"));
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .root_certs(roots)
+            .disable_verification(insecure.is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes")))
+            .build();
+        let mut config = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .user_agent(concat!("freezer/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .timeout_connect(Some(CONNECT.min(idle)))
+            .timeout_await_100(Some(ASK_FIRST))
+            .timeout_per_read(Some(idle))
+            .timeout_per_write(Some(idle))
+            .max_idle_connections_per_host(32)
+            .max_idle_age(Duration::from_secs(20));
+        if let Some(proxy) = settings.option("proxy") {
+            config = config.proxy(Some(ureq::Proxy::new(proxy).map_err(|error| failed(format!("the proxy cannot be used: {error}")))?));
+        }
+        Ok(Self { agent: config.build().new_agent() })
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    pub(super) fn send(&self, mut request: Request<()>, body: Body<'_>) -> Result<Reply, Silence> {
+        if !matches!(body, Body::None) {
+            request.headers_mut().insert("content-length", body.length().into());
+        }
+        if body.length() > ASK_FROM_BYTES {
+            request.headers_mut().insert("expect", ureq::http::HeaderValue::from_static("100-continue"));
+        }
+        let answer = match body {
+            Body::None => self.agent.run(request),
+            Body::Bytes(bytes) => {
+                let mut rest = bytes;
+                self.agent.run(request.map(|()| SendBody::from_reader(&mut rest)))
+            }
+            Body::Rope(rope) => {
+                let mut reader = RopeReader { pieces: rope.iter(), rest: &[] };
+                self.agent.run(request.map(|()| SendBody::from_reader(&mut reader)))
+            }
+        };
+        let (head, body) = answer.map_err(Silence)?.into_parts();
+        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+    }
+}
+
+impl Body<'_> {
+    fn length(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Rope(rope) => rope.iter().map(|piece| piece.len() as u64).sum(),
+        }
+    }
+}
+
+impl Reply {
+    /// A header as text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How long the body is, where the server says so.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.header("content-length")?.trim().parse().ok()
+    }
+
+    /// Whether the server did what it was asked.
+    pub(super) fn is_done(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The rest of the answer; `None` when it is longer than `limit`.
+    pub(super) fn bytes(self, limit: u64) -> Result<Option<Vec<u8>>, Silence> {
+        let announced = self.length();
+        if announced.is_some_and(|length| length > limit) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        if let Some(length) = announced {
+            bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
+        }
+        let silence = |error| Silence(ureq::Error::Io(error));
+        let mut body = self.body;
+        body.with_config().limit(u64::MAX).reader().take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(silence)?;
+        let whole = announced.is_none_or(|length| length == bytes.len() as u64);
+        if !whole {
+            return Err(silence(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok((bytes.len() as u64 <= limit).then_some(bytes))
+    }
+
+    /// Reads an answer of which only the status counts to its end, so that the connection can be used again.
+    pub(super) fn finish(self, verb: Verb, object: Option<&ObjectName>) -> Result<(), Error> {
+        if !self.is_done() {
+            return Err(self.refusal(verb, object));
+        }
+        self.bytes(MAX_DOCUMENT).map(drop).map_err(|silence| silence.of(verb, object))
+    }
+
+    /// The error that this answer is.
+    pub(super) fn refusal(self, verb: Verb, object: Option<&ObjectName>) -> Error {
+        let status = self.status;
+        let retry_after = self.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let words = self.bytes(MAX_WORDS).ok().flatten().map(|bytes| readable(&bytes)).filter(|words| !words.is_empty());
+        let kind = kind_of(status, words.as_deref().unwrap_or_default());
+        about(kind, verb, object).not_before(retry_after).because(Refusal { status, words })
+    }
+}
+
+impl Silence {
+    /// The error that it is for the caller of a store.
+    pub(super) fn of(self, verb: Verb, object: Option<&ObjectName>) -> Error {
+        let kind = match &self.0 {
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::BadUri(_) | ureq::Error::Http(_) => Kind::Failed,
+            _ => Kind::Unavailable,
+        };
+        about(kind, verb, object).because(self)
+    }
+}
+
+/// An error about an object or the whole store.
+pub(super) fn about(kind: Kind, verb: Verb, object: Option<&ObjectName>) -> Error {
+    object.map_or_else(|| Error::of_store(kind, verb), |object| Error::new(kind, verb, object))
+}
+
+/// What an answer means to a caller.
+fn kind_of(status: u16, words: &str) -> Kind {
+    match status {
+        404 | 410 => Kind::Missing,
+        416 => Kind::Short,
+        401 | 403 => Kind::Denied,
+        413 | 507 => Kind::Full,
+        // What was sent is not what arrived (Swift: 422), or a server in trouble.
+        408 | 409 | 422 | 425 | 429 | 498 | 499 | 500 | 502 | 503 | 504 => Kind::Unavailable,
+        400 if ["RequestTimeout", "BadDigest", "IncompleteBody"].iter().any(|code| words.contains(code)) => Kind::Unavailable,
+        _ => Kind::Failed,
+    }
+}
+
+/// The text of an answer on one line, without its markup.
+fn readable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut words = String::new();
+    let mut in_tag = false;
+    for c in text.chars() {
+        match c {
+            '<' => {
+                in_tag = true;
+                words.push(' ');
+            }
+            '>' => in_tag = false,
+            c if in_tag || c.is_control() && !c.is_whitespace() => {}
+            c => words.push(c),
+        }
+    }
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().take(300).collect()
+}
+
+/// The bytes of a rope, one piece after the other.
+struct RopeReader<'rope> {
+    pieces: std::slice::Iter<'rope, Vec<u8>>,
+    rest: &'rope [u8],
+}
+
+impl Read for RopeReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.pieces.next() {
+                Some(piece) => self.rest = piece,
+                None => return Ok(0),
+            }
+        }
+        self.rest.read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RopeReader, kind_of, readable};
+    use crate::store::Kind;
+    use std::io::Read;
+
+    #[test]
+    fn an_answer_in_markup_reads_as_words() {
+        let xml = b"<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code>\n<Message>It is\x07 gone.</Message></Error>";
+        assert_eq!(readable(xml), "NoSuchKey It is gone.");
+        assert_eq!(readable(&b"x".repeat(5000)).len(), 300);
+        assert_eq!(readable(b"<a <b \xff"), "");
+    }
+
+    #[test]
+    fn what_may_help_to_ask_again_is_told_from_what_does_not() {
+        for status in [408, 429, 500, 502, 503, 504, 498] {
+            assert_eq!(kind_of(status, ""), Kind::Unavailable, "{status}");
+        }
+        assert_eq!(kind_of(400, "RequestTimeout Your socket"), Kind::Unavailable);
+        for (status, kind) in [(400, Kind::Failed), (401, Kind::Denied), (403, Kind::Denied), (404, Kind::Missing), (507, Kind::Full)] {
+            assert_eq!(kind_of(status, ""), kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_rope_is_read_piece_by_piece() {
+        let rope = [b"ab".to_vec(), vec![], b"c".to_vec()];
+        let mut text = String::new();
+        RopeReader { pieces: rope.iter(), rest: &[] }.read_to_string(&mut text).expect("memory");
+        assert_eq!(text, "abc");
+    }
+}

@@ -1,0 +1,106 @@
+//! A wrapper that keeps to a bandwidth.
+
+use super::{Error, Joined, ObjectInfo, ObjectName, Rope, Store};
+use crate::model::Cancel;
+use crate::platform;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A store in front of another that sends and receives no more than so many bytes a second, over all its callers.
+///
+/// Whoever is about to send waits until what went before has been paid for; whoever received pays afterwards. So an object
+/// goes at the speed of the line, and the mean keeps to the limit from the second one on.
+pub struct Limit<S> {
+    inner: S,
+    upload: Option<Bucket>,
+    download: Option<Bucket>,
+    cancel: Cancel,
+}
+
+/// When the next byte may go.
+struct Bucket {
+    bytes_per_second: u64,
+    /// The moment at which all that went so far is paid for.
+    paid: Mutex<Option<Instant>>,
+}
+
+impl Bucket {
+    fn new(bytes_per_second: u64) -> Self {
+        Self { bytes_per_second: bytes_per_second.max(1), paid: Mutex::new(None) }
+    }
+
+    /// Books bytes; returns how long to wait before (or after) they go.
+    fn book(&self, bytes: u64, now: Instant) -> Duration {
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = paid.unwrap_or(now).max(now);
+        #[expect(clippy::cast_precision_loss, reason = "a time, good to a millionth")]
+        let cost = Duration::try_from_secs_f64(bytes as f64 / self.bytes_per_second as f64).unwrap_or(Duration::MAX);
+        *paid = free.checked_add(cost);
+        free - now
+    }
+}
+
+impl<S: Store> Limit<S> {
+    /// Limits what is given, in bytes a second.
+    pub fn new(inner: S, upload: Option<u64>, download: Option<u64>, cancel: Cancel) -> Self {
+        Self { inner, upload: upload.map(Bucket::new), download: download.map(Bucket::new), cancel }
+    }
+
+    fn spend(&self, bucket: Option<&Bucket>, bytes: u64) {
+        if let Some(bucket) = bucket {
+            platform::pause(bucket.book(bytes, Instant::now()), &self.cancel);
+        }
+    }
+}
+
+impl<S: Store> Store for Limit<S> {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        self.spend(self.upload.as_ref(), body.iter().map(|piece| piece.len() as u64).sum());
+        self.inner.put(name, body)
+    }
+
+    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+        let bytes = self.inner.get(name, limit)?;
+        self.spend(self.download.as_ref(), bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        self.spend(self.download.as_ref(), length as u64);
+        self.inner.get_range(name, offset, length)
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        self.inner.list(prefix, found)
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        self.inner.delete(name)
+    }
+
+    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
+        self.inner.join(whole, parts, count)
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bucket;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn what_went_has_to_be_paid_for_before_the_next_goes() {
+        let bucket = Bucket::new(1000);
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
+        assert_eq!(bucket.book(500, start), Duration::ZERO, "the first goes at once");
+        assert_eq!(bucket.book(2000, after(100)), Duration::from_millis(400));
+        assert_eq!(bucket.book(0, after(2400)), Duration::from_millis(100));
+        assert_eq!(bucket.book(1000, after(9000)), Duration::ZERO, "idle time is not saved up");
+        assert_eq!(bucket.book(1, after(9000)), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,65 @@
+//! Parts of objects over HTTP.
+
+use super::http::Reply;
+use super::{Error, Kind, ObjectName, Verb};
+
+/// Reads exactly `length` bytes from `offset` on. `ask` sends a GET with that `Range`, or a HEAD where there is none.
+pub(super) fn read(
+    name: &ObjectName,
+    offset: u64,
+    length: usize,
+    ask: impl FnOnce(Option<String>) -> Result<Reply, Error>,
+) -> Result<Vec<u8>, Error> {
+    let error = |kind| Error::new(kind, Verb::Get, name);
+    let Some(last) = offset.checked_add(length as u64) else { return Err(error(Kind::Short)) };
+    if length == 0 {
+        let reply = ask(None)?;
+        return match (reply.is_done(), reply.length()) {
+            (true, Some(whole)) if offset <= whole => Ok(Vec::new()),
+            (true, Some(_)) => Err(error(Kind::Short)),
+            (true, None) => Err(error(Kind::Failed).because("the server does not say how long the object is")),
+            (false, _) => Err(reply.refusal(Verb::Get, Some(name))),
+        };
+    }
+    let reply = ask(Some(format!("bytes={offset}-{}", last - 1)))?;
+    match (reply.status, reply.length()) {
+        (206, Some(sent)) if sent < length as u64 => Err(error(Kind::Short)),
+        (206, Some(sent)) if sent > length as u64 => Err(error(Kind::Failed).because("the server sends another part than was asked for")),
+        // A part that is the whole, or a server that knows no parts.
+        (200, Some(whole)) if whole < last => Err(error(Kind::Short)),
+        (200, Some(whole)) if offset > 0 || whole > last => {
+            Err(error(Kind::Failed).because(format!("the server does not give parts of objects: {whole} bytes in place of {length}")))
+        }
+        (200 | 206, _) => {
+            if reply.status == 206 && !starts_at(reply.header("content-range"), offset) {
+                return Err(error(Kind::Failed).because("the server sends another part than was asked for"));
+            }
+            let bytes = reply.bytes(length as u64).map_err(|silence| silence.of(Verb::Get, Some(name)))?;
+            match bytes {
+                Some(bytes) if bytes.len() == length => Ok(bytes),
+                Some(_) => Err(error(Kind::Short)),
+                None => Err(error(Kind::Failed).because("the server sends more than was asked for")),
+            }
+        }
+        _ => Err(reply.refusal(Verb::Get, Some(name))),
+    }
+}
+
+/// Whether `bytes 7-9/10` begins at an offset.
+fn starts_at(content_range: Option<&str>, offset: u64) -> bool {
+    let start = content_range.and_then(|text| text.trim().strip_prefix("bytes ")).and_then(|text| text.split_once('-'));
+    start.is_some_and(|(start, _)| start.trim().parse() == Ok(offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::starts_at;
+
+    #[test]
+    fn a_part_from_elsewhere_is_noticed() {
+        assert!(starts_at(Some("bytes 7-9/10"), 7));
+        for other in [None, Some("bytes 8-9/10"), Some("7-9/10"), Some("bytes */10"), Some("bytes 7")] {
+            assert!(!starts_at(other, 7), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What people set about stores in a network: options, and variables of the environment.
+
+use crate::model::{Cancel, Secret};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a store may keep silent before a try counts as failed, unless told otherwise.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How long what can be tried again is tried again, unless told otherwise.
+const RETRY_FOR: Duration = Duration::from_mins(10);
+
+/// What a store is opened with besides its location. Each kind looks up what it knows by name, while it is opened and
+/// never later.
+#[derive(Default)]
+pub struct Settings {
+    options: BTreeMap<String, Secret<String>>,
+    variables: BTreeMap<String, Secret<String>>,
+    home: Option<PathBuf>,
+    idle: Option<Duration>,
+    retry_for: Option<Duration>,
+    upload_limit: Option<u64>,
+    download_limit: Option<u64>,
+    segment_bytes: Option<u64>,
+    cancel: Cancel,
+}
+
+impl Settings {
+    /// Adds what an option says.
+    #[must_use]
+    pub fn with_option(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.options.insert(name.to_owned(), Secret::new(value.into()));
+        self
+    }
+
+    /// Adds a variable of the environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.insert(name.to_owned(), Secret::new(value.into()));
+        self
+    }
+
+    /// Sets where files that are looked for below the home directory are.
+    #[must_use]
+    pub fn with_home(mut self, home: Option<PathBuf>) -> Self {
+        self.home = home;
+        self
+    }
+
+    /// Sets how long a store may keep silent.
+    #[must_use]
+    pub fn with_idle(mut self, idle: Duration) -> Self {
+        self.idle = Some(idle);
+        self
+    }
+
+    /// Sets how long what can be tried again is tried again.
+    #[must_use]
+    pub fn with_retry_for(mut self, retry_for: Duration) -> Self {
+        self.retry_for = Some(retry_for);
+        self
+    }
+
+    /// Sets the most bytes that are sent and received in a second.
+    #[must_use]
+    pub fn with_limits(mut self, upload: Option<u64>, download: Option<u64>) -> Self {
+        (self.upload_limit, self.download_limit) = (upload, download);
+        self
+    }
+
+    /// Sets how long the longest objects to be stored will be, so that a store can refuse at once what it cannot take.
+    #[must_use]
+    pub fn with_segment_bytes(mut self, segment_bytes: u64) -> Self {
+        self.segment_bytes = Some(segment_bytes);
+        self
+    }
+
+    /// Sets the flag that ends waiting.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// What an option says.
+    pub(super) fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(|value| value.expose().as_str())
+    }
+
+    /// What a variable of the environment says.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(|value| value.expose().as_str())
+    }
+
+    /// Every variable.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()))
+    }
+
+    pub(super) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
+    pub(super) fn idle(&self) -> Duration {
+        self.idle.unwrap_or(IDLE)
+    }
+
+    pub(super) fn retry_for(&self) -> Duration {
+        self.retry_for.unwrap_or(RETRY_FOR)
+    }
+
+    pub(super) fn upload_limit(&self) -> Option<u64> {
+        self.upload_limit
+    }
+
+    pub(super) fn download_limit(&self) -> Option<u64> {
+        self.download_limit
+    }
+
+    pub(super) fn segment_bytes(&self) -> Option<u64> {
+        self.segment_bytes
+    }
+
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Names alone: what they say may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.options.keys().chain(self.variables.keys());
+        f.debug_set().entries(names).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+
+    #[test]
+    fn debug_output_shows_names_and_nothing_that_was_said() {
+        let settings = Settings::default().with_option("secret-key", "hunter2").with_variable("OS_PASSWORD", "hunter3");
+        assert_eq!(format!("{settings:?}"), r#"{"secret-key", "OS_PASSWORD"}"#);
+        assert_eq!((settings.option("secret-key"), settings.variable("OS_PASSWORD")), (Some("hunter2"), Some("hunter3")));
+    }
+}

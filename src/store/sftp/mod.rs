@@ -1,0 +1,443 @@
+//! SFTP: folders of another machine, without a shell there.
+//!
+//! The `ssh` program carries the session (`ssh -s HOST sftp`), so that keys, agents, `known_hosts`, jump hosts and everything else in
+//! `~/.ssh/config` mean what they mean everywhere. `wire` holds the packets, `connection` the session, which all threads share.
+//!
+//! Objects are files, laid out as a local store has them; one that is written is a file below `#tmp` (a name that no object has) until it is
+//! whole, and then renamed.
+
+mod connection;
+mod wire;
+
+use super::address::Address;
+use super::http::about;
+use super::location::IfMissing;
+use super::name::legal_component;
+use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix};
+use connection::{Connection, Ended};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use wire::{Answer, Attributes, Request};
+
+/// What may stand after `?` in `sftp://user@host:port/path?…`.
+pub(super) const KEYS: [&str; 2] = ["key", "known_hosts"];
+
+/// What one request reads or writes: what every server takes.
+const CHUNK: usize = 32 << 10;
+
+/// Requests of one call that are under way at once.
+const WINDOW: usize = 64;
+
+/// Folder of what is not whole yet.
+const TEMPORARY: &str = "#tmp";
+
+/// Objects below a folder of another machine.
+pub(super) struct Sftp {
+    arguments: Vec<OsString>,
+    idle: Duration,
+    /// The folder, without a slash at its end; empty for the root of the file system.
+    folder: String,
+    location: String,
+    /// The session in use. Held while a new one begins, so that the others wait for that one.
+    connection: Mutex<Option<Arc<Connection>>>,
+}
+
+/// Why a request was not done.
+enum Trouble {
+    Ended(Ended),
+    Status {
+        code: u32,
+        words: String,
+    },
+    /// An answer of a sort that this request does not have.
+    Odd,
+}
+
+impl From<Ended> for Trouble {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
+/// What the server said of a request.
+#[derive(Debug, thiserror::Error)]
+#[error("the server says: {words} (status {code})")]
+struct Refusal {
+    code: u32,
+    words: String,
+}
+
+impl Trouble {
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Status { code: wire::NO_SUCH_FILE, .. })
+    }
+
+    fn of(self, verb: Verb, object: Option<&ObjectName>) -> Error {
+        match self {
+            Self::Ended(ended) => about(if ended.is_refusal() { Kind::Denied } else { Kind::Unavailable }, verb, object).because(ended),
+            Self::Odd => about(Kind::Failed, verb, object).because("the server sent another answer than the request has"),
+            Self::Status { code, words } => {
+                let kind = match code {
+                    wire::NO_SUCH_FILE => Kind::Missing,
+                    wire::DENIED => Kind::Denied,
+                    _ => Kind::Failed,
+                };
+                about(kind, verb, object).because(Refusal { code, words })
+            }
+        }
+    }
+}
+
+impl Sftp {
+    /// Opens `sftp://user@host:port/path`; `/~/path` is below the login folder. Begins no session, unless the folder is to be made.
+    pub(super) fn open(address: &Address, settings: &Settings, if_missing: IfMissing) -> Result<Self, Error> {
+        let option = |name: &str, key: &str| address.query.get(key).map(String::as_str).or_else(|| settings.option(name));
+        let mut arguments: Vec<OsString> = Vec::new();
+        for setting in
+            ["BatchMode=yes", "StrictHostKeyChecking=yes", "ServerAliveInterval=15", "ServerAliveCountMax=3", "ConnectTimeout=15"]
+        {
+            arguments.extend(["-o".into(), setting.into()]);
+        }
+        arguments.extend(["-o".into(), "ClearAllForwardings=yes".into(), "-T".into()]);
+        if let Some(port) = address.port {
+            arguments.extend(["-p".into(), port.to_string().into()]);
+        }
+        if let Some(key) = option("ssh-key", "key") {
+            arguments.extend(["-i".into(), key.into(), "-o".into(), "IdentitiesOnly=yes".into()]);
+        }
+        if let Some(known) = option("ssh-known-hosts", "known_hosts") {
+            arguments.extend([
+                "-o".into(),
+                format!("UserKnownHostsFile={known}").into(),
+                "-o".into(),
+                "GlobalKnownHostsFile=/dev/null".into(),
+            ]);
+        }
+        if let Some(user) = &address.user {
+            arguments.extend(["-l".into(), user.into()]);
+        }
+        // After -- nothing is an option, whatever the host is called.
+        let host = address.host.trim_start_matches('[').trim_end_matches(']');
+        arguments.extend(["-s".into(), "--".into(), host.into(), "sftp".into()]);
+        let folder = match address.path.strip_prefix("~/") {
+            Some(below_login) => below_login.to_owned(),
+            None if address.path == "~" => ".".to_owned(),
+            None if address.path.is_empty() => String::new(),
+            None => format!("/{}", address.path),
+        };
+        let store = Self { arguments, idle: settings.idle(), folder, location: address.to_string(), connection: Mutex::default() };
+        if if_missing == IfMissing::Create {
+            store.make_folders(&store.folder).map_err(|trouble| trouble.of(Verb::Open, None))?;
+        }
+        Ok(store)
+    }
+
+    /// The session, a new one where there is none that can be used.
+    fn session(&self) -> Result<Arc<Connection>, Ended> {
+        let mut held = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = held.as_ref().filter(|connection| connection.is_alive()) {
+            return Ok(Arc::clone(connection));
+        }
+        *held = None;
+        let connection = Arc::new(Connection::start(&self.arguments, self.idle)?);
+        *held = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.folder)
+    }
+
+    /// Makes a folder and those above it.
+    fn make_folders(&self, path: &str) -> Result<(), Trouble> {
+        let session = self.session()?;
+        if path.is_empty() || done(&session, Request::Stat(path)).is_ok() {
+            return Ok(());
+        }
+        if let Some((above, _)) = path.rsplit_once('/') {
+            self.make_folders(above)?;
+        }
+        match done(&session, Request::MakeDirectory(path)) {
+            // Another writer may have made it meanwhile.
+            Err(trouble @ Trouble::Status { .. }) => done(&session, Request::Stat(path)).map_err(|_| trouble),
+            made => made,
+        }
+    }
+
+    fn write(&self, name: &ObjectName, body: &Rope) -> Result<(), Trouble> {
+        let session = self.session()?;
+        let mut random = [0; 12];
+        getrandom::fill(&mut random).map_err(|_| Trouble::Odd)?;
+        let unique = random.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a String takes all that is written");
+            text
+        });
+        let temporary = self.path_of(&format!("{TEMPORARY}/{unique}"));
+        let handle = match open(&session, Request::Create(&temporary)) {
+            Err(trouble) if trouble.is_missing() => {
+                self.make_folders(&self.path_of(TEMPORARY))?;
+                open(&session, Request::Create(&temporary))?
+            }
+            opened => opened?,
+        };
+        let written = self.fill(&session, &handle, body);
+        let closed = done(&session, Request::Close(&handle));
+        let outcome = written.and(closed).and_then(|()| self.put_in_place(&session, &temporary, &self.path_of(name.as_str())));
+        if outcome.is_err() {
+            // In vain when the session is over: what is left below the folder of temporaries is nobody's.
+            session.tell(Request::Remove(&temporary)).ok();
+        }
+        outcome
+    }
+
+    fn fill(&self, session: &Connection, handle: &[u8], body: &Rope) -> Result<(), Trouble> {
+        let mut under_way = VecDeque::with_capacity(WINDOW);
+        let mut offset = 0;
+        for data in body.iter().flat_map(|piece| piece.chunks(CHUNK)) {
+            if under_way.len() == WINDOW {
+                under_way.pop_front().map_or(Ok(()), settled)?;
+            }
+            under_way.push_back(session.ask(Request::Write { handle, offset, data })?);
+            offset += data.len() as u64;
+        }
+        under_way.into_iter().try_for_each(settled)?;
+        if session.extensions().flush { done(session, Request::Flush(handle)) } else { Ok(()) }
+    }
+
+    /// Gives the file its name, in place of what has it.
+    fn put_in_place(&self, session: &Connection, temporary: &str, path: &str) -> Result<(), Trouble> {
+        let rename = || {
+            if session.extensions().rename_over {
+                return done(session, Request::RenameOver { from: temporary, to: path });
+            }
+            match done(session, Request::Rename { from: temporary, to: path }) {
+                Err(trouble @ Trouble::Status { .. }) if !trouble.is_missing() => {
+                    // Version 3 renames over nothing: for a moment there is neither.
+                    done(session, Request::Remove(path)).map_err(|_| trouble)?;
+                    done(session, Request::Rename { from: temporary, to: path })
+                }
+                renamed => renamed,
+            }
+        };
+        // Who removes the last object of a folder removes the folder too: it can go again before the file is in it.
+        let mut outcome = rename();
+        for _ in 0..100 {
+            match &outcome {
+                Err(trouble) if trouble.is_missing() => {
+                    self.make_folders(path.rsplit_once('/').map_or("", |(folder, _)| folder))?;
+                    outcome = rename();
+                }
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    /// Opens a file and tells how long it is; a folder is no object.
+    fn open_object(&self, session: &Connection, name: &ObjectName) -> Result<(Vec<u8>, u64), Trouble> {
+        let handle = open(session, Request::OpenToRead(&self.path_of(name.as_str())))?;
+        let known = attributes(session, Request::StatHandle(&handle));
+        match known {
+            Ok(known) if known.is_file() => Ok((handle, known.size)),
+            known => {
+                session.tell(Request::Close(&handle))?;
+                known?;
+                Err(Trouble::Status { code: wire::NO_SUCH_FILE, words: "it is no file".to_owned() })
+            }
+        }
+    }
+
+    fn read(&self, name: &ObjectName, part: impl FnOnce(u64) -> Result<(u64, usize), Kind>) -> Result<Vec<u8>, Error> {
+        let failed = |trouble: Trouble| trouble.of(Verb::Get, Some(name));
+        let session = self.session().map_err(|ended| failed(ended.into()))?;
+        let (handle, size) = self.open_object(&session, name).map_err(failed)?;
+        let read = match part(size) {
+            Ok((offset, length)) => read_part(&session, &handle, offset, length).map_err(failed),
+            Err(kind) => Err(Error::new(kind, Verb::Get, name)),
+        };
+        session.tell(Request::Close(&handle)).map_err(|ended| failed(ended.into()))?;
+        match read? {
+            Some(bytes) => Ok(bytes),
+            None => Err(Error::new(Kind::Short, Verb::Get, name)),
+        }
+    }
+
+    /// A folder's entries in the order of whole names, folders with a slash at their end; none where there is no folder.
+    fn entries(&self, path: &str) -> Result<Vec<(String, Attributes)>, Trouble> {
+        let session = self.session()?;
+        let handle = match open(&session, Request::OpenDirectory(path)) {
+            Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
+            opened => opened?,
+        };
+        let mut entries = Vec::new();
+        let outcome = loop {
+            match session.ask(Request::ReadDirectory(&handle))?.wait()? {
+                Answer::Names(names) if !names.is_empty() => {
+                    for (name, known) in names {
+                        let Ok(mut name) = String::from_utf8(name) else { continue };
+                        if !legal_component(&name) {
+                            continue;
+                        }
+                        if known.is_directory() {
+                            name.push('/');
+                        } else if !known.is_file() {
+                            continue;
+                        }
+                        entries.push((name, known));
+                    }
+                }
+                Answer::Status { code: wire::END, .. } => break Ok(()),
+                Answer::Status { code, words } => break Err(Trouble::Status { code, words }),
+                _ => break Err(Trouble::Odd),
+            }
+        };
+        session.tell(Request::Close(&handle))?;
+        outcome?;
+        entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(entries)
+    }
+}
+
+/// Reads a part of a file with many requests at once; `None` when the file ends before.
+fn read_part(session: &Connection, handle: &[u8], offset: u64, length: usize) -> Result<Option<Vec<u8>>, Trouble> {
+    let mut bytes: Vec<u8> = Vec::with_capacity(length);
+    let mut under_way = VecDeque::with_capacity(WINDOW);
+    let mut asked = 0;
+    while bytes.len() < length {
+        while under_way.len() < WINDOW && asked < length {
+            let count = CHUNK.min(length - asked);
+            let request = Request::Read { handle, offset: offset + asked as u64, length: u32::try_from(count).unwrap_or(u32::MAX) };
+            under_way.push_back((count, session.ask(request)?));
+            asked += count;
+        }
+        let Some((count, coming)) = under_way.pop_front() else { return Err(Trouble::Odd) };
+        match coming.wait()? {
+            Answer::Data(data) if data.len() <= count && !data.is_empty() => {
+                let is_whole = data.len() == count;
+                bytes.extend(data);
+                if !is_whole {
+                    // What was asked for beyond lies elsewhere now: ask again from here.
+                    under_way.clear();
+                    asked = bytes.len();
+                }
+            }
+            Answer::Status { code: wire::END, .. } => return Ok(None),
+            Answer::Status { code, words } => return Err(Trouble::Status { code, words }),
+            _ => return Err(Trouble::Odd),
+        }
+    }
+    Ok(Some(bytes))
+}
+
+fn open(session: &Connection, request: Request<'_>) -> Result<Vec<u8>, Trouble> {
+    match session.ask(request)?.wait()? {
+        Answer::Handle(handle) => Ok(handle),
+        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
+        _ => Err(Trouble::Odd),
+    }
+}
+
+fn attributes(session: &Connection, request: Request<'_>) -> Result<Attributes, Trouble> {
+    match session.ask(request)?.wait()? {
+        Answer::Attributes(known) => Ok(known),
+        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
+        _ => Err(Trouble::Odd),
+    }
+}
+
+fn done(session: &Connection, request: Request<'_>) -> Result<(), Trouble> {
+    settled(session.ask(request)?)
+}
+
+fn settled(coming: connection::Coming) -> Result<(), Trouble> {
+    match coming.wait()? {
+        Answer::Status { code: wire::OK, .. } | Answer::Attributes(_) => Ok(()),
+        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
+        _ => Err(Trouble::Odd),
+    }
+}
+
+impl Store for Sftp {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        self.write(name, body).map_err(|trouble| match trouble {
+            // A folder is in the way, or one went again and again.
+            trouble if trouble.is_missing() => about(Kind::Failed, Verb::Put, Some(name)).because(trouble.of(Verb::Put, Some(name))),
+            trouble => trouble.of(Verb::Put, Some(name)),
+        })
+    }
+
+    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+        self.read(name, |size| match usize::try_from(size) {
+            Ok(length) if size <= limit => Ok((0, length)),
+            _ => Err(Kind::TooLarge),
+        })
+    }
+
+    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        self.read(name, |size| match offset.checked_add(length as u64) {
+            Some(end) if end <= size => Ok((offset, length)),
+            _ => Err(Kind::Short),
+        })
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        if !legal_prefix(prefix) {
+            return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
+        }
+        // Folders still to be listed, the next one behind; each with its entries still to be shown.
+        let mut open: Vec<(String, std::vec::IntoIter<(String, Attributes)>)> = Vec::new();
+        let entries = |below: &str| {
+            let path = self.path_of(below.trim_end_matches('/'));
+            let path = if below.is_empty() { if self.folder.is_empty() { "/" } else { &self.folder } } else { &path };
+            self.entries(path).map_err(|trouble| trouble.of(Verb::List, None))
+        };
+        open.push((prefix.to_owned(), entries(prefix)?.into_iter()));
+        while let Some((below, rest)) = open.last_mut() {
+            let Some((entry, known)) = rest.next() else {
+                open.pop();
+                continue;
+            };
+            let name = format!("{below}{entry}");
+            if known.is_directory() {
+                let entries = entries(&name)?.into_iter();
+                open.push((name, entries));
+            } else if let Some(name) = ObjectName::new(name)
+                && !found(ObjectInfo { name, length: known.size })
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        let failed = |trouble: Trouble| trouble.of(Verb::Delete, Some(name));
+        let session = self.session().map_err(|ended| failed(ended.into()))?;
+        let path = self.path_of(name.as_str());
+        match done(&session, Request::Remove(&path)) {
+            Err(trouble) if trouble.is_missing() => return Ok(()),
+            Err(trouble) => {
+                // A folder is no object.
+                let known = attributes(&session, Request::Stat(&path));
+                return if known.is_ok_and(Attributes::is_directory) { Ok(()) } else { Err(failed(trouble)) };
+            }
+            Ok(()) => {}
+        }
+        // Folders that are empty now go too, from the inside out, until one is not.
+        let mut folder = name.as_str();
+        while let Some((above, _)) = folder.rsplit_once('/') {
+            if done(&session, Request::RemoveDirectory(&self.path_of(above))).is_err() {
+                break;
+            }
+            folder = above;
+        }
+        Ok(())
+    }
+
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+}

@@ -1,0 +1,360 @@
+//! Who may use a Swift account, and where it is: Keystone v3, or the small built-in scheme of Swift (v1).
+
+use super::clouds;
+use crate::model::Secret;
+use crate::store::http::{Body, Http, MAX_DOCUMENT, Reply, about};
+use crate::store::{Error, Kind, Settings, Verb};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use ureq::http::Request;
+
+/// A token is renewed this long before it expires, or, if it does not live long, after three quarters of its life.
+const RENEW_BEFORE: Duration = Duration::from_mins(5);
+
+/// What is taken for the life of a token that does not say how long it lives.
+const USUAL_LIFE: Duration = Duration::from_hours(1);
+
+/// What a login gives: a token, and the address of the account.
+pub(super) struct Pass {
+    pub(super) token: Secret<String>,
+    /// URL of the account, without a slash at its end.
+    pub(super) account: String,
+    renew_at: Instant,
+}
+
+/// Logs in when it is needed, once for all threads.
+pub(super) struct Login {
+    http: Http,
+    way: Way,
+    region: Option<String>,
+    interface: String,
+    /// Address of the account, where it is not to be the catalog's.
+    account: Option<String>,
+    /// The pass in use. Held while a new one is fetched, so that the others wait for that one.
+    pass: Mutex<Option<Arc<Pass>>>,
+}
+
+/// How to log in.
+enum Way {
+    /// `X-Auth-User` and `X-Auth-Key`.
+    V1 { url: String, user: String, key: Secret<String> },
+    /// A request to Keystone, as JSON.
+    V3 { url: String, request: Secret<String> },
+    /// A token that was given with the address of the account: it cannot be renewed.
+    Given { token: Secret<String> },
+}
+
+/// The names by which OpenStack's tools know these settings, without `OS_`.
+const NAMES: [&str; 26] = [
+    "AUTH_URL",
+    "USERNAME",
+    "USER_ID",
+    "PASSWORD",
+    "PROJECT_NAME",
+    "PROJECT_ID",
+    "TENANT_NAME",
+    "TENANT_ID",
+    "USER_DOMAIN_NAME",
+    "USER_DOMAIN_ID",
+    "PROJECT_DOMAIN_NAME",
+    "PROJECT_DOMAIN_ID",
+    "DOMAIN_NAME",
+    "DOMAIN_ID",
+    "TRUST_ID",
+    "TOKEN",
+    "AUTH_TOKEN",
+    "APPLICATION_CREDENTIAL_ID",
+    "APPLICATION_CREDENTIAL_NAME",
+    "APPLICATION_CREDENTIAL_SECRET",
+    "REGION_NAME",
+    "INTERFACE",
+    "ENDPOINT_TYPE",
+    "STORAGE_URL",
+    "DEFAULT_DOMAIN",
+    "AUTH_TYPE",
+];
+
+fn wrong(text: impl Into<String>) -> Error {
+    Error::of_store(Kind::Denied, Verb::Open).because(text.into())
+}
+
+impl Login {
+    /// Reads who logs in from options, the cloud that is named, or the environment. Asks nobody yet.
+    pub(super) fn new(http: &Http, cloud: Option<&str>, settings: &Settings) -> Result<Self, Error> {
+        let mut known: BTreeMap<&str, String> = BTreeMap::new();
+        let cloud = cloud.or_else(|| settings.variable("OS_CLOUD"));
+        let of_cloud = cloud.map(|cloud| clouds::find(cloud, settings)).transpose()?.unwrap_or_default();
+        for name in NAMES {
+            let option = format!("os-{}", name.to_ascii_lowercase().replace('_', "-"));
+            let value = settings.option(&option).map(str::to_owned);
+            // What a cloud says is all of one piece: the environment is not mixed in.
+            let value = value.or_else(|| of_cloud.get(&name.to_ascii_lowercase()).cloned());
+            let value =
+                value.or_else(|| of_cloud.is_empty().then(|| settings.variable(&format!("OS_{name}")).map(str::to_owned)).flatten());
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                known.insert(name, value);
+            }
+        }
+        let get = |name: &str| known.get(name).map(String::as_str);
+        let interface = get("INTERFACE").or_else(|| get("ENDPOINT_TYPE")).unwrap_or("public");
+        Ok(Self {
+            http: http.clone(),
+            way: Self::way(&get, settings)?,
+            region: get("REGION_NAME").map(str::to_owned),
+            interface: interface.trim_end_matches("URL").to_owned(),
+            account: get("STORAGE_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            pass: Mutex::default(),
+        })
+    }
+
+    /// Overrides region and interface, if they are given.
+    pub(super) fn at(mut self, region: Option<&str>, interface: Option<&str>) -> Self {
+        self.region = region.map(str::to_owned).or(self.region);
+        self.interface = interface.map_or(self.interface, |interface| interface.trim_end_matches("URL").to_owned());
+        self
+    }
+
+    fn way<'known>(get: &impl Fn(&str) -> Option<&'known str>, settings: &Settings) -> Result<Way, Error> {
+        let token = get("TOKEN").or_else(|| get("AUTH_TOKEN"));
+        if let (Some(token), Some(_)) = (token, get("STORAGE_URL")) {
+            return Ok(Way::Given { token: Secret::new(token.to_owned()) });
+        }
+        let v1 = |url: &str, user: Option<&str>, key: Option<&str>| match (user, key) {
+            (Some(user), Some(key)) => Ok(Way::V1 { url: url.to_owned(), user: user.to_owned(), key: Secret::new(key.to_owned()) }),
+            _ => Err(wrong("to log in to Swift needs a user and a key: ST_USER and ST_KEY")),
+        };
+        let Some(url) = get("AUTH_URL") else {
+            let url = settings.variable("ST_AUTH").ok_or_else(|| {
+                wrong("nothing says where to log in to Swift: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml, or ST_AUTH, ST_USER and ST_KEY")
+            })?;
+            return v1(url, settings.variable("ST_USER"), settings.variable("ST_KEY"));
+        };
+        let url = url.trim_end_matches('/');
+        if url.ends_with("/auth/v1.0") || url.ends_with("/auth/v1") || url.ends_with("/auth/1.0") {
+            return v1(url, get("USERNAME"), get("PASSWORD"));
+        }
+        let url = if url.ends_with("/v3") { url.to_owned() } else { format!("{}/v3", url.trim_end_matches("/v2.0")) };
+        let request = keystone_request(get)?.to_string();
+        Ok(Way::V3 { url, request: Secret::new(request) })
+    }
+
+    /// The pass in use, or a new one where there is none or it has not long to live.
+    pub(super) fn pass(&self) -> Result<Arc<Pass>, Error> {
+        let mut held = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pass) = held.as_ref().filter(|pass| Instant::now() < pass.renew_at) {
+            return Ok(Arc::clone(pass));
+        }
+        let pass = Arc::new(self.log_in()?);
+        *held = Some(Arc::clone(&pass));
+        Ok(pass)
+    }
+
+    /// A pass in place of one that was refused: another thread may have fetched it already.
+    pub(super) fn renew(&self, refused: &Arc<Pass>) -> Result<Arc<Pass>, Error> {
+        {
+            let mut held = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+            if held.as_ref().is_some_and(|pass| Arc::ptr_eq(pass, refused)) {
+                *held = None;
+            }
+        }
+        self.pass()
+    }
+
+    fn log_in(&self) -> Result<Pass, Error> {
+        let pass = match &self.way {
+            Way::Given { token } => {
+                let account = self.account.clone().unwrap_or_default();
+                Pass { token: Secret::new(token.expose().clone()), account, renew_at: Instant::now() + Duration::from_hours(24 * 365) }
+            }
+            Way::V1 { url, user, key } => self.log_in_v1(url, user, key.expose())?,
+            Way::V3 { url, request } => self.log_in_v3(url, request.expose())?,
+        };
+        tracing::debug!(account = %pass.account, "logged in to Swift");
+        Ok(pass)
+    }
+
+    fn log_in_v1(&self, url: &str, user: &str, key: &str) -> Result<Pass, Error> {
+        let request = Request::get(url).header("x-auth-user", user).header("x-auth-key", key).body(());
+        let request = request.map_err(|_| wrong("user and key cannot be sent as they are"))?;
+        let reply = granted(self.http.send(request, Body::None).map_err(|silence| silence.of(Verb::Open, None))?)?;
+        let token = reply.header("x-auth-token").or_else(|| reply.header("x-storage-token"));
+        let token = Secret::new(token.ok_or_else(|| wrong("the answer to the login holds no token"))?.to_owned());
+        let account = self.account.clone().or_else(|| reply.header("x-storage-url").map(str::to_owned));
+        let account = account.ok_or_else(|| wrong("the answer to the login does not say where the account is"))?;
+        let life = reply.header("x-auth-token-expires").and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        Ok(Pass { token, account: account.trim_end_matches('/').to_owned(), renew_at: renew_at(life) })
+    }
+
+    fn log_in_v3(&self, url: &str, request: &str) -> Result<Pass, Error> {
+        let head = Request::post(format!("{url}/auth/tokens")).header("content-type", "application/json").body(());
+        let head = head.map_err(|error| wrong(format!("{url} is not the address of a Keystone: {error}")))?;
+        let reply = self.http.send(head, Body::Bytes(request.as_bytes())).map_err(|silence| silence.of(Verb::Open, None))?;
+        let reply = granted(reply)?;
+        let token = reply.header("x-subject-token").map(|token| Secret::new(token.to_owned()));
+        let token = token.ok_or_else(|| wrong("the answer of Keystone holds no token"))?;
+        let document = reply.bytes(MAX_DOCUMENT).map_err(|silence| silence.of(Verb::Open, None))?;
+        let document: Value =
+            document.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(|| wrong("the answer of Keystone is no JSON"))?;
+        let document = &document["token"];
+        let moment = |name: &str| document[name].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        // By Keystone's own clock: ours may be wrong.
+        let life =
+            moment("expires_at").zip(moment("issued_at")).and_then(|(end, start)| Duration::try_from(end.duration_since(start)).ok());
+        let account = match &self.account {
+            Some(account) => account.clone(),
+            None => endpoint(&document["catalog"], self.region.as_deref(), &self.interface)?,
+        };
+        Ok(Pass { token, account: account.trim_end_matches('/').to_owned(), renew_at: renew_at(life) })
+    }
+}
+
+fn granted(reply: Reply) -> Result<Reply, Error> {
+    match reply.status {
+        _ if reply.is_done() => Ok(reply),
+        404 => Err(about(Kind::Failed, Verb::Open, None).because(reply.refusal(Verb::Open, None))),
+        _ => Err(reply.refusal(Verb::Open, None)),
+    }
+}
+
+fn renew_at(life: Option<Duration>) -> Instant {
+    let life = life.unwrap_or(USUAL_LIFE);
+    Instant::now() + life.saturating_sub(RENEW_BEFORE).max(life * 3 / 4)
+}
+
+/// What Keystone is asked for a token with.
+fn keystone_request<'known>(get: &impl Fn(&str) -> Option<&'known str>) -> Result<Value, Error> {
+    let domain = |name: &str| {
+        let id = get(&format!("{name}_DOMAIN_ID"));
+        let named = get(&format!("{name}_DOMAIN_NAME"));
+        id.map_or_else(|| json!({"name": named.or_else(|| get("DEFAULT_DOMAIN")).unwrap_or("Default")}), |id| json!({"id": id}))
+    };
+    let user = || match (get("USER_ID"), get("USERNAME")) {
+        (Some(id), _) => Some(json!({"id": id})),
+        (None, Some(name)) => Some(json!({"name": name, "domain": domain("USER")})),
+        _ => None,
+    };
+    let project = || match (get("PROJECT_ID").or_else(|| get("TENANT_ID")), get("PROJECT_NAME").or_else(|| get("TENANT_NAME"))) {
+        (Some(id), _) => Some(json!({"project": {"id": id}})),
+        (None, Some(name)) => Some(json!({"project": {"name": name, "domain": domain("PROJECT")}})),
+        _ => None,
+    };
+    let scope = || match (get("TRUST_ID"), project()) {
+        (Some(trust), _) => Some(json!({"OS-TRUST:trust": {"id": trust}})),
+        (None, Some(project)) => Some(project),
+        (None, None) => None,
+    };
+    if let Some(secret) = get("APPLICATION_CREDENTIAL_SECRET") {
+        let credential = match (get("APPLICATION_CREDENTIAL_ID"), get("APPLICATION_CREDENTIAL_NAME"), user()) {
+            (Some(id), _, _) => json!({"id": id, "secret": secret}),
+            (None, Some(name), Some(user)) => json!({"name": name, "secret": secret, "user": user}),
+            _ => return Err(wrong("an application credential needs its id, or its name and its user")),
+        };
+        // Its project is its own.
+        return Ok(json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": credential}}}));
+    }
+    let identity = match (get("PASSWORD"), get("TOKEN").or_else(|| get("AUTH_TOKEN"))) {
+        (Some(password), _) => {
+            let mut user = user().ok_or_else(|| wrong("a password needs a user: OS_USERNAME"))?;
+            user["password"] = password.into();
+            json!({"methods": ["password"], "password": {"user": user}})
+        }
+        (None, Some(token)) => json!({"methods": ["token"], "token": {"id": token}}),
+        (None, None) => {
+            return Err(wrong("nothing says who logs in to Keystone: OS_USERNAME and OS_PASSWORD, an application credential, or OS_TOKEN"));
+        }
+    };
+    let scope = scope().ok_or_else(|| wrong("nothing says which project the containers are in: OS_PROJECT_NAME or OS_PROJECT_ID"))?;
+    Ok(json!({"auth": {"identity": identity, "scope": scope}}))
+}
+
+/// The address of the object store in Keystone's catalog.
+fn endpoint(catalog: &Value, region: Option<&str>, interface: &str) -> Result<String, Error> {
+    let services = catalog.as_array().map(Vec::as_slice).unwrap_or_default();
+    let stores = services.iter().filter(|service| service["type"] == "object-store");
+    let endpoints: Vec<&Value> =
+        stores.flat_map(|service| service["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default()).collect();
+    let is_meant = |endpoint: &&&Value| {
+        endpoint["interface"] == interface && region.is_none_or(|region| endpoint["region"] == region || endpoint["region_id"] == region)
+    };
+    let found = endpoints.iter().find(is_meant).and_then(|endpoint| endpoint["url"].as_str()).map(str::to_owned);
+    found.ok_or_else(|| {
+        let there: Vec<String> = endpoints
+            .iter()
+            .filter_map(|endpoint| Some(format!("{} in {}", endpoint["interface"].as_str()?, endpoint["region"].as_str()?)))
+            .collect();
+        let wanted = region.map_or_else(|| interface.to_owned(), |region| format!("{interface} in {region}"));
+        match there.is_empty() {
+            true => wrong("Keystone's catalog has no object store for this user"),
+            false => wrong(format!("Keystone's catalog has no object store {wanted}: there are {}", there.join(", "))),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{endpoint, keystone_request, renew_at};
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::time::{Duration, Instant};
+
+    fn request(known: &[(&str, &str)]) -> Result<serde_json::Value, String> {
+        let known: BTreeMap<_, _> = known.iter().copied().collect();
+        keystone_request(&|name: &str| known.get(name).copied())
+            .map_err(|error| std::error::Error::source(&error).expect("a cause").to_string())
+    }
+
+    #[test]
+    fn keystone_is_asked_with_password_token_or_application_credential() {
+        let password = request(&[("USERNAME", "u"), ("PASSWORD", "p"), ("PROJECT_NAME", "x"), ("PROJECT_DOMAIN_ID", "d")]).expect("enough");
+        assert_eq!(
+            password,
+            json!({"auth": {
+                "identity": {"methods": ["password"], "password": {"user": {"name": "u", "domain": {"name": "Default"}, "password": "p"}}},
+                "scope": {"project": {"name": "x", "domain": {"id": "d"}}},
+            }})
+        );
+        let credential = request(&[("APPLICATION_CREDENTIAL_ID", "i"), ("APPLICATION_CREDENTIAL_SECRET", "s"), ("PROJECT_NAME", "x")]);
+        assert_eq!(
+            credential.expect("enough"),
+            json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": {"id": "i", "secret": "s"}}}})
+        );
+        let token = request(&[("TOKEN", "t"), ("TRUST_ID", "r")]).expect("enough");
+        assert_eq!(token["auth"]["identity"], json!({"methods": ["token"], "token": {"id": "t"}}));
+        assert_eq!(token["auth"]["scope"], json!({"OS-TRUST:trust": {"id": "r"}}));
+        for known in [
+            &[("USERNAME", "u")][..],
+            &[("PASSWORD", "p")],
+            &[("USERNAME", "u"), ("PASSWORD", "p")],
+            &[("APPLICATION_CREDENTIAL_SECRET", "s")],
+        ] {
+            let error = request(known).expect_err("not enough");
+            assert!(!error.contains("\"p\"") && error.len() > 20, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_object_store_is_found_by_region_and_interface() {
+        let at = |interface: &str, region: &str| json!({"interface": interface, "region": region, "region_id": region, "url": format!("http://{interface}.{region}/v1/x")});
+        let catalog = json!([
+            {"type": "identity", "endpoints": [at("public", "one")]},
+            {"type": "object-store", "endpoints": [at("admin", "one"), at("public", "two"), at("internal", "two")]},
+        ]);
+        assert_eq!(endpoint(&catalog, None, "public").expect("there"), "http://public.two/v1/x");
+        assert_eq!(endpoint(&catalog, Some("one"), "admin").expect("there"), "http://admin.one/v1/x");
+        let error = endpoint(&catalog, Some("one"), "internal").expect_err("not there");
+        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert!(cause.contains("no object store internal in one: there are admin in one, public in two, internal in two"), "{cause}");
+        endpoint(&json!(null), None, "public").expect_err("no catalog");
+    }
+
+    #[test]
+    fn a_token_is_renewed_before_it_expires_however_short_it_lives() {
+        let now = Instant::now();
+        let after = |life| renew_at(Some(Duration::from_secs(life))).duration_since(now);
+        assert!((after(3600).as_secs_f64() - 3300.0).abs() < 10.0);
+        assert!((after(8).as_secs_f64() - 6.0).abs() < 1.0);
+        assert!(after(0) < Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,45 @@
+//! Why a prune did not do all that it should.
+
+use crate::catalog::{AccessError, CatalogError, LockError};
+use crate::model::LevelId;
+use crate::store;
+
+/// A prune did not take place, or ended early. No point in time that is left misses anything then.
+#[derive(Debug, thiserror::Error)]
+pub enum PruneError {
+    /// The backup's levels could not be listed, or what cut-off runs left not be removed.
+    #[error("could not find out what there is")]
+    Catalog(#[source] CatalogError),
+    /// The store could not be listed.
+    #[error("could not find out what there is")]
+    List(#[source] store::Error),
+    /// The store refused or did not answer: that says nothing of the manifest.
+    #[error("could not read the manifest of level {level}")]
+    Manifest {
+        /// Of which level.
+        level: LevelId,
+        /// What went wrong.
+        source: AccessError,
+    },
+    /// A manifest could not be removed, or no note of it be left.
+    #[error("could not withdraw a point in time")]
+    Withdraw(#[source] store::Error),
+    /// A run that was cut off still claims the level, and the claim cannot be removed.
+    #[error("level {level} is still claimed by a run that was cut off")]
+    Claimed {
+        /// Which.
+        level: LevelId,
+    },
+    /// Data that nothing needs could not be removed.
+    #[error("could not remove data that nothing needs")]
+    Remove(#[source] store::Error),
+    /// The lock was lost.
+    #[error("stopped before anything was removed that a new level might need")]
+    Lock(#[source] LockError),
+    /// No random number could be had.
+    #[error("could not make a name")]
+    Random(#[source] getrandom::Error),
+    /// It was asked to stop.
+    #[error("the prune was interrupted; what is left is whole")]
+    Cancelled,
+}

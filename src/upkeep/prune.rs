@@ -1,0 +1,242 @@
+//! Lets points in time go, and then the data that nothing needs any more.
+//!
+//! Why no point in time is ever left without something it names, whatever runs at the same time and wherever this is cut off:
+//!
+//! 1. A manifest is removed before any data, and data only if no manifest that is left names it.
+//! 2. A new manifest names levels of one that was there when its run began, and the run's own. A run holds the backup's lock from before
+//!    it looks for that manifest until after it has published its own. What is to be removed is found with that lock held, from
+//!    a listing of the data and then one of the manifests, and the lock is looked at once more after them: so no run is under way then, and
+//!    what no manifest names at that moment none will ever name. Removing it needs no lock.
+//! 3. A manifest that cannot be read may name every level up to its own: their data stays.
+//! 4. Who opened a point in time before it went has the grace to end: [`super::withdrawn`].
+
+use super::PruneError;
+use super::points::{Needed, Points};
+use super::space::{self, Part, Space};
+use super::withdrawn::{self, Notes};
+use crate::catalog::{Access, Held, names};
+use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Reason, Retention};
+use crate::store::Store;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+
+/// How long data stays readable for those who opened its point in time before that went, unless told otherwise.
+pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
+
+/// What is to go.
+#[derive(Clone, Debug)]
+pub enum Going {
+    /// What the rules do not protect.
+    Unprotected(Retention),
+    /// This one point in time, whatever it is.
+    Named(LevelId),
+}
+
+/// What a prune would do.
+#[derive(Debug)]
+pub struct Plan {
+    /// Of which backup.
+    pub backup: BackupName,
+    /// Its points in time, oldest first.
+    pub points: Vec<Planned>,
+    /// Bytes that no point in time will need once these have gone, beside those of `unneeded_bytes`.
+    pub freed_bytes: u64,
+    /// Bytes that none needs already: of points in time that went before, and of runs that were cut off.
+    pub unneeded_bytes: u64,
+    read: Points,
+}
+
+/// A point in time in a [`Plan`].
+#[derive(Debug)]
+pub struct Planned {
+    /// Which.
+    pub level: LevelId,
+    /// Its number in its chain; nothing if its manifest cannot be read.
+    pub number: Option<u32>,
+    /// Bytes that its run stored.
+    pub stored_bytes: u64,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What a prune did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Points in time that went.
+    pub points: u64,
+    /// Objects that were removed, manifests not counted.
+    pub objects: u64,
+    /// Bytes of them.
+    pub freed_bytes: u64,
+    /// Bytes that a later prune removes: of points in time that went within the grace.
+    pub waiting_bytes: u64,
+    /// When it can.
+    pub waiting_until: Option<Timestamp>,
+    /// Bytes that stay because a manifest that cannot be read may name them.
+    pub doubtful_bytes: u64,
+}
+
+/// Finds out what would go. Reads all manifests of the backup, lists its data, and changes nothing.
+///
+/// # Errors
+///
+/// [`PruneError`]; a damaged manifest is none: its point in time stays.
+pub fn plan(access: &Access, backup: &BackupName, going: &Going, now: Timestamp, zone: &TimeZone) -> Result<Plan, PruneError> {
+    let space = Space::read(access, backup).map_err(PruneError::List)?;
+    let read = Points::read(access, backup)?;
+    let candidates: Vec<Candidate> = read
+        .points
+        .iter()
+        .map(|point| Candidate {
+            level: point.level.clone(),
+            tags: point.known.as_ref().map(|known| known.tags.clone()).unwrap_or_default(),
+            is_readable: point.known.is_ok(),
+        })
+        .collect();
+    let fates = match going {
+        Going::Unprotected(rules) => rules.decide(&candidates, now, zone),
+        Going::Named(level) => {
+            let fate = |point: &Candidate| if point.level == *level { Fate::Goes } else { Fate::Stays(vec![Reason::NoRule]) };
+            candidates.iter().map(fate).collect()
+        }
+    };
+    let points: Vec<Planned> = read
+        .points
+        .iter()
+        .zip(fates)
+        .map(|(point, fate)| Planned {
+            level: point.level.clone(),
+            number: point.known.as_ref().ok().map(|known| known.number),
+            stored_bytes: point.known.as_ref().map_or(0, |known| known.stored_bytes),
+            fate,
+        })
+        .collect();
+    let going = going_of(&points);
+    let bytes_beside = |needed: &Needed| space.beside(needed).map(|(.., bytes)| bytes).sum::<u64>();
+    let unneeded_bytes = bytes_beside(&read.needed(|_| true));
+    let freed_bytes = bytes_beside(&read.needed(|level| !going.contains(level))).saturating_sub(unneeded_bytes);
+    Ok(Plan { backup: backup.clone(), points, freed_bytes, unneeded_bytes, read })
+}
+
+fn going_of(points: &[Planned]) -> BTreeSet<LevelId> {
+    points.iter().filter(|point| point.fate == Fate::Goes).map(|point| point.level.clone()).collect()
+}
+
+impl Plan {
+    /// How many points in time go.
+    pub fn going(&self) -> usize {
+        self.points.iter().filter(|point| point.fate == Fate::Goes).count()
+    }
+}
+
+/// Data that nothing needs, found and not yet removed.
+pub struct Condemned {
+    parts: Vec<(LevelId, Part)>,
+    notes: Notes,
+    pruned: Pruned,
+    grace: SignedDuration,
+    now: Timestamp,
+}
+
+/// Does what was planned, up to the removal of data: [`Condemned::remove`]. The caller has the backup's lock.
+///
+/// What a grace says is kept for those who are reading it.
+///
+/// # Errors
+///
+/// [`PruneError`]. Some of the points in time may have gone then; nothing that is left misses anything, and it can be repeated.
+pub fn withdraw(
+    access: &Access,
+    plan: &mut Plan,
+    held: &Held<'_>,
+    (now, grace): (Timestamp, SignedDuration),
+    cancel: &Cancel,
+) -> Result<Condemned, PruneError> {
+    let backup = plan.backup.clone();
+    held.remove_what_was_left().map_err(PruneError::Catalog)?;
+    let going = going_of(&plan.points);
+    plan.read.read_new(access, &backup)?;
+    let going: BTreeSet<LevelId> =
+        plan.read.points.iter().map(|point| &point.level).filter(|level| going.contains(*level)).cloned().collect();
+    let is_claimed = claimed(access, &backup, &going)?;
+    if let Some(level) = is_claimed {
+        return Err(PruneError::Claimed { level });
+    }
+    if !going.is_empty() && grace > SignedDuration::ZERO {
+        let id = LevelId::new(now, getrandom::u32().map_err(PruneError::Random)?);
+        withdrawn::store(access, &backup, &id, &plan.read.named_by(&going)).map_err(PruneError::Withdraw)?;
+    }
+    let mut pruned = Pruned::default();
+    held.check().map_err(PruneError::Lock)?;
+    for level in &going {
+        if cancel.is_requested() {
+            return Err(PruneError::Cancelled);
+        }
+        access.store().delete(&names::manifest_name(&backup, level)).map_err(PruneError::Withdraw)?;
+        pruned.points += 1;
+        tracing::info!(%backup, %level, "withdrew a point in time");
+    }
+    // In this order: see the module's second point.
+    let space = Space::read(access, &backup).map_err(PruneError::List)?;
+    plan.read.read_new(access, &backup)?;
+    held.check().map_err(PruneError::Lock)?;
+    let doubtless = plan.read.points.iter().all(|point| point.known.is_ok());
+    let mut needed = plan.read.needed(|_| true);
+    let bytes_beside = |needed: &Needed| space.beside(needed).map(|(.., bytes)| bytes).sum::<u64>();
+    let unneeded = bytes_beside(&needed);
+    if !doubtless {
+        let readable: BTreeSet<_> = plan.read.points.iter().filter(|point| point.known.is_ok()).map(|point| &point.level).collect();
+        pruned.doubtful_bytes = bytes_beside(&plan.read.needed(|level| readable.contains(level))).saturating_sub(unneeded);
+    }
+    let notes = Notes::list(access, &backup).map_err(PruneError::List)?;
+    pruned.waiting_until = notes.keep(access, &backup, (now, grace), &mut needed).map_err(PruneError::List)?;
+    let parts: Vec<(LevelId, Part)> = space.beside(&needed).map(|(level, part, _)| (level.clone(), part)).collect();
+    pruned.freed_bytes = bytes_beside(&needed);
+    pruned.waiting_bytes = unneeded.saturating_sub(pruned.freed_bytes);
+    Ok(Condemned { parts, notes, pruned, grace, now })
+}
+
+/// A level of these that a run which was cut off still claims. The next backup removes the data of such a run if it made no level; it could
+/// not tell that from one that has gone and that others lean on.
+fn claimed(access: &Access, backup: &BackupName, going: &BTreeSet<LevelId>) -> Result<Option<LevelId>, PruneError> {
+    let mut claimed = None;
+    let listed = access.store().list(&names::locks_prefix(backup), &mut |object| {
+        if let Some(names::Meaning::Claim(of, _)) = names::meaning(&object.name)
+            && going.contains(&of.level)
+        {
+            claimed = Some(of.level);
+        }
+        claimed.is_none()
+    });
+    listed.map_err(PruneError::List)?;
+    Ok(claimed)
+}
+
+impl Condemned {
+    /// Removes the data. Needs no lock.
+    ///
+    /// # Errors
+    ///
+    /// [`PruneError::Remove`] when some of it could not be removed: the next prune tries again.
+    pub fn remove(self, access: &Access, backup: &BackupName, cancel: &Cancel) -> Result<Pruned, PruneError> {
+        let mut pruned = self.pruned;
+        pruned.objects = space::remove(access, backup, &self.parts, cancel).map_err(PruneError::Remove)?;
+        if cancel.is_requested() {
+            return Err(PruneError::Cancelled);
+        }
+        self.notes.remove_old(access, backup, (self.now, self.grace)).map_err(PruneError::Remove)?;
+        Ok(pruned)
+    }
+}
+
+/// Bytes of a backup that no point in time needs, of which some may be those of a run that is under way.
+///
+/// # Errors
+///
+/// [`PruneError`].
+pub fn unneeded_bytes(access: &Access, backup: &BackupName) -> Result<u64, PruneError> {
+    let space = Space::read(access, backup).map_err(PruneError::List)?;
+    let needed = Points::read(access, backup)?.needed(|_| true);
+    Ok(space.beside(&needed).map(|(.., bytes)| bytes).sum())
+}

@@ -1,0 +1,262 @@
+//! The server, run as a program and asked over HTTP.
+#![expect(clippy::disallowed_methods, reason = "these tests run programs")]
+
+mod access;
+mod documents;
+mod hostile;
+mod original;
+mod run;
+mod searching;
+mod sessions;
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use tempfile::TempDir;
+
+/// A database of a test: its address, in a file.
+struct Database {
+    home: TempDir,
+    /// Ends the database's server, where it has one of its own.
+    server: Option<PathBuf>,
+}
+
+impl Database {
+    /// A file.
+    fn sqlite() -> Self {
+        let home = crate::support::scratch();
+        let database = Self { home, server: None };
+        std::fs::write(database.address_file(), format!("sqlite:{}", database.home.path().join("api.sqlite").display())).expect("written");
+        database
+    }
+
+    /// A real server, by the script of that name in `tests/env`.
+    fn of_server(script: &str, port_variable: &str) -> Self {
+        // Its user must be able to reach the folder.
+        let home = tempfile::Builder::new().prefix("fz").tempdir().expect("a directory");
+        #[cfg(unix)]
+        std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("opened");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/env").join(script);
+        let up = Command::new(&script).arg("up").arg(home.path().join("s")).env(port_variable, port.to_string()).output().expect("it runs");
+        let database = Self { home, server: Some(script) };
+        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+        let settings = String::from_utf8(up.stdout).expect("text");
+        let address = settings.lines().find_map(|line| line.strip_prefix("DATABASE_URL=")).expect("an address");
+        std::fs::write(database.address_file(), address).expect("written");
+        database
+    }
+
+    fn address_file(&self) -> PathBuf {
+        self.home.path().join("address")
+    }
+
+    /// `freezer api` with this database.
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freezer"));
+        command.args(["api", "--quiet", "--database-file"]).arg(self.address_file());
+        command.env_clear().env("HOME", self.home.path()).current_dir(self.home.path()).stdin(Stdio::null());
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command
+    }
+
+    /// Runs a command to its end; what it printed.
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command().args(arguments).output().expect("it runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+
+    /// A token made by `add-token` with these arguments.
+    fn token(&self, arguments: &[&str]) -> String {
+        self.run(&[&["add-token"], arguments].concat())
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(script) = &self.server {
+            Command::new(script).arg("down").arg(self.home.path().join("s")).output().expect("it ends");
+        }
+    }
+}
+
+/// A server that runs.
+struct Api {
+    database: Arc<Database>,
+    child: Child,
+    url: String,
+    /// A token for everything.
+    token: String,
+}
+
+/// What was answered.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+impl Api {
+    /// A server with a new file as its database.
+    fn start() -> Self {
+        Self::on(&Arc::new(Database::sqlite()), &[])
+    }
+
+    fn on(database: &Arc<Database>, arguments: &[&str]) -> Self {
+        let token = database.token(&["--scope", "admin"]);
+        let mut child =
+            database.command().args(["--listen", "127.0.0.1:0"]).args(arguments).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("it says where it listens");
+        let url = line.trim().strip_prefix("listening at ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        Self { database: Arc::clone(database), child, url, token }
+    }
+
+    /// Asks with a token.
+    fn ask_as(&self, token: &str, method: &str, path: &str, body: Option<&str>) -> Answer {
+        self.ask_with(&[("X-Auth-Token", token), ("Content-Type", "application/json")], method, path, body)
+    }
+
+    fn ask_with(&self, headers: &[(&str, &str)], method: &str, path: &str, body: Option<&str>) -> Answer {
+        let address = self.url.strip_prefix("http://").expect("http");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let body = body.unwrap_or("");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        write!(stream, "{head}Content-Length: {}\r\n\r\n", body.len()).expect("sent");
+        // A server that wants no more of it answers and closes.
+        stream.write_all(body.as_bytes()).ok();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {answer:?}"));
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status").parse().expect("a number");
+        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        Answer { status, headers, text: text.to_owned() }
+    }
+
+    /// Asks for everything.
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.ask_as(&self.token, method, path, body.map(Value::to_string).as_deref())
+    }
+
+    /// Asks, and wants this status; the JSON of the answer.
+    fn wants(&self, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let answer = self.ask(method, path, body);
+        assert_eq!(answer.status, status, "{method} {path} {body:?}: {answer:?}");
+        if answer.text.is_empty() { Value::Null } else { answer.json() }
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        // It may have ended already, when a test ended it.
+        self.child.kill().ok();
+        self.child.wait().expect("it ends");
+    }
+}
+
+/// A project of its own for each part of a test, so that all parts can share a server.
+struct Project<'a> {
+    api: &'a Api,
+    id: String,
+}
+
+impl<'a> Project<'a> {
+    fn new(api: &'a Api) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        static BEGUN: OnceLock<u32> = OnceLock::new();
+        let process = BEGUN.get_or_init(std::process::id);
+        Self { api, id: format!("p{process}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)) }
+    }
+
+    fn path(&self, below: &str) -> String {
+        format!("/v2/{}{below}", self.id)
+    }
+
+    fn wants(&self, status: u16, method: &str, below: &str, body: Option<&Value>) -> Value {
+        self.api.wants(status, method, &self.path(below), body)
+    }
+
+    /// Registers a node; its id.
+    fn client(&self, host: &str) -> String {
+        let id = format!("{}_{host}", self.id);
+        self.wants(201, "POST", "/clients/", Some(&serde_json::json!({ "client_id": id, "hostname": host })));
+        id
+    }
+
+    /// Makes a job of a node; its id.
+    fn job(&self, client: &str, schedule: &Value) -> String {
+        let action =
+            serde_json::json!({ "freezer_action": { "action": "backup", "mode": "fs", "backup_name": "b", "path_to_backup": "/x" } });
+        let job = serde_json::json!({ "client_id": client, "description": "d", "job_schedule": schedule, "job_actions": [action] });
+        text(&self.wants(201, "POST", "/jobs/", Some(&job)), "job_id")
+    }
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    let value = if pointer.starts_with('/') { value.pointer(pointer) } else { value.get(pointer) };
+    value.and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer}: {value:?}")).to_owned()
+}
+
+/// What holds on every database.
+fn holds_everywhere(database: &Arc<Database>) {
+    let api = Api::on(database, &[]);
+    for part in [
+        documents::clients_are_registered_and_found,
+        documents::actions_keep_what_they_are_given,
+        documents::jobs_keep_what_they_are_given,
+        documents::an_action_is_the_same_in_all_jobs,
+        documents::backups_are_what_was_posted,
+        documents::versions_grow_and_guard_changes,
+        documents::events_are_noted_once,
+        sessions::starts_and_ends_follow_the_table,
+        sessions::a_timetable_is_handed_on_to_jobs,
+        searching::pages_make_up_the_whole_list,
+        searching::searches_are_by_key_and_type,
+        searching::all_finds_words_and_lists,
+        searching::times_bound_backups,
+        access::projects_do_not_see_each_other,
+        hostile::strange_text_is_kept_or_refused,
+    ] {
+        part(&Project::new(&api));
+    }
+    drop(api);
+    sessions::of_two_hundred_nodes_that_start_at_once_all_get_one_tag(database);
+}
+
+#[test]
+fn it_holds_on_sqlite() {
+    holds_everywhere(&Arc::new(Database::sqlite()));
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: tests/env/postgres.sh installs and starts it"]
+fn it_holds_on_postgresql() {
+    holds_everywhere(&Arc::new(Database::of_server("postgres.sh", "POSTGRES_PORT")));
+}
+
+#[test]
+#[ignore = "needs MariaDB: tests/env/mariadb.sh installs and starts it"]
+fn it_holds_on_mariadb() {
+    holds_everywhere(&Arc::new(Database::of_server("mariadb.sh", "MARIADB_PORT")));
+}

@@ -1,0 +1,246 @@
+//! One writer of a backup at a time.
+
+use crate::support::{backup, reading, scratch, torture};
+use freezer::backup::{BackupError, BackupRequest, Report, run};
+use freezer::catalog::names::{LOCKS, LevelOf, Meaning, Term, claim_name, data_prefix, meaning};
+use freezer::catalog::{Access, Catalog, LockError, Patience};
+use freezer::format::claim::Claim;
+use freezer::model::progress::Silent;
+use freezer::model::{Cancel, LevelId, Progress, Trouble};
+use freezer::platform::{ManualClock, Running, SystemClock};
+use freezer::store::faulty::{Fault, Faulty};
+use freezer::store::memory::Memory;
+use freezer::store::{Kind, Store, Verb};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+fn request(tree: &Path, patience: Patience) -> BackupRequest {
+    let mut request = backup::request(&[tree]);
+    request.lock.as_mut().expect("set").patience = patience;
+    request
+}
+
+fn make(access: &Access, tree: &Path, patience: Patience) -> Result<Report, BackupError> {
+    run(&request(tree, patience), access, &SystemClock, &Silent, &Cancel::new())
+}
+
+fn objects(store: &dyn Store, prefix: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let listed = store.list(prefix, &mut |object| {
+        names.push(object.name.to_string());
+        true
+    });
+    listed.expect("listed");
+    names
+}
+
+fn levels(access: &Access) -> Vec<LevelId> {
+    Catalog::new(access.store()).levels(&backup::name()).expect("listed")
+}
+
+/// A store with a claim that another has made.
+fn claimed(id: &str, until: Timestamp, process: Running) -> (Arc<Memory>, Access) {
+    let store = Arc::new(Memory::default());
+    let access = backup::create_plain(store.clone());
+    let claim = Claim::new("web-1", "backup", "2026-11-22T22:34:50Z".parse().expect("a moment"), process);
+    let name = claim_name(&backup::name(), &id.parse().expect("legal"), Term::Until(until));
+    store.put(&name, &vec![claim.encode()]).expect("stored");
+    (store, access)
+}
+
+const EARLIER: &str = "20261122T223450.123Z-1a2b3c4d";
+
+fn elsewhere() -> Running {
+    Running { boot: Some("another".to_owned()), machine: Some("another".to_owned()), ..Running::this_process() }
+}
+
+fn in_an_hour() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_hours(1)
+}
+
+/// A run that stands still when it has begun.
+struct Halting {
+    reached: Barrier,
+    go_on: Barrier,
+}
+
+impl Progress for Halting {
+    fn stage(&self, _: &'static str) {
+        self.reached.wait();
+        self.go_on.wait();
+    }
+    fn expect_total(&self, _: u64, _: u64) {}
+    fn advance(&self, _: u64, _: u64) {}
+    fn trouble(&self, trouble: Trouble) {
+        panic!("{trouble}");
+    }
+}
+
+#[test]
+fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
+    let room = scratch();
+    std::fs::write(room.path().join("file"), b"content").expect("written");
+    let store = Arc::new(Memory::default());
+    let access = backup::create_plain(store.clone());
+    let halting = Halting { reached: Barrier::new(2), go_on: Barrier::new(2) };
+    let (tree, access, halting) = (room.path(), &access, &halting);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(move || run(&request(tree, Patience::None), access, &SystemClock, halting, &Cancel::new()));
+        halting.reached.wait();
+        let beside = access.clone();
+        let error = make(&beside, tree, Patience::None).expect_err("it is held");
+        let BackupError::Lock(LockError::Held { host, pid, action, .. }) = &error else { panic!("{error:?}") };
+        assert_eq!((host.as_str(), *pid, action.as_str()), ("host", std::process::id(), "backup"));
+        let outcome = make(&beside, tree, Patience::For(Duration::from_millis(100)));
+        assert!(matches!(outcome, Err(BackupError::Lock(LockError::Held { .. }))), "{outcome:?}");
+        // Who reads does not notice.
+        assert!(levels(&beside).is_empty());
+        let third = scope.spawn(move || make(&beside, tree, Patience::Endless));
+        halting.go_on.wait();
+        first.join().expect("no panic").expect("a level");
+        third.join().expect("no panic").expect("a level, after it has waited");
+    });
+    assert_eq!(levels(access).len(), 2);
+    assert!(objects(store.as_ref(), LOCKS).is_empty(), "nothing of the claims is left");
+}
+
+#[test]
+fn of_many_that_begin_at_once_one_works_at_a_time_and_all_come_to_their_turn() {
+    let room = scratch();
+    std::fs::write(room.path().join("file"), b"content").expect("written");
+    let access = backup::create_plain(Arc::new(Memory::default()));
+    let (inside, most, start) = (AtomicUsize::new(0), AtomicUsize::new(0), Barrier::new(6));
+    let work = |_: &freezer::catalog::Held<'_>| {
+        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::yield_now();
+        inside.fetch_sub(1, Ordering::SeqCst);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let name = backup::name();
+                let catalog = Catalog::new(access.store());
+                let request = freezer::catalog::LockRequest { backup: &name, host: "host", action: "test", patience: Patience::Endless };
+                start.wait();
+                let store = access.store();
+                freezer::catalog::with_lock(store.as_ref(), &catalog, request, &SystemClock, &Cancel::new(), |()| true, work)
+                    .expect("its turn");
+            });
+        }
+    });
+    assert_eq!(most.into_inner(), 1, "two had the lock at once");
+    assert!(objects(access.store().as_ref(), LOCKS).is_empty());
+}
+
+#[test]
+fn a_holder_of_another_machine_is_believed_until_its_claim_runs_out() {
+    let room = scratch();
+    let clock = ManualClock::at("2026-11-22T22:40:00Z".parse().expect("a moment"));
+    let until = "2026-11-22T22:44:50Z".parse().expect("a moment");
+    let (_, access) = claimed(EARLIER, until, elsewhere());
+    let attempt = || run(&request(room.path(), Patience::None), &access, &clock, &Silent, &Cancel::new());
+    let error = attempt().expect_err("it holds");
+    assert!(matches!(&error, BackupError::Lock(LockError::Held { host, .. }) if host == "web-1"), "{error:?}");
+    clock.set(until);
+    attempt().expect("it has run out");
+    assert!(objects(access.store().as_ref(), LOCKS).is_empty());
+}
+
+#[test]
+fn a_holder_that_has_ended_on_this_machine_keeps_nobody_out() {
+    let room = scratch();
+    let dead = Running { pid: (1 << 22) + 1, ..Running::this_process() };
+    let (store, access) = claimed(EARLIER, in_an_hour(), dead);
+    // What its run has left goes with it; what another level has does not.
+    let left = LevelOf { backup: backup::name(), level: EARLIER.parse().expect("legal") };
+    store.put(&left.data_name(freezer::catalog::names::Folder::Segments, 0), &vec![vec![1; 10]]).expect("stored");
+    let made = make(&access, room.path(), Patience::None).expect("nobody holds it").manifest.id;
+    let data = objects(store.as_ref(), &data_prefix(&backup::name()));
+    assert!(!data.is_empty() && data.iter().all(|name| name.contains(made.as_str())), "{data:?}");
+    assert!(objects(store.as_ref(), LOCKS).is_empty());
+}
+
+#[test]
+fn a_claim_that_cannot_be_read_is_believed() {
+    let room = scratch();
+    let (store, access) = claimed(EARLIER, in_an_hour(), elsewhere());
+    let claim = objects(store.as_ref(), LOCKS).pop().and_then(freezer::store::ObjectName::new).expect("one");
+    store.put(&claim, &vec![b"\x1b[2J".to_vec()]).expect("stored");
+    let error = make(&access, room.path(), Patience::None).expect_err("it is held");
+    assert!(matches!(error, BackupError::Lock(LockError::HeldByUnknown { .. })), "{error:?}");
+}
+
+/// Puts an end to the run's claim while it runs, as one that thinks it dead does.
+struct Usurper(Arc<Memory>);
+
+impl Progress for Usurper {
+    fn stage(&self, _: &'static str) {
+        for name in objects(self.0.as_ref(), LOCKS) {
+            let name = freezer::store::ObjectName::new(name).expect("legal");
+            let Some(Meaning::Claim(of, _)) = meaning(&name) else { panic!("{name} is no claim") };
+            self.0.put(&claim_name(&of.backup, &of.level, Term::Over), &vec![]).expect("stored");
+        }
+    }
+    fn expect_total(&self, _: u64, _: u64) {}
+    fn advance(&self, _: u64, _: u64) {}
+    fn trouble(&self, trouble: Trouble) {
+        panic!("{trouble}");
+    }
+}
+
+#[test]
+fn a_run_that_lost_its_lock_makes_no_level() {
+    let room = scratch();
+    let store = Arc::new(Memory::default());
+    let access = backup::create_plain(store.clone());
+    let outcome = run(&request(room.path(), Patience::None), &access, &SystemClock, &Usurper(store), &Cancel::new());
+    assert!(matches!(outcome, Err(BackupError::Lock(LockError::Lost(_)))), "{outcome:?}");
+    assert!(levels(&access).is_empty());
+    make(&access, room.path(), Patience::None).expect("the next run succeeds");
+}
+
+#[test]
+fn where_nothing_may_be_removed_runs_follow_each_other_all_the_same() {
+    let room = scratch();
+    let mut store = Faulty::new(Memory::default());
+    for call in 0..40 {
+        store = store.with(Fault::at(Verb::Delete, call).with_kind(Kind::Denied));
+    }
+    let store = Arc::new(store);
+    let access = backup::create_plain(store.clone());
+    for round in 0..5_u64 {
+        std::fs::write(room.path().join("file"), torture::noise(round, 100_000)).expect("written");
+        make(&access, room.path(), Patience::None).expect("a level");
+    }
+    let tries = store.calls().of(Verb::Delete);
+    assert!((5..=10).contains(&tries), "{tries} tries to remove something: one a run for what is old, and one for its own claim");
+    // One that may remove tidies up.
+    let access = Access::open(store.mended(), None).expect("opened");
+    make(&access, room.path(), Patience::None).expect("a level");
+    assert!(objects(access.store().as_ref(), LOCKS).is_empty());
+    assert_eq!(levels(&access).len(), 6);
+    for level in levels(&access) {
+        reading::whole(&access, &backup::name(), &level);
+    }
+}
+
+#[test]
+fn a_run_that_failed_leaves_data_and_the_next_one_removes_it() {
+    let room = scratch();
+    std::fs::write(room.path().join("file"), torture::noise(1, 16 << 20)).expect("written");
+    let sound = Arc::new(Memory::default());
+    drop(backup::create_plain(sound.clone()));
+    let store = Arc::new(Faulty::new(sound.clone()).with(Fault::at(Verb::Put, 3)));
+    let access = Access::open(store, None).expect("opened");
+    make(&access, room.path(), Patience::None).expect_err("a put fails");
+    let data = data_prefix(&backup::name());
+    assert!(!objects(sound.as_ref(), &data).is_empty(), "the test needs something to be left");
+    let made = make(&access, room.path(), Patience::None).expect("a level").manifest.id;
+    let of: BTreeSet<_> = objects(sound.as_ref(), &data).into_iter().map(|name| name.contains(made.as_str())).collect();
+    assert_eq!(of, BTreeSet::from([true]), "only the level's own data is there");
+    assert!(objects(sound.as_ref(), LOCKS).is_empty());
+}

@@ -1,0 +1,130 @@
+//! Stores in a network, on real servers.
+
+use crate::support::servers::{self, Server};
+use freezer::store::location::{IfMissing, Location};
+use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Settings, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Opens the store at a URL, makes it where there is none.
+pub fn open(url: &str, settings: Settings) -> Result<Arc<dyn Store>, Error> {
+    let location = Location::parse(url.as_ref()).unwrap_or_else(|error| panic!("{url}: {error}"));
+    location.open(IfMissing::Create, &settings.with_retry_for(Duration::from_mins(1)))
+}
+
+/// A place of its own below a container.
+pub fn fresh(scheme: &str, container: &str) -> String {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).expect("random bytes");
+    format!("{scheme}://{container}/{:016x}", u64::from_le_bytes(random))
+}
+
+pub fn s3_settings(server: &Server) -> Settings {
+    Settings::default()
+        .with_option("endpoint", server["S3_ENDPOINT"].as_str())
+        .with_variable("AWS_ACCESS_KEY_ID", server["S3_ACCESS_KEY"].as_str())
+        .with_variable("AWS_SECRET_ACCESS_KEY", server["S3_SECRET_KEY"].as_str())
+}
+
+/// What a server's script says, as variables of the environment.
+pub fn as_variables(server: &Server, prefix: &str) -> Settings {
+    let variables = server.iter().filter(|(name, _)| name.starts_with(prefix));
+    variables.fold(Settings::default(), |settings, (name, value)| settings.with_variable(name, value.as_str()))
+}
+
+pub fn s3(container: &str) -> Arc<dyn Store> {
+    open(&fresh("s3", container), s3_settings(&servers::openstack().swift)).expect("opened")
+}
+
+pub fn swift_v1(container: &str) -> Arc<dyn Store> {
+    open(&fresh("swift", container), as_variables(&servers::openstack().swift, "ST_")).expect("opened")
+}
+
+pub fn swift_keystone(container: &str) -> Arc<dyn Store> {
+    open(&fresh("swift", container), as_variables(&servers::openstack().keystone, "OS_")).expect("opened")
+}
+
+/// What an SSH server's script says, as options.
+pub fn sftp_settings(server: &Server) -> Settings {
+    Settings::default()
+        .with_option("ssh-key", server["SSH_KEY"].as_str())
+        .with_option("ssh-known-hosts", server["SSH_KNOWN_HOSTS"].as_str())
+}
+
+/// A folder of its own on an SSH server.
+pub fn sftp_url(server: &Server) -> String {
+    let (user, host, port, folder) = (&server["SSH_USER"], &server["SSH_HOST"], &server["SSH_PORT"], &server["SSH_DIR"]);
+    fresh("sftp", &format!("{user}@{host}:{port}{folder}"))
+}
+
+pub fn sftp() -> Arc<dyn Store> {
+    let server = servers::sshd();
+    open(&sftp_url(&server), sftp_settings(&server)).expect("opened")
+}
+
+/// Why a store cannot be opened, with its causes.
+fn refusal(url: &str, settings: Settings) -> (Kind, String) {
+    let error = open(url, settings).map(|_| ()).expect_err("refused");
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    (error.kind(), text)
+}
+
+#[test]
+#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
+fn a_key_or_a_host_that_is_not_known_is_refused_at_once() {
+    let server = servers::sshd();
+    let url = sftp_url(&server);
+    let (kind, text) = refusal(&url, sftp_settings(&server).with_option("ssh-key", server["SSH_WRONG_KEY"].as_str()));
+    assert!(kind == Kind::Denied && text.contains("Permission denied"), "{text}");
+    let (kind, text) = refusal(&url, sftp_settings(&server).with_option("ssh-known-hosts", "/dev/null"));
+    assert!(kind == Kind::Denied && text.contains("Host key verification failed"), "{text}");
+}
+
+#[test]
+#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
+fn a_large_object_goes_over_ssh_and_comes_back_in_parts() {
+    let store = sftp();
+    let object = ObjectName::new("data/large").expect("legal");
+    let body = crate::support::torture::noise(3, 9_000_001);
+    let rope: Vec<Vec<u8>> = body.chunks(1_000_003).map(<[u8]>::to_vec).collect();
+    store.put(&object, &rope).expect("stored");
+    assert!(store.get(&object, u64::MAX).expect("read") == body);
+    for (offset, length) in [(0, 1), (8_999_999, 2), (1_234_567, 4_000_000), (32_768, 32_768), (32_767, 32_770)] {
+        assert!(store.get_range(&object, offset as u64, length).expect("read") == body[offset..offset + length], "{length} at {offset}");
+    }
+}
+
+fn several_pages_are_one_listing(store: &dyn Store) {
+    let name = |number: u32| ObjectName::new(format!("data/{number:05}")).expect("legal");
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            scope.spawn(move || {
+                (0..1050).filter(|number| number % 8 == part).for_each(|number| store.put(&name(number), &vec![]).expect("stored"))
+            });
+        }
+    });
+    let mut shown = Vec::new();
+    let mut keep = |object: ObjectInfo| {
+        shown.push(object.name);
+        true
+    };
+    store.list("data/", &mut keep).expect("listed");
+    assert!(shown == (0..1050).map(name).collect::<Vec<_>>(), "{} objects", shown.len());
+}
+
+#[test]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
+fn a_listing_of_several_pages_is_one_listing_on_s3() {
+    several_pages_are_one_listing(&s3("pages"));
+}
+
+#[test]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
+fn a_listing_of_several_pages_is_one_listing_on_swift() {
+    several_pages_are_one_listing(&swift_v1("pages"));
+}

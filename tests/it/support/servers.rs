@@ -1,0 +1,116 @@
+//! Real servers, started once for each run of the test command and stopped when it has ended.
+#![expect(clippy::disallowed_methods, reason = "starts servers, which are no part of the program")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a script printed when its server was up.
+pub type Server = BTreeMap<String, String>;
+
+/// Swift with Keystone before it, and its S3 interface.
+pub struct OpenStack {
+    pub keystone: Server,
+    pub swift: Server,
+}
+
+/// Brings Keystone and Swift up, or finds those of another test of this run.
+pub fn openstack() -> OpenStack {
+    let run = Run::of_this_command();
+    let _alone = run.lock("openstack");
+    if !run.is_up("swift") {
+        let [keystone, proxy, memcache] = free_ports();
+        let stores = three_in_a_row();
+        let (keystone, proxy, memcache, stores) = (keystone.to_string(), proxy.to_string(), memcache.to_string(), stores.to_string());
+        run.start("keystone", &[("KEYSTONE_PORT", &keystone), ("SWIFT_PORT", &proxy)]);
+        let with_keystone = run.0.join("keystone").display().to_string();
+        let swift = [
+            ("SWIFT_PORT", proxy.as_str()),
+            ("SWIFT_STORE_PORT", &stores),
+            ("SWIFT_MEMCACHE_PORT", &memcache),
+            ("SWIFT_KEYSTONE", &with_keystone),
+        ];
+        run.start("swift", &swift);
+    }
+    OpenStack { keystone: run.settings("keystone"), swift: run.settings("swift") }
+}
+
+/// Brings an SSH server up that gives SFTP and nothing else, or finds that of another test of this run.
+pub fn sshd() -> Server {
+    let run = Run::of_this_command();
+    let _alone = run.lock("sshd");
+    if !run.is_up("sshd") {
+        let [port] = free_ports();
+        run.start("sshd", &[("SSHD_PORT", &port.to_string()), ("SSHD_SFTP_ONLY", "1")]);
+    }
+    run.settings("sshd")
+}
+
+/// The folder of the test command that runs this test: its process number tells it from others.
+struct Run(PathBuf);
+
+impl Run {
+    fn of_this_command() -> Self {
+        let parent = std::os::unix::process::parent_id();
+        let folder = std::env::temp_dir().join(format!("freezer-test-servers-{parent}"));
+        let run = Self(folder);
+        fs::create_dir_all(&run.0).expect("a folder for servers");
+        let _alone = run.lock("guard");
+        let guarded = run.0.join(".guarded");
+        if !guarded.exists() {
+            let mut guard = Command::new("setsid");
+            guard.arg("--fork").arg(scripts().join("until-gone.sh")).arg(parent.to_string()).arg(&run.0);
+            guard.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("setsid starts");
+            File::create(guarded).expect("noted");
+        }
+        run
+    }
+
+    fn lock(&self, what: &str) -> File {
+        let file = File::create(self.0.join(format!(".{what}.lock"))).expect("a lock");
+        file.lock().expect("locked");
+        file
+    }
+
+    fn is_up(&self, server: &str) -> bool {
+        self.0.join(server).join("settings.env").exists()
+    }
+
+    fn start(&self, server: &str, with: &[(&str, &str)]) {
+        let script = scripts().join(format!("{server}.sh"));
+        let mut command = Command::new(&script);
+        command.arg("up").arg(self.0.join(server)).envs(with.iter().copied());
+        // Not to a pipe: a server that inherits it would hold it open.
+        let log = self.0.join(format!("{server}.log"));
+        let (out, err) = (File::create(&log).expect("a log"), File::options().append(true).open(&log).expect("a log"));
+        let status = command.stdin(Stdio::null()).stdout(out).stderr(err).status().expect("bash is there");
+        assert!(status.success(), "{} up: {status}\n{}", script.display(), fs::read_to_string(&log).unwrap_or_default());
+    }
+
+    fn settings(&self, server: &str) -> Server {
+        let text = fs::read_to_string(self.0.join(server).join("settings.env")).expect("it is up");
+        text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+}
+
+fn scripts() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/env"))
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    held.map(|listener| listener.local_addr().expect("bound").port())
+}
+
+fn three_in_a_row() -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).ok();
+    loop {
+        let [first] = free_ports();
+        let Some(third) = first.checked_add(2) else { continue };
+        if (first..=third).map(free).collect::<Option<Vec<_>>>().is_some() {
+            return first;
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Points in time that go, and what stays.
+
+mod concurrent;
+mod cut;
+mod prune;
+
+use crate::support::reading::{self, Whole};
+use crate::support::{backup, scratch, torture};
+use freezer::backup::{BackupRequest, Levels, run};
+use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
+use freezer::format::frame::Compression;
+use freezer::model::progress::Silent;
+use freezer::model::{Cancel, LevelId};
+use freezer::platform::ManualClock;
+use freezer::store::Store;
+use freezer::store::memory::Memory;
+use freezer::upkeep::{Going, Pruned, plan, withdraw};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A tree, a store, and what each point in time of it was.
+struct Series {
+    room: TempDir,
+    store: Arc<Memory>,
+    access: Access,
+    clock: ManualClock,
+    /// What each level that was made holds.
+    held: BTreeMap<LevelId, Whole>,
+}
+
+impl Series {
+    fn new() -> Self {
+        let store = Arc::new(Memory::default());
+        let access = backup::create_plain(store.clone());
+        let clock = ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1));
+        Self { room: scratch(), store, access, clock, held: BTreeMap::new() }
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.room.path().join(name), content).expect("written");
+    }
+
+    fn request(&self) -> BackupRequest {
+        let mut request = backup::request(&[self.room.path()]);
+        request.levels = Levels::default();
+        (request.compression, request.compression_level) = (Compression::None, 0);
+        request.segment_bytes = 8 << 10;
+        request
+    }
+
+    /// Makes a level, and lets a day pass.
+    fn back_up(&mut self) -> LevelId {
+        self.back_up_as(&self.request())
+    }
+
+    fn back_up_as(&mut self, request: &BackupRequest) -> LevelId {
+        let report = run(request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
+        let level = report.manifest.id;
+        self.held.insert(level.clone(), reading::whole(&self.access, &backup::name(), &level));
+        self.pass(SignedDuration::from_hours(24));
+        level
+    }
+
+    fn pass(&self, time: SignedDuration) {
+        use freezer::platform::Clock;
+        self.clock.set(self.clock.now() + time);
+    }
+
+    /// Levels of files that change now and then, so that each leans on several others.
+    fn with_levels(count: u64) -> Self {
+        let mut series = Self::new();
+        for level in 0..count {
+            for file in 0..8 {
+                if level == 0 || (level + file) % 3 == 0 || file == level % 8 {
+                    series.write(&format!("file {file}"), &torture::noise(level * 100 + file, 5_000));
+                }
+            }
+            series.back_up();
+        }
+        series
+    }
+
+    fn levels(&self) -> Vec<LevelId> {
+        Catalog::new(self.store.clone()).levels(&backup::name()).expect("listed")
+    }
+
+    /// Every level that is listed reads as it did when it was made.
+    #[track_caller]
+    fn check(&self, access: &Access, what: &str) {
+        for level in Catalog::new(access.store()).levels(&backup::name()).expect("listed") {
+            assert!(reading::whole(access, &backup::name(), &level) == self.held[&level], "{what}: {level} has changed");
+        }
+    }
+
+    fn prune(&self, going: &Going, grace: SignedDuration) -> anyhow::Result<Pruned> {
+        prune(&self.access, &self.clock, going, grace)
+    }
+}
+
+/// As the program does it.
+fn prune(access: &Access, clock: &ManualClock, going: &Going, grace: SignedDuration) -> anyhow::Result<Pruned> {
+    use freezer::platform::Clock;
+    let (name, cancel) = (backup::name(), Cancel::new());
+    let mut plan = plan(access, &name, going, clock.now(), &TimeZone::UTC)?;
+    let store = access.store();
+    let request = LockRequest { backup: &name, host: "here", action: "prune", patience: Patience::None };
+    let condemned = with_lock(
+        store.as_ref(),
+        &Catalog::new(access.store()),
+        request,
+        clock,
+        &cancel,
+        |_| true,
+        |held| withdraw(access, &mut plan, held, (clock.now(), grace), &cancel),
+    );
+    Ok(condemned??.remove(access, &name, &cancel)?)
+}
+
+/// Every object of a store below a prefix.
+fn objects(store: &dyn Store, prefix: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut each = |object: freezer::store::ObjectInfo| {
+        names.push(object.name.as_str().to_owned());
+        true
+    };
+    store.list(prefix, &mut each).expect("listed");
+    names
+}
