@@ -10,6 +10,7 @@ pub struct Calls {
     get: AtomicU64,
     list: AtomicU64,
     delete: AtomicU64,
+    join: AtomicU64,
 }
 
 impl Calls {
@@ -25,7 +26,7 @@ impl Calls {
 
     /// How many there were of every kind together.
     pub fn all(&self) -> u64 {
-        [Verb::Put, Verb::Get, Verb::List, Verb::Delete].into_iter().map(|verb| self.of(verb)).sum()
+        [Verb::Put, Verb::Get, Verb::List, Verb::Delete, Verb::Join].into_iter().map(|verb| self.of(verb)).sum()
     }
 
     fn counter(&self, verb: Verb) -> Option<&AtomicU64> {
@@ -35,6 +36,7 @@ impl Calls {
             Verb::Get => Some(&self.get),
             Verb::List => Some(&self.list),
             Verb::Delete => Some(&self.delete),
+            Verb::Join => Some(&self.join),
         }
     }
 }

@@ -108,6 +108,8 @@ pub enum Verb {
     List,
     /// Removing an object.
     Delete,
+    /// Making objects one for other programs.
+    Join,
 }
 
 impl fmt::Display for Verb {
@@ -118,6 +120,7 @@ impl fmt::Display for Verb {
             Self::Get => "read",
             Self::List => "list the store",
             Self::Delete => "remove",
+            Self::Join => "join",
         })
     }
 }

@@ -65,7 +65,7 @@ pub struct Faulty<S> {
     calls: Calls,
     /// Counts the calls of every kind together and serialises the numbering.
     numbering: Mutex<u64>,
-    struck: AtomicBool,
+    struck: Calls,
     cut: AtomicBool,
     gates: Mutex<Vec<(Verb, Arc<Latch>)>>,
 }
@@ -78,7 +78,7 @@ impl<S: Store> Faulty<S> {
             faults: Vec::new(),
             calls: Calls::default(),
             numbering: Mutex::new(0),
-            struck: AtomicBool::new(false),
+            struck: Calls::default(),
             cut: AtomicBool::new(false),
             gates: Mutex::new(Vec::new()),
         }
@@ -113,7 +113,12 @@ impl<S: Store> Faulty<S> {
 
     /// Whether any fault has struck yet.
     pub fn has_struck(&self) -> bool {
-        self.struck.load(Ordering::SeqCst)
+        self.struck.all() > 0
+    }
+
+    /// Whether all calls that failed were of that kind.
+    pub fn has_struck_nothing_but(&self, verb: Verb) -> bool {
+        self.struck.all() == self.struck.of(verb)
     }
 
     /// Closes a gate: calls of that kind wait before they do anything, until it is opened.
@@ -133,7 +138,7 @@ impl<S: Store> Faulty<S> {
         let latches: Vec<_> = self.gates().iter().filter(|(of, _)| *of == verb).map(|(_, latch)| Arc::clone(latch)).collect();
         latches.iter().for_each(|latch| latch.pass());
         let Some((kind, effect)) = due else { return work(&self.inner) };
-        self.struck.store(true, Ordering::SeqCst);
+        self.struck.count(verb);
         if effect == Effect::Done {
             work(&self.inner)?;
         }
@@ -181,7 +186,7 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.call(Verb::Put, Some(whole), |inner| inner.join(whole, parts, count))
+        self.call(Verb::Join, Some(whole), |inner| inner.join(whole, parts, count))
     }
 
     fn location(&self) -> String {

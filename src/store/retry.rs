@@ -152,7 +152,7 @@ impl<S: Store> Store for Retry<S> {
     }
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.attempt(Verb::Put, Some(whole), || self.inner.join(whole, parts, count))
+        self.attempt(Verb::Join, Some(whole), || self.inner.join(whole, parts, count))
     }
 
     fn location(&self) -> String {

@@ -31,7 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
-    ("ureq", &["store"]),
+    ("ureq", &["store", "api"]),
     ("rustls", &["store"]),
     ("reqsign_core", &["store"]),
     ("reqsign_aws_v4", &["store"]),
