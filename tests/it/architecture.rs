@@ -32,7 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
     ("ureq", &["store", "api"]),
-    ("rustls", &["store"]),
+    ("rustls", &["store", "api"]),
     ("reqsign_core", &["store"]),
     ("reqsign_aws_v4", &["store"]),
     ("quick_xml", &["store"]),
