@@ -31,6 +31,9 @@ const CHUNK: usize = 32 << 10;
 /// Requests of one call that are under way at once.
 const WINDOW: usize = 64;
 
+/// How often what was undone by another writer is done again: more often than that is no chance.
+const RACES: usize = 100;
+
 /// Folder of what is not whole yet.
 const TEMPORARY: &str = "#tmp";
 
@@ -151,20 +154,25 @@ impl Sftp {
         format!("{}/{name}", self.folder)
     }
 
-    /// Makes a folder and those above it.
+    /// Makes a folder and those above it, also while another writer makes or removes the same ones.
     fn make_folders(&self, path: &str) -> Result<(), Trouble> {
         let session = self.session()?;
-        if path.is_empty() || done(&session, Request::Stat(path)).is_ok() {
-            return Ok(());
+        let mut made = Ok(());
+        for _ in 0..RACES {
+            if path.is_empty() || done(&session, Request::Stat(path)).is_ok() {
+                return Ok(());
+            }
+            if let Some((above, _)) = path.rsplit_once('/') {
+                self.make_folders(above)?;
+            }
+            made = done(&session, Request::MakeDirectory(path));
+            match &made {
+                // One above went again, or there is this one by now: a look tells.
+                Err(Trouble::Status { code: wire::NO_SUCH_FILE | wire::FAILURE, .. }) => {}
+                _ => return made,
+            }
         }
-        if let Some((above, _)) = path.rsplit_once('/') {
-            self.make_folders(above)?;
-        }
-        match done(&session, Request::MakeDirectory(path)) {
-            // Another writer may have made it meanwhile.
-            Err(trouble @ Trouble::Status { .. }) => done(&session, Request::Stat(path)).map_err(|_| trouble),
-            made => made,
-        }
+        made
     }
 
     fn write(&self, name: &ObjectName, body: &Rope) -> Result<(), Trouble> {
@@ -223,15 +231,14 @@ impl Sftp {
             }
         };
         // Who removes the last object of a folder removes the folder too: it can go again before the file is in it.
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut outcome = rename();
-        for _ in 0..100 {
-            match &outcome {
-                Err(trouble) if trouble.is_missing() => {
-                    self.make_folders(path.rsplit_once('/').map_or("", |(folder, _)| folder))?;
-                    outcome = rename();
-                }
-                _ => break,
+        for _ in 0..RACES {
+            if !outcome.as_ref().is_err_and(Trouble::is_missing) {
+                break;
             }
+            // The folders above go in the same way, also while those below them are made.
+            outcome = self.make_folders(folder).and_then(|()| rename());
         }
         outcome
     }

@@ -64,6 +64,8 @@ pub(super) const OK: u32 = 0;
 pub(super) const END: u32 = 1;
 pub(super) const NO_SUCH_FILE: u32 = 2;
 pub(super) const DENIED: u32 = 3;
+/// What servers of version 3 say of whatever has no code of its own, as of a folder that exists.
+pub(super) const FAILURE: u32 = 4;
 
 /// What the server can beyond the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
