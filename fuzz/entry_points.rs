@@ -6,7 +6,9 @@ use freezer::format::claim::Claim;
 use freezer::format::frame::{Compression, Decoder, FrameKeys, Lane, Opener, Protection, Sealer};
 use freezer::format::identity::Identity;
 use freezer::format::keys::KeySlot;
+use freezer::format::live;
 use freezer::format::manifest::Manifest;
+use freezer::format::repacked::Repacked;
 use freezer::format::signature::{SUMS_BYTES, SignatureHead, blocks_in, decode_sums};
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
@@ -123,6 +125,25 @@ pub fn signature(bytes: &[u8]) {
         (end, blocks) = (run.end(), blocks + count);
     }
     assert_eq!(head.sums(blocks, 1), None);
+}
+
+/// Any bytes as live ranges: refused, or in order, apart, in whole units, and written as the same bytes.
+pub fn live_ranges(bytes: &[u8]) {
+    let Ok(ranges) = live::decode(bytes) else { return };
+    assert_eq!(live::encode(&ranges), bytes, "it has two encodings");
+    assert!(ranges.as_slice().iter().all(|range| range.start < range.end && range.start % live::UNIT_BYTES == 0));
+    assert!(ranges.as_slice().windows(2).all(|pair| pair[0].end < pair[1].start));
+}
+
+/// Any bytes as where a level was repacked to, once they were authenticated: refused, or written and read as the same.
+pub fn repacked(json: &[u8]) {
+    let Ok(repacked) = Repacked::decode(json) else { return };
+    let sealer = Sealer::new(STORE, level(), Protection::Checksum);
+    let stored = repacked.seal(&sealer).expect("what was read can be written");
+    // It may speak of another level than the one that it is sealed for.
+    if let Ok(opened) = Repacked::open(stored, &sealer.opener(), repacked.number) {
+        assert_eq!(opened, repacked);
+    }
 }
 
 /// Any bytes as a store's identity: refused, or written and read as the same.

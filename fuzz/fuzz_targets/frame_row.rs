@@ -1,4 +1,4 @@
-//! Any bytes as the values of a frame table's rows: what is read tiles the stream and is found again.
+//! Any bytes as the values of a frame table's rows: what is read is in order, does not overlap and is found again.
 #![no_main]
 
 use freezer::index::{BlockCache, FrameTable, MemoryBlocks, RunRoot};
@@ -10,14 +10,16 @@ fuzz_target!(|data: &[u8]| {
     let Some((entries, node)) = data.split_first() else { return };
     let root = RunRoot { node: node.to_vec(), height: 0, entries: u64::from(*entries) };
     let Ok(table) = FrameTable::open(root, Arc::new(MemoryBlocks::default()), BlockCache::new(0)) else { return };
-    let mut end = StreamOffset(0);
-    for row in table.rows() {
+    let (mut end, mut last) = (StreamOffset(0), None);
+    for (rank, row) in (0..).zip(table.rows()) {
         let Ok(row) = row else { return };
-        assert_eq!(row.start, end, "a gap");
+        let is_next = last.map_or(0, |last: u64| last + 1) == row.number.0;
+        assert!(if is_next { row.start == end } else { row.start > end }, "an overlap, or a gap without a frame in it");
+        assert!(last.is_none_or(|last| last < row.number.0));
         assert!(row.end() > end);
         assert_eq!(table.locate(row.start).expect("it was read"), row);
-        assert_eq!(table.row(row.number).expect("it was read"), Some(row));
-        end = row.end();
+        assert_eq!(table.row(rank).expect("it was read"), Some(row));
+        (end, last) = (row.end(), Some(row.number.0));
     }
     assert_eq!(table.stream_end().expect("it was read"), end);
     table.locate(end).expect_err("nothing is there");

@@ -15,12 +15,13 @@ import urllib.parse, zlib
 
 HEADER = struct.Struct("<4sBBBBQII16s")  # 4: magic, lane, compression, cipher, 0, number, raw length, payload length, IV
 TAG_BYTES, MAX_RAW_BYTES = 32, 64 << 20
-STREAM, INDEX, FRAMES, MANIFEST = 0, 1, 2, 3  # 4: lanes
+STREAM, INDEX, FRAMES, MANIFEST, REPACKED = 0, 1, 2, 3, 5  # 4: lanes
 PROGRAMS = {1: "gzip", 2: "bzip2", 3: "xz", 4: "zstd"}
 FILLER = b"[damaged: see freezer-rescue]\n"  # not zeros: to tar these are the end
 METHODS = {"none": 0, "gzip": 1, "bzip2": 2, "xz": 3, "zstd": 4}
 LEVEL = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}")
 KEY = re.compile(r"[0-9a-f]{8}\.json")
+NUMBER = re.compile(r"\d{8}|A\d{10}")
 ENCRYPTED = "aes-256-cfb+hmac-sha256"
 
 
@@ -363,12 +364,14 @@ class Point:
         """Bytes of the tar stream of a level, from the frames they lie in."""
         parts = self.levels[serial]
         if serial not in self.tables:
-            node = base64.b64decode(parts["frame_table"]["node"])
+            node = base64.b64decode(self.frame_table(parts)["node"])
             rows = list(self.entries(parts["id"], FRAMES, "frames", node))
             self.tables[serial] = [int.from_bytes(key, "big") for key, _ in rows], [value for _, value in rows]
         starts, rows = self.tables[serial]
         while length:
             at = bisect.bisect_right(starts, offset) - 1
+            if at < 0:
+                raise Refused("an extent lies outside the stream of level %s" % parts["id"])
             if self.last[0] != (serial, at):
                 self.last = (serial, at), self.frame(parts, rows[at])
             piece = self.last[1][offset - starts[at]:][:length]
@@ -376,6 +379,19 @@ class Point:
                 raise Refused("an extent lies outside the stream of level %s" % parts["id"])
             yield piece
             offset, length = offset + len(piece), length - len(piece)
+
+    def frame_table(self, parts):
+        """The root of a level's frame table: of the newest, if the level was repacked."""
+        level = parts["id"]
+        folder = os.path.join(self.store.path, "data", self.backup, level, "repacked")
+        names = sorted(filter(NUMBER.fullmatch, os.listdir(folder))) if os.path.isdir(folder) else []
+        if not names:
+            return parts["frame_table"]
+        with open(os.path.join(folder, names[-1]), "rb") as f:
+            document = json.loads(self.sealed(level, REPACKED, f.read()))
+        if document["version"] != 1 or document["level"] != level or document["number"] != int(names[-1].lstrip("A")):
+            raise Refused("%s/repacked/%s is of a newer format or of another level" % (level, names[-1]))
+        return document["frame_table"]
 
     def frame(self, parts, row):
         row = Bytes(row)

@@ -4,16 +4,17 @@ use super::BackupError;
 use super::blocks::Blocks;
 use super::compare::{Change, UNSURE};
 use super::index_writer::{IndexWriter, Indexed};
+use super::live::Live;
 use super::read::{Body, Found, FoundEntry, Unread, report_if_changed};
 use super::stream::Stream;
 use crate::format::manifest::Counts;
 use crate::format::signature::SignatureWriter;
 use crate::format::tar::{DumpDir, END_OF_ARCHIVE, MemberEncoder};
 use crate::model::{
-    Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, Name, NodeId, Progress, SignaturePlace, Time, TreePath, Trouble,
+    Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, Name, NodeId, Progress, Ranges, SignaturePlace, Time, TreePath, Trouble,
 };
 use crate::platform::{FileHandle, Stat};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
 /// Most pieces a file's data may be in; what lies beyond is kept as data, holes as zeros. An entry of the index with
@@ -36,7 +37,8 @@ pub(super) struct Archive<'run> {
     is_inside: bool,
     /// Files of several names whose other names are still to come.
     linked: HashMap<(u64, u64), Linked>,
-    leans_on: BTreeSet<LevelSerial>,
+    /// What the entries need of earlier levels.
+    live: Live,
     pub(super) progress: &'run dyn Progress,
     pub(super) halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     tally: Tally,
@@ -73,8 +75,8 @@ pub(super) struct Archived {
     /// The length of the tar stream, before compression.
     pub(super) stream_bytes: u64,
     pub(super) index: Indexed,
-    /// The earlier levels that hold content of this point in time.
-    pub(super) leans_on: BTreeSet<LevelSerial>,
+    /// The bytes of earlier levels that this point in time needs.
+    pub(super) live: BTreeMap<LevelSerial, Ranges>,
     pub(super) tally: Tally,
 }
 
@@ -111,6 +113,7 @@ impl<'run> Archive<'run> {
         tree: IndexWriter<'run>,
         serial: LevelSerial,
         blocks: Blocks<'run>,
+        live: Live,
         progress: &'run dyn Progress,
         halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     ) -> Self {
@@ -124,7 +127,7 @@ impl<'run> Archive<'run> {
             awaited: HashSet::new(),
             is_inside: false,
             linked: HashMap::new(),
-            leans_on: BTreeSet::new(),
+            live,
             progress,
             halt,
             tally: Tally::default(),
@@ -186,7 +189,7 @@ impl<'run> Archive<'run> {
     pub(super) fn finish(mut self) -> Result<Archived, BackupError> {
         self.stream.append(&END_OF_ARCHIVE)?;
         let stream_bytes = self.stream.finish()?;
-        Ok(Archived { stream_bytes, index: self.tree.finish()?, leans_on: self.leans_on, tally: self.tally })
+        Ok(Archived { stream_bytes, index: self.tree.finish()?, live: self.live.finish(), tally: self.tally })
     }
 
     fn entry(&mut self, found: FoundEntry, bytes: &[u8]) -> Result<(), BackupError> {
@@ -417,11 +420,9 @@ impl<'run> Archive<'run> {
                     Change::Changed => counts.changed += 1,
                     Change::Unchanged(..) => counts.unchanged += 1,
                 }
+                self.live.add(entry);
                 match &entry.content {
-                    Content::File { extents, .. } => {
-                        counts.files += 1;
-                        self.leans_on.extend(extents.iter().map(|extent| extent.level).filter(|level| *level != self.serial));
-                    }
+                    Content::File { .. } => counts.files += 1,
                     Content::Directory => counts.directories += 1,
                     _ => {}
                 }

@@ -3,10 +3,10 @@
 use super::compare::{Comparison, Lies, Previous, SameContent};
 use super::index_writer::{Earlier, kept_runs};
 use super::moved::Moved;
-use crate::catalog::names::{self, Folder, Meaning};
+use crate::catalog::stream::find_segments;
 use crate::catalog::{Access, Blocks, Catalog, open_tree};
 use crate::format::frame::Lane;
-use crate::format::manifest::{LevelParts, Manifest, Parent};
+use crate::format::manifest::{Manifest, Parent};
 use crate::index::{BlockCache, BlockSource, Children, Tree};
 use crate::model::{BackupName, LevelId, NodeId, Time};
 use crate::platform::Stat;
@@ -79,10 +79,9 @@ impl Base {
         }
     }
 
-    fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, levels: &Levels) -> Result<Self, Box<dyn Error>> {
-        for parts in &manifest.levels {
-            check_is_there(access, backup, parts)?;
-        }
+    fn open(access: &Access, backup: &BackupName, mut manifest: Manifest, digest: String, levels: &Levels) -> Result<Self, Box<dyn Error>> {
+        let leans_on = std::mem::take(&mut manifest.levels).into_iter();
+        manifest.levels = leans_on.map(|parts| find_segments(access, backup, parts)).collect::<Result<_, _>>()?;
         let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>;
         let tree = open_tree(&manifest, &BlockCache::new(INDEX_CACHE_BYTES), blocks)?;
         let trusted_before = time_of(manifest.started.checked_sub(TICK)?);
@@ -266,25 +265,6 @@ impl<'run> Chain<'run> {
         let mut readable = left.filter_map(|level| self.access.manifest_and_digest(self.backup, level).ok());
         readable.find(|(manifest, _)| manifest.chain == newest.chain && manifest.level + 1 == newest.level)
     }
-}
-
-/// Whether the segments of a level are all where they should be.
-fn check_is_there(access: &Access, backup: &BackupName, parts: &LevelParts) -> Result<(), Box<dyn Error>> {
-    let mut count = 0_u64;
-    access.store().list(&names::level_prefix(backup, &parts.id), &mut |object| {
-        if let Some(Meaning::Data { folder: Folder::Segments, number, .. }) = names::meaning(&object.name) {
-            count += u64::from(number < parts.segments);
-        }
-        true
-    })?;
-    if count < u64::from(parts.segments) {
-        return Err(missing(&parts.id, u64::from(parts.segments) - count).into());
-    }
-    Ok(())
-}
-
-fn missing(level: &LevelId, count: u64) -> String {
-    format!("{count} segments of level {level} are missing")
 }
 
 fn time_of(timestamp: jiff::Timestamp) -> Time {

@@ -20,6 +20,7 @@ mod collect;
 mod compare;
 mod index_writer;
 mod lane;
+mod live;
 mod moved;
 mod read;
 mod run;

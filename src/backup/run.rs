@@ -7,6 +7,7 @@ use super::blocks::{Blocks, Engine, Streams};
 use super::collect::{Collected, SealedFrame, collect, seal};
 use super::index_writer::{IndexWriter, Indexed};
 use super::lane::LaneWriter;
+use super::live::Live;
 use super::read::Reader;
 use super::sources::Sources;
 use super::stream::{FrameSizes, RawFrame, Stream};
@@ -17,11 +18,11 @@ use crate::catalog::{Access, AccessError, Catalog, CatalogError, Held, LockError
 use crate::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{DeltaRun, HeadBlock, RunRoot};
-use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
+use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Ranges, Trouble};
 use crate::platform::Clock;
 use crate::store;
 use crossbeam_channel::bounded;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -158,7 +159,7 @@ fn attempt(
     let counted = Counted { progress, troubles: AtomicU64::new(0) };
     let source_paths = sources.paths.iter().map(|path| path.as_os_str().as_encoded_bytes().to_vec().into()).collect();
 
-    let written = Level { request, base, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
+    let mut written = Level { request, base, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
 
     offer_whole(access, &of, request.compression, written.data.segments);
 
@@ -174,11 +175,16 @@ fn attempt(
         segments: written.data.segments,
         frame_table: root_node(written.data.frame_table),
         frame_table_segments: written.data.frame_table_segments,
+        live: None,
+        repacked: 0,
     };
     let earlier = base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
-    let is_needed =
-        |parts: &&LevelParts| written.leans_on.contains(&parts.serial) || written.index.iter().any(|run| run.serial == parts.serial);
-    let levels = std::iter::once(own).chain(earlier.iter().filter(is_needed).cloned()).collect();
+    let has_index = |parts: &LevelParts| written.index.iter().any(|run| run.serial == parts.serial);
+    let needed = earlier.iter().filter_map(|parts| {
+        let live = written.live.remove(&parts.serial);
+        (live.is_some() || has_index(parts)).then(|| LevelParts { live: Some(live.unwrap_or_default()), ..parts.clone() })
+    });
+    let levels = std::iter::once(own).chain(needed).collect();
     let manifest = Manifest::new(ManifestParts {
         store: access.store_id(),
         backup: request.backup.clone(),
@@ -288,7 +294,8 @@ struct Written {
     stream_bytes: u64,
     stored_bytes: u64,
     index: Vec<Run>,
-    leans_on: BTreeSet<LevelSerial>,
+    /// What is needed of earlier levels.
+    live: BTreeMap<LevelSerial, Ranges>,
     data: Collected,
 }
 
@@ -309,8 +316,8 @@ impl Level<'_> {
         });
         // What stopped the run first comes before what followed from it.
         let stored_bytes = uploads.finish()?;
-        let (Archived { stream_bytes, leans_on, tally, .. }, index, data) = outcome?;
-        Ok(Written { tally, stream_bytes, stored_bytes, index, leans_on, data })
+        let (Archived { stream_bytes, live, tally, .. }, index, data) = outcome?;
+        Ok(Written { tally, stream_bytes, stored_bytes, index, live, data })
     }
 
     fn with_uploads<'scope, 'env>(
@@ -373,7 +380,8 @@ impl Level<'_> {
         };
         let tree = IndexWriter::new(self.base.map(Base::earlier), &mut index_lane)?;
         let blocks = Blocks::new(self.request.engine, streams);
-        let mut archive = Archive::new(stream, tree, self.serial, blocks, self.progress, &halt);
+        let live = Live::new(self.base.map(|base| &base.manifest.levels[..]).unwrap_or_default());
+        let mut archive = Archive::new(stream, tree, self.serial, blocks, live, self.progress, &halt);
         for slot in slots {
             halt()?;
             let found = slot.recv().map_err(|_| BackupError::Stopped)?;

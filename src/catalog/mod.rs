@@ -10,6 +10,7 @@ mod blocks;
 mod error;
 mod lock;
 pub mod names;
+pub mod stream;
 mod tree;
 
 pub use access::{Access, AccessError};

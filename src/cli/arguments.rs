@@ -1,7 +1,7 @@
 //! The commands and the options that all of them take.
 
 use super::store_options::StoreOptions;
-use super::{api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, restore};
+use super::{api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack, restore};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -48,6 +48,7 @@ pub(super) enum Command {
     Du(du::Arguments),
     Check(check::Arguments),
     Prune(prune::Arguments),
+    Repack(repack::Arguments),
     Key(key::Arguments),
     Api(Box<api::Arguments>),
     Completions(completions::Arguments),

@@ -74,6 +74,11 @@ fn of_prune(error: &PruneError) -> Option<&'static str> {
         | PruneError::List(_)
         | PruneError::Manifest { .. }
         | PruneError::Withdraw(_)
+        | PruneError::Table { .. }
+        | PruneError::Store(_)
+        | PruneError::Frame(_)
+        | PruneError::Seal(_)
+        | PruneError::Segments(_)
         | PruneError::Lock(_)
         | PruneError::Random(_)
         | PruneError::Cancelled => None,

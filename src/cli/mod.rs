@@ -37,6 +37,7 @@ mod original;
 mod output;
 mod progress;
 mod prune;
+mod repack;
 mod restore;
 mod retention;
 mod screen;
@@ -129,6 +130,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::History(arguments) => find::history(&arguments, session),
         Command::Du(arguments) => du::run(&arguments, session),
         Command::Prune(arguments) => prune::run(&arguments, session),
+        Command::Repack(arguments) => repack::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
         Command::Api(arguments) => api::run(*arguments, session),
         Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),

@@ -5,6 +5,7 @@ use super::document::several;
 use super::failure::{Interrupted, Outcome, Usage};
 use super::interrupt;
 use super::output::{Column, Format};
+use super::repack::{self, RepackingDocument};
 use super::retention::{RetentionArguments, parse_duration};
 use super::session::Session;
 use super::when;
@@ -12,7 +13,7 @@ use crate::catalog::{Access, Backup, Catalog, LockRequest, Patience, with_lock};
 use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef, Cancel, Fate, Retention};
 use crate::platform::{Clock, host_name, terminal};
-use crate::upkeep::{self, Going, Plan, Pruned};
+use crate::upkeep::{self, Below, Going, Plan, Pruned, Repacking};
 use anyhow::Context;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +54,10 @@ pub(super) struct Arguments {
     #[command(flatten)]
     retention: RetentionArguments,
 
+    /// Afterwards, copy what is needed of segments of which it is less than this part, to give the rest back: see freezer repack
+    #[arg(long, value_name = "PERCENT", value_parser = repack::parse_part, help_heading = "How it is done")]
+    repack_below: Option<Below>,
+
     /// Show what would stay, what would go and why, and remove nothing
     #[arg(long, help_heading = "How it is done")]
     dry_run: bool,
@@ -86,13 +91,24 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
             show(plan, session)?;
         }
     }
-    let has_work = plans.iter().any(|plan| plan.going() > 0 || plan.unneeded_bytes > 0);
+    let repacks = |plan: &Plan| arguments.repack_below.is_some() && plan.mixed_bytes > 0;
+    let has_work = plans.iter().any(|plan| plan.going() > 0 || plan.unneeded_bytes > 0 || repacks(plan));
     let mut pruned = Vec::new();
     if has_work && !arguments.dry_run {
         session.output.flush()?;
-        confirm(arguments, &plans, session)?;
+        if !arguments.yes {
+            confirm(&question(&plans, session)?, "nothing was removed")?;
+        }
         for plan in &mut plans {
-            pruned.push(carry_out(&access, plan, patience, arguments.grace, session, &cancel)?);
+            let mut done = carry_out(&access, plan, patience, arguments.grace, session, &cancel)?;
+            let mut repacked = None;
+            if let Some(below) = arguments.repack_below {
+                let manner = repack::Manner { below, patience, grace: arguments.grace };
+                let (repacking, removed) = repack::carry_out(&access, &plan.backup, manner, session, &cancel)?;
+                repacked = Some(repacking);
+                done = done.and_then(&removed);
+            }
+            pruned.push((done, repacked));
         }
     }
     if json {
@@ -108,9 +124,16 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
             true => format!("{would}, and {} with them and of earlier ones; nothing was removed", show_bytes(freed)),
             false => "there is nothing to remove".to_owned(),
         });
+        let mixed: u64 = plans.iter().map(|plan| plan.mixed_bytes).sum();
+        if arguments.dry_run && mixed > 0 {
+            session.output.note(format!("{} that nothing needs then lie among what is needed: freezer repack", show_bytes(mixed)));
+        }
         return Ok(Outcome::Done);
     }
-    for (plan, pruned) in plans.iter().zip(&pruned) {
+    for (plan, (pruned, repacked)) in plans.iter().zip(&pruned) {
+        if let Some(repacked) = repacked.as_ref().filter(|repacked| repacked.segments + repacked.damaged_segments > 0) {
+            repack::tell(&plan.backup, repacked, session);
+        }
         tell(&plan.backup, pruned, session);
     }
     Ok(Outcome::Done)
@@ -183,25 +206,25 @@ fn show(plan: &Plan, session: &mut Session) -> anyhow::Result<()> {
     Ok(session.output.table(columns, &rows)?)
 }
 
-/// Asks whether all that may go.
-fn confirm(arguments: &Arguments, plans: &[Plan], session: &Session) -> anyhow::Result<()> {
-    if arguments.yes {
-        return Ok(());
-    }
-    if !terminal::is_there() {
-        let message = "nothing was removed: there is no terminal to ask on";
-        return Err(Usage::new(message).hint("say --yes, or --dry-run to see what would go").into());
-    }
+fn question(plans: &[Plan], session: &Session) -> anyhow::Result<String> {
     let going: usize = plans.iter().map(Plan::going).sum();
     let bytes: u64 = plans.iter().map(|plan| plan.freed_bytes + plan.unneeded_bytes).sum();
     let what = several(going as u64, "point in time", "points in time");
-    let question = format!("Remove {what} and {} that nothing else needs from {}? [y/N] ", show_bytes(bytes), session.location()?);
-    let answer = terminal::ask(&question).context("could not ask")?;
+    Ok(format!("Remove {what} and {} that nothing else needs from {}? [y/N] ", show_bytes(bytes), session.location()?))
+}
+
+/// Asks whether that is to be done.
+pub(super) fn confirm(question: &str, otherwise: &str) -> anyhow::Result<()> {
+    if !terminal::is_there() {
+        let message = format!("{otherwise}: there is no terminal to ask on");
+        return Err(Usage::new(message).hint("say --yes, or --dry-run to see what would be done").into());
+    }
+    let answer = terminal::ask(question).context("could not ask")?;
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(Interrupted.into()) }
 }
 
 /// Prunes one backup.
-fn carry_out(
+pub(super) fn carry_out(
     access: &Access,
     plan: &mut Plan,
     patience: Patience,
@@ -227,7 +250,7 @@ fn carry_out(
     Ok(withdrawn??.remove(access, &backup, cancel)?)
 }
 
-fn tell(backup: &BackupName, pruned: &Pruned, session: &Session) {
+pub(super) fn tell(backup: &BackupName, pruned: &Pruned, session: &Session) {
     let gone = several(pruned.points, "point in time", "points in time");
     let mut text = format!("{backup}: removed {gone} and {} of data", show_bytes(pruned.freed_bytes));
     if let (Some(until), true) = (pruned.waiting_until, pruned.waiting_bytes > 0) {
@@ -264,9 +287,13 @@ struct PlanDocument {
     /// Bytes that go with the points in time that go, and bytes that none needed before.
     would_free_bytes: u64,
     unneeded_bytes: u64,
+    /// Bytes that none needs then, among others that some need: for a repack.
+    mixed_bytes: u64,
     /// What was done; nothing with `--dry-run`, and when there was nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     removed: Option<RemovedDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repacked: Option<RepackingDocument>,
 }
 
 #[derive(Serialize)]
@@ -280,8 +307,9 @@ struct PointDocument {
     because: Vec<String>,
 }
 
+/// What a prune removed.
 #[derive(Serialize)]
-struct RemovedDocument {
+pub(super) struct RemovedDocument {
     points_in_time: u64,
     objects: u64,
     freed_bytes: u64,
@@ -291,8 +319,21 @@ struct RemovedDocument {
     doubtful_bytes: u64,
 }
 
+impl RemovedDocument {
+    pub(super) fn of(pruned: &Pruned) -> Self {
+        Self {
+            points_in_time: pruned.points,
+            objects: pruned.objects,
+            freed_bytes: pruned.freed_bytes,
+            waiting_bytes: pruned.waiting_bytes,
+            waiting_until: pruned.waiting_until,
+            doubtful_bytes: pruned.doubtful_bytes,
+        }
+    }
+}
+
 impl PlanDocument {
-    fn of(plan: &Plan, pruned: Option<&Pruned>) -> Self {
+    fn of(plan: &Plan, done: Option<&(Pruned, Option<Repacking>)>) -> Self {
         let points = plan.points.iter().map(|point| PointDocument {
             level_id: point.level.to_string(),
             started: point.level.started(),
@@ -309,14 +350,9 @@ impl PlanDocument {
             points_in_time: points.collect(),
             would_free_bytes: plan.freed_bytes,
             unneeded_bytes: plan.unneeded_bytes,
-            removed: pruned.map(|pruned| RemovedDocument {
-                points_in_time: pruned.points,
-                objects: pruned.objects,
-                freed_bytes: pruned.freed_bytes,
-                waiting_bytes: pruned.waiting_bytes,
-                waiting_until: pruned.waiting_until,
-                doubtful_bytes: pruned.doubtful_bytes,
-            }),
+            mixed_bytes: plan.mixed_bytes,
+            removed: done.map(|(pruned, _)| RemovedDocument::of(pruned)),
+            repacked: done.and_then(|(_, repacked)| repacked.as_ref()).map(RepackingDocument::of),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::DocumentError;
 use super::frame::{Compression, Decoder, Encoder, FrameError, Lane, Opener, Sealer};
-use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, StoreId};
+use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, Ranges, StoreId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -169,6 +169,17 @@ pub struct LevelParts {
     pub frame_table: RootNode,
     /// Number of segments in the lane `frames`.
     pub frame_table_segments: u32,
+    /// The bytes of its stream that this point in time needs; all of them where it does not say. It never says it of its own level.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::live::json")]
+    pub live: Option<Ranges>,
+    /// How often the level was repacked before this was written: where it is now is then in an object of a higher number, if any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repacked: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A path of any bytes in JSON: a string where it is UTF-8, else an object with the bytes in base64.
@@ -356,6 +367,11 @@ pub struct LevelOutline {
     /// See [`LevelParts::id`].
     #[serde(with = "text")]
     pub id: LevelId,
+    /// See [`LevelParts::stream_bytes`].
+    pub stream_bytes: u64,
+    /// See [`LevelParts::live`].
+    #[serde(default, with = "super::live::json")]
+    pub live: Option<Ranges>,
 }
 
 impl Outline {
@@ -400,16 +416,16 @@ pub enum ManifestError {
 }
 
 /// Types that are text in JSON.
-mod text {
+pub(super) mod text {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::fmt::Display;
     use std::str::FromStr;
 
-    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::format) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    pub(in crate::format) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
@@ -463,7 +479,7 @@ mod base64_bytes {
 mod tests {
     use super::{Bytes, Counts, HeadBlock, LevelParts, Manifest, ManifestParts, Outline, Parent, PathText, RootNode, Run, digest};
     use crate::format::frame::{Compression, Protection, Sealer};
-    use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
+    use crate::model::{BackupName, LevelId, LevelSerial, Ranges, StoreId};
 
     fn manifest() -> Manifest {
         let id = LevelId::new(jiff::Timestamp::UNIX_EPOCH, 5);
@@ -500,6 +516,8 @@ mod tests {
                 segments: 1,
                 frame_table: root(),
                 frame_table_segments: 0,
+                live: Some(Ranges::new(vec![4096..8192, 16384..40960])),
+                repacked: 1,
             }],
         })
     }
@@ -515,6 +533,7 @@ mod tests {
         let outline = Outline::open(manifest.seal(&sealer).expect("sealed"), &sealer.opener()).expect("opened");
         assert_eq!((&outline.id, &outline.tags, outline.level), (&manifest.id, &manifest.tags, manifest.level));
         assert_eq!((outline.index_serials(), &outline.levels[0].id), (vec![LevelSerial(1)], &manifest.levels[0].id));
+        assert_eq!((outline.levels[0].stream_bytes, &outline.levels[0].live), (10240, &manifest.levels[0].live));
         assert_eq!(back.sources[1], PathText::Bytes { base64: b"/\xff".to_vec() });
     }
 

@@ -1,8 +1,9 @@
 //! What can go wrong with a read.
 
+use crate::catalog::stream::RepackedError;
 use crate::format::frame::{FrameError, Lane};
 use crate::index::IndexError;
-use crate::model::{FrameNo, LevelSerial};
+use crate::model::{FrameNo, LevelId, LevelSerial};
 use crate::store::{self, ObjectName};
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ impl fmt::Display for FrameSpan {
             Lane::Index => "index block",
             Lane::FrameTable => "frame table block",
             Lane::Manifest => "manifest",
+            Lane::Repacked => "frame table root",
         };
         write!(f, "{what} {} of segment {}", self.number.0, self.segment)
     }
@@ -68,6 +70,14 @@ pub enum ReadError {
     /// The index or a frame table could not be read.
     #[error("could not read the index")]
     Index(#[source] IndexError),
+    /// A level was repacked, and where to could not be found out.
+    #[error("could not find where level {level} was repacked to")]
+    Repacked {
+        /// Which level.
+        level: LevelId,
+        /// Why.
+        source: RepackedError,
+    },
     /// An extent names a level that the manifest does not.
     #[error("the index names level {}, which the manifest does not", .0.0)]
     NoSuchLevel(LevelSerial),
@@ -140,10 +150,21 @@ impl ReadError {
             Self::Fetch { .. }
             | Self::Damaged { .. }
             | Self::Index(_)
+            | Self::Repacked { .. }
             | Self::NoSuchLevel(_)
             | Self::Deadline
             | Self::Panicked
             | Self::Open { .. } => Errno::Io,
+        }
+    }
+
+    /// Whether an object is not there that should be.
+    pub(super) fn is_missing(&self) -> bool {
+        match self {
+            Self::Fetch { source, .. } => source.kind() == store::Kind::Missing,
+            Self::Index(IndexError::Fetch { source, .. }) => source.downcast_ref::<Self>().is_some_and(Self::is_missing),
+            Self::Shared(error) => error.is_missing(),
+            _ => false,
         }
     }
 

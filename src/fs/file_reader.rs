@@ -6,9 +6,10 @@ use super::frame_cache::{CacheCounts, FetchExtent, Flight, Frame, FrameCache, Fr
 use super::pool::{Pool, Urgency};
 use super::read_ahead::{Access, Plan, ReadAhead};
 use super::{ReadError, ReadOptions};
-use crate::catalog::names::{self, Folder};
+use crate::catalog::names::{self, Folder, LevelOf};
+use crate::catalog::stream;
 use crate::format::frame::{Compression, Decoder, FrameError, Glimpse, Lane, Opener};
-use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError};
+use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError, RunRoot};
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StoreId, StreamOffset};
 use crate::store::Store;
 use std::cell::RefCell;
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Whether a call may wait for a store.
@@ -71,7 +72,16 @@ pub(super) struct LevelStream {
     pub(super) stream: StreamNo,
     pub(super) objects: LevelObjects,
     pub(super) compression: Compression,
-    pub(super) table: FrameTable,
+    /// Replaced when an object is missing and the level turns out to have been repacked.
+    table: RwLock<CurrentTable>,
+}
+
+/// The frame table of a level, as far as is known.
+#[derive(Clone)]
+struct CurrentTable {
+    table: FrameTable,
+    /// How often the level was repacked before it was written.
+    repacked: u32,
 }
 
 /// Every level of a point in time, by the number that extents name it by.
@@ -216,15 +226,32 @@ impl FileReader {
         Ok(())
     }
 
-    /// The frame that holds `at`, or as much of it as stands before `until`.
+    /// The frame that holds `at`, or as much of it as stands before `until`. Where it is missing it may be somewhere else by now.
     fn frame(&self, level: &Arc<LevelStream>, at: StreamOffset, until: StreamOffset, manner: Manner) -> Result<FoundFrame, ReadError> {
+        loop {
+            let current = level.current();
+            match self.frame_by(&current.table, level, (at, until), manner) {
+                // Each time round the table is a newer one.
+                Err(error) if error.is_missing() && level.has_newer(self, current.repacked)? => {}
+                found => return found,
+            }
+        }
+    }
+
+    fn frame_by(
+        &self,
+        table: &FrameTable,
+        level: &Arc<LevelStream>,
+        (at, until): (StreamOffset, StreamOffset),
+        manner: Manner,
+    ) -> Result<FoundFrame, ReadError> {
         if let Some(frame) = self.cache.find(level.stream, at) {
             return Ok(FoundFrame { start: frame.start, length: frame.bytes.len() as u64, frame, waited: false });
         }
         if manner.waiting == Waiting::Never {
             return Err(ReadError::WouldWait);
         }
-        let row = level.table.locate(at)?;
+        let row = table.locate(at)?;
         let row_end = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length)));
         let frame = match self.flight(level, row, at..until, manner) {
             Whereabouts::Here(frame) => frame,
@@ -234,7 +261,7 @@ impl FileReader {
                 // it is its turn.
                 if row_end < until
                     && until.0 - at.0 <= SMALL_READ_BYTES
-                    && let Ok(next) = level.table.locate(row_end)
+                    && let Ok(next) = table.locate(row_end)
                     && let Whereabouts::Coming(next) = self.flight(level, next, row_end..until, manner)
                 {
                     self.have_fetched(&next);
@@ -275,10 +302,11 @@ impl FileReader {
         }
         let (cache, fetchers, level) = (Arc::clone(&self.cache), Arc::clone(&self.fetchers), Arc::clone(level));
         self.planner.submit(Urgency::Ahead, move || {
+            let table = level.current().table;
             let mut at = plan.from;
             while at < plan.until && fetchers.has_room_ahead() {
                 // Whatever is wrong here is told to whoever really wants the frame; the stream's end is no error at all.
-                let Ok(row) = level.table.locate(at) else { return };
+                let Ok(row) = table.locate(at) else { return };
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
                 let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
                 let source = Arc::clone(&level);
@@ -291,6 +319,37 @@ impl FileReader {
 }
 
 impl LevelStream {
+    /// The stream of a level whose frame table, after it was repacked so many times, is this.
+    pub(super) fn new(stream: StreamNo, objects: LevelObjects, compression: Compression, (table, repacked): (FrameTable, u32)) -> Self {
+        Self { stream, objects, compression, table: RwLock::new(CurrentTable { table, repacked }) }
+    }
+
+    fn current(&self) -> CurrentTable {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether there is a newer frame table than the one that was written after so many times; it is the current one then.
+    fn has_newer(&self, reader: &FileReader, repacked: u32) -> Result<bool, ReadError> {
+        if self.current().repacked > repacked {
+            return Ok(true); // another has found it meanwhile
+        }
+        let objects = self.objects.clone();
+        let newer = reader.attempt(move || {
+            let of = LevelOf { backup: objects.backup, level: objects.id };
+            let newer = stream::newer(objects.store.as_ref(), &objects.opener, &of, repacked);
+            newer.map_err(|source| ReadError::Repacked { level: of.level, source })
+        })?;
+        let Some(newer) = newer else { return Ok(false) };
+        let root = RunRoot { node: newer.frame_table.node, height: newer.frame_table.height, entries: newer.frame_table.entries };
+        let blocks = reader.blocks(self.objects.clone(), Lane::FrameTable, Folder::Frames);
+        let table = FrameTable::open(root, blocks, Arc::clone(reader.block_cache()))?;
+        let mut current = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        if current.repacked < newer.number {
+            *current = CurrentTable { table, repacked: newer.number };
+        }
+        Ok(true)
+    }
+
     /// Fetches, authenticates and decodes one frame.
     fn fetch(&self, row: &FrameRow, glimpse: Option<Glimpse<'_>>) -> Result<Vec<u8>, ReadError> {
         let place =

@@ -100,7 +100,7 @@ impl View {
             let objects = objects(&level.id);
             let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);
             let table = FrameTable::open(run_root(level.frame_table), blocks, Arc::clone(reader.block_cache()))?;
-            let stream = LevelStream { stream: reader.stream(store_id, &level.id), objects, compression: level.compression, table };
+            let stream = LevelStream::new(reader.stream(store_id, &level.id), objects, level.compression, (table, level.repacked));
             levels.insert(level.serial, Arc::new(stream));
         }
         let totals = Totals { entries: manifest.counts.entries, bytes: manifest.bytes.logical };

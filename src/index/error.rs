@@ -45,6 +45,12 @@ pub enum IndexError {
         /// Where the stream ends.
         end: StreamOffset,
     },
+    /// Nothing needed the bytes any more when the table was written, and they have gone.
+    #[error("byte {} of the stream has been removed", .at.0)]
+    Gone {
+        /// What was asked for.
+        at: StreamOffset,
+    },
     /// What was pushed does not come after what was pushed before it. A bug of the writer's caller.
     #[error("{what} was pushed out of order")]
     OutOfOrder {

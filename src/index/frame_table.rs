@@ -67,7 +67,7 @@ impl FrameRow {
                 rest => Some(rest.try_into().map_err(|_| "a checksum has not 16 bytes")?),
             },
         };
-        if row.number.0 != item.rank {
+        if row.number.0 < item.rank || row.start.0 < row.number.0 {
             return Err(format!("it is of frame {}", row.number.0).into());
         }
         if row.number.0 == 0 && row.start.0 != 0 {
@@ -84,7 +84,8 @@ impl FrameRow {
 #[derive(Debug, Default)]
 pub struct FrameTableWriter {
     run: RunWriter,
-    end: u64,
+    /// The number of the next frame of the stream, and where it begins.
+    next: (u64, u64),
 }
 
 impl FrameTableWriter {
@@ -100,14 +101,23 @@ impl FrameTableWriter {
     /// [`IndexError::OutOfOrder`] if this is not the next row; the writer is as it was. After an error of the sink the
     /// table cannot be finished.
     pub fn push(&mut self, row: &FrameRow, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
+        if row.number.0 == self.next.0 { self.push_later(row, sink) } else { Err(out_of_order(row)) }
+    }
+
+    /// Appends a row of a frame before which others may be left out of the table: they are not there any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub fn push_later(&mut self, row: &FrameRow, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
         let end = row.start.0.checked_add(u64::from(row.raw_length)).filter(|_| row.raw_length > 0);
         match end {
-            Some(end) if row.number.0 == self.run.entries() && row.start.0 == self.end => {
+            Some(end) if follows(self.next, row) => {
                 self.run.push(&row.start.0.to_be_bytes(), &row.encode(), sink)?;
-                self.end = end;
+                self.next = (row.number.0 + 1, end);
                 Ok(())
             }
-            _ => Err(IndexError::OutOfOrder { what: format!("frame {} at byte {} of the stream", row.number.0, row.start.0) }),
+            _ => Err(out_of_order(row)),
         }
     }
 
@@ -144,7 +154,7 @@ impl FrameTable {
         Self { run: self.run.cached_only() }
     }
 
-    /// How many frames the level has.
+    /// How many frames the table has.
     pub fn frames(&self) -> u64 {
         self.run.entries()
     }
@@ -153,45 +163,49 @@ impl FrameTable {
     ///
     /// # Errors
     ///
-    /// [`IndexError::PastEnd`] if the stream ends at or before `at`; [`IndexError::Fetch`] and [`IndexError::Malformed`].
+    /// [`IndexError::PastEnd`] if the last frame ends at or before `at`; [`IndexError::Gone`] if the frame was left out of the table;
+    /// [`IndexError::Fetch`] and [`IndexError::Malformed`].
     pub fn locate(&self, at: StreamOffset) -> Result<FrameRow, IndexError> {
-        let cursor = self.run.seek_back(&at.0.to_be_bytes())?;
-        let Some(row) = row_at(&cursor)? else {
-            return Err(IndexError::PastEnd { at, end: StreamOffset(0) });
-        };
-        if at < row.end() {
-            Ok(row)
-        } else if row.number.0 + 1 == self.frames() {
-            Err(IndexError::PastEnd { at, end: row.end() })
-        } else {
-            Err(cursor.malformed("it does not end where the next begins".into()))
+        let mut cursor = self.run.seek_back(&at.0.to_be_bytes())?;
+        let before = row_at(&cursor)?;
+        if let Some(row) = before.filter(|row| at < row.end()) {
+            return Ok(row);
+        }
+        match before {
+            Some(_) => cursor.advance()?,
+            None => cursor = self.run.seek(&[])?,
+        }
+        let next = row_at(&cursor)?;
+        check_order(before.as_ref(), next.as_ref()).map_err(|flaw| cursor.malformed(flaw))?;
+        match next {
+            Some(_) => Err(IndexError::Gone { at }),
+            None => Err(IndexError::PastEnd { at, end: before.map_or(StreamOffset(0), |row| row.end()) }),
         }
     }
 
-    /// The row of a frame; `None` when there is no such frame.
+    /// The row at this place in the table, counted from 0; `None` when it has no more. Unless frames were left out, it is the frame of
+    /// this number.
     ///
     /// # Errors
     ///
     /// [`IndexError::Fetch`] and [`IndexError::Malformed`].
-    pub fn row(&self, number: FrameNo) -> Result<Option<FrameRow>, IndexError> {
-        self.run.at(number.0)?.map_or(Ok(None), |cursor| row_at(&cursor))
+    pub fn row(&self, rank: u64) -> Result<Option<FrameRow>, IndexError> {
+        self.run.at(rank)?.map_or(Ok(None), |cursor| row_at(&cursor))
     }
 
     /// The row after `row`; `None` when that is the last.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Fetch`], and [`IndexError::Malformed`] also if it does not begin where `row` ends.
+    /// [`IndexError::Fetch`], and [`IndexError::Malformed`] also if it does not follow `row`.
     pub fn next(&self, row: &FrameRow) -> Result<Option<FrameRow>, IndexError> {
-        let Some(cursor) = self.run.at(row.number.0.saturating_add(1))? else {
-            return Ok(None);
-        };
+        let cursor = self.run.seek(&row.start.0.saturating_add(1).to_be_bytes())?;
         let next = row_at(&cursor)?;
-        check_tiling(row.end(), next.as_ref()).map_err(|flaw| cursor.malformed(flaw))?;
+        check_order(Some(row), next.as_ref()).map_err(|flaw| cursor.malformed(flaw))?;
         Ok(next)
     }
 
-    /// Where the stream ends: how many bytes it has.
+    /// Where the last frame of the table ends: how many bytes the stream has, unless its last frames were left out.
     ///
     /// # Errors
     ///
@@ -199,7 +213,7 @@ impl FrameTable {
     pub fn stream_end(&self) -> Result<StreamOffset, IndexError> {
         match self.frames().checked_sub(1) {
             None => Ok(StreamOffset(0)),
-            Some(last) => Ok(self.row(FrameNo(last))?.map_or(StreamOffset(0), |row| row.end())),
+            Some(last) => Ok(self.row(last)?.map_or(StreamOffset(0), |row| row.end())),
         }
     }
 
@@ -213,8 +227,23 @@ fn row_at(cursor: &Cursor) -> Result<Option<FrameRow>, IndexError> {
     cursor.current().map(|item| FrameRow::decode(item).map_err(|flaw| cursor.malformed(flaw))).transpose()
 }
 
-fn check_tiling(end: StreamOffset, next: Option<&FrameRow>) -> Result<(), Flaw> {
-    if next.is_none_or(|next| next.start == end) { Ok(()) } else { Err("it does not begin where the one before it ends".into()) }
+fn out_of_order(row: &FrameRow) -> IndexError {
+    IndexError::OutOfOrder { what: format!("frame {} at byte {} of the stream", row.number.0, row.start.0) }
+}
+
+/// Whether a row can come where the next frame of the stream has this number and begins there. Frames that were left out before it had
+/// a byte each at least.
+fn follows((number, start): (u64, u64), row: &FrameRow) -> bool {
+    match row.number.0.checked_sub(number) {
+        Some(0) => row.start.0 == start,
+        Some(left_out) => start.checked_add(left_out).is_some_and(|least| row.start.0 >= least),
+        None => false,
+    }
+}
+
+fn check_order(before: Option<&FrameRow>, next: Option<&FrameRow>) -> Result<(), Flaw> {
+    let expected = before.map_or((0, 0), |row| (row.number.0.saturating_add(1), row.end().0));
+    if next.is_none_or(|next| follows(expected, next)) { Ok(()) } else { Err("it does not follow the one before it".into()) }
 }
 
 /// What [`FrameTable::rows`] lists.
@@ -226,24 +255,24 @@ pub struct Rows {
 #[derive(Debug)]
 enum RowsState {
     Begin(FrameTable),
-    At { cursor: Cursor, end: StreamOffset },
+    At { cursor: Cursor, last: FrameRow },
     Ended,
 }
 
 impl Rows {
     fn try_next(&mut self) -> Result<Option<FrameRow>, IndexError> {
-        let (cursor, end) = match std::mem::replace(&mut self.state, RowsState::Ended) {
+        let (cursor, last) = match std::mem::replace(&mut self.state, RowsState::Ended) {
             RowsState::Ended => return Ok(None),
-            RowsState::Begin(table) => (table.run.seek(&[])?, StreamOffset(0)),
-            RowsState::At { mut cursor, end } => {
+            RowsState::Begin(table) => (table.run.seek(&[])?, None),
+            RowsState::At { mut cursor, last } => {
                 cursor.advance()?;
-                (cursor, end)
+                (cursor, Some(last))
             }
         };
         let row = row_at(&cursor)?;
-        check_tiling(end, row.as_ref()).map_err(|flaw| cursor.malformed(flaw))?;
-        if let Some(row) = &row {
-            self.state = RowsState::At { cursor, end: row.end() };
+        check_order(last.as_ref(), row.as_ref()).map_err(|flaw| cursor.malformed(flaw))?;
+        if let Some(row) = row {
+            self.state = RowsState::At { cursor, last: row };
         }
         Ok(row)
     }

@@ -1,13 +1,13 @@
 //! Whether a level is all there, and which of its files damage touches.
 
 use super::frames::Frames;
-use super::ranges::Ranges;
-use crate::catalog::names::{self, Folder, Meaning};
+use crate::catalog::names::{self, Folder, LevelOf, Meaning};
+use crate::catalog::stream::{self, RepackedError};
 use crate::catalog::{Access, AccessError, Blocks, TreeError, open_tree};
 use crate::format::frame::{FrameError, Lane};
 use crate::format::manifest::{LevelParts, Manifest};
 use crate::index::{BlockCache, BlockSource, IndexError};
-use crate::model::{BackupName, Cancel, Content, Entry, Kind, LevelId, LevelSerial, NodeId, Progress, TreePath};
+use crate::model::{BackupName, Cancel, Content, Entry, Kind, LevelId, LevelSerial, NodeId, Progress, Ranges, TreePath};
 use crate::store::{self, ObjectName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +63,14 @@ pub enum Damage {
         frame: u64,
         /// Why.
         source: IndexError,
+    },
+    /// Where a level was repacked to cannot be read.
+    #[error("{object} cannot be read")]
+    Repacked {
+        /// What should say so.
+        object: ObjectName,
+        /// Why.
+        source: RepackedError,
     },
     /// The frame table does not account for the whole stream.
     #[error("the frame table ends at byte {found} of the stream, which has {expected}")]
@@ -225,17 +233,39 @@ impl Check<'_> {
 
     /// Checks that the segments of a level are there and the frames fill them, and reads them if asked to.
     fn stream(&mut self, parts: &LevelParts, depth: Depth) -> Result<Ranges, CheckError> {
-        let lengths = self.segment_lengths(parts)?;
+        if parts.live.as_ref().is_some_and(Ranges::is_empty) {
+            // It is named for its index alone; its stream may have gone.
+            return Ok(Ranges::of(0..u64::MAX));
+        }
+        let (lengths, repacked) = self.segment_lengths(parts)?;
+        let of = LevelOf { backup: self.backup.clone(), level: parts.id.clone() };
+        let newest;
+        let parts = if repacked > parts.repacked {
+            match stream::load(self.access.store().as_ref(), &self.access.opener(&parts.id), &of, repacked) {
+                Ok(found) => {
+                    newest = found.apply(parts.clone());
+                    &newest
+                }
+                Err(source) => {
+                    self.tell(Damage::Repacked { object: of.data_name(Folder::Repacked, repacked), source });
+                    parts
+                }
+            }
+        } else {
+            parts
+        };
         Frames::new(self, parts, lengths).check(depth)
     }
 
-    /// The lengths of a level's segments as the store has them; those that are missing have none.
-    fn segment_lengths(&mut self, parts: &LevelParts) -> Result<BTreeMap<u32, u64>, CheckError> {
-        let mut lengths = BTreeMap::new();
+    /// The lengths of a level's segments as the store has them; those that are missing have none. And how often it was repacked.
+    fn segment_lengths(&mut self, parts: &LevelParts) -> Result<(BTreeMap<u32, u64>, u32), CheckError> {
+        let (mut lengths, mut repacked) = (BTreeMap::new(), parts.repacked);
         let store = self.access.store();
         let listed = store.list(&names::level_prefix(self.backup, &parts.id), &mut |object| {
-            if let Some(Meaning::Data { folder: Folder::Segments, number, .. }) = names::meaning(&object.name) {
-                lengths.insert(number, object.length);
+            match names::meaning(&object.name) {
+                Some(Meaning::Data { folder: Folder::Segments, number, .. }) => _ = lengths.insert(number, object.length),
+                Some(Meaning::Data { folder: Folder::Repacked, number, .. }) => repacked = repacked.max(number),
+                _ => {}
             }
             !self.cancel.is_requested()
         });
@@ -243,10 +273,13 @@ impl Check<'_> {
         if self.cancel.is_requested() {
             return Err(CheckError::Cancelled);
         }
-        for number in (0..parts.segments).filter(|number| !lengths.contains_key(number)).collect::<Vec<_>>() {
-            self.tell(Damage::Missing(self.segment(parts, number)));
+        // Where only some bytes are needed, the frame table tells which segments must be there.
+        if parts.live.is_none() {
+            for number in (0..parts.segments).filter(|number| !lengths.contains_key(number)).collect::<Vec<_>>() {
+                self.tell(Damage::Missing(self.segment(parts, number)));
+            }
         }
-        Ok(lengths)
+        Ok((lengths, repacked))
     }
 
     pub(super) fn segment(&self, parts: &LevelParts, number: u32) -> ObjectName {
@@ -315,7 +348,11 @@ impl Check<'_> {
             self.tell(Damage::Extent(entry.path.clone()));
             return;
         }
-        if extents.iter().any(|extent| streams.get(&extent.level).is_some_and(|stream| stream.unreadable.touch(extent))) {
+        if extents.iter().any(|extent| {
+            streams
+                .get(&extent.level)
+                .is_some_and(|stream| stream.unreadable.touch(&(extent.stream.0..extent.stream.0.saturating_add(extent.length))))
+        }) {
             self.checked.files_touched += 1;
             self.tell(Damage::File(entry.path.clone()));
         }

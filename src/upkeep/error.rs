@@ -1,6 +1,10 @@
 //! Why a prune did not do all that it should.
 
 use crate::catalog::{AccessError, CatalogError, LockError};
+use crate::format::frame::FrameError;
+use crate::format::manifest::ManifestError;
+use crate::format::segment::TooManySegments;
+use crate::index::IndexError;
 use crate::model::LevelId;
 use crate::store;
 
@@ -10,7 +14,7 @@ pub enum PruneError {
     /// The backup's levels could not be listed, or what cut-off runs left not be removed.
     #[error("could not find out what there is")]
     Catalog(#[source] CatalogError),
-    /// The store could not be listed.
+    /// The store could not be listed or read.
     #[error("could not find out what there is")]
     List(#[source] store::Error),
     /// The store refused or did not answer: that says nothing of the manifest.
@@ -36,6 +40,26 @@ pub enum PruneError {
     /// The lock was lost.
     #[error("stopped before anything was removed that a new level might need")]
     Lock(#[source] LockError),
+    /// A frame table could not be read or written.
+    #[error("could not copy the frame table of level {level}")]
+    Table {
+        /// Of which level.
+        level: LevelId,
+        /// What went wrong.
+        source: IndexError,
+    },
+    /// What was copied could not be stored.
+    #[error("could not store what was copied")]
+    Store(#[source] store::Error),
+    /// A block of a frame table could not be made.
+    #[error("could not make a frame table")]
+    Frame(#[source] FrameError),
+    /// What supersedes a frame table could not be made.
+    #[error("could not make the root of a frame table")]
+    Seal(#[source] ManifestError),
+    /// There are no more numbers for segments.
+    #[error("the level cannot be repacked")]
+    Segments(#[source] TooManySegments),
     /// No random number could be had.
     #[error("could not make a name")]
     Random(#[source] getrandom::Error),

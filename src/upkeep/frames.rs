@@ -1,15 +1,15 @@
 //! The frames of one level: whether they tile stream and segments, and whether each can be read.
 
 use super::check::{Check, CheckError, Damage, Depth, is_damage};
-use super::ranges::Ranges;
 use crate::catalog::Blocks;
+use crate::catalog::stream::is_live;
 use crate::format::frame::{Decoder, FrameError, Lane, Opener};
 use crate::format::manifest::LevelParts;
 use crate::index::{BlockCache, FrameRow, FrameTable, RunRoot};
-use crate::model::{FrameNo, Progress};
+use crate::model::{Progress, Ranges};
 use crate::store::{self, ObjectName, Store};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
@@ -26,10 +26,14 @@ pub(super) struct Frames<'check, 'run> {
     parts: &'check LevelParts,
     /// Lengths of the segments that are there.
     lengths: BTreeMap<u32, u64>,
-    /// Where the frames of the segment that is being looked at end so far.
+    /// The segment of the last frame, and where the frames of each segment end so far.
     segment: u32,
-    segment_end: u64,
+    ends: BTreeMap<u32, u64>,
+    /// Segments of which it is not known where their frames end.
+    unsure: BTreeSet<u32>,
     unreadable: Vec<Range<u64>>,
+    /// Segments that are needed and not there, and were told of.
+    missing: BTreeSet<u32>,
 }
 
 /// Neighbouring frames of one segment.
@@ -52,7 +56,16 @@ enum Why {
 
 impl<'check, 'run> Frames<'check, 'run> {
     pub(super) fn new(check: &'check mut Check<'run>, parts: &'check LevelParts, lengths: BTreeMap<u32, u64>) -> Self {
-        Self { check, parts, lengths, segment: 0, segment_end: 0, unreadable: Vec::new() }
+        Self {
+            check,
+            parts,
+            lengths,
+            segment: 0,
+            ends: BTreeMap::new(),
+            unsure: BTreeSet::new(),
+            unreadable: Vec::new(),
+            missing: BTreeSet::new(),
+        }
     }
 
     /// Looks at every frame; returns which parts of the stream cannot be read.
@@ -112,12 +125,12 @@ impl<'check, 'run> Frames<'check, 'run> {
         let mut stream_end = 0;
         let mut number = 0;
         // What could not be read of the table is told once, where it begins.
-        let mut in_gap = false;
+        let (mut in_gap, mut had_gap) = (false, false);
         while number < table.frames() {
             if self.check.cancel.is_requested() {
                 return Err(CheckError::Cancelled);
             }
-            match table.row(FrameNo(number)) {
+            match table.row(number) {
                 Ok(Some(row)) => {
                     self.unreadable.push(stream_end..row.start.0);
                     self.place(&row, in_gap);
@@ -133,7 +146,9 @@ impl<'check, 'run> Frames<'check, 'run> {
                     if !in_gap {
                         self.check.tell(Damage::FrameTable { frame: number, source });
                     }
+                    self.unsure.insert(self.segment);
                     in_gap = true;
+                    had_gap = true;
                 }
             }
             number += 1;
@@ -141,11 +156,13 @@ impl<'check, 'run> Frames<'check, 'run> {
         if let (Some(batch), Some(batches)) = (batch, batches) {
             send(batches, batch);
         }
-        if !in_gap {
-            self.segment_ends();
+        // Of a level that was repacked, any segment may have frames in what could not be read.
+        if !had_gap || self.parts.repacked == 0 {
+            self.segments_end();
         }
+        // Where the level was repacked, what nothing needs was left out at the end too.
         if stream_end != self.parts.stream_bytes {
-            if !in_gap {
+            if !in_gap && self.parts.repacked == 0 {
                 self.check.tell(Damage::StreamEnd { found: stream_end, expected: self.parts.stream_bytes });
             }
             self.unreadable.push(stream_end..self.parts.stream_bytes);
@@ -153,35 +170,42 @@ impl<'check, 'run> Frames<'check, 'run> {
         Ok(())
     }
 
-    /// Checks that a frame lies right behind the one before it, in the same segment or at the beginning of the next.
+    /// Checks that a frame lies right behind the one before it, in the same segment or at the beginning of the next. In a level that was
+    /// repacked frames may lie in any order.
     fn place(&mut self, row: &FrameRow, after_gap: bool) {
         let end = row.offset.0.saturating_add(u64::from(row.stored_length));
-        let fits = if after_gap {
-            true
-        } else if row.segment == self.segment {
-            row.offset.0 == self.segment_end
-        } else {
-            self.segment_ends();
-            row.segment == self.segment + 1 && row.offset.0 == 0
-        };
+        let is_repacked = self.parts.repacked > 0;
+        let so_far = self.ends.get(&row.segment).copied().unwrap_or(0);
+        let fits = after_gap || is_repacked || row.offset.0 == so_far && (row.segment == self.segment || row.segment == self.segment + 1);
+        // The lengths of all frames in it, where they are in any order.
+        let so_far = if is_repacked { so_far.saturating_add(u64::from(row.stored_length)) } else { end };
+        self.ends.insert(row.segment, so_far);
+        self.segment = row.segment;
         let object = self.check.segment(self.parts, row.segment);
         let is_there = self.lengths.get(&row.segment).is_some_and(|length| end <= *length);
-        (self.segment, self.segment_end) = (row.segment, end);
         if !fits || row.segment >= self.parts.segments {
             self.check.tell(Damage::Place { frame: row.number.0, object });
             self.unreadable.push(row.start.0..row.end().0);
         } else if !is_there {
             // That the segment is missing or short is told for the segment.
+            if !self.lengths.contains_key(&row.segment)
+                && self.parts.live.as_ref().is_some_and(|live| is_live(row, live))
+                && self.missing.insert(row.segment)
+            {
+                self.check.tell(Damage::Missing(object));
+            }
             self.unreadable.push(row.start.0..row.end().0);
         }
     }
 
-    /// Checks that the frames fill the segment that ends here.
-    fn segment_ends(&mut self) {
-        let found = self.lengths.get(&self.segment).copied();
-        if let Some(found) = found.filter(|found| *found != self.segment_end) {
-            let object = self.check.segment(self.parts, self.segment);
-            self.check.tell(Damage::Length { object, found, expected: self.segment_end });
+    /// Checks that the frames fill their segments.
+    fn segments_end(&mut self) {
+        for (segment, expected) in std::mem::take(&mut self.ends) {
+            let found = self.lengths.get(&segment).copied().filter(|found| *found != expected && !self.unsure.contains(&segment));
+            if let Some(found) = found {
+                let object = self.check.segment(self.parts, segment);
+                self.check.tell(Damage::Length { object, found, expected });
+            }
         }
     }
 

@@ -4,9 +4,10 @@ use super::PruneError;
 use super::check::is_damage;
 use crate::catalog::{Access, AccessError, Catalog};
 use crate::format::manifest::Outline;
-use crate::model::{BackupName, LevelId};
+use crate::model::{BackupName, LevelId, Ranges};
 use crate::store;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -27,10 +28,19 @@ pub(super) struct Known {
     pub(super) number: u32,
     pub(super) tags: Vec<String>,
     pub(super) stored_bytes: u64,
-    /// Levels whose streams it leans on, as numbers of [`Points::levels`].
-    leans_on: Vec<u32>,
+    /// Levels whose streams it leans on.
+    leans_on: Vec<Lean>,
     /// Levels that hold a run of its index.
     index_in: Vec<u32>,
+}
+
+/// A level that a point in time leans on.
+#[derive(Clone, Debug)]
+struct Lean {
+    /// As a number of [`Points::levels`].
+    level: u32,
+    /// Which bytes of its stream are needed; nothing when all of them are.
+    live: Option<Arc<Ranges>>,
 }
 
 /// All points in time of a backup, oldest first. Each level's id is in memory once, however many manifests name it.
@@ -39,17 +49,30 @@ pub(super) struct Points {
     pub(super) points: Vec<Point>,
     levels: Vec<LevelId>,
     numbers: BTreeMap<LevelId, u32>,
+    /// What was last said to be needed of each level: most of what a manifest says, the next one says too.
+    last_live: BTreeMap<u32, Arc<Ranges>>,
 }
 
 /// The parts of levels that must stay.
 #[derive(Debug, Default)]
 pub(super) struct Needed {
-    /// Levels whose stream and frame table are needed.
-    streams: BTreeSet<LevelId>,
+    /// Levels whose streams are needed, and which bytes; all where it does not say.
+    streams: BTreeMap<LevelId, Option<Ranges>>,
     /// Levels whose index objects are.
     indexes: BTreeSet<LevelId>,
     /// Everything of levels up to this one is: who knows.
     all_up_to: Option<LevelId>,
+}
+
+/// What is needed of the stream of a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs<'needed> {
+    /// No byte, and no frame table.
+    Nothing,
+    /// These bytes.
+    Some(&'needed Ranges),
+    /// All of it.
+    All,
 }
 
 impl Points {
@@ -88,12 +111,25 @@ impl Points {
         let (mut leans_on, mut index_in) = (Vec::new(), Vec::new());
         for level in outline.levels {
             let number = self.number(&level.id);
-            leans_on.push(number);
+            // As long as a level is there itself, all of its stream is a tar archive that other programs can read.
+            let live = level.live.filter(|_| level.id != outline.id).map(|live| self.shared(number, live));
+            leans_on.push(Lean { level: number, live });
             if index_serials.contains(&level.serial) {
                 index_in.push(number);
             }
         }
         Known { number: outline.level, tags: outline.tags, stored_bytes: outline.bytes.stored, leans_on, index_in }
+    }
+
+    fn shared(&mut self, level: u32, live: Ranges) -> Arc<Ranges> {
+        match self.last_live.get(&level) {
+            Some(last) if **last == live => Arc::clone(last),
+            _ => {
+                let live = Arc::new(live);
+                self.last_live.insert(level, Arc::clone(&live));
+                live
+            }
+        }
     }
 
     fn number(&mut self, level: &LevelId) -> u32 {
@@ -106,27 +142,42 @@ impl Points {
         number
     }
 
-    fn ids<'points>(&'points self, numbers: &'points [u32]) -> impl Iterator<Item = &'points LevelId> {
-        numbers.iter().filter_map(|number| self.levels.get(*number as usize))
+    fn id(&self, number: u32) -> Option<&LevelId> {
+        self.levels.get(number as usize)
     }
 
     /// What those of the points in time need that `stays` says stay. One that cannot be read may need every level up to itself.
     pub(super) fn needed(&self, stays: impl Fn(&LevelId) -> bool) -> Needed {
         let mut needed = Needed::default();
-        let (mut streams, mut indexes) = (BTreeSet::new(), BTreeSet::new());
+        let (mut streams, mut indexes) = (BTreeMap::<u32, Option<Ranges>>::new(), BTreeSet::<u32>::new());
+        let mut last: BTreeMap<u32, &Arc<Ranges>> = BTreeMap::new();
         for point in self.points.iter().filter(|point| stays(&point.level)) {
-            match &point.known {
-                Ok(known) => {
-                    streams.extend(&known.leans_on);
-                    indexes.extend(&known.index_in);
+            let Ok(known) = &point.known else {
+                needed.all_up_to(&point.level);
+                continue;
+            };
+            for Lean { level, live } in &known.leans_on {
+                let all = streams.entry(*level).or_insert_with(|| Some(Ranges::default()));
+                match (live, &mut *all) {
+                    (None, all) => *all = None,
+                    (Some(live), Some(all)) if !last.insert(*level, live).is_some_and(|last| Arc::ptr_eq(last, live)) => {
+                        *all = all.union(live)
+                    }
+                    (Some(_), _) => {}
                 }
-                Err(_) => needed.all_up_to(&point.level),
             }
+            indexes.extend(&known.index_in);
         }
-        let ids = |numbers: BTreeSet<&u32>| numbers.into_iter().filter_map(|number| self.levels.get(*number as usize)).cloned().collect();
-        needed.streams = ids(streams);
-        needed.indexes = ids(indexes);
+        needed.streams = streams.into_iter().filter_map(|(number, live)| Some((self.id(number)?.clone(), live))).collect();
+        needed.indexes = indexes.into_iter().filter_map(|number| self.id(number)).cloned().collect();
         needed
+    }
+
+    /// The newest point in time whose manifest can be read and leans on a level.
+    pub(super) fn newest_that_leans_on(&self, level: &LevelId) -> Option<&LevelId> {
+        let number = self.numbers.get(level)?;
+        let leans = |point: &&Point| point.known.as_ref().is_ok_and(|known| known.leans_on.iter().any(|lean| lean.level == *number));
+        self.points.iter().rev().find(leans).map(|point| &point.level)
     }
 
     /// The levels that any of these points in time names.
@@ -135,7 +186,7 @@ impl Points {
         for point in self.points.iter().filter(|point| going.contains(&point.level)) {
             named.insert(point.level.clone());
             if let Ok(known) = &point.known {
-                named.extend(self.ids(&known.leans_on).cloned());
+                named.extend(known.leans_on.iter().filter_map(|lean| self.id(lean.level)).cloned());
             }
         }
         named
@@ -150,17 +201,27 @@ impl Needed {
 
     /// Keeps everything of a level.
     pub(super) fn whole(&mut self, level: LevelId) {
-        self.streams.insert(level.clone());
+        self.streams.insert(level.clone(), None);
         self.indexes.insert(level);
     }
 
-    /// Whether the stream of a level, or with `index` its index, must stay.
-    pub(super) fn holds(&self, level: &LevelId, part: super::space::Part) -> bool {
-        let of_part = match part {
-            super::space::Part::Stream => &self.streams,
-            super::space::Part::Index => &self.indexes,
-        };
-        of_part.contains(level) || self.all_up_to.as_ref().is_some_and(|last| level <= last)
+    fn is_doubtful(&self, level: &LevelId) -> bool {
+        self.all_up_to.as_ref().is_some_and(|last| level <= last)
+    }
+
+    /// Whether the index of a level must stay.
+    pub(super) fn index(&self, level: &LevelId) -> bool {
+        self.indexes.contains(level) || self.is_doubtful(level)
+    }
+
+    /// What of the stream of a level must stay.
+    pub(super) fn stream(&self, level: &LevelId) -> Needs<'_> {
+        match self.streams.get(level) {
+            _ if self.is_doubtful(level) => Needs::All,
+            None => Needs::Nothing,
+            Some(None) => Needs::All,
+            Some(Some(live)) => Needs::Some(live),
+        }
     }
 }
 

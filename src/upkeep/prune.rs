@@ -2,8 +2,12 @@
 //!
 //! Why no point in time is ever left without something it names, whatever runs at the same time and wherever this is cut off:
 //!
-//! 1. A manifest is removed before any data, and data only if no manifest that is left names it.
-//! 2. A new manifest names levels of one that was there when its run began, and the run's own. A run holds the backup's lock from before
+//! 1. A manifest is removed before any data, and data only if no manifest that is left names it: the index of a level by its number,
+//!    of a stream the bytes that are live. A segment goes when none of its frames holds such a byte. The stream of a level whose own manifest is
+//!    there stays whole.
+//! 2. A new manifest names levels of one that was there when its run began, and the run's own; of the streams of earlier levels, bytes
+//!    that the same manifest says are live, as every entry that is not stored anew is one of its entries (under the same name or
+//!    another), and ranges are joined over live bytes alone (`backup::live`). A run holds the backup's lock from before
 //!    it looks for that manifest until after it has published its own. What is to be removed is found with that lock held, from
 //!    a listing of the data and then one of the manifests, and the lock is looked at once more after them: so no run is under way then, and
 //!    what no manifest names at that moment none will ever name. Removing it needs no lock.
@@ -11,8 +15,9 @@
 //! 4. Who opened a point in time before it went has the grace to end: [`super::withdrawn`].
 
 use super::PruneError;
-use super::points::{Needed, Points};
-use super::space::{self, Part, Space};
+use super::points::Points;
+use super::space::{self, Doomed, Space};
+use super::unneeded::Streams;
 use super::withdrawn::{self, Notes};
 use crate::catalog::{Access, Held, names};
 use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Reason, Retention};
@@ -44,7 +49,10 @@ pub struct Plan {
     pub freed_bytes: u64,
     /// Bytes that none needs already: of points in time that went before, and of runs that were cut off.
     pub unneeded_bytes: u64,
+    /// Bytes that none will need then, but lie in objects with others that some need: a repack gives them back.
+    pub mixed_bytes: u64,
     read: Points,
+    streams: Streams,
 }
 
 /// A point in time in a [`Plan`].
@@ -75,6 +83,22 @@ pub struct Pruned {
     pub waiting_until: Option<Timestamp>,
     /// Bytes that stay because a manifest that cannot be read may name them.
     pub doubtful_bytes: u64,
+}
+
+impl Pruned {
+    /// Both, of which `next` came after this: what waits after it is what waits.
+    #[must_use]
+    pub fn and_then(self, next: &Self) -> Self {
+        let is_new = next.waiting_until.is_some() || next.freed_bytes > 0;
+        Self {
+            points: self.points + next.points,
+            objects: self.objects + next.objects,
+            freed_bytes: self.freed_bytes + next.freed_bytes,
+            waiting_bytes: if is_new { next.waiting_bytes } else { self.waiting_bytes },
+            waiting_until: if is_new { next.waiting_until } else { self.waiting_until },
+            doubtful_bytes: self.doubtful_bytes.max(next.doubtful_bytes),
+        }
+    }
 }
 
 /// Finds out what would go. Reads all manifests of the backup, lists its data, and changes nothing.
@@ -113,10 +137,11 @@ pub fn plan(access: &Access, backup: &BackupName, going: &Going, now: Timestamp,
         })
         .collect();
     let going = going_of(&points);
-    let bytes_beside = |needed: &Needed| space.beside(needed).map(|(.., bytes)| bytes).sum::<u64>();
-    let unneeded_bytes = bytes_beside(&read.needed(|_| true));
-    let freed_bytes = bytes_beside(&read.needed(|level| !going.contains(level))).saturating_sub(unneeded_bytes);
-    Ok(Plan { backup: backup.clone(), points, freed_bytes, unneeded_bytes, read })
+    let mut streams = Streams::default();
+    let unneeded_bytes = streams.unneeded(access, backup, (&read, &space, &read.needed(|_| true)))?.bytes;
+    let then = streams.unneeded(access, backup, (&read, &space, &read.needed(|level| !going.contains(level))))?;
+    let freed_bytes = then.bytes.saturating_sub(unneeded_bytes);
+    Ok(Plan { backup: backup.clone(), points, freed_bytes, unneeded_bytes, mixed_bytes: then.among_needed, read, streams })
 }
 
 fn going_of(points: &[Planned]) -> BTreeSet<LevelId> {
@@ -132,7 +157,7 @@ impl Plan {
 
 /// Data that nothing needs, found and not yet removed.
 pub struct Condemned {
-    parts: Vec<(LevelId, Part)>,
+    doomed: Vec<Doomed>,
     notes: Notes,
     pruned: Pruned,
     grace: SignedDuration,
@@ -181,20 +206,22 @@ pub fn withdraw(
     let space = Space::read(access, &backup).map_err(PruneError::List)?;
     plan.read.read_new(access, &backup)?;
     held.check().map_err(PruneError::Lock)?;
-    let doubtless = plan.read.points.iter().all(|point| point.known.is_ok());
-    let mut needed = plan.read.needed(|_| true);
-    let bytes_beside = |needed: &Needed| space.beside(needed).map(|(.., bytes)| bytes).sum::<u64>();
-    let unneeded = bytes_beside(&needed);
-    if !doubtless {
-        let readable: BTreeSet<_> = plan.read.points.iter().filter(|point| point.known.is_ok()).map(|point| &point.level).collect();
-        pruned.doubtful_bytes = bytes_beside(&plan.read.needed(|level| readable.contains(level))).saturating_sub(unneeded);
+    let Plan { read, streams, .. } = plan;
+    let mut needed = read.needed(|_| true);
+    let unneeded = streams.unneeded(access, &backup, (read, &space, &needed))?.bytes;
+    if !read.points.iter().all(|point| point.known.is_ok()) {
+        let readable: BTreeSet<_> = read.points.iter().filter(|point| point.known.is_ok()).map(|point| &point.level).collect();
+        let without_doubt = read.needed(|level| readable.contains(level));
+        pruned.doubtful_bytes = streams.unneeded(access, &backup, (read, &space, &without_doubt))?.bytes.saturating_sub(unneeded);
     }
     let notes = Notes::list(access, &backup).map_err(PruneError::List)?;
     pruned.waiting_until = notes.keep(access, &backup, (now, grace), &mut needed).map_err(PruneError::List)?;
-    let parts: Vec<(LevelId, Part)> = space.beside(&needed).map(|(level, part, _)| (level.clone(), part)).collect();
-    pruned.freed_bytes = bytes_beside(&needed);
-    pruned.waiting_bytes = unneeded.saturating_sub(pruned.freed_bytes);
-    Ok(Condemned { parts, notes, pruned, grace, now })
+    let found = streams.unneeded(access, &backup, (read, &space, &needed))?;
+    // Their names may be used again by whoever has the lock next.
+    pruned.objects = space::remove(access, &backup, &found.leftovers, cancel).map_err(PruneError::Remove)?;
+    pruned.freed_bytes = found.bytes;
+    pruned.waiting_bytes = unneeded.saturating_sub(found.bytes);
+    Ok(Condemned { doomed: found.doomed, notes, pruned, grace, now })
 }
 
 /// A level of these that a run which was cut off still claims. The next backup removes the data of such a run if it made no level; it could
@@ -221,7 +248,7 @@ impl Condemned {
     /// [`PruneError::Remove`] when some of it could not be removed: the next prune tries again.
     pub fn remove(self, access: &Access, backup: &BackupName, cancel: &Cancel) -> Result<Pruned, PruneError> {
         let mut pruned = self.pruned;
-        pruned.objects = space::remove(access, backup, &self.parts, cancel).map_err(PruneError::Remove)?;
+        pruned.objects += space::remove(access, backup, &self.doomed, cancel).map_err(PruneError::Remove)?;
         if cancel.is_requested() {
             return Err(PruneError::Cancelled);
         }
@@ -237,6 +264,6 @@ impl Condemned {
 /// [`PruneError`].
 pub fn unneeded_bytes(access: &Access, backup: &BackupName) -> Result<u64, PruneError> {
     let space = Space::read(access, backup).map_err(PruneError::List)?;
-    let needed = Points::read(access, backup)?.needed(|_| true);
-    Ok(space.beside(&needed).map(|(.., bytes)| bytes).sum())
+    let read = Points::read(access, backup)?;
+    Ok(Streams::default().unneeded(access, backup, (&read, &space, &read.needed(|_| true)))?.bytes)
 }

@@ -1,12 +1,11 @@
 //! What the data objects of a backup take, and the removal of those that nothing needs.
 
-use super::points::Needed;
 use crate::catalog::Access;
 use crate::catalog::names::{self, Folder, Meaning};
 use crate::model::{BackupName, Cancel, LevelId};
 use crate::store::{self, ObjectName, Store};
 use crossbeam_channel::bounded;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -33,31 +32,90 @@ impl Part {
     }
 }
 
-/// Bytes of each part of each level that has any object.
-pub(super) struct Space(BTreeMap<(LevelId, Part), u64>);
+/// Objects that are to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Doomed {
+    /// All of a part of a level.
+    Part(LevelId, Part),
+    /// These objects of a level, and with segments what is made of all of them for other programs.
+    Some(LevelId, BTreeSet<(Folder, u32)>),
+}
 
-impl Space {
-    /// Lists the data of a backup.
-    pub(super) fn read(access: &Access, backup: &BackupName) -> Result<Self, store::Error> {
-        let mut bytes = BTreeMap::new();
-        access.store().list(&names::data_prefix(backup), &mut |object| {
-            if let Some(Meaning::Data { of, .. }) = names::meaning(&object.name) {
-                let part = Part::of(&object.name);
-                *bytes.entry((of.level, part)).or_default() += object.length;
-            }
-            true
-        })?;
-        Ok(Self(bytes))
+impl Doomed {
+    fn level(&self) -> &LevelId {
+        match self {
+            Self::Part(level, _) | Self::Some(level, _) => level,
+        }
     }
 
-    /// The parts that are not needed, with their bytes.
-    pub(super) fn beside<'space>(&'space self, needed: &'space Needed) -> impl Iterator<Item = (&'space LevelId, Part, u64)> {
-        self.0.iter().filter(|((level, part), _)| !needed.holds(level, *part)).map(|((level, part), bytes)| (level, *part, *bytes))
+    /// Whether an object of that level is among them.
+    fn holds(&self, object: &ObjectName) -> bool {
+        match self {
+            Self::Part(_, part) => Part::of(object) == *part,
+            Self::Some(_, objects) => match names::meaning(object) {
+                Some(Meaning::Data { folder, number, .. }) => objects.contains(&(folder, number)),
+                Some(_) => false,
+                None => objects.iter().any(|(folder, _)| *folder == Folder::Segments),
+            },
+        }
     }
 }
 
-/// Removes parts of levels. Goes on after an object that cannot be removed, and then returns the first error.
-pub(super) fn remove(access: &Access, backup: &BackupName, parts: &[(LevelId, Part)], cancel: &Cancel) -> Result<u64, store::Error> {
+/// What a level takes.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    /// Bytes of its index.
+    pub(super) index_bytes: u64,
+    /// Its segments with their lengths.
+    pub(super) segments: BTreeMap<u32, u64>,
+    /// The objects of its frame tables.
+    pub(super) tables: BTreeMap<u32, u64>,
+    /// What supersedes its frame table.
+    pub(super) repacked: BTreeMap<u32, u64>,
+}
+
+impl Objects {
+    /// Bytes of segments and frame tables.
+    pub(super) fn stream_bytes(&self) -> u64 {
+        [&self.segments, &self.tables, &self.repacked].into_iter().flat_map(BTreeMap::values).sum()
+    }
+}
+
+/// What each level takes that has any object.
+#[derive(Debug, Default)]
+pub(super) struct Space(BTreeMap<LevelId, Objects>);
+
+impl Space {
+    /// Lists the data of a backup. Memory holds some 20 bytes for each object.
+    pub(super) fn read(access: &Access, backup: &BackupName) -> Result<Self, store::Error> {
+        let mut levels: BTreeMap<LevelId, Objects> = BTreeMap::new();
+        access.store().list(&names::data_prefix(backup), &mut |object| {
+            if let Some(Meaning::Data { of, folder, number }) = names::meaning(&object.name) {
+                let objects = levels.entry(of.level).or_default();
+                let of_folder = match folder {
+                    Folder::Index => {
+                        objects.index_bytes += object.length;
+                        return true;
+                    }
+                    Folder::Segments => &mut objects.segments,
+                    Folder::Frames => &mut objects.tables,
+                    Folder::Repacked => &mut objects.repacked,
+                };
+                of_folder.insert(number, object.length);
+            }
+            true
+        })?;
+        Ok(Self(levels))
+    }
+
+    /// Every level.
+    pub(super) fn levels(&self) -> impl Iterator<Item = (&LevelId, &Objects)> {
+        self.0.iter()
+    }
+}
+
+/// Removes objects. Goes on after an object that cannot be removed, and then returns the first error.
+pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], cancel: &Cancel) -> Result<u64, store::Error> {
     let store = access.store();
     let (removed, failed) = (AtomicU64::new(0), Mutex::new(None));
     let fail = |error: store::Error| {
@@ -80,10 +138,10 @@ pub(super) fn remove(access: &Access, backup: &BackupName, parts: &[(LevelId, Pa
             });
         }
         drop(objects);
-        for (level, part) in parts {
-            let listed = store.list(&names::level_prefix(backup, level), &mut |object| {
+        for of_level in doomed {
+            let listed = store.list(&names::level_prefix(backup, of_level.level()), &mut |object| {
                 // The removers live as long as this sender.
-                (Part::of(&object.name) != *part || sender.send(object.name).is_ok()) && !cancel.is_requested()
+                (!of_level.holds(&object.name) || sender.send(object.name).is_ok()) && !cancel.is_requested()
             });
             listed.unwrap_or_else(&fail);
             if cancel.is_requested() {

@@ -104,6 +104,8 @@ pub enum Lane {
     FrameTable = 2,
     /// The manifest.
     Manifest = 3,
+    /// What supersedes the frame table. (Lane 4 is used while a level is being made.)
+    Repacked = 5,
 }
 
 /// What a frame is bound to: nothing else can be put in its place unnoticed.
@@ -128,6 +130,7 @@ impl fmt::Display for FrameId {
             Lane::Index => write!(f, "index block {number} of level {level}"),
             Lane::FrameTable => write!(f, "frame table block {number} of level {level}"),
             Lane::Manifest => write!(f, "the manifest of level {level}"),
+            Lane::Repacked => write!(f, "frame table root {number} of level {level}"),
         }
     }
 }

@@ -243,14 +243,8 @@ impl Opener {
         self.open_showing(decoder, lane, number, stored, None)
     }
 
-    fn open_showing(
-        &self,
-        decoder: &mut Decoder,
-        lane: Lane,
-        number: FrameNo,
-        mut stored: Vec<u8>,
-        glimpse: Option<Glimpse<'_>>,
-    ) -> Result<Vec<u8>, FrameError> {
+    /// Whether a sealed frame is frame `number` of `lane` as it was made; returns its header, and where the payload ends.
+    fn verify(&self, lane: Lane, number: FrameNo, stored: &[u8]) -> Result<(Header, usize), FrameError> {
         let malformed = |what| FrameError::Malformed { frame: Box::new(self.id(lane, number)), what };
         let tampered = || FrameError::Tampered(Box::new(self.id(lane, number)));
         let header_bytes: [u8; HEADER_BYTES] = *stored.first_chunk().ok_or_else(|| malformed("it is cut short"))?;
@@ -266,9 +260,60 @@ impl Opener {
             return Err(tampered());
         }
         let tag = tag(&self.protection, self.store, &self.level, &header_bytes, &stored[HEADER_BYTES..payload_end]);
-        if !bool::from(tag[..].ct_eq(&stored[payload_end..])) {
-            return Err(tampered());
+        if bool::from(tag[..].ct_eq(&stored[payload_end..])) { Ok((header, payload_end)) } else { Err(tampered()) }
+    }
+
+    /// Whether a bare frame is frame `number` of the tar stream as it was made.
+    fn verify_bare(
+        &self,
+        (number, raw_length): (FrameNo, u32),
+        (compression, checksum): (Compression, [u8; CHECKSUM_BYTES]),
+        stored: &[u8],
+    ) -> Result<(), FrameError> {
+        let malformed = |what| FrameError::Malformed { frame: Box::new(self.id(Lane::Data, number)), what };
+        if raw_length as usize > MAX_RAW_BYTES {
+            return Err(malformed("it is longer than a frame may be"));
         }
+        let payload_length = u32::try_from(stored.len()).map_err(|_| malformed("its length does not fit"))?;
+        let header =
+            Header { lane: Lane::Data as u8, compression, encrypted: false, number, raw_length, payload_length, iv: [0; IV_BYTES] };
+        let tag = tag(&self.protection, self.store, &self.level, &header.encode(), stored);
+        if bool::from(tag[..CHECKSUM_BYTES].ct_eq(&checksum)) {
+            Ok(())
+        } else {
+            Err(FrameError::Tampered(Box::new(self.id(Lane::Data, number))))
+        }
+    }
+
+    /// Whether stored bytes are frame `number` of the tar stream, as [`open_data`](Self::open_data) would find: for those who only copy it.
+    /// Neither decrypts nor decompresses.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn verify_data(
+        &self,
+        (number, raw_length): (FrameNo, u32),
+        bare: Option<(Compression, [u8; CHECKSUM_BYTES])>,
+        stored: &[u8],
+    ) -> Result<(), FrameError> {
+        let holds = match (&self.protection, bare) {
+            (Protection::Encrypted(_), None) => self.verify(Lane::Data, number, stored)?.0.raw_length == raw_length,
+            (Protection::Checksum, Some(bare)) => return self.verify_bare((number, raw_length), bare, stored),
+            (Protection::Encrypted(_), Some(_)) | (Protection::Checksum, None) => false,
+        };
+        if holds { Ok(()) } else { Err(FrameError::Tampered(Box::new(self.id(Lane::Data, number)))) }
+    }
+
+    fn open_showing(
+        &self,
+        decoder: &mut Decoder,
+        lane: Lane,
+        number: FrameNo,
+        mut stored: Vec<u8>,
+        glimpse: Option<Glimpse<'_>>,
+    ) -> Result<Vec<u8>, FrameError> {
+        let (header, payload_end) = self.verify(lane, number, &stored)?;
         if let Protection::Encrypted(keys) = &self.protection {
             keys.decrypt(&header.iv, &mut stored[HEADER_BYTES..payload_end]);
         }
@@ -308,17 +353,7 @@ impl Opener {
         let raw = match (&self.protection, bare) {
             (Protection::Encrypted(_), None) => self.open_showing(decoder, Lane::Data, number, stored, glimpse)?,
             (Protection::Checksum, Some((compression, checksum))) => {
-                let malformed = |what| FrameError::Malformed { frame: Box::new(self.id(Lane::Data, number)), what };
-                if raw_length as usize > MAX_RAW_BYTES {
-                    return Err(malformed("it is longer than a frame may be"));
-                }
-                let payload_length = u32::try_from(stored.len()).map_err(|_| malformed("its length does not fit"))?;
-                let header =
-                    Header { lane: Lane::Data as u8, compression, encrypted: false, number, raw_length, payload_length, iv: [0; IV_BYTES] };
-                let tag = tag(&self.protection, self.store, &self.level, &header.encode(), &stored);
-                if !bool::from(tag[..CHECKSUM_BYTES].ct_eq(&checksum)) {
-                    return Err(tampered());
-                }
+                self.verify_bare((number, raw_length), (compression, checksum), &stored)?;
                 decoder.decode(compression, &stored, raw_length as usize, glimpse)?
             }
             (Protection::Encrypted(_), Some(_)) | (Protection::Checksum, None) => return Err(tampered()),

@@ -2,7 +2,7 @@
 
 use crate::support::oracle::{self, Holes, compare};
 use crate::support::{backup, reading, torture};
-use freezer::backup::{Levels, Lies, Report, run};
+use freezer::backup::{Engine, Levels, Lies, Report, run};
 use freezer::catalog::Access;
 use freezer::catalog::names::{Folder, Meaning, data_name, level_prefix, meaning};
 use freezer::model::progress::Silent;
@@ -21,21 +21,23 @@ use tempfile::TempDir;
 
 /// A source, a store, and a clock of which the file system's is always behind: what was changed before a backup is then settled
 /// for the next one.
-pub(super) struct Series {
+pub(crate) struct Series {
     room: TempDir,
-    pub(super) access: Access,
-    clock: ManualClock,
-    pub(super) levels: Levels,
-    pub(super) excludes: Vec<Vec<u8>>,
+    pub(crate) access: Access,
+    pub(crate) clock: ManualClock,
+    pub(crate) levels: Levels,
+    pub(crate) excludes: Vec<Vec<u8>>,
+    pub(crate) segment_bytes: u64,
+    pub(crate) engine: Engine,
 }
 
 impl Series {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|store| backup::create_encrypted(store))
     }
 
     /// In a store without encryption.
-    pub(super) fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         Self::with(|store| backup::create_plain(store))
     }
 
@@ -44,32 +46,33 @@ impl Series {
         fs::create_dir(room.path().join("tree")).expect("made");
         let access = create(Arc::new(Local::create(&room.path().join("store")).expect("a store")));
         let clock = ManualClock::at(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
-        Self { room, access, clock, levels: Levels::default(), excludes: Vec::new() }
+        Self { room, access, clock, levels: Levels::default(), excludes: Vec::new(), segment_bytes: 1 << 20, engine: Engine::Tar }
     }
 
-    pub(super) fn tree(&self) -> PathBuf {
+    pub(crate) fn tree(&self) -> PathBuf {
         self.room.path().join("tree")
     }
 
-    pub(super) fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.room.path().join("store")
     }
 
-    pub(super) fn export(&self, level: &LevelId, out: &mut dyn std::io::Write) {
+    pub(crate) fn export(&self, level: &LevelId, out: &mut dyn std::io::Write) {
         let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
         export(&view, out, &Silent, &Cancel::new()).expect("exported");
     }
 
-    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.tree().join(name), content).expect("written");
     }
 
     /// A day later each time.
-    pub(super) fn back_up(&self) -> Report {
+    pub(crate) fn back_up(&self) -> Report {
         let tree = self.tree();
         let mut request = backup::request(&[&tree]);
         request.levels = self.levels;
         request.excludes = Excludes::new(&self.excludes);
+        (request.segment_bytes, request.engine) = (self.segment_bytes, self.engine);
         let report = run(&request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
         self.clock.set(report.manifest.started + jiff::SignedDuration::from_hours(24));
         let counts = report.manifest.counts;
@@ -79,7 +82,7 @@ impl Series {
     }
 
     /// The tree of a level, written to disk and looked at.
-    pub(super) fn restored(&self, level: &LevelId) -> oracle::Tree {
+    pub(crate) fn restored(&self, level: &LevelId) -> oracle::Tree {
         let target = tempfile::tempdir().expect("a directory");
         let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
         let target = target.path().join("out");
@@ -89,7 +92,7 @@ impl Series {
     }
 
     /// How many objects of a lane a level has.
-    pub(super) fn objects(&self, level: &LevelId, folder: Folder) -> usize {
+    pub(crate) fn objects(&self, level: &LevelId, folder: Folder) -> usize {
         let mut count = 0;
         let counted = self.access.store().list(&level_prefix(&backup::name(), level), &mut |object| {
             count += usize::from(matches!(meaning(&object.name), Some(Meaning::Data { folder: of, .. }) if of == folder));
@@ -101,14 +104,14 @@ impl Series {
 }
 
 /// Numbers that look random and are the same every time.
-pub(super) struct Dice(pub(super) u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((self.0 >> 33) % sides as u64).expect("small")
     }
@@ -130,7 +133,7 @@ fn paths(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
 }
 
 /// Changes the tree in one way or another.
-pub(super) fn edit(tree: &Path, dice: &mut Dice) {
+pub(crate) fn edit(tree: &Path, dice: &mut Dice) {
     let (directories, others) = paths(tree);
     let directory = &directories[dice.roll(directories.len())];
     let fresh = directory.join(format!("n{}", dice.roll(1_000_000)));
@@ -165,14 +168,14 @@ pub(super) fn edit(tree: &Path, dice: &mut Dice) {
     }
 }
 
-pub(super) fn set_mtime(path: &Path, seconds: i64) {
+pub(crate) fn set_mtime(path: &Path, seconds: i64) {
     let time = Timespec { tv_sec: seconds, tv_nsec: 5 };
     utimensat(CWD, path, &Timestamps { last_access: time, last_modification: time }, AtFlags::SYMLINK_NOFOLLOW).expect("set");
 }
 
 /// Levels of as many edits each as said, before which so many directories of 50 files are made; every point in time is looked at in the end. Returns
 /// how many runs the index of each has.
-pub(super) fn chain_of_edits(seed: u64, edits: &[(usize, usize)]) -> Vec<usize> {
+pub(crate) fn chain_of_edits(seed: u64, edits: &[(usize, usize)]) -> Vec<usize> {
     let series = Series::new();
     let mut dice = Dice(seed);
     let mut history = Vec::new();

@@ -4,7 +4,7 @@
 mod blocks;
 mod changing;
 mod index_runs;
-mod levels;
+pub(crate) mod levels;
 mod locks;
 mod renamed;
 mod tar_levels;

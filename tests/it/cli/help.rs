@@ -2,7 +2,7 @@
 
 use super::User;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 32] = [
     "backup",
     "list",
     "ls",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 31] = [
     "du",
     "check",
     "prune",
+    "repack",
     "key",
     "key list",
     "key add",

@@ -10,6 +10,7 @@ mod looking;
 mod mount;
 mod original;
 mod prune;
+mod repack;
 mod signals;
 mod transcript;
 

@@ -125,3 +125,37 @@ fn the_original_removes_without_asking() {
     user.succeeds("--config job.conf");
     assert_eq!(user.points(), 1);
 }
+
+impl User {
+    /// Runs it on a terminal of its own, where `answer` is typed. What it shows there, and its exit code.
+    fn answers(&self, arguments: &str, answer: &str) -> (String, i32) {
+        use std::io::Write;
+        let mut command = self.program("script");
+        let line = format!("'{}' {arguments}", env!("CARGO_BIN_EXE_freezer"));
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("script runs");
+        let mut typed = child.stdin.take().expect("piped");
+        typed.write_all(answer.as_bytes()).expect("typed");
+        // The line stays open: its end would be typed too.
+        let output = child.wait_with_output().expect("it ends");
+        drop(typed);
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code().expect("it ended by itself"))
+    }
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_does_what_is_answered() {
+    let user = User::with_five_points();
+    for no in ["n\n", "\n", "yes please\n"] {
+        let (shown, code) = user.answers("prune docs --keep-last 1", no);
+        assert!(shown.contains("Remove 4 points in time and ") && shown.contains("[y/N]"), "{shown}");
+        assert_eq!((code, user.points()), (130, 5), "{no:?}: {shown}");
+    }
+    let (shown, code) = user.answers("prune docs --keep-last 3", "Yes\n");
+    assert!(shown.contains("here/docs: removed 2 points in time"), "{shown}");
+    assert_eq!((code, user.points()), (0, 3), "{shown}");
+    let (shown, code) = user.answers("prune docs --keep-last 2 --yes", "");
+    assert!(!shown.contains("[y/N]"), "{shown}");
+    assert_eq!((code, user.points()), (0, 2), "{shown}");
+}

@@ -61,3 +61,12 @@ fn the_documented_signature_is_what_is_written() {
     let shown = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
     assert_eq!(shown(&documented), shown(&writer.finish()));
 }
+
+#[test]
+fn the_documented_live_ranges_are_what_is_written() {
+    use freezer::format::live;
+    let ranges = freezer::model::Ranges::new(vec![4096..20_480, 544_768..675_840]);
+    let documented = hex(&example("two ranges, bytes 4096 to 20,480 and 544,768 to 675,840"));
+    assert_eq!(documented, live::encode(&ranges));
+    assert_eq!(live::decode(&documented).expect("sound"), ranges);
+}

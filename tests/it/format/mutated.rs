@@ -142,6 +142,13 @@ proptest! {
         entry::identity(&changed(&identity(), &changes));
         entry::claim(&changed(include_bytes!("../../../fuzz/seeds/claim/running"), &changes));
         entry::key(&changed(&key(), &changes));
+        entry::repacked(&changed(include_bytes!("../../../fuzz/seeds/repacked/once"), &changes));
+    }
+
+    #[test]
+    fn live_ranges_of_any_bytes_are_refused_or_sound(changes in changes(), bytes: Vec<u8>) {
+        entry::live_ranges(&bytes);
+        entry::live_ranges(&changed(include_bytes!("../../../fuzz/seeds/live_ranges/two"), &changes));
     }
 
     #[test]
@@ -226,16 +233,18 @@ type Target = fn(&[u8]);
 
 #[test]
 fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
-    let targets: [(&str, Target); 10] = [
+    let targets: [(&str, Target); 12] = [
         ("claim", entry::claim),
         ("excludes", entry::excludes),
         ("frame", entry::frame),
         ("identity", entry::identity),
         ("key", entry::key),
+        ("live_ranges", entry::live_ranges),
         ("manifest", entry::manifest),
         ("object_name", entry::object_name),
         ("payload", entry::payload),
         ("reference", entry::reference),
+        ("repacked", entry::repacked),
         ("signature", entry::signature),
     ];
     for (target, run) in targets {

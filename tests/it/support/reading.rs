@@ -1,6 +1,7 @@
 //! Reads levels back through views, whole or as far as damage lets it.
 
 use freezer::catalog::{Access, AccessError};
+use freezer::format::manifest::Manifest;
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadError, ReadOptions};
 use freezer::model::{BackupName, Content, Entry, LevelId, NodeId};
@@ -34,9 +35,17 @@ pub fn reader() -> Arc<FileReader> {
 /// Opens a level.
 pub fn open(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<FileReader>) -> Result<View, OpenError> {
     let manifest = access.manifest(backup, level).map_err(OpenError::Manifest)?;
-    let parts =
-        ViewParts { manifest, store: access.store(), store_id: access.store_id(), protection: access.protection(), backup: backup.clone() };
-    View::open(parts, reader).map_err(OpenError::View)
+    View::open(parts(access, backup, manifest), reader).map_err(OpenError::View)
+}
+
+/// What a manifest that was read before shows, with nothing in the caches.
+#[track_caller]
+pub fn of_manifest(access: &Access, backup: &BackupName, manifest: Manifest) -> View {
+    View::open(parts(access, backup, manifest), &reader()).expect("its roots are sound")
+}
+
+fn parts(access: &Access, backup: &BackupName, manifest: Manifest) -> ViewParts {
+    ViewParts { manifest, store: access.store(), store_id: access.store_id(), protection: access.protection(), backup: backup.clone() }
 }
 
 /// Everything a level holds: the entries in the order of the index, each with its content.

@@ -163,6 +163,8 @@ impl StoredTree {
                 segments,
                 frame_table: root_node(table_root),
                 frame_table_segments: table_lane.finish(),
+                live: None,
+                repacked: 0,
             }],
         });
         Self { store, manifest, backup, store_id, protection }

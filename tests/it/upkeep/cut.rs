@@ -12,7 +12,7 @@ use freezer::upkeep::{GRACE, Going, unneeded_bytes};
 use jiff::SignedDuration;
 use std::sync::Arc;
 
-fn copy_of(store: &Memory) -> Memory {
+pub(super) fn copy_of(store: &Memory) -> Memory {
     let copy = Memory::default();
     let mut each = |object: ObjectInfo| {
         let body = store.get(&object.name, u64::MAX).expect("listed");

@@ -1,14 +1,18 @@
 //! Points in time that go, and what stays.
 
+mod chain;
 mod concurrent;
 mod cut;
+mod partial;
 mod prune;
+mod repack;
 
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, scratch, torture};
 use freezer::backup::{BackupRequest, Levels, run};
 use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
 use freezer::format::frame::Compression;
+use freezer::format::manifest::Manifest;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
 use freezer::platform::ManualClock;
@@ -28,16 +32,22 @@ struct Series {
     store: Arc<Memory>,
     access: Access,
     clock: ManualClock,
+    segment_bytes: u64,
     /// What each level that was made holds.
     held: BTreeMap<LevelId, Whole>,
+    /// Its manifest.
+    manifests: BTreeMap<LevelId, Manifest>,
 }
+
+/// Files of this length have a frame and a segment to themselves.
+const FILE_BYTES: usize = 600_000;
 
 impl Series {
     fn new() -> Self {
         let store = Arc::new(Memory::default());
         let access = backup::create_plain(store.clone());
         let clock = ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1));
-        Self { room: scratch(), store, access, clock, held: BTreeMap::new() }
+        Self { room: scratch(), store, access, clock, segment_bytes: 8 << 10, held: BTreeMap::new(), manifests: BTreeMap::new() }
     }
 
     fn write(&self, name: &str, content: &[u8]) {
@@ -48,7 +58,7 @@ impl Series {
         let mut request = backup::request(&[self.room.path()]);
         request.levels = Levels::default();
         (request.compression, request.compression_level) = (Compression::None, 0);
-        request.segment_bytes = 8 << 10;
+        request.segment_bytes = self.segment_bytes;
         request
     }
 
@@ -59,8 +69,9 @@ impl Series {
 
     fn back_up_as(&mut self, request: &BackupRequest) -> LevelId {
         let report = run(request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
-        let level = report.manifest.id;
+        let level = report.manifest.id.clone();
         self.held.insert(level.clone(), reading::whole(&self.access, &backup::name(), &level));
+        self.manifests.insert(level.clone(), report.manifest);
         self.pass(SignedDuration::from_hours(24));
         level
     }
@@ -82,6 +93,37 @@ impl Series {
             series.back_up();
         }
         series
+    }
+
+    /// Levels of files of [`FILE_BYTES`], of which so many change from one level to the next.
+    fn with_large_files(count: u64, files: u64, changes: u64) -> Self {
+        Self::with_large_files_in(8 << 10, count, files, changes)
+    }
+
+    fn with_large_files_in(segment_bytes: u64, count: u64, files: u64, changes: u64) -> Self {
+        let mut series = Self { segment_bytes, ..Self::new() };
+        for level in 0..count {
+            for file in 0..if level == 0 { files } else { changes } {
+                series.write_large((level * changes + file) % files, level);
+            }
+            series.back_up();
+        }
+        series
+    }
+
+    fn write_large(&self, file: u64, version: u64) {
+        self.write(&format!("file {file:02}"), &torture::noise(version * 100 + file, FILE_BYTES));
+    }
+
+    /// What segments, frame tables and indexes take.
+    fn stored_bytes(&self) -> u64 {
+        let mut sum = 0;
+        let mut each = |object: freezer::store::ObjectInfo| {
+            sum += object.length;
+            true
+        };
+        self.store.list("data/", &mut each).expect("listed");
+        sum
     }
 
     fn levels(&self) -> Vec<LevelId> {
