@@ -5,6 +5,7 @@ use crate::support::{backup, reading, torture};
 use freezer::backup::{Engine, Levels, Lies, Report, run};
 use freezer::catalog::Access;
 use freezer::catalog::names::{Folder, Meaning, data_name, level_prefix, meaning};
+use freezer::format::frame::Compression;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Excludes, LevelId};
 use freezer::platform::ManualClock;
@@ -29,6 +30,7 @@ pub(crate) struct Series {
     pub(crate) excludes: Vec<Vec<u8>>,
     pub(crate) segment_bytes: u64,
     pub(crate) engine: Engine,
+    pub(crate) compression: Compression,
 }
 
 impl Series {
@@ -46,7 +48,16 @@ impl Series {
         fs::create_dir(room.path().join("tree")).expect("made");
         let access = create(Arc::new(Local::create(&room.path().join("store")).expect("a store")));
         let clock = ManualClock::at(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
-        Self { room, access, clock, levels: Levels::default(), excludes: Vec::new(), segment_bytes: 1 << 20, engine: Engine::Tar }
+        Self {
+            room,
+            access,
+            clock,
+            levels: Levels::default(),
+            excludes: Vec::new(),
+            segment_bytes: 1 << 20,
+            engine: Engine::Tar,
+            compression: Compression::Zstd,
+        }
     }
 
     pub(crate) fn tree(&self) -> PathBuf {
@@ -73,6 +84,7 @@ impl Series {
         request.levels = self.levels;
         request.excludes = Excludes::new(&self.excludes);
         (request.segment_bytes, request.engine) = (self.segment_bytes, self.engine);
+        (request.compression, request.compression_level) = (self.compression, self.compression.default_level());
         let report = run(&request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
         self.clock.set(report.manifest.started + jiff::SignedDuration::from_hours(24));
         let counts = report.manifest.counts;

@@ -11,11 +11,13 @@ impl User {
     /// Files that share a segment, of which all but one change before the first point in time goes.
     fn with_mixed_segments() -> Self {
         let user = Self::new();
-        for file in 0..6 {
+        for file in 0..8 {
             user.write(&format!("docs/{file}"), noise(file));
         }
+        // What was written just before a run is stored again by the next: the third leans on one of both.
         user.succeeds("backup docs --hostname here -q");
-        for file in 1..6 {
+        user.succeeds("backup docs --hostname here -q");
+        for file in 1..8 {
             user.write(&format!("docs/{file}"), noise(100 + file));
         }
         user.succeeds("backup docs --hostname here -q");
@@ -31,9 +33,9 @@ impl User {
 fn a_repack_is_shown_asked_for_and_done() {
     let user = User::with_mixed_segments();
     let said = user.succeeds("prune docs --keep-last 1 --yes --grace 0");
-    assert!(said.err.contains("removed 1 point in time"), "{said:?}");
+    assert!(said.err.contains("removed 2 points in time"), "{said:?}");
     let mixed = user.stored();
-    assert!(mixed > 15_000_000, "{mixed}: all is in one segment with a file that is needed");
+    assert!(mixed > 21_000_000, "{mixed}: all is in one segment with a file that is needed");
     let said = user.succeeds("prune docs --dry-run");
     assert!(said.err.contains("lie among what is needed: freezer repack"), "{said:?}");
     let said = user.succeeds("repack docs --dry-run");
@@ -47,10 +49,10 @@ fn a_repack_is_shown_asked_for_and_done() {
     assert!(done[0]["removed"]["waiting_bytes"].as_u64().expect("a number") > 7_000_000, "{done}");
     assert!(user.succeeds("repack docs --yes").err.contains("there is nothing to repack"));
     user.succeeds("prune --yes --grace 0");
-    assert!(user.stored() < 9_300_000, "{}", user.stored());
+    assert!(user.stored() < 15_600_000, "{}", user.stored());
     user.succeeds("check --read-data");
     user.succeeds("restore docs --target out -q");
-    for file in 0..6 {
+    for file in 0..8 {
         let expected = if file == 0 { noise(0) } else { noise(100 + file) };
         assert!(std::fs::read(user.path(format!("out/{file}"))).expect("restored") == expected, "{file}");
     }
@@ -64,8 +66,8 @@ fn a_prune_repacks_afterwards() {
     let user = User::with_mixed_segments();
     let said = user.succeeds("prune --all --keep-last 1 --repack-below 50% --yes --grace 0");
     assert!(said.err.contains("here/docs: repacked 1 segment: copied "), "{said:?}");
-    assert!(said.err.contains("removed 1 point in time"), "{said:?}");
-    assert!(user.stored() < 9_300_000, "{}", user.stored());
+    assert!(said.err.contains("removed 2 points in time"), "{said:?}");
+    assert!(user.stored() < 15_600_000, "{}", user.stored());
     user.succeeds("check --read-data");
     assert!(user.succeeds("prune --all --keep-last 1 --repack-below 50% --yes").err.contains("there is nothing to remove"));
 }

@@ -10,6 +10,7 @@ use crate::support::oracle::{self, Holes, compare};
 use crate::support::{backup, torture};
 use freezer::backup::{BlockOptions, Engine, run};
 use freezer::catalog::Catalog;
+use freezer::format::frame::Compression;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention};
 use freezer::store::{ObjectInfo, Store};
@@ -83,6 +84,8 @@ fn chain(mut series: levels::Series, seed: u64, rounds: usize) {
             edit_large(&series.tree(), &mut dice);
         }
         series.segment_bytes = [1 << 20, 2 << 20, 300_000][dice.roll(3)];
+        // Of frames that are not long, so that files do not share one.
+        series.compression = [Compression::None, Compression::None, Compression::Gzip][dice.roll(3)];
         series.engine = match dice.roll(3) {
             0 => Engine::Rsync(BlockOptions { threshold_bytes: 50_000, least_block_bytes: 4096 }),
             _ => Engine::Tar,
@@ -107,7 +110,7 @@ fn chain(mut series: levels::Series, seed: u64, rounds: usize) {
         assert!(levels.iter().eq(history.keys()), "{what}");
         check_all(&series.access, &what);
         for (level, expected) in &history {
-            if round + 1 == rounds || dice.roll(3) == 0 {
+            if round + 1 == rounds || dice.roll(5) == 0 {
                 check_every_way(&series, level, expected, &what);
             }
         }
@@ -117,10 +120,8 @@ fn chain(mut series: levels::Series, seed: u64, rounds: usize) {
 
 #[test]
 fn every_point_in_time_that_is_left_is_what_the_source_was_however_it_is_read() {
-    for seed in 0..3 {
-        chain(levels::Series::new(), seed, 14);
-        chain(levels::Series::plain(), 100 + seed, 14);
-    }
+    chain(levels::Series::new(), 1, 16);
+    chain(levels::Series::plain(), 2, 16);
 }
 
 #[test]
