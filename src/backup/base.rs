@@ -1,15 +1,17 @@
 //! The point in time that a level is compared with, and whether there is one.
 
-use super::compare::{Comparison, Lies, Previous, SameContent};
+use super::compare::{Comparison, Lies, Previous, SameContent, UNSURE};
 use super::index_writer::{Earlier, kept_runs};
 use super::moved::Moved;
 use crate::catalog::stream::find_segments;
-use crate::catalog::{Access, Blocks, Catalog, open_tree};
+use crate::catalog::{Access, Blocks, Catalog, lost_parts, open_tree};
 use crate::format::frame::Lane;
+use crate::format::lost::Lost;
 use crate::format::manifest::{Manifest, Parent};
 use crate::index::{BlockCache, BlockSource, Children, Tree};
-use crate::model::{BackupName, LevelId, NodeId, Time};
+use crate::model::{BackupName, Content, Entry, LevelId, LevelSerial, NodeId, Time};
 use crate::platform::Stat;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,6 +59,8 @@ pub(super) struct Base {
     pub(super) tree: Tree,
     pub(super) comparison: Comparison,
     moved: Moved,
+    /// What cannot be read any more of the streams it leans on.
+    lost: BTreeMap<LevelSerial, Lost>,
     /// Entries that are there no more, as far as the walk has come.
     pub(super) removed: AtomicU64,
 }
@@ -80,8 +84,16 @@ impl Base {
     }
 
     fn open(access: &Access, backup: &BackupName, mut manifest: Manifest, digest: String, levels: &Levels) -> Result<Self, Box<dyn Error>> {
-        let leans_on = std::mem::take(&mut manifest.levels).into_iter();
-        manifest.levels = leans_on.map(|parts| find_segments(access, backup, parts)).collect::<Result<_, _>>()?;
+        let mut notes = lost_parts(&access.store(), backup)?;
+        let mut lost = BTreeMap::new();
+        for parts in &mut manifest.levels {
+            let note = notes.remove(&parts.id).unwrap_or_default();
+            // Where its stream is by now, and what this manifest needs of it.
+            *parts = find_segments(access, backup, parts.clone(), note.missing_segments())?;
+            if !note.is_empty() {
+                lost.insert(parts.serial, note);
+            }
+        }
         let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>;
         let tree = open_tree(&manifest, &BlockCache::new(INDEX_CACHE_BYTES), blocks)?;
         let trusted_before = time_of(manifest.started.checked_sub(TICK)?);
@@ -91,6 +103,7 @@ impl Base {
             tree,
             comparison: Comparison { trusted_before, lies: levels.lies, same_content: levels.same_content },
             moved: Moved::default(),
+            lost,
             removed: AtomicU64::new(0),
         })
     }
@@ -109,12 +122,24 @@ impl Base {
     pub(super) fn root(&self) -> Option<Previous> {
         let node = NodeId(0);
         match self.tree.entry(node) {
-            Ok(entry) => entry.map(|entry| Previous { node, entry, is_moved: false }),
+            Ok(entry) => entry.map(|entry| self.previous(node, entry, false)),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn Error, "the last level's index cannot be read; all is stored again");
                 None
             }
         }
+    }
+
+    /// An entry as it was. A file of which some cannot be read any more is none that could be taken for unchanged.
+    fn previous(&self, node: NodeId, mut entry: Entry, is_moved: bool) -> Previous {
+        if let Content::File { extents, .. } = &entry.content
+            && extents.iter().any(|extent| self.lost.get(&extent.level).is_some_and(|lost| lost.touches(extent.stream.0, extent.length)))
+        {
+            entry.metadata.inode = UNSURE;
+            // Its blocks are not to be leaned on either.
+            entry.metadata.signatures.clear();
+        }
+        Previous { node, entry, is_moved }
     }
 
     /// What a directory held, to be gone through in the order of names.
@@ -141,7 +166,8 @@ impl Base {
 
     /// What had another path before.
     pub(super) fn moved(&self, now: &Stat) -> Option<Previous> {
-        self.comparison.may_have_moved(now).then(|| self.moved.find(&self.tree, now)).flatten()
+        let moved = self.comparison.may_have_moved(now).then(|| self.moved.find(&self.tree, now)).flatten()?;
+        Some(self.previous(moved.node, moved.entry, moved.is_moved))
     }
 
     fn count_removed(&self, gone: &Previous) {
@@ -205,7 +231,7 @@ impl Listing<'_> {
 
     fn read(&mut self) -> Option<Previous> {
         match self.children.as_mut()?.next()? {
-            Ok((node, entry)) => Some(Previous { node, entry, is_moved: self.is_moved }),
+            Ok((node, entry)) => Some(self.base.previous(node, entry, self.is_moved)),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn Error,

@@ -137,8 +137,8 @@ pub enum Lacking {
 ///
 /// # Errors
 ///
-/// [`Lacking`]; also when any of them is not there.
-pub fn find_segments(access: &Access, backup: &BackupName, parts: LevelParts) -> Result<LevelParts, Lacking> {
+/// [`Lacking`]; also when more of them are not there than are known to be lost.
+pub fn find_segments(access: &Access, backup: &BackupName, parts: LevelParts, known_missing: u32) -> Result<LevelParts, Lacking> {
     if parts.live.as_ref().is_some_and(Ranges::is_empty) {
         return Ok(parts);
     }
@@ -167,5 +167,5 @@ pub fn find_segments(access: &Access, backup: &BackupName, parts: LevelParts) ->
         let shares = shares(access, backup, &parts, live).map_err(|source| Lacking::Table { level: level.clone(), source })?;
         count = shares.iter().filter(|(segment, share)| share.live > 0 && !there.contains(segment)).count() as u64;
     }
-    if count == 0 { Ok(parts) } else { Err(Lacking::Segments { level, count }) }
+    if count <= u64::from(known_missing) { Ok(parts) } else { Err(Lacking::Segments { level, count }) }
 }

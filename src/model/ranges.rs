@@ -62,6 +62,25 @@ impl Ranges {
         }))
     }
 
+    /// What is in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut both = Vec::new();
+        while let (Some(first), Some(second)) = (left.peek(), right.peek()) {
+            let range = first.start.max(second.start)..first.end.min(second.end);
+            if !range.is_empty() {
+                both.push(range);
+            }
+            if first.end <= second.end {
+                left.next()
+            } else {
+                right.next()
+            };
+        }
+        Self(both)
+    }
+
     /// The longest run of bytes of `within` that are not among these.
     pub fn longest_gap(&self, within: &Range<u64>) -> u64 {
         let (mut at, mut longest) = (within.start, 0);
@@ -114,6 +133,9 @@ mod tests {
             prop_assert_eq!(first.cover(&probe), probe.clone().all(|at| bytes(&left).contains(&at)));
             let both = first.union(&second);
             prop_assert_eq!(&both, &Ranges::new(left.iter().chain(&right).cloned().collect()));
+            let common = first.intersection(&second);
+            prop_assert_eq!(bytes(common.as_slice()), bytes(&left).intersection(&bytes(&right)).copied().collect());
+            prop_assert!(common.as_slice().windows(2).all(|pair| pair[0].end < pair[1].start));
             let (mut longest, mut gap) = (0, 0);
             for at in probe.clone() {
                 gap = if bytes(&left).contains(&at) { 0 } else { gap + 1 };

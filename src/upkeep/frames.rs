@@ -1,6 +1,7 @@
 //! The frames of one level: whether they tile stream and segments, and whether each can be read.
 
-use super::check::{Check, CheckError, Damage, Depth, is_damage};
+use super::check::{Check, CheckError, is_damage};
+use super::damage::Damage;
 use crate::catalog::Blocks;
 use crate::catalog::stream::is_live;
 use crate::format::frame::{Decoder, FrameError, Lane, Opener};
@@ -25,15 +26,25 @@ pub(super) struct Frames<'check, 'run> {
     check: &'check mut Check<'run>,
     parts: &'check LevelParts,
     /// Lengths of the segments that are there.
-    lengths: BTreeMap<u32, u64>,
+    lengths: &'check BTreeMap<u32, u64>,
+    /// The segments that are to be read; nothing where none is.
+    reads: Option<&'check BTreeSet<u32>>,
     /// The segment of the last frame, and where the frames of each segment end so far.
     segment: u32,
     ends: BTreeMap<u32, u64>,
     /// Segments of which it is not known where their frames end.
     unsure: BTreeSet<u32>,
     unreadable: Vec<Range<u64>>,
-    /// Segments that are needed and not there, and were told of.
+    /// Segments that are needed and not there, of a level of which not all is.
     missing: BTreeSet<u32>,
+}
+
+/// What was seen of the frames of a level.
+pub(super) struct Seen {
+    /// Which parts of the stream cannot be read.
+    pub(super) unreadable: Ranges,
+    /// How many segments are missing, where the frame table tells which are needed.
+    pub(super) missing_segments: u32,
 }
 
 /// Neighbouring frames of one segment.
@@ -55,11 +66,17 @@ enum Why {
 }
 
 impl<'check, 'run> Frames<'check, 'run> {
-    pub(super) fn new(check: &'check mut Check<'run>, parts: &'check LevelParts, lengths: BTreeMap<u32, u64>) -> Self {
+    pub(super) fn new(
+        check: &'check mut Check<'run>,
+        parts: &'check LevelParts,
+        lengths: &'check BTreeMap<u32, u64>,
+        reads: Option<&'check BTreeSet<u32>>,
+    ) -> Self {
         Self {
             check,
             parts,
             lengths,
+            reads,
             segment: 0,
             ends: BTreeMap::new(),
             unsure: BTreeSet::new(),
@@ -68,11 +85,11 @@ impl<'check, 'run> Frames<'check, 'run> {
         }
     }
 
-    /// Looks at every frame; returns which parts of the stream cannot be read.
-    pub(super) fn check(mut self, depth: Depth) -> Result<Ranges, CheckError> {
-        let readers = match depth {
-            Depth::Structure => 0,
-            Depth::Data => thread::available_parallelism().map_or(1, usize::from),
+    /// Looks at every frame.
+    pub(super) fn check(mut self) -> Result<Seen, CheckError> {
+        let readers = match self.reads {
+            Some(segments) if !segments.is_empty() => thread::available_parallelism().map_or(1, usize::from),
+            _ => 0,
         };
         let compression = self.parts.compression;
         let opener = self.check.access.opener(&self.parts.id);
@@ -105,7 +122,8 @@ impl<'check, 'run> Frames<'check, 'run> {
                 Why::Frame(source) => Damage::Frame { frame, object, source },
             });
         }
-        Ok(Ranges::new(self.unreadable))
+        let missing_segments = u32::try_from(self.missing.len()).unwrap_or(u32::MAX);
+        Ok(Seen { unreadable: Ranges::new(self.unreadable), missing_segments })
     }
 
     /// Goes through the frame table and hands the frames to those who read them.
@@ -147,8 +165,7 @@ impl<'check, 'run> Frames<'check, 'run> {
                         self.check.tell(Damage::FrameTable { frame: number, source });
                     }
                     self.unsure.insert(self.segment);
-                    in_gap = true;
-                    had_gap = true;
+                    (in_gap, had_gap) = (true, true);
                 }
             }
             number += 1;
@@ -176,8 +193,9 @@ impl<'check, 'run> Frames<'check, 'run> {
         let end = row.offset.0.saturating_add(u64::from(row.stored_length));
         let is_repacked = self.parts.repacked > 0;
         let so_far = self.ends.get(&row.segment).copied().unwrap_or(0);
-        let fits = after_gap || is_repacked || row.offset.0 == so_far && (row.segment == self.segment || row.segment == self.segment + 1);
-        // The lengths of all frames in it, where they are in any order.
+        let is_next = row.segment == self.segment || Some(row.segment) == self.segment.checked_add(1);
+        let fits = after_gap || is_repacked || row.offset.0 == so_far && is_next;
+        // Where they are in any order: the lengths of all frames in it.
         let so_far = if is_repacked { so_far.saturating_add(u64::from(row.stored_length)) } else { end };
         self.ends.insert(row.segment, so_far);
         self.segment = row.segment;
@@ -209,9 +227,10 @@ impl<'check, 'run> Frames<'check, 'run> {
         }
     }
 
-    /// Adds a frame to the batch, or hands that out and begins another. Frames of missing segments are not read.
+    /// Adds a frame to the batch, or hands that out and begins another. Frames of segments that are missing or not chosen are
+    /// not read.
     fn hand_out(&self, row: FrameRow, batch: &mut Option<Batch>, batches: &Sender<Batch>) {
-        if !self.lengths.contains_key(&row.segment) {
+        if !self.lengths.contains_key(&row.segment) || !self.reads.is_some_and(|chosen| chosen.contains(&row.segment)) {
             return;
         }
         if let Some(current) = batch {

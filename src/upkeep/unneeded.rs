@@ -22,8 +22,10 @@ pub(super) struct Unneeded {
     pub(super) doomed: Vec<Doomed>,
     /// Objects that nothing ever named: a repack that was cut off left them, and the next may use their names again.
     pub(super) leftovers: Vec<Doomed>,
-    /// The bytes of all of them.
+    /// The bytes of all of them, …
     pub(super) bytes: u64,
+    /// … by level.
+    pub(super) by_level: BTreeMap<LevelId, u64>,
     /// Bytes of frames that are not needed, in segments that are.
     pub(super) among_needed: u64,
 }
@@ -56,6 +58,7 @@ impl Streams {
     ) -> Result<Unneeded, PruneError> {
         let mut unneeded = Unneeded::default();
         for (level, objects) in space.levels() {
+            let before = unneeded.bytes;
             let mut whole = |part, bytes| {
                 if bytes > 0 {
                     unneeded.bytes += bytes;
@@ -71,6 +74,9 @@ impl Streams {
                     self.of_level(access, backup, (points, level, objects, live), &mut unneeded)?;
                 }
                 Needs::Some(_) | Needs::Nothing => whole(Part::Stream, objects.stream_bytes()),
+            }
+            if unneeded.bytes > before {
+                unneeded.by_level.insert(level.clone(), unneeded.bytes - before);
             }
         }
         Ok(unneeded)

@@ -1,7 +1,7 @@
 //! Levels of which only a part is needed any more: that part stays, and nothing else does.
 
 use super::{FILE_BYTES, Series, objects, prune};
-use crate::support::{backup, reading};
+use crate::support::{backup, copy_of, reading};
 use freezer::catalog::Access;
 use freezer::catalog::names::{Folder, LevelOf, data_prefix, level_prefix};
 use freezer::format::manifest::Manifest;
@@ -10,7 +10,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention};
 use freezer::store::Store;
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::upkeep::{Depth, GRACE, Going, check, unneeded_bytes};
+use freezer::upkeep::{Depth, GRACE, Going, Portion, check, unneeded_bytes};
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,11 +23,15 @@ fn last(count: u64) -> Going {
 #[track_caller]
 pub(super) fn check_all(access: &Access, what: &str) -> usize {
     let levels = freezer::catalog::Catalog::new(access.store()).levels(&backup::name()).expect("listed");
+    let look = |levels: &[LevelId], depth| {
+        let mut found = |of: &[LevelId], damage| panic!("{what}: {of:?}: {damage}");
+        check(access, &backup::name(), levels, depth, &mut found, &Silent, &Cancel::new()).expect("checked");
+    };
+    // All together, which share what they lean on, and each alone, which needs less.
+    look(&levels, Depth::Structure);
+    look(&levels, Depth::Data(Portion::All));
     for level in &levels {
-        for depth in [Depth::Structure, Depth::Data] {
-            let mut found = |damage| panic!("{what}: {level}: {damage}");
-            check(access, &backup::name(), level, depth, &mut found, &Silent, &Cancel::new()).expect("checked");
-        }
+        look(std::slice::from_ref(level), Depth::Structure);
     }
     levels.len()
 }
@@ -120,12 +124,42 @@ fn a_segment_that_is_needed_and_lost_is_noticed_by_check_and_by_the_next_run() {
     let lost = segments.iter().find(|name| name.contains("/segments/")).expect("some are left");
     series.store.delete(&freezer::store::ObjectName::new(lost.clone()).expect("listed")).expect("removed");
     let mut damages = Vec::new();
-    let mut found = |damage: freezer::upkeep::Damage| damages.push(damage.to_string());
-    check(&series.access, &backup::name(), &newest, Depth::Structure, &mut found, &Silent, &Cancel::new()).expect("checked");
+    let mut found = |_: &[LevelId], damage: freezer::upkeep::Damage| damages.push(damage.to_string());
+    check(&series.access, &backup::name(), std::slice::from_ref(&newest), Depth::Structure, &mut found, &Silent, &Cancel::new())
+        .expect("checked");
     assert_eq!(damages.iter().filter(|damage| damage.contains("is missing")).count(), 1, "{damages:?}");
     assert_eq!(damages.iter().filter(|damage| damage.contains("cannot be read as a whole")).count(), 1, "{damages:?}");
     let next = series.back_up();
     assert_eq!(series.manifest(&next).level, 0, "it leans on nothing that is not whole");
+}
+
+#[test]
+fn a_repair_takes_what_has_gone_for_no_loss_and_what_is_lost_for_one() {
+    let mut series = Series::with_large_files(5, 12, 2);
+    series.prune(&last(2), SignedDuration::ZERO).expect("pruned");
+    super::repack::repack(&series.access, &series.clock, 1.0, SignedDuration::ZERO).expect("repacked");
+    series.prune(&Going::Unprotected(Retention::default()), SignedDuration::ZERO).expect("pruned");
+    let repaired = |series: &Series| {
+        let (levels, mut found) = (series.levels(), |_: &[LevelId], _| {});
+        freezer::upkeep::repair(&series.access, &backup::name(), &levels, &mut found, &Silent, &Cancel::new()).expect("looked at")
+    };
+    let before = objects(series.store.as_ref(), "");
+    let done = repaired(&series);
+    assert_eq!((done.checked.damages, done.lost.len(), done.frame_tables.left), (0, 0, 0), "{done:?}");
+    assert_eq!(objects(series.store.as_ref(), ""), before, "nothing was lost, so nothing is noted");
+    // A segment that is needed, of a level of which others have gone.
+    let newest = series.levels().pop().expect("one");
+    let full = series.manifest(&newest).levels.last().expect("the full one").id.clone();
+    let segments = objects(series.store.as_ref(), &level_prefix(&backup::name(), &full));
+    let lost = segments.iter().find(|name| name.contains("/segments/")).expect("some are left");
+    series.store.delete(&freezer::store::ObjectName::new(lost.clone()).expect("listed")).expect("removed");
+    let done = repaired(&series);
+    assert_eq!(done.lost.len(), 1, "{done:?}");
+    assert!(done.lost[0].bytes < 3 * FILE_BYTES as u64, "no more is lost than is needed and not there: {done:?}");
+    let next = series.back_up();
+    assert_eq!(series.manifest(&next).level, 5, "it leans on what is left");
+    series.held.retain(|level, _| *level == next);
+    assert!(reading::whole(&series.access, &backup::name(), &next) == series.held[&next], "and has the file again");
 }
 
 #[test]
@@ -204,14 +238,14 @@ fn what_a_mount_says_of_bytes_that_went_is_eio() {
 #[test]
 fn a_prune_that_removes_parts_of_levels_can_be_cut_off_at_any_call() {
     let series = Series::with_large_files(5, 6, 2);
-    let counting = Arc::new(Faulty::new(super::cut::copy_of(&series.store)));
+    let counting = Arc::new(Faulty::new(copy_of(&series.store)));
     prune(&Access::open(counting.clone(), None).expect("it opens"), &series.clock, &last(2), SignedDuration::ZERO).expect("no fault");
     let calls = counting.calls().all();
     let data_when_done = objects(counting.as_ref(), &data_prefix(&backup::name()));
     assert!(data_when_done.len() < objects(series.store.as_ref(), &data_prefix(&backup::name())).len());
     for call in 1..calls {
         for fault in [Fault::at_any(call), Fault::at_any(call).for_good(), Fault::at_any(call).after_effect().for_good()] {
-            let store = Arc::new(Faulty::new(super::cut::copy_of(&series.store)).with(fault));
+            let store = Arc::new(Faulty::new(copy_of(&series.store)).with(fault));
             let access = Access::open(store.clone(), None).expect("the first call is sound");
             let _outcome = prune(&access, &series.clock, &last(2), SignedDuration::ZERO);
             let mended = store.mended();

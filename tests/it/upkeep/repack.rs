@@ -2,7 +2,7 @@
 
 use super::partial::check_all;
 use super::{FILE_BYTES, Series, objects, prune};
-use crate::support::{backup, reading, torture};
+use crate::support::{backup, copy_of, reading, torture};
 use freezer::backup::{Lock, run};
 use freezer::catalog::names::{Folder, LevelOf, data_prefix};
 use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
@@ -155,7 +155,7 @@ fn a_repack_can_be_cut_off_at_any_call() {
     }
     series.back_up();
     series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
-    let copy = || super::cut::copy_of(&series.store);
+    let copy = || copy_of(&series.store);
     let end = |access: &Access, what: &str| {
         series.pass(SignedDuration::from_hours(2));
         repack(access, &series.clock, 0.6, SignedDuration::ZERO).unwrap_or_else(|error| panic!("{what}: {error:?}"));
@@ -241,9 +241,18 @@ fn where_a_level_was_repacked_to_is_needed_and_damage_to_it_is_noticed() {
             series.repack(1.0, SignedDuration::ZERO).expect("it changes nothing");
             assert_eq!(series.stored_bytes(), before, "everything stays");
             let mut damages = Vec::new();
-            let mut found = |damage: freezer::upkeep::Damage| damages.push(damage.to_string());
+            let mut found = |_: &[LevelId], damage: freezer::upkeep::Damage| damages.push(damage.to_string());
             let depth = freezer::upkeep::Depth::Structure;
-            freezer::upkeep::check(&series.access, &backup::name(), &newest, depth, &mut found, &Silent, &Cancel::new()).expect("checked");
+            freezer::upkeep::check(
+                &series.access,
+                &backup::name(),
+                std::slice::from_ref(&newest),
+                depth,
+                &mut found,
+                &Silent,
+                &Cancel::new(),
+            )
+            .expect("checked");
             assert!(damages.iter().any(|damage| damage.contains(name.as_str())), "{damages:?}");
         }
     }
