@@ -39,6 +39,9 @@ fn edit_large(tree: &Path, dice: &mut Dice) {
             content.splice(at..end, piece);
         }
     }
+    if path.is_dir() {
+        fs::remove_dir_all(&path).expect("removed");
+    }
     fs::write(path, content).expect("written");
 }
 
