@@ -13,6 +13,7 @@ mod lost;
 pub mod names;
 pub mod stream;
 mod tree;
+mod whole;
 
 pub use access::{Access, AccessError};
 pub use blocks::{Blocks, BlocksAhead};
@@ -20,6 +21,7 @@ pub use error::{CatalogError, Verb};
 pub use lock::{Held, LockError, LockRequest, Patience, claims, with_lock};
 pub use lost::{lost_parts, note_lost};
 pub use tree::{TreeError, open_tree};
+pub use whole::offer_whole;
 
 use crate::model::{BackupName, BackupRef, Choice, LevelId};
 use crate::store::{self, ObjectInfo, Rope, Store};

@@ -12,6 +12,8 @@ mod original;
 mod prune;
 mod repack;
 mod signals;
+mod stores;
+mod sync;
 mod transcript;
 
 use std::ffi::OsStr;

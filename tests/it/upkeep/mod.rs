@@ -1,4 +1,4 @@
-//! Points in time that go, and what stays.
+//! Points in time that go, what stays, and copies of stores.
 
 mod chain;
 mod concurrent;
@@ -6,6 +6,7 @@ mod cut;
 mod partial;
 mod prune;
 mod repack;
+mod sync;
 
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, scratch, torture};
