@@ -8,6 +8,7 @@
 mod access;
 mod blocks;
 mod error;
+mod left;
 mod lock;
 pub mod names;
 mod tree;
@@ -15,6 +16,7 @@ mod tree;
 pub use access::{Access, AccessError};
 pub use blocks::Blocks;
 pub use error::{CatalogError, Verb};
+pub use left::Left;
 pub use lock::{Held, LockError, LockRequest, Patience, with_lock};
 pub use tree::{TreeError, open_tree};
 
