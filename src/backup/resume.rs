@@ -59,7 +59,8 @@ impl Resumed {
             }
         };
         let runs: Vec<CutOff> = left.checkpoints().iter().filter_map(open).collect();
-        let known = streams.iter().chain(earlier).map(|parts| parts.serial).collect();
+        let is_sound = |serial: &LevelSerial| base.is_none_or(|base| base.is_sound(*serial));
+        let known = streams.iter().chain(earlier).map(|parts| parts.serial).filter(is_sound).collect();
         (!runs.is_empty()).then_some(Self { runs, streams, known })
     }
 

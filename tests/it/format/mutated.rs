@@ -143,6 +143,7 @@ proptest! {
         entry::checkpoint(&changed(include_bytes!("../../../fuzz/seeds/checkpoint/taken"), &changes));
         entry::identity(&changed(&identity(), &changes));
         entry::claim(&changed(include_bytes!("../../../fuzz/seeds/claim/running"), &changes));
+        entry::lost(&changed(include_bytes!("../../../fuzz/seeds/lost/two-ranges"), &changes));
         entry::key(&changed(&key(), &changes));
     }
 
@@ -228,13 +229,14 @@ type Target = fn(&[u8]);
 
 #[test]
 fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
-    let targets: [(&str, Target); 11] = [
+    let targets: [(&str, Target); 12] = [
         ("checkpoint", entry::checkpoint),
         ("claim", entry::claim),
         ("excludes", entry::excludes),
         ("frame", entry::frame),
         ("identity", entry::identity),
         ("key", entry::key),
+        ("lost", entry::lost),
         ("manifest", entry::manifest),
         ("object_name", entry::object_name),
         ("payload", entry::payload),
