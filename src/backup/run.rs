@@ -16,9 +16,11 @@ use super::sources::Sources;
 use super::stream::{FrameSizes, RawFrame, Stream};
 use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
-use crate::catalog::names::{Folder, LevelOf};
-use crate::catalog::{Access, AccessError, Catalog, CatalogError, Held, Left, LockError, LockRequest, Patience, Verb, with_lock};
-use crate::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
+use crate::catalog::names::{self, Folder, LevelOf};
+use crate::catalog::{
+    Access, AccessError, Catalog, CatalogError, Held, Left, LockError, LockRequest, Patience, Verb, offer_whole, with_lock,
+};
+use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{DeltaRun, HeadBlock, RunRoot};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, StoreId, Trouble};
@@ -50,8 +52,8 @@ pub struct BackupRequest {
     pub excludes: Excludes,
     /// Whether other file systems below a source are walked.
     pub mounts: Mounts,
-    /// Device and inode of a directory to leave out: the store's own.
-    pub skip: Option<(u64, u64)>,
+    /// Device and inode of directories to leave out: those of stores.
+    pub skip: Vec<(u64, u64)>,
     /// Which level is made.
     pub levels: Levels,
     /// What decides which bytes of a changed file are stored.
@@ -68,8 +70,9 @@ pub struct BackupRequest {
     pub tags: Vec<String>,
     /// The name of this machine's time zone, for the manifest.
     pub zone: String,
-    /// When to take note of how far it has come, for the next run should it be cut off. Needs a lock.
-    pub checkpoints: CheckpointRule,
+    /// When to take note of how far it has come, for the next run should it be cut off. Needs a lock. `None` takes no note, and takes nothing up
+    /// either.
+    pub checkpoints: Option<CheckpointRule>,
     /// Whether another run of the same backup is kept out; `None` for a store that keeps nothing.
     pub lock: Option<Lock>,
 }
@@ -124,7 +127,8 @@ pub fn run(
             Left::default()
         });
         // With whole members alone, the streams of the levels make the tree. What is taken would be in none of them.
-        let left = if request.levels.same_content == SameContent::Store { left.without_checkpoints() } else { left };
+        let takes_up = request.checkpoints.is_some() && request.levels.same_content == SameContent::Lean;
+        let left = if takes_up { left } else { left.without_checkpoints() };
         left.remove(access, held).unwrap_or_else(unremoved);
         let report = run_locked(request, access, clock, progress, cancel, Some((held, &left)))?;
         left.settle(access, held, &report.manifest).unwrap_or_else(unremoved);
@@ -172,6 +176,9 @@ fn attempt(
     let catalog = Catalog::new(access.store());
     let base = Base::choose(&catalog, access, &request.backup, &request.levels, began);
     let base = base.as_ref();
+    if let Some(base) = base {
+        access.store().lean_on(&names::manifest_name(&request.backup, &base.manifest.id)).map_err(BackupError::Store)?;
+    }
     let left = held.map(|(_, left)| left);
     let held = held.map(|(held, _)| held);
     let resumed = left.and_then(|left| Resumed::open(access, &request.backup, left, base, &request.levels));
@@ -255,27 +262,6 @@ fn attempt(
         tracing::info!(files = taken.files, bytes = taken.bytes, "taken from a run that was cut off");
     }
     Ok(Report { manifest, taken, elapsed })
-}
-
-/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so a failure is told and no more.
-fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segments: u32) {
-    if segments == 0 {
-        return;
-    }
-    let ending = match (access.protection(), compression) {
-        (Protection::Encrypted(_), _) => "",
-        (Protection::Checksum, Compression::None) => ".tar",
-        (Protection::Checksum, Compression::Gzip) => ".tar.gz",
-        (Protection::Checksum, Compression::Bzip2) => ".tar.bz2",
-        (Protection::Checksum, Compression::Xz) => ".tar.xz",
-        (Protection::Checksum, Compression::Zstd) => ".tar.zst",
-    };
-    let whole = of.stream_name(ending);
-    match access.store().join(&whole, &of.segments_prefix(), segments.into()) {
-        Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
-        Ok(store::Joined::Cannot) => {}
-        Err(error) => tracing::warn!(error = &error as &dyn Error, "the segments could not be made one object; the level does not need it"),
-    }
 }
 
 /// The identity and serial of the next level: later and higher than every one there is or that a cut-off run has left, whatever the clock says. The
@@ -424,7 +410,7 @@ impl Level<'_> {
             let request = self.request;
             let options = WalkOptions {
                 excludes: &request.excludes,
-                skip: request.skip,
+                skip: &request.skip,
                 mounts: request.mounts,
                 only: sources.only,
                 base: self.base,
@@ -442,7 +428,7 @@ impl Level<'_> {
         };
         let tree = IndexWriter::new(self.base.map(Base::earlier), index_lane)?;
         let blocks = Blocks::new(self.request.engine, Some(streams));
-        let due = Due::new(self.is_locked.then_some(self.request.checkpoints), self.clock);
+        let due = Due::new(self.request.checkpoints.filter(|_| self.is_locked), self.clock);
         let unfinished = self.resumed.map(Resumed::streams).unwrap_or_default().iter().map(|parts| parts.serial).collect();
         let mut archive = Archive::new(stream, tree, self.serial, blocks, (due, unfinished), self.progress, &halt);
         let write_all = |archive: &mut Archive<'_>| {

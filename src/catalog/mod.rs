@@ -13,6 +13,7 @@ mod lock;
 mod lost;
 pub mod names;
 mod tree;
+mod whole;
 
 pub use access::{Access, AccessError};
 pub use blocks::{Blocks, BlocksAhead};
@@ -21,6 +22,7 @@ pub use left::Left;
 pub use lock::{Held, LockError, LockRequest, Patience, claims, with_lock};
 pub use lost::{lost_parts, note_lost};
 pub use tree::{TreeError, open_tree};
+pub use whole::offer_whole;
 
 use crate::model::{BackupName, BackupRef, Choice, LevelId};
 use crate::store::{self, ObjectInfo, Rope, Store};

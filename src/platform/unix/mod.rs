@@ -3,6 +3,7 @@
 mod background;
 mod identity;
 mod owners;
+mod priority;
 mod running;
 mod scan;
 mod terminal;
@@ -12,6 +13,7 @@ mod xattrs;
 pub(super) use background::{leave_session, report_ready};
 pub use identity::{Identity, raise_open_files_limit};
 pub use owners::{Owners, host_name};
+pub use priority::{flush_file_systems, set_io_priority, set_nice};
 pub(super) use running::{is_running, this_process};
 pub use scan::{DataRuns, DirHandle, FileHandle};
 pub(super) use terminal::{ask, ask_secret, is_there as terminal_is_there};

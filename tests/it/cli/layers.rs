@@ -105,7 +105,7 @@ fn whole_members_and_blocks_exclude_each_other() {
 fn every_length_of_time_is_one_or_refused() {
     let user = User::with_docs();
     let said = user.fails(2, "backup docs --checkpoint-interval often");
-    assert!(said.err.contains("no length of time"), "{said:?}");
+    assert!(said.err.contains("write a time"), "{said:?}");
     user.succeeds("backup docs --checkpoint-interval 0s --checksum");
     let said = user.succeeds("backup docs --checksum --json");
     assert!(said.out.contains("\"unchanged\":4") && !said.out.contains("taken"), "{said:?}");

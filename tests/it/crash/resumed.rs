@@ -82,7 +82,7 @@ impl Bench {
         let mut request = backup::request(&[self.tree()]);
         small_objects(&mut request);
         request.levels = Levels::default();
-        request.checkpoints = CheckpointRule { least_bytes: 1, interval: Duration::ZERO };
+        request.checkpoints = Some(CheckpointRule { least_bytes: 1, interval: Duration::ZERO });
         request
     }
 
@@ -193,7 +193,7 @@ fn a_run_cut_off_at_any_call_is_gone_on_with_and_stores_only_the_rest() {
         build(bench.tree());
         bench.later();
         let mut request = bench.request();
-        request.checkpoints.least_bytes = 8_000;
+        request.checkpoints = Some(CheckpointRule { least_bytes: 8_000, interval: Duration::ZERO });
         let (calls, puts) = bench.calls(&bench.store, &request);
         assert!(puts > 35, "{puts} puts");
         let (mut resumed, mut most) = (0, 0);
@@ -254,7 +254,7 @@ fn what_goes_on_may_be_cut_off_too_anywhere() {
     let bench = Bench::with_tree();
     bench.later();
     let mut request = bench.request();
-    request.checkpoints.least_bytes = 20_000;
+    request.checkpoints = Some(CheckpointRule { least_bytes: 20_000, interval: Duration::ZERO });
     let (_, puts) = bench.calls(&bench.store, &request);
     for first in [puts / 3, puts - 3] {
         let begun = Arc::new(copy_of(&bench.store));
@@ -370,7 +370,7 @@ fn a_run_that_is_told_to_stop_leaves_a_checkpoint_in_the_midst_of_a_file() {
     bench.write("c", &torture::noise(3, 12_000_000));
     let mut request = bench.request();
     // None would be due for an hour.
-    request.checkpoints = CheckpointRule { least_bytes: 900_000, interval: Duration::from_secs(3600) };
+    request.checkpoints = Some(CheckpointRule { least_bytes: 900_000, interval: Duration::from_secs(3600) });
     let cancel = Cancel::new();
     let stopped = run(&request, &bench.access(bench.store.clone()), &bench.clock, &StopAt(cancel.clone(), 0.into()), &cancel);
     assert!(matches!(stopped, Err(BackupError::Cancelled)), "{stopped:?}");
@@ -396,7 +396,7 @@ fn a_single_large_file_is_gone_on_with_from_where_it_was_cut_off_again_and_again
         bench.later();
         let mut request = bench.request();
         request.engine = engine;
-        request.checkpoints.least_bytes = 500_000;
+        request.checkpoints = Some(CheckpointRule { least_bytes: 500_000, interval: Duration::ZERO });
         let (_, puts) = bench.calls(&bench.store, &request);
         for first in [puts / 4, puts / 2, puts * 3 / 4] {
             let store = Arc::new(copy_of(&bench.store));
