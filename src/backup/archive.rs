@@ -2,6 +2,7 @@
 
 use super::BackupError;
 use super::blocks::Blocks;
+use super::checkpoint::{Due, Mark, begun};
 use super::compare::{Change, UNSURE};
 use super::index_writer::{IndexWriter, Indexed};
 use super::live::Live;
@@ -14,7 +15,7 @@ use crate::model::{
     Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, Name, NodeId, Progress, Ranges, SignaturePlace, Time, TreePath, Trouble,
 };
 use crate::platform::{FileHandle, Stat};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
 /// Most pieces a file's data may be in; what lies beyond is kept as data, holes as zeros. An entry of the index with
@@ -39,6 +40,11 @@ pub(super) struct Archive<'run> {
     linked: HashMap<(u64, u64), Linked>,
     /// What the entries need of earlier levels.
     live: Live,
+    due: Due<'run>,
+    /// The large file that is being written whole, with all the extents that it is to have.
+    pub(super) in_hand: Option<Entry>,
+    /// The streams of cut-off runs.
+    unfinished: BTreeSet<LevelSerial>,
     pub(super) progress: &'run dyn Progress,
     pub(super) halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     tally: Tally,
@@ -68,6 +74,16 @@ pub(super) struct Tally {
     pub(super) counts: Counts,
     pub(super) logical_bytes: u64,
     pub(super) has_xattrs: bool,
+    pub(super) taken: Taken,
+}
+
+/// What was taken from runs that were cut off, and did not have to be stored again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Files, each name of a hard-linked one counted, that have content in their streams.
+    pub files: u64,
+    /// Bytes of that, before compression; of a hard-linked file once.
+    pub bytes: u64,
 }
 
 /// A level whose last member is written.
@@ -107,13 +123,13 @@ impl Linked {
 }
 
 impl<'run> Archive<'run> {
-    /// `halt` says whether the run is over before its end, and why; it is asked inside long files too.
+    /// `due` says when to take note of how far it has come, and `unfinished` which streams are those of cut-off runs. `halt` says whether the run is over before its end, and why; it is asked inside long files too.
     pub(super) fn new(
         stream: Stream,
         tree: IndexWriter<'run>,
         serial: LevelSerial,
         blocks: Blocks<'run>,
-        live: Live,
+        (live, due, unfinished): (Live, Due<'run>, BTreeSet<LevelSerial>),
         progress: &'run dyn Progress,
         halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     ) -> Self {
@@ -128,6 +144,9 @@ impl<'run> Archive<'run> {
             is_inside: false,
             linked: HashMap::new(),
             live,
+            due,
+            in_hand: None,
+            unfinished,
             progress,
             halt,
             tally: Tally::default(),
@@ -169,8 +188,38 @@ impl<'run> Archive<'run> {
         }
         for entry in found.entries {
             self.entry(entry, &found.bytes)?;
+            self.checkpoint_if_due()?;
         }
         Ok(())
+    }
+
+    fn checkpoint_if_due(&mut self) -> Result<(), BackupError> {
+        if self.due.is_due(self.stream.position()) && !self.stream.is_at_cut() { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// Takes note of what was written so far when the run has to end before it is done, in the midst of a member too.
+    pub(super) fn leave_checkpoint(&mut self) -> Result<(), BackupError> {
+        if !self.due.is_worth_it(self.stream.position()) {
+            return Ok(());
+        }
+        if self.stream.is_at_cut() {
+            // A frame has a byte at least, and it has to come after all others. No archive goes on after this.
+            self.stream.append_zeros(crate::format::tar::BLOCK as u64)?;
+        }
+        self.checkpoint()
+    }
+
+    fn checkpoint(&mut self) -> Result<(), BackupError> {
+        let position = self.stream.position();
+        let begun = self.in_hand.as_ref().and_then(|entry| begun(entry, self.serial, position));
+        let (index, index_stored) = self.tree.so_far()?;
+        self.due.taken(position);
+        self.stream.cut_with(Mark { index, index_stored, begun })
+    }
+
+    /// Ends the frame with the member, if it is long enough. One that a checkpoint is due in is ended by that, when the member is in the index.
+    fn member_ended(&mut self) -> Result<(), BackupError> {
+        if self.due.is_due(self.stream.position()) { Ok(()) } else { self.stream.member_ended() }
     }
 
     /// Writes the member of the directory that the walk is in, unless it is there and there is nothing new to tell.
@@ -182,7 +231,7 @@ impl<'run> Archive<'run> {
         let (members, names, kept) = (&mut self.members, current.all.take(), std::mem::take(&mut current.kept));
         let written = self.stream.append_with(|buffer| members.directory(&current.entry, names, &kept, buffer))?;
         written.map_err(BackupError::Member)?;
-        self.stream.member_ended()
+        self.member_ended()
     }
 
     /// Ends stream and index.
@@ -216,7 +265,7 @@ impl<'run> Archive<'run> {
             if !matches!(body, Body::Kept) {
                 self.write_directory()?;
                 self.header(&entry, Some(&first), &[])?;
-                self.stream.member_ended()?;
+                self.member_ended()?;
             }
             self.index(&entry, &change)?;
             self.progress.advance(1, 0);
@@ -227,7 +276,7 @@ impl<'run> Archive<'run> {
             body => {
                 self.write_directory()?;
                 let told_bytes = self.member(&mut entry, body, bytes)?;
-                self.stream.member_ended()?;
+                self.member_ended()?;
                 told_bytes
             }
         };
@@ -270,6 +319,11 @@ impl<'run> Archive<'run> {
                 report_if_changed(&entry.path, &file, &stat);
                 Ok(0)
             }
+            Body::Rest(file, stat, begun) => {
+                self.rest(entry, &file, &stat, &begun)?;
+                report_if_changed(&entry.path, &file, &stat);
+                Ok(0)
+            }
             Body::Blocks(file, stat, earlier) => {
                 self.by_blocks(entry, &file, &stat, earlier.as_deref())?;
                 report_if_changed(&entry.path, &file, &stat);
@@ -295,11 +349,13 @@ impl<'run> Archive<'run> {
     ) -> Result<(), BackupError> {
         let runs = self.header(entry, None, planned)?;
         self.set_extents(entry, &runs);
+        self.in_hand = Some(entry.clone()).filter(|_| !open.shrank);
         let mut data_bytes = 0;
         for run in &runs {
             self.copy(entry, open, *run, signature.as_deref_mut())?;
             data_bytes += run.length;
         }
+        self.in_hand = None;
         self.stream.append_zeros(crate::format::tar::padding(data_bytes))
     }
 
@@ -390,6 +446,9 @@ impl<'run> Archive<'run> {
                     left -= read as u64;
                     self.progress.advance(0, read as u64);
                     if read == wanted {
+                        if self.in_hand.is_some() {
+                            self.checkpoint_if_due()?;
+                        }
                         continue;
                     }
                     Unread::Shrank(left)
@@ -401,6 +460,7 @@ impl<'run> Archive<'run> {
                 signature.update_zeros(left);
             }
             self.stream.append_zeros(left)?;
+            self.in_hand = None;
             entry.metadata.inode = UNSURE;
             if !open.shrank {
                 self.progress.trouble(Trouble::new(entry.path.clone(), trouble));
@@ -422,7 +482,13 @@ impl<'run> Archive<'run> {
                 }
                 self.live.add(entry);
                 match &entry.content {
-                    Content::File { .. } => counts.files += 1,
+                    Content::File { extents, .. } => {
+                        counts.files += 1;
+                        let taken = extents.iter().filter(|extent| self.unfinished.contains(&extent.level)).map(|extent| extent.length);
+                        let taken: u64 = taken.sum();
+                        self.tally.taken.files += u64::from(taken > 0);
+                        self.tally.taken.bytes += if entry.link_to.is_none() { taken } else { 0 };
+                    }
                     Content::Directory => counts.directories += 1,
                     _ => {}
                 }

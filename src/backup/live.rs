@@ -38,11 +38,12 @@ struct OfLevel {
 }
 
 impl Live {
-    /// Nothing is live yet of `earlier`, the levels that the point in time before leans on.
-    pub(super) fn new(earlier: &[LevelParts]) -> Self {
+    /// Nothing is live yet of `earlier`, the levels that the point in time before leans on, nor of `taken`, the streams of runs that were cut off.
+    pub(super) fn new(earlier: &[LevelParts], taken: &[LevelParts]) -> Self {
+        let earlier: Vec<LevelParts> = taken.iter().chain(earlier).cloned().collect();
         let bytes: u64 = earlier.iter().fold(0, |sum, parts| sum.saturating_add(parts.stream_bytes));
         let more = usize::try_from(bytes / BYTES_FOR_A_RANGE).unwrap_or(usize::MAX);
-        Self::with_most(earlier, MOST_RANGES.saturating_add(more))
+        Self::with_most(&earlier, MOST_RANGES.saturating_add(more))
     }
 
     fn with_most(earlier: &[LevelParts], most: usize) -> Self {
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn signatures_are_live_and_the_own_level_is_not_told_of() {
-        let mut live = Live::new(&earlier(None));
+        let mut live = Live::new(&earlier(None), &[]);
         let mut entry = file(8, 0..100);
         entry.metadata.signatures = vec![SignaturePlace { level: LevelSerial(7), stream: StreamOffset(1 << 20), length: 5000 }];
         live.add(&entry);

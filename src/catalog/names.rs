@@ -9,6 +9,7 @@
 //! | a note of what was withdrawn of late | `withdrawn/HOST/NAME/LEVEL` |
 //! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
 //! | where its stream is since it was repacked | `data/HOST/NAME/LEVEL/repacked/00000001` |
+//! | how far its run has come | `data/HOST/NAME/LEVEL/checkpoints/00000000` |
 //! | its segments as one object, where a store can do that | `data/HOST/NAME/LEVEL/stream.tar.zst`, or with another ending |
 //!
 //! HOST and NAME are [`ObjectName::component`]s. Layout: docs/format.md, "Names of objects".
@@ -45,11 +46,13 @@ pub enum Folder {
     Frames,
     /// What supersedes the frame table since the level was repacked.
     Repacked,
+    /// How far its run has come, as long as it has no manifest.
+    Checkpoints,
 }
 
 impl Folder {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Segments, Self::Index, Self::Frames, Self::Repacked];
+    pub const ALL: [Self; 5] = [Self::Segments, Self::Index, Self::Frames, Self::Repacked, Self::Checkpoints];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -57,6 +60,7 @@ impl Folder {
             Self::Index => "index",
             Self::Frames => "frames",
             Self::Repacked => "repacked",
+            Self::Checkpoints => "checkpoints",
         }
     }
 }
@@ -110,6 +114,11 @@ impl LevelOf {
     /// What the names of all objects begin with that supersede the frame table of this level.
     pub fn repacked_prefix(&self) -> String {
         format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Repacked.as_str())
+    }
+
+    /// What the names of all checkpoints of this level's run begin with.
+    pub fn checkpoints_prefix(&self) -> String {
+        format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Checkpoints.as_str())
     }
 
     /// The object that is all segments of this level, for other programs. `ending` tells what they are: `.tar.zst`.
@@ -335,7 +344,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_are_read_back(host in "[^/\\pC]{1,20}", name in "\\PC{1,20}", number: u32, folder in 0_usize..4) {
+        fn names_are_read_back(host in "[^/\\pC]{1,20}", name in "\\PC{1,20}", number: u32, folder in 0_usize..5) {
             prop_assume!(BackupName::new(&host, &name).is_ok());
             let backup = BackupName::new(&host, &name).expect("checked");
             let of = LevelOf { backup: backup.clone(), level: level() };

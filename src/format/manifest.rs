@@ -431,16 +431,16 @@ pub(super) mod text {
 }
 
 /// Level serials are numbers in JSON.
-mod serial {
+pub(super) mod serial {
     use crate::model::LevelSerial;
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(value: &LevelSerial, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::format) fn serialize<S: Serializer>(value: &LevelSerial, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(value.0)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelSerial, D::Error> {
+    pub(in crate::format) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelSerial, D::Error> {
         u64::deserialize(deserializer).map(LevelSerial)
     }
 }

@@ -27,6 +27,7 @@ impl fmt::Display for FrameSpan {
             Lane::FrameTable => "frame table block",
             Lane::Manifest => "manifest",
             Lane::Repacked => "frame table root",
+            Lane::Checkpoint => "checkpoint",
         };
         write!(f, "{what} {} of segment {}", self.number.0, self.segment)
     }

@@ -19,7 +19,7 @@ use super::points::Points;
 use super::space::{self, Doomed, Space};
 use super::unneeded::Streams;
 use super::withdrawn::{self, Notes};
-use crate::catalog::{Access, Held, names};
+use crate::catalog::{Access, Held, Left, names};
 use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Reason, Retention};
 use crate::store::Store;
 use jiff::tz::TimeZone;
@@ -179,7 +179,8 @@ pub fn withdraw(
     cancel: &Cancel,
 ) -> Result<Condemned, PruneError> {
     let backup = plan.backup.clone();
-    held.remove_what_was_left().map_err(PruneError::Catalog)?;
+    let left = Left::read(access, held, now).map_err(PruneError::Catalog)?;
+    left.remove(access, held).map_err(PruneError::Catalog)?;
     let going = going_of(&plan.points);
     plan.read.read_new(access, &backup)?;
     let going: BTreeSet<LevelId> =
@@ -208,6 +209,8 @@ pub fn withdraw(
     held.check().map_err(PruneError::Lock)?;
     let Plan { read, streams, .. } = plan;
     let mut needed = read.needed(|_| true);
+    // What a run left that was cut off, and that the next one can take.
+    left.kept().for_each(|level| needed.whole(level.clone()));
     let unneeded = streams.unneeded(access, &backup, (read, &space, &needed))?.bytes;
     if !read.points.iter().all(|point| point.known.is_ok()) {
         let readable: BTreeSet<_> = read.points.iter().filter(|point| point.known.is_ok()).map(|point| &point.level).collect();

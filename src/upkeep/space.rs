@@ -26,7 +26,7 @@ impl Part {
     /// The part that an object of a level is of. What is in no folder is made of the stream, for other programs.
     fn of(object: &ObjectName) -> Self {
         match names::meaning(object) {
-            Some(Meaning::Data { folder: Folder::Index, .. }) => Self::Index,
+            Some(Meaning::Data { folder: Folder::Index | Folder::Checkpoints, .. }) => Self::Index,
             _ => Self::Stream,
         }
     }
@@ -93,7 +93,8 @@ impl Space {
             if let Some(Meaning::Data { of, folder, number }) = names::meaning(&object.name) {
                 let objects = levels.entry(of.level).or_default();
                 let of_folder = match folder {
-                    Folder::Index => {
+                    // Checkpoints go with the index, of which they tell.
+                    Folder::Index | Folder::Checkpoints => {
                         objects.index_bytes += object.length;
                         return true;
                     }

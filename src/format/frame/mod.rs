@@ -104,7 +104,9 @@ pub enum Lane {
     FrameTable = 2,
     /// The manifest.
     Manifest = 3,
-    /// What supersedes the frame table. (Lane 4 is used while a level is being made.)
+    /// How far a run has come.
+    Checkpoint = 4,
+    /// What supersedes the frame table.
     Repacked = 5,
 }
 
@@ -130,6 +132,7 @@ impl fmt::Display for FrameId {
             Lane::Index => write!(f, "index block {number} of level {level}"),
             Lane::FrameTable => write!(f, "frame table block {number} of level {level}"),
             Lane::Manifest => write!(f, "the manifest of level {level}"),
+            Lane::Checkpoint => write!(f, "checkpoint {number} of level {level}"),
             Lane::Repacked => write!(f, "frame table root {number} of level {level}"),
         }
     }
