@@ -148,7 +148,7 @@ impl Bench {
                 Folder::Segments => number < parts.segments,
                 Folder::Frames => number < parts.frame_table_segments,
                 Folder::Index => is_level,
-                Folder::Checkpoints => false,
+                Folder::Checkpoints | Folder::Repacked => false,
             };
             assert!(is_named, "{what}: {} is left over", object.name);
         }
