@@ -1,7 +1,7 @@
 //! The commands and the options that all of them take.
 
 use super::store_options::StoreOptions;
-use super::{api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, restore};
+use super::{api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, remote, restore, scheduler};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -50,6 +50,12 @@ pub(super) enum Command {
     Prune(prune::Arguments),
     Key(key::Arguments),
     Api(Box<api::Arguments>),
+    Scheduler(Box<scheduler::Arguments>),
+    Job(Box<remote::job::Arguments>),
+    Session(Box<remote::session::Arguments>),
+    Client(Box<remote::client::Arguments>),
+    Action(Box<remote::action::Arguments>),
+    BackupList(Box<remote::backup_list::Arguments>),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }

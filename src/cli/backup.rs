@@ -1,6 +1,6 @@
 //! `freezer backup`.
 
-use super::document::{LevelDocument, in_words};
+use super::document::{LevelDocument, OriginalDocument, in_words};
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Format;
@@ -308,6 +308,15 @@ fn rehearsal(session: &Session) -> anyhow::Result<Access> {
 fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, cipher: Cipher, session: &mut Session) -> anyhow::Result<()> {
     let manifest = &report.manifest;
     let document = LevelDocument::of(backup, manifest, cipher);
+    let original = OriginalDocument::of(backup, manifest, cipher, &session.location()?.to_string());
+    #[derive(serde::Serialize)]
+    struct Metadata<'report> {
+        #[serde(flatten)]
+        original: OriginalDocument,
+        #[serde(flatten)]
+        level: LevelDocument<'report>,
+    }
+    let document = Metadata { original, level: document };
     let to_output = arguments.metadata_out.as_deref() == Some(Path::new("-"));
     if let (Some(path), false) = (&arguments.metadata_out, to_output) {
         let json = serde_json::to_vec_pretty(&document).context("could not write the metadata")?;
@@ -319,7 +328,7 @@ fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, cipher: Cip
             event: &'static str,
             dry_run: bool,
             #[serde(flatten)]
-            level: LevelDocument<'report>,
+            level: Metadata<'report>,
         }
         session.output.json(&Result { event: "result", dry_run: arguments.dry_run, level: document })?;
         return Ok(());

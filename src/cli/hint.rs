@@ -12,6 +12,7 @@ use crate::format::frame::FrameError;
 #[cfg(unix)]
 use crate::fs::mount::MountError;
 use crate::restore::{ExportError, RestoreError};
+use crate::sched::connection::ApiError;
 use crate::store;
 use crate::upkeep::{CheckError, PruneError};
 use std::error::Error;
@@ -64,6 +65,18 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_export))
         .or_else(|| cause.downcast_ref().and_then(of_check))
         .or_else(|| cause.downcast_ref().and_then(of_prune))
+        .or_else(|| cause.downcast_ref().and_then(of_api))
+}
+
+fn of_api(error: &ApiError) -> Option<&'static str> {
+    match error {
+        ApiError::Login { .. } => Some("OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml, say who logs in where"),
+        ApiError::Unreachable { .. } => Some("another server is named with --api-url; freezer api --dev runs one"),
+        ApiError::Refused { status: 401, .. } => {
+            Some("the token is none of this server's, or no longer: freezer api tokens shows those that hold")
+        }
+        ApiError::Refused { .. } | ApiError::Answer(_) => None,
+    }
 }
 
 fn of_prune(error: &PruneError) -> Option<&'static str> {

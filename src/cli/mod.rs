@@ -37,8 +37,14 @@ mod original;
 mod output;
 mod progress;
 mod prune;
+mod remote;
 mod restore;
 mod retention;
+#[cfg(unix)]
+mod scheduler;
+#[cfg(windows)]
+#[path = "scheduler_windows.rs"]
+mod scheduler;
 mod screen;
 mod session;
 mod store_options;
@@ -113,6 +119,9 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
     if let Command::Mount(arguments) = &command {
         mount::choose_log_file(arguments, session);
     }
+    if let Command::Scheduler(arguments) = &command {
+        scheduler::choose_log_file(arguments, session)?;
+    }
     session.start_logging()?;
     match command {
         Command::Backup(arguments) => backup::run(*arguments, session),
@@ -131,6 +140,12 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Prune(arguments) => prune::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
         Command::Api(arguments) => api::run(*arguments, session),
+        Command::Scheduler(arguments) => scheduler::run(*arguments, session),
+        Command::Job(arguments) => remote::job::run(*arguments, session),
+        Command::Session(arguments) => remote::session::run(*arguments, session),
+        Command::Client(arguments) => remote::client::run(*arguments, session),
+        Command::Action(arguments) => remote::action::run(*arguments, session),
+        Command::BackupList(arguments) => remote::backup_list::run(*arguments, session),
         Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),
     }
 }
