@@ -32,6 +32,15 @@ pub enum Task {
     Report,
 }
 
+/// Whether all jobs that there are were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// All: what is not among them is gone.
+    All,
+    /// Some: others may be there.
+    Some,
+}
+
 /// When a run was due, and how its job stood before it began.
 #[derive(Clone, Copy, Debug)]
 pub struct Occasion {
@@ -111,7 +120,7 @@ impl Book {
 
     /// Takes in all jobs that the server has of this client. A document that is not as it should be is left out, and
     /// keeps none of the others waiting.
-    pub fn see(&mut self, documents: Vec<Document>, now: Timestamp) -> Tasks {
+    pub fn see(&mut self, documents: Vec<Document>, seen: Seen, now: Timestamp) -> Tasks {
         let mut tasks = BTreeSet::new();
         let mut there = BTreeSet::new();
         for document in documents {
@@ -123,7 +132,7 @@ impl Book {
             there.insert(id.clone());
             self.see_one(&id, document, now, &mut tasks);
         }
-        let gone: Vec<String> = self.jobs.keys().filter(|id| !there.contains(*id)).cloned().collect();
+        let gone: Vec<String> = self.jobs.keys().filter(|id| seen == Seen::All && !there.contains(*id)).cloned().collect();
         for id in gone {
             self.happen(&id, Event::Removed, now, &mut tasks);
             self.forget_if_gone(&id);

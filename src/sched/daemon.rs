@@ -1,6 +1,6 @@
 //! The scheduler: polls, starts runs, and tells how they went.
 
-use super::book::{Book, Rules, Task, Tasks};
+use super::book::{Book, Rules, Seen, Task, Tasks};
 use super::connection::{ApiConnection, ApiError};
 use super::fields::{Document, actions, text};
 use super::folder;
@@ -307,7 +307,7 @@ impl<'clock> Daemon<'clock> {
     fn poll(&mut self) -> Result<(), DaemonError> {
         // Before the server is asked: what happens while it answers comes after.
         let now = self.clock.now();
-        let documents = match &self.origin {
+        let (documents, seen) = match &self.origin {
             Origin::Folder(path) => folder::jobs(path).map_err(|source| DaemonError::Folder { path: path.clone(), source })?,
             Origin::Server(talk) => {
                 let client_id = match &self.client_id {
@@ -332,10 +332,10 @@ impl<'clock> Daemon<'clock> {
                     talk.report(&mut self.book, &id, now)?;
                 }
                 talk.send_kept()?;
-                talk.jobs(&client_id)?
+                (talk.jobs(&client_id)?, Seen::All)
             }
         };
-        let tasks = self.book.see(documents, now);
+        let tasks = self.book.see(documents, seen, now);
         self.remember()?;
         self.carry_out(tasks);
         Ok(())

@@ -1,5 +1,6 @@
 //! Jobs without a server: a folder of job files.
 
+use super::book::Seen;
 use super::fields::{Document, text};
 use serde_json::Value;
 use std::io::{self, Read};
@@ -8,13 +9,13 @@ use std::path::{Path, PathBuf};
 /// Most bytes of a job file.
 const LONGEST: u64 = 4 << 20;
 
-/// The jobs of all files that end in `.conf` or `.json`, or of the one file that this is. A file that cannot be read is told of
-/// and left out.
+/// The jobs of all files that end in `.conf` or `.json`, or of the one file that this is, and whether these are all: a file that
+/// cannot be read is told of and left out. Somebody may be writing it, and its job is not to be forgotten.
 ///
 /// # Errors
 ///
 /// When the folder itself cannot be read: that is no reason to forget its jobs.
-pub(super) fn jobs(place: &Path) -> io::Result<Vec<Document>> {
+pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Document>, Seen)> {
     let mut files: Vec<PathBuf> = if place.is_dir() {
         std::fs::read_dir(place)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?
     } else {
@@ -27,16 +28,20 @@ pub(super) fn jobs(place: &Path) -> io::Result<Vec<Document>> {
     });
     files.sort();
     let mut jobs: Vec<Document> = Vec::new();
+    let mut seen = Seen::All;
     for file in files {
         match job(&file) {
             Ok(job) if jobs.iter().any(|other| other.get("job_id") == job.get("job_id")) => {
                 tracing::warn!(file = %file.display(), job = %text(&job, "job_id"), "another file has a job of this id");
             }
             Ok(job) => jobs.push(job),
-            Err(error) => tracing::warn!(file = %file.display(), %error, "a job file is left out"),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "a job file is left out");
+                seen = Seen::Some;
+            }
         }
     }
-    Ok(jobs)
+    Ok((jobs, seen))
 }
 
 /// The job of a file. One without an id is known by the name of its file.
@@ -69,7 +74,8 @@ mod tests {
         write("d.conf", "{\"job_id\": \"x\"}");
         write("e.txt", "{\"job_id\": \"y\"}");
         write("f.conf", "[1]");
-        let jobs = jobs(folder.path()).expect("a folder");
+        let (jobs, seen) = jobs(folder.path()).expect("a folder");
+        assert_eq!(seen, super::Seen::Some);
         let ids: Vec<_> = jobs.iter().map(|job| job["job_id"].as_str().expect("a text")).collect();
         assert_eq!(ids, ["a", "x"]);
         assert_eq!(jobs[1]["job_schedule"], serde_json::json!({"schedule_interval": "1 day"}));

@@ -148,7 +148,7 @@ pub(super) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Journal, JournalError, Memory};
+    use super::{Journal, JournalError};
 
     #[test]
     fn what_was_kept_is_there_after_an_end_at_any_moment() {

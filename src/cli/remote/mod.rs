@@ -160,7 +160,7 @@ fn text(document: &Value, pointer: &str) -> String {
     match document.pointer(pointer) {
         None | Some(Value::Null) => String::new(),
         // Control characters would write over the screen.
-        Some(Value::String(text)) => text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+        Some(Value::String(text)) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         Some(value) => value.to_string(),
     }
 }

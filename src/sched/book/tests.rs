@@ -1,4 +1,4 @@
-use super::{Book, Rules, Task};
+use super::{Book, Rules, Seen, Task};
 use crate::sched::fields::Document;
 use crate::sched::journal::Record;
 use crate::sched::states::State;
@@ -55,7 +55,7 @@ fn tell(book: &mut Book, document: &mut Document) {
 fn a_new_job_without_a_timetable_runs_once_at_once() {
     let mut book = new();
     let mut document = job("a", json!({}));
-    assert_eq!(book.see(vec![document.clone()], noon()), [("a".to_owned(), Task::Report)]);
+    assert_eq!(book.see(vec![document.clone()], Seen::All, noon()), [("a".to_owned(), Task::Report)]);
     tell(&mut book, &mut document);
     assert_eq!(document["job_schedule"]["status"], "scheduled");
     let (launch, _) = book.due(noon(), 5);
@@ -72,12 +72,12 @@ fn a_new_job_without_a_timetable_runs_once_at_once() {
         (&json!("completed"), &json!("success"), &json!(after(9).as_second()))
     );
     // It is in no list any more.
-    book.see(vec![], after(60));
+    book.see(vec![], Seen::All, after(60));
     assert!(book.record("a").is_none());
     // A person starts it again.
     document["job_schedule"]["event"] = "start".into();
     document["job_schedule"]["status"] = "".into();
-    book.see(vec![document.clone()], after(120));
+    book.see(vec![document.clone()], Seen::All, after(120));
     assert_eq!(book.due(after(120), 5).0.len(), 1);
 }
 
@@ -85,7 +85,7 @@ fn a_new_job_without_a_timetable_runs_once_at_once() {
 fn a_job_of_an_interval_waits_for_it_and_goes_on() {
     let mut book = new();
     let mut document = job("a", json!({"schedule_interval": "10 minutes"}));
-    book.see(vec![document.clone()], noon());
+    book.see(vec![document.clone()], Seen::All, noon());
     tell(&mut book, &mut document);
     assert_eq!(book.due(after(599), 5).0, []);
     assert_eq!(book.due(after(600), 5).0, [("a".to_owned(), after(600))]);
@@ -107,12 +107,12 @@ fn events_are_acted_on_once_also_when_the_answer_is_lost() {
     let mut book = new();
     let mut document = job("a", json!({}));
     document["job_schedule"]["event"] = "start".into();
-    book.see(vec![document.clone()], noon());
+    book.see(vec![document.clone()], Seen::All, noon());
     book.due(noon(), 5);
     book.begin("a", "r1", noon());
     book.ended("a", "success", after(1));
     // Nothing of it reached the server: the event stands there still.
-    book.see(vec![document.clone()], after(60));
+    book.see(vec![document.clone()], Seen::All, after(60));
     assert_eq!(book.due(after(60), 5).0, [], "it ran already");
     tell(&mut book, &mut document);
     assert_eq!((&document["job_schedule"]["event"], &document["job_schedule"]["status"]), (&json!(""), &json!("completed")));
@@ -122,17 +122,17 @@ fn events_are_acted_on_once_also_when_the_answer_is_lost() {
 fn an_event_that_came_meanwhile_is_not_wiped_out() {
     let mut book = new();
     let mut document = job("a", json!({"schedule_interval": "1 day"}));
-    book.see(vec![document.clone()], noon());
+    book.see(vec![document.clone()], Seen::All, noon());
     document["job_schedule"]["event"] = "stop".into();
     tell(&mut book, &mut document);
     assert_eq!(document["job_schedule"]["event"], "stop");
-    book.see(vec![document.clone()], after(60));
+    book.see(vec![document.clone()], Seen::All, after(60));
     assert_eq!(state(&book, "a"), State::Stopped);
     tell(&mut book, &mut document);
     assert_eq!((&document["job_schedule"]["event"], &document["job_schedule"]["status"]), (&json!(""), &json!("stop")));
     // Seen for the first time by another scheduler, it stays so.
     let mut other = new();
-    other.see(vec![document], after(90));
+    other.see(vec![document], Seen::All, after(90));
     assert_eq!(other.due(after(1_000_000), 5).0, []);
 }
 
@@ -141,13 +141,13 @@ fn an_abort_ends_the_run_and_a_stop_lets_it_end() {
     for (event, word, then) in [("abort", "aborting", State::Aborting), ("stop", "running", State::Stopping)] {
         let mut book = new();
         let mut document = job("a", json!({"schedule_interval": "1 hour"}));
-        book.see(vec![document.clone()], noon());
+        book.see(vec![document.clone()], Seen::All, noon());
         tell(&mut book, &mut document);
         book.due(after(3600), 5);
         book.begin("a", "r1", after(3600));
         tell(&mut book, &mut document);
         document["job_schedule"]["event"] = event.into();
-        let tasks = book.see(vec![document.clone()], after(3700));
+        let tasks = book.see(vec![document.clone()], Seen::All, after(3700));
         assert_eq!(tasks.contains(&("a".to_owned(), Task::Kill)), event == "abort");
         assert_eq!(state(&book, "a"), then);
         tell(&mut book, &mut document);
@@ -172,7 +172,7 @@ fn one_bad_job_keeps_none_of_the_others_waiting() {
         documents.push(bad.as_object().expect("an object").clone());
     }
     documents.push(job("zz-good", json!({})));
-    book.see(documents, noon());
+    book.see(documents, Seen::All, noon());
     let launch: Vec<String> = book.due(noon(), 9).0.into_iter().map(|(id, _)| id).collect();
     assert_eq!(launch, ["no-schedule", "odd", "zz-good"]);
     // Who looks at the others sees that they do not work.
@@ -190,7 +190,7 @@ fn places_go_to_the_most_urgent_and_then_to_who_waits_longest() {
         job("a", json!({"schedule_date": "2026-11-24T12:00:01Z"})),
         urgent,
     ];
-    book.see(jobs, noon());
+    book.see(jobs, Seen::All, noon());
     let ids = |launch: Vec<(String, Timestamp)>| launch.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     assert_eq!(ids(book.due(after(10), 0).0), [""; 0]);
     assert_eq!(ids(book.due(after(10), 2).0), ["c", "b"]);
@@ -209,7 +209,7 @@ fn of_two_schedulers_of_one_client_one_runs_each_moment() {
             for (number, book) in books.iter_mut().enumerate() {
                 let now = after(second);
                 if (second + 7 * i64::try_from(number).expect("small")) % 60 == 0 && document["job_schedule"]["status"] != "completed" {
-                    book.see(vec![document.clone()], now);
+                    book.see(vec![document.clone()], Seen::All, now);
                     if !book.unsent().is_empty() && !book.is_foreign("a", &document, now) {
                         tell(book, &mut document);
                     } else {
@@ -241,26 +241,26 @@ fn a_run_of_another_scheduler_is_left_alone_until_it_must_be_dead() {
     let mut document = job("a", json!({"schedule_interval": "1 hour", "status": "running", "event": ""}));
     document["job_schedule"]["time_started"] = noon().as_second().into();
     let mut book = new();
-    book.see(vec![document.clone()], after(60));
+    book.see(vec![document.clone()], Seen::All, after(60));
     assert!(book.record("a").is_none());
-    book.see(vec![document.clone()], after(25 * 3600));
+    book.see(vec![document.clone()], Seen::All, after(25 * 3600));
     assert_eq!(state(&book, "a"), State::Scheduled);
     // A person may know better.
     document["job_schedule"]["event"] = "start".into();
     let mut book = new();
-    book.see(vec![document], after(60));
+    book.see(vec![document], Seen::All, after(60));
     assert_eq!(state(&book, "a"), State::Scheduled);
 }
 
 #[test]
 fn a_job_that_is_gone_while_it_runs_is_forgotten_when_it_has_ended() {
     let mut book = new();
-    book.see(vec![job("a", json!({"schedule_interval": "1 hour"}))], noon());
+    book.see(vec![job("a", json!({"schedule_interval": "1 hour"}))], Seen::All, noon());
     book.sent("a", None);
     book.due(after(3600), 5);
     book.begin("a", "r1", after(3600));
     book.sent("a", None);
-    book.see(vec![], after(3660));
+    book.see(vec![], Seen::All, after(3660));
     assert_eq!(state(&book, "a"), State::Leaving);
     book.ended("a", "success", after(3700));
     book.sent("a", None);
@@ -268,10 +268,23 @@ fn a_job_that_is_gone_while_it_runs_is_forgotten_when_it_has_ended() {
 }
 
 #[test]
+fn a_job_whose_file_cannot_be_read_for_a_moment_is_not_done_again() {
+    let mut book = new();
+    book.see(vec![job("a", json!({}))], Seen::All, noon());
+    book.due(noon(), 5);
+    book.begin("a", "r1", noon());
+    book.ended("a", "success", after(1));
+    book.sent("a", None);
+    book.see(vec![], Seen::Some, after(60));
+    book.see(vec![job("a", json!({}))], Seen::All, after(120));
+    assert_eq!(book.due(after(120), 5).0, []);
+}
+
+#[test]
 fn a_changed_timetable_counts_from_its_change() {
     let mut book = new();
-    book.see(vec![job("a", json!({"schedule_interval": "1 hour"}))], noon());
-    book.see(vec![job("a", json!({"schedule_interval": "10 minutes"}))], after(1800));
+    book.see(vec![job("a", json!({"schedule_interval": "1 hour"}))], Seen::All, noon());
+    book.see(vec![job("a", json!({"schedule_interval": "10 minutes"}))], Seen::All, after(1800));
     assert_eq!(book.due(after(2399), 5).0, []);
     assert_eq!(book.due(after(2400), 5).0.len(), 1);
 }
@@ -289,7 +302,7 @@ fn an_end_of_the_process_at_any_moment_runs_nothing_twice() {
                 book = Book::new(rules(), records.clone(), vec![document.clone()]);
             }
             let now = after(step);
-            book.see(vec![document.clone()], now);
+            book.see(vec![document.clone()], Seen::All, now);
             for (id, _) in book.due(now, 1).0 {
                 book.begin(&id, "r1", now);
                 launches += 1;
@@ -320,7 +333,7 @@ fn a_day_of_a_thousand_jobs_runs_each_as_often_as_it_should_and_grows_nowhere() 
     for minute in 0..24 * 60 {
         let now = noon() + SignedDuration::from_mins(minute);
         documents.retain(|document| document["job_schedule"]["status"] != "completed");
-        book.see(documents.clone(), now);
+        book.see(documents.clone(), Seen::All, now);
         let (launch, _) = book.due(now, 2000);
         for (id, _) in launch {
             book.begin(&id, "r", now);

@@ -16,6 +16,8 @@ fn a_backup_is_made_and_recorded_with_what_there_is_to_know_of_it() {
     let (project, node) = (Project::new(&api), Node::of(&api));
     node.write("docs/a.txt", "hello");
     let client = format!("{}_web1", project.id);
+    // A token for this node and nothing else is enough.
+    node.write("token", &api.database.token(&["--project", &project.id, "--client", &client]));
     let scheduler = Scheduler::start(&node, &api, &project, &client, &[]);
     until("the registration", || (api.ask("GET", &project.path(&format!("/clients/{client}")), None).status == 200).then_some(()));
     let id = make(&project, &job(&client, &json!({}), &[backup_of(&node, "web1")]));
