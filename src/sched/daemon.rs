@@ -426,7 +426,7 @@ impl<'clock> Daemon<'clock> {
                 }
             }
         }
-        match self.start(id, &run) {
+        match self.start(id, &run, firing) {
             Ok(pid) => {
                 tracing::info!(job = %id, run = %run, pid, "a run begins");
                 self.book.has_process(id, pid);
@@ -445,13 +445,14 @@ impl<'clock> Daemon<'clock> {
     }
 
     /// Starts the process of a run; its number.
-    fn start(&mut self, id: &str, run: &str) -> io::Result<u32> {
+    fn start(&mut self, id: &str, run: &str, due: Timestamp) -> io::Result<u32> {
         let folder = self.run_folder(run);
         durable::create_folder(folder.path(), Access::private())?;
         let job = self.book.document(id).cloned().unwrap_or_default();
         let order = Order {
             run: run.to_owned(),
             job: id.to_owned(),
+            due,
             actions: actions(&job).cloned().collect(),
             agent: self.settings.agent.clone(),
             defaults: self.settings.defaults.clone(),

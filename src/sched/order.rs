@@ -10,6 +10,7 @@
 
 use super::fields::Document;
 use super::journal::replace_file;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::io;
@@ -44,6 +45,8 @@ pub struct Order {
     pub run: String,
     /// Its job.
     pub job: String,
+    /// The moment of the timetable that it is for.
+    pub due: Timestamp,
     /// The actions, as the job's document has them.
     pub actions: Vec<Document>,
     /// Who does them.

@@ -220,7 +220,12 @@ impl Run<'_> {
 
     /// Runs programs to their end, or to the end of their time. None if they could not be started or took too long.
     fn programs(&mut self, programs: &[Program], so_far: &str, output: &File, cancel: &Cancel) -> io::Result<Option<i32>> {
-        let variables = [(MARK, self.order.run.clone()), ("FREEZER_JOB_ID", self.order.job.clone()), ("FREEZER_RESULT", so_far.to_owned())];
+        let variables = [
+            (MARK, self.order.run.clone()),
+            ("FREEZER_JOB_ID", self.order.job.clone()),
+            ("FREEZER_DUE", self.order.due.to_string()),
+            ("FREEZER_RESULT", so_far.to_owned()),
+        ];
         let mut group = match Group::start(programs, &variables, output, &self.log) {
             Ok(group) => group,
             Err(error) => {

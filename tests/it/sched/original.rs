@@ -65,7 +65,14 @@ fn the_scheduler_of_the_original_does_jobs_of_our_server_with_our_agent() {
         .env("LC_ALL", "C.UTF-8")
         .current_dir(node.home.path());
     command.env("PATH", format!("{}:{}:/usr/bin:/bin", node.path("bin").display(), commands.display()));
-    command.envs(openstack(&api, &project.id)).args(["--no-daemon", "--client-id", &client, "--interval", "1", "--jobs-dir"]);
+    command.envs(openstack(&api, &project.id)).args([
+        "--scheduler-no-daemon",
+        "--scheduler-client-id",
+        &client,
+        "--scheduler-interval",
+        "1",
+        "--scheduler-jobs-dir",
+    ]);
     command.arg(node.path("cache")).arg("start").stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
     std::fs::create_dir_all(node.path("cache")).expect("a folder");
     let scheduler = Running(command.spawn().expect("it starts"));
@@ -142,6 +149,8 @@ fn our_scheduler_and_commands_work_with_the_server_of_the_original() {
     let mut environment = openstack(&api, &project.id);
     environment.push(("OS_BACKUP_URL", url));
     let freezer = |arguments: &[&str]| {
+        // Each command logs in, and the server wants no more than ten log-ins in a second.
+        std::thread::park_timeout(std::time::Duration::from_millis(250));
         let output = node.command(arguments).envs(environment.iter().cloned()).output().expect("it runs");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {told}");

@@ -174,7 +174,7 @@ fn two_schedulers_of_one_client_never_run_a_moment_twice() {
     let api = Api::start();
     let (project, node) = (Project::new(&api), Node::of(&api));
     let client = project.client("web1");
-    let append = node.script("append", "date +%s >> ran");
+    let append = node.script("append", "echo $FREEZER_DUE >> ran");
     let by_calendar = make(&project, &job(&client, &json!({ "schedule_second": "*/2" }), &[exec(&append)]));
     let once: Vec<String> = (0..6)
         .map(|number| {
@@ -207,8 +207,9 @@ fn two_schedulers_of_one_client_never_run_a_moment_twice() {
     for number in 0..6 {
         assert_eq!(node.read(&format!("once-{number}")), "x\n", "job {number}");
     }
-    let ran: Vec<i64> = node.read("ran").lines().map(|line| line.parse().expect("a second")).collect();
-    let mut moments: Vec<i64> = ran.iter().map(|second| second / 2).collect();
+    let ran = node.read("ran");
+    let mut moments: Vec<&str> = ran.lines().collect();
+    moments.sort_unstable();
     moments.dedup();
-    assert_eq!(moments.len(), ran.len(), "{ran:?}");
+    assert_eq!(moments.len(), ran.lines().count(), "{ran}");
 }
