@@ -17,6 +17,7 @@ Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
             image    on a copy of image: a full backup, 1 % of its pages changed, and another; ours with the engine rsync
             deep     ours alone: random 4 KiB preads of a file after 30 levels of the engine rsync, against the same in level 0
             snaps    mount time and ls with 1, 10, 50 snapshots
+            find     a search for names over 100 snapshots of 100,000 files, 1 % of them changed in each
             limits   cp -a, dd, openssl, zstd, gzip on one core: what the machine can do
 
 All tools run in turn inside each repetition (A B C A B C ...), ours first, so drift hits them alike. Wall times on a
@@ -385,6 +386,36 @@ def w_snaps(tools):
         rmtree(os.path.dirname(t.dirs(key)["REPO"]))
 
 
+def w_find(tools):
+    key, files, snapshots = "find", 100_000, 100
+    for t in tools:
+        if t.ref or not (t.can("backup_incr") and t.can("search")) or not PLAN.takes_part(t.name, key, 0) or not t.fresh(key):
+            continue
+        tree_, r = os.path.join(BENCH_DIR, "work", "findtree"), random.Random("find")
+        rmtree(tree_)
+        name = lambda n: os.path.join("d%02d" % (n // 100 % 100), "e%d" % (n // 10_000), "file-%05d.%s" % (n, ("c", "h", "txt", "rst")[n % 4]))
+        paths = [os.path.join(tree_, name(n)) for n in range(files)]
+        for folder in dict.fromkeys(os.path.dirname(p) for p in paths):
+            os.makedirs(folder)
+        for n in range(snapshots):
+            for p in paths if n == 0 else r.sample(paths, files // 100):
+                with open(p, "wb") as f:
+                    f.write(r.randbytes(r.randrange(200)))
+            if t.call("backup_incr" if n else "backup", key, SRC=tree_, NAME="s%d" % n, SEQ=n, limit=ARGS.limit).rc:
+                return
+        for rep in range(ARGS.reps):
+            # one file; a hundredth of all; all of a kind
+            for what, pattern in (("one name", "file-12345.*"), ("1 % of the names", "file-??123*"), ("a quarter of the names", "*.txt")):
+                evict(t.dirs(key)["REPO"])
+                x = t.call("search", key, PATTERN=pattern, limit=ARGS.limit)
+                if x.rc == 0:
+                    add(key, what, t.name, "s", x.wall)
+                    add(key, what + ": rss", t.name, "MiB", x.rss / 1024)
+        log("find %s done" % t.name)
+        rmtree(tree_)
+        rmtree(os.path.dirname(t.dirs(key)["REPO"]))
+
+
 def w_limits(tools):
     b, scratch = DATA["big"], os.path.join(BENCH_DIR, "work", "scratch")
     os.makedirs(scratch, exist_ok=True)
@@ -526,6 +557,7 @@ def main():
         "image" in work and w_image(tools)
         "deep" in work and w_deep(tools)
         "snaps" in work and w_snaps(tools)
+        "find" in work and w_find(tools)
     except KeyboardInterrupt:
         log("interrupted: reporting what there is")
     finally:

@@ -74,6 +74,9 @@ def levels():
             Line(what + ": added bytes", churn, "added", 1, BACKUP_TOOLS)]
     out.append(Line("mount to first `ls`, level 100 against level 0", "snaps", "first ls, 100 snapshots, fresh client", 1.5,
                     other=("snaps", "first ls, 1 snapshots, fresh client")))
+    what = "`find` over 100 points in time of 100,000 files, 1 % changed in each"
+    out += [Line(what, "find", "one name", 2), Line(what + ": a quarter of all names", "find", "a quarter of the names", 10),
+            Line(what + ": peak memory (MiB)", "find", "one name: rss", 200)]
     return out
 
 
@@ -97,7 +100,7 @@ class Plan:
 
 PLANS = {
     "core": Plan(tuple(core()), "src,many,big,n50k,n500k,pair", "full,mount,big,pair,restore", "pipeline,restic,ratarmount,borg,ref-cp,rustic"),
-    "levels": Plan(tuple(levels()), "src,n500k", "full,incr,snaps", "tar-incr,restic,borg,rustic", (1, 100)),
+    "levels": Plan(tuple(levels()), "src,n500k", "full,incr,snaps,find", "tar-incr,restic,borg,rustic", (1, 100)),
     "blocks": Plan(tuple(blocks()), "image", "image,deep", "restic,borg"),
 }
 

@@ -7,7 +7,9 @@
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 
 use freezer::index::{BlockCache, DeltaWriter, MemoryBlocks, RunRoot, Tree, TreeRun, TreeWriter};
-use freezer::model::{Content, Entry, Extent, FileOffset, LevelSerial, Metadata, Name, NodeId, Owner, StreamOffset, Time, TreePath};
+use freezer::model::{
+    Content, Entry, Extent, FileOffset, LevelId, LevelSerial, Metadata, Name, NodeId, Owner, StreamOffset, Time, TreePath,
+};
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -91,9 +93,13 @@ fn build(files: u64) -> (RunRoot, MemoryBlocks, Duration) {
     (writer.finish(&mut blocks).expect("memory takes all"), blocks, spent)
 }
 
+fn level(number: u32) -> LevelId {
+    LevelId::new(jiff::Timestamp::UNIX_EPOCH, number)
+}
+
 /// Puts five runs on top of a tree, each with a part of its files changed: so many in a thousand.
 fn with_changes(root: RunRoot, blocks: MemoryBlocks, cache: &Arc<BlockCache>) -> Tree {
-    let mut runs = vec![TreeRun { serial: LevelSerial(1), root, subtrees: 0, source: Arc::new(blocks) }];
+    let mut runs = vec![TreeRun { level: Some(level(1)), root, subtrees: 0, source: Arc::new(blocks) }];
     let mut random = Random(11);
     for (serial, changed) in (2..).zip([200, 60, 20, 6, 2]) {
         let tree = Tree::of_runs(runs.clone(), cache).expect("sound runs");
@@ -112,7 +118,7 @@ fn with_changes(root: RunRoot, blocks: MemoryBlocks, cache: &Arc<BlockCache>) ->
         }
         let run = writer.finish(&mut blocks).expect("memory takes all");
         print_each(&format!("write a run of {} changes", run.root.entries), entries, begun.elapsed());
-        runs.insert(0, TreeRun { serial: LevelSerial(serial), root: run.root, subtrees: run.subtrees, source: Arc::new(blocks) });
+        runs.insert(0, TreeRun { level: Some(level(serial)), root: run.root, subtrees: run.subtrees, source: Arc::new(blocks) });
     }
     Tree::of_runs(runs, cache).expect("sound runs")
 }

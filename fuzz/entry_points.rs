@@ -6,6 +6,7 @@ use freezer::format::claim::Claim;
 use freezer::format::frame::{Compression, Decoder, FrameKeys, Lane, Opener, Protection, Sealer};
 use freezer::format::identity::Identity;
 use freezer::format::keys::KeySlot;
+use freezer::format::lost::Lost;
 use freezer::format::manifest::Manifest;
 use freezer::format::signature::{SUMS_BYTES, SignatureHead, blocks_in, decode_sums};
 use freezer::fs::view::{View, ViewParts};
@@ -140,6 +141,16 @@ pub fn claim(json: &[u8]) {
     }
 }
 
+/// Any bytes as a note of what is lost: refused, or written and read as the same, with ranges in order.
+pub fn lost(json: &[u8]) {
+    let Ok(lost) = Lost::decode(json) else { return };
+    assert_eq!(Lost::decode(&lost.encode()).expect("it was just written"), lost);
+    assert_eq!(lost.with(&lost), lost);
+    for range in lost.ranges() {
+        assert!(lost.touches(range.start, 1) && lost.touches(range.end - 1, 1) && !lost.touches(range.end, 1));
+    }
+}
+
 /// Any bytes as a key: refused, or written and read as the same; no passphrase opens what nobody sealed.
 pub fn key(json: &[u8]) {
     let Ok(slot) = KeySlot::decode(json) else { return };
@@ -168,6 +179,7 @@ pub fn object_name(text: &[u8]) {
         Some(Meaning::Manifest(of)) => names::manifest_name(&of.backup, &of.level),
         Some(Meaning::Data { of, folder, number }) => of.data_name(folder, number),
         Some(Meaning::Withdrawn(of)) => names::withdrawn_name(&of.backup, &of.level),
+        Some(Meaning::Lost(of)) => names::lost_name(&of.backup, &of.level),
         Some(Meaning::Claim(of, term)) => names::claim_name(&of.backup, &of.level, term),
         None => return,
     };

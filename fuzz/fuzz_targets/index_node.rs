@@ -1,8 +1,8 @@
 //! Any bytes as the roots of an index of one run or two, with the same blocks below both: read in every way.
 #![no_main]
 
-use freezer::index::{BlockAddress, BlockCache, BlockSource, IndexError, RunRoot, Tree, TreeRun};
-use freezer::model::{LevelSerial, NodeId};
+use freezer::index::{BlockAddress, BlockCache, BlockSource, TreeSeries, IndexError, RunRoot, Tree, TreeRun};
+use freezer::model::{LevelId, NodeId};
 use std::collections::HashSet;
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ fn tree_of(height: u8, entries: u8, two: bool, mut blocks: Vec<Vec<u8>>) -> Opti
     let newer = if two { Some(blocks.pop()?) } else { None };
     let older = blocks.pop()?;
     let source: Arc<dyn BlockSource> = Arc::new(Blocks(blocks));
-    let run = |serial, node, height| TreeRun {
-        serial: LevelSerial(serial),
+    let run = |serial: u64, node, height| TreeRun {
+        level: Some(LevelId::new(Default::default(), serial as u32)),
         root: RunRoot { node, height, entries: u64::from(entries) },
         subtrees: serial - 1,
         source: Arc::clone(&source),
@@ -61,5 +61,17 @@ fuzz_target!(|data: &[u8]| {
         }
         tree.children(node, None).take_while(Result::is_ok).count();
     }
+    let (mut series, mut both) = (TreeSeries::default(), 0);
+    series.push(Some(&tree.oldest(1)));
+    series.push(Some(&tree));
+    for history in series.histories(|_| true) {
+        let Ok(history) = history else { break };
+        assert!(!history.spells.is_empty(), "a path that was never there");
+        if let Ok(again) = series.history(&history.path) {
+            assert_eq!(again, history, "by path it is another than in order");
+        }
+        both += 1;
+    }
+    assert!(both <= tree.entries(), "more paths than the runs have entries");
     tree.verify().unwrap_or_default();
 });

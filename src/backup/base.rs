@@ -1,15 +1,17 @@
 //! The point in time that a level is compared with, and whether there is one.
 
-use super::compare::{Comparison, Lies, Previous, SameContent};
+use super::compare::{Comparison, Lies, Previous, SameContent, UNSURE};
 use super::index_writer::{Earlier, kept_runs};
 use super::moved::Moved;
 use crate::catalog::names::{self, Folder, Meaning};
-use crate::catalog::{Access, Blocks, Catalog, open_tree};
+use crate::catalog::{Access, Blocks, Catalog, lost_parts, open_tree};
 use crate::format::frame::Lane;
+use crate::format::lost::Lost;
 use crate::format::manifest::{LevelParts, Manifest, Parent};
 use crate::index::{BlockCache, BlockSource, Children, Tree};
-use crate::model::{BackupName, LevelId, NodeId, Time};
+use crate::model::{BackupName, Content, Entry, LevelId, LevelSerial, NodeId, Time};
 use crate::platform::Stat;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,6 +59,8 @@ pub(super) struct Base {
     pub(super) tree: Tree,
     pub(super) comparison: Comparison,
     moved: Moved,
+    /// What cannot be read any more of the streams it leans on.
+    lost: BTreeMap<LevelSerial, Lost>,
     /// Entries that are there no more, as far as the walk has come.
     pub(super) removed: AtomicU64,
 }
@@ -80,8 +84,14 @@ impl Base {
     }
 
     fn open(access: &Access, backup: &BackupName, manifest: Manifest, digest: String, levels: &Levels) -> Result<Self, Box<dyn Error>> {
+        let mut notes = lost_parts(&access.store(), backup)?;
+        let mut lost = BTreeMap::new();
         for parts in &manifest.levels {
-            check_is_there(access, backup, parts)?;
+            let note = notes.remove(&parts.id).unwrap_or_default();
+            check_is_there(access, backup, parts, note.missing_segments())?;
+            if !note.is_empty() {
+                lost.insert(parts.serial, note);
+            }
         }
         let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>;
         let tree = open_tree(&manifest, &BlockCache::new(INDEX_CACHE_BYTES), blocks)?;
@@ -92,6 +102,7 @@ impl Base {
             tree,
             comparison: Comparison { trusted_before, lies: levels.lies, same_content: levels.same_content },
             moved: Moved::default(),
+            lost,
             removed: AtomicU64::new(0),
         })
     }
@@ -110,12 +121,24 @@ impl Base {
     pub(super) fn root(&self) -> Option<Previous> {
         let node = NodeId(0);
         match self.tree.entry(node) {
-            Ok(entry) => entry.map(|entry| Previous { node, entry, is_moved: false }),
+            Ok(entry) => entry.map(|entry| self.previous(node, entry, false)),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn Error, "the last level's index cannot be read; all is stored again");
                 None
             }
         }
+    }
+
+    /// An entry as it was. A file of which some cannot be read any more is none that could be taken for unchanged.
+    fn previous(&self, node: NodeId, mut entry: Entry, is_moved: bool) -> Previous {
+        if let Content::File { extents, .. } = &entry.content
+            && extents.iter().any(|extent| self.lost.get(&extent.level).is_some_and(|lost| lost.touches(extent.stream.0, extent.length)))
+        {
+            entry.metadata.inode = UNSURE;
+            // Its blocks are not to be leaned on either.
+            entry.metadata.signatures.clear();
+        }
+        Previous { node, entry, is_moved }
     }
 
     /// What a directory held, to be gone through in the order of names.
@@ -142,7 +165,8 @@ impl Base {
 
     /// What had another path before.
     pub(super) fn moved(&self, now: &Stat) -> Option<Previous> {
-        self.comparison.may_have_moved(now).then(|| self.moved.find(&self.tree, now)).flatten()
+        let moved = self.comparison.may_have_moved(now).then(|| self.moved.find(&self.tree, now)).flatten()?;
+        Some(self.previous(moved.node, moved.entry, moved.is_moved))
     }
 
     fn count_removed(&self, gone: &Previous) {
@@ -206,7 +230,7 @@ impl Listing<'_> {
 
     fn read(&mut self) -> Option<Previous> {
         match self.children.as_mut()?.next()? {
-            Ok((node, entry)) => Some(Previous { node, entry, is_moved: self.is_moved }),
+            Ok((node, entry)) => Some(self.base.previous(node, entry, self.is_moved)),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn Error,
@@ -268,8 +292,8 @@ impl<'run> Chain<'run> {
     }
 }
 
-/// Whether the segments of a level are all where they should be.
-fn check_is_there(access: &Access, backup: &BackupName, parts: &LevelParts) -> Result<(), Box<dyn Error>> {
+/// Whether the segments of a level are all where they should be, but for so many that are known to be lost.
+fn check_is_there(access: &Access, backup: &BackupName, parts: &LevelParts, known_missing: u32) -> Result<(), Box<dyn Error>> {
     let mut count = 0_u64;
     access.store().list(&names::level_prefix(backup, &parts.id), &mut |object| {
         if let Some(Meaning::Data { folder: Folder::Segments, number, .. }) = names::meaning(&object.name) {
@@ -277,7 +301,7 @@ fn check_is_there(access: &Access, backup: &BackupName, parts: &LevelParts) -> R
         }
         true
     })?;
-    if count < u64::from(parts.segments) {
+    if count.saturating_add(known_missing.into()) < u64::from(parts.segments) {
         return Err(missing(&parts.id, u64::from(parts.segments) - count).into());
     }
     Ok(())

@@ -195,6 +195,12 @@ impl Access {
         Err(damaged.unwrap_or_else(|| AccessError::WrongPassphrase(store.location())))
     }
 
+    /// The same store with the same keys, its objects had and stored through another way to it.
+    #[must_use]
+    pub fn through(&self, store: Arc<dyn Store>) -> Self {
+        Self { store, ..self.clone() }
+    }
+
     /// The store itself.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)

@@ -5,8 +5,14 @@ use super::names::{self, Folder};
 use crate::format::frame::{Decoder, Lane, Opener};
 use crate::index::{BlockAddress, BlockSource, IndexError};
 use crate::model::{BackupName, LevelId};
-use crate::store::Store;
-use std::sync::Arc;
+use crate::store::{self, Store};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most bytes that [`BlocksAhead`] asks for at once.
+const MOST_AHEAD_BYTES: usize = 128 << 10;
+
+/// Bytes it asks for when blocks begin to follow each other. A block is some KiB as stored.
+const FIRST_AHEAD_BYTES: usize = 16 << 10;
 
 /// Reads one block with one call of the store; waits as long as that takes.
 pub struct Blocks {
@@ -22,15 +28,94 @@ impl Blocks {
     pub fn new(access: &Access, backup: &BackupName, level: &LevelId, lane: Lane) -> Self {
         Self { store: access.store(), backup: backup.clone(), level: level.clone(), lane, opener: access.opener(level) }
     }
+
+    /// The same blocks for a reader that goes through most of them in their order.
+    pub fn ahead(self) -> BlocksAhead {
+        BlocksAhead { blocks: self, window: Mutex::default() }
+    }
+
+    fn fetch(&self, address: &BlockAddress, length: usize) -> Result<Vec<u8>, store::Error> {
+        let folder = if self.lane == Lane::Index { Folder::Index } else { Folder::Frames };
+        let object = names::data_name(&self.backup, &self.level, folder, address.object);
+        self.store.get_range(&object, address.offset.0, length)
+    }
+
+    fn open(&self, address: &BlockAddress, stored: Vec<u8>) -> Result<Vec<u8>, IndexError> {
+        let opened = self.opener.open(&mut Decoder::new(), self.lane, address.number, stored);
+        opened.map_err(|error| IndexError::fetch(*address, error))
+    }
 }
 
 impl BlockSource for Blocks {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
-        let folder = if self.lane == Lane::Index { Folder::Index } else { Folder::Frames };
-        let object = names::data_name(&self.backup, &self.level, folder, address.object);
-        let length = usize::try_from(address.length).map_err(|error| IndexError::fetch(*address, error))?;
-        let stored = self.store.get_range(&object, address.offset.0, length).map_err(|error| IndexError::fetch(*address, error))?;
-        let opened = self.opener.open(&mut Decoder::new(), self.lane, address.number, stored);
-        opened.map_err(|error| IndexError::fetch(*address, error))
+        let stored = self.fetch(address, length_of(address)?).map_err(|error| IndexError::fetch(*address, error))?;
+        self.open(address, stored)
+    }
+}
+
+fn length_of(address: &BlockAddress) -> Result<usize, IndexError> {
+    usize::try_from(address.length).map_err(|error| IndexError::fetch(*address, error))
+}
+
+/// Reads blocks with few calls of the store where they follow each other: it then asks for more at once, up to 128 KiB, and
+/// keeps that.
+pub struct BlocksAhead {
+    blocks: Blocks,
+    /// Guards what was read last.
+    window: Mutex<Window>,
+}
+
+#[derive(Default)]
+struct Window {
+    /// The object that the bytes are of, and where in it they begin.
+    object: u32,
+    start: u64,
+    bytes: Vec<u8>,
+    /// How many bytes were asked for last.
+    reach: usize,
+    /// In which object the last block that was given ends, and where.
+    last: Option<(u32, u64)>,
+}
+
+impl Window {
+    fn get(&self, address: &BlockAddress, length: usize) -> Option<Vec<u8>> {
+        let from = usize::try_from(address.offset.0.checked_sub(self.start)?).ok()?;
+        let bytes = self.bytes.get(from..from.checked_add(length)?)?;
+        (self.object == address.object).then(|| bytes.to_vec())
+    }
+
+    fn fetch(&mut self, blocks: &Blocks, address: &BlockAddress, length: usize) -> Result<Vec<u8>, store::Error> {
+        if self.last != Some((address.object, address.offset.0)) {
+            self.reach = 0;
+            return blocks.fetch(address, length);
+        }
+        let mut reach = self.reach.saturating_mul(2).clamp(FIRST_AHEAD_BYTES, MOST_AHEAD_BYTES).max(length);
+        loop {
+            match blocks.fetch(address, reach) {
+                Ok(bytes) => {
+                    (self.object, self.start, self.bytes, self.reach) = (address.object, address.offset.0, bytes, reach);
+                    return Ok(self.bytes.get(..length).unwrap_or_default().to_vec());
+                }
+                // The object ends before.
+                Err(error) if error.kind() == store::Kind::Short && reach > length => reach = (reach / 2).max(length),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl BlockSource for BlocksAhead {
+    fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
+        let length = length_of(address)?;
+        let stored = {
+            let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+            let stored = match window.get(address, length) {
+                Some(stored) => stored,
+                None => window.fetch(&self.blocks, address, length).map_err(|error| IndexError::fetch(*address, error))?,
+            };
+            window.last = Some((address.object, address.offset.0.saturating_add(length as u64)));
+            stored
+        };
+        self.blocks.open(address, stored)
     }
 }

@@ -194,10 +194,53 @@ pub fn with_lock<T>(
     Ok(outcome)
 }
 
+/// The claims of a backup, each with whether it holds: whether a run seems to be at work. Changes nothing.
+///
+/// # Errors
+///
+/// That of the store; a claim that cannot be read holds until its time is over.
+pub fn claims(store: &dyn Store, backup: &BackupName, now: Timestamp) -> Result<Vec<(LevelId, bool)>, store::Error> {
+    let claims = list(store, backup)?;
+    let holds = |(level, claim): (LevelId, Other)| {
+        let holds = !claim.is_over && claim.until.is_some_and(|until| until > now && !has_surely_ended(store, backup, &level, until));
+        (level, holds)
+    };
+    Ok(claims.into_iter().map(holds).collect())
+}
+
 /// A claim of another.
 struct Other {
     until: Option<Timestamp>,
     is_over: bool,
+}
+
+/// All claims that are there.
+fn list(store: &dyn Store, backup: &BackupName) -> Result<BTreeMap<LevelId, Other>, store::Error> {
+    let mut claims: BTreeMap<LevelId, Other> = BTreeMap::new();
+    store.list(&names::locks_prefix(backup), &mut |object| {
+        if let Some(Meaning::Claim(LevelOf { level, .. }, term)) = names::meaning(&object.name) {
+            let claim = claims.entry(level).or_insert(Other { until: None, is_over: false });
+            match term {
+                Term::Until(until) => claim.until = claim.until.max(Some(until)),
+                Term::Over => claim.is_over = true,
+            }
+        }
+        true
+    })?;
+    Ok(claims)
+}
+
+fn read(store: &dyn Store, backup: &BackupName, id: &LevelId, until: Timestamp) -> Option<Claim> {
+    let name = names::claim_name(backup, id, Term::Until(until));
+    let bytes = store.get(&name, MAX_CLAIM_BYTES).ok()?;
+    Claim::decode(&bytes).ok()
+}
+
+fn has_surely_ended(store: &dyn Store, backup: &BackupName, id: &LevelId, until: Timestamp) -> bool {
+    read(store, backup, id, until).is_some_and(|claim| {
+        let is_left = claim.process.is_this_process() && !lock(&OURS).contains(id);
+        is_left || claim.process.has_surely_ended()
+    })
 }
 
 struct Locks<'run> {
@@ -276,25 +319,14 @@ impl Locks<'_> {
 
     /// The earliest claim of others that holds; and if none does, those that hold no longer, ended by us.
     fn others(&self, id: &LevelId) -> Result<(Option<LevelId>, Vec<LevelId>), LockError> {
-        let mut others: BTreeMap<LevelId, Other> = BTreeMap::new();
-        let listed = self.store.list(&names::locks_prefix(self.request.backup), &mut |object| {
-            if let Some(Meaning::Claim(LevelOf { level, .. }, term)) = names::meaning(&object.name) {
-                let other = others.entry(level).or_insert(Other { until: None, is_over: false });
-                match term {
-                    Term::Until(until) => other.until = other.until.max(Some(until)),
-                    Term::Over => other.is_over = true,
-                }
-            }
-            true
-        });
-        listed.map_err(|source| self.failed(source))?;
+        let mut others = list(self.store, self.request.backup).map_err(|source| self.failed(source))?;
         others.remove(id);
         let now = self.clock.now();
         let mut left = Vec::new();
         for (level, other) in others {
             if !other.is_over {
                 let Some(until) = other.until else { continue };
-                if until > now && !self.has_surely_ended(&level, until) {
+                if until > now && !has_surely_ended(self.store, self.request.backup, &level, until) {
                     return Ok((Some(level), Vec::new()));
                 }
                 self.end(&level).map_err(|source| self.failed(source))?;
@@ -304,25 +336,12 @@ impl Locks<'_> {
         Ok((None, left))
     }
 
-    fn read(&self, id: &LevelId, until: Timestamp) -> Option<Claim> {
-        let name = names::claim_name(self.request.backup, id, Term::Until(until));
-        let bytes = self.store.get(&name, MAX_CLAIM_BYTES).ok()?;
-        Claim::decode(&bytes).ok()
-    }
-
-    fn has_surely_ended(&self, id: &LevelId, until: Timestamp) -> bool {
-        self.read(id, until).is_some_and(|claim| {
-            let is_left = claim.process.is_this_process() && !lock(&OURS).contains(id);
-            is_left || claim.process.has_surely_ended()
-        })
-    }
-
     fn held_by(&self, id: &LevelId) -> LockError {
         let backup = self.request.backup.clone();
         let mut claim = None;
         let listed = self.store.list(&self.folder(id), &mut |object| {
             if let Some(Meaning::Claim(_, Term::Until(until))) = names::meaning(&object.name) {
-                claim = self.read(id, until);
+                claim = read(self.store, self.request.backup, id, until);
             }
             claim.is_none()
         });

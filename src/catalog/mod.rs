@@ -9,13 +9,15 @@ mod access;
 mod blocks;
 mod error;
 mod lock;
+mod lost;
 pub mod names;
 mod tree;
 
 pub use access::{Access, AccessError};
-pub use blocks::Blocks;
+pub use blocks::{Blocks, BlocksAhead};
 pub use error::{CatalogError, Verb};
-pub use lock::{Held, LockError, LockRequest, Patience, with_lock};
+pub use lock::{Held, LockError, LockRequest, Patience, claims, with_lock};
+pub use lost::{lost_parts, note_lost};
 pub use tree::{TreeError, open_tree};
 
 use crate::model::{BackupName, BackupRef, Choice, LevelId};
@@ -246,7 +248,7 @@ impl Catalog {
     fn each_level(&self, prefix: &str, found: &mut dyn FnMut(LevelOf) -> bool) -> Result<(), CatalogError> {
         let mut each = |object: ObjectInfo| match names::meaning(&object.name) {
             Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => found(of),
-            Some(Meaning::Claim(..) | Meaning::Withdrawn(_)) | None => {
+            Some(Meaning::Claim(..) | Meaning::Withdrawn(_) | Meaning::Lost(_)) | None => {
                 tracing::debug!(object = %object.name, "not an object of a backup");
                 true
             }

@@ -24,6 +24,9 @@ pub const DATA: &str = "data/";
 /// Holds the claims of all backups.
 pub const LOCKS: &str = "locks/";
 
+/// Holds the notes of what is lost.
+const LOST: &str = "lost/";
+
 /// Holds the notes of what was withdrawn.
 const WITHDRAWN: &str = "withdrawn/";
 
@@ -79,6 +82,8 @@ pub enum Meaning {
     },
     /// A note of levels that were withdrawn, under an id that begins with the moment.
     Withdrawn(LevelOf),
+    /// A note of what is lost of a level's stream.
+    Lost(LevelOf),
     /// A claim to a backup, under the id of the level that it is to make.
     Claim(LevelOf, Term),
 }
@@ -157,6 +162,16 @@ pub fn withdrawn_name(backup: &BackupName, note: &LevelId) -> ObjectName {
     legal(format!("{}{note}", withdrawn_prefix(backup)))
 }
 
+/// What the names of all notes of what is lost of a backup begin with.
+pub fn lost_prefix(backup: &BackupName) -> String {
+    format!("{LOST}{}/", path_of(backup))
+}
+
+/// The note of what is lost of a level.
+pub fn lost_name(backup: &BackupName, level: &LevelId) -> ObjectName {
+    legal(format!("{}{level}", lost_prefix(backup)))
+}
+
 /// What the names of all claims to a backup begin with.
 pub fn locks_prefix(backup: &BackupName) -> String {
     format!("{LOCKS}{}/", path_of(backup))
@@ -181,6 +196,7 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     match kind {
         "manifests" => Some(Meaning::Manifest(LevelOf { backup, level: rest.parse().ok()? })),
         "withdrawn" => Some(Meaning::Withdrawn(LevelOf { backup, level: rest.parse().ok()? })),
+        "lost" => Some(Meaning::Lost(LevelOf { backup, level: rest.parse().ok()? })),
         "data" => {
             let (level, rest) = rest.split_once('/')?;
             let (folder, number) = rest.split_once('/')?;
@@ -239,7 +255,8 @@ fn legal(name: String) -> ObjectName {
 #[cfg(test)]
 mod tests {
     use super::{
-        Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, manifest_name, manifests_prefix, meaning, withdrawn_name,
+        Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, lost_name, manifest_name, manifests_prefix, meaning,
+        withdrawn_name,
     };
     use crate::model::{BackupName, LevelId};
     use crate::store::ObjectName;
@@ -315,6 +332,7 @@ mod tests {
             let of = LevelOf { backup: backup.clone(), level: level() };
             prop_assert_eq!(meaning(&manifest_name(&backup, &level())), Some(Meaning::Manifest(of.clone())));
             prop_assert_eq!(meaning(&withdrawn_name(&backup, &level())), Some(Meaning::Withdrawn(of.clone())));
+            prop_assert_eq!(meaning(&lost_name(&backup, &level())), Some(Meaning::Lost(of.clone())));
             let folder = Folder::ALL[folder];
             let data = data_name(&backup, &level(), folder, number);
             prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
@@ -323,7 +341,7 @@ mod tests {
         }
 
         #[test]
-        fn any_object_name_is_read_without_panic(text in "(manifests|data|locks|withdrawn)/[%~a-zA0-9/.]{0,60}") {
+        fn any_object_name_is_read_without_panic(text in "(manifests|data|locks|lost|withdrawn)/[%~a-zA0-9/.]{0,60}") {
             if let Some(object) = ObjectName::new(text) {
                 meaning(&object);
             }

@@ -30,7 +30,7 @@ pub fn open_tree(
         let level = manifest.levels.iter().find(|parts| parts.serial == run.serial).ok_or(TreeError::NoLevel(run.serial))?;
         let head = run.head.iter().map(|block| HeadBlock { number: FrameNo(block.number), raw: block.node.clone() });
         let source = Arc::new(WithHead::new(head.collect(), blocks(&level.id)));
-        Ok(TreeRun { serial: run.serial, root: run_root(&run.root), subtrees: run.subtrees, source })
+        Ok(TreeRun { level: Some(level.id.clone()), root: run_root(&run.root), subtrees: run.subtrees, source })
     });
     Tree::of_runs(runs.collect::<Result<_, _>>()?, cache).map_err(TreeError::Index)
 }

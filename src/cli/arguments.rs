@@ -1,7 +1,9 @@
 //! The commands and the options that all of them take.
 
 use super::store_options::StoreOptions;
-use super::{api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, remote, restore, scheduler};
+use super::{
+    api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, remote, repair, restore, scheduler,
+};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -47,6 +49,7 @@ pub(super) enum Command {
     History(find::HistoryArguments),
     Du(du::Arguments),
     Check(check::Arguments),
+    Repair(repair::Arguments),
     Prune(prune::Arguments),
     Key(key::Arguments),
     Api(Box<api::Arguments>),

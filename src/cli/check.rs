@@ -1,29 +1,36 @@
 //! `freezer check`.
 
 use super::document::several;
-use super::failure::Outcome;
+use super::failure::{Outcome, chain};
 use super::interrupt;
 use super::output::Format;
 use super::session::Session;
 use super::when;
 use crate::catalog::{Backup, Catalog};
+use crate::config::{ByteSize, show_bytes};
 use crate::model::{BackupName, BackupRef, LevelId};
 use crate::platform::Clock;
-use crate::upkeep::{self, Damage, Depth};
+use crate::upkeep::{self, Damage, Depth, Portion, Remark};
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
-use std::error::Error;
+use std::str::FromStr;
 
 /// Tell whether backups are all there, and which files damage touches
 ///
 /// Reads the manifest, the index, the frame table and the sizes of all segments of each point in time, and changes nothing.
-/// The exit code is 1 when there is damage: it is named, and so is each file that cannot be read as a whole.
+/// What points in time share is looked at once. Damage is named, and so is each file that cannot be read as a whole, with the
+/// points in time that have it; freezer repair mends what can be mended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer check
   freezer check docs --read-data
-  freezer check docs@latest --read-data --json")]
+  freezer check --read-data-subset 5%
+  freezer check docs --read-data-subset 3/7
+  freezer check docs@latest --read-data --json
+
+Exit codes: 0 all is sound; 1 there is damage, or the check failed; 2 the command line makes no sense; 130 interrupted. What is left of runs
+that were cut off is told of and is no damage.")]
 pub(super) struct Arguments {
     /// NAME or HOST/NAME; with @DATE one point in time of it alone [default: all backups]
     #[arg(value_name = "BACKUP[@DATE]")]
@@ -32,6 +39,47 @@ pub(super) struct Arguments {
     /// Read all content too, and authenticate every byte of it
     #[arg(long)]
     read_data: bool,
+
+    /// Read some of the content: segments that chance picks, of so many percent or bytes (5%, 10GiB); or the N-th of T parts (N/T)
+    /// that together are everything
+    #[arg(long, value_name = "PART", conflicts_with = "read_data")]
+    read_data_subset: Option<Subset>,
+}
+
+/// A part of the data, as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Subset(Portion);
+
+/// Why that is no part.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is neither a share (5%), a part (1/7) nor a size (10GiB)")]
+struct SubsetError(String);
+
+impl FromStr for Subset {
+    type Err = SubsetError;
+
+    fn from_str(text: &str) -> Result<Self, SubsetError> {
+        let portion = if let Some(percent) = text.strip_suffix('%') {
+            millionths(percent).map(|millionths| Portion::Share { millionths })
+        } else if let Some((part, of)) = text.split_once('/') {
+            let numbers = part.parse().ok().zip(of.parse().ok());
+            numbers.filter(|(part, of)| (1..=*of).contains(part)).map(|(part, of)| Portion::Part { part, of })
+        } else {
+            text.parse::<ByteSize>().ok().filter(|size| size.0 > 0).map(|size| Portion::Bytes(size.0))
+        };
+        portion.map(Self).ok_or_else(|| SubsetError(text.to_owned()))
+    }
+}
+
+/// Percent with up to four decimals, above 0 and up to 100.
+fn millionths(percent: &str) -> Option<u32> {
+    let (whole, rest) = percent.split_once('.').unwrap_or((percent, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(rest) || rest.len() > 4 || whole.len() > 3 {
+        return None;
+    }
+    let number: u32 = format!("{whole}{rest:0<4}").parse().ok()?;
+    (1..=1_000_000).contains(&number).then_some(number)
 }
 
 /// What programs are told.
@@ -40,10 +88,22 @@ pub(super) struct Arguments {
 enum Event {
     Damage {
         backup: String,
+        /// The first and the last point in time that it touches, and how many.
         level_id: String,
+        last_level_id: String,
+        points_in_time: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         file: Option<String>,
         error: String,
+    },
+    Remark {
+        backup: String,
+        remark: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        level_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
+        text: String,
     },
     Result {
         points_in_time: u64,
@@ -52,32 +112,45 @@ enum Event {
         damages: u64,
         files_touched: u64,
         read_data: bool,
+        stored_bytes: u64,
+        read_bytes: u64,
     },
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let access = session.access()?;
-    let points = points(arguments, session, &Catalog::new(access.store()))?;
+    let backups = points(arguments, session, &Catalog::new(access.store()))?;
     let cancel = interrupt::watch()?;
-    let depth = if arguments.read_data { Depth::Data } else { Depth::Structure };
+    let depth = match arguments.read_data_subset {
+        Some(Subset(portion)) => Depth::Data(portion),
+        None if arguments.read_data => Depth::Data(Portion::All),
+        None => Depth::Structure,
+    };
     let mut total = upkeep::Checked::default();
-    for (backup, level) in &points {
+    for (backup, levels) in &backups {
         let progress = session.progress();
         let mut printed = Ok(());
-        let mut tell = |damage: Damage| {
+        let mut tell = |points: &[LevelId], damage: Damage| {
             if printed.is_ok() {
-                printed = tell(session, backup, level, &damage);
+                printed = tell(session, backup, points, &damage);
             }
         };
-        let checked = upkeep::check(&access, backup, level, depth, &mut tell, &progress, &cancel)?;
+        let checked = upkeep::check(&access, backup, levels, depth, &mut tell, &progress, &cancel)?;
         drop(progress);
         printed?;
         total.entries += checked.entries;
         total.frames += checked.frames;
+        total.stored_bytes += checked.stored_bytes;
+        total.read_bytes += checked.read_bytes;
         total.damages += checked.damages;
         total.files_touched += checked.files_touched;
+        if arguments.backup.as_ref().is_none_or(|wanted| wanted.at().is_none()) {
+            for remark in upkeep::remarks(&access, backup, session.clock.now())? {
+                tell_remark(session, backup, &remark)?;
+            }
+        }
     }
-    let points_in_time = points.len() as u64;
+    let points_in_time = backups.iter().map(|(_, levels)| levels.len() as u64).sum();
     if session.output.format == Format::Json {
         session.output.json(&Event::Result {
             points_in_time,
@@ -85,7 +158,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
             frames: total.frames,
             damages: total.damages,
             files_touched: total.files_touched,
-            read_data: arguments.read_data,
+            read_data: depth == Depth::Data(Portion::All),
+            stored_bytes: total.stored_bytes,
+            read_bytes: total.read_bytes,
         })?;
     }
     let checked = format!(
@@ -95,7 +170,14 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         several(total.frames, "frame", "frames")
     );
     if total.damages == 0 {
-        let how = if arguments.read_data { "all data could be read" } else { "all is there (--read-data reads the data too)" };
+        let how = match depth {
+            Depth::Structure => "all is there (--read-data reads the data too)".to_owned(),
+            Depth::Data(Portion::All) => "all data could be read".to_owned(),
+            Depth::Data(_) => {
+                let [read, all] = [total.read_bytes, total.stored_bytes].map(|bytes| show_bytes(bytes).to_string());
+                format!("all is there, and {read} of {all} of data could be read")
+            }
+        };
         session.output.note(format_args!("{checked}: {how}"));
         return Ok(Outcome::Done);
     }
@@ -103,10 +185,13 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     Err(anyhow!("{checked}: there is damage, and {} cannot be read as a whole", several(total.files_touched, "file", "files")))
 }
 
-/// The points in time that are meant.
-fn points(arguments: &Arguments, session: &Session, catalog: &Catalog) -> anyhow::Result<Vec<(BackupName, LevelId)>> {
+/// The points in time that are meant, backup by backup.
+fn points(arguments: &Arguments, session: &Session, catalog: &Catalog) -> anyhow::Result<Vec<(BackupName, Vec<LevelId>)>> {
     let backups = match &arguments.backup {
-        Some(wanted) if wanted.at().is_some() => return Ok(vec![catalog.resolve(wanted, session.clock.now(), &session.zone)?]),
+        Some(wanted) if wanted.at().is_some() => {
+            let (backup, level) = catalog.resolve(wanted, session.clock.now(), &session.zone)?;
+            return Ok(vec![(backup, vec![level])]);
+        }
         Some(wanted) => vec![catalog.find(wanted)?],
         None => {
             let mut backups = Vec::new();
@@ -117,30 +202,87 @@ fn points(arguments: &Arguments, session: &Session, catalog: &Catalog) -> anyhow
             backups
         }
     };
-    let mut points = Vec::new();
-    for backup in backups {
-        points.extend(catalog.levels(&backup)?.into_iter().map(|level| (backup.clone(), level)));
-    }
-    Ok(points)
+    let with_levels = |backup: BackupName| Ok(catalog.levels(&backup).map(|levels| (backup, levels))?);
+    backups.into_iter().map(with_levels).collect()
 }
 
-fn tell(session: &mut Session, backup: &BackupName, level: &LevelId, damage: &Damage) -> anyhow::Result<()> {
-    let mut text = damage.to_string();
-    let mut cause = damage.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
+/// Points in time in a few words: `docs@2026-11-22 …`, or the first, the last and how many.
+pub(super) fn show_points(session: &Session, backup: &BackupName, points: &[LevelId]) -> String {
+    let show = |level: &LevelId| when::show(level.started(), &session.zone);
+    match points {
+        [] => backup.to_string(),
+        [only] => format!("{backup}@{}", show(only)),
+        [first, .., last] => format!("{backup}@{} to {} ({} points in time)", show(first), show(last), points.len()),
     }
+}
+
+fn tell(session: &mut Session, backup: &BackupName, points: &[LevelId], damage: &Damage) -> anyhow::Result<()> {
     if session.output.format == Format::Json {
-        let file = match damage {
-            Damage::File(path) | Damage::Extent(path) => Some(path.to_string()),
-            _ => None,
-        };
-        session.output.json(&Event::Damage { backup: backup.to_string(), level_id: level.to_string(), file, error: text })?;
-    } else {
-        let point = when::show(level.started(), &session.zone);
-        session.output.line(format_args!("{backup}@{point}: {text}"))?;
-        session.output.flush()?;
+        return Ok(session.output.json(&damage_event(backup, points, damage))?);
     }
+    let points = show_points(session, backup, points);
+    session.output.line(format_args!("{points}: {}", chain(damage)))?;
+    Ok(session.output.flush()?)
+}
+
+/// Damage as programs are told of it.
+pub(super) fn damage_event(backup: &BackupName, points: &[LevelId], damage: &Damage) -> impl Serialize + use<> {
+    let file = match damage {
+        Damage::File(path) | Damage::Extent(path) => Some(path.to_string()),
+        _ => None,
+    };
+    let [level_id, last_level_id] = [points.first(), points.last()].map(|level| level.map(ToString::to_string).unwrap_or_default());
+    Event::Damage { backup: backup.to_string(), level_id, last_level_id, points_in_time: points.len(), file, error: chain(damage) }
+}
+
+fn tell_remark(session: &mut Session, backup: &BackupName, remark: &Remark) -> anyhow::Result<()> {
+    let show = |moment| when::show(moment, &session.zone);
+    let (name, level, bytes, text) = match remark {
+        Remark::UnderWay { level, bytes } => {
+            ("under_way", Some(level), Some(*bytes), format!("a run that began {} is under way", show(level.started())))
+        }
+        Remark::CutOff { level, bytes } => {
+            let text = format!(
+                "a run that began {} was cut off; the next one takes care of the {} it left",
+                show(level.started()),
+                show_bytes(*bytes)
+            );
+            ("cut_off", Some(level), Some(*bytes), text)
+        }
+        Remark::Unneeded { levels, bytes } => {
+            let of = several(*levels, "level", "levels");
+            ("unneeded", None, Some(*bytes), format!("no point in time needs {} of {of}; freezer prune removes them", show_bytes(*bytes)))
+        }
+        Remark::Notes { count, newest } => {
+            let notes = several(*count, "note", "notes");
+            ("notes", None, None, format!("{notes} of points in time that went, the last of {}", show(*newest)))
+        }
+    };
+    if session.output.format == Format::Json {
+        let level_id = level.map(ToString::to_string);
+        return Ok(session.output.json(&Event::Remark { backup: backup.to_string(), remark: name, level_id, bytes, text })?);
+    }
+    session.output.note(format_args!("{backup}: {text}"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Subset;
+    use crate::upkeep::Portion;
+
+    #[test]
+    fn a_part_is_a_share_a_fraction_or_a_size() {
+        let of = |text: &str| text.parse::<Subset>().map(|subset| subset.0).ok();
+        assert_eq!(of("5%"), Some(Portion::Share { millionths: 50_000 }));
+        assert_eq!(of("2.5%"), Some(Portion::Share { millionths: 25_000 }));
+        assert_eq!(of("0.0001%"), Some(Portion::Share { millionths: 1 }));
+        assert_eq!(of("100%"), Some(Portion::Share { millionths: 1_000_000 }));
+        assert_eq!(of("1/7"), Some(Portion::Part { part: 1, of: 7 }));
+        assert_eq!(of("7/7"), Some(Portion::Part { part: 7, of: 7 }));
+        assert_eq!(of("10M"), Some(Portion::Bytes(10 << 20)));
+        for text in ["", "%", "0%", "101%", "-5%", "5.12345%", "1.%", "0/7", "8/7", "1/0", "1/", "a/b", "0", "x"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
 }

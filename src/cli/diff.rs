@@ -5,7 +5,7 @@ use super::ls::{Shown, tree_path};
 use super::output::Format;
 use super::session::Session;
 use crate::format::manifest::PathText;
-use crate::fs::timeline::{Difference, Timeline};
+use crate::fs::timeline::Difference;
 use crate::model::{BackupRef, Entry, TreePath};
 use clap::Args;
 use serde::Serialize;
@@ -50,16 +50,16 @@ struct ChangeDocument {
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let below = arguments.path.as_ref().map(tree_path).transpose()?.unwrap_or_default();
     let opened = session.opened()?;
-    let views = [opened.point(&arguments.before, session)?.view, opened.point(&arguments.after, session)?.view];
+    let [before, after] = [opened.point(&arguments.before, session)?.view, opened.point(&arguments.after, session)?.view];
     let shown = Shown::default();
     let mut counts = [0_u64; 3];
-    for moment in Timeline::new(&views) {
-        let moment = moment?;
-        if !moment.path.starts_with(&below) {
+    for difference in before.differences(&after) {
+        let difference = difference?;
+        if !difference.path.starts_with(&below) {
             continue;
         }
-        let at = |place| moment.entries.iter().find(|(at, _)| *at == place).map(|(_, entry)| entry);
-        let Some((sign, words)) = change(at(0), at(1)) else { continue };
+        let [was, is] = [&difference.before, &difference.after].map(|found| found.as_ref().map(|(_, entry)| entry));
+        let Some((sign, words)) = change(was, is) else { continue };
         let (change, count) = match sign {
             "+" => ("added", 0),
             "-" => ("removed", 1),
@@ -70,13 +70,13 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         }
         if session.output.format == Format::Json {
             let size = |entry: Option<&Entry>| entry.map(|entry| entry.content.size());
-            let path = moment.path.as_bytes().to_vec().into();
-            let document = ChangeDocument { change, path, differs_in: words, size_before: size(at(0)), size_after: size(at(1)) };
+            let path = difference.path.as_bytes().to_vec().into();
+            let document = ChangeDocument { change, path, differs_in: words, size_before: size(was), size_after: size(is) };
             session.output.json_line(&document)?;
             continue;
         }
         session.output.bytes(format!("{sign} ").as_bytes())?;
-        session.output.bytes(&shown.name(name_of(&moment.path)))?;
+        session.output.bytes(&shown.name(name_of(&difference.path)))?;
         let words = if words.is_empty() { String::new() } else { format!("  ({})", words.join(", ")) };
         session.output.line(words)?;
     }

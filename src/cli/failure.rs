@@ -50,6 +50,17 @@ impl Usage {
 #[error("interrupted")]
 pub(super) struct Interrupted;
 
+/// An error and all its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
 /// A failed command as it is told: to people as text, to programs as JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Told {

@@ -3,12 +3,13 @@
 use super::failure::{Outcome, Usage};
 use super::ls::{Shown, tree_path};
 use super::output::Format;
-use super::session::{Point, Session};
+use super::session::Session;
 use super::when;
 use crate::config::ByteSize;
 use crate::format::manifest::PathText;
-use crate::fs::timeline::{Difference, Timeline};
-use crate::model::{BackupRef, Entry, Excludes, PointInTime, Time, TreePath};
+use crate::fs::timeline::Version;
+use crate::index::PathKey;
+use crate::model::{BackupRef, Entry, Excludes, LevelId, PointInTime, Time, TreePath};
 use crate::platform::Clock;
 use anyhow::anyhow;
 use clap::Args;
@@ -125,23 +126,20 @@ pub(super) fn find(arguments: &FindArguments, session: &mut Session) -> anyhow::
             && newer.is_none_or(|newer| entry.metadata.mtime >= newer)
             && older.is_none_or(|older| entry.metadata.mtime < older)
     };
-    let named = |path: &TreePath| {
-        let name = if names_alone { TreePath::parse(path.file_name()) } else { None };
-        pattern.matches(name.as_ref().unwrap_or(path), || [b"/", path.as_bytes()].concat())
+    let named = |key: PathKey<'_>| {
+        let path = if names_alone { TreePath::parse(key.name()) } else { key.path() };
+        // What is no path is taken, so that reading on finds out.
+        path.is_none_or(|path| pattern.matches(&path, || [b"/", path.as_bytes()].concat()))
     };
-    let points = session.all_points(&arguments.backup)?;
-    let views: Vec<_> = points.iter().map(|point| point.view.clone()).collect();
-    for moment in Timeline::new(&views) {
-        let moment = moment?;
-        if named(&moment.path) {
-            for version in versions(&moment.entries) {
-                if wanted(version.entry) {
-                    tell(&version, &points, session)?;
-                }
+    let (timeline, outcome) = session.timeline(&arguments.backup)?;
+    for found in timeline.find(named) {
+        for version in found?.versions {
+            if wanted(&version.entry) {
+                tell(&version, timeline.levels(), session)?;
             }
         }
     }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
 pub(super) fn history(arguments: &HistoryArguments, session: &mut Session) -> anyhow::Result<Outcome> {
@@ -149,67 +147,37 @@ pub(super) fn history(arguments: &HistoryArguments, session: &mut Session) -> an
         return Err(Usage::new("a history is over all points in time").hint("write the backup without @DATE").into());
     }
     let path = tree_path(&arguments.path)?;
-    let points = session.all_points(&arguments.backup)?;
-    let mut entries = Vec::new();
-    for (at, point) in points.iter().enumerate() {
-        entries.extend(point.view.lookup(&path)?.map(|(_, entry)| (at, entry)));
-    }
-    if entries.is_empty() {
+    let (timeline, outcome) = session.timeline(&arguments.backup)?;
+    let found = timeline.history(&path)?;
+    if found.versions.is_empty() {
         return Err(anyhow!("there is no {path} in any point in time of {}", arguments.backup));
     }
-    for version in versions(&entries) {
-        tell(&version, &points, session)?;
+    for version in &found.versions {
+        tell(version, timeline.levels(), session)?;
     }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
-/// An entry that is the same in several points in time that follow each other.
-struct Version<'entries> {
-    entry: &'entries Entry,
-    first: usize,
-    last: usize,
-    differs_in: Vec<&'static str>,
-}
-
-fn versions(entries: &[(usize, Entry)]) -> Vec<Version<'_>> {
-    let mut versions: Vec<Version<'_>> = Vec::new();
-    for (at, entry) in entries {
-        let mut differs_in = Vec::new();
-        if let Some(version) = versions.last_mut() {
-            let difference = Difference::between(version.entry, entry);
-            if difference.is_none() && version.last + 1 == *at {
-                version.last = *at;
-                continue;
-            }
-            differs_in = difference.words();
-        }
-        versions.push(Version { entry, first: *at, last: *at, differs_in });
-    }
-    versions
-}
-
-fn tell(version: &Version<'_>, points: &[Point], session: &mut Session) -> anyhow::Result<()> {
-    let Some((first, last)) = points.get(version.first).zip(points.get(version.last)) else { return Ok(()) };
-    let (entry, count) = (version.entry, version.last - version.first + 1);
+fn tell(version: &Version, levels: &[LevelId], session: &mut Session) -> anyhow::Result<()> {
+    let levels = levels.get(version.points.clone()).unwrap_or_default();
+    let Some((first, last)) = levels.first().zip(levels.last()) else { return Ok(()) };
+    let (entry, count) = (&version.entry, levels.len());
     if session.output.format == Format::Json {
         let document = VersionDocument {
             path: entry.path.as_bytes().to_vec().into(),
             size: entry.content.size(),
             mtime: when::rfc3339(entry.metadata.mtime),
             points_in_time: count,
-            first_level_id: first.level.as_str(),
-            last_level_id: last.level.as_str(),
-            differs_in: version.differs_in.clone(),
+            first_level_id: first.as_str(),
+            last_level_id: last.as_str(),
+            differs_in: version.differs.words(),
         };
         return Ok(session.output.json_line(&document)?);
     }
     let mtime = when::show_time(entry.metadata.mtime, &session.zone);
-    let from = when::show(first.level.started(), &session.zone);
-    let text = if count == 1 {
-        format!("in {from}")
-    } else {
-        format!("in {count}, {from} to {}", when::show(last.level.started(), &session.zone))
-    };
+    let from = when::show(first.started(), &session.zone);
+    let text =
+        if count == 1 { format!("in {from}") } else { format!("in {count}, {from} to {}", when::show(last.started(), &session.zone)) };
     session.output.bytes(format!("{:>12} {mtime}  {text}  ", entry.content.size()).as_bytes())?;
     session.output.bytes(&Shown::default().name(if entry.path.is_root() { b"." } else { entry.path.as_bytes() }))?;
     Ok(session.output.line("")?)

@@ -14,7 +14,7 @@ use crate::fs::mount::MountError;
 use crate::restore::{ExportError, RestoreError};
 use crate::sched::connection::ApiError;
 use crate::store;
-use crate::upkeep::{CheckError, PruneError};
+use crate::upkeep::{CheckError, PruneError, RepairError};
 use std::error::Error;
 
 const DAMAGED: &str = "the store is damaged: freezer check tells which backups and files that touches; the others can be read";
@@ -66,6 +66,7 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_check))
         .or_else(|| cause.downcast_ref().and_then(of_prune))
         .or_else(|| cause.downcast_ref().and_then(of_api))
+        .or_else(|| cause.downcast_ref().and_then(of_repair))
 }
 
 fn of_api(error: &ApiError) -> Option<&'static str> {
@@ -90,6 +91,18 @@ fn of_prune(error: &PruneError) -> Option<&'static str> {
         | PruneError::Lock(_)
         | PruneError::Random(_)
         | PruneError::Cancelled => None,
+    }
+}
+
+fn of_repair(error: &RepairError) -> Option<&'static str> {
+    match error {
+        RepairError::Outage(_) => Some("try again when the store can be reached: nothing was taken for damaged"),
+        RepairError::Check(_)
+        | RepairError::Index(_)
+        | RepairError::Frame(_)
+        | RepairError::TooLong
+        | RepairError::Store(_)
+        | RepairError::Lock(_) => None,
     }
 }
 
@@ -220,7 +233,7 @@ fn of_check(error: &CheckError) -> Option<&'static str> {
     match error {
         CheckError::Thread(_) => Some("raise the limit of processes, or try again when the machine does less"),
         CheckError::Cancelled => Some("nothing was changed; what was told so far holds"),
-        CheckError::List(_) | CheckError::Manifest { .. } => None,
+        CheckError::List(_) | CheckError::Manifest { .. } | CheckError::Random(_) => None,
     }
 }
 

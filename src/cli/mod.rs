@@ -38,6 +38,7 @@ mod output;
 mod progress;
 mod prune;
 mod remote;
+mod repair;
 mod restore;
 mod retention;
 #[cfg(unix)]
@@ -133,6 +134,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Restore(arguments) => restore::run(arguments, session),
         Command::Export(arguments) => export::run(&arguments, session),
         Command::Check(arguments) => check::run(&arguments, session),
+        Command::Repair(arguments) => repair::run(&arguments, session),
         Command::Diff(arguments) => diff::run(&arguments, session),
         Command::Find(arguments) => find::find(&arguments, session),
         Command::History(arguments) => find::history(&arguments, session),

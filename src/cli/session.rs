@@ -1,13 +1,15 @@
 //! What one run of the program works with: options of every command, output, the store and its key.
 
 use super::arguments::Common;
-use super::failure::{FAILED, Told, Usage};
+use super::failure::{FAILED, Outcome, Told, Usage, chain};
 use super::logging;
 use super::output::{Format, Output};
 use super::progress::Shown;
 use super::screen::Screen;
+use super::when;
 use crate::catalog::{Access, AccessError, Catalog};
 use crate::config::{Environment, read_passphrase};
+use crate::fs::timeline::Timeline;
 use crate::fs::view::{View, ViewParts};
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
@@ -151,14 +153,33 @@ impl Session {
         self.opened()?.point(wanted, self)
     }
 
-    /// Opens all points in time of a backup, oldest first; where it says when, that one alone.
-    pub(super) fn all_points(&self, wanted: &BackupRef) -> anyhow::Result<Vec<Point>> {
-        let opened = self.opened()?;
-        if wanted.at().is_some() {
-            return Ok(vec![opened.point(wanted, self)?]);
+    /// Opens all points in time of a backup side by side; where it says when, that one alone. Those that cannot be opened are
+    /// told of and left out: the outcome says so.
+    pub(super) fn timeline(&mut self, wanted: &BackupRef) -> anyhow::Result<(Timeline, Outcome)> {
+        let access = self.access()?;
+        let catalog = Catalog::new(access.store());
+        let (backup, levels) = if wanted.at().is_some() {
+            let (backup, level) = catalog.resolve(wanted, self.clock.now(), &self.zone)?;
+            (backup, vec![level])
+        } else {
+            let backup = catalog.find(wanted)?;
+            let levels = catalog.levels(&backup)?;
+            (backup, levels)
+        };
+        let mut left_out = Vec::new();
+        let timeline = Timeline::open(&access, &backup, levels, |level, error| left_out.push((level, error)));
+        if timeline.levels().is_empty()
+            && let Some((level, error)) = left_out.pop()
+        {
+            let point = when::show(level.started(), &self.zone);
+            return Err(anyhow::Error::new(error).context(format!("could not open {backup}@{point}")));
         }
-        let backup = opened.catalog.find(wanted)?;
-        opened.catalog.levels(&backup)?.into_iter().map(|level| opened.level(backup.clone(), level)).collect()
+        let outcome = if left_out.is_empty() { Outcome::Done } else { Outcome::Partial };
+        for (level, error) in left_out {
+            let point = when::show(level.started(), &self.zone);
+            self.output.warn(format_args!("{backup}@{point} is left out: {}", chain(&error)));
+        }
+        Ok((timeline, outcome))
     }
 }
 

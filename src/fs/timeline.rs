@@ -1,93 +1,155 @@
-//! Several points in time side by side: each path once, with what it was in each.
+//! All points in time of a backup side by side: the versions of each path, and in which points each is.
+//!
+//! What points in time share is read once: their runs of the index ([`TreeSeries`]).
 
 use super::ReadError;
-use super::view::View;
-use crate::model::{Content, Entry, NodeId, TreePath};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::catalog::{Access, AccessError, Blocks, TreeError, open_tree};
+use crate::format::frame::Lane;
+use crate::index::{self, BlockCache, PathHistory, PathKey, Tree, TreeSeries};
+use crate::model::{BackupName, Content, Entry, LevelId, TreePath};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-/// A path, and what it was: pairs of a point in time, by its place among those that were asked for, and the entry there.
+/// Manifests that are read at once: they are small, and reading them from afar is waiting.
+const READERS: usize = 8;
+
+/// Trees that are held before they become part of the series, where each run is held once.
+const AT_ONCE: usize = 64;
+
+/// Most bytes of index blocks that are kept beside those that are being read.
+const INDEX_CACHE_BYTES: usize = 4 << 20;
+
+/// An entry that is the same in several points in time that follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// The path.
-    pub path: TreePath,
-    /// In ascending order of the points in time; those where there is nothing are missing.
-    pub entries: Vec<(usize, Entry)>,
+pub struct Version {
+    /// What it was; the first of them, where they differ in what no [`Difference`] is.
+    pub entry: Entry,
+    /// In which points, by their places in [`Timeline::levels`].
+    pub points: Range<usize>,
+    /// In what it differs from the version before; nothing for the first.
+    pub differs: Difference,
 }
 
-/// The entries of a tree in index order.
-type Entries = Box<dyn Iterator<Item = Result<(NodeId, Entry), ReadError>>>;
+/// A path, and its versions, the oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// The path.
+    pub path: TreePath,
+    /// None, if it never was.
+    pub versions: Vec<Version>,
+}
 
-/// Goes through several trees at once in index order. Memory holds an entry and some blocks of each.
+/// Why a point in time is no part of a timeline.
+#[derive(Debug, thiserror::Error)]
+pub enum Unopened {
+    /// Its manifest cannot be read.
+    #[error(transparent)]
+    Manifest(AccessError),
+    /// Its manifest contradicts itself.
+    #[error(transparent)]
+    Tree(TreeError),
+}
+
+/// Points in time of one backup.
 pub struct Timeline {
-    trees: Vec<Entries>,
-    heads: Vec<Option<Entry>>,
-    /// The heads, the first in index order on top.
-    order: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
-    failed: Option<ReadError>,
+    levels: Vec<LevelId>,
+    series: TreeSeries,
 }
 
 impl Timeline {
-    /// Begins with the roots of these points in time.
-    pub fn new(views: &[View]) -> Self {
-        let trees: Vec<Entries> = views.iter().map(|view| Box::new(view.all()) as Entries).collect();
-        let heads = trees.iter().map(|_| None).collect();
-        let mut timeline = Self { trees, heads, order: BinaryHeap::new(), failed: None };
-        (0..views.len()).for_each(|at| timeline.advance(at));
-        timeline
-    }
-
-    fn advance(&mut self, at: usize) {
-        let (Some(tree), Some(head)) = (self.trees.get_mut(at), self.heads.get_mut(at)) else { return };
-        match tree.next() {
-            None => {}
-            Some(Ok((_, entry))) => {
-                self.order.push(Reverse((sort_key(&entry.path), at)));
-                *head = Some(entry);
+    /// Opens points in time, oldest first: reads the manifest of each and nothing else. One that cannot be opened is handed
+    /// to `unopened`, and left out.
+    pub fn open(
+        access: &Access,
+        backup: &BackupName,
+        levels: impl IntoIterator<Item = LevelId>,
+        mut unopened: impl FnMut(LevelId, Unopened),
+    ) -> Self {
+        let mut timeline = Self { levels: Vec::new(), series: TreeSeries::default() };
+        let cache = BlockCache::new(INDEX_CACHE_BYTES);
+        let mut levels = levels.into_iter();
+        loop {
+            let some: Vec<LevelId> = levels.by_ref().take(AT_ONCE).collect();
+            if some.is_empty() {
+                return timeline;
             }
-            Some(Err(error)) => {
-                self.failed.get_or_insert(error);
+            for (level, tree) in some.iter().zip(open_all(access, backup, &some, &cache)) {
+                match tree {
+                    Ok(tree) => {
+                        timeline.series.push(Some(&tree));
+                        timeline.levels.push(level.clone());
+                    }
+                    Err(error) => unopened(level.clone(), error),
+                }
             }
         }
+    }
+
+    /// The points in time that could be opened.
+    pub fn levels(&self) -> &[LevelId] {
+        &self.levels
+    }
+
+    /// The versions of all paths that `wanted` takes, in the order of the index. Each part of the index is read once,
+    /// however many points in time have it. Ends with the first error.
+    pub fn find(&self, wanted: impl FnMut(PathKey<'_>) -> bool) -> impl Iterator<Item = Result<Versions, ReadError>> {
+        self.series.histories(wanted).map(|history| Ok(versions(history?)))
+    }
+
+    /// The versions of one path.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Index`].
+    pub fn history(&self, path: &TreePath) -> Result<Versions, ReadError> {
+        Ok(versions(self.series.history(path)?))
     }
 }
 
-impl Iterator for Timeline {
-    type Item = Result<Moment, ReadError>;
-
-    /// The next path; after an error there is no more.
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.failed.take() {
-            self.order.clear();
-            return Some(Err(error));
+fn open_all(access: &Access, backup: &BackupName, levels: &[LevelId], cache: &Arc<BlockCache>) -> Vec<Result<Tree, Unopened>> {
+    let next = AtomicUsize::new(0);
+    let open_some = || {
+        let mut opened = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(level) = levels.get(at) else { return opened };
+            opened.push((at, open(access, backup, level, cache)));
         }
-        let Reverse((key, first)) = self.order.pop()?;
-        let mut places = vec![first];
-        while self.order.peek().is_some_and(|Reverse((other, _))| *other == key) {
-            places.extend(self.order.pop().map(|Reverse((_, at))| at));
-        }
-        let mut entries = Vec::with_capacity(places.len());
-        for at in places {
-            entries.extend(self.heads.get_mut(at).and_then(Option::take).map(|entry| (at, entry)));
-            self.advance(at);
-        }
-        let path = entries.first().map(|(_, entry)| entry.path.clone())?;
-        Some(Ok(Moment { path, entries }))
-    }
+    };
+    let mut opened = thread::scope(|scope| {
+        let others: Vec<_> = (1..READERS.min(levels.len())).map(|_| scope.spawn(open_some)).collect();
+        let mut opened = open_some();
+        // A thread that panicked panics here too.
+        opened.extend(others.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+        opened
+    });
+    opened.sort_unstable_by_key(|(at, _)| *at);
+    opened.into_iter().map(|(_, tree)| tree).collect()
 }
 
-/// What sorts paths as the index does: the entries of a directory together, before those of its subdirectories.
-fn sort_key(path: &TreePath) -> Vec<u8> {
-    let mut key = Vec::with_capacity(path.as_bytes().len() + 2);
-    if let Some(parent) = path.parent() {
-        for component in parent.components() {
-            key.extend_from_slice(component);
-            key.push(0);
+fn open(access: &Access, backup: &BackupName, level: &LevelId, cache: &Arc<BlockCache>) -> Result<Tree, Unopened> {
+    let manifest = access.manifest(backup, level).map_err(Unopened::Manifest)?;
+    let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index).ahead()) as Arc<dyn index::BlockSource>;
+    open_tree(&manifest, cache, blocks).map_err(Unopened::Tree)
+}
+
+/// Puts together what differs in nothing that is told.
+fn versions(PathHistory { path, spells }: PathHistory) -> Versions {
+    let mut versions: Vec<Version> = Vec::with_capacity(spells.len());
+    for index::Spell { trees, entry } in spells {
+        let mut differs = Difference::default();
+        if let Some(last) = versions.last_mut() {
+            differs = Difference::between(&last.entry, &entry);
+            if differs.is_none() && last.points.end == trees.start {
+                last.points.end = trees.end;
+                continue;
+            }
         }
-        key.push(0);
-        key.extend_from_slice(path.file_name());
+        versions.push(Version { entry, points: trees, differs });
     }
-    key
+    Versions { path, versions }
 }
 
 /// In what two entries of one path differ.
@@ -146,21 +208,5 @@ impl Difference {
             (self.xattrs, "xattrs"),
         ];
         all.into_iter().filter(|(differs, _)| *differs).map(|(_, word)| word).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sort_key;
-    use crate::model::TreePath;
-
-    #[test]
-    fn paths_sort_as_the_index_has_them() {
-        let paths = ["", "a", "a.b", "b", "a/x", "a/b/y", "a.b/c", "b/a"];
-        let keys: Vec<_> = paths.iter().map(|path| sort_key(&TreePath::parse(path.as_bytes()).expect("a path"))).collect();
-        let mut sorted = keys.clone();
-        sorted.sort();
-        let order: Vec<_> = sorted.iter().map(|key| paths[keys.iter().position(|other| other == key).expect("one")]).collect();
-        assert_eq!(order, ["", "a", "a.b", "b", "a/x", "a/b/y", "a.b/c", "b/a"]);
     }
 }

@@ -7,7 +7,7 @@ use crate::catalog::names::Folder;
 use crate::catalog::{TreeError, open_tree};
 use crate::format::frame::{Lane, Opener, Protection};
 use crate::format::manifest::{Manifest, RootNode};
-use crate::index::{FrameTable, RunRoot, Tree};
+use crate::index::{Difference, FrameTable, RunRoot, Tree};
 use crate::model::{BackupName, Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
 use crate::store::Store;
 use std::ops::ControlFlow;
@@ -210,6 +210,11 @@ impl View {
     /// Every entry in index order: directory by directory, each one's entries by name. Ends with the first error.
     pub fn all(&self) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> + use<> {
         self.tree.all().map(|entry| entry.map_err(ReadError::from))
+    }
+
+    /// What differs in a later point in time, in index order. Ends with the first error.
+    pub fn differences(&self, later: &Self) -> impl Iterator<Item = Result<Difference, ReadError>> + use<> {
+        self.tree.differences(&later.tree).map(|difference| difference.map_err(ReadError::from))
     }
 
     /// The directory that holds an entry; the root for itself.

@@ -27,7 +27,7 @@ enum State {
     Begin,
     /// Of each run that only one of the trees has, the first entry that was not passed yet.
     Runs(Vec<Cursor>),
-    /// In a subtree that one of those runs says to be gone: both trees are gone through.
+    /// In a subtree that one of those runs says to be gone, or where nothing is shared: both trees are gone through.
     Subtree(Vec<Cursor>, Box<Subtree>),
     Ended,
 }
@@ -35,8 +35,8 @@ enum State {
 struct Subtree {
     before: Merged,
     after: Merged,
-    /// The first key after it.
-    end: Vec<u8>,
+    /// The first key after it; `None` where it is all there is.
+    end: Option<Vec<u8>>,
 }
 
 impl Differences {
@@ -46,6 +46,10 @@ impl Differences {
 
     fn begin(&self) -> Result<State, IndexError> {
         let shared = self.before.layers().shared_with(self.after.layers());
+        if shared == 0 {
+            let (before, after) = (self.before.layers().seek(&[])?, self.after.layers().seek(&[])?);
+            return Ok(State::Subtree(Vec::new(), Box::new(Subtree { before, after, end: None })));
+        }
         let mut cursors = self.before.layers().cursors_from(shared)?;
         cursors.extend(self.after.layers().cursors_from(shared)?);
         Ok(State::Runs(cursors))
@@ -67,7 +71,7 @@ impl Differences {
                     }
                     if key::is_subtree(&key) {
                         let (before, after) = (self.before.layers().seek(&key)?, self.after.layers().seek(&key)?);
-                        let end = key::after_subtree(&key);
+                        let end = Some(key::after_subtree(&key));
                         self.state = State::Subtree(cursors, Box::new(Subtree { before, after, end }));
                         continue;
                     }
@@ -85,9 +89,10 @@ impl Differences {
                         }
                     }
                     None => {
+                        let Some(end) = subtree.end else { return Ok(None) };
                         for cursor in &mut cursors {
-                            if cursor.current().is_some_and(|item| item.key < subtree.end.as_slice()) {
-                                cursor.seek(&subtree.end)?;
+                            if cursor.current().is_some_and(|item| item.key < end.as_slice()) {
+                                cursor.seek(&end)?;
                             }
                         }
                         self.state = State::Runs(cursors);
@@ -99,7 +104,8 @@ impl Differences {
 
     /// What the trees have under the next key that any has in the subtree.
     fn next_in(&self, Subtree { before, after, end }: &mut Subtree) -> Result<Option<(Found, Found)>, IndexError> {
-        let key = |merged: &Merged| merged.current().map(|(_, item)| item.key.to_vec()).filter(|key| *key < *end);
+        let key =
+            |merged: &Merged| merged.current().map(|(_, item)| item.key.to_vec()).filter(|key| end.as_ref().is_none_or(|end| key < end));
         let (first, second) = (key(before), key(after));
         let Some(least) = first.iter().chain(&second).min() else { return Ok(None) };
         let mut found = [None, None];

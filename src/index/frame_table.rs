@@ -4,6 +4,7 @@
 
 use super::bytes::{Reader, put_varint};
 use super::error::Flaw;
+use super::node::NodeBuilder;
 use super::run::{Cursor, Item, Run};
 use super::run_writer::RunWriter;
 use super::{BlockCache, BlockSink, BlockSource, IndexError, RunRoot};
@@ -119,6 +120,13 @@ impl FrameTableWriter {
     pub fn finish(self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.run.finish(sink)
     }
+}
+
+/// The raw bytes of the leaf that holds these rows: as [`FrameTableWriter`] makes it, if they are those of one leaf.
+pub fn leaf_of(rows: &[FrameRow]) -> Vec<u8> {
+    let mut node = NodeBuilder::new(0);
+    rows.iter().for_each(|row| node.push(&row.start.0.to_be_bytes(), &row.encode()));
+    node.take()
 }
 
 /// The frame table of a level. Reads a block when it is first needed; cheap to clone, and may be used from many threads at

@@ -6,7 +6,7 @@
 use super::error::Flaw;
 use super::run::{Cursor, Item, Run};
 use super::{BlockCache, BlockPlace, BlockSource, IndexError, RunRoot, entry_codec, key};
-use crate::model::{LevelSerial, NodeId};
+use crate::model::{LevelId, NodeId};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ const ROOT: NodeId = NodeId(0);
 /// A run as the manifest of a point in time names it.
 #[derive(Clone)]
 pub struct TreeRun {
-    /// The level that wrote it: runs of two trees of one backup with the same number are the same run. 0 is unlike any.
-    pub serial: LevelSerial,
+    /// The level that wrote it: runs of two trees that the same level wrote are the same run. None is unlike any.
+    pub level: Option<LevelId>,
     /// Its root.
     pub root: RunRoot,
     /// How many subtrees it says to be gone.
@@ -33,15 +33,15 @@ pub struct TreeRun {
 }
 
 #[derive(Clone, Debug)]
-struct Layer {
-    serial: LevelSerial,
-    run: Run,
+pub(super) struct Layer {
+    pub(super) level: Option<LevelId>,
+    pub(super) run: Run,
     subtrees: u64,
 }
 
 impl Layer {
     /// The outermost subtree that `key` lies in and this run says to be gone.
-    fn gone_above<'key>(&self, key: &'key [u8]) -> Result<Option<&'key [u8]>, IndexError> {
+    pub(super) fn gone_above<'key>(&self, key: &'key [u8]) -> Result<Option<&'key [u8]>, IndexError> {
         if self.subtrees == 0 {
             return Ok(None);
         }
@@ -51,6 +51,33 @@ impl Layer {
             }
         }
         Ok(None)
+    }
+
+    /// Reads every entry in order and decodes it, those that newer runs replace and those that say what is gone among them, for
+    /// as long as `goes_on` says so.
+    pub(super) fn verify(&self, is_oldest: bool, goes_on: impl Fn() -> bool) -> Result<(), IndexError> {
+        let mut cursor = self.run.seek(&[])?;
+        let mut subtrees = 0;
+        while let Some(item) = cursor.current() {
+            if !goes_on() {
+                return Ok(());
+            }
+            let checked = match (!is_oldest && entry_codec::is_gone(item.value), key::is_subtree(item.key)) {
+                (true, true) => {
+                    subtrees += 1;
+                    key::check_subtree(item.key)
+                }
+                (true, false) => key::to_path(item.key).map(drop),
+                (false, _) => verify_entry(item),
+            };
+            checked.map_err(|flaw| cursor.malformed(flaw))?;
+            cursor.advance()?;
+        }
+        if subtrees == self.subtrees {
+            Ok(())
+        } else {
+            Err(Flaw::from(format!("{subtrees} subtrees are gone in it, and should be {}", self.subtrees)).within(BlockPlace::Root))
+        }
     }
 }
 
@@ -67,6 +94,16 @@ pub(super) struct Spot {
     pub(super) cursor: Cursor,
 }
 
+fn verify_entry(item: Item<'_>) -> Result<(), Flaw> {
+    let entry = entry_codec::decode(item.value, key::to_path(item.key)?)?;
+    entry.link_to.map_or(Ok(()), |first| check_link(first, item.rank))
+}
+
+/// Refuses a link to what does not come before it.
+pub(super) fn check_link(first: NodeId, rank: u64) -> Result<(), Flaw> {
+    if first.0 >= rank { Err("it is a link to an entry that does not come before it".into()) } else { Ok(()) }
+}
+
 fn is_gone(run: usize, item: Item<'_>) -> bool {
     // From the oldest run nothing can be gone; such a value is refused as an entry.
     run > 0 && entry_codec::is_gone(item.value)
@@ -79,12 +116,12 @@ impl Layers {
         if runs.is_empty() || runs.len() > MOST_RUNS {
             return Err(refused("a tree has no runs, or more than there may be"));
         }
-        let open = |TreeRun { serial, root, subtrees, source }| {
+        let open = |TreeRun { level, root, subtrees, source }| {
             let run = Run::open(root, source, Arc::clone(cache))?;
             if run.entries() >> RANK_BITS != 0 {
                 return Err(refused("a run has more entries than can be numbered"));
             }
-            Ok(Layer { serial, run, subtrees })
+            Ok(Layer { level, run, subtrees })
         };
         Ok(Self { layers: runs.into_iter().rev().map(open).collect::<Result<_, _>>()? })
     }
@@ -99,10 +136,15 @@ impl Layers {
         Self { layers: self.layers.iter().take(count.max(1)).cloned().collect() }
     }
 
+    /// Every run, the oldest first.
+    pub(super) fn each(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter()
+    }
+
     /// How many of the oldest runs another tree has too.
     pub(super) fn shared_with(&self, other: &Self) -> usize {
         let pairs = self.layers.iter().zip(other.layers.iter());
-        pairs.take_while(|(own, other)| own.serial.0 != 0 && own.serial == other.serial).count()
+        pairs.take_while(|(own, other)| own.level.is_some() && own.level == other.level).count()
     }
 
     /// A cursor at the first entry of each run but the oldest ones.
@@ -192,30 +234,6 @@ impl Layers {
         let mut merged = Merged { layers: self.clone(), cursors, first: 0, second: None };
         merged.settle()?;
         Ok(merged)
-    }
-
-    /// Reads every entry of one run in order, those that newer runs replace and those that say what is gone among them.
-    pub(super) fn scan_run(&self, run: usize, mut each: impl FnMut(Item<'_>) -> Result<(), Flaw>) -> Result<(), IndexError> {
-        let Some(layer) = self.layers.get(run) else { return Ok(()) };
-        let mut cursor = layer.run.seek(&[])?;
-        let mut subtrees = 0;
-        while let Some(item) = cursor.current() {
-            let checked = match (is_gone(run, item), key::is_subtree(item.key)) {
-                (true, true) => {
-                    subtrees += 1;
-                    key::check_subtree(item.key)
-                }
-                (true, false) => key::to_path(item.key).map(drop),
-                (false, _) => each(item),
-            };
-            checked.map_err(|flaw| cursor.malformed(flaw))?;
-            cursor.advance()?;
-        }
-        if subtrees == layer.subtrees {
-            Ok(())
-        } else {
-            Err(Flaw::from(format!("{subtrees} subtrees are gone in it, and should be {}", layer.subtrees)).within(BlockPlace::Root))
-        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! knows nothing of FUSE and nothing of stores.
 //!
 //! Start at [`Tree`], [`TreeWriter`] and [`DeltaWriter`] (paths → entries) or [`FrameTable`] (stream offsets → places of frames). Below
-//! them: `layers` (several runs as one), `run` and `run_writer` (the B+tree), `node` (one block), `cache` (decoded blocks), `entry_codec` and `key`
+//! them: `layers` (several runs as one), `differences` and `tree_series` (several trees side by side), `run` and `run_writer` (the B+tree), `node` (one block), `cache` (decoded blocks), `entry_codec` and `key`
 //! (what the tree keeps in a run).
 //!
 //! Invariants:
@@ -19,6 +19,7 @@
 //! Layouts: docs/format/index.md.
 
 mod block;
+mod block_survey;
 mod bytes;
 mod cache;
 mod delta_writer;
@@ -33,18 +34,21 @@ mod node;
 mod run;
 mod run_writer;
 mod tree;
+mod tree_series;
 mod tree_writer;
 
 pub use block::{BlockAddress, BlockSink, BlockSource, HeadBlock, RunRoot, WithHead};
+pub use block_survey::{SurveyedBlock, survey_blocks};
 pub use cache::BlockCache;
 pub use delta_writer::{DeltaRun, DeltaWriter};
 pub use differences::{Difference, Differences};
 pub use entry_codec::Attributes;
 pub use error::{BlockPlace, IndexError};
-pub use frame_table::{FrameRow, FrameTable, FrameTableWriter, Rows};
+pub use frame_table::{FrameRow, FrameTable, FrameTableWriter, Rows, leaf_of};
 pub use layers::TreeRun;
 pub use memory::MemoryBlocks;
 pub use tree::{Children, Entries, Tree};
+pub use tree_series::{Histories, PathHistory, PathKey, Spell, TreeSeries};
 pub use tree_writer::TreeWriter;
 
 /// The most a block may have, raw: what a [`BlockSource`] must be ready to decompress. Blocks are about 16 KiB; only an

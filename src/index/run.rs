@@ -1,5 +1,6 @@
 //! Reading a run: by key, by rank, and on from there.
 
+use super::block_survey::SurveyedBlock;
 use super::cache::{CachedNode, Claim, RunNumber};
 use super::error::Flaw;
 use super::node::Node;
@@ -113,6 +114,33 @@ impl Run {
             node = child;
         }
         Ok((above, node))
+    }
+
+    /// Tells of every block below the root.
+    pub(super) fn survey(&self, found: &mut dyn FnMut(SurveyedBlock)) {
+        self.survey_below(&self.shared.root, &mut Vec::new(), found);
+    }
+
+    fn survey_below(&self, parent: &Arc<CachedNode>, above: &mut Vec<Step>, found: &mut dyn FnMut(SurveyedBlock)) {
+        let children = parent.node.children();
+        for (position, child) in children.iter().enumerate() {
+            let end = children.get(position + 1).map_or(parent.claim.first_rank + parent.claim.entries, |next| next.first_rank);
+            let read = self.child(parent, position, above);
+            found(SurveyedBlock {
+                address: child.address,
+                height: parent.claim.height - 1,
+                first: child.first_rank,
+                entries: end - child.first_rank,
+                fault: read.as_ref().err().cloned(),
+            });
+            if let Ok(node) = read.as_ref()
+                && node.node.height() > 0
+            {
+                above.push(Step { node: Arc::clone(parent), position });
+                self.survey_below(node, above, found);
+                above.pop();
+            }
+        }
     }
 
     /// The child of `parent` at `position`; `above` led to `parent`.
@@ -252,6 +280,11 @@ impl Cursor {
         }
         self.position = self.leaf.node.len();
         Ok(())
+    }
+
+    /// The block that the entry here stands in.
+    pub(super) fn place(&self) -> BlockPlace {
+        self.leaf.claim.place
     }
 
     /// An error about the entry here.

@@ -1,10 +1,10 @@
 //! Reading the tree of a point in time.
 
 use super::error::Flaw;
-use super::layers::{Layers, Merged, Spot};
+use super::layers::{Layers, Merged, Spot, check_link};
 use super::run::{Cursor, Item};
 use super::{Attributes, BlockCache, BlockSource, Differences, IndexError, RunRoot, TreeRun, entry_codec, key};
-use crate::model::{Entry, LevelSerial, Name, NodeId, TreePath};
+use crate::model::{Entry, Name, NodeId, TreePath};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Tree {
     ///
     /// [`IndexError::Malformed`] if the root is.
     pub fn open(root: RunRoot, source: Arc<dyn BlockSource>, cache: Arc<BlockCache>) -> Result<Self, IndexError> {
-        Self::of_runs(vec![TreeRun { serial: LevelSerial(0), root, subtrees: 0, source }], &cache)
+        Self::of_runs(vec![TreeRun { level: None, root, subtrees: 0, source }], &cache)
     }
 
     /// Opens a tree of several runs, the newest first. Loads nothing.
@@ -80,12 +80,7 @@ impl Tree {
     ///
     /// The first that there is; what follows it in that run was not looked at.
     pub fn verify(&self) -> Result<(), IndexError> {
-        (0..self.layers.len()).try_for_each(|run| {
-            self.layers.scan_run(run, |item| {
-                let entry = entry_codec::decode(item.value, key::to_path(item.key)?)?;
-                entry.link_to.map_or(Ok(()), |first| check_link(first, item.rank))
-            })
-        })
+        self.layers.each().enumerate().try_for_each(|(run, layer)| layer.verify(run == 0, || true))
     }
 
     /// The entry of a node; `None` when the tree has no such node.
@@ -262,10 +257,6 @@ impl Tree {
         check_link(first, item.rank).map_err(malformed)?;
         self.layers.neighbour(run, first.0)
     }
-}
-
-fn check_link(first: NodeId, rank: u64) -> Result<(), Flaw> {
-    if first.0 >= rank { Err("it is a link to an entry that does not come before it".into()) } else { Ok(()) }
 }
 
 impl Spot {

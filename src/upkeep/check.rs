@@ -1,15 +1,20 @@
-//! Whether a level is all there, and which of its files damage touches.
+//! Whether points in time are all there, and which of their files damage touches.
+//!
+//! What several points in time share is looked at once: each level's segments and frame table, and each run of the index.
 
+use super::damage::Damage;
 use super::frames::Frames;
+use super::portion::{Chosen, Portion};
 use super::ranges::Ranges;
 use crate::catalog::names::{self, Folder, Meaning};
-use crate::catalog::{Access, AccessError, Blocks, TreeError, open_tree};
-use crate::format::frame::{FrameError, Lane};
-use crate::format::manifest::{LevelParts, Manifest};
-use crate::index::{BlockCache, BlockSource, IndexError};
-use crate::model::{BackupName, Cancel, Content, Entry, Kind, LevelId, LevelSerial, NodeId, Progress, TreePath};
+use crate::catalog::{Access, AccessError, Blocks, open_tree};
+use crate::format::DocumentError;
+use crate::format::frame::Lane;
+use crate::format::manifest::{LevelParts, Manifest, ManifestError};
+use crate::index::{BlockCache, BlockSource, Tree, TreeSeries};
+use crate::model::{BackupName, Cancel, Content, Entry, Extent, Kind, LevelId, LevelSerial, NodeId, Progress, TreePath};
 use crate::store::{self, ObjectName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Most bytes of index blocks that are kept while a tree is read.
@@ -18,116 +23,27 @@ const INDEX_CACHE_BYTES: usize = 16 << 20;
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Everything but the content of files: the manifest, all of index and frame tables, the sizes of segments.
+    /// Everything but the content of files: manifests, all of index and frame tables, the sizes of segments.
     Structure,
-    /// The content too: every frame is authenticated and decompressed.
-    Data,
+    /// Content too: of some segments or all of them every frame is authenticated and decompressed.
+    Data(Portion),
 }
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// Entries of the tree that were read.
+    /// Entries of all trees, those that points in time share counted in each.
     pub entries: u64,
-    /// Frames that were looked up, or read.
+    /// Frames that were looked up.
     pub frames: u64,
+    /// Bytes of all segments as stored.
+    pub stored_bytes: u64,
+    /// Bytes of the segments that were read.
+    pub read_bytes: u64,
     /// How often damage was told.
     pub damages: u64,
-    /// Files that cannot be read as a whole.
+    /// Files that cannot be read as a whole, each version once.
     pub files_touched: u64,
-}
-
-/// One thing that is not as it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum Damage {
-    /// The level cannot be opened at all.
-    #[error("the manifest cannot be read")]
-    Manifest(#[source] AccessError),
-    /// An object that must be there is not.
-    #[error("{0} is missing")]
-    Missing(ObjectName),
-    /// An object has not the length that its frames fill.
-    #[error("{object} has {found} bytes, and should have {expected}")]
-    Length {
-        /// Which.
-        object: ObjectName,
-        /// What the store says.
-        found: u64,
-        /// What the frame table says.
-        expected: u64,
-    },
-    /// A part of a frame table cannot be read.
-    #[error("the frame table cannot be read from frame {frame} on")]
-    FrameTable {
-        /// Where it begins to be unreadable.
-        frame: u64,
-        /// Why.
-        source: IndexError,
-    },
-    /// The frame table does not account for the whole stream.
-    #[error("the frame table ends at byte {found} of the stream, which has {expected}")]
-    StreamEnd {
-        /// Where it ends.
-        found: u64,
-        /// What the manifest says.
-        expected: u64,
-    },
-    /// A frame does not lie where frames can lie.
-    #[error("frame {frame} lies outside of its segment {object}")]
-    Place {
-        /// Which frame.
-        frame: u64,
-        /// Where it should lie.
-        object: ObjectName,
-    },
-    /// A frame could not be fetched.
-    #[error("frame {frame} of {object} cannot be fetched")]
-    Fetch {
-        /// Which frame.
-        frame: u64,
-        /// Where it lies.
-        object: ObjectName,
-        /// What the store said.
-        source: store::Error,
-    },
-    /// A frame is not what was stored.
-    #[error("frame {frame} of {object} is damaged")]
-    Frame {
-        /// Which frame.
-        frame: u64,
-        /// Where it lies.
-        object: ObjectName,
-        /// What is wrong with it.
-        source: FrameError,
-    },
-    /// The index cannot be opened.
-    #[error("the index cannot be opened")]
-    Index(#[source] TreeError),
-    /// A part of the index cannot be read that this point in time does not need, but those that lean on it may.
-    #[error("a part of the index that newer parts replace cannot be read")]
-    Replaced(#[source] IndexError),
-    /// What is in a directory cannot be read, from some name on.
-    #[error("what is in {path:?} cannot be read")]
-    Directory {
-        /// Which directory.
-        path: TreePath,
-        /// Why.
-        source: IndexError,
-    },
-    /// The tree has another number of entries than the manifest says.
-    #[error("the tree has {found} entries, and should have {expected}")]
-    Entries {
-        /// How many were found.
-        found: u64,
-        /// How many the manifest says.
-        expected: u64,
-    },
-    /// An extent names a level or a part of a stream that is not there.
-    #[error("{0:?} leans on a part of the stream that does not exist")]
-    Extent(TreePath),
-    /// A file whose content is touched by damage that was told before.
-    #[error("{0:?} cannot be read as a whole")]
-    File(TreePath),
 }
 
 /// Why a check did not take place, or ended early.
@@ -144,6 +60,9 @@ pub enum CheckError {
         /// What went wrong.
         source: AccessError,
     },
+    /// Which segments to read could not be chosen.
+    #[error("could not choose what to read")]
+    Random(#[source] getrandom::Error),
     /// No thread could be had to read with.
     #[error("could not start a thread")]
     Thread(#[source] std::io::Error),
@@ -152,10 +71,11 @@ pub enum CheckError {
     Cancelled,
 }
 
-/// Checks one level, and all that its point in time leans on. Tells every damage to `found`, and goes on.
+/// Checks points in time of one backup, and all that they lean on. Tells every damage to `found`, with the points in time that
+/// it touches, and goes on.
 ///
-/// Memory holds the lengths of a level's segments, the damaged ranges, and what is between the root and the place in the
-/// tree. With [`Depth::Data`] all bytes of the level are read once.
+/// Memory holds, of each level that is leaned on, the lengths of its segments and the damaged ranges; the roots of all runs
+/// of the index; and what is between the roots and the place in the trees.
 ///
 /// # Errors
 ///
@@ -163,35 +83,79 @@ pub enum CheckError {
 pub fn check(
     access: &Access,
     backup: &BackupName,
-    level: &LevelId,
+    levels: &[LevelId],
     depth: Depth,
-    found: &mut dyn FnMut(Damage),
+    found: &mut dyn FnMut(&[LevelId], Damage),
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Checked, CheckError> {
-    let manifest = match access.manifest(backup, level) {
-        Ok(manifest) => manifest,
-        Err(AccessError::Store(error)) if !is_damage(&error) => {
-            return Err(CheckError::Manifest { level: level.clone(), source: AccessError::Store(error) });
+    examine_to(depth, access, backup, levels, found, progress, cancel).map(|examined| examined.checked)
+}
+
+/// A point in time that cannot be opened any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which.
+    pub level: LevelId,
+    /// Whether its manifest is sound, and of a newer version than this program knows.
+    pub is_newer: bool,
+}
+
+/// What a check saw.
+pub(super) struct Examined {
+    pub(super) checked: Checked,
+    /// Points in time whose manifests cannot be read.
+    pub(super) unreadable: Vec<Unreadable>,
+    pub(super) streams: Vec<ExaminedStream>,
+}
+
+/// A stream that some point in time leans on.
+pub(super) struct ExaminedStream {
+    pub(super) level: LevelId,
+    pub(super) missing_segments: u32,
+    /// The parts that cannot be read.
+    pub(super) unreadable: Vec<std::ops::Range<u64>>,
+}
+
+/// Checks everything, all data too, and gives what [`check`] keeps to itself.
+pub(super) fn examine(
+    access: &Access,
+    backup: &BackupName,
+    levels: &[LevelId],
+    found: &mut dyn FnMut(&[LevelId], Damage),
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Examined, CheckError> {
+    examine_to(Depth::Data(Portion::All), access, backup, levels, found, progress, cancel)
+}
+
+fn examine_to(
+    depth: Depth,
+    access: &Access,
+    backup: &BackupName,
+    levels: &[LevelId],
+    found: &mut dyn FnMut(&[LevelId], Damage),
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Examined, CheckError> {
+    let mut check =
+        Check { access, backup, found, progress, cancel, checked: Checked::default(), touches: Vec::new(), unreadable: Vec::new() };
+    progress.stage("reading the manifests");
+    let mut survey = Survey::default();
+    for level in levels {
+        if let Some(manifest) = check.manifest(level)? {
+            survey.add(&mut check, manifest);
         }
-        Err(error) => {
-            found(Damage::Manifest(error));
-            return Ok(Checked { damages: 1, ..Checked::default() });
-        }
-    };
-    let mut check = Check { access, backup, found, progress, cancel, checked: Checked::default() };
-    let mut streams = BTreeMap::new();
-    if depth == Depth::Data {
-        progress.expect_total(0, manifest.levels.iter().map(|parts| parts.stream_bytes).sum());
     }
-    for parts in &manifest.levels {
-        progress.stage(if depth == Depth::Data { "reading all data" } else { "checking the frame table" });
-        let unreadable = check.stream(parts, depth)?;
-        streams.insert(parts.serial, Stream { bytes: parts.stream_bytes, unreadable });
-    }
-    progress.stage("checking the tree");
-    check.tree(&manifest, &streams)?;
-    Ok(check.checked)
+    check.streams(&mut survey, depth)?;
+    progress.stage("checking the trees");
+    check.trees(&mut survey)?;
+    let streams = survey.streams.into_iter().map(|stream| ExaminedStream {
+        missing_segments: stream.parts.segments.saturating_sub(u32::try_from(stream.lengths.len()).unwrap_or(u32::MAX)),
+        level: stream.parts.id,
+        unreadable: stream.unreadable.into_ranges(),
+    });
+    Ok(Examined { checked: check.checked, unreadable: check.unreadable, streams: streams.collect() })
 }
 
 /// Whether a store's answer says that what it holds is damaged, rather than that it cannot be asked.
@@ -202,39 +166,158 @@ pub(super) fn is_damage(error: &store::Error) -> bool {
     }
 }
 
-/// A level's tar stream, as far as the tree cares.
+/// A level's tar stream, as one or more manifests describe it.
 struct Stream {
-    bytes: u64,
+    parts: LevelParts,
+    /// The lengths of its segments as the store has them; those that are missing have none.
+    lengths: BTreeMap<u32, u64>,
     unreadable: Ranges,
+}
+
+/// A point in time whose manifest can be read.
+struct Point {
+    level: LevelId,
+    /// Entries that its tree should have.
+    entries: u64,
+    /// What it leans on, by places in [`Survey::streams`].
+    streams: BTreeMap<LevelSerial, usize>,
+}
+
+/// What is to be looked at.
+#[derive(Default)]
+struct Survey {
+    points: Vec<Point>,
+    streams: Vec<Stream>,
+    /// By their levels, places in `streams`: one, unless manifests tell different things of a level.
+    known: BTreeMap<LevelId, Vec<usize>>,
+    /// The trees of the points, in the same order.
+    series: TreeSeries,
+}
+
+impl Survey {
+    fn add(&mut self, check: &mut Check<'_>, manifest: Manifest) {
+        let entries = match check.open(&manifest) {
+            Ok(tree) => {
+                self.series.push(Some(&tree));
+                manifest.counts.entries
+            }
+            Err(error) => {
+                check.tell_of(std::slice::from_ref(&manifest.id), Damage::Index(error));
+                // That entries are missing needs not be told too.
+                self.series.push(None);
+                0
+            }
+        };
+        let streams = manifest.levels.into_iter().map(|parts| (parts.serial, self.stream(parts))).collect();
+        self.points.push(Point { level: manifest.id, entries, streams });
+    }
+
+    fn stream(&mut self, parts: LevelParts) -> usize {
+        let places = self.known.entry(parts.id.clone()).or_default();
+        if let Some(place) = places.iter().find(|place| self.streams.get(**place).is_some_and(|stream| stream.parts == parts)) {
+            return *place;
+        }
+        let place = self.streams.len();
+        places.push(place);
+        self.streams.push(Stream { parts, lengths: BTreeMap::new(), unreadable: Ranges::default() });
+        place
+    }
+
+    fn leaning_on(&self, stream: usize) -> Vec<LevelId> {
+        let points = self.points.iter().filter(|point| point.streams.values().any(|place| *place == stream));
+        points.map(|point| point.level.clone()).collect()
+    }
 }
 
 pub(super) struct Check<'run> {
     pub(super) access: &'run Access,
     pub(super) backup: &'run BackupName,
-    found: &'run mut dyn FnMut(Damage),
+    found: &'run mut dyn FnMut(&[LevelId], Damage),
     pub(super) progress: &'run dyn Progress,
     pub(super) cancel: &'run Cancel,
     pub(super) checked: Checked,
+    /// The points in time that [`tell`](Self::tell) speaks of.
+    touches: Vec<LevelId>,
+    unreadable: Vec<Unreadable>,
 }
 
 impl Check<'_> {
     pub(super) fn tell(&mut self, damage: Damage) {
         self.checked.damages += 1;
-        (self.found)(damage);
+        (self.found)(&self.touches, damage);
     }
 
-    /// Checks that the segments of a level are there and the frames fill them, and reads them if asked to.
-    fn stream(&mut self, parts: &LevelParts, depth: Depth) -> Result<Ranges, CheckError> {
-        let lengths = self.segment_lengths(parts)?;
-        Frames::new(self, parts, lengths).check(depth)
+    fn tell_of(&mut self, points: &[LevelId], damage: Damage) {
+        self.touches = points.to_vec();
+        self.tell(damage);
     }
 
-    /// The lengths of a level's segments as the store has them; those that are missing have none.
+    /// The manifest of a level, unless it is damaged, which is told.
+    fn manifest(&mut self, level: &LevelId) -> Result<Option<Manifest>, CheckError> {
+        if self.cancel.is_requested() {
+            return Err(CheckError::Cancelled);
+        }
+        match self.access.manifest(self.backup, level) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(AccessError::Store(error)) if !is_damage(&error) => {
+                Err(CheckError::Manifest { level: level.clone(), source: AccessError::Store(error) })
+            }
+            Err(error) => {
+                let is_newer =
+                    matches!(&error, AccessError::Manifest { source: ManifestError::Document(DocumentError::Version { .. }), .. });
+                self.unreadable.push(Unreadable { level: level.clone(), is_newer });
+                self.tell_of(std::slice::from_ref(level), Damage::Manifest(error));
+                Ok(None)
+            }
+        }
+    }
+
+    fn open(&self, manifest: &Manifest) -> Result<Tree, crate::catalog::TreeError> {
+        let blocks = |level: &LevelId| Arc::new(Blocks::new(self.access, self.backup, level, Lane::Index).ahead()) as Arc<dyn BlockSource>;
+        // The blocks that the manifest holds as well are read where they belong: there others need them.
+        let mut bare = manifest.clone();
+        bare.index.iter_mut().for_each(|run| run.head.clear());
+        open_tree(&bare, &BlockCache::new(INDEX_CACHE_BYTES), blocks)
+    }
+
+    /// Checks that the segments of each level are there and the frames fill them, and reads those that are to be read.
+    fn streams(&mut self, survey: &mut Survey, depth: Depth) -> Result<(), CheckError> {
+        for place in 0..survey.streams.len() {
+            self.touches = survey.leaning_on(place);
+            if let Some(stream) = survey.streams.get_mut(place) {
+                stream.lengths = self.segment_lengths(&stream.parts)?;
+                self.checked.stored_bytes += stream.lengths.values().sum::<u64>();
+            }
+        }
+        let chosen = match depth {
+            Depth::Structure => None,
+            Depth::Data(portion) => {
+                let segments = survey.streams.iter().map(|stream| (&stream.parts.id, &stream.lengths));
+                let chosen = Chosen::new(portion, segments).map_err(CheckError::Random)?;
+                let stream_bytes: u64 = survey.streams.iter().map(|stream| stream.parts.stream_bytes).sum();
+                self.progress.expect_total(0, chosen.share_of(stream_bytes, self.checked.stored_bytes));
+                self.checked.read_bytes = chosen.bytes();
+                Some(chosen)
+            }
+        };
+        self.progress.stage(if chosen.is_some() { "reading the data" } else { "checking the frame tables" });
+        for place in 0..survey.streams.len() {
+            self.touches = survey.leaning_on(place);
+            let Some(stream) = survey.streams.get_mut(place) else { continue };
+            let chosen = chosen.as_ref().map(|chosen| chosen.of(place));
+            stream.unreadable = Frames::new(self, &stream.parts, &stream.lengths, chosen).check()?;
+        }
+        Ok(())
+    }
+
+    /// The lengths of a level's segments as the store has them.
     fn segment_lengths(&mut self, parts: &LevelParts) -> Result<BTreeMap<u32, u64>, CheckError> {
         let mut lengths = BTreeMap::new();
         let store = self.access.store();
         let listed = store.list(&names::level_prefix(self.backup, &parts.id), &mut |object| {
-            if let Some(Meaning::Data { folder: Folder::Segments, number, .. }) = names::meaning(&object.name) {
+            if let Some(Meaning::Data { folder: Folder::Segments, number, .. }) = names::meaning(&object.name)
+                && number < parts.segments
+            {
                 lengths.insert(number, object.length);
             }
             !self.cancel.is_requested()
@@ -253,22 +336,75 @@ impl Check<'_> {
         names::data_name(self.backup, &parts.id, Folder::Segments, number)
     }
 
-    /// Reads the whole tree, directory by directory, so that a damaged block hides no more than its own entries.
-    fn tree(&mut self, manifest: &Manifest, streams: &BTreeMap<LevelSerial, Stream>) -> Result<(), CheckError> {
-        let blocks = |level: &LevelId| Arc::new(Blocks::new(self.access, self.backup, level, Lane::Index)) as Arc<dyn BlockSource>;
-        // The blocks that the manifest holds as well are read where they belong: there others need them.
-        let mut bare = manifest.clone();
-        bare.index.iter_mut().for_each(|run| run.head.clear());
-        let tree = match open_tree(&bare, &BlockCache::new(INDEX_CACHE_BYTES), blocks) {
+    /// Reads the trees: those whose runs are sound all at once, the others each by itself.
+    fn trees(&mut self, survey: &mut Survey) -> Result<(), CheckError> {
+        let Survey { points, streams, series, .. } = survey;
+        let mut hurt = BTreeSet::new();
+        for run in 0..series.runs() {
+            let sound = series.verify(run, || !self.cancel.is_requested());
+            if self.cancel.is_requested() {
+                return Err(CheckError::Cancelled);
+            }
+            if sound.is_err() {
+                hurt.extend(series.trees_with(run));
+            }
+        }
+        hurt.iter().for_each(|tree| series.leave_out(*tree));
+        // How many entries more each tree has than the one before it.
+        let mut steps = vec![0_i64; points.len() + 1];
+        for history in series.histories(|_| true) {
+            if self.cancel.is_requested() {
+                return Err(CheckError::Cancelled);
+            }
+            // Every run was read a moment ago; what fails now is looked at tree by tree.
+            let Ok(history) = history else {
+                hurt.extend(0..points.len());
+                break;
+            };
+            for spell in history.spells {
+                for (at, step) in [(spell.trees.start, 1), (spell.trees.end, -1)] {
+                    steps.get_mut(at).into_iter().for_each(|count| *count += step);
+                }
+                let touched = points.get(spell.trees).unwrap_or_default();
+                if let Some(point) = touched.first()
+                    && let Some(damage) = touched_by(&spell.entry, point, streams)
+                {
+                    self.checked.files_touched += 1;
+                    let levels: Vec<LevelId> = touched.iter().map(|point| point.level.clone()).collect();
+                    self.tell_of(&levels, damage);
+                }
+            }
+        }
+        let mut entries = 0_i64;
+        for (place, point) in points.iter().enumerate() {
+            entries += steps.get(place).copied().unwrap_or_default();
+            if hurt.contains(&place) {
+                self.tree(point, streams)?;
+                continue;
+            }
+            let found = entries.unsigned_abs();
+            self.checked.entries += found;
+            if found != point.entries {
+                self.tell_of(std::slice::from_ref(&point.level), Damage::Entries { found, expected: point.entries });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one tree directory by directory, so that a damaged block hides no more than its own entries.
+    fn tree(&mut self, point: &Point, streams: &[Stream]) -> Result<(), CheckError> {
+        let Some(manifest) = self.manifest(&point.level)? else { return Ok(()) };
+        self.touches = vec![point.level.clone()];
+        let tree = match self.open(&manifest) {
             Ok(tree) => tree,
             Err(error) => {
                 self.tell(Damage::Index(error));
                 return Ok(());
             }
         };
-        let damages_before = self.checked.damages;
         let mut entries = 1;
         let mut waiting = vec![(NodeId(0), TreePath::root())];
+        let mut unreadable = 0;
         while let Some((directory, path)) = waiting.pop() {
             for child in tree.children(directory, None) {
                 if self.cancel.is_requested() {
@@ -277,12 +413,16 @@ impl Check<'_> {
                 match child {
                     Ok((node, entry)) => {
                         entries += 1;
-                        self.entry(&entry, streams);
+                        if let Some(damage) = touched_by(&entry, point, streams) {
+                            self.checked.files_touched += 1;
+                            self.tell(damage);
+                        }
                         if entry.content.kind() == Kind::Directory {
                             waiting.push((node, entry.path));
                         }
                     }
                     Err(source) => {
+                        unreadable += 1;
                         self.tell(Damage::Directory { path: path.clone(), source });
                         break;
                     }
@@ -291,33 +431,28 @@ impl Check<'_> {
         }
         self.checked.entries += entries;
         // With a directory unreadable the count cannot be right, and that was told.
-        if self.checked.damages == damages_before && entries != manifest.counts.entries {
+        if unreadable == 0 && entries != manifest.counts.entries {
             self.tell(Damage::Entries { found: entries, expected: manifest.counts.entries });
         }
-        if self.checked.damages == damages_before
-            && tree.runs() > 1
+        if unreadable == 0
             && let Err(error) = tree.verify()
         {
             self.tell(Damage::Replaced(error));
         }
         Ok(())
     }
+}
 
-    fn entry(&mut self, entry: &Entry, streams: &BTreeMap<LevelSerial, Stream>) {
-        let Content::File { extents, .. } = &entry.content else { return };
-        let exists = |extent: &crate::model::Extent| {
-            streams
-                .get(&extent.level)
-                .is_some_and(|stream| extent.stream.0.checked_add(extent.length).is_some_and(|end| end <= stream.bytes))
-        };
-        if !extents.iter().all(exists) {
-            self.checked.files_touched += 1;
-            self.tell(Damage::Extent(entry.path.clone()));
-            return;
-        }
-        if extents.iter().any(|extent| streams.get(&extent.level).is_some_and(|stream| stream.unreadable.touch(extent))) {
-            self.checked.files_touched += 1;
-            self.tell(Damage::File(entry.path.clone()));
-        }
+/// What is wrong with the content of an entry of a point in time.
+fn touched_by(entry: &Entry, point: &Point, streams: &[Stream]) -> Option<Damage> {
+    let Content::File { extents, .. } = &entry.content else { return None };
+    let stream = |extent: &Extent| point.streams.get(&extent.level).and_then(|place| streams.get(*place));
+    let exists = |extent: &Extent| {
+        stream(extent).is_some_and(|stream| extent.stream.0.checked_add(extent.length).is_some_and(|end| end <= stream.parts.stream_bytes))
+    };
+    if !extents.iter().all(exists) {
+        return Some(Damage::Extent(entry.path.clone()));
     }
+    let is_hurt = |extent: &Extent| stream(extent).is_some_and(|stream| stream.unreadable.touch(extent));
+    extents.iter().any(is_hurt).then(|| Damage::File(entry.path.clone()))
 }

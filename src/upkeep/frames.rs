@@ -1,6 +1,7 @@
 //! The frames of one level: whether they tile stream and segments, and whether each can be read.
 
-use super::check::{Check, CheckError, Damage, Depth, is_damage};
+use super::check::{Check, CheckError, is_damage};
+use super::damage::Damage;
 use super::ranges::Ranges;
 use crate::catalog::Blocks;
 use crate::format::frame::{Decoder, FrameError, Lane, Opener};
@@ -9,7 +10,7 @@ use crate::index::{BlockCache, FrameRow, FrameTable, RunRoot};
 use crate::model::{FrameNo, Progress};
 use crate::store::{self, ObjectName, Store};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
@@ -25,7 +26,9 @@ pub(super) struct Frames<'check, 'run> {
     check: &'check mut Check<'run>,
     parts: &'check LevelParts,
     /// Lengths of the segments that are there.
-    lengths: BTreeMap<u32, u64>,
+    lengths: &'check BTreeMap<u32, u64>,
+    /// The segments that are to be read; nothing where none is.
+    reads: Option<&'check BTreeSet<u32>>,
     /// Where the frames of the segment that is being looked at end so far.
     segment: u32,
     segment_end: u64,
@@ -51,15 +54,20 @@ enum Why {
 }
 
 impl<'check, 'run> Frames<'check, 'run> {
-    pub(super) fn new(check: &'check mut Check<'run>, parts: &'check LevelParts, lengths: BTreeMap<u32, u64>) -> Self {
-        Self { check, parts, lengths, segment: 0, segment_end: 0, unreadable: Vec::new() }
+    pub(super) fn new(
+        check: &'check mut Check<'run>,
+        parts: &'check LevelParts,
+        lengths: &'check BTreeMap<u32, u64>,
+        reads: Option<&'check BTreeSet<u32>>,
+    ) -> Self {
+        Self { check, parts, lengths, reads, segment: 0, segment_end: 0, unreadable: Vec::new() }
     }
 
     /// Looks at every frame; returns which parts of the stream cannot be read.
-    pub(super) fn check(mut self, depth: Depth) -> Result<Ranges, CheckError> {
-        let readers = match depth {
-            Depth::Structure => 0,
-            Depth::Data => thread::available_parallelism().map_or(1, usize::from),
+    pub(super) fn check(mut self) -> Result<Ranges, CheckError> {
+        let readers = match self.reads {
+            Some(segments) if !segments.is_empty() => thread::available_parallelism().map_or(1, usize::from),
+            _ => 0,
         };
         let compression = self.parts.compression;
         let opener = self.check.access.opener(&self.parts.id);
@@ -185,9 +193,10 @@ impl<'check, 'run> Frames<'check, 'run> {
         }
     }
 
-    /// Adds a frame to the batch, or hands that out and begins another. Frames of missing segments are not read.
+    /// Adds a frame to the batch, or hands that out and begins another. Frames of segments that are missing or not chosen are
+    /// not read.
     fn hand_out(&self, row: FrameRow, batch: &mut Option<Batch>, batches: &Sender<Batch>) {
-        if !self.lengths.contains_key(&row.segment) {
+        if !self.lengths.contains_key(&row.segment) || !self.reads.is_some_and(|chosen| chosen.contains(&row.segment)) {
             return;
         }
         if let Some(current) = batch {

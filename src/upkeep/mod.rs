@@ -1,19 +1,30 @@
 //! Is it sound, and what may go? Checks of what a store holds, and the removal of what is not wanted or not needed.
 //!
 //! A check reads the store directly, past every cache of the read path, trusts nothing it did not see, and changes nothing: start
-//! at [`check()`]. A prune lets points in time go and removes the data that nothing needs: start at [`plan`].
+//! at [`check()`]. A repair mends what can be mended, and sees to it that
+//! what is lost is stored again: start at [`repair()`]. A prune lets points in time go and removes the data that nothing needs: start at [`plan`].
 //!
 //! Invariant: whatever is cut off or runs at the same time, a point in time that is left has all that it names.
 
 mod check;
+mod damage;
 mod error;
 mod frames;
+mod mend;
 mod points;
+mod portion;
 mod prune;
 mod ranges;
+mod remarks;
+mod repair;
 mod space;
 mod withdrawn;
 
-pub use check::{CheckError, Checked, Damage, Depth, check};
+pub use check::{CheckError, Checked, Depth, Unreadable, check};
+pub use damage::Damage;
 pub use error::PruneError;
+pub use mend::Mended;
+pub use portion::Portion;
 pub use prune::{Condemned, GRACE, Going, Plan, Planned, Pruned, plan, unneeded_bytes, withdraw};
+pub use remarks::{Remark, remarks};
+pub use repair::{LostData, RepairError, Repaired, remove_unreadable, repair};

@@ -22,6 +22,11 @@ impl Ranges {
         Self(joined)
     }
 
+    /// The ranges, in order and not touching.
+    pub(super) fn into_ranges(self) -> Vec<Range<u64>> {
+        self.0
+    }
+
     /// Whether a byte of the extent lies in one.
     pub(super) fn touch(&self, extent: &Extent) -> bool {
         let first = self.0.partition_point(|range| range.end <= extent.stream.0);

@@ -34,6 +34,16 @@ impl Notes {
         Ok(Self { notes })
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.notes.len() as u64
+    }
+
+    /// The moment of the newest.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.notes.last().map(LevelId::started)
+    }
+
     /// Keeps what the notes name that are younger than `grace`. Returns when the last of them is over.
     pub(super) fn keep(
         &self,

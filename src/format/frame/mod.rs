@@ -13,7 +13,7 @@ mod seal;
 
 pub use cipher::FrameKeys;
 pub use codec::{Decoder, Encoder, Glimpse};
-pub use seal::{Opener, Sealer, Stored};
+pub use seal::{HEADER_BYTES, Opener, SealedOutline, Sealer, Stored};
 
 use crate::model::{FrameNo, LevelId, StoreId};
 use std::fmt;

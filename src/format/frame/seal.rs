@@ -89,6 +89,29 @@ impl Header {
     }
 }
 
+/// What the header of a sealed frame says, before it is known to be genuine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedOutline {
+    /// Number of the frame in its lane.
+    pub number: FrameNo,
+    /// Bytes before compression.
+    pub raw_length: u32,
+    /// Bytes of header, payload and tag.
+    pub stored_length: u32,
+}
+
+impl SealedOutline {
+    /// Reads the header of a frame of the tar stream; `None` for any other bytes.
+    ///
+    /// Layout: docs/format.md, "Frame".
+    pub fn read(header: &[u8; HEADER_BYTES]) -> Option<Self> {
+        let header = Header::decode(header).ok()?;
+        let stored_length = header.payload_length.checked_add(u32::try_from(HEADER_BYTES + TAG_BYTES).ok()?)?;
+        let is_sound = header.lane == Lane::Data as u8 && header.raw_length > 0 && header.raw_length as usize <= MAX_RAW_BYTES;
+        is_sound.then_some(Self { number: header.number, raw_length: header.raw_length, stored_length })
+    }
+}
+
 /// Computes what a frame is authenticated with: over the context, the store, the level, the header and the payload.
 fn tag(protection: &Protection, store: StoreId, level: &LevelId, header: &[u8; HEADER_BYTES], payload: &[u8]) -> [u8; TAG_BYTES] {
     let parts: [&[u8]; 5] = [CONTEXT, &store.0, level.as_str().as_bytes(), header, payload];

@@ -5,6 +5,7 @@
 
 mod clouds;
 pub(super) mod login;
+mod section;
 
 use super::address::Address;
 use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};

@@ -12,7 +12,7 @@ use freezer::model::{Cancel, LevelId};
 use freezer::store::faulty::Faulty;
 use freezer::store::memory::Memory;
 use freezer::store::{Store, Verb};
-use freezer::upkeep::{Depth, check};
+use freezer::upkeep::{Depth, Portion, check};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -120,9 +120,17 @@ fn a_directory_that_is_removed_or_becomes_a_file_is_gone_with_all_in_it() {
     }
     let third = series.back_up().manifest;
     assert!(compare(&oracle::scan(&series.tree()), &series.restored(&third.id), Holes::Zeros).is_empty());
-    let mut told = |damage| panic!("{damage}");
-    let checked =
-        check(&series.access, &backup::name(), &third.id, Depth::Data, &mut told, &Silent, &Cancel::new()).expect("the store answers");
+    let mut told = |_: &[LevelId], damage| panic!("{damage}");
+    let checked = check(
+        &series.access,
+        &backup::name(),
+        std::slice::from_ref(&third.id),
+        Depth::Data(Portion::All),
+        &mut told,
+        &Silent,
+        &Cancel::new(),
+    )
+    .expect("the store answers");
     assert_eq!(checked.entries, third.counts.entries);
 }
 

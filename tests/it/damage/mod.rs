@@ -5,10 +5,11 @@ mod frame_table;
 mod keys;
 mod matrix;
 mod one_reader;
+mod repair;
 mod swapped;
 
 use crate::support::reading::{self, Readable, Whole};
-use crate::support::{backup, torture};
+use crate::support::{backup, copy_of, torture};
 use freezer::backup::BackupRequest;
 use freezer::catalog::names::{self, Folder, LevelOf, Meaning};
 use freezer::catalog::{Access, Catalog};
@@ -17,7 +18,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Passphrase};
 use freezer::store::memory::Memory;
 use freezer::store::{ObjectInfo, ObjectName, Store};
-use freezer::upkeep::{Checked, Damage, Depth, check};
+use freezer::upkeep::{Checked, Damage, Depth, Portion, check};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -136,9 +137,11 @@ impl Sound {
     /// What a check of a level with all its bytes finds, and what it says.
     fn check(&self, store: &Arc<Memory>, level: usize) -> (Checked, Vec<String>) {
         let mut told = Vec::new();
-        let mut tell = |damage: Damage| told.push(damage.to_string());
+        let mut tell = |_: &[LevelId], damage: Damage| told.push(damage.to_string());
         let (access, id) = (self.open(store), &self.levels[level]);
-        let checked = check(&access, &backup::name(), id, Depth::Data, &mut tell, &Silent, &Cancel::new()).expect("the store answers");
+        let checked =
+            check(&access, &backup::name(), std::slice::from_ref(id), Depth::Data(Portion::All), &mut tell, &Silent, &Cancel::new())
+                .expect("the store answers");
         (checked, told)
     }
 
@@ -169,17 +172,6 @@ fn small_objects(request: &mut BackupRequest, compression: Compression) {
     request.compression_level = compression.default_level();
     request.segment_bytes = 2 << 10;
     request.upload_jobs = 1;
-}
-
-fn copy_of(store: &Memory) -> Memory {
-    let copy = Memory::default();
-    let mut each = |object: ObjectInfo| {
-        let body = store.get(&object.name, u64::MAX).expect("listed");
-        copy.put(&object.name, &vec![body]).expect("stored");
-        true
-    };
-    store.list("", &mut each).expect("listed");
-    copy
 }
 
 /// What is done to one object's bytes.

@@ -141,6 +141,7 @@ proptest! {
         entry::manifest(&changed(&manifest(), &changes));
         entry::identity(&changed(&identity(), &changes));
         entry::claim(&changed(include_bytes!("../../../fuzz/seeds/claim/running"), &changes));
+        entry::lost(&changed(include_bytes!("../../../fuzz/seeds/lost/two-ranges"), &changes));
         entry::key(&changed(&key(), &changes));
     }
 
@@ -226,12 +227,13 @@ type Target = fn(&[u8]);
 
 #[test]
 fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
-    let targets: [(&str, Target); 10] = [
+    let targets: [(&str, Target); 11] = [
         ("claim", entry::claim),
         ("excludes", entry::excludes),
         ("frame", entry::frame),
         ("identity", entry::identity),
         ("key", entry::key),
+        ("lost", entry::lost),
         ("manifest", entry::manifest),
         ("object_name", entry::object_name),
         ("payload", entry::payload),

@@ -4,4 +4,5 @@ mod damage;
 mod model;
 mod opening;
 mod points;
+mod timeline;
 mod waiting;

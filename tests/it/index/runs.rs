@@ -1,8 +1,8 @@
 //! Trees of several runs: random edits, level by level, against a map in memory.
 
 use super::{directory, file, in_order, name, path};
-use freezer::index::{BlockCache, DeltaRun, DeltaWriter, IndexError, MemoryBlocks, Tree, TreeRun, TreeWriter};
-use freezer::model::{Content, Entry, LevelSerial, Name, NodeId, TreePath, Xattr};
+use freezer::index::{BlockCache, DeltaRun, DeltaWriter, IndexError, MemoryBlocks, Tree, TreeRun, TreeSeries, TreeWriter};
+use freezer::model::{Content, Entry, LevelId, Name, NodeId, TreePath, Xattr};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -214,8 +214,8 @@ impl Runs {
         let gone = run.root.entries.saturating_sub(written);
         self.written += 1;
         self.runs.drain(..self.runs.len() - kept);
-        self.runs
-            .insert(0, TreeRun { serial: LevelSerial(self.written), root: run.root, subtrees: run.subtrees, source: Arc::new(blocks) });
+        let level = LevelId::new(jiff::Timestamp::UNIX_EPOCH, u32::try_from(self.written).expect("few"));
+        self.runs.insert(0, TreeRun { level: Some(level), root: run.root, subtrees: run.subtrees, source: Arc::new(blocks) });
         gone
     }
 }
@@ -303,7 +303,43 @@ proptest! {
             }
             history.push((tree, model.entries.clone()));
         }
+        examine_side_by_side(&history, &seen)?;
     }
+}
+
+/// Puts trees side by side, and compares what each path was in them.
+fn examine_side_by_side(
+    history: &[(Tree, BTreeMap<TreePath, Entry>)],
+    seen: &BTreeSet<TreePath>,
+) -> Result<(), proptest::test_runner::TestCaseError> {
+    let mut series = TreeSeries::default();
+    history.iter().for_each(|(tree, _)| series.push(Some(tree)));
+    let mut paths = Vec::new();
+    for found in series.histories(|_| true) {
+        let found = found.expect("sound");
+        prop_assert_eq!(&series.history(&found.path).expect("sound"), &found);
+        let mut was = vec![None; history.len()];
+        for spell in &found.spells {
+            prop_assert_eq!(&spell.entry.path, &found.path);
+            was[spell.trees.clone()].iter_mut().for_each(|was| *was = Some(spell.entry.clone()));
+        }
+        let wanted: Vec<_> = history.iter().map(|(_, model)| model.get(&found.path).cloned()).collect();
+        prop_assert_eq!(was, wanted, "{:?}", found.path);
+        prop_assert!(found.spells.windows(2).all(|pair| pair[0].trees.end < pair[1].trees.start || pair[0].entry != pair[1].entry));
+        paths.push(found.path);
+    }
+    prop_assert_eq!(paths.iter().collect::<BTreeSet<_>>().len(), paths.len(), "each path once");
+    let ever: BTreeSet<_> = history.iter().flat_map(|(_, model)| model.keys()).collect();
+    prop_assert_eq!(paths.iter().collect::<BTreeSet<_>>(), ever);
+    for stranger in seen.iter().chain([&path("never/seen")]).filter(|path| !paths.contains(path)) {
+        prop_assert!(series.history(stranger).expect("sound").spells.is_empty());
+    }
+    // A filter leaves out and changes nothing else.
+    let named = |path: &TreePath| path.file_name().first().is_some_and(|letter| letter % 2 == 0);
+    let some: Vec<_> =
+        series.histories(|key| key.name().first().is_some_and(|letter| letter % 2 == 0)).collect::<Result<_, _>>().expect("sound");
+    prop_assert_eq!(some.into_iter().map(|found| found.path).collect::<Vec<_>>(), paths.into_iter().filter(named).collect::<Vec<_>>());
+    Ok(())
 }
 
 /// 40 directories of 50 files.

@@ -9,6 +9,8 @@ pub mod servers;
 pub mod stored_tree;
 pub mod torture;
 
+use freezer::store::memory::Memory;
+use freezer::store::{ObjectInfo, Store};
 use std::path::Path;
 
 /// A new directory that goes when the test ends: in memory where there is such a place, because trees of
@@ -18,4 +20,16 @@ pub fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let place = if usual == Path::new("/tmp") && memory.is_dir() { memory } else { &usual };
     tempfile::tempdir_in(place).or_else(|_| tempfile::tempdir()).expect("a directory for the test")
+}
+
+/// A store with the same objects, that can be harmed.
+pub fn copy_of(store: &Memory) -> Memory {
+    let copy = Memory::default();
+    let mut each = |object: ObjectInfo| {
+        let body = store.get(&object.name, u64::MAX).expect("listed");
+        copy.put(&object.name, &vec![body]).expect("stored");
+        true
+    };
+    store.list("", &mut each).expect("listed");
+    copy
 }

@@ -1,27 +1,14 @@
 //! A prune that is cut off at any call to the store: no point in time that is left misses anything, and the next prune ends it.
 
 use super::{Series, objects, prune};
-use crate::support::backup;
+use crate::support::{backup, copy_of};
 use freezer::catalog::Access;
 use freezer::catalog::names::data_prefix;
 use freezer::model::Retention;
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, Store};
 use freezer::upkeep::{GRACE, Going, unneeded_bytes};
 use jiff::SignedDuration;
 use std::sync::Arc;
-
-fn copy_of(store: &Memory) -> Memory {
-    let copy = Memory::default();
-    let mut each = |object: ObjectInfo| {
-        let body = store.get(&object.name, u64::MAX).expect("listed");
-        copy.put(&object.name, &vec![body]).expect("stored");
-        true
-    };
-    store.list("", &mut each).expect("listed");
-    copy
-}
 
 #[test]
 fn a_prune_cut_off_at_any_call_leaves_every_point_in_time_whole() {

@@ -3,6 +3,8 @@
 //! One request for one call. Signatures and the search for credentials are those of OpenDAL (`reqsign`); why not more
 //! of it, is in docs/design/0008-stores.md.
 
+mod page;
+
 use super::address::Address;
 use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};
 use super::location::IfMissing;
@@ -12,9 +14,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use page::Page;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, FileRead, HttpSend, Signer, StaticEnv};
-use serde::Deserialize;
 use std::time::Duration;
 use ureq::http::{Method, Request};
 
@@ -219,31 +221,6 @@ fn escape_all(text: &str) -> String {
     percent::encode(text.as_bytes(), |_, byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// A page of a listing.
-#[derive(Debug, Default, Deserialize)]
-struct Page {
-    #[serde(rename = "Contents", default)]
-    objects: Vec<Listed>,
-    #[serde(rename = "IsTruncated", default)]
-    truncated: bool,
-    #[serde(rename = "NextContinuationToken")]
-    next: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Listed {
-    #[serde(rename = "Key")]
-    key: String,
-    #[serde(rename = "Size")]
-    size: u64,
-}
-
-impl Page {
-    fn parse(text: &str) -> Result<Self, quick_xml::DeError> {
-        quick_xml::de::from_str(text)
-    }
-}
-
 /// Signs with the keys that were set, else with what the environment, the files of the AWS tools, or the machine it runs on gives.
 fn signer(http: Http, region: &str, profile: Option<String>, settings: &Settings) -> Signer<Credential> {
     let either = |option: &str, variable: &str| settings.option(option).or_else(|| settings.variable(variable));
@@ -296,27 +273,5 @@ impl HttpSend for Sender {
         }
         let bytes = reply.bytes(MAX_DOCUMENT).map_err(failed)?.unwrap_or_default();
         response.body(Bytes::from(bytes)).map_err(|error| reqsign_core::Error::unexpected("an answer that is none").with_source(error))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Page;
-
-    #[test]
-    fn a_page_of_a_listing_is_read_and_anything_else_refused() {
-        let page = Page::parse(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name>\
-             <IsTruncated>true</IsTruncated><Contents><Key>a&amp;b/%41</Key><Size>7</Size><ETag>\"x\"</ETag></Contents>\
-             <Contents><Key>c</Key><LastModified>2026</LastModified><Size>0</Size></Contents>\
-             <NextContinuationToken>t=</NextContinuationToken></ListBucketResult>",
-        )
-        .expect("a page");
-        let objects: Vec<_> = page.objects.iter().map(|object| (object.key.as_str(), object.size)).collect();
-        assert_eq!((objects, page.truncated, page.next.as_deref()), (vec![("a&b/%41", 7), ("c", 0)], true, Some("t=")));
-        assert!(Page::parse("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>").expect("empty").objects.is_empty());
-        for bad in ["", "<a>", "<L><Contents><Key>x</Key><Size>-1</Size></Contents></L>", "<L><Contents><Size>1</Size></Contents></L>"] {
-            assert!(Page::parse(bad).is_err(), "{bad}");
-        }
     }
 }

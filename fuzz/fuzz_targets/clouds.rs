@@ -1,0 +1,10 @@
+//! Any text as `clouds.yaml`: refused, or read.
+#![no_main]
+
+#[path = "../../src/store/swift/section.rs"]
+mod section;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Ok(text) = str::from_utf8(data) else { return };
+    section::section(text, "prod").unwrap_or_default();
+});

@@ -1,0 +1,13 @@
+//! Any text as a page of a listing: refused, or read within what was sent.
+#![no_main]
+
+#[path = "../../src/store/s3/page.rs"]
+#[allow(dead_code, reason = "a target reads what it likes")]
+mod page;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Ok(text) = str::from_utf8(data) else { return };
+    if let Ok(page) = page::Page::parse(text) {
+        assert!(page.objects.iter().map(|object| object.key.len()).sum::<usize>() <= text.len());
+    }
+});

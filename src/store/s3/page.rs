@@ -1,0 +1,50 @@
+//! A page of a listing as S3 answers it. Knows nothing else of the crate, so that it can be fuzzed alone.
+
+use serde::Deserialize;
+
+/// A page of a listing.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Page {
+    #[serde(rename = "Contents", default)]
+    pub(super) objects: Vec<Listed>,
+    #[serde(rename = "IsTruncated", default)]
+    pub(super) truncated: bool,
+    #[serde(rename = "NextContinuationToken")]
+    pub(super) next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Listed {
+    #[serde(rename = "Key")]
+    pub(super) key: String,
+    #[serde(rename = "Size")]
+    pub(super) size: u64,
+}
+
+impl Page {
+    pub(super) fn parse(text: &str) -> Result<Self, quick_xml::DeError> {
+        quick_xml::de::from_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Page;
+
+    #[test]
+    fn a_page_of_a_listing_is_read_and_anything_else_refused() {
+        let page = Page::parse(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name>\
+             <IsTruncated>true</IsTruncated><Contents><Key>a&amp;b/%41</Key><Size>7</Size><ETag>\"x\"</ETag></Contents>\
+             <Contents><Key>c</Key><LastModified>2026</LastModified><Size>0</Size></Contents>\
+             <NextContinuationToken>t=</NextContinuationToken></ListBucketResult>",
+        )
+        .expect("a page");
+        let objects: Vec<_> = page.objects.iter().map(|object| (object.key.as_str(), object.size)).collect();
+        assert_eq!((objects, page.truncated, page.next.as_deref()), (vec![("a&b/%41", 7), ("c", 0)], true, Some("t=")));
+        assert!(Page::parse("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>").expect("empty").objects.is_empty());
+        for bad in ["", "<a>", "<L><Contents><Key>x</Key><Size>-1</Size></Contents></L>", "<L><Contents><Size>1</Size></Contents></L>"] {
+            assert!(Page::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

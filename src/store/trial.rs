@@ -1,0 +1,139 @@
+//! A store in which nothing is changed: what would be is kept in memory, and read back from there.
+
+use super::memory::Memory;
+use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Wraps a store that is to stay as it is. Holds all that was stored through it in memory, and the names of what was removed.
+pub struct Trial<S> {
+    inner: S,
+    stored: Memory,
+    /// Guards which objects were removed and not stored again. Never held during a call to others.
+    removed: Mutex<BTreeSet<ObjectName>>,
+}
+
+impl<S: Store> Trial<S> {
+    /// Nothing is changed yet.
+    pub fn new(inner: S) -> Self {
+        Self { inner, stored: Memory::default(), removed: Mutex::default() }
+    }
+
+    fn removed(&self) -> MutexGuard<'_, BTreeSet<ObjectName>> {
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was stored here, else what `inner` gives, unless it was removed here.
+    fn read<T>(&self, name: &ObjectName, read: impl Fn(&dyn Store) -> Result<T, Error>) -> Result<T, Error> {
+        match read(&self.stored) {
+            Err(error) if error.kind() == Kind::Missing => {}
+            here => return here,
+        }
+        if self.removed().contains(name) {
+            return Err(Error::new(Kind::Missing, Verb::Get, name));
+        }
+        read(&self.inner)
+    }
+}
+
+impl<S: Store> Store for Trial<S> {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        self.removed().remove(name);
+        self.stored.put(name, body)
+    }
+
+    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+        self.read(name, |store| store.get(name, limit))
+    }
+
+    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        self.read(name, |store| store.get_range(name, offset, length))
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        let mut here = Vec::new();
+        self.stored.list(prefix, &mut |object| {
+            here.push(object);
+            true
+        })?;
+        let mut here = here.into_iter().peekable();
+        let mut goes_on = true;
+        self.inner.list(prefix, &mut |object| {
+            while goes_on && let Some(own) = here.next_if(|own| own.name < object.name) {
+                goes_on = found(own);
+            }
+            if !goes_on {
+                return false;
+            }
+            goes_on = match here.next_if(|own| own.name == object.name) {
+                Some(own) => found(own),
+                None => self.removed().contains(&object.name) || found(object),
+            };
+            goes_on
+        })?;
+        while goes_on && let Some(own) = here.next() {
+            goes_on = found(own);
+        }
+        Ok(())
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        self.removed().insert(name.clone());
+        self.stored.delete(name)
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Memory, ObjectName, Store, Trial};
+    use crate::store::Kind;
+    use std::sync::Arc;
+
+    #[test]
+    fn changes_are_seen_through_it_and_nowhere_else() {
+        let name = |text: &str| ObjectName::new(text).expect("legal");
+        let inner = Arc::new(Memory::default());
+        for (object, body) in [("a/1", "one"), ("a/3", "three"), ("a/5", "five")] {
+            inner.put(&name(object), &vec![body.into()]).expect("stored");
+        }
+        let trial = Trial::new(inner.clone());
+        let list = |store: &dyn Store| {
+            let mut found = Vec::new();
+            let mut each = |object: crate::store::ObjectInfo| {
+                found.push((object.name.to_string(), object.length));
+                true
+            };
+            store.list("a/", &mut each).expect("listed");
+            found
+        };
+        let before = list(inner.as_ref());
+        assert_eq!(list(&trial), before);
+        trial.put(&name("a/2"), &vec!["two".into()]).expect("stored");
+        trial.put(&name("a/3"), &vec!["drei!!".into()]).expect("stored");
+        trial.put(&name("a/9"), &vec![Vec::new()]).expect("stored");
+        trial.delete(&name("a/1")).expect("removed");
+        trial.delete(&name("a/2")).expect("removed");
+        trial.put(&name("a/4"), &vec!["four".into()]).expect("stored");
+        let names = |list: Vec<(String, u64)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(list(&trial)), ["a/3", "a/4", "a/5", "a/9"]);
+        assert_eq!(list(&trial)[0].1, 6);
+        assert_eq!(trial.get(&name("a/3"), 10).expect("there"), b"drei!!");
+        assert_eq!(trial.get_range(&name("a/5"), 1, 2).expect("there"), b"iv");
+        assert_eq!(trial.get(&name("a/1"), 10).expect_err("removed").kind(), Kind::Missing);
+        assert_eq!(trial.get(&name("a/3"), 1).expect_err("too long").kind(), Kind::TooLarge);
+        trial.put(&name("a/1"), &vec!["again".into()]).expect("stored");
+        assert_eq!(trial.get(&name("a/1"), 10).expect("there"), b"again");
+        let mut first = Vec::new();
+        let mut one = |object: crate::store::ObjectInfo| {
+            first.push(object.name);
+            first.len() < 2
+        };
+        trial.list("a/", &mut one).expect("listed");
+        assert_eq!(first.len(), 2);
+        assert_eq!(list(inner.as_ref()), before, "nothing was changed");
+    }
+}
