@@ -48,8 +48,8 @@ pub struct Occasion {
     pub firing: Timestamp,
     /// Since when the timetable counted.
     pub armed: Timestamp,
-    /// The second in which the last run that was known of had begun.
-    pub started: i64,
+    /// The second in which this scheduler had last begun a run.
+    pub own: i64,
 }
 
 /// A job, and what is to be done about it.
@@ -167,6 +167,7 @@ impl Book {
                     status: status.clone(),
                     result: text(&schedule, "result").to_owned(),
                     started: integer(&schedule, "time_started").unwrap_or(-1),
+                    own: -1,
                     ended: integer(&schedule, "time_ended").unwrap_or(-1),
                     pid: None,
                     session_tag: integer(&document, "session_tag").unwrap_or(0),
@@ -317,7 +318,7 @@ impl Book {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.record.run = Some(run.to_owned());
         job.record.waiting = None;
-        (job.record.started, job.record.ended) = (now.as_second(), -1);
+        (job.record.started, job.record.own, job.record.ended) = (now.as_second(), now.as_second(), -1);
         job.record.result.clear();
         job.record.pid = None;
         if job.timetable.as_ref().is_some_and(|timetable| timetable.floating().is_some()) {
@@ -383,7 +384,7 @@ impl Book {
 
     /// What a run that is due at this moment is judged by.
     pub fn occasion(&self, id: &str, firing: Timestamp) -> Option<Occasion> {
-        self.jobs.get(id).map(|job| Occasion { firing, armed: job.record.armed, started: job.record.started })
+        self.jobs.get(id).map(|job| Occasion { firing, armed: job.record.armed, own: job.record.own })
     }
 
     /// Whether a run is due still, now that the server's document is known as it is: another scheduler of this client may
@@ -391,12 +392,12 @@ impl Book {
     pub fn is_due_still(&self, id: &str, fresh: &Document, due: &Occasion, now: Timestamp) -> bool {
         let schedule = object(fresh, "job_schedule");
         let last = integer(&schedule, "time_started").unwrap_or(-1);
-        let is_elsewhere = runs(&schedule) && last != due.started && !self.is_dead(&schedule, now);
+        let is_elsewhere = runs(&schedule) && last != due.own && !self.is_dead(&schedule, now);
         if is_elsewhere || matches!(text(&schedule, "event"), "stop" | "abort" | "remove") {
             return false;
         }
-        if last <= due.started || text(&schedule, "status").is_empty() {
-            // Nobody has run it since we looked, or somebody wants it run again.
+        if last <= due.own || text(&schedule, "status").is_empty() {
+            // Nobody but us has run it, or somebody wants it run again.
             return true;
         }
         match self.jobs.get(id).and_then(|job| job.timetable.as_ref()).and_then(Timetable::floating) {

@@ -32,6 +32,8 @@ pub struct Record {
     pub result: String,
     /// The second in which the last run began; -1 for never.
     pub started: i64,
+    /// The second in which this scheduler last began a run; -1 for never. Another one of this client may have begun a later one.
+    pub own: i64,
     /// The second in which it ended; -1 for never, or not yet.
     pub ended: i64,
     /// The process of the last run.

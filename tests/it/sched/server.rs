@@ -159,7 +159,7 @@ fn while_the_server_is_away_known_jobs_go_on_and_are_told_of_afterwards() {
     let api = Api::on(&database, &["--listen", &address]);
     let project = Project::named(&api, &project_id);
     project.wants(202, "POST", &format!("/jobs/{id}/event"), Some(&json!({ "stop": null })));
-    until("the stop", || (schedule_of(&project, &id)["event"] == "").then_some(()));
+    until("the stop", || ["stop", "completed"].contains(&schedule_of(&project, &id)["status"].as_str().unwrap_or_default()).then_some(()));
     let made = levels();
     until("all records", || {
         let records = api.ask_as(&token, "GET", &project.path("/backups/?limit=1000"), None).json();
