@@ -12,9 +12,9 @@ use super::sources::Sources;
 use super::stream::{FrameSizes, RawFrame, Stream};
 use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
-use crate::catalog::names::{Folder, LevelOf};
-use crate::catalog::{Access, AccessError, Catalog, CatalogError, Held, LockError, LockRequest, Patience, Verb, with_lock};
-use crate::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
+use crate::catalog::names::{self, Folder, LevelOf};
+use crate::catalog::{Access, AccessError, Catalog, CatalogError, Held, LockError, LockRequest, Patience, Verb, offer_whole, with_lock};
+use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{DeltaRun, HeadBlock, RunRoot};
 use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
@@ -46,8 +46,8 @@ pub struct BackupRequest {
     pub excludes: Excludes,
     /// Whether other file systems below a source are walked.
     pub mounts: Mounts,
-    /// Device and inode of a directory to leave out: the store's own.
-    pub skip: Option<(u64, u64)>,
+    /// Device and inode of directories to leave out: those of stores.
+    pub skip: Vec<(u64, u64)>,
     /// Which level is made.
     pub levels: Levels,
     /// What decides which bytes of a changed file are stored.
@@ -152,6 +152,9 @@ fn attempt(
     let catalog = Catalog::new(access.store());
     let base = Base::choose(&catalog, access, &request.backup, &request.levels, began);
     let base = base.as_ref();
+    if let Some(base) = base {
+        access.store().lean_on(&names::manifest_name(&request.backup, &base.manifest.id)).map_err(BackupError::Store)?;
+    }
     let (id, serial) = next_level(&catalog, access, &request.backup, began, held)?;
     let of = LevelOf { backup: request.backup.clone(), level: id.clone() };
     let sealer = Sealer::new(access.store_id(), id.clone(), access.protection());
@@ -206,27 +209,6 @@ fn attempt(
     let elapsed = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
     tracing::info!(backup = %request.backup, level = %id, entries = counts.entries, stored_bytes = written.stored_bytes, "published");
     Ok(Report { manifest, elapsed })
-}
-
-/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so a failure is told and no more.
-fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segments: u32) {
-    if segments == 0 {
-        return;
-    }
-    let ending = match (access.protection(), compression) {
-        (Protection::Encrypted(_), _) => "",
-        (Protection::Checksum, Compression::None) => ".tar",
-        (Protection::Checksum, Compression::Gzip) => ".tar.gz",
-        (Protection::Checksum, Compression::Bzip2) => ".tar.bz2",
-        (Protection::Checksum, Compression::Xz) => ".tar.xz",
-        (Protection::Checksum, Compression::Zstd) => ".tar.zst",
-    };
-    let whole = of.stream_name(ending);
-    match access.store().join(&whole, &of.segments_prefix(), segments.into()) {
-        Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
-        Ok(store::Joined::Cannot) => {}
-        Err(error) => tracing::warn!(error = &error as &dyn Error, "the segments could not be made one object; the level does not need it"),
-    }
 }
 
 /// The identity and serial of the next level: later and higher than every one there is, whatever the clock says. The
@@ -355,7 +337,7 @@ impl Level<'_> {
             let request = self.request;
             let options = WalkOptions {
                 excludes: &request.excludes,
-                skip: request.skip,
+                skip: &request.skip,
                 mounts: request.mounts,
                 only: sources.only,
                 base: self.base,

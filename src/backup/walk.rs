@@ -65,7 +65,7 @@ pub(super) enum Opened {
 pub(super) struct WalkOptions<'run> {
     pub(super) excludes: &'run Excludes,
     /// Device and inode of a directory to leave out: the store, should it lie in the tree.
-    pub(super) skip: Option<(u64, u64)>,
+    pub(super) skip: &'run [(u64, u64)],
     pub(super) mounts: Mounts,
     /// Directories of which only these names are walked: what several sources, or a source that is a file, lie in.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
@@ -246,7 +246,7 @@ fn open(
     let Opened::Open(handle) = &parent.opened else { return None };
     let opened = match handle.open_child(&name) {
         Ok(child) => match child.stat() {
-            Ok(stat) if options.skip == Some((stat.device, stat.inode)) => {
+            Ok(stat) if options.skip.contains(&(stat.device, stat.inode)) => {
                 tracing::info!(directory = %path, "left out: it is the store itself");
                 Opened::Shut(Arc::clone(parent), name)
             }

@@ -7,6 +7,7 @@ use crate::format::identity::{Cipher, Identity};
 use crate::format::keys::{KdfCost, KeyError, KeySlot, MasterKey};
 use crate::format::manifest::{self, MAX_MANIFEST_BYTES, Manifest, ManifestError, Outline};
 use crate::model::{BackupName, LevelId, Passphrase, StoreId};
+use crate::store::location::IfMissing;
 use crate::store::{self, ObjectName, Store};
 use std::sync::Arc;
 
@@ -53,6 +54,14 @@ pub enum AccessError {
     /// There is one already.
     #[error("there is a freezer store at {0} already")]
     Exists(String),
+    /// It is a store of its own, not a copy.
+    #[error("{there} is another store than {here}, and no copy of it")]
+    OtherStore {
+        /// The one.
+        here: String,
+        /// The other.
+        there: String,
+    },
     /// No such key.
     #[error("there is no key {0}")]
     NoKey(String),
@@ -136,6 +145,53 @@ impl Access {
             (Cipher::Aes256Cfb, Some(passphrase)) => Some(Arc::new(Self::unlock(store.as_ref(), &identity, passphrase)?)),
         };
         Ok(Self::assemble(store, identity, unlocked))
+    }
+
+    /// The copy of this store that is at another place. With [`IfMissing::Create`] an empty place becomes one: it gets the identity and the keys, so that
+    /// the same passphrases open it and everything that is sealed for this store can be copied there as it is. A copy gets keys that it lacks.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OtherStore`] where another store is; [`AccessError::NoStore`] where there is none, unless it is made.
+    pub fn copy_at(&self, place: Arc<dyn Store>, if_missing: IfMissing) -> Result<Self, AccessError> {
+        match Self::identity(place.as_ref()) {
+            Ok(identity) if identity.id == self.identity.id && identity.cipher == self.identity.cipher => {}
+            Ok(_) => return Err(AccessError::OtherStore { here: self.store.location(), there: place.location() }),
+            Err(AccessError::NoStore(_)) if if_missing == IfMissing::Create => {}
+            Err(other) => return Err(other),
+        }
+        let copy = self.through(place);
+        if if_missing == IfMissing::Create {
+            self.give_keys_to(&copy)?;
+        }
+        Ok(copy)
+    }
+
+    /// Keys first: what needs them comes after.
+    fn give_keys_to(&self, copy: &Self) -> Result<(), AccessError> {
+        let list = |store: &dyn Store| {
+            let mut objects = Vec::new();
+            let listed = store.list(names::KEYS, &mut |object| {
+                objects.push(object.name);
+                true
+            });
+            listed.map(|()| objects).map_err(AccessError::Store)
+        };
+        let there = list(copy.store.as_ref())?;
+        for key in list(self.store.as_ref())?.into_iter().filter(|key| !there.contains(key)) {
+            let bytes = self.store.get(&key, MAX_DOCUMENT_BYTES).map_err(AccessError::Store)?;
+            put(copy.store.as_ref(), &key, bytes)?;
+        }
+        let name = names::identity_name();
+        match copy.store.get(&name, MAX_DOCUMENT_BYTES) {
+            Err(error) if error.kind() == store::Kind::Missing => {
+                let bytes = self.store.get(&name, MAX_DOCUMENT_BYTES).map_err(AccessError::Store)?;
+                put(copy.store.as_ref(), &name, bytes)?;
+                tracing::info!(store = %copy.store.location(), "made a copy of the store");
+                Ok(())
+            }
+            there => there.map(drop).map_err(AccessError::Store),
+        }
     }
 
     /// Whether the store at a place is encrypted, without opening it.

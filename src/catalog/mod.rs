@@ -12,6 +12,7 @@ mod lock;
 mod lost;
 pub mod names;
 mod tree;
+mod whole;
 
 pub use access::{Access, AccessError};
 pub use blocks::{Blocks, BlocksAhead};
@@ -19,6 +20,7 @@ pub use error::{CatalogError, Verb};
 pub use lock::{Held, LockError, LockRequest, Patience, claims, with_lock};
 pub use lost::{lost_parts, note_lost};
 pub use tree::{TreeError, open_tree};
+pub use whole::offer_whole;
 
 use crate::model::{BackupName, BackupRef, Choice, LevelId};
 use crate::store::{self, ObjectInfo, Rope, Store};

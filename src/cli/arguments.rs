@@ -1,9 +1,11 @@
 //! The commands and the options that all of them take.
 
+use super::effort::Effort;
 use super::store_options::StoreOptions;
 use super::{
-    api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, remote, repair, restore, scheduler,
+    api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, remote, repair, restore, scheduler, sync,
 };
+use crate::config::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,6 +53,7 @@ pub(super) enum Command {
     Check(check::Arguments),
     Repair(repair::Arguments),
     Prune(prune::Arguments),
+    Sync(sync::Arguments),
     Key(key::Arguments),
     Api(Box<api::Arguments>),
     Scheduler(Box<scheduler::Arguments>),
@@ -69,9 +72,10 @@ pub(super) enum Command {
 pub(super) struct Common {
     /// Where backups are kept: a path, file:///PATH, s3://BUCKET/PREFIX, swift:CONTAINER/PREFIX or
     /// sftp://USER@HOST/PATH [default: $XDG_DATA_HOME/freezer/store, else
-    /// ~/.local/share/freezer/store; environment: FREEZER_STORE]
+    /// ~/.local/share/freezer/store; environment: FREEZER_STORE]. backup takes several, and the name of a section
+    /// [storage:NAME] of the configuration is one too
     #[arg(long, short = 'C', visible_alias = "container", value_name = "PATH|URL", global = true)]
-    pub(super) store: Option<OsString>,
+    pub(super) store: Vec<OsString>,
 
     /// A file whose first line is the passphrase of the store. The first backup into a new store with this option makes
     /// it an encrypted one [default: asked for on the terminal; environment: FREEZER_ENCRYPT_PASS_FILE]
@@ -97,6 +101,17 @@ pub(super) struct Common {
     /// A file to append the log to, with times
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) log_file: Option<PathBuf>,
+
+    /// A folder to keep parts of backups in that were read, as they are stored; mounts and other processes can share it
+    #[arg(long, value_name = "DIR", global = true, hide_short_help = true)]
+    pub(super) disk_cache: Option<PathBuf>,
+
+    /// Most bytes that it takes
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", global = true, hide_short_help = true)]
+    pub(super) disk_cache_size: ByteSize,
+
+    #[command(flatten)]
+    pub(super) effort: Effort,
 
     #[command(flatten)]
     pub(super) stores: StoreOptions,

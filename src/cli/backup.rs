@@ -1,28 +1,29 @@
 //! `freezer backup`.
 
+use super::destinations::{Destinations, Policy, StoreOutcome};
 use super::document::{LevelDocument, OriginalDocument, in_words};
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Format;
 use super::prune;
 use super::retention::RetentionArguments;
-use super::session::Session;
+use super::session::{Session, StorePlace};
+use super::store_options::parse_time;
 use super::when;
 use crate::backup::{self, BackupError, BackupRequest, BlockOptions, Engine, Levels, Lies, Lock, Mounts, Report, SameContent, SourceError};
-use crate::catalog::{Access, AccessError, Patience};
+use crate::catalog::Patience;
 use crate::config::ByteSize;
 use crate::format::frame::Compression;
 use crate::format::identity::Cipher;
-use crate::format::keys::KdfCost;
 use crate::model::{BackupName, Excludes};
-use crate::platform::{Clock, DirHandle, host_name};
-use crate::store::location::{IfMissing, Location};
-use crate::store::{Discard, Store};
+use crate::platform::{Clock, DirHandle, flush_file_systems, host_name};
+use crate::store::location::Location;
+use crate::store::mirror::OnFailure;
 use anyhow::Context;
 use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::time::Duration;
 
 /// Back up files and directories
 ///
@@ -32,6 +33,7 @@ use std::sync::Arc;
 #[command(after_help = "Examples:
   freezer backup ~/docs
   freezer backup ~/docs -N docs --store /srv/b --encrypt-pass-file key
+  freezer backup ~/docs --store /srv/b --store sftp://backup@far.example/srv/b
   freezer backup /etc /srv/www -N server --exclude '*.tmp' --exclude ./srv/www/cache --compression zstd --compression-level 9
 
 PATTERNs mean what they mean to tar --exclude: * matches / too, a match may begin after any /. One that begins with ./
@@ -74,6 +76,14 @@ pub(super) struct Arguments {
     /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds one more of them than --upload-jobs
     #[arg(long, short = 'M', value_name = "SIZE", default_value = "16MiB")]
     max_segment_size: ByteSize,
+
+    /// Of several stores: whether the others go on when one fails, or lets them wait for too long
+    #[arg(long, value_name = "WHAT", default_value = "continue", value_parser = ["continue", "abort"], hide_short_help = true)]
+    on_store_failure: String,
+
+    /// Of several stores: how long the others wait for one that is slower, for each object
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time, hide_short_help = true)]
+    store_patience: Duration,
 
     /// Objects that are stored at once
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=64), hide_short_help = true)]
@@ -124,6 +134,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
 
+    /// Have the kernel write out what it still keeps in memory before anything is read
+    #[arg(long)]
+    sync: bool,
+
     /// Do all but store anything: tells what could not be read and how much would be stored
     #[arg(long)]
     dry_run: bool,
@@ -162,21 +176,35 @@ fn parse_compression(text: &str) -> Result<Compression, String> {
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let rules = arguments.retention.rules(session.clock.now(), &session.zone)?;
-    let request = request(&arguments, session)?;
-    let access = if arguments.dry_run { rehearsal(session)? } else { open_or_create(&arguments, session)? };
+    let segment_bytes = arguments.max_segment_size.0;
+    let places: Vec<StorePlace> = session.store_places()?.into_iter().map(|place| place.with_segment_bytes(segment_bytes)).collect();
+    let request = request(&arguments, &places, session)?;
+    let policy = Policy {
+        on_failure: if arguments.on_store_failure == "abort" { OnFailure::Abort } else { OnFailure::Continue },
+        patience: arguments.store_patience,
+    };
+    let destinations = if arguments.dry_run { Destinations::rehearsal(session)? } else { Destinations::open(&places, policy, session)? };
+    let access = destinations.access();
+    if arguments.sync {
+        flush_file_systems().context("could not flush the file systems")?;
+    }
     let cancel = interrupt::watch()?;
     let progress = session.progress();
-    let report = backup::run(&request, &access, &session.clock, &progress, &cancel)?;
+    let report = backup::run(&request, access, &session.clock, &progress, &cancel)?;
     drop(progress);
-    tell(&arguments, &request.backup, &report, access.cipher(), session)?;
+    let outcomes = destinations.outcomes();
+    tell(&arguments, &request.backup, &report, (access.cipher(), &outcomes), session)?;
     if !rules.is_empty() && !arguments.dry_run {
-        let pruned = prune::after_backup(&access, &request.backup, rules, session, &cancel);
-        pruned.context("the backup is complete, but pruning it afterwards failed")?;
+        for access in destinations.complete() {
+            let pruned = prune::after_backup(&access, &request.backup, rules.clone(), session, &cancel);
+            pruned.context("the backup is complete, but pruning it afterwards failed")?;
+        }
     }
-    Ok(if report.manifest.counts.failed == 0 { Outcome::Done } else { Outcome::Partial })
+    let is_whole = report.manifest.counts.failed == 0 && outcomes.iter().all(|outcome| outcome.failure.is_none());
+    Ok(if is_whole { Outcome::Done } else { Outcome::Partial })
 }
 
-fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupRequest> {
+fn request(arguments: &Arguments, places: &[StorePlace], session: &Session) -> anyhow::Result<BackupRequest> {
     let sources: Vec<PathBuf> = arguments.paths.iter().chain(&arguments.path_to_backup).cloned().collect();
     for path in &sources {
         // Before a store is made for nothing.
@@ -208,7 +236,7 @@ fn request(arguments: &Arguments, session: &Session) -> anyhow::Result<BackupReq
         sources,
         excludes: Excludes::new(arguments.exclude.iter().map(|pattern| pattern.as_encoded_bytes())),
         mounts: if arguments.one_file_system { Mounts::Stay } else { Mounts::Cross },
-        skip: place_of_store(&session.location()?),
+        skip: places.iter().filter_map(|place| place_of_store(&place.location)).collect(),
         levels: levels(arguments),
         engine: engine(arguments)?,
         compression,
@@ -278,45 +306,30 @@ fn place_of_store(location: &Location) -> Option<(u64, u64)> {
     Some((stat.device, stat.inode))
 }
 
-fn open_or_create(arguments: &Arguments, session: &Session) -> anyhow::Result<Access> {
-    let settings = session.store_settings().with_segment_bytes(arguments.max_segment_size.0);
-    let store = session.location()?.open(IfMissing::Create, &settings)?;
-    match Access::is_encrypted(store.as_ref()) {
-        Err(AccessError::NoStore(_)) => {
-            let passphrase = session.given_passphrase()?;
-            let access =
-                Access::create(Arc::clone(&store), passphrase.as_ref(), KdfCost::default(), session.clock.now(), "made with the store")?;
-            let kind = match passphrase {
-                Some(_) => "an encrypted store",
-                None => "a store that is not encrypted (--encrypt-pass-file FILE makes one that is)",
-            };
-            session.output.note(format_args!("made {kind}: {}", store.location()));
-            Ok(access)
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => session.unlock(store),
-    }
-}
-
-/// A store that keeps nothing, encrypted like the real one would be.
-fn rehearsal(session: &Session) -> anyhow::Result<Access> {
-    let store: Arc<dyn Store> = Arc::new(Discard);
-    let passphrase = session.given_passphrase()?;
-    Ok(Access::create(store, passphrase.as_ref(), KdfCost::default(), session.clock.now(), "")?)
-}
-
-fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, cipher: Cipher, session: &mut Session) -> anyhow::Result<()> {
+fn tell(
+    arguments: &Arguments,
+    backup: &BackupName,
+    report: &Report,
+    (cipher, outcomes): (Cipher, &[StoreOutcome]),
+    session: &mut Session,
+) -> anyhow::Result<()> {
     let manifest = &report.manifest;
     let document = LevelDocument::of(backup, manifest, cipher);
-    let original = OriginalDocument::of(backup, manifest, cipher, &session.location()?.to_string());
+    let store = match outcomes.iter().find(|outcome| outcome.failure.is_none()) {
+        Some(outcome) => outcome.store.clone(),
+        None => session.location()?.to_string(),
+    };
+    let original = OriginalDocument::of(backup, manifest, cipher, &store);
     #[derive(serde::Serialize)]
     struct Metadata<'report> {
         #[serde(flatten)]
         original: OriginalDocument,
         #[serde(flatten)]
         level: LevelDocument<'report>,
+        /// Where it is, and which stores did not get it.
+        stores: &'report [StoreOutcome],
     }
-    let document = Metadata { original, level: document };
+    let document = Metadata { original, level: document, stores: outcomes };
     let to_output = arguments.metadata_out.as_deref() == Some(Path::new("-"));
     if let (Some(path), false) = (&arguments.metadata_out, to_output) {
         let json = serde_json::to_vec_pretty(&document).context("could not write the metadata")?;
@@ -331,6 +344,15 @@ fn tell(arguments: &Arguments, backup: &BackupName, report: &Report, cipher: Cip
             level: Metadata<'report>,
         }
         session.output.json(&Result { event: "result", dry_run: arguments.dry_run, level: document })?;
+    }
+    let complete = outcomes.iter().find(|outcome| outcome.failure.is_none());
+    for (outcome, why) in outcomes.iter().filter_map(|outcome| Some((outcome, outcome.failure.as_ref()?))) {
+        session.output.warn(format_args!("{} did not get this point in time: {why}", outcome.store));
+        if let Some(complete) = complete {
+            session.output.note(format_args!("hint: freezer sync {} {} brings it up to date", complete.store, outcome.store));
+        }
+    }
+    if session.output.format == Format::Json || to_output {
         return Ok(());
     }
     let what = if arguments.dry_run { "would back up" } else { "backed up" };

@@ -14,7 +14,7 @@ use crate::fs::mount::MountError;
 use crate::restore::{ExportError, RestoreError};
 use crate::sched::connection::ApiError;
 use crate::store;
-use crate::upkeep::{CheckError, PruneError, RepairError};
+use crate::upkeep::{CheckError, PruneError, RepairError, SyncError};
 use std::error::Error;
 
 const DAMAGED: &str = "the store is damaged: freezer check tells which backups and files that touches; the others can be read";
@@ -32,7 +32,8 @@ fn code(cause: &(dyn Error + 'static)) -> Option<u8> {
         || matches!(cause.downcast_ref(), Some(RestoreError::Cancelled))
         || matches!(cause.downcast_ref(), Some(ExportError::Cancelled))
         || matches!(cause.downcast_ref(), Some(CheckError::Cancelled))
-        || matches!(cause.downcast_ref(), Some(PruneError::Cancelled));
+        || matches!(cause.downcast_ref(), Some(PruneError::Cancelled))
+        || matches!(cause.downcast_ref(), Some(SyncError::Cancelled));
     let usage = cause.is::<Usage>() || cause.is::<FileError>();
     usage.then_some(USAGE).or(interrupted.then_some(INTERRUPTED))
 }
@@ -67,6 +68,14 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_prune))
         .or_else(|| cause.downcast_ref().and_then(of_api))
         .or_else(|| cause.downcast_ref().and_then(of_repair))
+        .or_else(|| cause.downcast_ref().and_then(of_sync))
+}
+
+fn of_sync(error: &SyncError) -> Option<&'static str> {
+    match error {
+        SyncError::Copy { .. } | SyncError::Cancelled => Some("run freezer sync again: it goes on where this one ended"),
+        SyncError::Catalog(_) | SyncError::List(_) | SyncError::Manifest { .. } | SyncError::Lock(_) => None,
+    }
 }
 
 fn of_api(error: &ApiError) -> Option<&'static str> {
@@ -129,6 +138,7 @@ fn of_access(error: &AccessError) -> Option<&'static str> {
             "leave --encrypt-pass-file out, or name the store you meant: if it was encrypted before, somebody has put another in its place",
         ),
         AccessError::Exists(_) => Some("choose another place with --store PATH"),
+        AccessError::OtherStore { .. } => Some("name an empty place, or one that was made as a copy of this store"),
         AccessError::NoKey(_) => Some("freezer key list shows the keys"),
         AccessError::LastKey(_) => Some("freezer key change puts a new passphrase in its place"),
         AccessError::Document { .. } | AccessError::Manifest { .. } => Some(DAMAGED),

@@ -6,20 +6,36 @@
 
 use super::failure::Usage;
 use super::original;
-use super::store_options::SECRETS;
-use crate::config::{self, Environment, Setting};
+use super::store_options::{NamedStore, SECRETS};
+use crate::config::{self, Environment, Origin, Setting};
 use clap::{Arg, Command};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What is to be read by clap, and what is beside it.
+pub(super) struct Layered {
+    pub(super) arguments: Vec<OsString>,
+    /// The stores that sections of the configuration describe.
+    pub(super) stores: Vec<NamedStore>,
+    /// Files with secrets in them that others may read.
+    pub(super) open_files: BTreeSet<PathBuf>,
+}
 
 /// What the user typed (the program's name first), with the settings put where what is typed wins over them.
 ///
+/// Stores are told of by one layer alone: those of another are not added to them.
+///
 /// Takes the form of the original too, which has no commands: `--action restore` is `restore`, given here or in a file.
 /// `--no-FLAG` and `--noFLAG` take back a flag that a file gives.
-pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Environment) -> anyhow::Result<Vec<OsString>> {
+pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Environment) -> anyhow::Result<Layered> {
     refuse_secrets(&typed)?;
     let mut scan = Scan::of(typed, program);
     let settings = settings(scan.config.as_deref(), environment)?;
+    let open_files = open_files(&settings);
+    let (sections, mut settings): (Vec<Setting>, Vec<Setting>) = settings.into_iter().partition(|setting| setting.section.is_some());
+    let stores = NamedStore::read(sections)?;
+    one_layer_of_stores(&mut settings, !stores.is_empty(), &scan, program);
     if scan.command.is_none() {
         let action = scan.action.take().or_else(|| last_action(&settings));
         if let Some(action) = action.filter(|_| !scan.asks_for_help) {
@@ -36,8 +52,8 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
             scan.command = Some((1, command.to_owned()));
         }
     }
-    let Some((position, name)) = scan.command else { return Ok(scan.arguments) };
-    let Some(command) = program.find_subcommand(&name) else { return Ok(scan.arguments) };
+    let Some((position, name)) = scan.command else { return Ok(Layered { arguments: scan.arguments, stores, open_files }) };
+    let Some(command) = program.find_subcommand(&name) else { return Ok(Layered { arguments: scan.arguments, stores, open_files }) };
     let (mut for_all, mut for_command) = (Vec::new(), Vec::new());
     for setting in settings {
         let flag_taken_back = scan.taken_back.contains(&setting.name);
@@ -57,7 +73,33 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
     let mut layered = scan.arguments;
     layered.splice(position + 1..position + 1, for_command);
     layered.splice(1..1, for_all);
-    Ok(layered)
+    Ok(Layered { arguments: layered, stores, open_files })
+}
+
+/// Which files hold secrets and can be read by others than their owner.
+fn open_files(settings: &[Setting]) -> BTreeSet<PathBuf> {
+    let secrets = settings.iter().filter(|setting| SECRETS.contains(&setting.name.as_str()));
+    let files = secrets.filter_map(|setting| match &setting.origin {
+        Origin::File { path, .. } => Some(path.clone()),
+        Origin::Environment(_) => None,
+    });
+    files.filter(|path| config::is_open_to_others(path)).collect()
+}
+
+fn is_store(program: &Command, setting: &Setting) -> bool {
+    find(program, &setting.name).is_some_and(|argument| argument.get_long() == Some("store"))
+}
+
+/// Leaves of the settings that name stores those of the one layer that counts: none when a store is typed, those of the
+/// environment, or of the last file, unless sections describe stores.
+fn one_layer_of_stores(settings: &mut Vec<Setting>, has_sections: bool, scan: &Scan, program: &Command) {
+    let origin = settings.iter().rev().find(|setting| is_store(program, setting)).map(|setting| setting.origin.clone());
+    let counts = |other: &Origin| match (&origin, other) {
+        (Some(Origin::File { path, .. }), Origin::File { path: other, .. }) => path == other && !has_sections,
+        (Some(Origin::Environment(name)), Origin::Environment(other)) => name == other,
+        _ => false,
+    };
+    settings.retain(|setting| !is_store(program, setting) || !scan.names_a_store && counts(&setting.origin));
 }
 
 /// A secret that is typed can be seen by everyone on the machine.
@@ -119,7 +161,7 @@ fn command_of(action: &OsStr) -> Result<&'static str, Usage> {
 }
 
 /// The setting as arguments: none when it switches a flag off.
-fn as_argument(argument: &Arg, setting: &Setting) -> anyhow::Result<Option<OsString>> {
+pub(super) fn as_argument(argument: &Arg, setting: &Setting) -> anyhow::Result<Option<OsString>> {
     let long = argument.get_long().unwrap_or(&setting.name);
     let mut text = OsString::from(format!("--{long}"));
     if argument.get_action().takes_values() {
@@ -147,7 +189,7 @@ fn as_argument(argument: &Arg, setting: &Setting) -> anyhow::Result<Option<OsStr
     }
 }
 
-fn unknown(program: &Command, setting: &Setting) -> anyhow::Error {
+pub(super) fn unknown(program: &Command, setting: &Setting) -> anyhow::Error {
     let hint = match original::advice(&setting.name) {
         Some(advice) => advice.to_owned(),
         None => {
@@ -169,7 +211,7 @@ pub(super) fn nearest<'names>(name: &str, names: impl Iterator<Item = &'names st
 }
 
 /// The option of a command that goes by this long name.
-fn find<'command>(command: &'command Command, name: &str) -> Option<&'command Arg> {
+pub(super) fn find<'command>(command: &'command Command, name: &str) -> Option<&'command Arg> {
     command.get_arguments().find(|argument| {
         let aliases = argument.get_all_aliases().unwrap_or_default();
         argument.get_long() == Some(name) || (argument.get_long().is_some() && aliases.contains(&name))
@@ -185,13 +227,22 @@ struct Scan {
     action: Option<OsString>,
     /// Flags that were taken back.
     taken_back: Vec<String>,
+    /// Whether a store is typed.
+    names_a_store: bool,
     asks_for_help: bool,
 }
 
 impl Scan {
     fn of(typed: Vec<OsString>, program: &Command) -> Self {
-        let mut scan =
-            Self { arguments: Vec::new(), command: None, config: None, action: None, taken_back: Vec::new(), asks_for_help: false };
+        let mut scan = Self {
+            arguments: Vec::new(),
+            command: None,
+            config: None,
+            action: None,
+            taken_back: Vec::new(),
+            names_a_store: false,
+            asks_for_help: false,
+        };
         let mut typed = typed.into_iter();
         scan.arguments.extend(typed.next());
         while let Some(argument) = typed.next() {
@@ -217,6 +268,7 @@ impl Scan {
                 Token::WithValue { long, value } => {
                     let next = if value.is_none() { typed.next() } else { None };
                     let value = value.map(|value| OsStr::new(value).to_owned()).or_else(|| next.clone());
+                    scan.names_a_store |= long == "store";
                     match long {
                         "action" => scan.action = value,
                         _ => {

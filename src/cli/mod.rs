@@ -15,9 +15,11 @@ mod backup;
 mod cat;
 mod check;
 mod completions;
+mod destinations;
 mod diff;
 mod document;
 mod du;
+mod effort;
 mod export;
 mod failure;
 mod find;
@@ -49,12 +51,14 @@ mod scheduler;
 mod screen;
 mod session;
 mod store_options;
+mod sync;
 mod when;
 
 use crate::config::Environment;
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, FromArgMatches};
 use failure::{Outcome, PARTIAL, Told, USAGE};
+use layers::Layered;
 use output::{Format, Output};
 use screen::Screen;
 use session::Session;
@@ -66,13 +70,16 @@ use std::process::ExitCode;
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let environment = Environment::of_process();
     let screen = Screen::default();
-    let arguments = match parse(arguments, &environment) {
-        Ok(arguments) => arguments,
+    let (arguments, Layered { stores, open_files, .. }) = match parse(arguments, &environment) {
+        Ok(parsed) => parsed,
         Err(error) => return refuse(&error, &screen),
     };
     let format = if arguments.common.json { Format::Json } else { Format::Text };
     let output = Output::new(format, arguments.common.quiet, screen.clone());
-    let mut session = Session::new(arguments.common, environment, output, screen);
+    for path in open_files {
+        output.warn(format_args!("others may read the secrets in {}: chmod 600 makes it yours alone", path.display()));
+    }
+    let mut session = Session::new(arguments.common, stores, environment, output, screen);
     let ended = dispatch(arguments.command, &mut session).and_then(|outcome| Ok(session.output.flush().map(|()| outcome)?));
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -82,11 +89,11 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn parse(typed: Vec<OsString>, environment: &Environment) -> anyhow::Result<Arguments> {
+fn parse(typed: Vec<OsString>, environment: &Environment) -> anyhow::Result<(Arguments, Layered)> {
     let program = Arguments::command();
-    let layered = layers::layer(typed, &program, environment)?;
-    let matches = program.try_get_matches_from(layered)?;
-    Ok(Arguments::from_arg_matches(&matches)?)
+    let mut layered = layers::layer(typed, &program, environment)?;
+    let matches = program.try_get_matches_from(std::mem::take(&mut layered.arguments))?;
+    Ok((Arguments::from_arg_matches(&matches)?, layered))
 }
 
 /// Tells what is wrong with the command line, or the help that was asked for.
@@ -124,6 +131,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         scheduler::choose_log_file(arguments, session)?;
     }
     session.start_logging()?;
+    session.common.effort.set()?;
     match command {
         Command::Backup(arguments) => backup::run(*arguments, session),
         Command::List(arguments) => list::run(&arguments, session),
@@ -140,6 +148,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::History(arguments) => find::history(&arguments, session),
         Command::Du(arguments) => du::run(&arguments, session),
         Command::Prune(arguments) => prune::run(&arguments, session),
+        Command::Sync(arguments) => sync::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
         Command::Api(arguments) => api::run(*arguments, session),
         Command::Scheduler(arguments) => scheduler::run(*arguments, session),

@@ -147,8 +147,8 @@ fn told_mounted(arguments: &Arguments, session: &mut Session, process: Option<u3
 }
 
 fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let access = session.access()?;
-    let read_options = read_options(arguments)?;
+    let access = session.access_for_reading()?;
+    let read_options = read_options(arguments, session)?;
     let reader = Arc::new(FileReader::new(&read_options).context("could not start reading")?);
     let forest = forest(arguments, session, access, reader)?;
     let mut options = MountOptions::new(&arguments.mount_point, arguments.backup.to_string());
@@ -178,8 +178,8 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
     told.map(|()| Outcome::Done)
 }
 
-fn read_options(arguments: &Arguments) -> anyhow::Result<ReadOptions> {
-    let mut options = ReadOptions::default();
+fn read_options(arguments: &Arguments, session: &Session) -> anyhow::Result<ReadOptions> {
+    let mut options = session.read_options()?;
     if let Some(size) = arguments.cache_size {
         let refuse = |_| Usage::new(format!("this machine cannot address a cache of {} bytes", size.0));
         options.cache_bytes = usize::try_from(size.0).map_err(refuse)?;

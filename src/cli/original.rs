@@ -29,7 +29,7 @@ const DATABASES: &str = "databases cannot be held still in this version: back up
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
 /// Names and what to do about them.
-const NAMES: [(&[&str], &str); 17] = [
+const NAMES: [(&[&str], &str); 16] = [
     (&["action"], "write the command first: freezer backup, restore, list or prune"),
     (
         &["remove-older-than", "remove-older-then", "remove-from-date", "remove-before-date"],
@@ -38,14 +38,13 @@ const NAMES: [(&[&str], &str); 17] = [
     (&["fullbackup-rotation", "cindernative-freezer-only"], OPENSTACK),
     (&["dereference-symlink"], "symbolic links are kept as links: name what they point to as another PATH"),
     (&["snapshot", "vssadmin"], SNAPSHOTS),
-    (&["sync", "nosync"], "a backup reads through the file system, which needs no sync before: leave it out"),
+    (&["sync", "nosync"], "freezer backup takes it: this command writes nothing that would have to be flushed before"),
     (&["mysql-conf", "sql-server-conf"], DATABASES),
     (&["command"], "commands are not run in this version: run it before or after freezer"),
     (
         &["consistency-check", "consistency-checksum"],
         "every byte is stored with a checksum and compared when it is read; freezer check --read-data reads all of them",
     ),
-    (&["max-priority"], "start freezer with nice and ionice"),
     (&["project-id", "backup-id", "temp-resource-prefix", "osrc"], OPENSTACK),
     (&["upload"], "a backup is always stored: leave it out"),
     (&["ssh-password"], "name a key with --ssh-key, or let an agent hold one: ssh asks for no password here"),

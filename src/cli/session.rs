@@ -6,6 +6,7 @@ use super::logging;
 use super::output::{Format, Output};
 use super::progress::Shown;
 use super::screen::Screen;
+use super::store_options::{NamedStore, StoreOptions};
 use super::when;
 use crate::catalog::{Access, AccessError, Catalog};
 use crate::config::{Environment, read_passphrase};
@@ -14,11 +15,12 @@ use crate::fs::view::{View, ViewParts};
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
 use crate::platform::{Clock, SystemClock, terminal};
+use crate::store::disk_cache::DiskCache;
 use crate::store::location::{IfMissing, Location};
 use crate::store::{Settings, Store};
 use anyhow::Context;
 use jiff::tz::TimeZone;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,7 +31,15 @@ pub(super) struct Session {
     pub(super) output: Output,
     pub(super) clock: SystemClock,
     pub(super) zone: TimeZone,
+    /// Stores that the configuration describes.
+    described: Vec<NamedStore>,
     screen: Screen,
+}
+
+/// A place where a store is or will be, and what it is opened with.
+pub(super) struct StorePlace {
+    pub(super) location: Location,
+    pub(super) settings: Settings,
 }
 
 /// A point in time, opened for reading.
@@ -39,9 +49,24 @@ pub(super) struct Point {
     pub(super) view: View,
 }
 
+impl StorePlace {
+    /// Says how long the longest objects will be.
+    pub(super) fn with_segment_bytes(self, segment_bytes: u64) -> Self {
+        Self { settings: self.settings.with_segment_bytes(segment_bytes), ..self }
+    }
+
+    /// Opens the store there.
+    pub(super) fn open(&self, if_missing: IfMissing) -> anyhow::Result<Arc<dyn Store>> {
+        self.location.open(if_missing, &self.settings).map_err(|error| match (if_missing, error.kind()) {
+            (IfMissing::Refuse, crate::store::Kind::Missing) => AccessError::NoStore(self.location.to_string()).into(),
+            _ => error.into(),
+        })
+    }
+}
+
 impl Session {
-    pub(super) fn new(common: Common, environment: Environment, output: Output, screen: Screen) -> Self {
-        Self { common, environment, output, clock: SystemClock, zone: TimeZone::system(), screen }
+    pub(super) fn new(common: Common, described: Vec<NamedStore>, environment: Environment, output: Output, screen: Screen) -> Self {
+        Self { common, environment, output, clock: SystemClock, zone: TimeZone::system(), described, screen }
     }
 
     pub(super) fn start_logging(&self) -> anyhow::Result<()> {
@@ -70,17 +95,57 @@ impl Session {
         told.exit_code.into()
     }
 
-    /// Where the store is.
+    /// Where the store is; the first one where there are several.
     pub(super) fn location(&self) -> anyhow::Result<Location> {
-        let named = self.common.stores.named(self.common.store.as_ref())?;
-        let text = match (named, self.environment.default_store()) {
-            (Some(text), _) => text,
-            (None, Some(path)) => OsString::from(path),
-            (None, None) => {
-                return Err(Usage::new("there is no home directory to keep a store in").hint("name a store: --store PATH").into());
-            }
-        };
-        Ok(Location::parse(&text).map_err(|error| Usage::new(error.to_string()))?)
+        Ok(self.store_place()?.location)
+    }
+
+    fn store_place(&self) -> anyhow::Result<StorePlace> {
+        if self.common.store.len() > 1 {
+            let message = "several stores were named, and this works with one";
+            return Err(Usage::new(message).hint("name the one: --store STORE; freezer backup takes several").into());
+        }
+        let first = self.store_places()?.into_iter().next();
+        Ok(first.ok_or_else(|| Usage::new("there is no home directory to keep a store in").hint("name a store: --store PATH"))?)
+    }
+
+    /// Where the stores are: those that were named, else those that the configuration describes, else the usual one.
+    pub(super) fn store_places(&self) -> anyhow::Result<Vec<StorePlace>> {
+        if !self.common.store.is_empty() {
+            return self.common.store.iter().map(|text| self.place(text)).collect();
+        }
+        if !self.described.is_empty() {
+            return self.described.iter().map(|described| self.described_place(described)).collect();
+        }
+        let named = self.common.stores.named(None)?;
+        let text = named.or_else(|| self.environment.default_store().map(OsString::from));
+        text.map(|text| self.parsed(&text, &self.common.stores)).into_iter().collect()
+    }
+
+    /// What a path, a URL, or the name of a store in the configuration means.
+    fn place(&self, text: &OsString) -> anyhow::Result<StorePlace> {
+        if let Some(described) = self.described_as(text) {
+            return self.described_place(described);
+        }
+        let named = self.common.stores.named(Some(text))?;
+        self.parsed(&named.unwrap_or_else(|| text.clone()), &self.common.stores)
+    }
+
+    fn described_as(&self, text: &OsStr) -> Option<&NamedStore> {
+        self.described.iter().find(|described| text.to_str() == Some(described.name.as_str()))
+    }
+
+    fn described_place(&self, described: &NamedStore) -> anyhow::Result<StorePlace> {
+        let named = described.options.named(described.store.as_ref())?.ok_or_else(|| {
+            let message = format!("nothing says where the store {} is", described.name);
+            Usage::new(message).hint(format!("write store = PATH or URL below [storage:{}]", described.name))
+        })?;
+        self.parsed(&named, &described.options)
+    }
+
+    fn parsed(&self, text: &OsStr, options: &StoreOptions) -> anyhow::Result<StorePlace> {
+        let location = Location::parse(text).map_err(|error| Usage::new(error.to_string()))?;
+        Ok(StorePlace { location, settings: options.settings(&self.environment) })
     }
 
     /// The passphrase that a file gives, if one is named.
@@ -102,6 +167,21 @@ impl Session {
         self.unlock(store)
     }
 
+    /// Opens the store that is there for reading backups: through the disk cache, if one is wanted.
+    pub(super) fn access_for_reading(&self) -> anyhow::Result<Access> {
+        let access = self.access()?;
+        let Some(folder) = &self.common.disk_cache else { return Ok(access) };
+        let cache = DiskCache::new(access.store(), folder, self.common.disk_cache_size.0);
+        let cache = cache.with_context(|| format!("could not use {} as a disk cache", folder.display()))?;
+        Ok(access.through(Arc::new(cache)))
+    }
+
+    /// How much reading may use.
+    pub(super) fn read_options(&self) -> anyhow::Result<ReadOptions> {
+        let options = ReadOptions::default();
+        Ok(if matches!(self.location()?, Location::Remote(_)) { options.for_network() } else { options })
+    }
+
     /// Opens the store that is there without its passphrase: names of backups can be read, nothing else.
     pub(super) fn catalog(&self) -> anyhow::Result<Catalog> {
         let store = self.open_store()?;
@@ -109,17 +189,13 @@ impl Session {
         Ok(Catalog::new(store))
     }
 
-    /// What stores in a network are opened with.
-    pub(super) fn store_settings(&self) -> Settings {
-        self.common.stores.settings(&self.environment)
+    fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        self.store_place()?.open(IfMissing::Refuse)
     }
 
-    fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
-        let location = self.location()?;
-        location.open(IfMissing::Refuse, &self.store_settings()).map_err(|error| match error.kind() {
-            crate::store::Kind::Missing => AccessError::NoStore(location.to_string()).into(),
-            _ => error.into(),
-        })
+    /// Opens the store that a path, a URL or a name in the configuration means.
+    pub(super) fn open_at(&self, text: &OsString, if_missing: IfMissing) -> anyhow::Result<Arc<dyn Store>> {
+        self.place(text)?.open(if_missing)
     }
 
     pub(super) fn unlock(&self, store: Arc<dyn Store>) -> anyhow::Result<Access> {
@@ -143,8 +219,8 @@ impl Session {
 
     /// Opens the store for reading.
     pub(super) fn opened(&self) -> anyhow::Result<Opened> {
-        let access = self.access()?;
-        let reader = FileReader::new(&ReadOptions::default()).context("could not start reading")?;
+        let access = self.access_for_reading()?;
+        let reader = FileReader::new(&self.read_options()?).context("could not start reading")?;
         Ok(Opened { catalog: Catalog::new(access.store()), access, reader: Arc::new(reader) })
     }
 

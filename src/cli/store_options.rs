@@ -1,11 +1,11 @@
 //! Options about stores in a network, and what they mean together with the environment.
 
 use super::failure::Usage;
-use super::interrupt;
-use crate::config::{ByteSize, Environment};
-use crate::model::Secret;
+use super::{interrupt, layers};
+use crate::config::{ByteSize, Environment, Setting};
+use crate::model::{Bandwidth, Secret};
 use crate::store::Settings;
-use clap::Args;
+use clap::{Args, CommandFactory, Parser};
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,13 +63,13 @@ pub(super) struct StoreOptions {
     #[arg(long, value_name = "TIME", value_parser = parse_time, global = true, hide_short_help = true)]
     timeout: Option<Duration>,
 
-    /// Send at most so many bytes in a second: 500k, 20MiB/s
-    #[arg(long, value_name = "SIZE", value_parser = parse_rate, global = true, hide_short_help = true)]
-    upload_limit: Option<ByteSize>,
+    /// Send at most so many bytes in a second: 500k, 20MiB/s; or by the time of day: `08:00,2MiB/s 18:00,off`
+    #[arg(long, value_name = "RATE", value_parser = parse_bandwidth, global = true, hide_short_help = true)]
+    upload_limit: Option<Bandwidth>,
 
-    /// Receive at most so many bytes in a second
-    #[arg(long, value_name = "SIZE", value_parser = parse_rate, global = true, hide_short_help = true)]
-    download_limit: Option<ByteSize>,
+    /// Receive at most so many bytes in a second, in the same way
+    #[arg(long, value_name = "RATE", value_parser = parse_bandwidth, global = true, hide_short_help = true)]
+    download_limit: Option<Bandwidth>,
 
     /// A proxy to go through: http://HOST:PORT [environment: HTTPS_PROXY, HTTP_PROXY, NO_PROXY]
     #[arg(long, value_name = "URL", global = true, hide_short_help = true)]
@@ -84,12 +84,53 @@ pub(super) struct StoreOptions {
     insecure: bool,
 }
 
+/// A store that a section `[storage:NAME]` of a configuration describes: where it is, and what it is opened with.
+pub(super) struct NamedStore {
+    pub(super) name: String,
+    pub(super) store: Option<OsString>,
+    pub(super) options: StoreOptions,
+}
+
+/// What may stand in such a section.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, args_override_self = true)]
+struct Section {
+    #[arg(long, alias = "container")]
+    store: Option<OsString>,
+    #[command(flatten)]
+    options: StoreOptions,
+}
+
+impl NamedStore {
+    /// Reads what the sections say, in the order in which they begin.
+    pub(super) fn read(settings: Vec<Setting>) -> anyhow::Result<Vec<Self>> {
+        let program = Section::command();
+        let mut sections: Vec<(String, Vec<OsString>)> = Vec::new();
+        for setting in settings {
+            let Some(name) = setting.section.clone() else { continue };
+            let argument = layers::find(&program, &setting.name).ok_or_else(|| layers::unknown(&program, &setting))?;
+            let argument = layers::as_argument(argument, &setting)?;
+            match sections.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, arguments)) => arguments.extend(argument),
+                None => sections.push((name, argument.into_iter().collect())),
+            }
+        }
+        sections
+            .into_iter()
+            .map(|(name, arguments)| {
+                let Section { store, options } = Section::try_parse_from(arguments)?;
+                Ok(Self { name, store, options })
+            })
+            .collect()
+    }
+}
+
 fn parse_secret(text: &str) -> Result<Arc<Secret<String>>, std::convert::Infallible> {
     Ok(Arc::new(Secret::new(text.to_owned())))
 }
 
 /// `90`, `90s`, `10m`, `1h30m`.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     let refuse = || "write a time, such as 90s, 10m or 1h".to_owned();
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
@@ -104,12 +145,32 @@ fn parse_rate(text: &str) -> Result<ByteSize, String> {
     if size.0 == 0 { Err("nothing would ever be done at 0 bytes in a second".to_owned()) } else { Ok(size) }
 }
 
+/// A rate, or rates from times of day on.
+fn parse_bandwidth(text: &str) -> Result<Bandwidth, String> {
+    if !text.contains(',') {
+        return Ok(Bandwidth::constant(parse_rate(text)?.0));
+    }
+    let refuse = || format!("{text:?} is no timetable: write it like `08:00,2MiB/s 18:00,off`");
+    let step = |step: &str| -> Result<(u16, Option<u64>), String> {
+        let (time, rate) = step.split_once(',').ok_or_else(refuse)?;
+        let (hour, minute) = time.split_once(':').ok_or_else(refuse)?;
+        let number = |digits: &str, below: u16| match digits.parse::<u16>() {
+            Ok(number) if number < below && digits.len() == 2 => Ok(number),
+            _ => Err(refuse()),
+        };
+        let rate = if rate == "off" { None } else { Some(parse_rate(rate)?.0) };
+        Ok((number(hour, 24)? * 60 + number(minute, 60)?, rate))
+    };
+    let steps = text.split_whitespace().map(step).collect::<Result<Vec<_>, _>>()?;
+    Bandwidth::by_time(steps).ok_or_else(refuse)
+}
+
 impl StoreOptions {
     /// What a store is opened with.
     pub(super) fn settings(&self, environment: &Environment) -> Settings {
         let mut settings = Settings::default()
             .with_home(environment.home().cloned())
-            .with_limits(self.upload_limit.map(|size| size.0), self.download_limit.map(|size| size.0))
+            .with_limits(self.upload_limit.clone(), self.download_limit.clone())
             .with_cancel(interrupt::flag_of_signals());
         for (name, value) in environment.store_variables() {
             settings = settings.with_variable(name, value.expose().as_str());
@@ -168,7 +229,8 @@ impl StoreOptions {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_rate, parse_time};
+    use super::{parse_bandwidth, parse_rate, parse_time};
+    use crate::model::Bandwidth;
     use std::time::Duration;
 
     #[test]
@@ -182,5 +244,11 @@ mod tests {
         assert_eq!(parse_rate("20MiB/s").map(|size| size.0), Ok(20 << 20));
         assert_eq!(parse_rate("500k").map(|size| size.0), Ok(500 << 10));
         parse_rate("0").expect_err("nothing");
+        assert_eq!(parse_bandwidth("2MiB/s"), Ok(Bandwidth::constant(2 << 20)));
+        let day = parse_bandwidth("08:00,100 18:30,off").expect("a timetable");
+        assert_eq!((day.at(480), day.at(1109), day.at(1110), day.at(479)), (Some(100), Some(100), None, None));
+        for text in ["8:00,1", "24:00,1", "08:60,1", "08:00", "08:00,0", "08:00,1 08:00,2", ",", "08:00,1 18:00"] {
+            parse_bandwidth(text).expect_err(text);
+        }
     }
 }

@@ -101,7 +101,7 @@ impl Environment {
         // The XDG specification has relative paths ignored.
         let folder = |variable| value_of(variable).map(PathBuf::from).filter(|path| path.is_absolute());
         let setting = |(variable, option): (&'static str, &str)| {
-            value_of(variable).map(|value| Setting { name: option.to_owned(), value, origin: Origin::Environment(variable) })
+            value_of(variable).map(|value| Setting { section: None, name: option.to_owned(), value, origin: Origin::Environment(variable) })
         };
         let home = folder("HOME").or_else(|| folder("USERPROFILE"));
         let below_home = |path: &str| home.as_ref().map(|home| home.join(path));

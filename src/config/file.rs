@@ -1,8 +1,8 @@
 //! Configuration files: `key = value` lines, as the original Freezer's job files have them.
 //!
 //! One format, and this one, because the files that users and the original scheduler have are in it.
-//! Keys are the long names of options, with `-` or `_`. A line that begins with `#` or `;` is a comment; `[sections]`
-//! have no meaning; an indented line goes on with the value above it; `%` may be doubled, as Python's reader wants it; a
+//! Keys are the long names of options, with `-` or `_`. A line that begins with `#` or `;` is a comment; a section
+//! `[storage:NAME]` is a store of its own, other `[sections]` have no meaning; an indented line goes on with the value above it; `%` may be doubled, as Python's reader wants it; a
 //! value may stand in double quotes; `False` and `None` are as if the line were not there. A value may begin with `~/`.
 
 use super::{Origin, Setting};
@@ -50,46 +50,54 @@ pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileErr
         return Err(refuse(io::ErrorKind::FileTooLarge.into()));
     }
     let settings = parse(&text).map_err(|(line, why)| FileError::Line { path: path.to_owned(), line, why })?;
-    let setting = |(line, name, value): Line| {
+    let setting = |Line { number: line, section, name, value }: Line| {
         let value = match (value.strip_prefix("~/"), home) {
             (Some(rest), Some(home)) => home.join(rest).into_os_string(),
             _ => OsString::from(value),
         };
-        Setting { name, value, origin: Origin::File { path: path.to_owned(), line } }
+        Setting { section, name, value, origin: Origin::File { path: path.to_owned(), line } }
     };
     Ok(settings.into_iter().map(setting).collect())
 }
 
-/// The line number, name and value of a setting.
-type Line = (usize, String, String);
+/// A setting, and the number of its line.
+struct Line {
+    number: usize,
+    section: Option<String>,
+    name: String,
+    value: String,
+}
 
 /// A line's number, and what is wrong with it.
 type BadLine = (usize, &'static str);
 
 fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
     let mut settings: Vec<Line> = Vec::new();
+    let mut section = None;
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let content = line.trim();
         if content.is_empty() || content.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(section) = content.strip_prefix('[') {
-            let name = section.strip_suffix(']').ok_or((number, "a section is written [name]"))?;
-            if name.starts_with("storage:") {
-                return Err((number, "several stores at once are not supported yet: name one with store = PATH"));
-            }
+        if let Some(header) = content.strip_prefix('[') {
+            let name = header.strip_suffix(']').ok_or((number, "a section is written [name]"))?;
+            section = match name.strip_prefix("storage:").map(str::trim) {
+                Some("") => return Err((number, "a store is written [storage:name]")),
+                store => store.map(str::to_owned),
+            };
             continue;
         }
         if line.starts_with(char::is_whitespace) {
             // Each further line is a value of its own: only options that can be given several times use this.
-            let name = settings.last().ok_or((number, "an indented line goes on with a value, and there is none"))?.1.clone();
-            settings.push((number, name, value_of(content, number)?));
+            let name = settings.last().ok_or((number, "an indented line goes on with a value, and there is none"))?.name.clone();
+            settings.push(Line { number, section: section.clone(), name, value: value_of(content, number)? });
             continue;
         }
         let (name, value) = content.split_once(['=', ':']).ok_or((number, "a line is written name = value"))?;
-        settings.push((number, name.trim().to_lowercase().replace('_', "-"), value_of(value.trim(), number)?));
+        let name = name.trim().to_lowercase().replace('_', "-");
+        settings.push(Line { number, section: section.clone(), name, value: value_of(value.trim(), number)? });
     }
-    settings.retain(|(_, _, value)| !matches!(value.as_str(), "" | "False" | "false" | "None"));
+    settings.retain(|line| !matches!(line.value.as_str(), "" | "False" | "false" | "None"));
     Ok(settings)
 }
 
@@ -106,7 +114,7 @@ mod tests {
     use super::parse;
 
     fn settings(text: &str) -> Vec<(String, String)> {
-        parse(text).expect("a good file").into_iter().map(|(_, name, value)| (name, value)).collect()
+        parse(text).expect("a good file").into_iter().map(|line| (line.name, line.value)).collect()
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -131,9 +139,19 @@ mod tests {
     }
 
     #[test]
+    fn a_section_of_a_store_is_told_from_others() {
+        let text = "quiet = true\n[storage:near]\nstorage = local\ncontainer = /srv/b\n[job]\nexclude = *.o\n[storage: far]\ncontainer=c\n";
+        let lines = parse(text).expect("a good file");
+        let sections: Vec<_> = lines.iter().map(|line| (line.section.as_deref(), line.name.as_str())).collect();
+        let expected =
+            [(None, "quiet"), (Some("near"), "storage"), (Some("near"), "container"), (None, "exclude"), (Some("far"), "container")];
+        assert_eq!(sections, expected);
+    }
+
+    #[test]
     fn a_line_that_is_none_is_named() {
-        for (text, line) in [("\nstore\n", 2), ("[a\n", 1), ("# x\n  y\n", 2), ("[storage:b]\n", 1), ("a = %(b)s\n", 1)] {
-            assert_eq!(parse(text).expect_err(text).0, line, "{text:?}");
+        for (text, line) in [("\nstore\n", 2), ("[a\n", 1), ("# x\n  y\n", 2), ("[storage:]\n", 1), ("a = %(b)s\n", 1)] {
+            assert_eq!(parse(text).err().expect(text).0, line, "{text:?}");
         }
     }
 }

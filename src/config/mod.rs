@@ -22,7 +22,7 @@ mod passphrase;
 mod size;
 
 pub use environment::Environment;
-pub use passphrase::{PassphraseError, PassphraseFile, read_passphrase};
+pub use passphrase::{PassphraseError, PassphraseFile, is_open_to_others, read_passphrase};
 pub use size::{ByteSize, SizeError, show_bytes};
 
 use std::ffi::OsString;
@@ -32,6 +32,8 @@ use std::path::PathBuf;
 /// One value for one option, from a file or the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
+    /// The store that it is about, where it stands in a section `[storage:NAME]`.
+    pub section: Option<String>,
     /// The long name of an option, in lower case and with `-`.
     pub name: String,
     /// Its value, as it would stand on the command line.

@@ -60,6 +60,11 @@ pub fn read_passphrase(path: &Path) -> Result<PassphraseFile, PassphraseError> {
     }
 }
 
+/// Whether others than its owner may read a file; `false` when that cannot be found out.
+pub fn is_open_to_others(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| open_to_others(&metadata))
+}
+
 #[cfg(unix)]
 fn open_to_others(metadata: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;

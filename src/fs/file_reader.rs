@@ -2,6 +2,7 @@
 
 use super::error::FrameSpan;
 use super::extents::{Layout, Span};
+use super::far::{Batch, Delay};
 use super::frame_cache::{CacheCounts, FetchExtent, Flight, Frame, FrameCache, FrameKey, StreamNo, Whereabouts};
 use super::pool::{Pool, Urgency};
 use super::read_ahead::{Access, Plan, ReadAhead};
@@ -10,14 +11,14 @@ use crate::catalog::names::{self, Folder};
 use crate::format::frame::{Compression, Decoder, FrameError, Glimpse, Lane, Opener};
 use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError};
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StoreId, StreamOffset};
-use crate::store::Store;
+use crate::store::{self, Store};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether a call may wait for a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct FileReader {
     cache: Arc<FrameCache>,
     block_cache: Arc<BlockCache>,
     ahead: ReadAhead,
+    /// How long the stores take.
+    delay: Arc<Delay>,
     /// These alone call the store.
     fetchers: Arc<Pool>,
     /// One thread that looks up frames to fetch ahead: it may wait for the fetchers, so it cannot be one.
@@ -131,6 +134,7 @@ impl FileReader {
             cache: Arc::new(FrameCache::new(options.cache_bytes)),
             block_cache: BlockCache::new(options.index_cache_bytes),
             ahead: ReadAhead::new(options.cache_bytes as u64 / 4),
+            delay: Arc::default(),
             fetchers: Arc::new(Pool::new("freezer-fetch", options.fetch_threads)?),
             planner: Pool::new("freezer-ahead", NonZeroUsize::MIN)?,
             patience: options.patience,
@@ -207,7 +211,7 @@ impl FileReader {
             let skipped = found.frame.bytes.len() - here;
             let (frame_end, frame_length) = (StreamOffset(found.start.0.saturating_add(found.length)), found.length);
             let access = Access { stream: level.stream, from: at, length: taken as u64, waited: found.waited, frame_end, frame_length };
-            if let Some(plan) = self.ahead.note(access) {
+            if let Some(plan) = self.ahead.note(access, self.delay.bytes_ahead()) {
                 self.fetch_ahead(level, plan);
             }
             pieces.push(Piece(Inner::Data { frame: found.frame, range: skipped..skipped + taken }));
@@ -261,10 +265,10 @@ impl FileReader {
         let (from, until) = (within(wanted.start), within(wanted.end));
         let extent = if manner.is_spot { FetchExtent::UntilShown } else { FetchExtent::Whole };
         self.cache.get(key, extent, || {
-            let level = Arc::clone(level);
+            let (level, delay) = (Arc::clone(level), Arc::clone(&self.delay));
             Box::new(move |show| {
                 let mut show = |bytes: &[u8]| show(wanted.start, bytes.get(from..until).unwrap_or_default());
-                level.fetch(&row, Some(Glimpse { until, show: &mut show }))
+                level.fetch(&row, Some(Glimpse { until, show: &mut show }), &delay)
             })
         })
     }
@@ -274,31 +278,87 @@ impl FileReader {
             return;
         }
         let (cache, fetchers, level) = (Arc::clone(&self.cache), Arc::clone(&self.fetchers), Arc::clone(level));
+        let delay = Arc::clone(&self.delay);
         self.planner.submit(Urgency::Ahead, move || {
+            let together = delay.bytes_together().unwrap_or(0);
+            let mut batch: Option<Batch> = None;
             let mut at = plan.from;
             while at < plan.until && fetchers.has_room_ahead() {
                 // Whatever is wrong here is told to whoever really wants the frame; the stream's end is no error at all.
-                let Ok(row) = level.table.locate(at) else { return };
+                let Ok(row) = level.table.locate(at) else { break };
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
-                let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
-                let source = Arc::clone(&level);
-                if let Whereabouts::Coming(flight) = cache.get(key, FetchExtent::Whole, || Box::new(move |_| source.fetch(&row, None))) {
-                    fetchers.submit(Urgency::Ahead, move || flight.run());
+                if !batch.as_mut().is_some_and(|batch| batch.push(row, together))
+                    && let Some(full) = batch.replace(Batch::new(row))
+                {
+                    begin(full, &level, &cache, &fetchers, &delay);
                 }
+            }
+            if let Some(last) = batch {
+                begin(last, &level, &cache, &fetchers, &delay);
             }
         });
     }
 }
 
+/// Has the frames of a batch fetched that are not at hand and not coming.
+fn begin(batch: Batch, level: &Arc<LevelStream>, cache: &Arc<FrameCache>, fetchers: &Arc<Pool>, delay: &Arc<Delay>) {
+    let batch = Arc::new(batch);
+    let flight = |row: &FrameRow| {
+        let (row, key) = (*row, FrameKey { stream: level.stream, number: row.number, start: row.start });
+        let (batch, level, delay) = (Arc::clone(&batch), Arc::clone(level), Arc::clone(delay));
+        match cache.get(key, FetchExtent::Whole, || Box::new(move |_| batch.frame(&level, &row, &delay))) {
+            Whereabouts::Here(_) => None,
+            Whereabouts::Coming(flight) => Some(flight),
+        }
+    };
+    let mut flights: Vec<_> = batch.rows().iter().filter_map(flight).collect();
+    if batch.rows().len() == 1 {
+        if let Some(flight) = flights.pop() {
+            fetchers.submit(Urgency::Ahead, move || flight.run());
+        }
+        return;
+    }
+    if flights.is_empty() {
+        return;
+    }
+    let (level, delay, pool) = (Arc::clone(level), Arc::clone(delay), Arc::clone(fetchers));
+    fetchers.submit(Urgency::Ahead, move || {
+        batch.load(&level, &delay);
+        for flight in flights {
+            pool.submit(Urgency::Ahead, move || flight.run());
+        }
+    });
+}
+
 impl LevelStream {
     /// Fetches, authenticates and decodes one frame.
-    fn fetch(&self, row: &FrameRow, glimpse: Option<Glimpse<'_>>) -> Result<Vec<u8>, ReadError> {
-        let place =
-            Place { lane: Lane::Data, folder: Folder::Segments, object: row.segment, offset: row.offset, length: row.stored_length };
+    pub(super) fn fetch(&self, row: &FrameRow, glimpse: Option<Glimpse<'_>>, delay: &Delay) -> Result<Vec<u8>, ReadError> {
+        let stored = self.stored(row.segment, row.offset, row.stored_length as usize, delay);
+        let stored = stored.map_err(|source| ReadError::Fetch { frame: self.span_of(row), source })?;
+        self.decode(row, stored, glimpse)
+    }
+
+    /// Fetches what stands at a place of a segment.
+    pub(super) fn stored(&self, segment: u32, offset: SegmentOffset, length: usize, delay: &Delay) -> Result<Vec<u8>, store::Error> {
+        let name = names::data_name(&self.objects.backup, &self.objects.id, Folder::Segments, segment);
+        let began = Instant::now();
+        let stored = self.objects.store.get_range(&name, offset.0, length)?;
+        delay.note(began.elapsed());
+        Ok(stored)
+    }
+
+    /// Authenticates and decodes a frame as it is stored.
+    pub(super) fn decode(&self, row: &FrameRow, stored: Vec<u8>, glimpse: Option<Glimpse<'_>>) -> Result<Vec<u8>, ReadError> {
         let bare = row.checksum.map(|checksum| (self.compression, checksum));
-        self.objects.open(place, row.number, |decoder, stored| {
-            self.objects.opener.open_data_showing(decoder, (row.number, row.raw_length), bare, stored, glimpse)
-        })
+        let opener = &self.objects.opener;
+        let opened =
+            DECODER.with_borrow_mut(|decoder| opener.open_data_showing(decoder, (row.number, row.raw_length), bare, stored, glimpse));
+        opened.map_err(|source| ReadError::Damaged { frame: self.span_of(row), source })
+    }
+
+    fn span_of(&self, row: &FrameRow) -> FrameSpan {
+        let segment = names::data_name(&self.objects.backup, &self.objects.id, Folder::Segments, row.segment);
+        FrameSpan { lane: Lane::Data, number: row.number, segment }
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod error;
 mod extents;
+mod far;
 mod file_reader;
 mod frame_cache;
 #[cfg(unix)]
@@ -50,6 +51,17 @@ pub struct ReadOptions {
     /// How long one fetch may take before whoever waits for it is told that it failed.
     pub patience: Duration,
 }
+
+impl ReadOptions {
+    /// With threads enough for a store in a network, where fetching is waiting.
+    #[must_use]
+    pub fn for_network(self) -> Self {
+        Self { fetch_threads: self.fetch_threads.max(NETWORK_THREADS), ..self }
+    }
+}
+
+/// Threads that fetch from a store in a network.
+const NETWORK_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 impl Default for ReadOptions {
     /// 64 MiB of frames, 16 MiB of index, a thread for each core but two at least, two minutes.

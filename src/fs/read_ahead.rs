@@ -72,7 +72,9 @@ impl ReadAhead {
     }
 
     /// Takes note of a read. Returns what to fetch ahead because of it, if anything.
-    pub(super) fn note(&self, access: Access) -> Option<Plan> {
+    ///
+    /// `far_bytes` should be under way because of the time that the store takes.
+    pub(super) fn note(&self, access: Access, far_bytes: u64) -> Option<Plan> {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         runs.accesses += 1;
         let now = runs.accesses;
@@ -92,10 +94,11 @@ impl ReadAhead {
         if access.waited && run.trust > READS_TO_TRUST {
             run.depth = (run.depth * 2).min(MOST_DEPTH);
         }
-        let window = run.depth.saturating_mul(access.frame_length).min(self.limit_bytes);
+        let window = run.depth.saturating_mul(access.frame_length).max(far_bytes).min(self.limit_bytes);
         let until = run.next.saturating_add(window);
-        // Half a frame at least, so that not each small read makes a plan.
-        if until < run.planned.saturating_add(access.frame_length / 2) {
+        // Half a frame at least, so that not each small read makes a plan; and enough for requests of several frames.
+        let step = (access.frame_length / 2).max(far_bytes.min(self.limit_bytes) / 4);
+        if until < run.planned.saturating_add(step) {
             return None;
         }
         let plan = Plan { stream: access.stream, from: StreamOffset(run.planned), until: StreamOffset(until) };
@@ -137,7 +140,7 @@ mod tests {
     }
 
     fn plans(ahead: &ReadAhead, reads: impl IntoIterator<Item = Access>) -> Vec<(u64, u64)> {
-        reads.into_iter().filter_map(|read| ahead.note(read)).map(|Plan { from, until, .. }| (from.0, until.0)).collect()
+        reads.into_iter().filter_map(|read| ahead.note(read, 0)).map(|Plan { from, until, .. }| (from.0, until.0)).collect()
     }
 
     #[test]
@@ -181,7 +184,7 @@ mod tests {
             let reads = (0..400).map(|read| access(read * 131_072, 131_072, waited));
             let mut widest = 0;
             for read in reads {
-                if let Some(plan) = ahead.note(read) {
+                if let Some(plan) = ahead.note(read, 0) {
                     widest = widest.max(plan.until.0 - read.from.0 - read.length);
                 }
             }
@@ -207,5 +210,16 @@ mod tests {
         let order = (0..100_u64).map(|read| read ^ 1);
         let plans = plans(&ahead, order.map(|read| access(read * 131_072, 131_072, false)));
         assert!(plans.last().is_some_and(|(_, until)| *until > 98 * 131_072), "{plans:?}");
+    }
+
+    #[test]
+    fn a_store_that_is_far_away_has_more_under_way_in_larger_steps() {
+        let ahead = ReadAhead::new(64 * FRAME);
+        let reads = (0..200).map(|number| access(number * FRAME / 4, FRAME / 4, false));
+        let plans: Vec<(u64, u64)> =
+            reads.filter_map(|read| ahead.note(read, 16 * FRAME)).map(|Plan { from, until, .. }| (from.0, until.0)).collect();
+        assert!(plans.windows(2).all(|pair| pair[0].1 == pair[1].0), "without gaps: {plans:?}");
+        assert!(plans.iter().skip(1).all(|(from, until)| until - from >= 4 * FRAME), "{plans:?}");
+        assert!(plans.last().is_some_and(|(_, until)| *until >= 60 * FRAME), "{plans:?}");
     }
 }

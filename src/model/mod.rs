@@ -6,6 +6,7 @@
 //! they are parsed or decoded.
 
 mod backup_ref;
+mod bandwidth;
 mod cancel;
 mod entry;
 mod ids;
@@ -20,6 +21,7 @@ mod session_rule;
 mod time;
 
 pub use backup_ref::{BackupRef, BackupRefError};
+pub use bandwidth::Bandwidth;
 pub use cancel::Cancel;
 pub use entry::{Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr};
 pub use ids::{BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset, StoreId, StreamOffset};

@@ -16,6 +16,7 @@
 //! | [`process`] | starts programs, goes to the background | starting only |
 //! | [`terminal`] | asks for a secret | refused |
 //! | [`Running`] | who this process is, and whether another still runs | its number alone |
+//! | [`set_nice`], [`set_io_priority`], [`flush_file_systems`] | how much of the machine it takes; writes what waits | refused |
 //! | [`host_name`] | the name this machine calls itself | refused |
 //!
 //! Start reading at [`DirHandle`].
@@ -42,4 +43,7 @@ pub use attributes::Attributes;
 pub use clock::{Clock, ManualClock, SystemClock, pause};
 pub use running::Running;
 pub use stat::{Listed, Sort, Stat};
-pub use system::{Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, host_name, raise_open_files_limit};
+pub use system::{
+    Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, flush_file_systems, host_name, raise_open_files_limit,
+    set_io_priority, set_nice,
+};

@@ -319,6 +319,21 @@ pub(super) fn ask_secret(_: &str) -> io::Result<crate::model::Passphrase> {
     Err(refused("asking for a passphrase"))
 }
 
+/// Refuses.
+pub fn set_nice(_: i32) -> io::Result<()> {
+    Err(refused("another CPU priority"))
+}
+
+/// Refuses.
+pub fn set_io_priority(_: u8, _: u8) -> io::Result<()> {
+    Err(refused("another priority of reads and writes"))
+}
+
+/// Refuses.
+pub fn flush_file_systems() -> io::Result<()> {
+    Err(refused("flushing file systems"))
+}
+
 fn refused(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("{what} is not supported on Windows"))
 }

@@ -8,7 +8,8 @@ use super::order::AgentKind;
 use serde_json::Value;
 
 /// What `exec` and the scripts around an action are, and what else is the scheduler's own.
-const OWN: [&str; 8] = ["action", "command", "pre_script", "post_script", "time_limit", "priority", "mount_point", "trust_id"];
+const OWN: [&str; 10] =
+    ["action", "command", "pre_script", "post_script", "time_limit", "priority", "mount_point", "trust_id", "from", "to"];
 
 /// How an action is done.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) enum Argument {
 /// An action that cannot be done.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OptionError {
-    #[error("there is no action {0:?}: there are backup, restore, info, admin, exec, mount, umount, check and prune")]
+    #[error("there is no action {0:?}: there are backup, restore, info, admin, exec, mount, umount, check, prune and sync")]
     Action(String),
     #[error("the action {0} needs the option {1}")]
     Missing(&'static str, &'static str),
@@ -84,6 +85,7 @@ pub(super) fn plan(options: &Document, agent: AgentKind) -> Result<Plan, OptionE
         "check" => (&["check"], vec![word(&reference(options))], &["backup_name", "hostname", "restore_from_date"]),
         "mount" => (&["mount"], vec![word(&backup()?), path("mount")?], &["backup_name", "hostname", "restore_from_date"]),
         "umount" => (&["umount"], vec![path("umount")?], &["backup_name", "hostname"]),
+        "sync" => (&["sync"], pair(options)?, &["backup_name", "hostname"]),
         other => return Err(OptionError::Action(other.to_owned())),
     };
     let mut arguments: Vec<Argument> = words.iter().map(|text| word(text)).collect();
@@ -95,7 +97,23 @@ pub(super) fn plan(options: &Document, agent: AgentKind) -> Result<Plan, OptionE
         arguments.push(word("--"));
         arguments.extend(after);
     }
-    Ok(Plan::Agent { arguments, config: lines(options, agent, left_out)? })
+    // The header ends whatever section the node's own file ends with.
+    Ok(Plan::Agent { arguments, config: format!("[action]\n{}", lines(options, agent, left_out)?) })
+}
+
+/// The stores that are to be the same, and the backup if not all are meant.
+fn pair(options: &Document) -> Result<Vec<Argument>, OptionError> {
+    let mut words = Vec::new();
+    for key in ["from", "to"] {
+        match text(options, key) {
+            "" => return Err(OptionError::Missing("sync", key)),
+            store => words.push(Argument::Word(store.to_owned())),
+        }
+    }
+    if !text(options, "backup_name").is_empty() {
+        words.push(Argument::Word(reference(options)));
+    }
+    Ok(words)
 }
 
 /// `HOST/NAME@DATE`, of what is said.
@@ -216,7 +234,7 @@ mod tests {
         assert_eq!(arguments, ["backup", "--config", "CONFIG", "--metadata-out", "METADATA"]);
         assert_eq!(
             config,
-            "backup_name = \"b\"\nexclude = \"*.o\"\n  \"a b\"\nincremental = True\nmax_level = 3\npath_to_backup = \"/x y\"\nsecret_key = \"50%% \"off\"\"\n"
+            "[action]\nbackup_name = \"b\"\nexclude = \"*.o\"\n  \"a b\"\nincremental = True\nmax_level = 3\npath_to_backup = \"/x y\"\nsecret_key = \"50%% \"off\"\"\n"
         );
     }
 
@@ -233,6 +251,11 @@ mod tests {
         assert_eq!(of(json!({"action": "umount", "mount_point": "/mnt"})), "umount --config CONFIG -- /mnt");
         assert_eq!(refused(&json!({"action": "mount", "backup_name": "b"})), OptionError::Missing("mount", "mount_point"));
         assert_eq!(refused(&json!({"action": "rm -rf"})), OptionError::Action("rm -rf".into()));
+        assert_eq!(
+            of(json!({"action": "sync", "from": "/a", "to": "swift:b", "backup_name": "h/x"})),
+            "sync --config CONFIG -- /a swift:b h/x"
+        );
+        assert_eq!(refused(&json!({"action": "sync", "from": "/a"})), OptionError::Missing("sync", "to"));
         assert_eq!(refused(&json!({"action": "exec"})), OptionError::Missing("exec", "command"));
     }
 

@@ -17,7 +17,7 @@ const MODES: [&str; 1] = ["fs"];
 const STORAGES: [&str; 4] = ["local", "swift", "ssh", "s3"];
 const ENGINES: [&str; 3] = ["tar", "rsync", "rsyncv2"];
 const ACTIONS: [&str; 4] = ["backup", "restore", "info", "admin"];
-const OUR_ACTIONS: [&str; 4] = ["mount", "umount", "check", "prune"];
+const OUR_ACTIONS: [&str; 5] = ["mount", "umount", "check", "prune", "sync"];
 
 /// How this node is registered.
 #[derive(Clone, Debug)]

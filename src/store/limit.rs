@@ -1,8 +1,9 @@
 //! A wrapper that keeps to a bandwidth.
 
 use super::{Error, Joined, ObjectInfo, ObjectName, Rope, Store};
-use crate::model::Cancel;
-use crate::platform;
+use crate::model::{Bandwidth, Cancel};
+use crate::platform::{self, Clock, SystemClock};
+use jiff::tz::TimeZone;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,38 +20,45 @@ pub struct Limit<S> {
 
 /// When the next byte may go.
 struct Bucket {
-    bytes_per_second: u64,
+    rate: Bandwidth,
     /// The moment at which all that went so far is paid for.
     paid: Mutex<Option<Instant>>,
 }
 
 impl Bucket {
-    fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second: bytes_per_second.max(1), paid: Mutex::new(None) }
+    fn new(rate: Bandwidth) -> Self {
+        Self { rate, paid: Mutex::new(None) }
     }
 
     /// Books bytes; returns how long to wait before (or after) they go.
-    fn book(&self, bytes: u64, now: Instant) -> Duration {
+    fn book(&self, bytes: u64, now: Instant, minute: u16) -> Duration {
+        let bytes_per_second = self.rate.at(minute).map_or(u64::MAX, |rate| rate.max(1));
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let free = paid.unwrap_or(now).max(now);
         #[expect(clippy::cast_precision_loss, reason = "a time, good to a millionth")]
-        let cost = Duration::try_from_secs_f64(bytes as f64 / self.bytes_per_second as f64).unwrap_or(Duration::MAX);
+        let cost = Duration::try_from_secs_f64(bytes as f64 / bytes_per_second as f64).unwrap_or(Duration::MAX);
         *paid = free.checked_add(cost);
         free - now
     }
 }
 
 impl<S: Store> Limit<S> {
-    /// Limits what is given, in bytes a second.
-    pub fn new(inner: S, upload: Option<u64>, download: Option<u64>, cancel: Cancel) -> Self {
+    /// Limits what is given.
+    pub fn new(inner: S, upload: Option<Bandwidth>, download: Option<Bandwidth>, cancel: Cancel) -> Self {
         Self { inner, upload: upload.map(Bucket::new), download: download.map(Bucket::new), cancel }
     }
 
     fn spend(&self, bucket: Option<&Bucket>, bytes: u64) {
         if let Some(bucket) = bucket {
-            platform::pause(bucket.book(bytes, Instant::now()), &self.cancel);
+            platform::pause(bucket.book(bytes, Instant::now(), minute_of_day()), &self.cancel);
         }
     }
+}
+
+/// Here, where whoever set the limit looks at the clock.
+fn minute_of_day() -> u16 {
+    let now = SystemClock.now().to_zoned(TimeZone::system());
+    u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs())
 }
 
 impl<S: Store> Store for Limit<S> {
@@ -90,17 +98,20 @@ impl<S: Store> Store for Limit<S> {
 #[cfg(test)]
 mod tests {
     use super::Bucket;
+    use crate::model::Bandwidth;
     use std::time::{Duration, Instant};
 
     #[test]
     fn what_went_has_to_be_paid_for_before_the_next_goes() {
-        let bucket = Bucket::new(1000);
+        let bucket = Bucket::new(Bandwidth::by_time(vec![(0, Some(1000)), (600, None)]).expect("two steps"));
         let start = Instant::now();
         let after = |ms| start + Duration::from_millis(ms);
-        assert_eq!(bucket.book(500, start), Duration::ZERO, "the first goes at once");
-        assert_eq!(bucket.book(2000, after(100)), Duration::from_millis(400));
-        assert_eq!(bucket.book(0, after(2400)), Duration::from_millis(100));
-        assert_eq!(bucket.book(1000, after(9000)), Duration::ZERO, "idle time is not saved up");
-        assert_eq!(bucket.book(1, after(9000)), Duration::from_secs(1));
+        assert_eq!(bucket.book(500, start, 0), Duration::ZERO, "the first goes at once");
+        assert_eq!(bucket.book(2000, after(100), 0), Duration::from_millis(400));
+        assert_eq!(bucket.book(0, after(2400), 0), Duration::from_millis(100));
+        assert_eq!(bucket.book(1000, after(9000), 0), Duration::ZERO, "idle time is not saved up");
+        assert_eq!(bucket.book(1, after(9000), 0), Duration::from_secs(1));
+        assert_eq!(bucket.book(1 << 40, after(20_000), 600), Duration::ZERO, "as much as there is");
+        assert!(bucket.book(1, after(20_000), 0) < Duration::from_millis(1));
     }
 }

@@ -1,7 +1,7 @@
 //! Where objects are kept: named, immutable byte strings. A store knows nothing of what is in them.
 //!
 //! [`Store`] is the contract that every kind keeps; `tests/it/store/` is its conformance suite. Kinds are one file
-//! each (`local`, `s3`, `swift`, `sftp`, `memory`, and `discard`, which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `faulty`, `trial`).
+//! each (`local`, `s3`, `swift`, `sftp`, `memory`, and `discard`, which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `mirror`, `disk_cache`, `faulty`, `trial`).
 //! [`location`] reads what people write after `--store` and opens the store it names, with what [`Settings`] says besides. The
 //! [`Error`]'s kind alone says what a caller may do about it.
 //!
@@ -11,6 +11,7 @@
 mod address;
 mod calls;
 mod discard;
+pub mod disk_cache;
 mod error;
 pub mod faulty;
 mod http;
@@ -18,6 +19,7 @@ pub mod limit;
 pub mod local;
 pub mod location;
 pub mod memory;
+pub mod mirror;
 mod name;
 mod percent;
 mod range;
@@ -94,6 +96,13 @@ pub trait Store: Send + Sync {
         Ok(Joined::Cannot)
     }
 
+    /// Says that what is going to be stored makes no sense without this object. Where several places are one store, those that lack it take no further
+    /// part; a single place need not look.
+    fn lean_on(&self, object: &ObjectName) -> Result<(), Error> {
+        let _ = object;
+        Ok(())
+    }
+
     /// The store as people write it, such as `file:///srv/backups`; never with a secret in it.
     fn location(&self) -> String;
 }
@@ -124,6 +133,10 @@ macro_rules! pointers {
 
             fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
                 (**self).join(whole, parts, count)
+            }
+
+            fn lean_on(&self, object: &ObjectName) -> Result<(), Error> {
+                (**self).lean_on(object)
             }
 
             fn location(&self) -> String {

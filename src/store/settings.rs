@@ -1,6 +1,6 @@
 //! What people set about stores in a network: options, and variables of the environment.
 
-use crate::model::{Cancel, Secret};
+use crate::model::{Bandwidth, Cancel, Secret};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ pub struct Settings {
     home: Option<PathBuf>,
     idle: Option<Duration>,
     retry_for: Option<Duration>,
-    upload_limit: Option<u64>,
-    download_limit: Option<u64>,
+    upload_limit: Option<Bandwidth>,
+    download_limit: Option<Bandwidth>,
     segment_bytes: Option<u64>,
     cancel: Cancel,
 }
@@ -65,7 +65,7 @@ impl Settings {
 
     /// Sets the most bytes that are sent and received in a second.
     #[must_use]
-    pub fn with_limits(mut self, upload: Option<u64>, download: Option<u64>) -> Self {
+    pub fn with_limits(mut self, upload: Option<Bandwidth>, download: Option<Bandwidth>) -> Self {
         (self.upload_limit, self.download_limit) = (upload, download);
         self
     }
@@ -111,12 +111,12 @@ impl Settings {
         self.retry_for.unwrap_or(RETRY_FOR)
     }
 
-    pub(super) fn upload_limit(&self) -> Option<u64> {
-        self.upload_limit
+    pub(super) fn upload_limit(&self) -> Option<Bandwidth> {
+        self.upload_limit.clone()
     }
 
-    pub(super) fn download_limit(&self) -> Option<u64> {
-        self.download_limit
+    pub(super) fn download_limit(&self) -> Option<Bandwidth> {
+        self.download_limit.clone()
     }
 
     pub(super) fn segment_bytes(&self) -> Option<u64> {

@@ -1,8 +1,8 @@
-//! Why a prune did not do all that it should.
+//! Why a prune or a sync did not do all that it should.
 
 use crate::catalog::{AccessError, CatalogError, LockError};
 use crate::model::LevelId;
-use crate::store;
+use crate::store::{self, ObjectName};
 
 /// A prune did not take place, or ended early. No point in time that is left misses anything then.
 #[derive(Debug, thiserror::Error)]
@@ -41,5 +41,38 @@ pub enum PruneError {
     Random(#[source] getrandom::Error),
     /// It was asked to stop.
     #[error("the prune was interrupted; what is left is whole")]
+    Cancelled,
+}
+
+/// A sync did not take place, or ended early. What the copy has is whole, and the next sync goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The levels of one of the two could not be listed, or a level not be published.
+    #[error("could not bring the copy up to date")]
+    Catalog(#[source] CatalogError),
+    /// One of the two could not be listed.
+    #[error("could not find out what is missing")]
+    List(#[source] store::Error),
+    /// The store refused or did not answer: that says nothing of the manifest.
+    #[error("could not read the manifest of level {level}")]
+    Manifest {
+        /// Of which level.
+        level: LevelId,
+        /// What went wrong.
+        source: AccessError,
+    },
+    /// An object could not be read from the one or stored in the other.
+    #[error("could not copy {object}")]
+    Copy {
+        /// Which.
+        object: ObjectName,
+        /// What went wrong.
+        source: store::Error,
+    },
+    /// The lock was lost.
+    #[error("stopped before a level was published")]
+    Lock(#[source] LockError),
+    /// It was asked to stop.
+    #[error("the sync was interrupted; what the copy has is whole")]
     Cancelled,
 }

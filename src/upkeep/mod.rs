@@ -2,7 +2,8 @@
 //!
 //! A check reads the store directly, past every cache of the read path, trusts nothing it did not see, and changes nothing: start
 //! at [`check()`]. A repair mends what can be mended, and sees to it that
-//! what is lost is stored again: start at [`repair()`]. A prune lets points in time go and removes the data that nothing needs: start at [`plan`].
+//! what is lost is stored again: start at [`repair()`]. A prune lets points in time go and removes the data that nothing needs: start at [`plan`]. A sync brings a copy of a store up to
+//! date: start at [`sync()`].
 //!
 //! Invariant: whatever is cut off or runs at the same time, a point in time that is left has all that it names.
 
@@ -18,13 +19,15 @@ mod ranges;
 mod remarks;
 mod repair;
 mod space;
+mod sync;
 mod withdrawn;
 
 pub use check::{CheckError, Checked, Depth, Unreadable, check};
 pub use damage::Damage;
-pub use error::PruneError;
+pub use error::{PruneError, SyncError};
 pub use mend::Mended;
 pub use portion::Portion;
 pub use prune::{Condemned, GRACE, Going, Plan, Planned, Pruned, plan, unneeded_bytes, withdraw};
 pub use remarks::{Remark, remarks};
 pub use repair::{LostData, RepairError, Repaired, remove_unreadable, repair};
+pub use sync::{Pair, Synced, Wanted, missing, sync};

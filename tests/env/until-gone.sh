@@ -6,6 +6,7 @@ began() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 start=$(began "$1")
 while [ -n "$start" ] && [ "$(began "$1")" = "$start" ]; do sleep 1; done
 for state in "$2"/*/; do
-  "$here/$(basename "$state").sh" down "${state%/}" >/dev/null 2>&1
+  name=$(basename "$state") # what stands behind a dash tells servers of one kind apart
+  "$here/${name%%-*}.sh" down "${state%/}" >/dev/null 2>&1
 done
 rm -rf --one-file-system "$2"

@@ -2,15 +2,18 @@
 
 use super::wire::{self, Answer, Extensions, MAX_PACKET, Request};
 use crate::platform::process::{self, Piped};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+/// Requests that wait to be written.
+const QUEUE: usize = 16;
 
 /// How much of what `ssh` says to people is kept.
 const MOST_WORDS: usize = 4096;
@@ -33,11 +36,10 @@ impl Ended {
     }
 }
 
-/// A session. Ends with it is dropped.
+/// A session. Ends when it is dropped.
 pub(super) struct Connection {
-    child: Piped,
-    /// Where requests go. Held for one packet, or for a few that belong together.
-    to_server: Mutex<ChildStdin>,
+    /// Where requests go: to a thread that writes them, so that a server that reads no more keeps nobody for ever.
+    to_server: Sender<Vec<u8>>,
     shared: Arc<Shared>,
     extensions: Extensions,
     idle: Duration,
@@ -49,6 +51,8 @@ struct Shared {
     state: Mutex<State>,
     /// What `ssh` said on its standard error.
     words: Mutex<Vec<u8>>,
+    /// The program; nothing once it was ended.
+    child: Mutex<Option<Piped>>,
 }
 
 #[derive(Default)]
@@ -65,10 +69,27 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends the session, also for a thread that is in the midst of writing or reading.
     fn end(&self, why: Ended) {
-        let mut state = self.state();
-        state.ended.get_or_insert(why);
-        state.waiting.clear();
+        {
+            let mut state = self.state();
+            state.ended.get_or_insert(why);
+            state.waiting.clear();
+        }
+        self.kill();
+    }
+
+    fn kill(&self) {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut child) = child {
+            child.kill();
+        }
+    }
+
+    /// Why the session ended, or why it does now.
+    fn ended(&self, error: &io::Error) -> Ended {
+        let words = self.words();
+        if words.is_empty() { Ended::because(error) } else { Ended(words) }
     }
 
     fn words(&self) -> String {
@@ -112,31 +133,34 @@ impl Connection {
         let (to_server, from_server) = (child.input.take().ok_or_else(missing)?, child.output.take().ok_or_else(missing)?);
         let errors = child.errors.take().ok_or_else(missing)?;
         let shared: Arc<Shared> = Arc::default();
-        let listener = Arc::clone(&shared);
-        let listening =
-            thread::Builder::new().name("ssh words".to_owned()).spawn(move || listen(errors, &listener)).map_err(|error| failed(&error))?;
-        let mut connection = Self { child, to_server: Mutex::new(to_server), shared, extensions: Extensions::default(), idle };
-        let mut greeted = from_server;
-        let extensions = connection.greet(&mut greeted);
-        connection.extensions = match extensions {
+        *shared.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+        let (listener, writer, reader) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&shared));
+        let (sender, packets) = bounded(QUEUE);
+        let mut connection = Self { to_server: sender, shared, extensions: Extensions::default(), idle };
+        let listening = thread("ssh words").spawn(move || listen(errors, &listener)).map_err(|error| failed(&error))?;
+        thread("sftp requests").spawn(move || write(to_server, &packets, &writer)).map_err(|error| failed(&error))?;
+        let (hello_sender, hello) = bounded(1);
+        thread("sftp answers").spawn(move || serve(from_server, &hello_sender, &reader)).map_err(|error| failed(&error))?;
+        connection.extensions = match connection.greet(&hello) {
             Ok(extensions) => extensions,
             Err(error) => {
-                connection.child.kill();
+                connection.shared.kill();
                 // So that all it said is known.
                 listening.join().map_err(|_| missing())?;
                 let words = connection.shared.words();
                 return Err(if words.is_empty() { error } else { Ended(words) });
             }
         };
-        let reader = Arc::clone(&connection.shared);
-        let spawned = thread::Builder::new().name("sftp answers".to_owned()).spawn(move || serve(greeted, &reader));
-        spawned.map_err(|error| failed(&error))?;
         Ok(connection)
     }
 
-    fn greet(&self, from_server: &mut ChildStdout) -> Result<Extensions, Ended> {
-        self.send(&wire::hello())?;
-        let packet = read_packet(from_server).map_err(|error| Ended::because(&error))?;
+    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, Ended> {
+        self.send(wire::hello())?;
+        let packet = hello.recv_timeout(self.idle).map_err(|error| match error {
+            RecvTimeoutError::Timeout => Ended(format!("the server did not begin within {} s", self.idle.as_secs())),
+            RecvTimeoutError::Disconnected => self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned())),
+        })?;
         wire::decode_hello(&packet).ok_or_else(|| Ended("the other side does not speak SFTP version 3".to_owned()))
     }
 
@@ -151,7 +175,7 @@ impl Connection {
 
     /// Sends a request.
     pub(super) fn ask(&self, request: Request<'_>) -> Result<Coming, Ended> {
-        let (sender, answer) = channel();
+        let (sender, answer) = bounded(1);
         self.begin(request, Some(sender))?;
         Ok(Coming { answer, shared: Arc::clone(&self.shared), idle: self.idle })
     }
@@ -172,34 +196,46 @@ impl Connection {
             state.waiting.insert(id, sender);
             id
         };
-        self.send(&request.encode(id))
+        self.send(request.encode(id))
     }
 
-    fn send(&self, packet: &[u8]) -> Result<(), Ended> {
-        let mut to_server = self.to_server.lock().unwrap_or_else(PoisonError::into_inner);
-        to_server.write_all(packet).and_then(|()| to_server.flush()).map_err(|error| {
-            let words = self.shared.words();
-            let why = if words.is_empty() { Ended::because(&error) } else { Ended(words) };
-            self.shared.end(why.clone());
-            why
+    fn send(&self, packet: Vec<u8>) -> Result<(), Ended> {
+        self.to_server.send_timeout(packet, self.idle).map_err(|error| {
+            if error.is_timeout() {
+                self.shared.end(Ended(format!("nothing could be sent for {} s", self.idle.as_secs())));
+            }
+            self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned()))
         })
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.child.kill();
+        self.shared.kill();
     }
 }
 
-/// Hands answers to who waits for them, until the session ends.
-fn serve(mut from_server: ChildStdout, shared: &Shared) {
+/// Writes requests until nobody is left who has any, or the session ends.
+fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Shared) {
+    for packet in packets {
+        if let Err(error) = to_server.write_all(&packet).and_then(|()| to_server.flush()) {
+            return shared.end(shared.ended(&error));
+        }
+    }
+}
+
+/// Hands the greeting and then answers to who waits for them, until the session ends.
+fn serve(mut from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
+    match read_packet(&mut from_server) {
+        // Who gave up waiting needs no greeting.
+        Ok(packet) => drop(hello.send(packet)),
+        Err(error) => return shared.end(shared.ended(&error)),
+    }
     loop {
         let packet = match read_packet(&mut from_server) {
             Ok(packet) => packet,
             Err(error) => {
-                let words = shared.words();
-                return shared.end(if words.is_empty() { Ended::because(&error) } else { Ended(words) });
+                return shared.end(shared.ended(&error));
             }
         };
         let answered = wire::decode(&packet).and_then(|(id, answer)| Some((shared.state().waiting.remove(&id)?, answer)));

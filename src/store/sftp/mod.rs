@@ -219,7 +219,11 @@ impl Sftp {
     fn put_in_place(&self, session: &Connection, temporary: &str, path: &str) -> Result<(), Trouble> {
         let rename = || {
             if session.extensions().rename_over {
-                return done(session, Request::RenameOver { from: temporary, to: path });
+                match done(session, Request::RenameOver { from: temporary, to: path }) {
+                    // A server that lets nobody replace anything may still let a new name be given.
+                    Err(Trouble::Status { code: wire::DENIED, .. }) => {}
+                    renamed => return renamed,
+                }
             }
             match done(session, Request::Rename { from: temporary, to: path }) {
                 Err(trouble @ Trouble::Status { .. }) if !trouble.is_missing() => {

@@ -7,6 +7,7 @@ mod index_runs;
 mod levels;
 mod locks;
 mod renamed;
+mod several;
 mod tar_levels;
 
 use crate::support::{backup, oracle, torture};

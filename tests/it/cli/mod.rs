@@ -11,6 +11,8 @@ mod mount;
 mod original;
 mod prune;
 mod signals;
+mod stores;
+mod sync;
 mod transcript;
 
 use std::ffi::OsStr;

@@ -56,7 +56,6 @@ fn an_option_without_a_meaning_is_refused_by_name_with_what_to_do() {
         ("--secret-key x", "can be seen by everyone"),
         ("--ssh-password x", "a key"),
         ("--dereference-symlink all", "kept as links"),
-        ("--nosync", "leave it out"),
         ("--mysql-conf x", "databases"),
         ("--storage ftp", "swift"),
         ("--mode mysql", "fs"),

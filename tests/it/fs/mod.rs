@@ -1,6 +1,7 @@
 //! Views of points in time, on the formats alone.
 
 mod damage;
+mod far;
 mod model;
 mod opening;
 mod points;

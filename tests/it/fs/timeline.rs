@@ -87,7 +87,8 @@ fn a_history_asks_nothing_of_points_in_time_in_which_nothing_changed() {
         let path = path(&path_of(file.0, file.1));
         let (found, gets) = series.gets(|| timeline.history(&path).expect("sound"));
         assert_eq!(found.versions.len(), versions, "{found:?}");
-        assert!(gets <= 2 * versions as u64, "{gets} requests for {versions} versions in 30 points in time");
+        // A block of each run on the way, which may be two deep.
+        assert!(gets <= 2 * versions as u64 + 2, "{gets} requests for {versions} versions in 30 points in time");
         let covered: Vec<_> = found.versions.iter().flat_map(|version| version.points.clone()).collect();
         assert_eq!(covered, (0..30).collect::<Vec<_>>());
         assert!(found.versions.iter().skip(1).all(|version| version.differs.content && version.points.start == 15));

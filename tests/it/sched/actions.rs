@@ -28,6 +28,7 @@ fn backup_check_restore_and_prune_are_done_one_after_the_other() {
             with("restore", json!({ "restore_abs_path": target })),
             with("admin", json!({ "remove_older_than": 10 })),
             with("prune", json!({ "keep_last": "3" })),
+            json!({ "action": "sync", "from": store, "to": node.path("copy") }),
         ],
         &[],
     );

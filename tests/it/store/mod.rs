@@ -8,4 +8,6 @@ mod killed;
 mod large_object;
 mod local;
 #[cfg(unix)]
+mod mortal;
+#[cfg(unix)]
 mod remote;

@@ -1,5 +1,6 @@
 //! Stores in a network, on real servers.
 
+use crate::support::relay::Relay;
 use crate::support::servers::{self, Server};
 use freezer::store::location::{IfMissing, Location};
 use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Settings, Store};
@@ -96,6 +97,57 @@ fn a_large_object_goes_over_ssh_and_comes_back_in_parts() {
     assert!(store.get(&object, u64::MAX).expect("read") == body);
     for (offset, length) in [(0, 1), (8_999_999, 2), (1_234_567, 4_000_000), (32_768, 32_768), (32_767, 32_770)] {
         assert!(store.get_range(&object, offset as u64, length).expect("read") == body[offset..offset + length], "{length} at {offset}");
+    }
+}
+
+#[test]
+#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
+fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
+    let server = servers::sshd();
+    let relay = Relay::new(&format!("{}:{}", server["SSH_HOST"], server["SSH_PORT"]));
+    let known = std::fs::read_to_string(&server["SSH_KNOWN_HOSTS"]).expect("a file");
+    let room = crate::support::scratch();
+    let known_here = room.path().join("known_hosts");
+    std::fs::write(&known_here, known.replace(&format!(":{} ", server["SSH_PORT"]), &format!(":{} ", relay.port))).expect("written");
+    let url = sftp_url(&server).replace(&format!(":{}", server["SSH_PORT"]), &format!(":{}", relay.port));
+    let settings = sftp_settings(&server)
+        .with_option("ssh-known-hosts", known_here.to_str().expect("text"))
+        .with_idle(Duration::from_secs(3))
+        .with_retry_for(Duration::ZERO);
+    let location = Location::parse(url.as_ref()).expect("a URL");
+    let store = location.open(IfMissing::Create, &settings).expect("opened");
+    let object = ObjectName::new("data/a").expect("legal");
+    store.put(&object, &vec![vec![1; 100]]).expect("stored");
+    relay.stand_still(true);
+    let large = vec![vec![2; 1 << 20]; 12];
+    assert_eq!(store.put(&object, &large).expect_err("nothing arrives").kind(), Kind::Unavailable);
+    assert_eq!(store.get(&object, 1 << 30).expect_err("no session begins").kind(), Kind::Unavailable);
+    relay.stand_still(false);
+    assert_eq!(store.get(&object, 1 << 30).expect("as it was"), vec![1; 100]);
+    store.put(&object, &large).expect("stored");
+    assert_eq!(store.get(&object, 1 << 30).expect("read").len(), 12 << 20);
+}
+
+#[test]
+#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
+fn a_client_that_may_only_add_over_ssh_backs_up_and_reads_and_can_destroy_nothing() {
+    use crate::support::{backup, reading, scratch};
+    let server = servers::sshd_to_add_to();
+    let store = open(&sftp_url(&server), sftp_settings(&server)).expect("opened");
+    let access = backup::create_encrypted(Arc::clone(&store));
+    let source = scratch();
+    let mut levels = Vec::new();
+    for round in 0..3 {
+        std::fs::write(source.path().join("file"), format!("content {round}")).expect("written");
+        let report = backup::back_up(&access, &[source.path()], |request| request.levels = freezer::backup::Levels::default());
+        assert_eq!(report.manifest.level, round, "each leans on the one before");
+        levels.push((report.manifest.id.clone(), reading::whole(&access, &backup::name(), &report.manifest.id)));
+    }
+    let manifest = freezer::catalog::names::manifest_name(&backup::name(), &levels[0].0);
+    assert_eq!(store.delete(&manifest).expect_err("nothing may be removed").kind(), Kind::Denied);
+    store.put(&manifest, &vec![b"forged".to_vec()]).expect_err("nothing may be replaced");
+    for (level, whole) in &levels {
+        assert!(reading::whole(&access, &backup::name(), level) == *whole, "{level}");
     }
 }
 

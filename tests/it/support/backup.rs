@@ -41,7 +41,7 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         sources: sources.iter().map(|path| path.to_path_buf()).collect(),
         excludes: Excludes::default(),
         mounts: Mounts::Cross,
-        skip: None,
+        skip: Vec::new(),
         levels: Levels { incremental: false, ..Levels::default() },
         engine: Engine::Tar,
         compression: Compression::Zstd,

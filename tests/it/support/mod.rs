@@ -4,6 +4,7 @@ pub mod backup;
 pub mod oracle;
 pub mod proxy;
 pub mod reading;
+pub mod relay;
 #[cfg(unix)]
 pub mod servers;
 pub mod stored_tree;

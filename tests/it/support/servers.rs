@@ -39,13 +39,69 @@ pub fn openstack() -> OpenStack {
 
 /// Brings an SSH server up that gives SFTP and nothing else, or finds that of another test of this run.
 pub fn sshd() -> Server {
+    an_sshd("sshd", ("SSHD_SFTP_ONLY", "1"))
+}
+
+/// One where objects can be added and read, and neither removed nor replaced.
+pub fn sshd_to_add_to() -> Server {
+    an_sshd("sshd-to-add-to", ("SSHD_SFTP_DENY", "remove,rmdir,posix-rename,setstat,fsetstat,symlink,hardlink"))
+}
+
+fn an_sshd(folder: &str, with: (&str, &str)) -> Server {
     let run = Run::of_this_command();
-    let _alone = run.lock("sshd");
-    if !run.is_up("sshd") {
+    let _alone = run.lock(folder);
+    if !run.is_up(folder) {
         let [port] = free_ports();
-        run.start("sshd", &[("SSHD_PORT", &port.to_string()), ("SSHD_SFTP_ONLY", "1")]);
+        run.start_in(folder, "sshd", &[("SSHD_PORT", &port.to_string()), with]);
     }
-    run.settings("sshd")
+    run.settings(folder)
+}
+
+/// A server that one test has for itself: it can be killed and started again at the same port, with what was stored in it.
+pub struct Mortal {
+    run: Run,
+    folder: String,
+    server: &'static str,
+    with: Vec<(&'static str, String)>,
+}
+
+impl Mortal {
+    /// An SSH server with SFTP.
+    pub fn sshd(of: &str) -> Self {
+        let [port] = free_ports();
+        Self::start(of, "sshd", vec![("SSHD_PORT", port.to_string()), ("SSHD_SFTP_ONLY", "1".to_owned())])
+    }
+
+    /// Swift with its own login, and its S3 interface.
+    pub fn swift(of: &str) -> Self {
+        let [proxy, memcache] = free_ports();
+        let ports = [("SWIFT_PORT", proxy), ("SWIFT_MEMCACHE_PORT", memcache), ("SWIFT_STORE_PORT", three_in_a_row())];
+        Self::start(of, "swift", ports.map(|(name, port)| (name, port.to_string())).to_vec())
+    }
+
+    fn start(of: &str, server: &'static str, with: Vec<(&'static str, String)>) -> Self {
+        let mortal = Self { run: Run::of_this_command(), folder: format!("{server}-of-{of}"), server, with };
+        mortal.up();
+        mortal
+    }
+
+    /// Starts it again.
+    pub fn up(&self) {
+        let with: Vec<(&str, &str)> = self.with.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.run.start_in(&self.folder, self.server, &with);
+    }
+
+    /// Kills every process of it at once: no time to finish anything.
+    pub fn kill(&self) {
+        let script = scripts().join(format!("{}.sh", self.server));
+        let status = Command::new(script).arg("slay").arg(self.run.0.join(&self.folder)).status().expect("bash is there");
+        assert!(status.success(), "{status}");
+    }
+
+    /// What its script printed.
+    pub fn settings(&self) -> Server {
+        self.run.settings(&self.folder)
+    }
 }
 
 /// The folder of the test command that runs this test: its process number tells it from others.
@@ -79,11 +135,15 @@ impl Run {
     }
 
     fn start(&self, server: &str, with: &[(&str, &str)]) {
+        self.start_in(server, server, with);
+    }
+
+    fn start_in(&self, folder: &str, server: &str, with: &[(&str, &str)]) {
         let script = scripts().join(format!("{server}.sh"));
         let mut command = Command::new(&script);
-        command.arg("up").arg(self.0.join(server)).envs(with.iter().copied());
+        command.arg("up").arg(self.0.join(folder)).envs(with.iter().copied());
         // Not to a pipe: a server that inherits it would hold it open.
-        let log = self.0.join(format!("{server}.log"));
+        let log = self.0.join(format!("{folder}.log"));
         let (out, err) = (File::create(&log).expect("a log"), File::options().append(true).open(&log).expect("a log"));
         let status = command.stdin(Stdio::null()).stdout(out).stderr(err).status().expect("bash is there");
         assert!(status.success(), "{} up: {status}\n{}", script.display(), fs::read_to_string(&log).unwrap_or_default());

@@ -1,8 +1,9 @@
-//! Points in time that go, and what stays.
+//! Points in time that go, what stays, and copies of stores.
 
 mod concurrent;
 mod cut;
 mod prune;
+mod sync;
 
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, scratch, torture};

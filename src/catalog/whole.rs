@@ -1,0 +1,28 @@
+//! A level's stream as one object, for other programs.
+
+use super::Access;
+use super::names::LevelOf;
+use crate::format::frame::{Compression, Protection};
+use crate::store::{self, Store};
+use std::error::Error;
+
+/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so a failure is told and no more.
+pub fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segments: u32) {
+    if segments == 0 {
+        return;
+    }
+    let ending = match (access.protection(), compression) {
+        (Protection::Encrypted(_), _) => "",
+        (Protection::Checksum, Compression::None) => ".tar",
+        (Protection::Checksum, Compression::Gzip) => ".tar.gz",
+        (Protection::Checksum, Compression::Bzip2) => ".tar.bz2",
+        (Protection::Checksum, Compression::Xz) => ".tar.xz",
+        (Protection::Checksum, Compression::Zstd) => ".tar.zst",
+    };
+    let whole = of.stream_name(ending);
+    match access.store().join(&whole, &of.segments_prefix(), segments.into()) {
+        Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
+        Ok(store::Joined::Cannot) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn Error, "the segments could not be made one object; the level does not need it"),
+    }
+}

@@ -1,0 +1,147 @@
+//! Where a backup goes: one store, or several that become copies of each other.
+
+use super::session::{Session, StorePlace};
+use crate::catalog::{Access, AccessError};
+use crate::format::identity::Cipher;
+use crate::format::keys::KdfCost;
+use crate::platform::Clock;
+use crate::store::location::IfMissing;
+use crate::store::mirror::{Mirror, OnFailure};
+use crate::store::{Discard, Store};
+use serde::Serialize;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What becomes of a run when one of several stores fails.
+#[derive(Clone, Copy)]
+pub(super) struct Policy {
+    pub(super) on_failure: OnFailure,
+    pub(super) patience: Duration,
+}
+
+/// The stores of a run, open.
+pub(super) struct Destinations {
+    access: Access,
+    /// With several stores: what makes them one, and each by itself.
+    several: Option<(Arc<Mirror>, Vec<Access>)>,
+    /// Those that could not be opened.
+    absent: Vec<StoreOutcome>,
+}
+
+/// What became of a store.
+#[derive(Debug, Serialize)]
+pub(super) struct StoreOutcome {
+    pub(super) store: String,
+    /// Why it did not get this point in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<String>,
+}
+
+impl Destinations {
+    /// A store that keeps nothing, encrypted like the real one would be.
+    pub(super) fn rehearsal(session: &Session) -> anyhow::Result<Self> {
+        let store: Arc<dyn Store> = Arc::new(Discard);
+        let passphrase = session.given_passphrase()?;
+        let access = Access::create(store, passphrase.as_ref(), KdfCost::default(), session.clock.now(), "")?;
+        Ok(Self { access, several: None, absent: Vec::new() })
+    }
+
+    /// Opens them; makes those that are not there yet.
+    pub(super) fn open(places: &[StorePlace], policy: Policy, session: &Session) -> anyhow::Result<Self> {
+        if let [place] = places {
+            return Ok(Self { access: open_or_create(place.open(IfMissing::Create)?, session)?, several: None, absent: Vec::new() });
+        }
+        let mut absent = Vec::new();
+        let mut miss = |store: String, error: anyhow::Error| {
+            if policy.on_failure == OnFailure::Abort {
+                return Err(error);
+            }
+            absent.push(StoreOutcome { store, failure: Some(in_one_line(error.as_ref())) });
+            Ok(())
+        };
+        let mut stores = Vec::new();
+        for place in places {
+            match place.open(IfMissing::Create) {
+                Ok(store) => stores.push(store),
+                Err(error) => miss(place.location.to_string(), error)?,
+            }
+        }
+        let there = stores.iter().position(|store| Access::is_encrypted(store.as_ref()).is_ok()).unwrap_or(0);
+        let Some(first) = stores.get(there) else {
+            let why = absent.into_iter().filter_map(|absent| Some(format!("{}: {}", absent.store, absent.failure?))).collect::<Vec<_>>();
+            anyhow::bail!("none of the stores could be opened: {}", why.join("; "));
+        };
+        let first = open_or_create(Arc::clone(first), session)?;
+        let mut copies = Vec::new();
+        for store in stores {
+            let location = store.location();
+            match first.copy_at(store, IfMissing::Create) {
+                Ok(copy) => copies.push(copy),
+                // Two stores that were made apart can never hold the same: no failure of one, but a mistake.
+                Err(error @ AccessError::OtherStore { .. }) => return Err(error.into()),
+                Err(error) => miss(location, error.into())?,
+            }
+        }
+        let mirror = Arc::new(Mirror::new(copies.iter().map(Access::store).collect(), policy.on_failure, policy.patience));
+        let access = first.through(Arc::clone(&mirror) as Arc<dyn Store>);
+        Ok(Self { access, several: Some((mirror, copies)), absent })
+    }
+
+    /// All of them as one.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// What became of each.
+    pub(super) fn outcomes(&self) -> Vec<StoreOutcome> {
+        let Some((mirror, _)) = &self.several else {
+            return vec![StoreOutcome { store: self.access.store().location(), failure: None }];
+        };
+        let absent = self.absent.iter().map(|absent| StoreOutcome { store: absent.store.clone(), failure: absent.failure.clone() });
+        let taking_part = mirror
+            .outcomes()
+            .into_iter()
+            .map(|outcome| StoreOutcome { store: outcome.location, failure: outcome.failure.map(|failure| in_one_line(failure.as_ref())) });
+        taking_part.chain(absent).collect()
+    }
+
+    /// Those that got everything, each by itself.
+    pub(super) fn complete(&self) -> Vec<Access> {
+        match &self.several {
+            None => vec![self.access.clone()],
+            Some((mirror, copies)) => {
+                let outcomes = mirror.outcomes();
+                copies.iter().zip(outcomes).filter(|(_, outcome)| outcome.failure.is_none()).map(|(copy, _)| copy.clone()).collect()
+            }
+        }
+    }
+}
+
+fn in_one_line(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
+    match Access::is_encrypted(store.as_ref()) {
+        Err(AccessError::NoStore(_)) => {
+            let passphrase = session.given_passphrase()?;
+            let access =
+                Access::create(Arc::clone(&store), passphrase.as_ref(), KdfCost::default(), session.clock.now(), "made with the store")?;
+            let kind = match access.cipher() {
+                Cipher::None => "a store that is not encrypted (--encrypt-pass-file FILE makes one that is)",
+                Cipher::Aes256Cfb => "an encrypted store",
+            };
+            session.output.note(format_args!("made {kind}: {}", store.location()));
+            Ok(access)
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => session.unlock(store),
+    }
+}

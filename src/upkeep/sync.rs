@@ -1,0 +1,222 @@
+//! Brings a copy of a store up to date: objects as they are, so what was sealed stays sealed, and a level's manifest after all that it names.
+//!
+//! Levels go across from the oldest on: the objects it names that are not there yet, then the manifest. Cut off anywhere,
+//! the copy has whole levels and some objects that no level names yet; the next sync finds those and goes on. Whoever calls this has the lock of the
+//! backup in the copy, so nothing there is removed meanwhile. In the source a reader takes no lock: what goes there meanwhile is an error, and the
+//! next sync does not look for it.
+
+use super::check::is_damage;
+use super::error::SyncError;
+use crate::catalog::names::{Folder, LevelOf, Meaning};
+use crate::catalog::{Access, AccessError, Catalog, Held, names, offer_whole};
+use crate::format::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
+use crate::model::{BackupName, Cancel, LevelId, Progress};
+use crate::store::{self, ObjectInfo, Store};
+use crossbeam_channel::bounded;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// A store and the copy of it that is brought up to date.
+#[derive(Clone, Copy)]
+pub struct Pair<'run> {
+    /// Where levels come from.
+    pub from: &'run Access,
+    /// Where they go: [`Access::copy_at`] of the other.
+    pub to: &'run Access,
+}
+
+/// What a sync did for one backup.
+#[derive(Debug, Default)]
+pub struct Synced {
+    /// Points in time that the copy has now and had not before.
+    pub points: u64,
+    /// Objects that were copied, manifests counted.
+    pub objects: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Levels whose manifests cannot be read: they stay where they are.
+    pub unreadable: Vec<(LevelId, AccessError)>,
+}
+
+/// Which levels go across.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those that are newer than the newest in the copy: what was pruned from it stays away.
+    Newer,
+    /// All that the copy lacks.
+    All,
+}
+
+/// The levels that the copy lacks, oldest first.
+///
+/// # Errors
+///
+/// [`SyncError::Catalog`].
+pub fn missing(pair: Pair<'_>, backup: &BackupName, wanted: Wanted) -> Result<Vec<LevelId>, SyncError> {
+    let levels = |access: &Access| Catalog::new(access.store()).levels(backup).map_err(SyncError::Catalog);
+    let there: BTreeSet<LevelId> = levels(pair.to)?.into_iter().collect();
+    let newest = there.last().filter(|_| wanted == Wanted::Newer);
+    Ok(levels(pair.from)?.into_iter().filter(|level| !there.contains(level) && newest.is_none_or(|newest| level > newest)).collect())
+}
+
+/// Copies what the copy lacks of a backup, `jobs` objects at once. Memory holds that many objects.
+///
+/// # Errors
+///
+/// [`SyncError`]. What was copied before stays, and the next sync goes on from there.
+pub fn sync(
+    pair: Pair<'_>,
+    backup: &BackupName,
+    held: &Held<'_>,
+    (wanted, jobs): (Wanted, usize),
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Synced, SyncError> {
+    let mut synced = Synced::default();
+    let mut run = Run { pair, backup, jobs: jobs.max(1), progress, cancel, done: BTreeSet::new(), expected: (0, 0) };
+    progress.stage("copying");
+    for level in missing(pair, backup, wanted)? {
+        let (manifest, stored) = match run.manifest(&level) {
+            Err(AccessError::Store(error)) if error.kind() == store::Kind::Missing => continue, // it went since it was listed
+            Err(AccessError::Store(error)) if !is_damage(&error) => {
+                return Err(SyncError::Manifest { level, source: AccessError::Store(error) });
+            }
+            Err(error) => {
+                tracing::warn!(%backup, %level, error = &error as &dyn std::error::Error, "its manifest cannot be read");
+                synced.unreadable.push((level, error));
+                continue;
+            }
+            Ok(read) => read,
+        };
+        let (objects, bytes) = run.copy(&manifest)?;
+        held.check().map_err(SyncError::Lock)?;
+        let manifest_bytes = stored.len() as u64;
+        Catalog::new(pair.to.store()).publish(backup, &level, stored).map_err(SyncError::Catalog)?;
+        if let Some(own) = manifest.levels.first() {
+            offer_whole(pair.to, &LevelOf { backup: backup.clone(), level: level.clone() }, own.compression, own.segments);
+        }
+        synced.points += 1;
+        synced.objects += objects + 1;
+        synced.bytes += bytes + manifest_bytes;
+        tracing::info!(%backup, %level, objects, bytes, "copied");
+    }
+    Ok(synced)
+}
+
+struct Run<'run> {
+    pair: Pair<'run>,
+    backup: &'run BackupName,
+    jobs: usize,
+    progress: &'run dyn Progress,
+    cancel: &'run Cancel,
+    /// What the copy has of each level, known from this run.
+    done: BTreeSet<(LevelId, Folder)>,
+    /// Objects and bytes to copy, as far as they were counted.
+    expected: (u64, u64),
+}
+
+impl Run<'_> {
+    /// The manifest of a level, and its bytes.
+    fn manifest(&self, level: &LevelId) -> Result<(Manifest, Vec<u8>), AccessError> {
+        let name = names::manifest_name(self.backup, level);
+        let stored = self.pair.from.store().get(&name, MAX_MANIFEST_BYTES).map_err(AccessError::Store)?;
+        let failed = |source: ManifestError| AccessError::Manifest { level: level.clone(), source };
+        let manifest = Manifest::open(stored.clone(), &self.pair.from.opener(level)).map_err(failed)?;
+        Ok((manifest, stored))
+    }
+
+    /// Copies what a manifest names and the copy has not. Returns how many objects that were, and their bytes.
+    fn copy(&mut self, manifest: &Manifest) -> Result<(u64, u64), SyncError> {
+        let mut objects = Vec::new();
+        for (level, folders) in needed_by(manifest) {
+            let folders: BTreeSet<Folder> = folders.into_iter().filter(|folder| self.done.insert((level.clone(), *folder))).collect();
+            if folders.is_empty() {
+                continue;
+            }
+            let there: BTreeMap<_, _> = self.list(self.pair.to, &level)?.map(|object| (object.name, object.length)).collect();
+            let is_wanted = |object: &ObjectInfo| match names::meaning(&object.name) {
+                Some(Meaning::Data { folder, .. }) => folders.contains(&folder),
+                _ => false,
+            };
+            let of_level = self.list(self.pair.from, &level)?.filter(is_wanted);
+            objects.extend(of_level.filter(|object| there.get(&object.name) != Some(&object.length)));
+        }
+        let bytes: u64 = objects.iter().map(|object| object.length).sum();
+        self.expected = (self.expected.0 + objects.len() as u64, self.expected.1 + bytes);
+        self.progress.expect_total(self.expected.0, self.expected.1);
+        let count = objects.len() as u64;
+        self.copy_all(objects)?;
+        Ok((count, bytes))
+    }
+
+    fn list(&self, access: &Access, level: &LevelId) -> Result<impl Iterator<Item = ObjectInfo> + use<>, SyncError> {
+        let mut objects = Vec::new();
+        let listed = access.store().list(&names::level_prefix(self.backup, level), &mut |object| {
+            objects.push(object);
+            true
+        });
+        listed.map_err(SyncError::List)?;
+        Ok(objects.into_iter())
+    }
+
+    fn copy_all(&self, objects: Vec<ObjectInfo>) -> Result<(), SyncError> {
+        let (from, to) = (self.pair.from.store(), self.pair.to.store());
+        let failed: Mutex<Option<SyncError>> = Mutex::new(None);
+        let failures = AtomicU64::new(0);
+        let fail = |error: SyncError| {
+            failures.fetch_add(1, Ordering::Relaxed);
+            failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+        };
+        let (sender, wanted) = bounded::<ObjectInfo>(0);
+        thread::scope(|scope| {
+            for _ in 0..self.jobs {
+                let (wanted, from, to, fail) = (wanted.clone(), &from, &to, &fail);
+                scope.spawn(move || {
+                    for object in wanted {
+                        match copy_one(from.as_ref(), to.as_ref(), &object) {
+                            Ok(()) => self.progress.advance(1, object.length),
+                            Err(source) => fail(SyncError::Copy { object: object.name, source }),
+                        }
+                    }
+                });
+            }
+            drop(wanted);
+            for object in objects {
+                // The threads live as long as this sender.
+                if self.cancel.is_requested() || failures.load(Ordering::Relaxed) > 0 || sender.send(object).is_err() {
+                    break;
+                }
+            }
+            drop(sender);
+        });
+        match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None if self.cancel.is_requested() => Err(SyncError::Cancelled),
+            None => Ok(()),
+        }
+    }
+}
+
+fn copy_one(from: &dyn Store, to: &dyn Store, object: &ObjectInfo) -> Result<(), store::Error> {
+    let body = from.get(&object.name, object.length)?;
+    if body.len() as u64 != object.length {
+        // It was listed with another length than it has now: objects are never changed.
+        return Err(store::Error::new(store::Kind::Short, store::Verb::Get, &object.name));
+    }
+    to.put(&object.name, &vec![body])
+}
+
+/// The folders of levels that a manifest names something in.
+fn needed_by(manifest: &Manifest) -> BTreeMap<LevelId, BTreeSet<Folder>> {
+    let mut needed: BTreeMap<LevelId, BTreeSet<Folder>> = BTreeMap::new();
+    for parts in &manifest.levels {
+        let folders = needed.entry(parts.id.clone()).or_default();
+        folders.extend([Folder::Segments, Folder::Frames]);
+        if manifest.index.iter().any(|run| run.serial == parts.serial) {
+            folders.insert(Folder::Index);
+        }
+    }
+    needed
+}

@@ -1,0 +1,94 @@
+//! Reading from a store that takes its time.
+
+use crate::support::{backup, reading, scratch, torture};
+use freezer::catalog::Access;
+use freezer::fs::view::View;
+use freezer::fs::{FileReader, ReadOptions};
+use freezer::model::{Cancel, TreePath};
+use freezer::platform::pause;
+use freezer::store::memory::Memory;
+use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A store whose answers take long, and that gives no more bytes than so many at once.
+struct Far<S> {
+    inner: Arc<S>,
+    most: usize,
+}
+
+impl<S: Store> Store for Far<S> {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        self.inner.put(name, body)
+    }
+
+    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+        self.inner.get(name, limit)
+    }
+
+    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        pause(Duration::from_millis(15), &Cancel::new());
+        if length > self.most {
+            return Err(Error::new(Kind::Failed, Verb::Get, name));
+        }
+        self.inner.get_range(name, offset, length)
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        self.inner.list(prefix, found)
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        self.inner.delete(name)
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+const FILE_BYTES: usize = 48 << 20;
+
+/// A large file in a store, as it is, and through another that is far away.
+fn large_file(store: Arc<dyn Store>, far: impl FnOnce() -> Arc<dyn Store>) -> (Vec<u8>, View) {
+    let source = scratch();
+    let content = torture::noise(7, FILE_BYTES);
+    fs::write(source.path().join("large"), &content).expect("written");
+    let access = backup::create_encrypted(store);
+    let level = backup::back_up(&access, &[source.path()], |request| request.segment_bytes = 16 << 20).manifest.id;
+    let far: Access = access.through(far());
+    let reader = FileReader::new(&ReadOptions::default().for_network()).expect("threads can be started");
+    let view = reading::open(&far, &backup::name(), &level, &Arc::new(reader)).expect("opened");
+    (content, view)
+}
+
+fn read_in_order(view: &View, content: &[u8]) {
+    let (node, _) = view.lookup(&TreePath::parse(b"large").expect("legal")).expect("read").expect("there");
+    let file = view.file(node).expect("a file");
+    let mut buffer = vec![0; 128 << 10];
+    for (number, expected) in content.chunks(buffer.len()).enumerate() {
+        let read = file.read((number * buffer.len()) as u64, &mut buffer).expect("read");
+        assert!(buffer[..read] == *expected, "piece {number}");
+    }
+}
+
+#[test]
+fn frames_that_follow_each_other_come_with_one_request_where_each_request_takes_long() {
+    let memory = Arc::new(Memory::default());
+    let counted = Arc::clone(&memory);
+    let (content, view) = large_file(memory.clone(), move || Arc::new(Far { inner: counted, most: usize::MAX }));
+    let before = memory.calls().of(Verb::Get);
+    read_in_order(&view, &content);
+    let requests = memory.calls().of(Verb::Get) - before;
+    // Frames inside large files have 256 KiB: 192 of them.
+    assert!((3..=60).contains(&requests), "{requests} requests");
+}
+
+#[test]
+fn a_request_of_many_frames_that_fails_fails_no_read() {
+    let memory = Arc::new(Memory::default());
+    let inner = Arc::clone(&memory);
+    let (content, view) = large_file(memory, move || Arc::new(Far { inner, most: 400 << 10 }));
+    read_in_order(&view, &content);
+}

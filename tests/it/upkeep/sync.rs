@@ -1,0 +1,153 @@
+//! A copy of a store that is brought up to date: what it has is always whole, wherever it is cut off.
+
+use super::{Series, objects, prune};
+use crate::support::backup;
+use freezer::catalog::{Access, AccessError, Catalog, LockRequest, Patience, with_lock};
+use freezer::model::progress::Silent;
+use freezer::model::{Cancel, Retention};
+use freezer::platform::ManualClock;
+use freezer::store::Store;
+use freezer::store::faulty::{Fault, Faulty};
+use freezer::store::location::IfMissing;
+use freezer::store::memory::Memory;
+use freezer::upkeep::{Going, Pair, Synced, Wanted, sync};
+use jiff::SignedDuration;
+use std::sync::Arc;
+
+/// As the program does it.
+fn sync_to(from: &Access, place: Arc<dyn Store>, clock: &ManualClock) -> anyhow::Result<Synced> {
+    sync_what(Wanted::Newer, from, place, clock)
+}
+
+fn sync_what(wanted: Wanted, from: &Access, place: Arc<dyn Store>, clock: &ManualClock) -> anyhow::Result<Synced> {
+    let (name, cancel) = (backup::name(), Cancel::new());
+    let to = from.copy_at(place, IfMissing::Create)?;
+    let store = to.store();
+    let request = LockRequest { backup: &name, host: "here", action: "sync", patience: Patience::None };
+    let pair = Pair { from, to: &to };
+    let synced = with_lock(
+        store.as_ref(),
+        &Catalog::new(to.store()),
+        request,
+        clock,
+        &cancel,
+        |_| true,
+        |held| sync(pair, &name, held, (wanted, 2), &Silent, &cancel),
+    );
+    Ok(synced??)
+}
+
+#[test]
+fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
+    let mut series = Series::with_levels(3);
+    let copy = Arc::new(Memory::default());
+    let first = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
+    assert_eq!((first.points, first.unreadable.len()), (3, 0));
+    assert_eq!(objects(copy.as_ref(), ""), objects(series.store.as_ref(), ""));
+    for object in objects(copy.as_ref(), "") {
+        let object = freezer::store::ObjectName::new(object).expect("legal");
+        assert!(copy.get(&object, u64::MAX).expect("there") == series.store.get(&object, u64::MAX).expect("there"), "{object}");
+    }
+    let nothing = sync_to(&series.access, copy.clone(), &series.clock).expect("nothing to do");
+    assert_eq!((nothing.points, nothing.objects, nothing.bytes), (0, 0, 0));
+
+    series.write("file 1", b"other");
+    series.back_up();
+    let before = copy.calls().of(freezer::store::Verb::Put);
+    let second = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
+    assert_eq!(second.points, 1);
+    assert!(second.bytes < first.bytes / 3, "{} of {}", second.bytes, first.bytes);
+    let puts = copy.calls().of(freezer::store::Verb::Put) - before;
+    assert_eq!(puts, second.objects + 1, "the claim, and nothing twice");
+    let access = Access::open(copy, None).expect("it opens by itself");
+    assert_eq!(series.levels().len(), 4);
+    series.check(&access, "the copy");
+}
+
+#[test]
+fn what_went_from_the_one_stays_in_the_other() {
+    let mut series = Series::with_levels(6);
+    let copy = Arc::new(Memory::default());
+    sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
+    series.prune(&Going::Unprotected(Retention { last: 2, ..Retention::default() }), SignedDuration::ZERO).expect("pruned");
+    series.write("file 2", b"other");
+    series.back_up();
+    let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
+    assert_eq!(synced.points, 1);
+    let access = Access::open(copy.clone(), None).expect("it opens");
+    assert_eq!(Catalog::new(copy).levels(&backup::name()).expect("listed").len(), 7);
+    series.check(&access, "the copy");
+
+    // And a copy that is made of what is left has all that those lean on.
+    let late = Arc::new(Memory::default());
+    assert_eq!(sync_to(&series.access, late.clone(), &series.clock).expect("copied").points, 3);
+    series.check(&Access::open(late, None).expect("it opens"), "the late copy");
+}
+
+#[test]
+fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
+    let mut series = Series::with_levels(6);
+    let copy = Arc::new(Memory::default());
+    sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
+    let access = Access::open(copy.clone(), None).expect("it opens");
+    prune(&access, &series.clock, &Going::Unprotected(Retention { last: 1, ..Retention::default() }), SignedDuration::ZERO)
+        .expect("pruned");
+    series.write("file 3", b"other");
+    series.back_up();
+    let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
+    assert_eq!(synced.points, 1, "what was pruned from the copy does not come back");
+    series.check(&access, "the copy");
+    let synced = sync_what(Wanted::All, &series.access, copy, &series.clock).expect("copied");
+    assert_eq!(synced.points, 5, "unless it is asked for");
+    series.check(&access, "the copy, with all");
+}
+
+#[test]
+fn another_store_is_no_copy() {
+    let series = Series::with_levels(1);
+    let other = Arc::new(Memory::default());
+    backup::create_plain(other.clone());
+    let before = objects(other.as_ref(), "");
+    let error = sync_to(&series.access, other.clone(), &series.clock).expect_err("another store");
+    assert!(matches!(error.downcast_ref(), Some(AccessError::OtherStore { .. })), "{error:?}");
+    assert_eq!(objects(other.as_ref(), ""), before);
+}
+
+#[test]
+fn a_damaged_manifest_stays_behind_and_the_others_come() {
+    let series = Series::with_levels(3);
+    let damaged = series.levels()[1].clone();
+    let manifest = freezer::catalog::names::manifest_name(&backup::name(), &damaged);
+    series.store.put(&manifest, &vec![b"no manifest".to_vec()]).expect("stored");
+    let copy = Arc::new(Memory::default());
+    let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
+    assert_eq!((synced.points, synced.unreadable.len(), &synced.unreadable[0].0), (2, 1, &damaged));
+    series.check(&Access::open(copy, None).expect("it opens"), "the copy");
+}
+
+#[test]
+fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() {
+    let series = Series::with_levels(3);
+    let done = Arc::new(Memory::default());
+    sync_to(&series.access, done.clone(), &series.clock).expect("no fault");
+    let counting = Arc::new(Faulty::new(Memory::default()));
+    sync_to(&series.access, counting.clone(), &series.clock).expect("no fault");
+    let calls = counting.calls().all();
+    assert!(calls > 15, "only {calls} calls");
+    for call in 0..calls {
+        for fault in [Fault::at_any(call), Fault::at_any(call).for_good(), Fault::at_any(call).after_effect().for_good()] {
+            let place = Arc::new(Faulty::new(Memory::default()).with(fault));
+            let _outcome = sync_to(&series.access, place.clone(), &series.clock);
+            let mended = place.mended();
+            if let Ok(access) = Access::open(mended.clone(), None) {
+                series.check(&access, &format!("{fault:?}"));
+            }
+            // The next one, when whoever was cut off is known to be dead.
+            series.pass(SignedDuration::from_hours(2));
+            sync_to(&series.access, mended.clone(), &series.clock).unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
+            assert_eq!(objects(mended.as_ref(), "data/"), objects(done.as_ref(), "data/"), "{fault:?}");
+            assert_eq!(objects(mended.as_ref(), "manifests/"), objects(done.as_ref(), "manifests/"), "{fault:?}");
+            series.check(&Access::open(mended, None).expect("it opens"), &format!("{fault:?}, again"));
+        }
+    }
+}
