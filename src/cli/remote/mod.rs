@@ -70,7 +70,7 @@ impl ListOptions {
 /// Opens the way to the server.
 pub(super) fn connect(options: &ServerOptions, session: &Session) -> anyhow::Result<ApiConnection> {
     let entrance = entrance(options, session)?;
-    Ok(ApiConnection::new(entrance, &session.store_settings())?)
+    Ok(ApiConnection::new(entrance, &session.common.stores.settings(&session.environment))?)
 }
 
 fn entrance(options: &ServerOptions, session: &Session) -> anyhow::Result<Entrance> {
