@@ -81,7 +81,12 @@ impl OriginalDocument {
         let (storage, container) = match store.split_once(':') {
             Some((scheme, rest)) if store.contains("://") || matches!(scheme, "swift" | "s3" | "sftp") => {
                 let rest = rest.trim_start_matches("//");
-                (if scheme == "sftp" { "ssh" } else { scheme }, rest.split_once('?').map_or(rest, |(path, _)| path))
+                let kind = match scheme {
+                    "sftp" => "ssh",
+                    "file" => "local",
+                    kind => kind,
+                };
+                (kind, rest.split_once('?').map_or(rest, |(path, _)| path))
             }
             _ => ("local", store),
         };
