@@ -2,15 +2,17 @@
 //! package call the same functions with inputs that were sound before they were changed (`tests/it/format/mutated.rs`).
 
 use freezer::catalog::names::{self, Meaning};
+use freezer::format::checkpoint::Checkpoint;
 use freezer::format::claim::Claim;
 use freezer::format::frame::{Compression, Decoder, FrameKeys, Lane, Opener, Protection, Sealer};
 use freezer::format::identity::Identity;
 use freezer::format::keys::KeySlot;
 use freezer::format::lost::Lost;
-use freezer::format::manifest::Manifest;
+use freezer::format::manifest::{Manifest, RootNode};
 use freezer::format::signature::{SUMS_BYTES, SignatureHead, blocks_in, decode_sums};
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
+use freezer::index::{BlockCache, MemoryBlocks, RunRoot, Tree};
 use freezer::model::{BackupName, BackupRef, Excludes, FrameNo, LevelId, PointInTime, StoreId, TreePath};
 use freezer::store::ObjectName;
 use freezer::store::memory::Memory;
@@ -98,6 +100,23 @@ pub fn manifest(json: &[u8]) {
         for entry in view.all().take(1000) {
             let Ok((node, entry)) = entry else { break };
             assert_eq!(view.entry(node).expect("it was just read"), entry);
+        }
+    }
+}
+
+/// Any bytes as a checkpoint that was authenticated: refused, or it is written and read as the same; a tree of its run is refused or opens.
+pub fn checkpoint(json: &[u8]) {
+    let Ok(checkpoint) = Checkpoint::decode(json) else { return };
+    let sealer = Sealer::new(STORE, level(), Protection::Checksum);
+    let stored = checkpoint.seal(&sealer, FrameNo(3)).expect("what was read can be written");
+    assert_eq!(Checkpoint::open(stored, &sealer.opener(), FrameNo(3)).expect("it was just written"), checkpoint);
+    let RootNode { node, height, entries } = checkpoint.index;
+    let root = RunRoot { node, height, entries };
+    // Nothing is stored: all that is not in the root itself is an error.
+    if let Ok(tree) = Tree::of_run_alone(root, Arc::new(MemoryBlocks::default()), &BlockCache::new(1 << 20)) {
+        for found in tree.all().take(1000) {
+            let Ok((node, entry)) = found else { break };
+            assert_eq!(tree.lookup(&entry.path).expect("it was just read").map(|found| found.0), Some(node));
         }
     }
 }

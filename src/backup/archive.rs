@@ -2,6 +2,7 @@
 
 use super::BackupError;
 use super::blocks::Blocks;
+use super::checkpoint::{Due, Mark, begun};
 use super::compare::{Change, UNSURE};
 use super::index_writer::{IndexWriter, Indexed};
 use super::read::{Body, Found, FoundEntry, Unread, report_if_changed};
@@ -37,6 +38,11 @@ pub(super) struct Archive<'run> {
     /// Files of several names whose other names are still to come.
     linked: HashMap<(u64, u64), Linked>,
     leans_on: BTreeSet<LevelSerial>,
+    due: Due<'run>,
+    /// The large file that is being written whole, with all the extents that it is to have.
+    pub(super) in_hand: Option<Entry>,
+    /// The streams of cut-off runs.
+    unfinished: BTreeSet<LevelSerial>,
     pub(super) progress: &'run dyn Progress,
     pub(super) halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     tally: Tally,
@@ -66,6 +72,16 @@ pub(super) struct Tally {
     pub(super) counts: Counts,
     pub(super) logical_bytes: u64,
     pub(super) has_xattrs: bool,
+    pub(super) taken: Taken,
+}
+
+/// What was taken from runs that were cut off, and did not have to be stored again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Files, each name of a hard-linked one counted, that have content in their streams.
+    pub files: u64,
+    /// Bytes of that, before compression; of a hard-linked file once.
+    pub bytes: u64,
 }
 
 /// A level whose last member is written.
@@ -105,12 +121,13 @@ impl Linked {
 }
 
 impl<'run> Archive<'run> {
-    /// `halt` says whether the run is over before its end, and why; it is asked inside long files too.
+    /// `due` says when to take note of how far it has come, and `unfinished` which streams are those of cut-off runs. `halt` says whether the run is over before its end, and why; it is asked inside long files too.
     pub(super) fn new(
         stream: Stream,
         tree: IndexWriter<'run>,
         serial: LevelSerial,
         blocks: Blocks<'run>,
+        (due, unfinished): (Due<'run>, BTreeSet<LevelSerial>),
         progress: &'run dyn Progress,
         halt: &'run (dyn Fn() -> Result<(), BackupError> + 'run),
     ) -> Self {
@@ -125,6 +142,9 @@ impl<'run> Archive<'run> {
             is_inside: false,
             linked: HashMap::new(),
             leans_on: BTreeSet::new(),
+            due,
+            in_hand: None,
+            unfinished,
             progress,
             halt,
             tally: Tally::default(),
@@ -166,8 +186,38 @@ impl<'run> Archive<'run> {
         }
         for entry in found.entries {
             self.entry(entry, &found.bytes)?;
+            self.checkpoint_if_due()?;
         }
         Ok(())
+    }
+
+    fn checkpoint_if_due(&mut self) -> Result<(), BackupError> {
+        if self.due.is_due(self.stream.position()) && !self.stream.is_at_cut() { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// Takes note of what was written so far when the run has to end before it is done, in the midst of a member too.
+    pub(super) fn leave_checkpoint(&mut self) -> Result<(), BackupError> {
+        if !self.due.is_worth_it(self.stream.position()) {
+            return Ok(());
+        }
+        if self.stream.is_at_cut() {
+            // A frame has a byte at least, and it has to come after all others. No archive goes on after this.
+            self.stream.append_zeros(crate::format::tar::BLOCK as u64)?;
+        }
+        self.checkpoint()
+    }
+
+    fn checkpoint(&mut self) -> Result<(), BackupError> {
+        let position = self.stream.position();
+        let begun = self.in_hand.as_ref().and_then(|entry| begun(entry, self.serial, position));
+        let (index, index_stored) = self.tree.so_far()?;
+        self.due.taken(position);
+        self.stream.cut_with(Mark { index, index_stored, begun })
+    }
+
+    /// Ends the frame with the member, if it is long enough. One that a checkpoint is due in is ended by that, when the member is in the index.
+    fn member_ended(&mut self) -> Result<(), BackupError> {
+        if self.due.is_due(self.stream.position()) { Ok(()) } else { self.stream.member_ended() }
     }
 
     /// Writes the member of the directory that the walk is in, unless it is there and there is nothing new to tell.
@@ -179,7 +229,7 @@ impl<'run> Archive<'run> {
         let (members, names, kept) = (&mut self.members, current.all.take(), std::mem::take(&mut current.kept));
         let written = self.stream.append_with(|buffer| members.directory(&current.entry, names, &kept, buffer))?;
         written.map_err(BackupError::Member)?;
-        self.stream.member_ended()
+        self.member_ended()
     }
 
     /// Ends stream and index.
@@ -213,7 +263,7 @@ impl<'run> Archive<'run> {
             if !matches!(body, Body::Kept) {
                 self.write_directory()?;
                 self.header(&entry, Some(&first), &[])?;
-                self.stream.member_ended()?;
+                self.member_ended()?;
             }
             self.index(&entry, &change)?;
             self.progress.advance(1, 0);
@@ -224,7 +274,7 @@ impl<'run> Archive<'run> {
             body => {
                 self.write_directory()?;
                 let told_bytes = self.member(&mut entry, body, bytes)?;
-                self.stream.member_ended()?;
+                self.member_ended()?;
                 told_bytes
             }
         };
@@ -267,6 +317,11 @@ impl<'run> Archive<'run> {
                 report_if_changed(&entry.path, &file, &stat);
                 Ok(0)
             }
+            Body::Rest(file, stat, begun) => {
+                self.rest(entry, &file, &stat, &begun)?;
+                report_if_changed(&entry.path, &file, &stat);
+                Ok(0)
+            }
             Body::Blocks(file, stat, earlier) => {
                 self.by_blocks(entry, &file, &stat, earlier.as_deref())?;
                 report_if_changed(&entry.path, &file, &stat);
@@ -292,11 +347,13 @@ impl<'run> Archive<'run> {
     ) -> Result<(), BackupError> {
         let runs = self.header(entry, None, planned)?;
         self.set_extents(entry, &runs);
+        self.in_hand = Some(entry.clone()).filter(|_| !open.shrank);
         let mut data_bytes = 0;
         for run in &runs {
             self.copy(entry, open, *run, signature.as_deref_mut())?;
             data_bytes += run.length;
         }
+        self.in_hand = None;
         self.stream.append_zeros(crate::format::tar::padding(data_bytes))
     }
 
@@ -387,6 +444,9 @@ impl<'run> Archive<'run> {
                     left -= read as u64;
                     self.progress.advance(0, read as u64);
                     if read == wanted {
+                        if self.in_hand.is_some() {
+                            self.checkpoint_if_due()?;
+                        }
                         continue;
                     }
                     Unread::Shrank(left)
@@ -398,6 +458,7 @@ impl<'run> Archive<'run> {
                 signature.update_zeros(left);
             }
             self.stream.append_zeros(left)?;
+            self.in_hand = None;
             entry.metadata.inode = UNSURE;
             if !open.shrank {
                 self.progress.trouble(Trouble::new(entry.path.clone(), trouble));
@@ -420,6 +481,10 @@ impl<'run> Archive<'run> {
                 match &entry.content {
                     Content::File { extents, .. } => {
                         counts.files += 1;
+                        let taken = extents.iter().filter(|extent| self.unfinished.contains(&extent.level)).map(|extent| extent.length);
+                        let taken: u64 = taken.sum();
+                        self.tally.taken.files += u64::from(taken > 0);
+                        self.tally.taken.bytes += if entry.link_to.is_none() { taken } else { 0 };
                         self.leans_on.extend(extents.iter().map(|extent| extent.level).filter(|level| *level != self.serial));
                     }
                     Content::Directory => counts.directories += 1,

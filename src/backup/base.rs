@@ -1,6 +1,6 @@
 //! The point in time that a level is compared with, and whether there is one.
 
-use super::compare::{Comparison, Lies, Previous, SameContent, UNSURE};
+use super::compare::{Comparison, Evidence, Lies, Previous, SameContent, UNSURE};
 use super::index_writer::{Earlier, kept_runs};
 use super::moved::Moved;
 use crate::catalog::names::{self, Folder, Meaning};
@@ -33,6 +33,8 @@ pub struct Levels {
     pub always_level: Option<u32>,
     /// A chain whose full level is older than this many days is not continued.
     pub restart_after_days: Option<u32>,
+    /// What tells whether a file's content is another.
+    pub evidence: Evidence,
     /// What the source's file system cannot be trusted with.
     pub lies: Lies,
     /// What becomes of a file of which only other things than its content are new.
@@ -46,6 +48,7 @@ impl Default for Levels {
             max_level: None,
             always_level: None,
             restart_after_days: None,
+            evidence: Evidence::default(),
             lies: Lies::default(),
             same_content: SameContent::default(),
         }
@@ -95,16 +98,8 @@ impl Base {
         }
         let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>;
         let tree = open_tree(&manifest, &BlockCache::new(INDEX_CACHE_BYTES), blocks)?;
-        let trusted_before = time_of(manifest.started.checked_sub(TICK)?);
-        Ok(Self {
-            manifest,
-            digest,
-            tree,
-            comparison: Comparison { trusted_before, lies: levels.lies, same_content: levels.same_content },
-            moved: Moved::default(),
-            lost,
-            removed: AtomicU64::new(0),
-        })
+        let comparison = Comparison::new(manifest.started, levels)?;
+        Ok(Self { manifest, digest, tree, comparison, moved: Moved::default(), lost, removed: AtomicU64::new(0) })
     }
 
     /// What the manifest of a level says that leans on this.
@@ -139,6 +134,11 @@ impl Base {
             entry.metadata.signatures.clear();
         }
         Previous { node, entry, is_moved }
+    }
+
+    /// Whether all of a level's stream could be read when it was last looked at.
+    pub(super) fn is_sound(&self, level: LevelSerial) -> bool {
+        !self.lost.contains_key(&level)
     }
 
     /// What a directory held, to be gone through in the order of names.
@@ -309,6 +309,13 @@ fn check_is_there(access: &Access, backup: &BackupName, parts: &LevelParts, know
 
 fn missing(level: &LevelId, count: u64) -> String {
     format!("{count} segments of level {level} are missing")
+}
+
+impl Comparison {
+    /// Compares with what a run saw that began its walk at `began`.
+    pub(super) fn new(began: jiff::Timestamp, levels: &Levels) -> Result<Self, jiff::Error> {
+        Ok(Self { trusted_before: time_of(began.checked_sub(TICK)?), lies: levels.lies, same_content: levels.same_content })
+    }
 }
 
 fn time_of(timestamp: jiff::Timestamp) -> Time {

@@ -1,6 +1,7 @@
 //! Compresses and encrypts frames on several threads, and puts them into segments in the order of the stream.
 
 use super::BackupError;
+use super::checkpoint::{CheckpointWriter, Mark};
 use super::lane::LaneWriter;
 use super::stream::RawFrame;
 use super::uploads::Uploader;
@@ -9,6 +10,7 @@ use crate::format::frame::{Encoder, Sealer, Stored};
 use crate::format::segment::Packer;
 use crate::index::{FrameRow, FrameTableWriter, RunRoot};
 use crate::model::{FrameNo, StreamOffset};
+use crate::store::ObjectName;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::BTreeMap;
 
@@ -23,6 +25,7 @@ pub(super) struct SealedFrame {
     number: FrameNo,
     start: StreamOffset,
     stored: Stored,
+    mark: Option<Mark>,
 }
 
 /// Seals frames until there are no more. Run by each sealing thread.
@@ -45,10 +48,10 @@ pub(super) fn seal(
         }
         let raw: Vec<(FrameNo, &[u8])> = batch.iter().map(|frame| (frame.number, &frame.bytes[..])).collect();
         let stored = sealer.seal_data(&mut encoder, &raw).map_err(BackupError::Frame)?;
-        for (RawFrame { number, start, bytes }, stored) in batch.into_iter().zip(stored) {
+        for (RawFrame { number, start, bytes, mark }, stored) in batch.into_iter().zip(stored) {
             // A buffer that finds no place among the free ones is dropped.
             let _full = free.try_send(bytes);
-            sealed.send(SealedFrame { number, start, stored }).map_err(|_| BackupError::Stopped)?;
+            sealed.send(SealedFrame { number, start, stored, mark }).map_err(|_| BackupError::Stopped)?;
         }
     }
     Ok(())
@@ -60,6 +63,8 @@ pub(super) struct Collected {
     pub(super) segments: u32,
     pub(super) frame_table: RunRoot,
     pub(super) frame_table_segments: u32,
+    /// The newest checkpoint, if there is one.
+    pub(super) checkpoint: Option<ObjectName>,
 }
 
 /// Puts sealed frames into segments and the frame table until there are no more.
@@ -69,6 +74,7 @@ pub(super) fn collect(
     segment_bytes: u64,
     uploader: &Uploader,
     mut table_lane: LaneWriter<'_>,
+    mut checkpoints: CheckpointWriter<'_>,
 ) -> Result<Collected, BackupError> {
     let mut packer = Packer::new(segment_bytes);
     let mut table = FrameTableWriter::new();
@@ -77,7 +83,7 @@ pub(super) fn collect(
     let mut next = FrameNo(0);
     while let Ok(frame) = sealed.recv() {
         early.insert(frame.number, frame);
-        while let Some(SealedFrame { number, start, stored }) = early.remove(&next) {
+        while let Some(SealedFrame { number, start, stored, mark }) = early.remove(&next) {
             next.0 += 1;
             let stored_length = u32::try_from(stored.bytes.len()).map_err(|_| BackupError::BlockTooLong)?;
             let (place, full) = packer.put(stored.bytes).map_err(BackupError::Segments)?;
@@ -94,6 +100,15 @@ pub(super) fn collect(
                 checksum: stored.checksum,
             };
             table.push(&row, &mut table_lane).map_err(BackupError::Index)?;
+            if let Some(mark) = mark {
+                if let Some(segment) = packer.cut().map_err(BackupError::Segments)? {
+                    uploader.store(of.data_name(Folder::Segments, segment.number), segment.frames)?;
+                }
+                let frame_table = table.so_far(&mut table_lane).map_err(BackupError::Index)?;
+                let (frame_table_segments, _) = table_lane.flush()?;
+                let data = Collected { segments: packer.closed(), frame_table, frame_table_segments, checkpoint: None };
+                checkpoints.write(mark, row.end(), data, uploader)?;
+            }
         }
     }
     let (last, segments) = packer.finish();
@@ -101,5 +116,5 @@ pub(super) fn collect(
         uploader.store(of.data_name(Folder::Segments, segment.number), segment.frames)?;
     }
     let frame_table = table.finish(&mut table_lane).map_err(BackupError::Index)?;
-    Ok(Collected { segments, frame_table, frame_table_segments: table_lane.finish()? })
+    Ok(Collected { segments, frame_table, frame_table_segments: table_lane.finish()?, checkpoint: checkpoints.last() })
 }

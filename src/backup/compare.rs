@@ -44,6 +44,16 @@ pub struct Lies {
     pub inode: bool,
 }
 
+/// What tells whether a file's content is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Evidence {
+    /// Its times, size, inode and device.
+    #[default]
+    Metadata,
+    /// The content itself: each file is read, and compared with what is stored of it.
+    Content,
+}
+
 /// What becomes of a file of which only other things than its content are new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SameContent {

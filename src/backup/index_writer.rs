@@ -2,8 +2,10 @@
 
 use super::BackupError;
 use super::compare::Change;
+use super::lane::LaneWriter;
+use super::uploads::Receipt;
 use crate::format::manifest::Run;
-use crate::index::{BlockSink, DeltaRun, DeltaWriter, IndexError, Tree, TreeWriter};
+use crate::index::{DeltaRun, DeltaWriter, IndexError, RunRoot, Tree, TreeWriter};
 use crate::model::{Entry, NodeId};
 use std::collections::HashMap;
 
@@ -41,11 +43,13 @@ pub(super) struct Indexed {
     pub(super) run: Option<DeltaRun>,
     /// So many runs of the earlier tree, the oldest, lie below it: all of them when there is no difference.
     pub(super) kept: usize,
+    /// How many segments its blocks fill.
+    pub(super) segments: u32,
 }
 
 /// Writes the tree, or what makes it of the earlier one, or notices that it is the earlier one.
 pub(super) struct IndexWriter<'run> {
-    sink: &'run mut dyn BlockSink,
+    lane: LaneWriter<'run>,
     earlier: Option<Earlier>,
     state: State,
     /// Files of several names whose first is in the new run, of those that were the same before the run was begun: by the
@@ -72,7 +76,7 @@ enum Link {
 }
 
 impl<'run> IndexWriter<'run> {
-    pub(super) fn new(earlier: Option<Earlier>, sink: &'run mut dyn BlockSink) -> Result<Self, BackupError> {
+    pub(super) fn new(earlier: Option<Earlier>, lane: LaneWriter<'run>) -> Result<Self, BackupError> {
         let state = match &earlier {
             None => State::Whole(TreeWriter::new()),
             Some(Earlier { tree, kept }) => {
@@ -80,7 +84,7 @@ impl<'run> IndexWriter<'run> {
                 if *kept == tree.runs() { State::Delta(delta) } else { State::Same(delta, 0) }
             }
         };
-        Ok(Self { sink, earlier, state, moved: HashMap::new() })
+        Ok(Self { lane, earlier, state, moved: HashMap::new() })
     }
 
     /// Appends an entry; what it is a link to is named by what this returned for it. One that does not fit the index is told
@@ -90,7 +94,7 @@ impl<'run> IndexWriter<'run> {
             if let Change::Unchanged(node, link_to) = change
                 && *link_to == entry.link_to
                 && delta.is_next(&entry.path)
-                && delta.keep(&entry.path, self.sink).map_err(failed)?
+                && delta.keep(&entry.path, &mut self.lane).map_err(failed)?
             {
                 *count += 1;
                 return Ok(Ok(*node));
@@ -109,7 +113,7 @@ impl<'run> IndexWriter<'run> {
                 (Link::Kept(first), Some(was)) => first == was,
                 _ => false,
             };
-            if is_same && delta.keep(&entry.path, self.sink).map_err(failed)? {
+            if is_same && delta.keep(&entry.path, &mut self.lane).map_err(failed)? {
                 return Ok(Ok(*node));
             }
         }
@@ -124,26 +128,38 @@ impl<'run> IndexWriter<'run> {
         }
     }
 
+    /// The new run as far as it is written, and what tells when all of that is stored.
+    pub(super) fn so_far(&mut self) -> Result<(RunRoot, Receipt), BackupError> {
+        let root = match &self.state {
+            State::Same(..) => TreeWriter::new().so_far(&mut self.lane),
+            State::Delta(delta) => delta.so_far(&mut self.lane),
+            State::Whole(tree) => tree.so_far(&mut self.lane),
+        };
+        let root = root.map_err(failed)?;
+        let (_, stored) = self.lane.flush()?;
+        Ok((root, stored))
+    }
+
     /// Ends the index.
     pub(super) fn finish(mut self) -> Result<Indexed, BackupError> {
         let runs = self.earlier.as_ref().map_or(0, |earlier| earlier.tree.runs());
         let kept = self.earlier.as_ref().map_or(0, |earlier| earlier.kept);
         if let State::Same(delta, _) = &self.state {
             if delta.is_at_end() {
-                return Ok(Indexed { run: None, kept: runs });
+                return Ok(Indexed { run: None, kept: runs, segments: self.lane.finish()? });
             }
             self.begin()?;
         }
         let run = match self.state {
             State::Whole(tree) => {
-                let (root, head) = tree.finish_with_head(self.sink).map_err(failed)?;
+                let (root, head) = tree.finish_with_head(&mut self.lane).map_err(failed)?;
                 Some(DeltaRun { root, head, subtrees: 0 })
             }
             State::Same(delta, _) | State::Delta(delta) => {
-                Some(delta.finish(self.sink).map_err(failed)?).filter(|run| run.root.entries > 0)
+                Some(delta.finish(&mut self.lane).map_err(failed)?).filter(|run| run.root.entries > 0)
             }
         };
-        Ok(Indexed { run, kept })
+        Ok(Indexed { run, kept, segments: self.lane.finish()? })
     }
 
     /// Writes what was the same so far, as far as it is in runs that are to be merged.
@@ -159,7 +175,7 @@ impl<'run> IndexWriter<'run> {
             let (node, entry) = found.map_err(BackupError::Base)?;
             if let State::Delta(delta) = &mut self.state
                 && tree.run_of(node).map_err(BackupError::Base)?.is_some_and(|run| run < kept)
-                && delta.keep(&entry.path, self.sink).map_err(failed)?
+                && delta.keep(&entry.path, &mut self.lane).map_err(failed)?
             {
                 continue;
             }
@@ -202,8 +218,8 @@ impl<'run> IndexWriter<'run> {
             &linked
         };
         match &mut self.state {
-            State::Same(delta, _) | State::Delta(delta) => delta.push(entry, self.sink),
-            State::Whole(tree) => tree.push(entry, self.sink),
+            State::Same(delta, _) | State::Delta(delta) => delta.push(entry, &mut self.lane),
+            State::Whole(tree) => tree.push(entry, &mut self.lane),
         }
     }
 }

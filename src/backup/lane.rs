@@ -1,7 +1,7 @@
 //! Puts sealed blocks of an index or frame table into segments of their own lane.
 
 use super::BackupError;
-use super::uploads::Uploader;
+use super::uploads::{Receipt, Uploader};
 use crate::catalog::names::{Folder, LevelOf};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::segment::{Packer, Segment};
@@ -61,6 +61,14 @@ impl<'run> LaneWriter<'run> {
             self.upload(segment)?;
         }
         Ok(BlockAddress { number, object: place.segment, offset: place.offset, length })
+    }
+
+    /// Hands over what was put so far. Returns how many segments there are, and what tells when they are stored.
+    pub(super) fn flush(&mut self) -> Result<(u32, Receipt), BackupError> {
+        if let Some(segment) = self.packer.cut().map_err(BackupError::Segments)? {
+            self.upload(segment)?;
+        }
+        Ok((self.packer.closed(), self.uploader.receipt()))
     }
 
     /// Hands the last segment over; returns how many there are.

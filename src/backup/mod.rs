@@ -16,21 +16,26 @@
 mod archive;
 mod base;
 mod blocks;
+mod checkpoint;
 mod collect;
 mod compare;
+mod content;
 mod index_writer;
 mod lane;
 mod moved;
 mod read;
+mod resume;
 mod run;
 mod sources;
 mod stream;
 mod uploads;
 mod walk;
 
+pub use archive::Taken;
 pub use base::Levels;
 pub use blocks::{BlockOptions, Engine};
-pub use compare::{Lies, SameContent};
+pub use checkpoint::CheckpointRule;
+pub use compare::{Evidence, Lies, SameContent};
 pub use read::Unread;
 pub use run::{BackupRequest, Lock, Report, run};
 pub use sources::SourceError;

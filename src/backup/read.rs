@@ -3,9 +3,11 @@
 use super::base::Base;
 use super::blocks::{Earlier, Engine};
 use super::compare::{Change, Comparison, Likeness, Previous, SameContent};
+use super::content::StoredContent;
+use super::resume::Resumed;
 use super::walk::{Directory, Opened, Seen, Step};
 use crate::format::tar::DumpDir;
-use crate::model::{Content, Entry, Kind, Metadata, Name, Progress, TreePath, Trouble};
+use crate::model::{Content, Entry, Extent, Kind, Metadata, Name, Progress, TreePath, Trouble};
 use crate::platform::{DirHandle, FileHandle, Owners, Sort, Stat, Xattrs};
 use std::io;
 use std::ops::Range;
@@ -56,6 +58,8 @@ pub(super) enum Body {
     Open(FileHandle, Stat),
     /// In a large file, and in part perhaps in earlier levels, if there is an earlier version.
     Blocks(FileHandle, Stat, Option<Box<Earlier>>),
+    /// In a file whose beginning a cut-off run has stored, in these extents.
+    Rest(FileHandle, Stat, Vec<Extent>),
     /// In earlier levels: the entry has its extents.
     Kept,
 }
@@ -95,14 +99,24 @@ pub(super) struct Reader<'run> {
     xattrs: Xattrs,
     comparison: Option<Comparison>,
     base: Option<&'run Base>,
+    resumed: Option<&'run Resumed>,
+    /// What is stored, if files are to be compared with that.
+    stored: Option<&'run StoredContent<'run>>,
     engine: Engine,
     progress: &'run dyn Progress,
 }
 
 impl<'run> Reader<'run> {
-    /// `base` is what the level is compared with, if there is anything.
-    pub(super) fn new(base: Option<&'run Base>, engine: Engine, progress: &'run dyn Progress) -> Self {
-        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison: base.map(|base| base.comparison), base, engine, progress }
+    /// `base` is what the level is compared with, if there is anything, and `resumed` what cut-off runs have. With `stored`, no file is the
+    /// same whose content is not.
+    pub(super) fn new(
+        (base, resumed): (Option<&'run Base>, Option<&'run Resumed>),
+        stored: Option<&'run StoredContent<'run>>,
+        engine: Engine,
+        progress: &'run dyn Progress,
+    ) -> Self {
+        let comparison = base.map(|base| base.comparison);
+        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison, base, resumed, stored, engine, progress }
     }
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
@@ -192,14 +206,15 @@ impl<'run> Reader<'run> {
             _ if likeness == Likeness::None => moved(),
             _ => None,
         };
-        if let Some(moved) = moved {
-            let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
-            let mut entry = self.entry(path.clone(), &stat, xattrs, moved.entry.content);
-            entry.metadata.signatures = moved.entry.metadata.signatures;
+        if let Some(moved) = moved.filter(|moved| self.may_keep((handle, name), &stat, &moved.entry)) {
+            let entry = self.with_content_of(&moved.entry, (handle, name), path, &stat);
             let change = Change::against(previous.filter(|previous| !previous.is_moved));
             return Ok(Some(FoundEntry { entry, body: Body::Kept, change }));
         }
         let Some(previous) = previous.filter(|previous| !previous.is_moved) else { return Ok(None) };
+        if self.stored.is_some() {
+            return Ok(self.read_file(previous, (handle, name), path, &stat, comparison));
+        }
         match likeness {
             Likeness::None => Ok(None),
             Likeness::Same => {
@@ -207,9 +222,7 @@ impl<'run> Reader<'run> {
                 Ok(Some(FoundEntry { entry, body: Body::Kept, change }))
             }
             Likeness::Content => {
-                let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
-                let mut entry = self.entry(path.clone(), &stat, xattrs, previous.entry.content.clone());
-                entry.metadata.signatures.clone_from(&previous.entry.metadata.signatures);
+                let entry = self.with_content_of(&previous.entry, (handle, name), path, &stat);
                 Ok(match comparison.judge_metadata(&previous.entry, &entry) {
                     Likeness::Same => {
                         let (entry, change) = kept(previous);
@@ -223,10 +236,79 @@ impl<'run> Reader<'run> {
         }
     }
 
+    /// A file whose content a run has stored that was cut off, and that has not changed since.
+    fn taken_file(&self, handle: &DirHandle, seen: &Seen, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
+        let Some(resumed) = self.resumed.filter(|_| seen.listed.sort == Some(Sort::Kept(Kind::File))) else { return Ok(None) };
+        let name = &seen.listed.name;
+        let stat = handle.stat_child(name).map_err(Unread::Stat)?;
+        let Some((earlier, likeness, comparison)) = resumed.find(path, &stat) else { return Ok(None) };
+        let entry = match likeness {
+            Likeness::None => return Ok(None),
+            Likeness::Same if !earlier.is_moved => Entry { link_to: None, ..earlier.entry },
+            Likeness::Same | Likeness::Content => {
+                let entry = self.with_content_of(&earlier.entry, (handle, name), path, &stat);
+                // A new name explains that its ctime is another.
+                if !earlier.is_moved && comparison.judge_metadata(&earlier.entry, &entry) == Likeness::None {
+                    return Ok(None);
+                }
+                entry
+            }
+        };
+        if !self.may_keep((handle, name), &stat, &entry) {
+            return Ok(None);
+        }
+        let change = Change::against(seen.previous.as_ref().filter(|previous| !previous.is_moved));
+        Ok(Some(FoundEntry { entry, body: Body::Kept, change }))
+    }
+
+    /// Whether nothing speaks against the content that an entry says a file has.
+    fn may_keep(&self, (handle, name): (&DirHandle, &Name), stat: &Stat, earlier: &Entry) -> bool {
+        self.stored.is_none_or(|stored| handle.open_file(name).is_ok_and(|file| stored.is_that_of(&file, stat, earlier)))
+    }
+
+    /// A file whose content was read, and is what the level before has; whatever its metadata says.
+    fn read_file(
+        &self,
+        previous: &Previous,
+        of: (&DirHandle, &Name),
+        path: &TreePath,
+        stat: &Stat,
+        comparison: Comparison,
+    ) -> Option<FoundEntry> {
+        let likeness = comparison.judge(&previous.entry, stat);
+        let is_same = likeness == Likeness::Same;
+        if !self.may_keep(of, stat, &previous.entry) {
+            if is_same {
+                tracing::warn!(%path, "has other content than is stored, and nothing else tells");
+            }
+            return None;
+        }
+        let entry = self.with_content_of(&previous.entry, of, path, stat);
+        let differs_in_nothing = || match likeness {
+            Likeness::Content => comparison.judge_metadata(&previous.entry, &entry) == Likeness::Same,
+            Likeness::Same | Likeness::None => entry.metadata == previous.entry.metadata,
+        };
+        if is_same || differs_in_nothing() {
+            let (entry, change) = kept(previous);
+            return Some(FoundEntry { entry, body: Body::Kept, change });
+        }
+        let is_lean = comparison.same_content == SameContent::Lean;
+        is_lean.then_some(FoundEntry { entry, body: Body::Kept, change: Change::Changed })
+    }
+
+    /// A file as it is now, with the content that an earlier entry has.
+    fn with_content_of(&self, earlier: &Entry, (handle, name): (&DirHandle, &Name), path: &TreePath, stat: &Stat) -> Entry {
+        let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
+        let mut entry = self.entry(path.clone(), stat, xattrs, earlier.content.clone());
+        entry.metadata.signatures.clone_from(&earlier.metadata.signatures);
+        entry
+    }
+
     fn child(&self, handle: &DirHandle, seen: &Seen, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
         let Seen { listed, previous } = seen;
         let name = &listed.name;
-        if let Some(kept) = self.kept_file(handle, seen, path)? {
+        let kept = self.kept_file(handle, seen, path)?;
+        if let Some(kept) = kept.map_or_else(|| self.taken_file(handle, seen, path), |kept| Ok(Some(kept)))? {
             found.entries.push(kept);
             return Ok(());
         }
@@ -303,10 +385,14 @@ impl<'run> Reader<'run> {
         let xattrs = self.attributes(path, self.xattrs.of_open(&file, stat.device));
         let start = found.bytes.len();
         let has_room = stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
+        let begun = || self.resumed.filter(|_| self.stored.is_none() && !has_room)?.begun(path, &stat);
         let body = if stat.size == 0 {
             Body::None
+        } else if let Some(extents) = begun() {
+            Body::Rest(file, stat.clone(), extents)
         } else if self.engine.takes(stat.size) {
-            Body::Blocks(file, stat.clone(), previous.and_then(Earlier::of).map(Box::new))
+            let unfinished = self.resumed.and_then(|resumed| resumed.version(path));
+            Body::Blocks(file, stat.clone(), unfinished.as_ref().or(previous).and_then(Earlier::of).map(Box::new))
         } else if has_room && stat.blocks.saturating_mul(512) >= stat.size {
             let length = usize::try_from(stat.size).unwrap_or(usize::MAX);
             found.bytes.resize(start + length, 0);

@@ -1,23 +1,29 @@
 //! One run: starts the threads, joins them, publishes the level.
 
 use super::BackupError;
-use super::archive::{Archive, Archived, Tally};
+use super::archive::{Archive, Archived, Taken, Tally};
 use super::base::{Base, Levels};
 use super::blocks::{Blocks, Engine, Streams};
+use super::checkpoint::{CheckpointRule, CheckpointWriter, Due};
 use super::collect::{Collected, SealedFrame, collect, seal};
+use super::compare::{Evidence, SameContent};
+use super::content::StoredContent;
 use super::index_writer::{IndexWriter, Indexed};
 use super::lane::LaneWriter;
 use super::read::Reader;
+use super::resume::Resumed;
 use super::sources::Sources;
 use super::stream::{FrameSizes, RawFrame, Stream};
 use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{self, Folder, LevelOf};
-use crate::catalog::{Access, AccessError, Catalog, CatalogError, Held, LockError, LockRequest, Patience, Verb, offer_whole, with_lock};
+use crate::catalog::{
+    Access, AccessError, Catalog, CatalogError, Held, Left, LockError, LockRequest, Patience, Verb, offer_whole, with_lock,
+};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{DeltaRun, HeadBlock, RunRoot};
-use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Trouble};
+use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, StoreId, Trouble};
 use crate::platform::Clock;
 use crate::store;
 use crossbeam_channel::bounded;
@@ -64,6 +70,9 @@ pub struct BackupRequest {
     pub tags: Vec<String>,
     /// The name of this machine's time zone, for the manifest.
     pub zone: String,
+    /// When to take note of how far it has come, for the next run should it be cut off. Needs a lock. `None` takes no note, and takes nothing up
+    /// either.
+    pub checkpoints: Option<CheckpointRule>,
     /// Whether another run of the same backup is kept out; `None` for a store that keeps nothing.
     pub lock: Option<Lock>,
 }
@@ -82,6 +91,8 @@ pub struct Lock {
 pub struct Report {
     /// The manifest that was published.
     pub manifest: Manifest,
+    /// What did not have to be stored again, as a run that was cut off had stored it.
+    pub taken: Taken,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -89,7 +100,8 @@ pub struct Report {
 /// Makes a level: one that holds what differs from the newest there is, or a full one where there is none to lean on or none
 /// is wanted.
 ///
-/// What cannot be read is told to `progress`, left out and counted in the manifest.
+/// What cannot be read is told to `progress`, left out and counted in the manifest. What a run has stored that was cut off, and that has not changed
+/// since, is not stored again.
 ///
 /// # Errors
 ///
@@ -104,12 +116,23 @@ pub fn run(
     let Some(Lock { host, patience }) = &request.lock else {
         return run_locked(request, access, clock, progress, cancel, None);
     };
+    let unremoved = |error: CatalogError| {
+        tracing::warn!(error = &error as &dyn Error, "what a run left that was cut off could not be removed");
+    };
     let (store, catalog) = (access.store(), Catalog::new(access.store()));
     let lock = LockRequest { backup: &request.backup, host, action: "backup", patience: *patience };
     let outcome = with_lock(store.as_ref(), &catalog, lock, clock, cancel, Result::is_ok, |held| {
-        held.remove_what_was_left()
-            .unwrap_or_else(|error| tracing::warn!(error = &error as &dyn Error, "what a run left that was cut off could not be removed"));
-        run_locked(request, access, clock, progress, cancel, Some(held))
+        let left = Left::read(access, held, clock.now()).unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn Error, "what a run left that was cut off could not be looked at");
+            Left::default()
+        });
+        // With whole members alone, the streams of the levels make the tree. What is taken would be in none of them.
+        let takes_up = request.checkpoints.is_some() && request.levels.same_content == SameContent::Lean;
+        let left = if takes_up { left } else { left.without_checkpoints() };
+        left.remove(access, held).unwrap_or_else(unremoved);
+        let report = run_locked(request, access, clock, progress, cancel, Some((held, &left)))?;
+        left.settle(access, held, &report.manifest).unwrap_or_else(unremoved);
+        Ok(report)
     });
     match outcome {
         Err(LockError::Cancelled(_)) => Err(BackupError::Cancelled),
@@ -123,13 +146,14 @@ fn run_locked(
     clock: &dyn Clock,
     progress: &dyn Progress,
     cancel: &Cancel,
-    held: Option<&Held<'_>>,
+    held: Option<(&Held<'_>, &Left)>,
 ) -> Result<Report, BackupError> {
     match attempt(request, access, clock, progress, cancel, held) {
         Err(BackupError::Base(source)) => {
             tracing::warn!(error = &source as &dyn Error, "the last level's index cannot be read; this one is full");
-            if let Some(held) = held {
-                // What was stored of it would be taken for the next one's.
+            if let Some((held, _)) = held {
+                // What was stored of it would be taken for the next one's. Another run that thinks this one dead may lean on it.
+                held.check().map_err(BackupError::Lock)?;
                 Catalog::new(access.store()).remove_leftover(&request.backup, held.id()).map_err(BackupError::Catalog)?;
             }
             let levels = Levels { incremental: false, ..request.levels };
@@ -145,7 +169,7 @@ fn attempt(
     clock: &dyn Clock,
     progress: &dyn Progress,
     cancel: &Cancel,
-    held: Option<&Held<'_>>,
+    held: Option<(&Held<'_>, &Left)>,
 ) -> Result<Report, BackupError> {
     let began = clock.now();
     let sources = Sources::open(&request.sources).map_err(BackupError::Source)?;
@@ -155,13 +179,32 @@ fn attempt(
     if let Some(base) = base {
         access.store().lean_on(&names::manifest_name(&request.backup, &base.manifest.id)).map_err(BackupError::Store)?;
     }
-    let (id, serial) = next_level(&catalog, access, &request.backup, began, held)?;
+    let left = held.map(|(_, left)| left);
+    let held = held.map(|(held, _)| held);
+    let resumed = left.and_then(|left| Resumed::open(access, &request.backup, left, base, &request.levels));
+    let resumed = resumed.as_ref();
+    let unfinished = left.map(Left::streams).unwrap_or_default();
+    let newest = unfinished.iter().map(|parts| parts.serial).max();
+    let (id, serial) = next_level(&catalog, access, (&request.backup, newest), began, held)?;
     let of = LevelOf { backup: request.backup.clone(), level: id.clone() };
     let sealer = Sealer::new(access.store_id(), id.clone(), access.protection());
     let counted = Counted { progress, troubles: AtomicU64::new(0) };
     let source_paths = sources.paths.iter().map(|path| path.as_os_str().as_encoded_bytes().to_vec().into()).collect();
 
-    let written = Level { request, base, sealer: &sealer, of: &of, serial, progress: &counted, cancel }.write(sources, access)?;
+    let written = Level {
+        request,
+        base,
+        resumed,
+        sealer: &sealer,
+        of: &of,
+        serial,
+        began,
+        clock,
+        is_locked: held.is_some(),
+        progress: &counted,
+        cancel,
+    }
+    .write(sources, access)?;
 
     offer_whole(access, &of, request.compression, written.data.segments);
 
@@ -181,7 +224,9 @@ fn attempt(
     let earlier = base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
     let is_needed =
         |parts: &&LevelParts| written.leans_on.contains(&parts.serial) || written.index.iter().any(|run| run.serial == parts.serial);
-    let levels = std::iter::once(own).chain(earlier.iter().filter(is_needed).cloned()).collect();
+    let is_other = |parts: &&LevelParts| earlier.iter().all(|other| other.serial != parts.serial);
+    let taken_from = resumed.map(Resumed::streams).unwrap_or_default().iter().filter(is_other);
+    let levels = std::iter::once(own).chain(taken_from.chain(earlier).filter(is_needed).cloned()).collect();
     let manifest = Manifest::new(ManifestParts {
         store: access.store_id(),
         backup: request.backup.clone(),
@@ -206,17 +251,25 @@ fn attempt(
         held.check().map_err(BackupError::Lock)?;
     }
     catalog.publish(&request.backup, &id, stored).map_err(BackupError::Catalog)?;
+    if let Some(checkpoint) = &written.data.checkpoint {
+        let removed = access.store().delete(checkpoint);
+        removed.unwrap_or_else(|error| tracing::debug!(error = &error as &dyn Error, "the last checkpoint stays"));
+    }
     let elapsed = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
     tracing::info!(backup = %request.backup, level = %id, entries = counts.entries, stored_bytes = written.stored_bytes, "published");
-    Ok(Report { manifest, elapsed })
+    let taken = written.tally.taken;
+    if taken.files > 0 {
+        tracing::info!(files = taken.files, bytes = taken.bytes, "taken from a run that was cut off");
+    }
+    Ok(Report { manifest, taken, elapsed })
 }
 
-/// The identity and serial of the next level: later and higher than every one there is, whatever the clock says. The
+/// The identity and serial of the next level: later and higher than every one there is or that a cut-off run has left, whatever the clock says. The
 /// identity is that of the lock, so that what the run leaves is found should it be cut off.
 fn next_level(
     catalog: &Catalog,
     access: &Access,
-    backup: &BackupName,
+    (backup, newest_unfinished): (&BackupName, Option<LevelSerial>),
     now: jiff::Timestamp,
     held: Option<&Held<'_>>,
 ) -> Result<(LevelId, LevelSerial), BackupError> {
@@ -226,7 +279,7 @@ fn next_level(
         let after = newest.started().checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(now);
         started = started.max(after);
     }
-    let mut serial = levels.len() as u64;
+    let mut serial = newest_unfinished.map_or(0, |newest| newest.0).max(levels.len() as u64);
     for level in levels.iter().rev() {
         match access.manifest(backup, level) {
             Ok(manifest) => {
@@ -249,7 +302,7 @@ fn next_level(
     Ok((LevelId::new(started, u32::from_le_bytes(random)), LevelSerial(serial + 1)))
 }
 
-fn root_node(root: RunRoot) -> RootNode {
+pub(super) fn root_node(root: RunRoot) -> RootNode {
     RootNode { node: root.node, height: root.height, entries: root.entries }
 }
 
@@ -257,9 +310,13 @@ fn root_node(root: RunRoot) -> RootNode {
 struct Level<'run> {
     request: &'run BackupRequest,
     base: Option<&'run Base>,
+    resumed: Option<&'run Resumed>,
     sealer: &'run Sealer,
     of: &'run LevelOf,
     serial: LevelSerial,
+    began: jiff::Timestamp,
+    clock: &'run dyn Clock,
+    is_locked: bool,
     progress: &'run dyn Progress,
     cancel: &'run Cancel,
 }
@@ -281,13 +338,17 @@ impl Level<'_> {
         }
         let (uploads, uploader) = Uploads::new();
         let store = access.store();
-        let reader = Reader::new(self.base, self.request.engine, self.progress);
-        let streams = self.base.map(|base| Streams::new(access, &self.of.backup, &base.manifest));
+        let earlier = self.base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
+        let unfinished = self.resumed.map(Resumed::streams).unwrap_or_default();
+        let streams = Streams::new(access, &self.of.backup, earlier.iter().chain(unfinished).cloned().collect());
+        let stored = StoredContent::new(&streams, self.progress, self.cancel);
+        let stored = (self.request.levels.evidence == Evidence::Content).then_some(&stored);
+        let reader = Reader::new((self.base, self.resumed), stored, self.request.engine, self.progress);
         let outcome = thread::scope(|scope| {
             for _ in 0..self.request.upload_jobs.max(1) {
                 scope.spawn(|| uploads.serve(store.as_ref()));
             }
-            self.with_uploads(scope, sources, (&reader, streams.as_ref()), &uploads, uploader)
+            self.with_uploads(scope, sources, (&reader, &streams, access.store_id()), &uploads, uploader)
         });
         // What stopped the run first comes before what followed from it.
         let stored_bytes = uploads.finish()?;
@@ -299,7 +360,7 @@ impl Level<'_> {
         &'env self,
         scope: &'scope thread::Scope<'scope, 'env>,
         sources: Sources,
-        (reader, streams): (&'env Reader<'env>, Option<&'env Streams>),
+        (reader, streams, store): (&'env Reader<'env>, &'env Streams, StoreId),
         uploads: &'env Uploads,
         uploader: Uploader,
     ) -> Result<(Archived, Vec<Run>, Collected), BackupError> {
@@ -321,9 +382,21 @@ impl Level<'_> {
         let segment_bytes = self.request.segment_bytes;
         let lane = |lane, uploader| LaneWriter::new(lane, self.of, self.sealer, segment_bytes, uploader);
         let table_lane = lane((Lane::FrameTable, Folder::Frames), uploader.clone())?;
-        let mut index_lane = lane((Lane::Index, Folder::Index), uploader.clone())?;
+        let index_lane = lane((Lane::Index, Folder::Index), uploader.for_another())?;
+        let checkpoints = CheckpointWriter {
+            of: self.of,
+            serial: self.serial,
+            store,
+            sealer: self.sealer,
+            compression: (self.request.compression, self.request.compression_level),
+            taken: self.resumed.map(Resumed::streams).unwrap_or_default().to_vec(),
+            // The level's moment may be later than the clock's: what a cut-off run trusts is told by the earlier.
+            began: self.began.min(self.of.level.started()),
+            clock: self.clock,
+            count: 0,
+        };
         let collector = scope.spawn(move || {
-            let collected = collect(&sealed, self.of, segment_bytes, &uploader, table_lane);
+            let collected = collect(&sealed, self.of, segment_bytes, &uploader, table_lane, checkpoints);
             collected.map_err(|error| uploads.fail(error))
         });
 
@@ -353,25 +426,34 @@ impl Level<'_> {
             (_, true) => Err(BackupError::Stopped),
             _ => Ok(()),
         };
-        let tree = IndexWriter::new(self.base.map(Base::earlier), &mut index_lane)?;
-        let blocks = Blocks::new(self.request.engine, streams);
-        let mut archive = Archive::new(stream, tree, self.serial, blocks, self.progress, &halt);
-        for slot in slots {
-            halt()?;
-            let found = slot.recv().map_err(|_| BackupError::Stopped)?;
-            archive.write(found)?;
+        let tree = IndexWriter::new(self.base.map(Base::earlier), index_lane)?;
+        let blocks = Blocks::new(self.request.engine, Some(streams));
+        let due = Due::new(self.request.checkpoints.filter(|_| self.is_locked), self.clock);
+        let unfinished = self.resumed.map(Resumed::streams).unwrap_or_default().iter().map(|parts| parts.serial).collect();
+        let mut archive = Archive::new(stream, tree, self.serial, blocks, (due, unfinished), self.progress, &halt);
+        let write_all = |archive: &mut Archive<'_>| {
+            for slot in slots {
+                halt()?;
+                let found = slot.recv().map_err(|_| BackupError::Stopped)?;
+                archive.write(found)?;
+            }
+            halt()
+        };
+        if let Err(stopped) = write_all(&mut archive) {
+            if matches!(stopped, BackupError::Cancelled) {
+                archive.leave_checkpoint()?;
+            }
+            return Err(stopped);
         }
-        halt()?;
         let mut archived = archive.finish()?;
-        let index_segments = index_lane.finish()?;
         let earlier = self.base.map(|base| &base.manifest.index[..]).unwrap_or_default();
-        let index = self.index(std::mem::take(&mut archived.index), index_segments, earlier);
+        let index = self.index(std::mem::take(&mut archived.index), earlier);
         let data = collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(|()| BackupError::Stopped)?;
         Ok((archived, index, data))
     }
 
     /// The runs of the new tree, newest first: what was written, and what is kept of the earlier ones.
-    fn index(&self, Indexed { run, kept }: Indexed, segments: u32, earlier: &[Run]) -> Vec<Run> {
+    fn index(&self, Indexed { run, kept, segments }: Indexed, earlier: &[Run]) -> Vec<Run> {
         let written = run.map(|DeltaRun { root, head, subtrees }| {
             let head = head.into_iter().map(|HeadBlock { number, raw }| manifest::HeadBlock { number: number.0, node: raw }).collect();
             Run { serial: self.serial, root: root_node(root), segments, subtrees, head }

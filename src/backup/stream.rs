@@ -1,6 +1,7 @@
 //! The tar stream as it grows: bytes go in at one end, raw frames come out at the other.
 
 use super::BackupError;
+use super::checkpoint::Mark;
 use crate::format::frame::Compression;
 use crate::model::{FrameNo, StreamOffset};
 use crossbeam_channel::{Receiver, Sender};
@@ -45,6 +46,8 @@ pub(super) struct RawFrame {
     pub(super) number: FrameNo,
     pub(super) start: StreamOffset,
     pub(super) bytes: Vec<u8>,
+    /// The run has come to the end of this frame with what this says.
+    pub(super) mark: Option<Mark>,
 }
 
 /// The writer's end of the stream.
@@ -133,6 +136,16 @@ impl Stream {
         if self.buffer.len() >= self.sizes.packed { self.cut_at(self.buffer.len()) } else { Ok(()) }
     }
 
+    /// Whether the last byte ended a frame.
+    pub(super) fn is_at_cut(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Ends the frame here, whatever its length, and sends a mark along with it.
+    pub(super) fn cut_with(&mut self, mark: Mark) -> Result<(), BackupError> {
+        self.cut_marked(self.buffer.len(), Some(mark))
+    }
+
     /// Ends the stream; returns its length.
     pub(super) fn finish(mut self) -> Result<u64, BackupError> {
         let end = self.position().0;
@@ -160,12 +173,16 @@ impl Stream {
     }
 
     fn cut_at(&mut self, length: usize) -> Result<(), BackupError> {
+        self.cut_marked(length, None)
+    }
+
+    fn cut_marked(&mut self, length: usize, mark: Option<Mark>) -> Result<(), BackupError> {
         let mut next = self.free.try_recv().unwrap_or_default();
         next.clear();
         next.extend_from_slice(&self.buffer[length..]);
         self.buffer.truncate(length);
         let bytes = std::mem::replace(&mut self.buffer, next);
-        let frame = RawFrame { number: self.number, start: self.start, bytes };
+        let frame = RawFrame { number: self.number, start: self.start, bytes, mark };
         self.number.0 += 1;
         self.start.0 += length as u64;
         self.frames.send(frame).map_err(|_| BackupError::Stopped)

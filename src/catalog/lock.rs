@@ -142,22 +142,26 @@ impl Held<'_> {
         holds.then_some(()).ok_or_else(|| LockError::Lost(self.locks.request.backup.clone()))
     }
 
-    /// Removes the data that cut-off runs left, and their claims. Stops at the first that may not be removed.
-    ///
-    /// # Errors
-    ///
-    /// [`CatalogError::Level`]; what is left then is found again by the next holder.
-    pub fn remove_what_was_left(&self) -> Result<(), CatalogError> {
-        let backup = self.locks.request.backup;
-        for left in &self.left {
-            if self.locks.catalog.remove_leftover(backup, left)? {
-                tracing::info!(%backup, level = %left, "removed what a run left that was cut off");
+    /// The backup that is locked.
+    pub fn backup(&self) -> &BackupName {
+        self.locks.request.backup
+    }
+
+    /// Removes the claim of a run that was cut off. Returns whether it is gone.
+    pub(super) fn remove_claim(&self, left: &LevelId) -> bool {
+        self.locks.remove(left)
+    }
+
+    /// Removes all of such a claim but that it was ended: finds out whether anything may be removed, and it is found again all the same.
+    pub(super) fn remove_terms(&self, left: &LevelId) -> bool {
+        let mut terms = Vec::new();
+        let listed = self.locks.store.list(&self.locks.folder(left), &mut |object| {
+            if let Some(Meaning::Claim(_, Term::Until(_))) = names::meaning(&object.name) {
+                terms.push(object.name);
             }
-            if !self.locks.remove(left) {
-                break;
-            }
-        }
-        Ok(())
+            true
+        });
+        listed.and_then(|()| terms.iter().try_for_each(|name| self.locks.store.delete(name))).is_ok()
     }
 }
 

@@ -8,6 +8,7 @@
 mod access;
 mod blocks;
 mod error;
+mod left;
 mod lock;
 mod lost;
 pub mod names;
@@ -17,6 +18,7 @@ mod whole;
 pub use access::{Access, AccessError};
 pub use blocks::{Blocks, BlocksAhead};
 pub use error::{CatalogError, Verb};
+pub use left::Left;
 pub use lock::{Held, LockError, LockRequest, Patience, claims, with_lock};
 pub use lost::{lost_parts, note_lost};
 pub use tree::{TreeError, open_tree};

@@ -8,6 +8,7 @@
 //! | a claim to a backup | `locks/HOST/NAME/LEVEL/UNTIL`, `locks/HOST/NAME/LEVEL/over` |
 //! | a note of what was withdrawn of late | `withdrawn/HOST/NAME/LEVEL` |
 //! | a level's data | `data/HOST/NAME/LEVEL/segments/00000000`, …`/index/…`, …`/frames/…` |
+//! | how far its run has come | `data/HOST/NAME/LEVEL/checkpoints/00000000` |
 //! | its segments as one object, where a store can do that | `data/HOST/NAME/LEVEL/stream.tar.zst`, or with another ending |
 //!
 //! HOST and NAME are [`ObjectName::component`]s. Layout: docs/format.md, "Names of objects".
@@ -42,17 +43,20 @@ pub enum Folder {
     Index,
     /// The frame table.
     Frames,
+    /// How far its run has come, as long as it has no manifest.
+    Checkpoints,
 }
 
 impl Folder {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Segments, Self::Index, Self::Frames];
+    pub const ALL: [Self; 4] = [Self::Segments, Self::Index, Self::Frames, Self::Checkpoints];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Segments => "segments",
             Self::Index => "index",
             Self::Frames => "frames",
+            Self::Checkpoints => "checkpoints",
         }
     }
 }
@@ -101,6 +105,11 @@ impl LevelOf {
     /// What the names of all segments of this level begin with.
     pub fn segments_prefix(&self) -> String {
         format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Segments.as_str())
+    }
+
+    /// What the names of all checkpoints of this level's run begin with.
+    pub fn checkpoints_prefix(&self) -> String {
+        format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Checkpoints.as_str())
     }
 
     /// The object that is all segments of this level, for other programs. `ending` tells what they are: `.tar.zst`.
@@ -326,7 +335,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_are_read_back(host in "[^/\\pC]{1,20}", name in "\\PC{1,20}", number: u32, folder in 0_usize..3) {
+        fn names_are_read_back(host in "[^/\\pC]{1,20}", name in "\\PC{1,20}", number: u32, folder in 0_usize..4) {
             prop_assume!(BackupName::new(&host, &name).is_ok());
             let backup = BackupName::new(&host, &name).expect("checked");
             let of = LevelOf { backup: backup.clone(), level: level() };

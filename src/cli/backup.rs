@@ -1,7 +1,7 @@
 //! `freezer backup`.
 
 use super::destinations::{Destinations, Policy, StoreOutcome};
-use super::document::{LevelDocument, OriginalDocument, in_words};
+use super::document::{LevelDocument, OriginalDocument, in_words, several};
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Format;
@@ -10,9 +10,12 @@ use super::retention::RetentionArguments;
 use super::session::{Session, StorePlace};
 use super::store_options::parse_time;
 use super::when;
-use crate::backup::{self, BackupError, BackupRequest, BlockOptions, Engine, Levels, Lies, Lock, Mounts, Report, SameContent, SourceError};
+use crate::backup::{
+    self, BackupError, BackupRequest, BlockOptions, CheckpointRule, Engine, Evidence, Levels, Lies, Lock, Mounts, Report, SameContent,
+    SourceError,
+};
 use crate::catalog::Patience;
-use crate::config::ByteSize;
+use crate::config::{ByteSize, show_bytes};
 use crate::format::frame::Compression;
 use crate::format::identity::Cipher;
 use crate::model::{BackupName, Excludes};
@@ -121,6 +124,11 @@ pub(super) struct Arguments {
     #[arg(long, hide_short_help = true)]
     ignore_inode: bool,
 
+    /// Read every file and compare it with what is stored of it, whatever its times say. Costs reading all of both; a file that was only
+    /// touched stores no data then
+    #[arg(long, hide_short_help = true)]
+    checksum: bool,
+
     /// Store whole what changed its name or metadata alone, so that tar --incremental -x of the levels' streams, one after the
     /// other, makes the tree
     #[arg(long, hide_short_help = true)]
@@ -129,6 +137,11 @@ pub(super) struct Arguments {
     /// While another run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     wait: Option<String>,
+
+    /// How often, at most, to take note of how far it has come (90s, 10m): a run that is cut off is gone on with from there. Nothing is noted
+    /// before 32 MiB were read
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time, hide_short_help = true)]
+    checkpoint_interval: Duration,
 
     /// What to call the new point in time, for prune --keep-tag; can be given several times
     #[arg(long, value_name = "TAG")]
@@ -245,6 +258,8 @@ fn request(arguments: &Arguments, places: &[StorePlace], session: &Session) -> a
         upload_jobs: arguments.upload_jobs.into(),
         tags: arguments.tag.clone(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
+        // Of several places each may have come to another one.
+        checkpoints: (places.len() == 1).then(|| CheckpointRule { interval: arguments.checkpoint_interval, ..CheckpointRule::default() }),
         lock: if arguments.dry_run {
             None
         } else {
@@ -258,12 +273,13 @@ pub(super) fn patience(wait: Option<&str>) -> anyhow::Result<Patience> {
     match wait {
         None => Ok(Patience::None),
         Some("") => Ok(Patience::Endless),
-        Some(text) => {
-            let length = text.parse::<jiff::SignedDuration>().ok().and_then(|length| std::time::Duration::try_from(length).ok());
-            let refuse = || Usage::new(format!("{text:?} is no length of time")).hint("write it like 90s, 10m or 2h");
-            Ok(Patience::For(length.ok_or_else(refuse)?))
-        }
+        Some(text) => Ok(Patience::For(duration(text)?)),
     }
+}
+
+fn duration(text: &str) -> anyhow::Result<Duration> {
+    let length = text.parse::<jiff::SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok());
+    Ok(length.ok_or_else(|| Usage::new(format!("{text:?} is no length of time")).hint("write it like 90s, 10m or 2h"))?)
 }
 
 fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
@@ -286,6 +302,7 @@ fn levels(arguments: &Arguments) -> Levels {
         max_level: arguments.max_level,
         always_level: arguments.always_level,
         restart_after_days: arguments.restart_always_level,
+        evidence: if arguments.checksum { Evidence::Content } else { Evidence::Metadata },
         lies: Lies { ctime: arguments.ignore_ctime, inode: arguments.ignore_inode },
         same_content: if arguments.tar_levels { SameContent::Store } else { SameContent::Lean },
     }
@@ -340,10 +357,19 @@ fn tell(
         struct Result<'report> {
             event: &'static str,
             dry_run: bool,
+            /// What a run had stored that was cut off.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            taken: Option<Taken>,
             #[serde(flatten)]
             level: Metadata<'report>,
         }
-        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, level: document })?;
+        #[derive(serde::Serialize)]
+        struct Taken {
+            files: u64,
+            bytes: u64,
+        }
+        let taken = (report.taken.files > 0).then_some(Taken { files: report.taken.files, bytes: report.taken.bytes });
+        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, taken, level: document })?;
     }
     let complete = outcomes.iter().find(|outcome| outcome.failure.is_none());
     for (outcome, why) in outcomes.iter().filter_map(|outcome| Some((outcome, outcome.failure.as_ref()?))) {
@@ -359,10 +385,14 @@ fn tell(
     let point = when::show(manifest.started, &session.zone);
     let counts = in_words(&manifest.counts, &manifest.bytes);
     session.output.note(format_args!("{what} {backup}@{point}: {counts}, in {:.1} s", report.elapsed.as_secs_f64()));
-    if manifest.counts.failed > 0 {
+    if report.taken.files > 0 {
+        let files = several(report.taken.files, "file", "files");
         session
             .output
-            .warn(format_args!("{} could not be read as a whole", super::document::several(manifest.counts.failed, "file", "files")));
+            .note(format_args!("{files} of these, {}, had been stored by a run that was cut off", show_bytes(report.taken.bytes)));
+    }
+    if manifest.counts.failed > 0 {
+        session.output.warn(format_args!("{} could not be read as a whole", several(manifest.counts.failed, "file", "files")));
     }
     Ok(())
 }

@@ -196,7 +196,7 @@ fn of_file(error: &FileError) -> Option<&'static str> {
 
 fn of_backup(error: &BackupError) -> Option<&'static str> {
     match error {
-        BackupError::Cancelled => Some("run it again: earlier points in time are unharmed"),
+        BackupError::Cancelled => Some("run it again: it goes on from its last checkpoint, if it had come to one"),
         BackupError::Thread(_) => Some("raise the limit of processes, or try again when the machine does less"),
         BackupError::Segments(_) => Some("allow larger segments: --max-segment-size"),
         BackupError::Base(_) => Some("freezer check tells what is damaged; --no-incremental leans on nothing"),

@@ -8,6 +8,7 @@ use super::failure::Usage;
 use super::original;
 use super::store_options::{NamedStore, SECRETS};
 use crate::config::{self, Environment, Origin, Setting};
+use clap::builder::Resettable;
 use clap::{Arg, Command};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -177,8 +178,10 @@ pub(super) fn as_argument(argument: &Arg, setting: &Setting) -> anyhow::Result<O
             }
         }
     }
-    // Tried alone, so that the message can say where a bad value stands.
-    let alone = Command::new("freezer").no_binary_name(true).arg(argument.clone().required(false).global(false));
+    // Tried alone, so that the message can say where a bad value stands. What it needs or excludes is not there: that is for the whole line.
+    let argument = argument.clone().required(false).global(false);
+    let argument = argument.conflicts_with(Resettable::Reset).requires(Resettable::Reset).overrides_with(Resettable::Reset);
+    let alone = Command::new("freezer").no_binary_name(true).arg(argument);
     match alone.try_get_matches_from([&text]) {
         Ok(_) => Ok(Some(text)),
         Err(error) => {

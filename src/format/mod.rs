@@ -2,12 +2,14 @@
 //!
 //! `frame` is the unit everything is stored in; `segment` packs frames into objects; `tar` writes the members of the
 //! stream; `manifest` is the document that makes a level exist; `identity` and `keys` open a store;
-//! `claim` says who changes a backup, `lost` what of it cannot be read any more; `signature` tells the blocks of a file apart.
+//! `claim` says who changes a backup, `lost` what of it cannot be read any more; `checkpoint` says how far a run has come; `signature` tells the
+//! blocks of a file apart.
 //! `docs/format.md` is the specification; its example bytes are tests.
 //!
 //! Invariant: a decoder takes any bytes. It never panics, and never allocates more than the bytes or a stated limit
 //! justify.
 
+pub mod checkpoint;
 pub mod claim;
 pub mod frame;
 pub mod identity;

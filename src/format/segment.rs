@@ -59,10 +59,29 @@ impl Packer {
         Ok((place, full))
     }
 
-    /// Ends the lane. Returns the last segment, unless no frame was put at all, and how many there are.
+    /// Closes the segment that fills, so that all frames so far are in segments that were returned. Nothing if there is none in it.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManySegments`] after 2^32 of them.
+    pub fn cut(&mut self) -> Result<Option<Segment>, TooManySegments> {
+        if self.current.frames.is_empty() {
+            return Ok(None);
+        }
+        let next = Segment { number: self.current.number.checked_add(1).ok_or(TooManySegments)?, frames: Vec::new() };
+        self.length_bytes = 0;
+        Ok(Some(std::mem::replace(&mut self.current, next)))
+    }
+
+    /// How many segments were closed.
+    pub fn closed(&self) -> u32 {
+        self.current.number
+    }
+
+    /// Ends the lane. Returns the last segment, unless no frame was put since one was closed, and how many there are.
     pub fn finish(self) -> (Option<Segment>, u32) {
         if self.current.frames.is_empty() {
-            (None, 0)
+            (None, self.current.number)
         } else {
             let count = self.current.number.saturating_add(1);
             (Some(self.current), count)
@@ -85,10 +104,15 @@ mod tests {
         let mut segments = Vec::new();
         let frames: Vec<Vec<u8>> = (0..50_u8).map(|n| vec![n; 5 + usize::from(n % 40)]).chain([vec![99; 300]]).collect();
         let mut places = Vec::new();
-        for frame in frames.clone() {
+        for (number, frame) in frames.clone().into_iter().enumerate() {
             let (place, full) = packer.put(frame).expect("room");
             places.push(place);
             segments.extend(full);
+            if number % 7 == 0 || number == 50 {
+                segments.extend(packer.cut().expect("room"));
+                assert_eq!(packer.closed() as usize, segments.len());
+                assert!(packer.cut().expect("room").is_none(), "there is nothing in it");
+            }
         }
         let (last, count) = packer.finish();
         segments.extend(last);

@@ -25,6 +25,7 @@ impl fmt::Display for FrameSpan {
             Lane::Index => "index block",
             Lane::FrameTable => "frame table block",
             Lane::Manifest => "manifest",
+            Lane::Checkpoint => "checkpoint",
         };
         write!(f, "{what} {} of segment {}", self.number.0, self.segment)
     }

@@ -91,6 +91,15 @@ impl DeltaWriter {
         Ok(rank)
     }
 
+    /// The run with what it was told so far; of what the earlier tree has after that it says nothing. See [`TreeWriter::so_far`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
+        self.run.so_far(sink)
+    }
+
     /// Ends the run.
     ///
     /// # Errors

@@ -112,6 +112,15 @@ impl FrameTableWriter {
         }
     }
 
+    /// The table of the rows so far. See [`TreeWriter::so_far`](super::TreeWriter::so_far).
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
+        self.run.so_far(sink)
+    }
+
     /// Ends the table.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 }
 
 /// Puts a node together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NodeBuilder {
     height: u8,
     count: usize,

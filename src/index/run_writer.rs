@@ -4,7 +4,7 @@ use super::node::{Child, MAX_KEY_BYTES, MAX_SHARED_NODE_BYTES, NodeBuilder};
 use super::{BlockSink, HeadBlock, IndexError, RunRoot};
 
 /// Builds a run from its entries in the order of their keys. Holds one unfinished node for each height.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RunWriter {
     /// The unfinished nodes, by height.
     nodes: Vec<Unfinished>,
@@ -14,7 +14,7 @@ pub(super) struct RunWriter {
     head: Vec<HeadBlock>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Unfinished {
     node: NodeBuilder,
     first_rank: u64,
@@ -76,6 +76,12 @@ impl RunWriter {
             self.head.push(HeadBlock { number: address.number, raw });
         }
         self.add(height + 1, &first_key, &Child { address, first_rank }.encode(), first_rank, sink)
+    }
+
+    /// Ends a copy of the run where it is, and leaves this one as it was. The blocks that are not full yet go into the sink for the copy, and
+    /// once more when they are.
+    pub(super) fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
+        self.clone().finish(sink)
     }
 
     /// Ends the run. A run that fits one node of 64 KiB leaves nothing in the sink.

@@ -2,6 +2,7 @@
 
 use super::error::Flaw;
 use super::layers::{Layers, Merged, Spot, check_link};
+use super::node::NodeBuilder;
 use super::run::{Cursor, Item};
 use super::{Attributes, BlockCache, BlockSource, Differences, IndexError, RunRoot, TreeRun, entry_codec, key};
 use crate::model::{Entry, Name, NodeId, TreePath};
@@ -36,6 +37,18 @@ impl Tree {
     /// [`IndexError::Malformed`] if a root is, or there are none, or more than 63.
     pub fn of_runs(runs: Vec<TreeRun>, cache: &Arc<BlockCache>) -> Result<Self, IndexError> {
         Layers::open(runs, cache).map(|layers| Self { layers })
+    }
+
+    /// Opens what one run says of a tree, whatever lies below it: entries that it replaced or added. Where it says that something is gone
+    /// there is nothing. Loads nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Malformed`] if the root is.
+    pub fn of_run_alone(root: RunRoot, source: Arc<dyn BlockSource>, cache: &Arc<BlockCache>) -> Result<Self, IndexError> {
+        let nothing = RunRoot { node: NodeBuilder::new(0).take(), height: 0, entries: 0 };
+        let run = |root| TreeRun { level: None, root, subtrees: 0, source: Arc::clone(&source) };
+        Self::of_runs(vec![run(root), run(nothing)], cache)
     }
 
     /// The same tree for those who must not wait: what needs a block that is not in the cache gives

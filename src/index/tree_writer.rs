@@ -64,6 +64,16 @@ impl TreeWriter {
         self.run.push(key, &entry_codec::GONE, sink).map(drop)
     }
 
+    /// What [`finish`](Self::finish) would give if nothing else came. The writer goes on as if it had not been asked; the sink has gained
+    /// a block of each height.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
+        self.run.so_far(sink)
+    }
+
     /// Ends the tree. A small one, of about 16 KiB, is all in the root and leaves nothing in the sink.
     ///
     /// # Errors

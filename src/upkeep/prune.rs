@@ -14,7 +14,7 @@ use super::PruneError;
 use super::points::{Needed, Points};
 use super::space::{self, Part, Space};
 use super::withdrawn::{self, Notes};
-use crate::catalog::{Access, Held, names};
+use crate::catalog::{Access, Held, Left, names};
 use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Reason, Retention};
 use crate::store::Store;
 use jiff::tz::TimeZone;
@@ -154,7 +154,8 @@ pub fn withdraw(
     cancel: &Cancel,
 ) -> Result<Condemned, PruneError> {
     let backup = plan.backup.clone();
-    held.remove_what_was_left().map_err(PruneError::Catalog)?;
+    let left = Left::read(access, held, now).map_err(PruneError::Catalog)?;
+    left.remove(access, held).map_err(PruneError::Catalog)?;
     let going = going_of(&plan.points);
     plan.read.read_new(access, &backup)?;
     let going: BTreeSet<LevelId> =
@@ -183,6 +184,8 @@ pub fn withdraw(
     held.check().map_err(PruneError::Lock)?;
     let doubtless = plan.read.points.iter().all(|point| point.known.is_ok());
     let mut needed = plan.read.needed(|_| true);
+    // What a run left that was cut off, and that the next one can take.
+    left.kept().for_each(|level| needed.whole(level.clone()));
     let bytes_beside = |needed: &Needed| space.beside(needed).map(|(.., bytes)| bytes).sum::<u64>();
     let unneeded = bytes_beside(&needed);
     if !doubtless {

@@ -54,6 +54,43 @@ impl Archive<'_> {
         self.stream.append_zeros(padding(signature.len() as u64))
     }
 
+    /// Stores what a file has behind its beginning, which a cut-off run has stored. In one member of blocks, like the new pieces of a plan.
+    pub(in crate::backup) fn rest(
+        &mut self,
+        entry: &mut Entry,
+        file: &FileHandle,
+        stat: &Stat,
+        begun: &[Extent],
+    ) -> Result<(), BackupError> {
+        let (mut runs, shrank) = self.data_of(&entry.path, file, stat);
+        let open = OpenFile { file, stat, shrank };
+        let covered = begun.last().map_or(0, Extent::end);
+        runs.retain(|run| run.end().is_none_or(|end| end > covered));
+        if let Some(first) = runs.first_mut().filter(|first| first.at.0 < covered) {
+            let skipped = covered - first.at.0;
+            *first = DataRun { at: FileOffset(covered), length: first.length - skipped };
+        }
+        let total: u64 = runs.iter().map(|run| run.length).sum();
+        if total > 0 {
+            self.block_member(&entry.metadata, total)?;
+        }
+        let mut extents = begun.to_vec();
+        let mut stream = self.stream.position();
+        for run in &runs {
+            extents.push(Extent { at: run.at, level: self.serial, stream, length: run.length });
+            stream.0 += run.length;
+        }
+        if let Content::File { extents: of_entry, .. } = &mut entry.content {
+            *of_entry = extents;
+        }
+        self.in_hand = Some(entry.clone()).filter(|_| !shrank);
+        for run in &runs {
+            self.copy(entry, &open, *run, None)?;
+        }
+        self.in_hand = None;
+        self.stream.append_zeros(padding(total))
+    }
+
     /// Stores the new pieces of a plan in one member, and a signature of them at its end.
     fn pieces(
         &mut self,

@@ -17,7 +17,7 @@ mod plan;
 mod scan;
 mod stored;
 
-pub(super) use stored::Streams;
+pub(super) use stored::{StoredFrames, Streams, Unusable};
 
 use super::compare::Previous;
 use crate::model::{Content, Extent, SignaturePlace};

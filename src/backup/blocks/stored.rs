@@ -3,7 +3,7 @@
 use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, Blocks};
 use crate::format::frame::{Compression, Decoder, Lane, Opener};
-use crate::format::manifest::{LevelParts, Manifest};
+use crate::format::manifest::LevelParts;
 use crate::index::{BlockCache, FrameRow, FrameTable, RunRoot};
 use crate::model::{BackupName, LevelId, LevelSerial, StreamOffset};
 use crate::store::Store;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 const TABLE_CACHE_BYTES: usize = 1 << 20;
 
 /// Why stored bytes cannot be used. It is for the log alone: what cannot be compared is stored again.
-pub(super) type Unusable = Box<dyn Error + Send + Sync>;
+pub(in crate::backup) type Unusable = Box<dyn Error + Send + Sync>;
 
-/// The streams of the levels that a point in time leans on.
+/// The streams of levels, and of runs that were cut off, that files may have parts in.
 pub(in crate::backup) struct Streams {
     access: Access,
     backup: BackupName,
@@ -25,36 +25,59 @@ pub(in crate::backup) struct Streams {
 }
 
 impl Streams {
-    pub(in crate::backup) fn new(access: &Access, backup: &BackupName, manifest: &Manifest) -> Self {
-        Self { access: access.clone(), backup: backup.clone(), levels: manifest.levels.clone() }
+    pub(in crate::backup) fn new(access: &Access, backup: &BackupName, levels: Vec<LevelParts>) -> Self {
+        Self { access: access.clone(), backup: backup.clone(), levels }
     }
 
     /// The stream of a level.
     pub(super) fn open(&self, level: LevelSerial) -> Result<StoredStream, Unusable> {
+        Ok(StoredStream { frames: self.frames(level)?, decoder: Decoder::new(), frame: None })
+    }
+
+    /// The frames of a level's stream.
+    pub(in crate::backup) fn frames(&self, level: LevelSerial) -> Result<StoredFrames, Unusable> {
         let parts = self.levels.iter().find(|parts| parts.serial == level).ok_or("the level is not among those it leans on")?;
         let root = RunRoot { node: parts.frame_table.node.clone(), height: parts.frame_table.height, entries: parts.frame_table.entries };
         let blocks = Blocks::new(&self.access, &self.backup, &parts.id, Lane::FrameTable);
-        Ok(StoredStream {
+        Ok(StoredFrames {
             store: self.access.store(),
             backup: self.backup.clone(),
             level: parts.id.clone(),
             table: FrameTable::open(root, Arc::new(blocks), BlockCache::new(TABLE_CACHE_BYTES))?,
             opener: self.access.opener(&parts.id),
             compression: parts.compression,
-            decoder: Decoder::new(),
-            frame: None,
         })
     }
 }
 
-/// The stream of one level. Keeps the frame that was read last.
-pub(super) struct StoredStream {
+/// The frames of one stream. May be used from several threads at once.
+pub(in crate::backup) struct StoredFrames {
     store: Arc<dyn Store>,
     backup: BackupName,
     level: LevelId,
     table: FrameTable,
     opener: Opener,
     compression: Compression,
+}
+
+impl StoredFrames {
+    /// The frame that holds a byte of the stream.
+    pub(in crate::backup) fn locate(&self, at: u64) -> Result<FrameRow, Unusable> {
+        Ok(self.table.locate(StreamOffset(at))?)
+    }
+
+    /// Its bytes.
+    pub(in crate::backup) fn fetch(&self, row: &FrameRow, decoder: &mut Decoder) -> Result<Vec<u8>, Unusable> {
+        let object = names::data_name(&self.backup, &self.level, Folder::Segments, row.segment);
+        let stored = self.store.get_range(&object, row.offset.0, usize::try_from(row.stored_length)?)?;
+        let bare = row.checksum.map(|checksum| (self.compression, checksum));
+        Ok(self.opener.open_data(decoder, row.number, row.raw_length, bare, stored)?)
+    }
+}
+
+/// The stream of one level. Keeps the frame that was read last.
+pub(super) struct StoredStream {
+    frames: StoredFrames,
     decoder: Decoder,
     frame: Option<(FrameRow, Vec<u8>)>,
 }
@@ -86,11 +109,8 @@ impl StoredStream {
     fn frame_at(&mut self, at: u64) -> Result<(u64, &[u8]), Unusable> {
         let is_here = |row: &FrameRow| row.start.0 <= at && at < row.end().0;
         if !self.frame.as_ref().is_some_and(|(row, _)| is_here(row)) {
-            let row = self.table.locate(StreamOffset(at))?;
-            let object = names::data_name(&self.backup, &self.level, Folder::Segments, row.segment);
-            let stored = self.store.get_range(&object, row.offset.0, usize::try_from(row.stored_length)?)?;
-            let bare = row.checksum.map(|checksum| (self.compression, checksum));
-            let bytes = self.opener.open_data(&mut self.decoder, row.number, row.raw_length, bare, stored)?;
+            let row = self.frames.locate(at)?;
+            let bytes = self.frames.fetch(&row, &mut self.decoder)?;
             self.frame = Some((row, bytes));
         }
         let (row, bytes) = self.frame.as_ref().ok_or("no frame")?;

@@ -104,6 +104,8 @@ pub enum Lane {
     FrameTable = 2,
     /// The manifest.
     Manifest = 3,
+    /// How far a run has come.
+    Checkpoint = 4,
 }
 
 /// What a frame is bound to: nothing else can be put in its place unnoticed.
@@ -128,6 +130,7 @@ impl fmt::Display for FrameId {
             Lane::Index => write!(f, "index block {number} of level {level}"),
             Lane::FrameTable => write!(f, "frame table block {number} of level {level}"),
             Lane::Manifest => write!(f, "the manifest of level {level}"),
+            Lane::Checkpoint => write!(f, "checkpoint {number} of level {level}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod changing;
+mod checksum;
 mod index_runs;
 mod levels;
 mod locks;

@@ -20,7 +20,8 @@ fn level(minute: u32) -> LevelId {
 
 /// The data objects of a small level.
 fn data_of(backup: &BackupName, level: &LevelId) -> Vec<store::ObjectName> {
-    Folder::ALL.into_iter().flat_map(|folder| (0..2).map(move |number| names::data_name(backup, level, folder, number))).collect()
+    let lanes = [Folder::Segments, Folder::Index, Folder::Frames];
+    lanes.into_iter().flat_map(|folder| (0..2).map(move |number| names::data_name(backup, level, folder, number))).collect()
 }
 
 /// Stores a level as a run does: data first.

@@ -75,3 +75,38 @@ fn what_is_wrong_in_a_file_is_told_with_its_line() {
     let said = User::new().fails(2, "list --config nowhere.conf");
     assert!(said.err.contains("nowhere.conf"), "{said:?}");
 }
+
+#[test]
+fn what_excludes_or_needs_another_option_can_stand_in_a_file() {
+    let user = User::with_docs();
+    user.write("my.conf", "no_incremental = True\n");
+    user.succeeds("backup docs --config my.conf");
+    let said = user.succeeds("backup docs --config my.conf --json");
+    assert!(said.out.contains("\"level\":0"), "{said:?}");
+    let said = user.succeeds("backup docs --config my.conf --no-no-incremental --json");
+    assert!(said.out.contains("\"level\":1"), "{said:?}");
+    let said = user.fails(2, "backup docs --config my.conf --max-level 3");
+    assert!(said.err.contains("--no-incremental") && said.err.contains("--max-level"), "{said:?}");
+    user.write("tls.conf", "tls_key = key.pem\n");
+    let said = user.fails(2, "api --config tls.conf");
+    assert!(said.err.contains("--tls-certificate"), "{said:?}");
+}
+
+#[test]
+fn whole_members_and_blocks_exclude_each_other() {
+    let user = User::with_docs();
+    let said = user.fails(2, "backup docs --engine rsync --tar-levels");
+    assert!(said.err.contains("--tar-levels wants whole files"), "{said:?}");
+    assert!(!user.path(".local").exists(), "no store was made for nothing");
+    user.succeeds("backup docs --engine tar --tar-levels");
+}
+
+#[test]
+fn every_length_of_time_is_one_or_refused() {
+    let user = User::with_docs();
+    let said = user.fails(2, "backup docs --checkpoint-interval often");
+    assert!(said.err.contains("write a time"), "{said:?}");
+    user.succeeds("backup docs --checkpoint-interval 0s --checksum");
+    let said = user.succeeds("backup docs --checksum --json");
+    assert!(said.out.contains("\"level\":1") && !said.out.contains("taken"), "{said:?}");
+}

@@ -1,7 +1,7 @@
 //! The program itself, killed in the middle of a backup.
 #![expect(clippy::disallowed_methods, reason = "the test runs the program to kill it")]
 
-use crate::support::{reading, scratch, torture};
+use crate::support::{oracle, reading, scratch, torture};
 use freezer::catalog::{Access, Catalog};
 use freezer::model::{BackupName, LevelId};
 use freezer::store::local::Local;
@@ -75,6 +75,57 @@ fn a_backup_that_is_killed_leaves_no_half_level_and_needs_no_repair() {
     let next = reading::whole(&open(), &name, &levels[1]);
     assert!(super::same_content(&next, &whole));
     assert_eq!(data_of(&store), levels.iter().map(ToString::to_string).collect(), "what the killed runs left is gone");
+}
+
+#[test]
+fn a_large_backup_that_is_killed_is_gone_on_with() {
+    let room = scratch();
+    let tree = room.path().join("tree");
+    fs::create_dir_all(tree.join("below")).expect("made");
+    const FILE_BYTES: usize = 3 << 20;
+    for number in 0..50 {
+        let name = if number % 2 == 0 { format!("{number:02}") } else { format!("below/{number:02}") };
+        fs::write(tree.join(name), torture::noise(number, FILE_BYTES)).expect("written");
+    }
+    let options = ["--compression", "none", "--max-segment-size", "2MiB", "--checkpoint-interval", "0s"];
+    let data = room.path().join("store/data/host/tree");
+    let of_runs = || fs::read_dir(&data).into_iter().flatten().flatten().map(|level| level.path()).collect::<Vec<_>>();
+    let checkpoint = |level: &Path| {
+        let names = fs::read_dir(level.join("checkpoints")).into_iter().flatten().flatten();
+        names.filter_map(|entry| entry.file_name().into_string().ok()?.parse::<u64>().ok()).max()
+    };
+    for round in 0..2 {
+        // The second run takes from the first, and makes a checkpoint of its own.
+        let before = of_runs();
+        let newest = || of_runs().iter().filter(|level| !before.contains(level)).find_map(|level| checkpoint(level));
+        let mut child = Killed(freezer(room.path(), &options).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
+        while newest().is_none() {
+            assert!(child.0.try_wait().expect("a child").is_none(), "round {round}: it ended before it could be killed");
+            std::thread::yield_now();
+        }
+    }
+    let left = of_runs().len();
+    let done = freezer(room.path(), &["--json", "--compression", "zstd"]).output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let last = String::from_utf8(done.stdout).expect("text").lines().last().expect("a result").to_owned();
+    let result: serde_json::Value = serde_json::from_str(&last).expect("JSON");
+    let number = |value: &serde_json::Value| value.as_u64().expect("a number");
+    let (taken, stored) = (number(&result["taken"]["bytes"]), number(&result["bytes"]["stored"]));
+    let all = 50 * FILE_BYTES as u64;
+    assert!(taken >= 60 << 20, "{taken} bytes were taken, of two checkpoints of 32 MiB");
+    assert!(stored <= all - taken + (1 << 20), "{stored} bytes were stored, and {taken} of {all} taken");
+    assert!(left == 2 && result["level"] == 0, "{result}");
+
+    let out = room.path().join("out");
+    let mut restore = Command::new(env!("CARGO_BIN_EXE_freezer"));
+    restore.env_clear().env("HOME", room.path()).current_dir(room.path()).args(["restore", "tree", "--store", "store", "--target", "out"]);
+    let restored = restore.output().expect("it runs");
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    assert_eq!(oracle::rsync(&tree, &out), Vec::<String>::new());
+    for level in of_runs() {
+        assert!(!level.join("checkpoints").exists() || checkpoint(&level).is_none(), "{} still has a checkpoint", level.display());
+    }
+    assert!(!room.path().join("store/locks").exists(), "no claim is left");
 }
 
 /// The levels that have data.

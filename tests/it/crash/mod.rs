@@ -3,6 +3,7 @@
 mod cancelled;
 mod cut;
 mod killed;
+mod resumed;
 
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, torture};

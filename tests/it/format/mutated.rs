@@ -114,6 +114,7 @@ fn the_inputs_are_sound_before_they_are_changed() {
         entry::payload(&payload(compression, RAW));
     }
     freezer::format::manifest::Manifest::decode(&manifest()).expect("sound");
+    freezer::format::checkpoint::Checkpoint::decode(include_bytes!("../../../fuzz/seeds/checkpoint/taken")).expect("sound");
     Identity::decode(&identity()).expect("sound");
     let slot = KeySlot::decode(&key()).expect("sound");
     assert!(slot.open(StoreId([3; 16]), b"passphrase").expect("sound").is_some());
@@ -139,6 +140,7 @@ proptest! {
     #[test]
     fn documents_that_were_changed_are_refused_or_sound(changes in changes()) {
         entry::manifest(&changed(&manifest(), &changes));
+        entry::checkpoint(&changed(include_bytes!("../../../fuzz/seeds/checkpoint/taken"), &changes));
         entry::identity(&changed(&identity(), &changes));
         entry::claim(&changed(include_bytes!("../../../fuzz/seeds/claim/running"), &changes));
         entry::lost(&changed(include_bytes!("../../../fuzz/seeds/lost/two-ranges"), &changes));
@@ -227,7 +229,8 @@ type Target = fn(&[u8]);
 
 #[test]
 fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
-    let targets: [(&str, Target); 11] = [
+    let targets: [(&str, Target); 12] = [
+        ("checkpoint", entry::checkpoint),
         ("claim", entry::claim),
         ("excludes", entry::excludes),
         ("frame", entry::frame),

@@ -1,6 +1,6 @@
 //! Makes stores and levels.
 
-use freezer::backup::{BackupRequest, Engine, Levels, Lock, Mounts, Report, run};
+use freezer::backup::{BackupRequest, CheckpointRule, Engine, Levels, Lock, Mounts, Report, run};
 use freezer::catalog::{Access, Patience};
 use freezer::format::frame::Compression;
 use freezer::format::keys::KdfCost;
@@ -50,6 +50,7 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         upload_jobs: 2,
         tags: Vec::new(),
         zone: "UTC".to_owned(),
+        checkpoints: Some(CheckpointRule::default()),
         lock: Some(Lock { host: "host".to_owned(), patience: Patience::None }),
     }
 }

@@ -1,0 +1,181 @@
+//! Compares files with what is stored of them, byte by byte: for file systems, and people, that trust no times.
+
+use super::blocks::{StoredFrames, Streams, Unusable};
+use crate::format::frame::Decoder;
+use crate::model::{Cancel, Content, DataRun, Entry, Extent, FrameNo, LevelSerial, Progress};
+use crate::platform::{FileHandle, Stat};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Frames that are kept: those that the readers are at, which go through a stream nearly in order, and some that they come back to.
+const FRAMES_KEPT: usize = 8;
+
+/// Bytes that are read of a file at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// What earlier levels have stored. Used by several threads at once.
+pub(super) struct StoredContent<'run> {
+    streams: &'run Streams,
+    progress: &'run dyn Progress,
+    cancel: &'run Cancel,
+    /// The streams that were opened.
+    opened: Mutex<HashMap<LevelSerial, Arc<StoredFrames>>>,
+    /// The newest last.
+    frames: Mutex<VecDeque<Frame>>,
+}
+
+/// A frame that is there, or that one of the readers is fetching; others wait for it.
+#[derive(Clone)]
+struct Frame {
+    level: LevelSerial,
+    number: FrameNo,
+    bytes: Arc<OnceLock<Option<Vec<u8>>>>,
+}
+
+impl<'run> StoredContent<'run> {
+    pub(super) fn new(streams: &'run Streams, progress: &'run dyn Progress, cancel: &'run Cancel) -> Self {
+        Self { streams, progress, cancel, opened: Mutex::default(), frames: Mutex::default() }
+    }
+
+    /// Whether a file holds what an entry of the same size says. What cannot be found out counts as other content: it is stored again.
+    pub(super) fn is_that_of(&self, file: &FileHandle, stat: &Stat, earlier: &Entry) -> bool {
+        let Content::File { size, extents } = &earlier.content else { return false };
+        if *size != stat.size {
+            return false;
+        }
+        self.compare(file, stat, extents).unwrap_or_else(|error| {
+            if !self.cancel.is_requested() {
+                tracing::warn!(path = %earlier.path, %error, "could not be compared with what is stored, and is stored again");
+            }
+            false
+        })
+    }
+
+    fn compare(&self, file: &FileHandle, stat: &Stat, extents: &[Extent]) -> Result<bool, Unusable> {
+        let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(stat.size).unwrap_or(PIECE_BYTES))];
+        // What no extent covers is a hole: all that may be there is zeros.
+        for run in file.data_runs(stat) {
+            let run = run?;
+            for hole in holes(run, extents) {
+                if !self.all_pieces(file, hole, &mut piece, |_, bytes| Ok(bytes.iter().all(|byte| *byte == 0)))? {
+                    return Ok(false);
+                }
+            }
+        }
+        for extent in extents {
+            let run = DataRun { at: extent.at, length: extent.length };
+            let is_same = |at: u64, bytes: &[u8]| self.holds(extent.level, extent.stream.0 + (at - extent.at.0), bytes);
+            if !self.all_pieces(file, run, &mut piece, is_same)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether all pieces of a run pass.
+    fn all_pieces(
+        &self,
+        file: &FileHandle,
+        run: DataRun,
+        piece: &mut [u8],
+        passes: impl Fn(u64, &[u8]) -> Result<bool, Unusable>,
+    ) -> Result<bool, Unusable> {
+        let (mut at, mut left) = (run.at.0, run.length);
+        while left > 0 {
+            if self.cancel.is_requested() {
+                return Err("it was told to stop".into());
+            }
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+            let space = piece.get_mut(..wanted).ok_or("no room")?;
+            let read = file.read_at(space, at)?;
+            self.progress.advance(0, read as u64);
+            if read < wanted || !passes(at, space)? {
+                return Ok(false);
+            }
+            (at, left) = (at + wanted as u64, left - wanted as u64);
+        }
+        Ok(true)
+    }
+
+    /// Whether a stream has these bytes at that place.
+    fn holds(&self, level: LevelSerial, mut at: u64, mut bytes: &[u8]) -> Result<bool, Unusable> {
+        let stream = self.stream(level)?;
+        while !bytes.is_empty() {
+            let row = stream.locate(at)?;
+            let frame = self.frame(level, row.number);
+            let stored = frame.bytes.get_or_init(|| {
+                let fetched = stream.fetch(&row, &mut Decoder::new());
+                fetched.map_err(|error| tracing::warn!(level = level.0, frame = row.number.0, %error, "a stored frame cannot be read")).ok()
+            });
+            let stored = stored.as_ref().ok_or("a stored frame cannot be read")?;
+            let from = usize::try_from(at - row.start.0)?;
+            let there = stored.get(from..).filter(|there| !there.is_empty()).ok_or("a frame is shorter than its table says")?;
+            let (now, later) = bytes.split_at(there.len().min(bytes.len()));
+            if there.get(..now.len()) != Some(now) {
+                return Ok(false);
+            }
+            (at, bytes) = (at + now.len() as u64, later);
+        }
+        Ok(true)
+    }
+
+    fn stream(&self, level: LevelSerial) -> Result<Arc<StoredFrames>, Unusable> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stream) = opened.get(&level) {
+            return Ok(Arc::clone(stream));
+        }
+        let stream = Arc::new(self.streams.frames(level)?);
+        opened.insert(level, Arc::clone(&stream));
+        Ok(stream)
+    }
+
+    fn frame(&self, level: LevelSerial, number: FrameNo) -> Frame {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = frames.iter().position(|frame| (frame.level, frame.number) == (level, number));
+        let frame = place.and_then(|place| frames.remove(place)).unwrap_or_else(|| Frame { level, number, bytes: Arc::default() });
+        if frames.len() >= FRAMES_KEPT {
+            frames.pop_front();
+        }
+        frames.push_back(frame.clone());
+        frame
+    }
+}
+
+/// The parts of a run that no extent covers.
+fn holes(run: DataRun, extents: &[Extent]) -> Vec<DataRun> {
+    let end = run.at.0.saturating_add(run.length);
+    let mut holes = Vec::new();
+    let mut at = run.at.0;
+    let mut hole = |from: u64, to: u64| {
+        if from < to {
+            holes.push(DataRun { at: crate::model::FileOffset(from), length: to - from });
+        }
+    };
+    let first = extents.partition_point(|extent| extent.end() <= at);
+    for extent in extents.iter().skip(first).take_while(|extent| extent.at.0 < end) {
+        hole(at, extent.at.0);
+        at = extent.end();
+    }
+    hole(at, end);
+    holes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holes;
+    use crate::model::{DataRun, Extent, FileOffset, LevelSerial, StreamOffset};
+
+    #[test]
+    fn what_no_extent_covers_is_found() {
+        let extent = |at, length| Extent { at: FileOffset(at), level: LevelSerial(1), stream: StreamOffset(0), length };
+        let extents = [extent(10, 10), extent(20, 5), extent(40, 10)];
+        let of = |at, length| -> Vec<(u64, u64)> {
+            holes(DataRun { at: FileOffset(at), length }, &extents).iter().map(|hole| (hole.at.0, hole.length)).collect()
+        };
+        assert_eq!(of(0, 60), [(0, 10), (25, 15), (50, 10)]);
+        assert_eq!(of(12, 5), []);
+        assert_eq!(of(24, 2), [(25, 1)]);
+        assert_eq!(of(26, 4), [(26, 4)]);
+        assert_eq!(of(45, 20), [(50, 15)]);
+    }
+}
