@@ -404,8 +404,8 @@ def w_find(tools):
             if t.call("backup_incr" if n else "backup", key, SRC=tree_, NAME="s%d" % n, SEQ=n, limit=ARGS.limit).rc:
                 return
         for rep in range(ARGS.reps):
-            # one file; a hundredth of all; all of a kind
-            for what, pattern in (("one name", "file-12345.*"), ("1 % of the names", "file-??123*"), ("a quarter of the names", "*.txt")):
+            # one file; one in a thousand; all of a kind
+            for what, pattern in (("one name", "file-12345.*"), ("a name in a thousand", "file-??123*"), ("a quarter of the names", "*.txt")):
                 evict(t.dirs(key)["REPO"])
                 x = t.call("search", key, PATTERN=pattern, limit=ARGS.limit)
                 if x.rc == 0:

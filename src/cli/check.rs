@@ -6,7 +6,7 @@ use super::interrupt;
 use super::output::Format;
 use super::session::Session;
 use super::when;
-use crate::catalog::{Backup, Catalog};
+use crate::catalog::{AccessError, Backup, Catalog};
 use crate::config::{ByteSize, show_bytes};
 use crate::model::{BackupName, BackupRef, LevelId};
 use crate::platform::Clock;
@@ -96,6 +96,8 @@ enum Event {
         file: Option<String>,
         error: String,
     },
+    /// A passphrase that opens the store no more.
+    DamagedKey { error: String },
     Remark {
         backup: String,
         remark: &'static str,
@@ -127,6 +129,19 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         None => Depth::Structure,
     };
     let mut total = upkeep::Checked::default();
+    if arguments.backup.is_none()
+        && let Err(error) = access.keys()
+    {
+        if let AccessError::Store(_) = error {
+            return Err(error.into());
+        }
+        // The store was opened: another key did that.
+        total.damages += 1;
+        match session.output.format {
+            Format::Json => session.output.json(&Event::DamagedKey { error: chain(&error) })?,
+            Format::Text => session.output.line(format_args!("one of the keys: {}", chain(&error)))?,
+        }
+    }
     for (backup, levels) in &backups {
         let progress = session.progress();
         let mut printed = Ok(());

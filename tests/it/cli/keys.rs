@@ -92,3 +92,22 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
     assert_eq!(user.objects("/data/"), before);
     assert!(user.fails(1, "key remove 00000000 --encrypt-pass-file pass").err.contains("hint: freezer key list"));
 }
+
+#[test]
+fn a_damaged_key_is_told_by_a_check_though_another_opens_the_store() {
+    let user = user_with_encrypted_store();
+    let first = user.objects("/keys/").pop().expect("one");
+    user.succeeds("key add --encrypt-pass-file pass --new-pass-file other");
+    let added = user.objects("/keys/").into_iter().find(|key| *key != first).expect("two");
+    user.succeeds("check --encrypt-pass-file pass");
+    let body = std::fs::read(&added).expect("read");
+    std::fs::remove_file(&added).expect("removed");
+    std::fs::write(&added, &body[..body.len() / 2]).expect("written");
+    let said = user.fails(1, "check --encrypt-pass-file pass");
+    let name = added.file_name().expect("one").to_string_lossy().into_owned();
+    assert!(said.out.contains("one of the keys: ") && said.out.contains(&name), "{said:?}");
+    let event = user.fails(1, "check --encrypt-pass-file pass --json").event("damaged_key");
+    assert!(event["error"].as_str().is_some_and(|error| error.contains(&name)), "{event}");
+    // It says nothing of one backup.
+    user.succeeds("check docs --encrypt-pass-file pass");
+}
