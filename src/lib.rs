@@ -10,5 +10,6 @@ pub mod index;
 pub mod model;
 pub mod platform;
 pub mod restore;
+pub mod sched;
 pub mod store;
 pub mod upkeep;

@@ -357,7 +357,7 @@ struct Dev {
 
 impl Dev {
     fn new(service: &Service, session: &Session) -> anyhow::Result<Self> {
-        let Some(file) = session.environment.default_database().map(|path| path.with_file_name("api.json")) else {
+        let Some(file) = session.environment.dev_server() else {
             return Err(Usage::new("there is no home directory to keep the token in").hint("make one: freezer api add-token").into());
         };
         make_folder_of(&file)?;

@@ -2,7 +2,10 @@
 
 use super::effort::Effort;
 use super::store_options::StoreOptions;
-use super::{api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack, repair, restore, sync};
+use super::{
+    api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, remote, repack, repair, restore, scheduler,
+    sync,
+};
 use crate::config::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -55,6 +58,12 @@ pub(super) enum Command {
     Sync(sync::Arguments),
     Key(key::Arguments),
     Api(Box<api::Arguments>),
+    Scheduler(Box<scheduler::Arguments>),
+    Job(Box<remote::job::Arguments>),
+    Session(Box<remote::session::Arguments>),
+    Client(Box<remote::client::Arguments>),
+    Action(Box<remote::action::Arguments>),
+    BackupList(Box<remote::backup_list::Arguments>),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
 }

@@ -1,7 +1,7 @@
 //! `freezer backup`.
 
 use super::destinations::{Destinations, Policy, StoreOutcome};
-use super::document::{LevelDocument, in_words, several};
+use super::document::{LevelDocument, OriginalDocument, in_words, several};
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Format;
@@ -332,6 +332,21 @@ fn tell(
 ) -> anyhow::Result<()> {
     let manifest = &report.manifest;
     let document = LevelDocument::of(backup, manifest, cipher);
+    let store = match outcomes.iter().find(|outcome| outcome.failure.is_none()) {
+        Some(outcome) => outcome.store.clone(),
+        None => session.location()?.to_string(),
+    };
+    let original = OriginalDocument::of(backup, manifest, cipher, &store);
+    #[derive(serde::Serialize)]
+    struct Metadata<'report> {
+        #[serde(flatten)]
+        original: OriginalDocument,
+        #[serde(flatten)]
+        level: LevelDocument<'report>,
+        /// Where it is, and which stores did not get it.
+        stores: &'report [StoreOutcome],
+    }
+    let document = Metadata { original, level: document, stores: outcomes };
     let to_output = arguments.metadata_out.as_deref() == Some(Path::new("-"));
     if let (Some(path), false) = (&arguments.metadata_out, to_output) {
         let json = serde_json::to_vec_pretty(&document).context("could not write the metadata")?;
@@ -346,9 +361,7 @@ fn tell(
             #[serde(skip_serializing_if = "Option::is_none")]
             taken: Option<Taken>,
             #[serde(flatten)]
-            level: LevelDocument<'report>,
-            /// Where it is, and which stores did not get it.
-            stores: &'report [StoreOutcome],
+            level: Metadata<'report>,
         }
         #[derive(serde::Serialize)]
         struct Taken {
@@ -356,7 +369,7 @@ fn tell(
             bytes: u64,
         }
         let taken = (report.taken.files > 0).then_some(Taken { files: report.taken.files, bytes: report.taken.bytes });
-        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, taken, level: document, stores: outcomes })?;
+        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, taken, level: document })?;
     }
     let complete = outcomes.iter().find(|outcome| outcome.failure.is_none());
     for (outcome, why) in outcomes.iter().filter_map(|outcome| Some((outcome, outcome.failure.as_ref()?))) {

@@ -3,6 +3,7 @@
 use crate::config::show_bytes;
 use crate::format::identity::Cipher;
 use crate::format::manifest::{Bytes, Counts, Manifest, PathText};
+use crate::model::BackupName;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -49,6 +50,66 @@ impl<'manifest> LevelDocument<'manifest> {
             compression_level: own.map(|own| own.compression_level),
             cipher,
             tool: &manifest.tool,
+        }
+    }
+}
+
+/// A new level as the original's clients know it: what a scheduler records with the API. Beside what it has for programs.
+#[derive(Debug, Serialize)]
+pub(super) struct OriginalDocument {
+    action: &'static str,
+    backup_media: &'static str,
+    backup_name: String,
+    client_os: &'static str,
+    client_version: &'static str,
+    container: String,
+    container_segments: &'static str,
+    curr_backup_level: u32,
+    encrypted: bool,
+    engine_name: String,
+    fs_real_path: String,
+    hostname: String,
+    mode: &'static str,
+    path_to_backup: String,
+    storage: String,
+    time_stamp: i64,
+    vol_snap_path: String,
+}
+
+impl OriginalDocument {
+    pub(super) fn of(backup: &BackupName, manifest: &Manifest, cipher: Cipher, store: &str) -> Self {
+        let (storage, container) = match store.split_once(':') {
+            Some((scheme, rest)) if store.contains("://") || matches!(scheme, "swift" | "s3" | "sftp") => {
+                let rest = rest.trim_start_matches("//");
+                let kind = match scheme {
+                    "sftp" => "ssh",
+                    "file" => "local",
+                    kind => kind,
+                };
+                (kind, rest.split_once('?').map_or(rest, |(path, _)| path))
+            }
+            _ => ("local", store),
+        };
+        let paths: Vec<String> = manifest.sources.iter().map(ToString::to_string).collect();
+        let path = paths.join(" ");
+        Self {
+            action: "backup",
+            backup_media: "fs",
+            backup_name: backup.name().to_owned(),
+            client_os: std::env::consts::OS,
+            client_version: env!("CARGO_PKG_VERSION"),
+            container: container.to_owned(),
+            container_segments: "",
+            curr_backup_level: manifest.level,
+            encrypted: cipher != Cipher::None,
+            engine_name: manifest.engine.clone(),
+            fs_real_path: path.clone(),
+            hostname: backup.host().to_owned(),
+            mode: "fs",
+            path_to_backup: path.clone(),
+            storage: storage.to_owned(),
+            time_stamp: manifest.started.as_second(),
+            vol_snap_path: path,
         }
     }
 }

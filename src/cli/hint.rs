@@ -12,6 +12,7 @@ use crate::format::frame::FrameError;
 #[cfg(unix)]
 use crate::fs::mount::MountError;
 use crate::restore::{ExportError, RestoreError};
+use crate::sched::connection::ApiError;
 use crate::store;
 use crate::upkeep::{CheckError, PruneError, RepairError, SyncError};
 use std::error::Error;
@@ -65,6 +66,7 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_export))
         .or_else(|| cause.downcast_ref().and_then(of_check))
         .or_else(|| cause.downcast_ref().and_then(of_prune))
+        .or_else(|| cause.downcast_ref().and_then(of_api))
         .or_else(|| cause.downcast_ref().and_then(of_repair))
         .or_else(|| cause.downcast_ref().and_then(of_sync))
 }
@@ -76,6 +78,17 @@ fn of_sync(error: &SyncError) -> Option<&'static str> {
             Some("repack only in the first of the two, and prune the copy by the same rules as that; or make a new copy elsewhere")
         }
         SyncError::Catalog(_) | SyncError::List(_) | SyncError::Manifest { .. } | SyncError::Lock(_) => None,
+    }
+}
+
+fn of_api(error: &ApiError) -> Option<&'static str> {
+    match error {
+        ApiError::Login { .. } => Some("OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml, say who logs in where"),
+        ApiError::Unreachable { .. } => Some("another server is named with --api-url; freezer api --dev runs one"),
+        ApiError::Refused { status: 401, .. } => {
+            Some("the token is none of this server's, or no longer: freezer api tokens shows those that hold")
+        }
+        ApiError::Refused { .. } | ApiError::Answer(_) => None,
     }
 }
 

@@ -45,6 +45,10 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
                 // The original asks nobody.
                 scan.arguments.insert(1, "--yes".into());
             }
+            if command != "backup" {
+                // The original's scheduler gives it for every action; only a backup has metadata.
+                leave_out_metadata(&mut scan.arguments);
+            }
             scan.arguments.insert(1, command.into());
             scan.command = Some((1, command.to_owned()));
         }
@@ -135,6 +139,14 @@ fn settings(named: Option<&OsStr>, environment: &Environment) -> anyhow::Result<
 
 fn last_action(settings: &[Setting]) -> Option<OsString> {
     settings.iter().rev().find(|setting| setting.name == "action").map(|setting| setting.value.clone())
+}
+
+/// Takes `--metadata-out FILE` out.
+fn leave_out_metadata(arguments: &mut Vec<OsString>) {
+    while let Some(at) = arguments.iter().position(|argument| argument.to_string_lossy().starts_with("--metadata-out")) {
+        let has_value_behind = arguments.get(at).is_some_and(|argument| argument == "--metadata-out") && at + 1 < arguments.len();
+        arguments.drain(at..=at + usize::from(has_value_behind));
+    }
 }
 
 /// The command that does what an action of the original does.

@@ -39,10 +39,16 @@ mod original;
 mod output;
 mod progress;
 mod prune;
+mod remote;
 mod repack;
 mod repair;
 mod restore;
 mod retention;
+#[cfg(unix)]
+mod scheduler;
+#[cfg(windows)]
+#[path = "scheduler_windows.rs"]
+mod scheduler;
 mod screen;
 mod session;
 mod store_options;
@@ -122,6 +128,9 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
     if let Command::Mount(arguments) = &command {
         mount::choose_log_file(arguments, session);
     }
+    if let Command::Scheduler(arguments) = &command {
+        scheduler::choose_log_file(arguments, session)?;
+    }
     session.start_logging()?;
     session.common.effort.set()?;
     match command {
@@ -144,6 +153,12 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Outcome> 
         Command::Sync(arguments) => sync::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
         Command::Api(arguments) => api::run(*arguments, session),
+        Command::Scheduler(arguments) => scheduler::run(*arguments, session),
+        Command::Job(arguments) => remote::job::run(*arguments, session),
+        Command::Session(arguments) => remote::session::run(*arguments, session),
+        Command::Client(arguments) => remote::client::run(*arguments, session),
+        Command::Action(arguments) => remote::action::run(*arguments, session),
+        Command::BackupList(arguments) => remote::backup_list::run(*arguments, session),
         Command::Completions(_) | Command::Man(_) => Ok(Outcome::Done),
     }
 }

@@ -7,11 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The variables that stand for an option.
-const OPTIONS: [(&str, &str); 2] = [("FREEZER_STORE", "store"), ("FREEZER_ENCRYPT_PASS_FILE", "encrypt-pass-file")];
+const OPTIONS: [(&str, &str); 5] = [
+    ("FREEZER_STORE", "store"),
+    ("FREEZER_ENCRYPT_PASS_FILE", "encrypt-pass-file"),
+    ("FREEZER_API_URL", "api-url"),
+    ("FREEZER_API_PROJECT", "api-project"),
+    ("FREEZER_API_TOKEN_FILE", "api-token-file"),
+];
 
 /// The variables by which stores in a network are told where they are and who asks: those of the tools that are usual there.
 /// They may hold secrets.
-const STORE_VARIABLES: [&str; 51] = [
+const STORE_VARIABLES: [&str; 52] = [
     "ACCESS_KEY",
     "AWS_ACCESS_KEY_ID",
     "AWS_CA_BUNDLE",
@@ -38,6 +44,7 @@ const STORE_VARIABLES: [&str; 51] = [
     "OS_APPLICATION_CREDENTIAL_SECRET",
     "OS_AUTH_TOKEN",
     "OS_AUTH_URL",
+    "OS_BACKUP_URL",
     "OS_CACERT",
     "OS_CLIENT_CONFIG_FILE",
     "OS_CLOUD",
@@ -76,6 +83,7 @@ pub struct Environment {
     data_home: Option<PathBuf>,
     state_home: Option<PathBuf>,
     config: Option<PathBuf>,
+    editor: Option<String>,
     settings: Vec<Setting>,
     store_variables: Vec<(&'static str, Arc<Secret<String>>)>,
 }
@@ -102,6 +110,7 @@ impl Environment {
             data_home: folder("XDG_DATA_HOME").or_else(|| below_home(".local/share")),
             state_home: folder("XDG_STATE_HOME").or_else(|| below_home(".local/state")),
             config: value_of("FREEZER_CONFIG").map(PathBuf::from),
+            editor: value_of("VISUAL").or_else(|| value_of("EDITOR")).and_then(|editor| editor.into_string().ok()),
             store_variables: STORE_VARIABLES
                 .into_iter()
                 .filter_map(|variable| Some((variable, Arc::new(Secret::new(value_of(variable)?.into_string().ok()?)))))
@@ -145,6 +154,21 @@ impl Environment {
     /// Where processes in the background log to when no file is named; `None` where the user has no home.
     pub fn default_log_file(&self) -> Option<PathBuf> {
         self.state_home.as_ref().map(|folder| folder.join("freezer/mount.log"))
+    }
+
+    /// Where a server to try out tells others of the same user how to reach it; `None` where the user has no home.
+    pub fn dev_server(&self) -> Option<PathBuf> {
+        self.default_database().map(|path| path.with_file_name("api.json"))
+    }
+
+    /// Where the scheduler keeps what it has to remember; `None` where the user has no home.
+    pub fn default_scheduler_folder(&self) -> Option<PathBuf> {
+        self.state_home.as_ref().map(|folder| folder.join("freezer/scheduler"))
+    }
+
+    /// The editor that the user likes, with its arguments.
+    pub fn editor(&self) -> Option<&str> {
+        self.editor.as_deref()
     }
 
     /// The user's home directory, for `~`.

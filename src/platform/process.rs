@@ -1,7 +1,8 @@
 //! Child processes: the one place that starts any.
 
-use super::system;
-use std::ffi::OsStr;
+use super::{Running, system};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
@@ -16,6 +17,15 @@ const READY: &[u8; 1] = b"R";
 /// When it could not be started; how it ended is in the output.
 pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<Output> {
     command(program).args(arguments).stdin(Stdio::null()).output()
+}
+
+/// Runs a program to its end, with the input and output of this one.
+///
+/// # Errors
+///
+/// When it could not be started.
+pub fn run_attached<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<ExitStatus> {
+    command(program).args(arguments).status()
 }
 
 /// A child process that is talked to: its standard input, output and error are pipes, each to be taken once.
@@ -47,6 +57,134 @@ impl Piped {
 pub fn start_piped<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<Piped> {
     let mut child = command(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     Ok(Piped { input: child.stdin.take(), output: child.stdout.take(), errors: child.stderr.take(), child })
+}
+
+/// How a process is told that it is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// So that it can do so in order (`SIGTERM`).
+    Gently,
+    /// At once, and it is not asked (`SIGKILL`).
+    AtOnce,
+    /// Not at all: it is to look at its settings again (`SIGHUP`).
+    Reload,
+}
+
+/// Sends one process to its end; one that has ended already is no error.
+pub fn end(process: &Running, how: End) -> io::Result<()> {
+    system::end_process(process, how)
+}
+
+/// Kills all processes of a session that have `variable` in their environment with this value; how many.
+pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usize> {
+    system::kill_marked(session, variable, value)
+}
+
+/// A program with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its file, or its name to be found in `PATH`.
+    pub program: OsString,
+    /// What it is told.
+    pub arguments: Vec<OsString>,
+}
+
+/// Programs in a process group of their own, each reading what the one before it writes.
+#[derive(Debug)]
+pub struct Group {
+    children: Vec<Child>,
+    leader: u32,
+    /// How each has ended.
+    ended: Vec<Option<i32>>,
+}
+
+impl Group {
+    /// Starts them, with no input, with these variables besides those of this process.
+    ///
+    /// # Errors
+    ///
+    /// When one could not be started; those before it are killed.
+    pub fn start(programs: &[Program], variables: &[(&str, String)], output: &File, errors: &File) -> io::Result<Self> {
+        let mut group = Self { children: Vec::new(), leader: 0, ended: Vec::new() };
+        let mut input = Stdio::null();
+        for (index, program) in programs.iter().enumerate() {
+            let is_last = index + 1 == programs.len();
+            let started = group.add(program, variables, input, if is_last { output.try_clone()?.into() } else { Stdio::piped() }, errors);
+            input = match started {
+                Ok(output) => output.map_or_else(Stdio::null, Stdio::from),
+                Err(error) => {
+                    group.end(End::AtOnce)?;
+                    group.children.iter_mut().try_for_each(|child| child.wait().map(drop))?;
+                    return Err(error);
+                }
+            };
+        }
+        Ok(group)
+    }
+
+    fn add(
+        &mut self,
+        program: &Program,
+        variables: &[(&str, String)],
+        input: Stdio,
+        output: Stdio,
+        errors: &File,
+    ) -> io::Result<Option<ChildStdout>> {
+        let mut command = command(program.program.as_ref());
+        command.args(&program.arguments).envs(variables.iter().map(|(name, value)| (*name, value)));
+        command.stdin(input).stdout(output).stderr(errors.try_clone()?);
+        system::into_group(&mut command, (!self.children.is_empty()).then_some(self.leader))?;
+        let mut child = command.spawn()?;
+        if self.children.is_empty() {
+            self.leader = child.id();
+        }
+        let output = child.stdout.take();
+        self.children.push(child);
+        self.ended.push(None);
+        Ok(output)
+    }
+
+    /// How all have ended: the number of the last one that did not end well, 0 if all did; none while one still runs.
+    pub fn ended(&mut self) -> io::Result<Option<i32>> {
+        // From the last on: while the leader is not waited for, its group's number is not given to another.
+        for (child, ended) in self.children.iter_mut().zip(&mut self.ended).rev() {
+            if ended.is_none() {
+                match child.try_wait()? {
+                    Some(status) => *ended = Some(system::exit_code(status)),
+                    None => return Ok(None),
+                }
+            }
+        }
+        Ok(Some(self.ended.iter().rev().flatten().find(|code| **code != 0).copied().unwrap_or(0)))
+    }
+
+    /// Sends all of the group to its end, also what its programs have started.
+    pub fn end(&self, how: End) -> io::Result<()> {
+        if self.children.is_empty() { Ok(()) } else { system::end_group(self.leader, how) }
+    }
+}
+
+/// A program that goes on when this one ends.
+#[derive(Debug)]
+pub struct Detached(Child);
+
+impl Detached {
+    /// Starts it; `input` is its standard input, and it holds whatever locks that has.
+    pub fn start(program: &Program, input: File, output: &File) -> io::Result<Self> {
+        let mut command = command(program.program.as_ref());
+        command.args(&program.arguments).stdin(input).stdout(output.try_clone()?).stderr(output.try_clone()?);
+        Ok(Self(command.spawn()?))
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> io::Result<()> {
+        self.0.wait().map(drop)
+    }
 }
 
 /// How a process that was to go on in the background began.

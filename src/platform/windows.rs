@@ -11,6 +11,31 @@ use std::path::Path;
 #[derive(Debug)]
 enum Nothing {}
 
+/// Refuses.
+pub(super) fn into_group(_: &mut std::process::Command, _: Option<u32>) -> io::Result<()> {
+    Err(refused("process groups"))
+}
+
+/// Refuses.
+pub(super) fn end_group(_: u32, _: super::process::End) -> io::Result<()> {
+    Err(refused("process groups"))
+}
+
+/// Refuses.
+pub(super) fn end_process(_: &super::Running, _: super::process::End) -> io::Result<()> {
+    Err(refused("ending another process"))
+}
+
+/// Refuses.
+pub(super) fn kill_marked(_: u32, _: &str, _: &str) -> io::Result<usize> {
+    Err(refused("ending other processes"))
+}
+
+/// The number that a process ended with.
+pub(super) fn exit_code(status: std::process::ExitStatus) -> i32 {
+    status.code().unwrap_or(-1)
+}
+
 /// An open directory: none can be had.
 #[derive(Debug)]
 pub struct DirHandle(Nothing);

@@ -41,6 +41,12 @@ impl Error {
         self
     }
 
+    /// What caused it, for who has better words for what was attempted.
+    pub(crate) fn into_cause(self) -> Box<dyn std::error::Error + Send + Sync> {
+        let kind = self.kind;
+        self.source.unwrap_or_else(|| kind.to_string().into())
+    }
+
     /// How long the store asked to be left alone before the next try, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

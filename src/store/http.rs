@@ -1,4 +1,4 @@
-//! HTTP for the stores that speak it: one request, one answer, on the caller's thread.
+//! HTTP for the stores that speak it, and for whoever talks to the Freezer API: one request, one answer, on the caller's thread.
 
 use super::{Error, Kind, ObjectName, Rope, Settings, Verb};
 use std::io::Read;
@@ -25,21 +25,21 @@ pub(super) const MAX_DOCUMENT: u64 = 16 << 20;
 
 /// Sends requests. Connections are kept and used again.
 #[derive(Clone)]
-pub(super) struct Http {
+pub(crate) struct Http {
     agent: Agent,
 }
 
 /// What is sent along.
 #[derive(Clone, Copy)]
-pub(super) enum Body<'body> {
+pub(crate) enum Body<'body> {
     None,
     Bytes(&'body [u8]),
     Rope(&'body Rope),
 }
 
 /// The head of an answer, and what is left to be read of it.
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     pub(super) headers: HeaderMap,
     body: ureq::Body,
 }
@@ -47,7 +47,7 @@ pub(super) struct Reply {
 /// Nobody answered, or not to the end.
 #[derive(Debug, thiserror::Error)]
 #[error("no whole answer came")]
-pub(super) struct Silence(#[source] ureq::Error);
+pub(crate) struct Silence(#[source] ureq::Error);
 
 /// What a server said that did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ impl Http {
     }
 
     /// The same, with another patience.
-    pub(super) fn with_patience(settings: &Settings, idle: Duration) -> Result<Self, Error> {
+    pub(crate) fn with_patience(settings: &Settings, idle: Duration) -> Result<Self, Error> {
         let failed = |text: String| Error::of_store(Kind::Failed, Verb::Open).because(text);
         let bundle = settings.option("cacert").or_else(|| settings.variable("OS_CACERT")).or_else(|| settings.variable("AWS_CA_BUNDLE"));
         let roots = match bundle {
@@ -108,7 +108,7 @@ impl Http {
     }
 
     /// Sends one request and waits for the head of its answer.
-    pub(super) fn send(&self, mut request: Request<()>, body: Body<'_>) -> Result<Reply, Silence> {
+    pub(crate) fn send(&self, mut request: Request<()>, body: Body<'_>) -> Result<Reply, Silence> {
         if !matches!(body, Body::None) {
             request.headers_mut().insert("content-length", body.length().into());
         }
@@ -143,7 +143,7 @@ impl Body<'_> {
 
 impl Reply {
     /// A header as text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
@@ -153,12 +153,12 @@ impl Reply {
     }
 
     /// Whether the server did what it was asked.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
     /// The rest of the answer; `None` when it is longer than `limit`.
-    pub(super) fn bytes(self, limit: u64) -> Result<Option<Vec<u8>>, Silence> {
+    pub(crate) fn bytes(self, limit: u64) -> Result<Option<Vec<u8>>, Silence> {
         let announced = self.length();
         if announced.is_some_and(|length| length > limit) {
             return Ok(None);

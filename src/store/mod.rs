@@ -34,8 +34,11 @@ pub mod trial;
 pub use calls::Calls;
 pub use discard::Discard;
 pub use error::{Error, Kind, Verb};
+pub(crate) use http::{Body, Http, Reply, Silence};
 pub use name::ObjectName;
+pub(crate) use percent::encode;
 pub use settings::Settings;
+pub(crate) use swift::login::{Login, Pass, Service};
 
 use std::sync::Arc;
 

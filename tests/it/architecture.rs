@@ -17,8 +17,27 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("restore", &["model", "platform", "format::tar", "fs::view", "fs::ReadError"]),
     ("upkeep", &["model", "platform", "format", "store", "index", "catalog"]),
     ("api", &["model", "platform", "fs::view"]),
+    // of the store: HTTP, and the log-in to OpenStack's services
+    (
+        "sched",
+        &[
+            "model",
+            "platform",
+            "store::Http",
+            "store::Body",
+            "store::Reply",
+            "store::Silence",
+            "store::Login",
+            "store::Pass",
+            "store::Service",
+            "store::Settings",
+            "store::encode",
+            "store::Error",
+            "store::Kind",
+        ],
+    ),
     ("config", &["model", "platform"]),
-    ("cli", &["model", "platform", "format", "store", "index", "catalog", "fs", "backup", "restore", "upkeep", "api", "config"]),
+    ("cli", &["model", "platform", "format", "store", "index", "catalog", "fs", "backup", "restore", "upkeep", "api", "sched", "config"]),
 ];
 
 /// Crates that one module keeps to itself.
@@ -31,7 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
-    ("ureq", &["store", "api"]),
+    ("ureq", &["store", "api", "sched"]),
     ("rustls", &["store", "api"]),
     ("reqsign_core", &["store"]),
     ("reqsign_aws_v4", &["store"]),

@@ -18,6 +18,8 @@ mod promises;
 mod rescue;
 #[cfg(unix)]
 mod restore;
+#[cfg(unix)]
+mod sched;
 mod store;
 mod support;
 mod tar;

@@ -1,6 +1,7 @@
 //! Linux. Every call is relative to an open directory.
 
 mod background;
+mod groups;
 mod identity;
 mod owners;
 mod priority;
@@ -11,6 +12,7 @@ mod write;
 mod xattrs;
 
 pub(super) use background::{leave_session, report_ready};
+pub(super) use groups::{end_group, end_process, exit_code, into_group, kill_marked};
 pub use identity::{Identity, raise_open_files_limit};
 pub use owners::{Owners, host_name};
 pub use priority::{flush_file_systems, set_io_priority, set_nice};

@@ -1,4 +1,4 @@
-//! Who may use a Swift account, and where it is: Keystone v3, or the small built-in scheme of Swift (v1).
+//! Who may use a service of OpenStack, and where it is: Keystone v3, or the small built-in scheme of Swift (v1).
 
 use super::clouds;
 use crate::model::Secret;
@@ -16,17 +16,55 @@ const RENEW_BEFORE: Duration = Duration::from_mins(5);
 /// What is taken for the life of a token that does not say how long it lives.
 const USUAL_LIFE: Duration = Duration::from_hours(1);
 
+/// What a login is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Swift.
+    ObjectStore,
+    /// The Freezer API.
+    Backup,
+}
+
+impl Service {
+    /// Its type in Keystone's catalog.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::ObjectStore => "object-store",
+            Self::Backup => "backup",
+        }
+    }
+
+    /// The setting that says where it is, in place of the catalog.
+    fn address(self) -> &'static str {
+        match self {
+            Self::ObjectStore => "STORAGE_URL",
+            Self::Backup => "BACKUP_URL",
+        }
+    }
+
+    /// What people call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::ObjectStore => "object store",
+            Self::Backup => "Freezer API (type backup)",
+        }
+    }
+}
+
 /// What a login gives: a token, and the address of the account.
-pub(super) struct Pass {
-    pub(super) token: Secret<String>,
-    /// URL of the account, without a slash at its end.
-    pub(super) account: String,
+pub(crate) struct Pass {
+    pub(crate) token: Secret<String>,
+    /// URL of the account or service, without a slash at its end.
+    pub(crate) account: String,
+    /// The id of the project the token is for, where Keystone said it.
+    pub(crate) project: Option<String>,
     renew_at: Instant,
 }
 
 /// Logs in when it is needed, once for all threads.
-pub(super) struct Login {
+pub(crate) struct Login {
     http: Http,
+    service: Service,
     way: Way,
     region: Option<String>,
     interface: String,
@@ -47,7 +85,7 @@ enum Way {
 }
 
 /// The names by which OpenStack's tools know these settings, without `OS_`.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "AUTH_URL",
     "USERNAME",
     "USER_ID",
@@ -72,6 +110,7 @@ const NAMES: [&str; 26] = [
     "INTERFACE",
     "ENDPOINT_TYPE",
     "STORAGE_URL",
+    "BACKUP_URL",
     "DEFAULT_DOMAIN",
     "AUTH_TYPE",
 ];
@@ -82,7 +121,7 @@ fn wrong(text: impl Into<String>) -> Error {
 
 impl Login {
     /// Reads who logs in from options, the cloud that is named, or the environment. Asks nobody yet.
-    pub(super) fn new(http: &Http, cloud: Option<&str>, settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn new(http: &Http, service: Service, cloud: Option<&str>, settings: &Settings) -> Result<Self, Error> {
         let mut known: BTreeMap<&str, String> = BTreeMap::new();
         let cloud = cloud.or_else(|| settings.variable("OS_CLOUD"));
         let of_cloud = cloud.map(|cloud| clouds::find(cloud, settings)).transpose()?.unwrap_or_default();
@@ -101,10 +140,11 @@ impl Login {
         let interface = get("INTERFACE").or_else(|| get("ENDPOINT_TYPE")).unwrap_or("public");
         Ok(Self {
             http: http.clone(),
-            way: Self::way(&get, settings)?,
+            service,
+            way: Self::way(service, &get, settings)?,
             region: get("REGION_NAME").map(str::to_owned),
             interface: interface.trim_end_matches("URL").to_owned(),
-            account: get("STORAGE_URL").map(|url| url.trim_end_matches('/').to_owned()),
+            account: get(service.address()).map(|url| url.trim_end_matches('/').to_owned()),
             pass: Mutex::default(),
         })
     }
@@ -116,9 +156,9 @@ impl Login {
         self
     }
 
-    fn way<'known>(get: &impl Fn(&str) -> Option<&'known str>, settings: &Settings) -> Result<Way, Error> {
+    fn way<'known>(service: Service, get: &impl Fn(&str) -> Option<&'known str>, settings: &Settings) -> Result<Way, Error> {
         let token = get("TOKEN").or_else(|| get("AUTH_TOKEN"));
-        if let (Some(token), Some(_)) = (token, get("STORAGE_URL")) {
+        if let (Some(token), Some(_)) = (token, get(service.address())) {
             return Ok(Way::Given { token: Secret::new(token.to_owned()) });
         }
         let v1 = |url: &str, user: Option<&str>, key: Option<&str>| match (user, key) {
@@ -126,13 +166,16 @@ impl Login {
             _ => Err(wrong("to log in to Swift needs a user and a key: ST_USER and ST_KEY")),
         };
         let Some(url) = get("AUTH_URL") else {
+            if service == Service::Backup {
+                return Err(wrong("nothing says where to log in: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml"));
+            }
             let url = settings.variable("ST_AUTH").ok_or_else(|| {
                 wrong("nothing says where to log in to Swift: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml, or ST_AUTH, ST_USER and ST_KEY")
             })?;
             return v1(url, settings.variable("ST_USER"), settings.variable("ST_KEY"));
         };
         let url = url.trim_end_matches('/');
-        if url.ends_with("/auth/v1.0") || url.ends_with("/auth/v1") || url.ends_with("/auth/1.0") {
+        if service == Service::ObjectStore && (url.ends_with("/auth/v1.0") || url.ends_with("/auth/v1") || url.ends_with("/auth/1.0")) {
             return v1(url, get("USERNAME"), get("PASSWORD"));
         }
         let url = if url.ends_with("/v3") { url.to_owned() } else { format!("{}/v3", url.trim_end_matches("/v2.0")) };
@@ -141,7 +184,7 @@ impl Login {
     }
 
     /// The pass in use, or a new one where there is none or it has not long to live.
-    pub(super) fn pass(&self) -> Result<Arc<Pass>, Error> {
+    pub(crate) fn pass(&self) -> Result<Arc<Pass>, Error> {
         let mut held = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pass) = held.as_ref().filter(|pass| Instant::now() < pass.renew_at) {
             return Ok(Arc::clone(pass));
@@ -152,7 +195,7 @@ impl Login {
     }
 
     /// A pass in place of one that was refused: another thread may have fetched it already.
-    pub(super) fn renew(&self, refused: &Arc<Pass>) -> Result<Arc<Pass>, Error> {
+    pub(crate) fn renew(&self, refused: &Arc<Pass>) -> Result<Arc<Pass>, Error> {
         {
             let mut held = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
             if held.as_ref().is_some_and(|pass| Arc::ptr_eq(pass, refused)) {
@@ -166,12 +209,13 @@ impl Login {
         let pass = match &self.way {
             Way::Given { token } => {
                 let account = self.account.clone().unwrap_or_default();
-                Pass { token: Secret::new(token.expose().clone()), account, renew_at: Instant::now() + Duration::from_hours(24 * 365) }
+                let renew_at = Instant::now() + Duration::from_hours(24 * 365);
+                Pass { token: Secret::new(token.expose().clone()), account, project: None, renew_at }
             }
             Way::V1 { url, user, key } => self.log_in_v1(url, user, key.expose())?,
             Way::V3 { url, request } => self.log_in_v3(url, request.expose())?,
         };
-        tracing::debug!(account = %pass.account, "logged in to Swift");
+        tracing::debug!(account = %pass.account, "logged in");
         Ok(pass)
     }
 
@@ -184,7 +228,7 @@ impl Login {
         let account = self.account.clone().or_else(|| reply.header("x-storage-url").map(str::to_owned));
         let account = account.ok_or_else(|| wrong("the answer to the login does not say where the account is"))?;
         let life = reply.header("x-auth-token-expires").and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        Ok(Pass { token, account: account.trim_end_matches('/').to_owned(), renew_at: renew_at(life) })
+        Ok(Pass { token, account: account.trim_end_matches('/').to_owned(), project: None, renew_at: renew_at(life) })
     }
 
     fn log_in_v3(&self, url: &str, request: &str) -> Result<Pass, Error> {
@@ -204,9 +248,10 @@ impl Login {
             moment("expires_at").zip(moment("issued_at")).and_then(|(end, start)| Duration::try_from(end.duration_since(start)).ok());
         let account = match &self.account {
             Some(account) => account.clone(),
-            None => endpoint(&document["catalog"], self.region.as_deref(), &self.interface)?,
+            None => endpoint(&document["catalog"], self.service, self.region.as_deref(), &self.interface)?,
         };
-        Ok(Pass { token, account: account.trim_end_matches('/').to_owned(), renew_at: renew_at(life) })
+        let project = document["project"]["id"].as_str().map(str::to_owned);
+        Ok(Pass { token, account: account.trim_end_matches('/').to_owned(), project, renew_at: renew_at(life) })
     }
 }
 
@@ -269,10 +314,10 @@ fn keystone_request<'known>(get: &impl Fn(&str) -> Option<&'known str>) -> Resul
     Ok(json!({"auth": {"identity": identity, "scope": scope}}))
 }
 
-/// The address of the object store in Keystone's catalog.
-fn endpoint(catalog: &Value, region: Option<&str>, interface: &str) -> Result<String, Error> {
+/// The address of a service in Keystone's catalog.
+fn endpoint(catalog: &Value, service: Service, region: Option<&str>, interface: &str) -> Result<String, Error> {
     let services = catalog.as_array().map(Vec::as_slice).unwrap_or_default();
-    let stores = services.iter().filter(|service| service["type"] == "object-store");
+    let stores = services.iter().filter(|entry| entry["type"] == service.kind());
     let endpoints: Vec<&Value> =
         stores.flat_map(|service| service["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default()).collect();
     let is_meant = |endpoint: &&&Value| {
@@ -286,15 +331,15 @@ fn endpoint(catalog: &Value, region: Option<&str>, interface: &str) -> Result<St
             .collect();
         let wanted = region.map_or_else(|| interface.to_owned(), |region| format!("{interface} in {region}"));
         match there.is_empty() {
-            true => wrong("Keystone's catalog has no object store for this user"),
-            false => wrong(format!("Keystone's catalog has no object store {wanted}: there are {}", there.join(", "))),
+            true => wrong(format!("Keystone's catalog has no {} for this user", service.name())),
+            false => wrong(format!("Keystone's catalog has no {} {wanted}: there are {}", service.name(), there.join(", "))),
         }
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{endpoint, keystone_request, renew_at};
+    use super::{Service, endpoint, keystone_request, renew_at};
     use serde_json::json;
     use std::collections::BTreeMap;
     use std::time::{Duration, Instant};
@@ -339,14 +384,16 @@ mod tests {
         let at = |interface: &str, region: &str| json!({"interface": interface, "region": region, "region_id": region, "url": format!("http://{interface}.{region}/v1/x")});
         let catalog = json!([
             {"type": "identity", "endpoints": [at("public", "one")]},
+            {"type": "backup", "endpoints": [at("public", "one")]},
             {"type": "object-store", "endpoints": [at("admin", "one"), at("public", "two"), at("internal", "two")]},
         ]);
-        assert_eq!(endpoint(&catalog, None, "public").expect("there"), "http://public.two/v1/x");
-        assert_eq!(endpoint(&catalog, Some("one"), "admin").expect("there"), "http://admin.one/v1/x");
-        let error = endpoint(&catalog, Some("one"), "internal").expect_err("not there");
+        assert_eq!(endpoint(&catalog, Service::ObjectStore, None, "public").expect("there"), "http://public.two/v1/x");
+        assert_eq!(endpoint(&catalog, Service::ObjectStore, Some("one"), "admin").expect("there"), "http://admin.one/v1/x");
+        assert_eq!(endpoint(&catalog, Service::Backup, None, "public").expect("there"), "http://public.one/v1/x");
+        let error = endpoint(&catalog, Service::ObjectStore, Some("one"), "internal").expect_err("not there");
         let cause = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(cause.contains("no object store internal in one: there are admin in one, public in two, internal in two"), "{cause}");
-        endpoint(&json!(null), None, "public").expect_err("no catalog");
+        endpoint(&json!(null), Service::ObjectStore, None, "public").expect_err("no catalog");
     }
 
     #[test]

@@ -4,14 +4,14 @@
 //! server refuses in the middle of a run is renewed once, and the call made again.
 
 mod clouds;
-mod login;
+pub(super) mod login;
 mod section;
 
 use super::address::Address;
 use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};
 use super::location::IfMissing;
 use super::{Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix, percent};
-use login::Login;
+use login::{Login, Service};
 use md5::{Digest, Md5};
 use serde::Deserialize;
 use std::fmt::Write;
@@ -76,7 +76,7 @@ impl Swift {
         let http = Http::new(settings)?;
         let query = |key: &str| address.query.get(key).map(String::as_str);
         let store = Self {
-            login: Login::new(&http, query("cloud"), settings)?.at(query("region"), query("interface")),
+            login: Login::new(&http, Service::ObjectStore, query("cloud"), settings)?.at(query("region"), query("interface")),
             http,
             container: address.host.clone(),
             prefix: address.prefix().map_err(|why| failed(why.to_owned()))?,

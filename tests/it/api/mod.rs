@@ -19,15 +19,15 @@ use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 
 /// A database of a test: its address, in a file.
-struct Database {
-    home: TempDir,
+pub(crate) struct Database {
+    pub(crate) home: TempDir,
     /// Ends the database's server, where it has one of its own.
     server: Option<PathBuf>,
 }
 
 impl Database {
     /// A file.
-    fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let home = crate::support::scratch();
         let database = Self { home, server: None };
         std::fs::write(database.address_file(), format!("sqlite:{}", database.home.path().join("api.sqlite").display())).expect("written");
@@ -51,12 +51,12 @@ impl Database {
         database
     }
 
-    fn address_file(&self) -> PathBuf {
+    pub(crate) fn address_file(&self) -> PathBuf {
         self.home.path().join("address")
     }
 
     /// `freezer api` with this database.
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freezer"));
         command.args(["api", "--quiet", "--database-file"]).arg(self.address_file());
         command.env_clear().env("HOME", self.home.path()).current_dir(self.home.path()).stdin(Stdio::null());
@@ -65,14 +65,14 @@ impl Database {
     }
 
     /// Runs a command to its end; what it printed.
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = self.command().args(arguments).output().expect("it runs");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
 
     /// A token made by `add-token` with these arguments.
-    fn token(&self, arguments: &[&str]) -> String {
+    pub(crate) fn token(&self, arguments: &[&str]) -> String {
         self.run(&[&["add-token"], arguments].concat())
     }
 }
@@ -86,24 +86,24 @@ impl Drop for Database {
 }
 
 /// A server that runs.
-struct Api {
-    database: Arc<Database>,
+pub(crate) struct Api {
+    pub(crate) database: Arc<Database>,
     child: Child,
-    url: String,
+    pub(crate) url: String,
     /// A token for everything.
-    token: String,
+    pub(crate) token: String,
 }
 
 /// What was answered.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
     text: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
@@ -114,11 +114,11 @@ impl Answer {
 
 impl Api {
     /// A server with a new file as its database.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::on(&Arc::new(Database::sqlite()), &[])
     }
 
-    fn on(database: &Arc<Database>, arguments: &[&str]) -> Self {
+    pub(crate) fn on(database: &Arc<Database>, arguments: &[&str]) -> Self {
         let token = database.token(&["--scope", "admin"]);
         let mut child =
             database.command().args(["--listen", "127.0.0.1:0"]).args(arguments).stdout(Stdio::piped()).spawn().expect("it starts");
@@ -129,7 +129,7 @@ impl Api {
     }
 
     /// Asks with a token.
-    fn ask_as(&self, token: &str, method: &str, path: &str, body: Option<&str>) -> Answer {
+    pub(crate) fn ask_as(&self, token: &str, method: &str, path: &str, body: Option<&str>) -> Answer {
         self.ask_with(&[("X-Auth-Token", token), ("Content-Type", "application/json")], method, path, body)
     }
 
@@ -155,12 +155,12 @@ impl Api {
     }
 
     /// Asks for everything.
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         self.ask_as(&self.token, method, path, body.map(Value::to_string).as_deref())
     }
 
     /// Asks, and wants this status; the JSON of the answer.
-    fn wants(&self, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
+    pub(crate) fn wants(&self, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
         let answer = self.ask(method, path, body);
         assert_eq!(answer.status, status, "{method} {path} {body:?}: {answer:?}");
         if answer.text.is_empty() { Value::Null } else { answer.json() }
@@ -176,36 +176,41 @@ impl Drop for Api {
 }
 
 /// A project of its own for each part of a test, so that all parts can share a server.
-struct Project<'a> {
+pub(crate) struct Project<'a> {
     api: &'a Api,
-    id: String,
+    pub(crate) id: String,
 }
 
 impl<'a> Project<'a> {
-    fn new(api: &'a Api) -> Self {
+    pub(crate) fn new(api: &'a Api) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         static BEGUN: OnceLock<u32> = OnceLock::new();
         let process = BEGUN.get_or_init(std::process::id);
         Self { api, id: format!("p{process}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)) }
     }
 
-    fn path(&self, below: &str) -> String {
+    /// The one of that name.
+    pub(crate) fn named(api: &'a Api, id: &str) -> Self {
+        Self { api, id: id.to_owned() }
+    }
+
+    pub(crate) fn path(&self, below: &str) -> String {
         format!("/v2/{}{below}", self.id)
     }
 
-    fn wants(&self, status: u16, method: &str, below: &str, body: Option<&Value>) -> Value {
+    pub(crate) fn wants(&self, status: u16, method: &str, below: &str, body: Option<&Value>) -> Value {
         self.api.wants(status, method, &self.path(below), body)
     }
 
     /// Registers a node; its id.
-    fn client(&self, host: &str) -> String {
+    pub(crate) fn client(&self, host: &str) -> String {
         let id = format!("{}_{host}", self.id);
         self.wants(201, "POST", "/clients/", Some(&serde_json::json!({ "client_id": id, "hostname": host })));
         id
     }
 
     /// Makes a job of a node; its id.
-    fn job(&self, client: &str, schedule: &Value) -> String {
+    pub(crate) fn job(&self, client: &str, schedule: &Value) -> String {
         let action =
             serde_json::json!({ "freezer_action": { "action": "backup", "mode": "fs", "backup_name": "b", "path_to_backup": "/x" } });
         let job = serde_json::json!({ "client_id": client, "description": "d", "job_schedule": schedule, "job_actions": [action] });
@@ -213,7 +218,7 @@ impl<'a> Project<'a> {
     }
 }
 
-fn text(value: &Value, pointer: &str) -> String {
+pub(crate) fn text(value: &Value, pointer: &str) -> String {
     let value = if pointer.starts_with('/') { value.pointer(pointer) } else { value.get(pointer) };
     value.and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer}: {value:?}")).to_owned()
 }

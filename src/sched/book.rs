@@ -1,0 +1,484 @@
+//! What is known of each job, and what is to be done next. No clock, no server, no process: those are the daemon's.
+
+use super::fields::{Document, actions, integer, object, text};
+use super::journal::Record;
+use super::states::{Duty, Event, State};
+use super::timetable::{Lateness, Timetable};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What holds for all jobs.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What dates without an offset mean.
+    pub zone: TimeZone,
+    /// What happens to moments that were missed.
+    pub lateness: Lateness,
+    /// After how long a run that another scheduler of this client began counts as dead.
+    pub dead_after: Duration,
+    /// Whether a job that has ended is started again when its timetable is changed: where no server tells to.
+    pub changes_start: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Task {
+    /// End the run of the job.
+    Kill,
+    /// Tell the server how it stands.
+    Report,
+}
+
+/// Whether all jobs that there are were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// All: what is not among them is gone.
+    All,
+    /// Some: others may be there.
+    Some,
+}
+
+/// When a run was due, and how its job stood before it began.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion {
+    /// The moment of the timetable.
+    pub firing: Timestamp,
+    /// Since when the timetable counted.
+    pub armed: Timestamp,
+    /// The second in which this scheduler had last begun a run.
+    pub own: i64,
+}
+
+/// A job, and what is to be done about it.
+pub type Tasks = Vec<(String, Task)>;
+
+/// Jobs that are to be run, and the moments they are due at.
+pub type Launches = Vec<(String, Timestamp)>;
+
+/// A job.
+#[derive(Debug)]
+struct Job {
+    record: Record,
+    document: Document,
+    timetable: Option<Timetable>,
+    /// The next moment of its timetable; looked at anew when that may be another.
+    next: Option<Timestamp>,
+}
+
+/// All jobs.
+#[derive(Debug)]
+pub struct Book {
+    rules: Rules,
+    jobs: BTreeMap<String, Job>,
+}
+
+impl Book {
+    /// With what was remembered, and the documents that were last seen. Jobs without one wait for the server.
+    pub fn new(rules: Rules, records: BTreeMap<String, Record>, documents: Vec<Document>) -> Self {
+        let mut documents: BTreeMap<String, Document> =
+            documents.into_iter().map(|document| (text(&document, "job_id").to_owned(), document)).collect();
+        let mut book = Self { rules, jobs: BTreeMap::new() };
+        for (id, record) in records {
+            let document = documents.remove(&id).unwrap_or_default();
+            let timetable = Timetable::read(&object(&document, "job_schedule"), &book.rules.zone).ok();
+            // Without its document nothing is known of when it is due.
+            let timetable = timetable.filter(|_| !document.is_empty());
+            let mut job = Job { record, document, timetable, next: None };
+            job.look_ahead();
+            book.jobs.insert(id, job);
+        }
+        book
+    }
+
+    /// What is to be remembered.
+    pub fn records(&self) -> BTreeMap<String, Record> {
+        self.jobs.iter().map(|(id, job)| (id.clone(), job.record.clone())).collect()
+    }
+
+    /// The documents as they were last seen.
+    pub fn documents(&self) -> Vec<Value> {
+        self.jobs.values().filter(|job| !job.document.is_empty()).map(|job| Value::Object(job.document.clone())).collect()
+    }
+
+    /// What is remembered of one.
+    pub fn record(&self, id: &str) -> Option<&Record> {
+        self.jobs.get(id).map(|job| &job.record)
+    }
+
+    /// Its document as it was last seen.
+    pub fn document(&self, id: &str) -> Option<&Document> {
+        self.jobs.get(id).map(|job| &job.document)
+    }
+
+    /// The next moment of its timetable.
+    pub fn next(&self, id: &str) -> Option<Timestamp> {
+        self.jobs.get(id).filter(|job| job.record.state == State::Scheduled).and_then(|job| job.record.waiting.or(job.next))
+    }
+
+    /// Takes in all jobs that the server has of this client. A document that is not as it should be is left out, and
+    /// keeps none of the others waiting.
+    pub fn see(&mut self, documents: Vec<Document>, seen: Seen, now: Timestamp) -> Tasks {
+        let mut tasks = BTreeSet::new();
+        let mut there = BTreeSet::new();
+        for document in documents {
+            let id = text(&document, "job_id").to_owned();
+            if id.is_empty() {
+                tracing::warn!("a job without an id is left out");
+                continue;
+            }
+            there.insert(id.clone());
+            self.see_one(&id, document, now, &mut tasks);
+        }
+        let gone: Vec<String> = self.jobs.keys().filter(|id| seen == Seen::All && !there.contains(*id)).cloned().collect();
+        for id in gone {
+            self.happen(&id, Event::Removed, now, &mut tasks);
+            self.forget_if_gone(&id);
+        }
+        tasks.into_iter().collect()
+    }
+
+    fn see_one(&mut self, id: &str, document: Document, now: Timestamp, tasks: &mut BTreeSet<(String, Task)>) {
+        let schedule = object(&document, "job_schedule");
+        let (word, status) = (text(&schedule, "event").to_owned(), text(&schedule, "status").to_owned());
+        let timetable = match Timetable::read(&schedule, &self.rules.zone) {
+            Ok(timetable) => Some(timetable),
+            Err(error) => {
+                tracing::warn!(job = %id, %error, "the timetable of a job cannot be read");
+                None
+            }
+        };
+        let as_text = timetable_text(&schedule);
+        let event = match self.jobs.get_mut(id) {
+            None => {
+                if runs(&schedule) && word.is_empty() && !self.is_dead(&schedule, now) {
+                    // Another scheduler of this client has it.
+                    return;
+                }
+                let record = Record {
+                    state: State::Stopped,
+                    armed: now,
+                    handled: now,
+                    timetable: as_text.clone(),
+                    waiting: None,
+                    missed: 0,
+                    status: status.clone(),
+                    result: text(&schedule, "result").to_owned(),
+                    started: integer(&schedule, "time_started").unwrap_or(-1),
+                    own: -1,
+                    ended: integer(&schedule, "time_ended").unwrap_or(-1),
+                    pid: None,
+                    session_tag: integer(&document, "session_tag").unwrap_or(0),
+                    in_session: None,
+                    run: None,
+                    event: String::new(),
+                    unsent: false,
+                };
+                self.jobs.insert(id.to_owned(), Job { record, document, timetable, next: None });
+                // A job that nobody has said anything of starts by itself.
+                Some(Event::named(&word).unwrap_or(if status == "stop" { Event::Stop } else { Event::Start }))
+            }
+            Some(job) => {
+                (job.document, job.timetable) = (document, timetable);
+                let tag = integer(&job.document, "session_tag").unwrap_or(0);
+                if !job.record.unsent {
+                    job.record.session_tag = tag;
+                    // Another scheduler of this client may have run it.
+                    let started = integer(&schedule, "time_started").unwrap_or(-1);
+                    if started > job.record.started && !job.record.state.has_run() {
+                        job.record.started = started;
+                        job.record.ended = integer(&schedule, "time_ended").unwrap_or(-1);
+                        text(&schedule, "result").clone_into(&mut job.record.result);
+                    }
+                }
+                // What was acted on already, and could not be answered yet, is not a new wish.
+                let is_new = !(job.record.unsent && job.record.event == word);
+                let mut event = Event::named(&word).filter(|_| is_new);
+                if job.record.timetable != as_text {
+                    job.record.timetable.clone_from(&as_text);
+                    if job.record.state != State::Stopped {
+                        job.arm(now);
+                    } else if self.rules.changes_start && event.is_none() {
+                        event = Some(Event::Start);
+                    }
+                }
+                if event.is_none() && job.record.state == State::Leaving {
+                    event = Some(Event::Start);
+                }
+                event
+            }
+        };
+        if let Some(event) = event {
+            let waits = self.happen(id, event, now, tasks) == Some(Duty::Wait);
+            if let Some(job) = self.jobs.get_mut(id).filter(|_| !waits) {
+                job.record.event = word;
+            }
+        }
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.look_ahead();
+            if job.timetable.is_none() && job.record.state == State::Scheduled {
+                // Nobody will ever run it, and somebody should see that.
+                job.record.state = State::Stopped;
+                (job.record.status, job.record.result) = ("completed".to_owned(), "fail".to_owned());
+                job.record.unsent = true;
+                tasks.insert((id.to_owned(), Task::Report));
+            }
+        }
+    }
+
+    /// Whether a run that another scheduler has begun is so old that it cannot be alive.
+    fn is_dead(&self, schedule: &Document, now: Timestamp) -> bool {
+        let started = integer(schedule, "time_started").unwrap_or(-1);
+        let limit = i64::try_from(self.rules.dead_after.as_secs()).unwrap_or(i64::MAX);
+        now.as_second().saturating_sub(started) > limit
+    }
+
+    /// Lets an event happen to a job.
+    fn happen(&mut self, id: &str, event: Event, now: Timestamp, tasks: &mut BTreeSet<(String, Task)>) -> Option<Duty> {
+        let job = self.jobs.get_mut(id)?;
+        let step = job.record.state.on(event);
+        job.record.state = step.next;
+        match step.duty {
+            Some(Duty::Arm) => job.arm(now),
+            Some(Duty::Kill) => {
+                tasks.insert((id.to_owned(), Task::Kill));
+            }
+            Some(Duty::Skip) => job.record.missed += 1,
+            Some(Duty::Launch | Duty::Wait) | None => {}
+        }
+        if step.next == State::Stopped {
+            job.record.waiting = None;
+        }
+        if let Some(status) = step.says {
+            status.clone_into(&mut job.record.status);
+            job.record.unsent = true;
+            tasks.insert((id.to_owned(), Task::Report));
+        }
+        step.duty
+    }
+
+    fn forget_if_gone(&mut self, id: &str) {
+        if self.jobs.get(id).is_some_and(|job| job.record.state == State::Gone && !job.record.unsent) {
+            self.jobs.remove(id);
+        }
+    }
+
+    /// Looks at what is due, and gives at most `places` jobs that are to be run now, the most urgent first.
+    pub fn due(&mut self, now: Timestamp, places: usize) -> (Launches, Tasks) {
+        let mut tasks = BTreeSet::new();
+        let come: Vec<String> =
+            self.jobs.iter().filter(|(_, job)| job.next.is_some_and(|next| next <= now)).map(|(id, _)| id.clone()).collect();
+        for id in come {
+            let lateness = self.rules.lateness;
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            let due = job.timetable.as_ref().and_then(|timetable| timetable.due(job.record.handled, job.record.armed, now, lateness));
+            if let Some(due) = due {
+                job.record.handled = due.handled;
+                job.look_ahead();
+                if job.record.state == State::Scheduled {
+                    // One that waits for a place already is enough.
+                    let one_more = u64::from(due.run.is_some() && job.record.waiting.is_some());
+                    job.record.missed += due.missed + one_more;
+                    job.record.waiting = job.record.waiting.or(due.run);
+                    if due.missed > 0 {
+                        tracing::warn!(job = %id, missed = due.missed, "a job was not run when it was due");
+                    }
+                } else {
+                    self.happen(&id, Event::Due, now, &mut tasks);
+                }
+            }
+        }
+        let ended: Vec<String> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.record.state == State::Scheduled && job.record.waiting.is_none() && job.next.is_none())
+            .filter(|(_, job)| job.timetable.is_some())
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ended {
+            self.happen(&id, Event::Exhausted, now, &mut tasks);
+        }
+        let mut waiting: Vec<(i64, Timestamp, &String)> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.record.state == State::Scheduled)
+            .filter_map(|(id, job)| Some((-priority(&job.document), job.record.waiting?, id)))
+            .collect();
+        waiting.sort();
+        let launch = waiting.into_iter().take(places).map(|(_, at, id)| (id.clone(), at)).collect();
+        (launch, tasks.into_iter().collect())
+    }
+
+    /// Notes that a run of a job begins. To be remembered before it does.
+    pub fn begin(&mut self, id: &str, run: &str, now: Timestamp) {
+        let mut tasks = BTreeSet::new();
+        self.happen(id, Event::Due, now, &mut tasks);
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.record.run = Some(run.to_owned());
+        job.record.waiting = None;
+        (job.record.started, job.record.own, job.record.ended) = (now.as_second(), now.as_second(), -1);
+        job.record.result.clear();
+        job.record.pid = None;
+        if job.timetable.as_ref().is_some_and(|timetable| timetable.floating().is_some()) {
+            // Whoever schedules this client's jobs counts from the last run.
+            (job.record.armed, job.record.handled) = (now, now);
+        }
+        job.look_ahead();
+    }
+
+    /// Takes a begin back: the run is another scheduler's, or nobody's. The job is looked at anew when it is seen again.
+    pub fn withdraw(&mut self, id: &str) {
+        self.jobs.remove(id);
+    }
+
+    /// Notes the process of a run.
+    pub fn has_process(&mut self, id: &str, pid: u32) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.record.pid = Some(pid);
+        }
+    }
+
+    /// Notes what the session of a run said.
+    pub fn in_session(&mut self, id: &str, session: Option<&str>, tag: i64) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.record.in_session = session.map(str::to_owned);
+            job.record.session_tag = tag;
+        }
+    }
+
+    /// Notes that the run of a job has ended.
+    pub fn ended(&mut self, id: &str, result: &str, now: Timestamp) -> Tasks {
+        let mut tasks = BTreeSet::new();
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.record.run = None;
+            job.record.in_session = None;
+            job.record.ended = now.as_second();
+            result.clone_into(&mut job.record.result);
+            job.look_ahead();
+            let event = if job.next.is_some() { Event::EndedMore } else { Event::EndedLast };
+            self.happen(id, event, now, &mut tasks);
+            if let Some(job) = self.jobs.get_mut(id).filter(|job| job.record.state == State::Gone) {
+                // Nobody wants to know; where the document is there still, it is right to have the end in it.
+                job.record.status = "completed".to_owned();
+                job.record.unsent = true;
+                tasks.insert((id.to_owned(), Task::Report));
+            }
+        }
+        tasks.into_iter().collect()
+    }
+
+    /// The jobs that the server has yet to be told of.
+    pub fn unsent(&self) -> Vec<String> {
+        self.jobs.iter().filter(|(_, job)| job.record.unsent).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether the server's document tells of a run that is not ours, and newer than all of ours.
+    pub fn is_foreign(&self, id: &str, fresh: &Document, now: Timestamp) -> bool {
+        let schedule = object(fresh, "job_schedule");
+        let ours = self.jobs.get(id).map_or(-1, |job| job.record.started);
+        let theirs = integer(&schedule, "time_started").unwrap_or(-1);
+        if runs(&schedule) { theirs != ours && !self.is_dead(&schedule, now) } else { theirs > ours }
+    }
+
+    /// What a run that is due at this moment is judged by.
+    pub fn occasion(&self, id: &str, firing: Timestamp) -> Option<Occasion> {
+        self.jobs.get(id).map(|job| Occasion { firing, armed: job.record.armed, own: job.record.own })
+    }
+
+    /// Whether a run is due still, now that the server's document is known as it is: another scheduler of this client may
+    /// have run it.
+    pub fn is_due_still(&self, id: &str, fresh: &Document, due: &Occasion, now: Timestamp) -> bool {
+        let schedule = object(fresh, "job_schedule");
+        let last = integer(&schedule, "time_started").unwrap_or(-1);
+        let is_elsewhere = runs(&schedule) && last != due.own && !self.is_dead(&schedule, now);
+        if is_elsewhere || matches!(text(&schedule, "event"), "stop" | "abort" | "remove") {
+            return false;
+        }
+        if last <= due.own || text(&schedule, "status").is_empty() {
+            // Nobody but us has run it, or somebody wants it run again.
+            return true;
+        }
+        match self.jobs.get(id).and_then(|job| job.timetable.as_ref()).and_then(Timetable::floating) {
+            Some(length) => now.as_second().saturating_sub(last) >= length.as_secs(),
+            // In whole seconds, as the document has it.
+            None => due.firing.as_second() > last || due.armed.as_second() > last,
+        }
+    }
+
+    /// What the server's document is to be changed to.
+    pub fn patch(&self, id: &str, fresh: &Document) -> Option<Value> {
+        let record = &self.jobs.get(id)?.record;
+        let mut schedule = object(fresh, "job_schedule");
+        schedule.retain(|_, value| !value.is_null());
+        if text(&schedule, "event") == record.event {
+            schedule.insert("event".into(), "".into());
+        }
+        schedule.insert("status".into(), record.status.as_str().into());
+        schedule.insert("result".into(), record.result.as_str().into());
+        schedule.insert("time_started".into(), record.started.into());
+        schedule.insert("time_ended".into(), record.ended.into());
+        if let Some(pid) = record.pid {
+            schedule.insert("current_pid".into(), pid.into());
+        }
+        let session = text(fresh, "session_id");
+        Some(json!({ "job_schedule": schedule, "session_id": session, "session_tag": record.session_tag }))
+    }
+
+    /// Notes that the server knows; `patch` is what it was told, if it has the job at all.
+    pub fn sent(&mut self, id: &str, patch: Option<&Value>) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.record.unsent = false;
+        job.record.event.clear();
+        if let Some(Value::Object(patch)) = patch {
+            job.document.extend(patch.clone());
+        }
+        self.forget_if_gone(id);
+    }
+
+    /// How many runs are under way.
+    pub fn running(&self) -> usize {
+        self.jobs.values().filter(|job| job.record.state.has_run()).count()
+    }
+
+    /// All ids.
+    pub fn ids(&self) -> Vec<String> {
+        self.jobs.keys().cloned().collect()
+    }
+}
+
+impl Job {
+    fn arm(&mut self, now: Timestamp) {
+        self.record.armed = now;
+        self.record.handled = self.timetable.as_ref().map_or(now, |timetable| timetable.handled_when_armed(now));
+        self.record.waiting = None;
+        self.look_ahead();
+    }
+
+    fn look_ahead(&mut self) {
+        let after = |timetable: &Timetable| timetable.after(self.record.handled, self.record.armed);
+        self.next = self.timetable.as_ref().and_then(after);
+    }
+}
+
+/// Whether the server's document says that the job runs.
+fn runs(schedule: &Document) -> bool {
+    matches!(text(schedule, "status"), "running" | "aborting")
+}
+
+/// The keys of a timetable that say when, as one text.
+fn timetable_text(schedule: &Document) -> String {
+    let when: BTreeMap<&String, &Value> =
+        schedule.iter().filter(|(key, value)| key.starts_with("schedule_") && !value.is_null() && *value != "").collect();
+    serde_json::to_string(&when).unwrap_or_default()
+}
+
+/// How urgent a job is: as its most urgent action.
+fn priority(job: &Document) -> i64 {
+    let of = |action: &Document| integer(&object(action, "freezer_action"), "priority").or_else(|| integer(action, "priority"));
+    actions(job).filter_map(of).max().unwrap_or(0).clamp(-1_000_000, 1_000_000)
+}
+
+#[cfg(test)]
+mod tests;

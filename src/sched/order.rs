@@ -1,0 +1,153 @@
+//! What a run has to do, and how it went: the files that a scheduler and the run share.
+//!
+//! | file in the run's folder | written by | holds |
+//! |---|---|---|
+//! | `order.json` | the scheduler | [`Order`]; the run removes it when it has read it, as there may be secrets in it |
+//! | `lock` | the scheduler | nothing; the run holds a lock on it as long as it lives |
+//! | `process.json` | the run | who it is |
+//! | `log` | the agents | what they said on their standard error |
+//! | `outcome.json` | the run | [`Outcome`], when all is done |
+
+use super::fields::Document;
+use super::journal::replace_file;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The variable by which the processes of a run can be told.
+pub const MARK: &str = "FREEZER_RUN_ID";
+
+/// Which program does the actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentKind {
+    /// `freezer`.
+    Freezer,
+    /// The original's `freezer-agent`.
+    Original,
+}
+
+/// A program that does actions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its file, or its name to be found in `PATH`.
+    pub program: PathBuf,
+    /// Which one.
+    pub kind: AgentKind,
+}
+
+/// What a run has to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// The run.
+    pub run: String,
+    /// Its job.
+    pub job: String,
+    /// The moment of the timetable that it is for.
+    pub due: Timestamp,
+    /// The actions, as the job's document has them.
+    pub actions: Vec<Document>,
+    /// Who does them.
+    pub agent: Agent,
+    /// Configuration files whose settings the agent is to have too, the ones that win last.
+    pub defaults: Vec<PathBuf>,
+    /// Whether commands and scripts of the server may be run.
+    pub commands: bool,
+    /// After how many seconds an action is ended.
+    pub time_limit: Option<u64>,
+}
+
+/// How an action or a run went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunResult {
+    /// Well.
+    Success,
+    /// Not well.
+    Fail,
+    /// It was ended.
+    Aborted,
+}
+
+impl RunResult {
+    /// The word that the server has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Fail => "fail",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+/// How an action went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionOutcome {
+    /// What it was.
+    pub action: String,
+    /// How it went; none if it was left out because an earlier one had failed.
+    pub result: Option<RunResult>,
+    /// The exit code of the last try; 128 and the number of a signal that ended it.
+    pub exit_code: Option<i32>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// How long it took, with all tries.
+    pub seconds: f64,
+    /// The end of what it said.
+    pub log: String,
+    /// What the agent knows of the backup that it made.
+    pub metadata: Option<Value>,
+}
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// All of it.
+    pub result: RunResult,
+    /// The second in which it ended.
+    pub ended: i64,
+    /// Each action.
+    pub actions: Vec<ActionOutcome>,
+}
+
+/// The folder of a run.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// That of a run, below the scheduler's.
+    pub fn of(runs: &Path, run: &str) -> Self {
+        Self(runs.join(run))
+    }
+
+    /// The folder at this path.
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a document, for the owner alone.
+    pub fn write(&self, name: &str, document: &impl Serialize) -> io::Result<()> {
+        replace_file(&self.file(name), &serde_json::to_vec(document)?)
+    }
+
+    /// Reads a document; none if it is not there.
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        match std::fs::read(self.file(name)) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! A run of a job: a process of its own, which does the actions one after the other and writes down how they went.
+//!
+//! It outlives the scheduler that started it: a scheduler that is killed or replaced by a new version ends no backup, and the
+//! next one finds the outcome.
+
+use super::fields::{Document, integer, object, text};
+use super::options::{self, Argument, Plan};
+use super::order::{ActionOutcome, AgentKind, MARK, Order, Outcome, RunFolder, RunResult};
+use crate::model::Cancel;
+use crate::platform::durable::{self, Access};
+use crate::platform::process::{End, Group, Program};
+use crate::platform::{Clock, Running, pause};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether a program has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long a program has to end in order.
+const TIME_TO_END: Duration = Duration::from_secs(20);
+/// Seconds between two tries, when the action does not say.
+const USUAL_PAUSE: i64 = 60;
+/// Most bytes of the end of the log that are kept.
+const LOG_TAIL: u64 = 4096;
+/// Most bytes of what an agent says of its backup.
+const MOST_METADATA: u64 = 1 << 20;
+/// What `freezer` ends with when some files could not be read.
+const PARTIAL: i32 = 3;
+/// What a process ends with that was told to end and knows no better.
+const TERMINATED: i32 = 128 + 15;
+
+/// Does what the order in a folder says, until `cancel` is raised.
+///
+/// # Errors
+///
+/// When the folder cannot be read or written. How the actions went is in the outcome.
+pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result<()> {
+    let order: Order = folder.read("order.json")?.ok_or(io::ErrorKind::NotFound)?;
+    folder.write("process.json", &Running::this_process())?;
+    std::fs::remove_file(folder.file("order.json"))?;
+    let log = durable::create_file(&folder.file("log"), Access::private())?;
+    let mut run = Run { folder, order: &order, cancel, log };
+    let (mut result, mut actions) = (RunResult::Success, Vec::new());
+    for (number, action) in order.actions.iter().enumerate() {
+        let outcome = if result != RunResult::Success && !truth(action, "mandatory") || cancel.is_requested() {
+            run.left_out(action)
+        } else {
+            run.action(number, action)?
+        };
+        match outcome.result {
+            Some(RunResult::Success) | None => {}
+            // As the original: the last one that was not done well.
+            Some(other) => result = other,
+        }
+        actions.push(outcome);
+    }
+    if cancel.is_requested() {
+        result = RunResult::Aborted;
+    }
+    folder.write("outcome.json", &Outcome { result, ended: clock.now().as_second(), actions })
+}
+
+struct Run<'run> {
+    folder: &'run RunFolder,
+    order: &'run Order,
+    cancel: &'run Cancel,
+    log: File,
+}
+
+/// How one try ended.
+struct Try {
+    code: Option<i32>,
+    result: RunResult,
+    metadata: Option<Value>,
+    /// Whether it may help to try again.
+    again: bool,
+}
+
+impl Run<'_> {
+    fn left_out(&self, action: &Document) -> ActionOutcome {
+        let action = name(action);
+        ActionOutcome { action, result: None, exit_code: None, tries: 0, seconds: 0.0, log: String::new(), metadata: None }
+    }
+
+    fn action(&mut self, number: usize, action: &Document) -> io::Result<ActionOutcome> {
+        let options = object(action, "freezer_action");
+        let (began, log_from) = (Instant::now(), self.log.metadata()?.len());
+        let most = integer(action, "max_retries").unwrap_or(0).clamp(0, 1000);
+        let between = integer(action, "max_retries_interval").unwrap_or(USUAL_PAUSE).clamp(0, 7 * 86_400);
+        let mut tries = 0;
+        let mut last = self.script(&options, "pre_script", "")?;
+        if last.result == RunResult::Success {
+            loop {
+                tries += 1;
+                last = self.attempt(number, &options)?;
+                if !last.again || i64::from(tries) > most || self.cancel.is_requested() {
+                    break;
+                }
+                pause(Duration::from_secs(between.unsigned_abs()), self.cancel);
+                if self.cancel.is_requested() {
+                    break;
+                }
+            }
+        }
+        // Also after a failure: it puts back what the first one has changed.
+        let after = self.script(&options, "post_script", last.result.word())?;
+        let mut result = if self.cancel.is_requested() { RunResult::Aborted } else { last.result };
+        if result == RunResult::Success {
+            result = after.result;
+        }
+        Ok(ActionOutcome {
+            action: name(action),
+            result: Some(result),
+            exit_code: last.code,
+            tries,
+            seconds: began.elapsed().as_secs_f64(),
+            log: self.log_since(log_from)?,
+            metadata: last.metadata,
+        })
+    }
+
+    /// Runs the script of an action, if it has one: a program, with arguments if any, and no shell.
+    fn script(&mut self, options: &Document, key: &str, so_far: &str) -> io::Result<Try> {
+        let fine = Try { code: None, result: RunResult::Success, metadata: None, again: false };
+        let command = text(options, key);
+        if command.trim().is_empty() {
+            return Ok(fine);
+        }
+        if !self.order.commands {
+            return self.refuse(format_args!("{key}: commands of the server are not run on this node"));
+        }
+        let programs = match options::pipeline(command) {
+            Ok(programs) => programs,
+            Err(error) => return self.refuse(format_args!("{key}: {error}")),
+        };
+        // The script that puts things back is not cut off by an abort.
+        let never = Cancel::new();
+        let cancel = if key == "post_script" { never } else { self.cancel.clone() };
+        let output = self.log.try_clone()?;
+        let code = self.programs(&programs.into_iter().map(program).collect::<Vec<_>>(), so_far, &output, &cancel)?;
+        let result = if code == Some(0) { RunResult::Success } else { RunResult::Fail };
+        Ok(Try { code, result, ..fine })
+    }
+
+    fn refuse(&mut self, why: std::fmt::Arguments<'_>) -> io::Result<Try> {
+        writeln!(self.log, "freezer: {why}")?;
+        Ok(Try { code: None, result: RunResult::Fail, metadata: None, again: false })
+    }
+
+    fn attempt(&mut self, number: usize, options: &Document) -> io::Result<Try> {
+        match options::plan(options, self.order.agent.kind) {
+            Err(error) => self.refuse(format_args!("{error}")),
+            Ok(Plan::Pipeline(_)) if !self.order.commands => {
+                self.refuse(format_args!("the action exec is not done on this node: its scheduler refuses commands of the server"))
+            }
+            Ok(Plan::Pipeline(programs)) => {
+                let output = self.log.try_clone()?;
+                let cancel = self.cancel.clone();
+                let code = self.programs(&programs.into_iter().map(program).collect::<Vec<_>>(), "", &output, &cancel)?;
+                Ok(self.tried(code, None, &[0]))
+            }
+            Ok(Plan::Agent { arguments, config }) => self.agent(number, arguments, &config),
+        }
+    }
+
+    fn agent(&mut self, number: usize, arguments: Vec<Argument>, config: &str) -> io::Result<Try> {
+        let (config_file, metadata_file) = (self.folder.file(&format!("config-{number}")), self.folder.file(&format!("metadata-{number}")));
+        let output_file = self.folder.file(&format!("output-{number}"));
+        for file in [&config_file, &metadata_file, &output_file] {
+            remove(file)?;
+        }
+        self.write_config(&config_file, config)?;
+        let words = arguments.into_iter().map(|argument| match argument {
+            Argument::Word(word) => word.into(),
+            Argument::Config => config_file.clone().into_os_string(),
+            Argument::MetadataOut => metadata_file.clone().into_os_string(),
+        });
+        let agent = Program { program: self.order.agent.program.clone().into_os_string(), arguments: words.collect() };
+        let output = durable::create_file(&output_file, Access::private())?;
+        let cancel = self.cancel.clone();
+        let code = self.programs(&[agent], "", &output, &cancel);
+        // There may be secrets in it.
+        remove(&config_file)?;
+        let code = code?;
+        let metadata = [&metadata_file, &output_file].into_iter().find_map(|file| read_object(file));
+        remove(&metadata_file)?;
+        // What it printed for people belongs to the log.
+        if metadata.is_none() {
+            io::copy(&mut File::open(&output_file)?.take(LOG_TAIL), &mut self.log)?;
+        }
+        remove(&output_file)?;
+        let fine: &[i32] = if self.order.agent.kind == AgentKind::Freezer { &[0, PARTIAL] } else { &[0] };
+        Ok(self.tried(code, metadata, fine))
+    }
+
+    /// The settings of the node first: those of the action win.
+    fn write_config(&self, path: &std::path::Path, config: &str) -> io::Result<()> {
+        let mut file = durable::create_file(path, Access::private())?;
+        for defaults in &self.order.defaults {
+            match std::fs::read(defaults) {
+                Ok(text) => file.write_all(&text).and_then(|()| file.write_all(b"\n"))?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        file.write_all(config.as_bytes())
+    }
+
+    /// How a try went, whose program is content with these numbers.
+    fn tried(&self, code: Option<i32>, metadata: Option<Value>, fine: &[i32]) -> Try {
+        let result = match code {
+            Some(code) if fine.contains(&code) => RunResult::Success,
+            Some(TERMINATED) => RunResult::Aborted,
+            _ if self.cancel.is_requested() => RunResult::Aborted,
+            _ => RunResult::Fail,
+        };
+        Try { code, result, metadata, again: result == RunResult::Fail }
+    }
+
+    /// Runs programs to their end, or to the end of their time. None if they could not be started or took too long.
+    fn programs(&mut self, programs: &[Program], so_far: &str, output: &File, cancel: &Cancel) -> io::Result<Option<i32>> {
+        let variables = [
+            (MARK, self.order.run.clone()),
+            ("FREEZER_JOB_ID", self.order.job.clone()),
+            ("FREEZER_DUE", self.order.due.to_string()),
+            ("FREEZER_RESULT", so_far.to_owned()),
+        ];
+        let mut group = match Group::start(programs, &variables, output, &self.log) {
+            Ok(group) => group,
+            Err(error) => {
+                let named = programs.first().map(|program| program.program.to_string_lossy().into_owned()).unwrap_or_default();
+                writeln!(self.log, "freezer: could not start {named}: {error}")?;
+                return Ok(None);
+            }
+        };
+        let limit = self.order.time_limit.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let never = Cancel::new();
+        let mut told: Option<Instant> = None;
+        let mut too_long = false;
+        let code = loop {
+            if let Some(code) = group.ended()? {
+                break code;
+            }
+            let now = Instant::now();
+            if told.is_none() {
+                too_long = limit.is_some_and(|limit| now >= limit);
+                if too_long {
+                    writeln!(self.log, "freezer: ended after {} seconds, its time limit", self.order.time_limit.unwrap_or_default())?;
+                }
+                if too_long || cancel.is_requested() {
+                    group.end(End::Gently)?;
+                    told = Some(now + TIME_TO_END);
+                }
+            } else if told.is_some_and(|until| now >= until) {
+                group.end(End::AtOnce)?;
+            }
+            pause(LOOK_EVERY, &never);
+        };
+        if told.is_some() {
+            // What it started and left behind. Its number may not be given to others before the leader is waited for; a moment
+            // later it is as good as certain that it has not been.
+            group.end(End::AtOnce)?;
+        }
+        Ok((!too_long).then_some(code))
+    }
+
+    fn log_since(&self, from: u64) -> io::Result<String> {
+        let mut log = File::open(self.folder.file("log"))?;
+        let length = log.metadata()?.len();
+        log.seek(SeekFrom::Start(from.max(length.saturating_sub(LOG_TAIL))))?;
+        let mut bytes = Vec::new();
+        log.take(LOG_TAIL).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Yes or no, also written as text as the original's forms do.
+fn truth(document: &Document, key: &str) -> bool {
+    match document.get(key) {
+        Some(Value::Bool(truth)) => *truth,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+        _ => false,
+    }
+}
+
+fn name(action: &Document) -> String {
+    match text(&object(action, "freezer_action"), "action") {
+        "" => "backup".to_owned(),
+        action => action.to_owned(),
+    }
+}
+
+fn program(words: Vec<String>) -> Program {
+    let mut words = words.into_iter();
+    Program { program: words.next().unwrap_or_default().into(), arguments: words.map(Into::into).collect() }
+}
+
+fn remove(file: &std::path::Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The JSON object that a file holds and nothing else.
+fn read_object(file: &std::path::Path) -> Option<Value> {
+    let mut text = String::new();
+    File::open(file).ok()?.take(MOST_METADATA).read_to_string(&mut text).ok()?;
+    let value: Value = serde_json::from_str(&text).ok()?;
+    value.as_object().is_some_and(|object| !object.is_empty()).then_some(value)
+}

@@ -1,0 +1,296 @@
+//! What an event does to a job: a table.
+//!
+//! The first rows of each state are the original's (its scheduler's documentation of stop, start and abort); what it leaves
+//! open is decided here, and nowhere else.
+
+use serde::{Deserialize, Serialize};
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing will happen before somebody starts it.
+    Stopped,
+    /// It runs when its timetable says so.
+    Scheduled,
+    /// It runs.
+    Running,
+    /// It runs, and is stopped when that has ended.
+    Stopping,
+    /// Its run is being ended.
+    Aborting,
+    /// It runs, and is wanted by nobody any more.
+    Leaving,
+    /// It is forgotten.
+    Gone,
+}
+
+/// What happens to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Somebody wants it scheduled.
+    Start,
+    /// Somebody wants it no longer scheduled.
+    Stop,
+    /// Somebody wants its run ended.
+    Abort,
+    /// The server no longer has it.
+    Removed,
+    /// Its timetable says that it runs.
+    Due,
+    /// Its timetable has nothing more to say.
+    Exhausted,
+    /// Its run has ended, and there will be others.
+    EndedMore,
+    /// Its run has ended, and it was the last.
+    EndedLast,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Begin with its timetable, from this moment on.
+    Arm,
+    /// Begin a run.
+    Launch,
+    /// End the run that is under way.
+    Kill,
+    /// Note that it should have run and did not, as it ran still.
+    Skip,
+    /// Leave the event where it is: it is looked at again when the run has ended.
+    Wait,
+}
+
+/// What becomes of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// How it stands then.
+    pub next: State,
+    /// What is to be done, if anything.
+    pub duty: Option<Duty>,
+    /// The status that the server is told, if it is told anything.
+    pub says: Option<&'static str>,
+}
+
+const fn to(next: State) -> Step {
+    Step { next, duty: None, says: None }
+}
+
+impl Step {
+    const fn does(self, duty: Duty) -> Self {
+        Self { duty: Some(duty), ..self }
+    }
+
+    const fn says(self, status: &'static str) -> Self {
+        Self { says: Some(status), ..self }
+    }
+}
+
+/// Every state with every event.
+const TABLE: [(State, [(Event, Step); 8]); 7] = {
+    use Duty::{Arm, Kill, Launch, Skip, Wait};
+    use Event::{Abort, Due, EndedLast, EndedMore, Exhausted, Removed, Start, Stop};
+    use State::{Aborting, Gone, Leaving, Running, Scheduled, Stopped, Stopping};
+    [
+        (
+            Stopped,
+            [
+                (Start, to(Scheduled).does(Arm).says("scheduled")),
+                (Stop, to(Stopped).says("stop")),
+                (Abort, to(Stopped).says("stop")),
+                (Removed, to(Gone)),
+                (Due, to(Stopped)),
+                (Exhausted, to(Stopped)),
+                (EndedMore, to(Stopped)),
+                (EndedLast, to(Stopped)),
+            ],
+        ),
+        (
+            Scheduled,
+            [
+                // It does not run now: who wants that makes a job without a timetable.
+                (Start, to(Scheduled).says("scheduled")),
+                (Stop, to(Stopped).says("stop")),
+                (Abort, to(Stopped).says("stop")),
+                (Removed, to(Gone)),
+                (Due, to(Running).does(Launch).says("running")),
+                (Exhausted, to(Stopped).says("completed")),
+                (EndedMore, to(Scheduled)),
+                (EndedLast, to(Scheduled)),
+            ],
+        ),
+        (
+            Running,
+            [
+                (Start, to(Running).says("running")),
+                (Stop, to(Stopping).says("running")),
+                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Removed, to(Leaving)),
+                (Due, to(Running).does(Skip)),
+                (Exhausted, to(Running)),
+                (EndedMore, to(Scheduled).says("scheduled")),
+                (EndedLast, to(Stopped).says("completed")),
+            ],
+        ),
+        (
+            Stopping,
+            [
+                (Start, to(Running).says("running")),
+                (Stop, to(Stopping).says("running")),
+                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Removed, to(Leaving)),
+                (Due, to(Stopping)),
+                (Exhausted, to(Stopping)),
+                (EndedMore, to(Stopped).says("completed")),
+                (EndedLast, to(Stopped).says("completed")),
+            ],
+        ),
+        (
+            Aborting,
+            [
+                (Start, to(Aborting).does(Wait)),
+                (Stop, to(Aborting).says("aborting")),
+                (Abort, to(Aborting).says("aborting")),
+                (Removed, to(Leaving)),
+                (Due, to(Aborting)),
+                (Exhausted, to(Aborting)),
+                (EndedMore, to(Stopped).says("completed")),
+                (EndedLast, to(Stopped).says("completed")),
+            ],
+        ),
+        (
+            Leaving,
+            [
+                // It is back.
+                (Start, to(Running).says("running")),
+                (Stop, to(Stopping).says("running")),
+                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Removed, to(Leaving)),
+                (Due, to(Leaving)),
+                (Exhausted, to(Leaving)),
+                (EndedMore, to(Gone)),
+                (EndedLast, to(Gone)),
+            ],
+        ),
+        (
+            Gone,
+            [
+                (Start, to(Gone)),
+                (Stop, to(Gone)),
+                (Abort, to(Gone)),
+                (Removed, to(Gone)),
+                (Due, to(Gone)),
+                (Exhausted, to(Gone)),
+                (EndedMore, to(Gone)),
+                (EndedLast, to(Gone)),
+            ],
+        ),
+    ]
+};
+
+impl State {
+    /// What an event makes of it.
+    pub fn on(self, event: Event) -> Step {
+        let row = TABLE.iter().find(|(state, _)| *state == self);
+        let step = row.and_then(|(_, events)| events.iter().find(|(known, _)| *known == event));
+        step.map_or(to(self), |(_, step)| *step)
+    }
+
+    /// Whether a run is under way.
+    pub fn has_run(self) -> bool {
+        matches!(self, Self::Running | Self::Stopping | Self::Aborting | Self::Leaving)
+    }
+}
+
+impl Event {
+    /// What the server's word for an event means.
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "start" => Some(Self::Start),
+            "stop" => Some(Self::Stop),
+            "abort" => Some(Self::Abort),
+            "remove" => Some(Self::Removed),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duty, Event, State, TABLE};
+    use std::collections::HashSet;
+
+    const EVENTS: [Event; 8] =
+        [Event::Start, Event::Stop, Event::Abort, Event::Removed, Event::Due, Event::Exhausted, Event::EndedMore, Event::EndedLast];
+
+    #[test]
+    fn the_table_has_every_state_with_every_event_once() {
+        let states: HashSet<State> = TABLE.iter().map(|(state, _)| *state).collect();
+        assert_eq!(states.len(), TABLE.len());
+        for (state, events) in &TABLE {
+            let known: HashSet<Event> = events.iter().map(|(event, _)| *event).collect();
+            assert_eq!(known.len(), EVENTS.len(), "{state:?}");
+            assert!(EVENTS.iter().all(|event| known.contains(event)), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_begins_from_scheduled_alone_and_is_under_way_until_it_has_ended() {
+        for (state, events) in &TABLE {
+            for (event, step) in events {
+                let begins = step.duty == Some(Duty::Launch);
+                assert_eq!(begins, *state == State::Scheduled && *event == Event::Due, "{state:?} {event:?}");
+                let ended = matches!(event, Event::EndedMore | Event::EndedLast);
+                if state.has_run() {
+                    assert_eq!(step.next.has_run(), !ended, "{state:?} {event:?}");
+                } else {
+                    assert_eq!(step.next.has_run(), begins, "{state:?} {event:?}");
+                }
+                // Only a run that is under way is ended, and only once.
+                assert!(step.duty != Some(Duty::Kill) || (state.has_run() && *state != State::Aborting), "{state:?} {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_server_is_told_is_how_the_job_stands() {
+        for (state, events) in &TABLE {
+            for (event, step) in events {
+                let fits = match step.says {
+                    None => true,
+                    Some("scheduled") => step.next == State::Scheduled,
+                    Some("running") => matches!(step.next, State::Running | State::Stopping),
+                    Some("aborting") => step.next == State::Aborting,
+                    Some("stop" | "completed") => step.next == State::Stopped,
+                    Some(_) => false,
+                };
+                assert!(fits, "{state:?} {event:?} says {:?}", step.says);
+                // An event of a person is always answered: it stays in the document otherwise, and is seen again and again.
+                let answered = step.says.is_some() || step.duty == Some(Duty::Wait) || *state == State::Gone;
+                assert!(answered || !matches!(event, Event::Start | Event::Stop | Event::Abort), "{state:?} {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_stop_or_an_abort_nothing_runs_before_a_start() {
+        // Every path of eight events that begins with a stop or an abort and has no start in it.
+        let events: Vec<Event> = EVENTS.into_iter().filter(|event| *event != Event::Start).collect();
+        for (state, _) in &TABLE {
+            for first in [Event::Stop, Event::Abort] {
+                let mut now = HashSet::from([state.on(first).next]);
+                for _ in 0..8 {
+                    let mut next = HashSet::new();
+                    for state in &now {
+                        for event in &events {
+                            let step = state.on(*event);
+                            assert_ne!(step.duty, Some(Duty::Launch), "{state:?} {event:?}");
+                            next.insert(step.next);
+                        }
+                    }
+                    now = next;
+                }
+            }
+        }
+    }
+}

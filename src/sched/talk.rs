@@ -1,0 +1,228 @@
+//! What is said to the server, and what it says: polls, reports, claims, sessions, and what could not be sent yet.
+
+use super::book::{Book, Occasion};
+use super::connection::{ApiConnection, ApiError, Resource};
+use super::fields::{Document, text};
+use super::journal::replace_file;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::io;
+use std::path::PathBuf;
+
+/// How often a change is tried that another one was faster than.
+const TRIES: usize = 8;
+
+/// What a client says that it can do. The words of our own actions are left out where a server does not know them.
+const MODES: [&str; 1] = ["fs"];
+const STORAGES: [&str; 4] = ["local", "swift", "ssh", "s3"];
+const ENGINES: [&str; 3] = ["tar", "rsync", "rsyncv2"];
+const ACTIONS: [&str; 4] = ["backup", "restore", "info", "admin"];
+const OUR_ACTIONS: [&str; 5] = ["mount", "umount", "check", "prune", "sync"];
+
+/// How this node is registered.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it is called.
+    pub client_id: String,
+    /// Its name in the network.
+    pub host: String,
+    /// Whether it does what commands of the server say.
+    pub commands: bool,
+    /// Whether the original's agent does the actions, which knows more of them than `freezer`.
+    pub original: bool,
+}
+
+/// What became of the wish to run a job.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// It is ours to run.
+    Mine,
+    /// Another scheduler of this client runs it, or has; or a person wants something else of it.
+    Taken,
+}
+
+/// What became of the wish to take part in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// Go on.
+    Go,
+    /// This node was in the last start, a moment ago.
+    TooEarly,
+}
+
+/// The way to a server, with what could not be sent yet.
+#[derive(Debug)]
+pub(super) struct Talk {
+    connection: ApiConnection,
+    outbox: PathBuf,
+}
+
+impl Talk {
+    pub(super) fn new(connection: ApiConnection, outbox: PathBuf) -> Self {
+        Self { connection, outbox }
+    }
+
+    /// The project that all is in.
+    pub(super) fn project(&self) -> Result<String, ApiError> {
+        self.connection.project()
+    }
+
+    /// Registers this node; that it is registered already is fine.
+    pub(super) fn register(&self, node: &Node) -> Result<(), ApiError> {
+        let commands: &[&str] = if node.commands { &["exec"] } else { &[] };
+        let with_ours: Vec<&str> = ACTIONS.iter().chain(commands).chain(&OUR_ACTIONS).copied().collect();
+        let without_ours: Vec<&str> = ACTIONS.iter().chain(commands).copied().collect();
+        let document = |actions: &[&str]| {
+            let mut document = json!({ "client_id": node.client_id, "hostname": node.host, "supported_actions": actions });
+            if !node.original {
+                document["supported_modes"] = json!(MODES);
+                document["supported_storages"] = json!(STORAGES);
+                document["supported_engines"] = json!(ENGINES);
+            }
+            document
+        };
+        let first = if node.original { &without_ours } else { &with_ours };
+        let result = match self.connection.create(Resource::Clients, &document(first)) {
+            Err(ApiError::Refused { status: 400, .. }) => self.connection.create(Resource::Clients, &document(&without_ours)),
+            result => result,
+        };
+        match result {
+            Ok(_) | Err(ApiError::Refused { status: 409, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All jobs of this node that are not over.
+    pub(super) fn jobs(&self, client_id: &str) -> Result<Vec<Document>, ApiError> {
+        let search = json!({ "match_not": [{ "status": "completed" }], "match": [{ "client_id": client_id }] });
+        let jobs = self.connection.all(Resource::Jobs, &search, "&all_projects=False")?;
+        let ours = |job: &Document| text(job, "client_id") == client_id;
+        Ok(jobs.into_iter().filter_map(|job| if let Value::Object(job) = job { Some(job) } else { None }).filter(ours).collect())
+    }
+
+    /// Tells the server how a job stands.
+    pub(super) fn report(&self, book: &mut Book, id: &str, now: Timestamp) -> Result<(), ApiError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let fresh = self.connection.get(Resource::Jobs, id)?;
+            let Some((document, version)) = fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version))) else {
+                book.sent(id, None);
+                return Ok(());
+            };
+            if book.is_foreign(id, &document, now) {
+                book.sent(id, None);
+                return Ok(());
+            }
+            let Some(patch) = book.patch(id, &document) else { return Ok(()) };
+            match self.connection.update(Resource::Jobs, id, &patch, version.as_deref()) {
+                Err(error) if error.is_conflict() && tries < TRIES => {}
+                Err(ApiError::Refused { status: 404, .. }) => {
+                    book.sent(id, None);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    book.sent(id, Some(&patch));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Makes a run ours, by a change of its document that only one can make. The book has it begun already.
+    pub(super) fn claim(&self, book: &mut Book, id: &str, due: &Occasion, now: Timestamp) -> Result<Claim, ApiError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let fresh = self.connection.get(Resource::Jobs, id)?;
+            let Some((document, version)) = fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version))) else {
+                return Ok(Claim::Taken);
+            };
+            if !book.is_due_still(id, &document, due, now) {
+                return Ok(Claim::Taken);
+            }
+            let Some(patch) = book.patch(id, &document) else { return Ok(Claim::Taken) };
+            match self.connection.update(Resource::Jobs, id, &patch, version.as_deref()) {
+                Err(error) if error.is_conflict() && tries < TRIES => {}
+                Err(ApiError::Refused { status: 404, .. }) => return Ok(Claim::Taken),
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    book.sent(id, Some(&patch));
+                    return Ok(Claim::Mine);
+                }
+            }
+        }
+    }
+
+    /// Starts a job's part in its session, if it is in one.
+    pub(super) fn join(&self, book: &mut Book, id: &str) -> Joined {
+        let session = book.document(id).map(|job| text(job, "session_id").to_owned()).filter(|session| !session.is_empty());
+        let (Some(session), Some(tag)) = (session, book.record(id).map(|record| record.session_tag)) else { return Joined::Go };
+        let start = json!({ "start": { "job_id": id, "current_tag": tag } });
+        match self.connection.session_action(&session, &start) {
+            Ok((result, tag)) if result == "success" => {
+                book.in_session(id, Some(&session), tag);
+                Joined::Go
+            }
+            Ok((result, _)) if result == "hold-off" => Joined::TooEarly,
+            Ok((result, tag)) => {
+                // It has missed a start. Its backup is made all the same, and with the tag it is in the next one.
+                tracing::warn!(job = %id, session = %session, result = %result, "a job runs beside its session");
+                book.in_session(id, None, tag);
+                Joined::Go
+            }
+            Err(error) => {
+                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without its session");
+                Joined::Go
+            }
+        }
+    }
+
+    /// Keeps what is to be sent, until it is. A name that is there already is the same thing.
+    pub(super) fn put(&self, name: &str, message: &Value) -> io::Result<()> {
+        replace_file(&self.outbox.join(format!("{name}.json")), message.to_string().as_bytes())
+    }
+
+    /// Sends what was kept, the oldest first, until the server is away.
+    pub(super) fn send_kept(&self) -> Result<(), ApiError> {
+        let entries = std::fs::read_dir(&self.outbox).into_iter().flatten().filter_map(Result::ok);
+        let mut files: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
+        files.sort();
+        for file in files {
+            let message: Option<Value> = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let sent = message.as_ref().map_or(Ok(()), |message| self.send(message));
+            match sent {
+                Err(error) if error.is_away() || matches!(error.status(), Some(401 | 403)) => return Err(error),
+                // It will not take it tomorrow either.
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the server refuses what a run has to say"),
+                Ok(()) => {}
+            }
+            if let Err(error) = std::fs::remove_file(&file) {
+                tracing::error!(%error, file = %file.display(), "what was sent cannot be removed");
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, message: &Value) -> Result<(), ApiError> {
+        if let Some(session) = message.get("session").and_then(Value::as_str) {
+            return self.connection.session_action(session, &message["action"]).map(drop);
+        }
+        if let Some(backups) = message.pointer("/backup/deleted_freezer_backup_ids").and_then(Value::as_array) {
+            return backups.iter().filter_map(Value::as_str).try_for_each(|id| self.connection.delete(Resource::Backups, id));
+        }
+        match message.get("backup") {
+            Some(backup) => self.connection.create(Resource::Backups, backup).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+fn as_document(value: Value) -> Option<Document> {
+    match value {
+        Value::Object(document) => Some(document),
+        _ => None,
+    }
+}

@@ -1,0 +1,175 @@
+//! What a run does, with jobs of a folder.
+
+use super::{Node, exec, job};
+use serde_json::{Value, json};
+
+fn one(node: &Node, actions: &[Value], more: &[&str]) -> Value {
+    let runs = node.once(&[("j", job("c", &json!({}), actions))], more);
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs[0]["outcome"].clone()
+}
+
+#[test]
+fn backup_check_restore_and_prune_are_done_one_after_the_other() {
+    let node = Node::new();
+    node.write("docs/a.txt", "hello");
+    let (store, docs, target) = (node.path("store"), node.path("docs"), node.path("target"));
+    let with = |action: &str, more: Value| {
+        let mut options = json!({ "action": action, "storage": "local", "container": store, "backup_name": "docs", "hostname": "h1" });
+        options.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        options
+    };
+    let outcome = one(
+        &node,
+        &[
+            with("backup", json!({ "path_to_backup": docs, "mode": "fs", "engine_name": "tar", "exclude": ["*.tmp", "*.o"] })),
+            with("check", json!({ "read_data": true })),
+            with("info", json!({})),
+            with("restore", json!({ "restore_abs_path": target })),
+            with("admin", json!({ "remove_older_than": 10 })),
+            with("prune", json!({ "keep_last": "3" })),
+            json!({ "action": "sync", "from": store, "to": node.path("copy") }),
+        ],
+        &[],
+    );
+    assert_eq!(outcome["result"], "success", "{outcome}");
+    assert!(outcome["actions"].as_array().expect("a list").iter().all(|action| action["exit_code"] == 0), "{outcome}");
+    assert_eq!(node.read("target/a.txt"), "hello");
+    assert_eq!(std::fs::read_dir(node.path(".local/state/freezer/scheduler/runs")).expect("the folder").count(), 0, "nothing is left");
+}
+
+#[test]
+fn an_action_is_tried_again_and_a_mandatory_one_is_done_in_spite_of_a_failure() {
+    let node = Node::new();
+    let third_time = node.script("third", "echo x >> tries; test $(wc -l < tries) -ge 3");
+    let outcome = one(
+        &node,
+        &[
+            json!({ "freezer_action": exec(&third_time), "max_retries": 5, "max_retries_interval": 0 }),
+            json!({ "freezer_action": exec("false"), "max_retries": 1, "max_retries_interval": 0 }),
+            exec("touch not-done"),
+            json!({ "freezer_action": exec("touch done"), "mandatory": true }),
+        ],
+        &[],
+    );
+    assert_eq!(outcome["result"], "fail");
+    let tries: Vec<&Value> = outcome["actions"].as_array().expect("a list").iter().map(|action| &action["tries"]).collect();
+    assert_eq!(tries, [3, 2, 0, 1]);
+    assert!(node.path("done").exists() && !node.path("not-done").exists());
+}
+
+#[test]
+fn scripts_run_before_and_after_and_know_how_it_went() {
+    let node = Node::new();
+    let script = node.script("note", "echo \"$1 $FREEZER_RESULT\" >> notes");
+    let around = |command: &str| json!({ "action": "exec", "command": command, "pre_script": format!("{script} before"), "post_script": format!("{script} after") });
+    assert_eq!(one(&node, &[around("true")], &[])["result"], "success");
+    assert_eq!(node.read("notes"), "before \nafter success\n");
+    let failing = json!({ "action": "exec", "command": "touch never", "pre_script": "false", "post_script": format!("{script} after") });
+    node.once(&[("k", job("c", &json!({}), &[failing]))], &[]);
+    assert!(!node.path("never").exists());
+    assert!(node.read("notes").ends_with("after fail\n"));
+}
+
+#[test]
+fn a_pipeline_is_no_shell_and_fails_with_any_of_its_parts() {
+    let node = Node::new();
+    let outcome = one(&node, &[exec("printf '%s' 'a b; $HOME' | tee out | wc -c")], &[]);
+    assert_eq!((outcome["result"].as_str(), node.read("out").as_str()), (Some("success"), "a b; $HOME"));
+    assert!(outcome["actions"][0]["log"].as_str().expect("text").contains("10"));
+    let outcome = node.once(&[("k", job("c", &json!({}), &[exec("false | cat")]))], &[]);
+    assert_eq!(outcome.iter().find(|run| run["job"] == "k").expect("it ran")["outcome"]["result"], "fail");
+}
+
+#[test]
+fn what_takes_too_long_is_ended_with_all_it_has_started() {
+    let node = Node::new();
+    super::fifo(&node.path("never"));
+    let script = node.script("slow", "echo $$ > pid; (read x < never) & wait");
+    let outcome = one(&node, &[exec(&script)], &["--time-limit", "1s"]);
+    assert_eq!(outcome["result"], "fail");
+    assert!(outcome["actions"][0]["log"].as_str().expect("text").contains("time limit"), "{outcome}");
+    assert_eq!(super::alive(node.read("pid").trim()), [""; 0]);
+}
+
+#[test]
+fn commands_of_the_server_are_refused_where_the_node_says_so() {
+    let node = Node::new();
+    let outcome = one(&node, &[exec("touch done")], &["--disable-exec"]);
+    assert_eq!(outcome["result"], "fail");
+    let scripted = json!({ "action": "info", "pre_script": "touch done" });
+    node.once(&[("k", job("c", &json!({}), &[scripted]))], &["--disable-exec"]);
+    assert!(!node.path("done").exists());
+}
+
+#[test]
+fn secrets_are_in_a_file_for_the_owner_alone_and_in_no_argument() {
+    let node = Node::new();
+    let agent = node.script("agent", "for word; do echo \"$word\" >> words; done; stat -c %a \"$4\" > mode; cp \"$4\" config; echo '{}'");
+    let action = json!({ "action": "backup", "secret_key": "hunter2", "path_to_backup": "/x", "incremental": true });
+    let outcome = one(&node, &[action], &[&format!("--original-agent={agent}")]);
+    assert_eq!(outcome["result"], "success", "{outcome}");
+    let words = node.read("words");
+    let config = words.lines().nth(3).expect("four words").to_owned();
+    assert_eq!(words, format!("--metadata-out\n-\n--config\n{config}\n"));
+    assert_eq!(node.read("mode"), "600\n");
+    assert_eq!(node.read("config"), "[action]\naction = backup\nincremental = True\npath_to_backup = /x\nsecret_key = hunter2\n");
+    assert!(!std::path::Path::new(&config).exists());
+}
+
+#[test]
+fn settings_of_the_node_hold_for_its_jobs_and_those_of_the_job_win() {
+    let node = Node::new();
+    node.write("docs/a", "");
+    node.write(".config/freezer/freezer.conf", &format!("store = {}\ncompression = xz\n", node.path("from-file").display()));
+    let action = json!({ "action": "backup", "path_to_backup": node.path("docs"), "compression": "gzip" });
+    assert_eq!(one(&node, &[action], &[])["result"], "success");
+    let levels = node.json(&["list", "docs"]);
+    assert_eq!(levels[0]["compression"], "gzip", "{levels}");
+    assert!(node.path("from-file").is_dir());
+}
+
+#[test]
+fn what_an_agent_does_not_know_is_told_and_nothing_is_done() {
+    let node = Node::new();
+    node.write("docs/a", "");
+    let action = json!({ "action": "backup", "path_to_backup": node.path("docs"), "colour": "red" });
+    let outcome = one(&node, &[action], &[]);
+    assert_eq!((&outcome["result"], &outcome["actions"][0]["exit_code"]), (&json!("fail"), &json!(2)));
+    assert!(outcome["actions"][0]["log"].as_str().expect("text").contains("colour"), "{outcome}");
+}
+
+#[test]
+fn a_job_that_has_been_done_is_not_done_again_before_it_is_changed() {
+    let node = Node::new();
+    let append = node.script("append", "echo x >> done");
+    for _ in 0..3 {
+        node.once(&[("j", job("c", &json!({}), &[exec(&append)]))], &[]);
+    }
+    assert_eq!(node.read("done"), "x\n");
+    node.once(&[("j", job("c", &json!({ "schedule_date": "2020-01-01T00:00:00Z" }), &[exec(&append)]))], &[]);
+    assert_eq!(node.read("done"), "x\n", "its moment is long gone");
+    node.once(&[("j", job("c", &json!({ "schedule_date": "2020-01-02T00:00:00Z" }), &[exec(&append)]))], &["--run-missed"]);
+    assert_eq!(node.read("done"), "x\nx\n");
+}
+
+#[test]
+fn the_background_scheduler_starts_once_shows_itself_and_stops() {
+    let node = Node::new();
+    let append = node.script("append", "echo x >> done");
+    node.write("jobs/j.conf", &job("c", &json!({}), &[exec(&append)]).to_string());
+    let with = ["--no-api", "--jobs-dir", "jobs", "--interval", "1"];
+    node.run(&[&["scheduler", "start"], &with[..]].concat());
+    let second = node.output(&[&["scheduler", "start"], &with[..]].concat());
+    assert!(!second.status.success() && String::from_utf8_lossy(&second.stderr).contains("runs already"), "{second:?}");
+    super::until("the job", || (node.read("done") == "x\n").then_some(()));
+    // A new job is seen at once after a reload, and a changed one is done again.
+    node.write("jobs/k.conf", &job("c", &json!({}), &[exec("touch k-done")]).to_string());
+    node.run(&["scheduler", "reload"]);
+    super::until("the new job", || node.path("k-done").exists().then_some(()));
+    let status = node.json(&["scheduler", "status"]);
+    assert_eq!((&status["running"], status["jobs"].as_array().map(Vec::len)), (&json!(true), Some(2)), "{status}");
+    node.run(&["scheduler", "stop"]);
+    assert_eq!(node.json(&["scheduler", "status"])["running"], false);
+    assert!(node.run(&["scheduler", "status"]).contains("success"));
+}
