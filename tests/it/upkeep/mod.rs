@@ -6,6 +6,7 @@ mod cut;
 mod partial;
 mod prune;
 mod repack;
+mod resumed;
 mod sync;
 
 use crate::support::reading::{self, Whole};

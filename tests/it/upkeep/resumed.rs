@@ -1,0 +1,86 @@
+//! A run that was cut off, points in time that go, a repack, and the run that goes on: whatever lies in between, nothing that is needed has gone.
+
+use super::repack::repack;
+use super::{FILE_BYTES, Series, prune};
+use crate::support::{backup, reading};
+use freezer::backup::{BackupRequest, CheckpointRule, run};
+use freezer::catalog::{Access, Catalog};
+use freezer::model::progress::Silent;
+use freezer::model::{Cancel, LevelId, Retention, TreePath};
+use freezer::store::Verb;
+use freezer::store::faulty::{Fault, Faulty};
+use freezer::store::memory::Memory;
+use freezer::upkeep::Going;
+use jiff::SignedDuration;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Series {
+    /// A checkpoint after each member.
+    fn request_with_checkpoints(&self) -> BackupRequest {
+        let mut request = self.request();
+        request.checkpoints = Some(CheckpointRule { least_bytes: 1, interval: Duration::ZERO });
+        request
+    }
+
+    /// A run that is cut off at that put; whether it was.
+    fn is_cut_at(&self, put: u64) -> bool {
+        let cut = Arc::new(Faulty::new(self.store.clone()).with(Fault::at(Verb::Put, put).for_good()));
+        let access = self.access.through(cut);
+        let was_cut = run(&self.request_with_checkpoints(), &access, &self.clock, &Silent, &Cancel::new()).is_err();
+        self.pass(SignedDuration::from_hours(2));
+        was_cut
+    }
+
+    /// Paths and contents of a level, without where they are stored.
+    fn contents(access: &Access, level: &LevelId) -> Vec<(TreePath, Vec<u8>)> {
+        reading::whole(access, &backup::name(), level).into_iter().map(|(entry, content)| (entry.path, content)).collect()
+    }
+
+    /// The level reads as it did when it was made.
+    #[track_caller]
+    fn check_whole(&self, level: &LevelId, what: &str) {
+        assert!(reading::whole(&self.access, &backup::name(), level) == self.held[level], "{what}: {level} has changed");
+    }
+
+    /// The level is what the tree is now.
+    #[track_caller]
+    fn check_is_the_tree(&self, level: &LevelId, what: &str) {
+        let fresh = backup::create_plain(Arc::new(Memory::default()));
+        let expected = backup::back_up(&fresh, &[self.room.path()], |_| ()).manifest.id;
+        assert!(Self::contents(&self.access, level) == Self::contents(&fresh, &expected), "{what}: another tree");
+    }
+}
+
+#[test]
+fn a_run_goes_on_when_points_in_time_went_and_streams_were_repacked_meanwhile() {
+    let mut cuts = 0;
+    for put in (4..).step_by(3) {
+        let mut series = Series::with_large_files_in(4 * (FILE_BYTES as u64 + 5000), 3, 12, 5);
+        let mut any = false;
+        for round in 0..3 {
+            // Files of every earlier level, and one that no level has yet.
+            (0..6).for_each(|file| series.write_large((file * 2 + round) % 12, 10 + round));
+            series.write_large(12 + round, 20);
+            any |= series.is_cut_at(put);
+            let what = format!("put {put}, round {round}");
+            let last = Going::Unprotected(Retention { last: 1, ..Retention::default() });
+            prune(&series.access, &series.clock, &last, SignedDuration::ZERO).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            series.held.retain(|level, _| Catalog::new(series.store.clone()).levels(&backup::name()).expect("listed").contains(level));
+            repack(&series.access, &series.clock, 0.9, SignedDuration::ZERO).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            for level in series.held.keys() {
+                series.check_whole(level, &what);
+            }
+            let level = series.back_up_as(&series.request_with_checkpoints());
+            series.check_is_the_tree(&level, &what);
+            for level in series.held.keys() {
+                series.check_whole(level, &what);
+            }
+        }
+        if !any {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts >= 5, "only {cuts} cuts");
+}
