@@ -237,17 +237,17 @@ pub(super) fn carry_out(
     let host = host_name().unwrap_or_else(|_| "unknown".to_owned());
     let request = LockRequest { backup: &backup, host: &host, action: "prune", patience };
     let clock = &session.clock;
-    // A prune leaves nothing of its own, however it ends.
-    let withdrawn = with_lock(
+    // A prune leaves nothing of its own, however it ends. A sync could bring a point in time that leans on what is removed: the lock is held for that too.
+    let pruned = with_lock(
         store.as_ref(),
         &Catalog::new(access.store()),
         request,
         clock,
         cancel,
         |_| true,
-        |held| upkeep::withdraw(access, plan, held, (clock.now(), grace), cancel),
+        |held| upkeep::withdraw(access, plan, held, (clock.now(), grace), cancel)?.remove(access, &backup, cancel),
     );
-    Ok(withdrawn??.remove(access, &backup, cancel)?)
+    Ok(pruned??)
 }
 
 pub(super) fn tell(backup: &BackupName, pruned: &Pruned, session: &Session) {

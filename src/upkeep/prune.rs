@@ -10,7 +10,8 @@
 //!    another), and ranges are joined over live bytes alone (`backup::live`). A run holds the backup's lock from before
 //!    it looks for that manifest until after it has published its own. What is to be removed is found with that lock held, from
 //!    a listing of the data and then one of the manifests, and the lock is looked at once more after them: so no run is under way then, and
-//!    what no manifest names at that moment none will ever name. Removing it needs no lock.
+//!    what no manifest names at that moment no run's will ever name. A sync ([`super::sync`]) brings manifests from another store, which may
+//!    name it: so the lock is held while it is removed, too.
 //! 3. A manifest that cannot be read may name every level up to its own: their data stays.
 //! 4. Who opened a point in time before it went has the grace to end: [`super::withdrawn`].
 
@@ -244,7 +245,7 @@ fn claimed(access: &Access, backup: &BackupName, going: &BTreeSet<LevelId>) -> R
 }
 
 impl Condemned {
-    /// Removes the data. Needs no lock.
+    /// Removes the data. With the lock held, or a sync beside it may bring a point in time that leans on it; backups need no such care.
     ///
     /// # Errors
     ///

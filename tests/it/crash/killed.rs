@@ -135,6 +135,9 @@ fn data_of(store: &Path) -> BTreeSet<String> {
     of_backup.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect()
 }
 
+/// What a level holds: its entries, each with the digest of its content. The content of all levels would not fit in memory.
+type Digests = Vec<(Entry, [u8; 32])>;
+
 /// Kills runs of a chain in which the tree changes all the time.
 fn kill_a_chain(kills: u64) {
     let room = scratch();
@@ -144,12 +147,11 @@ fn kill_a_chain(kills: u64) {
     }
     let name = BackupName::new("host", "tree").expect("legal");
     let open = || Access::open(Arc::new(Local::open(&store).expect("a store")), None).expect("it opens");
-    // The content of all of them would not fit in memory.
-    let whole = |access: &Access, level: &LevelId| -> Vec<(Entry, [u8; 32])> {
+    let whole = |access: &Access, level: &LevelId| -> Digests {
         let whole = reading::whole(access, &name, level);
         whole.into_iter().map(|(entry, content)| (entry, Sha256::digest(&content).into())).collect()
     };
-    let mut kept: Vec<(LevelId, Vec<(Entry, [u8; 32])>)> = Vec::new();
+    let mut kept: Vec<(LevelId, Digests)> = Vec::new();
     let (_nobody, never) = std::sync::mpsc::channel::<()>();
     let mut longest = Duration::from_millis(60);
     let mut cut_off = 0;

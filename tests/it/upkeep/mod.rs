@@ -152,16 +152,16 @@ fn prune(access: &Access, clock: &ManualClock, going: &Going, grace: SignedDurat
     let mut plan = plan(access, &name, going, clock.now(), &TimeZone::UTC)?;
     let store = access.store();
     let request = LockRequest { backup: &name, host: "here", action: "prune", patience: Patience::None };
-    let condemned = with_lock(
+    let pruned = with_lock(
         store.as_ref(),
         &Catalog::new(access.store()),
         request,
         clock,
         &cancel,
         |_| true,
-        |held| withdraw(access, &mut plan, held, (clock.now(), grace), &cancel),
+        |held| withdraw(access, &mut plan, held, (clock.now(), grace), &cancel)?.remove(access, &name, &cancel),
     );
-    Ok(condemned??.remove(access, &name, &cancel)?)
+    Ok(pruned??)
 }
 
 /// Every object of a store below a prefix.
