@@ -1,5 +1,6 @@
 //! Where a backup goes: one store, or several that become copies of each other.
 
+use super::failure::chain;
 use super::session::{Session, StorePlace};
 use crate::catalog::{Access, AccessError};
 use crate::format::identity::Cipher;
@@ -9,7 +10,6 @@ use crate::store::location::IfMissing;
 use crate::store::mirror::{Mirror, OnFailure};
 use crate::store::{Discard, Store};
 use serde::Serialize;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,26 +53,32 @@ impl Destinations {
             return Ok(Self { access: open_or_create(place.open(IfMissing::Create)?, session)?, several: None, absent: Vec::new() });
         }
         let mut absent = Vec::new();
-        let mut miss = |store: String, error: anyhow::Error| {
-            if policy.on_failure == OnFailure::Abort {
-                return Err(error);
-            }
-            absent.push(StoreOutcome { store, failure: Some(in_one_line(error.as_ref())) });
-            Ok(())
+        let miss = |store: String, error: anyhow::Error| match policy.on_failure {
+            OnFailure::Abort => Err(error),
+            OnFailure::Continue => Ok(StoreOutcome { store, failure: Some(chain(error.as_ref())) }),
         };
         let mut stores = Vec::new();
         for place in places {
             match place.open(IfMissing::Create) {
                 Ok(store) => stores.push(store),
-                Err(error) => miss(place.location.to_string(), error)?,
+                Err(error) => absent.push(miss(place.location.to_string(), error)?),
             }
         }
-        let there = stores.iter().position(|store| Access::is_encrypted(store.as_ref()).is_ok()).unwrap_or(0);
-        let Some(first) = stores.get(there) else {
-            let why = absent.into_iter().filter_map(|absent| Some(format!("{}: {}", absent.store, absent.failure?))).collect::<Vec<_>>();
-            anyhow::bail!("none of the stores could be opened: {}", why.join("; "));
-        };
-        let first = open_or_create(Arc::clone(first), session)?;
+        let Some(any) = stores.first() else { anyhow::bail!("none of the stores could be opened: {}", told(&absent)) };
+        // Those that are a store already. Without one a new one may be made, but not while another place may hold one that the new one would be no copy of.
+        let (mut there, mut doubtful) = (None, Vec::new());
+        for store in &stores {
+            match Access::is_encrypted(store.as_ref()) {
+                Ok(_) => there = there.or(Some(store)),
+                Err(AccessError::NoStore(_)) => {}
+                Err(error) => doubtful.push(StoreOutcome { store: store.location(), failure: Some(chain(&error)) }),
+            }
+        }
+        if there.is_none() && !(absent.is_empty() && doubtful.is_empty()) {
+            doubtful.splice(0..0, absent);
+            anyhow::bail!("a new store is made only when all places can be opened, as they are to hold the same: {}", told(&doubtful));
+        }
+        let first = open_or_create(Arc::clone(there.unwrap_or(any)), session)?;
         let mut copies = Vec::new();
         for store in stores {
             let location = store.location();
@@ -80,7 +86,7 @@ impl Destinations {
                 Ok(copy) => copies.push(copy),
                 // Two stores that were made apart can never hold the same: no failure of one, but a mistake.
                 Err(error @ AccessError::OtherStore { .. }) => return Err(error.into()),
-                Err(error) => miss(location, error.into())?,
+                Err(error) => absent.push(miss(location, error.into())?),
             }
         }
         let mirror = Arc::new(Mirror::new(copies.iter().map(Access::store).collect(), policy.on_failure, policy.patience));
@@ -102,7 +108,7 @@ impl Destinations {
         let taking_part = mirror
             .outcomes()
             .into_iter()
-            .map(|outcome| StoreOutcome { store: outcome.location, failure: outcome.failure.map(|failure| in_one_line(failure.as_ref())) });
+            .map(|outcome| StoreOutcome { store: outcome.location, failure: outcome.failure.map(|failure| chain(failure.as_ref())) });
         taking_part.chain(absent).collect()
     }
 
@@ -118,14 +124,9 @@ impl Destinations {
     }
 }
 
-fn in_one_line(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+fn told(outcomes: &[StoreOutcome]) -> String {
+    let tell = |outcome: &StoreOutcome| format!("{}: {}", outcome.store, outcome.failure.as_deref().unwrap_or_default());
+    outcomes.iter().map(tell).collect::<Vec<_>>().join("; ")
 }
 
 fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {

@@ -2,7 +2,7 @@
 
 use super::backup::patience;
 use super::document::several;
-use super::failure::Outcome;
+use super::failure::{Outcome, chain};
 use super::interrupt;
 use super::output::Format;
 use super::session::Session;
@@ -171,12 +171,6 @@ fn tell(backup: &BackupName, synced: &Synced, session: &Session) {
     let objects = several(synced.objects, "object", "objects");
     session.output.note(format_args!("{backup}: copied {points}, {objects}, {}", show_bytes(synced.bytes)));
     for (level, error) in &synced.unreadable {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        session.output.warn(format_args!("{backup}: level {level} stays behind: {text}"));
+        session.output.warn(format_args!("{backup}: level {level} stays behind: {}", chain(error)));
     }
 }

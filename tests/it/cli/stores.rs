@@ -51,6 +51,21 @@ fn a_store_that_is_gone_stops_nothing_and_is_brought_up_to_date_later() {
 }
 
 #[test]
+fn no_store_is_made_that_would_be_no_copy_of_one_that_cannot_be_opened() {
+    let user = User::with_docs();
+    user.succeeds("backup docs --hostname here -q --store one");
+    std::fs::rename(user.path("one"), user.path("one.away")).expect("renamed");
+    user.write("one", "a file where the store was\n");
+    let said = user.fails(1, "backup docs --hostname here --store one --store two");
+    assert!(said.err.contains("a new store is made only when all places can be opened"), "{said:?}");
+    assert!(!user.path("two/freezer.json").exists());
+    std::fs::remove_file(user.path("one")).expect("removed");
+    std::fs::rename(user.path("one.away"), user.path("one")).expect("renamed");
+    user.succeeds("sync one two");
+    user.succeeds("backup docs --hostname here --store one --store two");
+}
+
+#[test]
 fn two_stores_that_were_made_apart_are_refused() {
     let user = User::with_docs();
     user.succeeds("backup docs --hostname here -q --store one");
