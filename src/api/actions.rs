@@ -165,11 +165,12 @@ pub(super) fn check_in_job(options: &Document) -> Result<(), Failure> {
     fields::truth(options, "cindernative_freezer_only", within).map(drop)
 }
 
-/// Whether two sets of options say the same: a key without a value is as if it were not there.
+/// Whether two sets of options say the same. A key without a value is as if it were not there: the original's web interface
+/// leaves out of an action what is empty or false, and sends it in the job that names the action.
 pub(super) fn same_options(left: &Document, right: &Document) -> bool {
     let said = |options: &Document| -> Document {
         let mut options = options.clone();
-        fields::without_nulls(&mut options);
+        options.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)) && value.as_str() != Some(""));
         options
     };
     said(left) == said(right)

@@ -8,7 +8,8 @@ use super::fields;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-const STATUSES: [&str; 5] = ["creating", "available", "error", "deleting", "deleted"];
+/// What can be said of a backup.
+pub(super) const STATUSES: [&str; 5] = ["creating", "available", "error", "deleting", "deleted"];
 /// While a backup is in one of these it need not be known yet where it is.
 const UNFINISHED: [&str; 3] = ["creating", "error", "deleting"];
 
@@ -58,6 +59,10 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
     let row = BACKUPS.locked(&mut transaction, &call.scope(), id).await?;
     let row = row.ok_or_else(|| Failure::NotFound(format!("No backup found with ID:{id}")))?;
     call.check_version(&row)?;
+    // A token of a node is for what that node has recorded.
+    if call.identity.client_id.is_some() && super::jobs::text_in(&row.document, "user_id") != call.identity.user_id {
+        return Err(Failure::Forbidden);
+    }
     let mut document = row.document.clone();
     if let Some(status) = patch.remove("status").filter(|status| !status.is_null()) {
         document.insert("status".into(), check_status(&status)?.into());

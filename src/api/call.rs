@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// How many rows a page has when the client does not say.
 const USUAL_PAGE: i64 = 10;
 /// How many rows a page can have.
-const LARGEST_PAGE: i64 = 10_000;
+pub(super) const LARGEST_PAGE: i64 = 10_000;
 /// The longest id.
 pub(super) const LONGEST_ID: usize = 255;
 

@@ -16,7 +16,7 @@ pub(super) const MODES: [&str; 10] = ["fs", "mongo", "mysql", "sqlserver", "cind
 const STORAGES: [&str; 7] = ["local", "swift", "ssh", "s3", "ftp", "ftps", "sftp"];
 const ENGINES: [&str; 6] = ["tar", "rsync", "rsyncv2", "nova", "osbrick", "glance"];
 /// What is supposed of a node that does not say, and the words that can be said.
-const SUPPORTED: [(&str, &[&str], &[&str]); 4] = [
+pub(super) const SUPPORTED: [(&str, &[&str], &[&str]); 4] = [
     ("supported_actions", &["backup", "restore", "info", "admin", "exec"], &ACTIONS),
     ("supported_modes", &["fs", "mongo", "mysql", "sqlserver", "cinder", "glance", "cindernative", "nova"], &MODES),
     ("supported_storages", &["local", "swift", "ssh", "s3", "ftp", "ftps"], &STORAGES),

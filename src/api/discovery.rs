@@ -34,12 +34,9 @@ pub(super) fn base(server: &Server, headers: &HeaderMap) -> String {
 
 fn versions(server: &Server, headers: &HeaderMap) -> Response<Body> {
     let base = base(server, headers);
-    let version = |id: &str, status: &str| {
-        let links = json!([{ "rel": "self", "href": format!("{base}/{id}/") }]);
-        json!({ "id": id, "status": status, "updated": "2018-02-21T13:30:00", "links": links })
-    };
-    // The first is what clients of the original look at, and it stands alone there.
-    let body = json!({ "versions": [version("v2", "CURRENT"), version("v1", "DEPRECATED")] });
+    let links = json!([{ "rel": "self", "href": format!("{base}/v2/") }]);
+    // Version 1 is there for those who ask for it; a server of the original lists one version, and tests of it want this one.
+    let body = json!({ "versions": [{ "id": "v2", "status": "CURRENT", "updated": "2018-02-21T13:30:00", "links": links }] });
     json_answer(StatusCode::MULTIPLE_CHOICES, body.to_string())
 }
 

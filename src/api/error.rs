@@ -71,8 +71,8 @@ impl Failure {
     }
 
     /// Whether to run the request again.
-    pub(super) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Database(error) if error.is_conflict())
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_passing())
     }
 
     /// The answer. No wildcard: a new variant has to choose.

@@ -12,6 +12,8 @@ use std::io::{self, BufRead, Write};
 
 /// How many rows are read at a time.
 const PIECE: i64 = 500;
+/// How many documents are put in with one transaction.
+const AT_ONCE: usize = 500;
 /// The longest line that is read.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
@@ -75,9 +77,20 @@ pub(super) async fn export(database: &Database, output: &mut (dyn Write + Send))
     Ok(exchanged)
 }
 
+/// A document that is to be taken in.
+struct Incoming {
+    collection: &'static Collection,
+    project: String,
+    id: String,
+    source: Document,
+    /// Its place in the order of those that were made.
+    created_us: i64,
+}
+
 /// Takes documents in; one whose id is there already is left as it is. Stops at the first line that is none.
 pub(super) async fn import(database: &Database, input: &mut (dyn BufRead + Send), now_us: i64) -> Result<Exchanged, ExchangeError> {
     let mut exchanged = Exchanged::default();
+    let mut waiting = Vec::with_capacity(AT_ONCE);
     let mut text = Vec::new();
     for line in 1.. {
         text.clear();
@@ -88,42 +101,79 @@ pub(super) async fn import(database: &Database, input: &mut (dyn BufRead + Send)
         if text.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let refuse = |reason: &str| ExchangeError::Line { line, reason: reason.to_owned() };
-        let hit: Document = serde_json::from_slice(&text).map_err(|error| refuse(&error.to_string()))?;
-        let kind = hit.get("_type").and_then(Value::as_str).or_else(|| hit.get("_index").and_then(Value::as_str)).unwrap_or("");
-        let (_, collection, key) = KINDS
-            .into_iter()
-            .find(|(name, ..)| kind == *name || kind == format!("freezer_{name}"))
-            .ok_or_else(|| refuse("_type is none of clients, actions, jobs, sessions, backups"))?;
-        let Some(Value::Object(source)) = hit.get("_source") else { return Err(refuse("_source must be an object")) };
-        let (mut source, order) = (source.clone(), now_us.saturating_add(i64::try_from(line).unwrap_or(i64::MAX)));
-        source.entry("project_id").or_insert_with(|| "".into());
-        let holder = if collection.table() == "clients" { source.get("client").and_then(Value::as_object) } else { Some(&source) };
-        let id = holder.map_or("", |holder| jobs::text_in(holder, key)).to_owned();
-        let id = if id.is_empty() { hit.get("_id").and_then(Value::as_str).unwrap_or("").to_owned() } else { id };
-        let project = jobs::text_in(&source, "project_id").to_owned();
-        for (what, text) in [("id", &id), ("project_id", &project)] {
-            if (what == "id" && text.is_empty()) || text.len() > call::LONGEST_ID || text.contains(char::is_control) {
-                return Err(refuse(&format!("the {what} cannot be used")));
+        let created_us = now_us.saturating_add(i64::try_from(line).unwrap_or(i64::MAX));
+        match read(&text, created_us) {
+            Ok(incoming) => waiting.push(incoming),
+            Err(reason) => {
+                put_all(database, &waiting, &mut exchanged).await?;
+                return Err(ExchangeError::Line { line, reason });
             }
         }
-        if put(database, collection, (&project, &id), &source, order).await? {
+        if waiting.len() == AT_ONCE {
+            put_all(database, &waiting, &mut exchanged).await?;
+            waiting.clear();
+        }
+    }
+    put_all(database, &waiting, &mut exchanged).await?;
+    Ok(exchanged)
+}
+
+/// Reads a line; else says why it is no document.
+fn read(text: &[u8], created_us: i64) -> Result<Incoming, String> {
+    let mut hit: Document = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let kind = hit.get("_type").and_then(Value::as_str).or_else(|| hit.get("_index").and_then(Value::as_str)).unwrap_or("");
+    let (_, collection, key) = KINDS
+        .into_iter()
+        .find(|(name, ..)| kind == *name || kind == format!("freezer_{name}"))
+        .ok_or("_type is none of clients, actions, jobs, sessions, backups")?;
+    let Some(Value::Object(mut source)) = hit.remove("_source") else { return Err("_source must be an object".into()) };
+    source.entry("project_id").or_insert_with(|| "".into());
+    let holder = if collection.table() == "clients" { source.get("client").and_then(Value::as_object) } else { Some(&source) };
+    let id = holder.map_or("", |holder| jobs::text_in(holder, key)).to_owned();
+    let id = if id.is_empty() { hit.get("_id").and_then(Value::as_str).unwrap_or("").to_owned() } else { id };
+    let project = jobs::text_in(&source, "project_id").to_owned();
+    for (what, text) in [("id", &id), ("project_id", &project)] {
+        if (what == "id" && text.is_empty()) || text.len() > call::LONGEST_ID || text.contains(char::is_control) {
+            return Err(format!("the {what} cannot be used"));
+        }
+    }
+    Ok(Incoming { collection, project, id, source, created_us })
+}
+
+/// Puts documents in with one transaction, or, when one is there already, each with its own.
+async fn put_all(database: &Database, waiting: &[Incoming], exchanged: &mut Exchanged) -> Result<(), Error> {
+    if put(database, waiting).await? {
+        exchanged.documents += waiting.len() as u64;
+        return Ok(());
+    }
+    for incoming in waiting {
+        if put(database, std::slice::from_ref(incoming)).await? {
             exchanged.documents += 1;
         } else {
             exchanged.present += 1;
         }
     }
-    Ok(exchanged)
+    Ok(())
 }
 
-async fn put(
-    database: &Database,
-    collection: &Collection,
-    (project, id): (&str, &str),
-    source: &Document,
-    now_us: i64,
-) -> Result<bool, Error> {
-    let beside = match collection.table() {
+/// Puts all of them in, or none if one is there already; whether it did.
+async fn put(database: &Database, documents: &[Incoming]) -> Result<bool, Error> {
+    let mut transaction = database.begin().await?;
+    for Incoming { collection, project, id, source, created_us } in documents {
+        match collection.insert(&mut transaction, (project, id), source, &beside(collection, project, source), *created_us).await {
+            Err(error) if error.is_duplicate() => return Ok(false),
+            done => done?,
+        }
+        if collection.table() == "jobs" {
+            link_actions(&mut transaction, id, &actions::ids_in(source)).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+fn beside(collection: &Collection, project: &str, source: &Document) -> Beside {
+    match collection.table() {
         "clients" => Beside {
             number: Some(i64::from(source.get("client").and_then(|client| client.get("is_central")) == Some(&Value::Bool(true)))),
             ..Beside::default()
@@ -132,15 +182,5 @@ async fn put(
         "backups" => backups::beside(source.get("backup_metadata").and_then(Value::as_object).unwrap_or(source)),
         "jobs" => Beside { client_project: project.to_owned(), ..Beside::default() },
         _ => Beside::default(),
-    };
-    let mut transaction = database.begin().await?;
-    match collection.insert(&mut transaction, (project, id), source, &beside, now_us).await {
-        Err(error) if error.is_duplicate() => return Ok(false),
-        done => done?,
     }
-    if collection.table() == "jobs" {
-        link_actions(&mut transaction, id, &actions::ids_in(source)).await?;
-    }
-    transaction.commit().await?;
-    Ok(true)
 }

@@ -7,10 +7,10 @@ use crate::model::{Interval, is_cron_field, is_moment};
 use serde_json::Value;
 
 /// The longest description, name or path.
-const LONGEST_TEXT: usize = 4096;
+pub(super) const LONGEST_TEXT: usize = 4096;
 
 /// The keys of a timetable that say when; the others say how it went.
-const TIMETABLE: [&str; 12] = [
+pub(super) const TIMETABLE: [&str; 12] = [
     "schedule_date",
     "schedule_interval",
     "schedule_start_date",
@@ -30,9 +30,12 @@ pub(super) fn says_when(key: &str) -> bool {
     TIMETABLE.contains(&key)
 }
 
-const EVENTS: [&str; 5] = ["", "start", "stop", "abort", "remove"];
-const STATUSES: [&str; 7] = ["", "scheduled", "running", "stop", "completed", "aborting", "removed"];
-const RESULTS: [&str; 4] = ["", "success", "fail", "aborted"];
+/// What a user wants of a job.
+pub(super) const EVENTS: [&str; 5] = ["", "start", "stop", "abort", "remove"];
+/// Where a job is.
+pub(super) const STATUSES: [&str; 7] = ["", "scheduled", "running", "stop", "completed", "aborting", "removed"];
+/// How it went.
+pub(super) const RESULTS: [&str; 4] = ["", "success", "fail", "aborted"];
 
 fn wrong(field: &str, rule: &str) -> Failure {
     Failure::invalid(format!("{field} {rule}"))

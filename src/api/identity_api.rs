@@ -71,18 +71,15 @@ fn is_scope(auth: &Value, project: &str) -> bool {
 async fn log_in(server: &Server, request: Request) -> Result<Response<Body>, Failure> {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default();
     let now = server.clock.now();
-    if !server.logins.take(&peer, now.as_microsecond()) {
-        return Err(Failure::TooMany);
-    }
     let (parts, body) = request.into_parts();
-    let bytes = tokio::time::timeout(std::time::Duration::from_secs(30), to_bytes(body, LONGEST)).await.map_err(|_| Failure::TooSlow)?;
+    let bytes = tokio::time::timeout(server.patience, to_bytes(body, LONGEST)).await.map_err(|_| Failure::TooSlow)?;
     let bytes = bytes.map_err(|_| Failure::TooLarge(LONGEST))?;
     let body: Value = serde_json::from_slice(&bytes).map_err(|error| Failure::Invalid("Malformed JSON", error.to_string()))?;
     let auth = body.get("auth").ok_or_else(|| Failure::invalid("'auth' is a required property"))?;
     let methods: Vec<&str> =
         auth.pointer("/identity/methods").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let (identity, token, expires) = match methods[..] {
-        ["password"] => with_password(server, auth, now).await?,
+        ["password"] => with_password(server, auth, now, &peer).await?,
         ["token"] => {
             let token = auth
                 .pointer("/identity/token/id")
@@ -103,7 +100,13 @@ async fn log_in(server: &Server, request: Request) -> Result<Response<Body>, Fai
     Ok(answer)
 }
 
-async fn with_password(server: &Server, auth: &Value, now: Timestamp) -> Result<(Identity, Secret<String>, Timestamp), Failure> {
+/// What is limited are wrong passwords, and how many are looked at at a time: a right one is no guess, and counts for nothing.
+async fn with_password(
+    server: &Server,
+    auth: &Value,
+    now: Timestamp,
+    peer: &str,
+) -> Result<(Identity, Secret<String>, Timestamp), Failure> {
     let user = auth.pointer("/identity/password/user").ok_or_else(|| Failure::invalid("identity.password.user is missing"))?;
     let text = |key: &str| user.get(key).and_then(Value::as_str);
     let name = text("name").or_else(|| text("id")).ok_or_else(|| Failure::invalid("identity.password.user.name must be a string"))?;
@@ -111,10 +114,14 @@ async fn with_password(server: &Server, auth: &Value, now: Timestamp) -> Result<
     if name.contains('\0') || name.len() > 255 {
         return Err(Failure::Unauthenticated);
     }
+    if !server.logins.take(peer, now.as_microsecond()) {
+        return Err(Failure::TooMany);
+    }
     let turn = server.hashing.acquire().await.map_err(|_| Failure::Internal("the server ends"))?;
     let user = accounts::log_in(&server.database, name, Secret::new(password.as_bytes().to_vec())).await.map_err(account)?;
     drop(turn);
     let user = user.ok_or(Failure::Unauthenticated)?;
+    server.logins.give_back(peer);
     let expires = now + LASTS;
     let new = NewToken {
         user_id: user.id.clone(),

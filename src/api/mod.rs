@@ -67,6 +67,8 @@ pub struct Settings {
     pub rate_limit: Option<u32>,
     /// After how long a session whose nodes do not all say how they ended is over.
     pub session_timeout: Duration,
+    /// How long a client can take for the head or the body of a request, be silent between two, or take nothing of an answer.
+    pub patience: Duration,
     /// The address that clients know the server by; else the one they ask at.
     pub public_url: Option<String>,
 }
@@ -79,6 +81,7 @@ impl Default for Settings {
             body_limit: 4 * 1024 * 1024,
             rate_limit: None,
             session_timeout: Duration::from_secs(24 * 3600),
+            patience: Duration::from_secs(30),
             public_url: None,
         }
     }
@@ -90,7 +93,7 @@ struct Server {
     authenticator: Authenticator,
     policy: Policy,
     rate: Rate,
-    /// How often one asker can try to log in.
+    /// How often one address can send a wrong password.
     logins: Rate,
     /// How many passwords are looked at at a time: each takes a core and 19 MiB.
     hashing: tokio::sync::Semaphore,
@@ -98,6 +101,7 @@ struct Server {
     clock: Arc<dyn Clock>,
     body_limit: usize,
     session_timeout: Duration,
+    patience: Duration,
     public_url: Option<String>,
     /// `https` when it listens with TLS.
     scheme: &'static str,

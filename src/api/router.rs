@@ -15,11 +15,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// How deep a body can be. A stored document has some levels more, and must be read again: JSON is read to 128.
 const DEEPEST: usize = 64;
-/// How often a request is run whose transaction meets others.
+/// How often a request is run again whose transaction meets others, or loses its connection.
 const ATTEMPTS: u32 = 10;
 
 const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
@@ -224,7 +222,7 @@ async fn attend(
     };
     let now = server.clock.now();
     let query = form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes()).into_owned().collect();
-    let body = read(body, &parts.headers, server.body_limit).await?;
+    let body = read(body, &parts.headers, server.body_limit, server.patience).await?;
     let if_match = if_match(&parts.headers)?;
     let (now, now_us) = (now.as_second(), now.as_microsecond());
     let call = Call { server: Arc::clone(server), identity, project, dialect, ids, query, body, if_match, now, now_us };
@@ -232,7 +230,7 @@ async fn attend(
     let mut attempt = 0;
     loop {
         match (route.run)(&call).await {
-            Err(failure) if failure.is_conflict() && attempt < ATTEMPTS => {
+            Err(failure) if failure.is_passing() && attempt < ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
             }
@@ -242,12 +240,12 @@ async fn attend(
 }
 
 /// The body as JSON; nothing sent is nothing.
-async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Option<serde_json::Value>, Failure> {
+async fn read(body: Body, headers: &HeaderMap, limit: usize, patience: Duration) -> Result<Option<serde_json::Value>, Failure> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|announced| announced > limit as u64) {
         return Err(Failure::TooLarge(limit));
     }
-    let bytes = tokio::time::timeout(BODY_PATIENCE, to_bytes(body, limit)).await.map_err(|_| Failure::TooSlow)?;
+    let bytes = tokio::time::timeout(patience, to_bytes(body, limit)).await.map_err(|_| Failure::TooSlow)?;
     // Whatever else can go wrong is a connection that is gone, and hears no answer.
     let bytes = bytes.map_err(|_| Failure::TooLarge(limit))?;
     if bytes.iter().all(u8::is_ascii_whitespace) {

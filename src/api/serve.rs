@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,11 +26,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-/// How long a client may take for the head of a request, and may be silent between two.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a client may take nothing of an answer.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a client may take for the handshake of TLS.
+/// How long a client may take for the handshake of TLS at most.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long requests under way have to end when the server does.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
@@ -80,8 +76,24 @@ pub(super) fn tls(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// How each connection is dealt with.
+#[derive(Clone)]
+struct Manner {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    /// How long a client may take for the head of a request, be silent between two, or take nothing of an answer.
+    patience: Duration,
+}
+
 /// Answers what comes in until `ended` is, and then what is under way.
-pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, ended: impl Future<Output = ()>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    patience: Duration,
+    ended: impl Future<Output = ()>,
+) {
+    let manner = Manner { tls, router, patience };
     let graceful = Arc::new(GracefulShutdown::new());
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut ended = std::pin::pin!(ended);
@@ -101,9 +113,9 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, route
                 continue;
             }
         };
-        let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
+        let (manner, watcher) = (manner.clone(), graceful.watcher());
         tokio::spawn(async move {
-            attend(stream, peer, tls, router, watcher).await;
+            attend(stream, peer, manner, watcher).await;
             drop(place);
         });
     }
@@ -115,21 +127,16 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, route
     }
 }
 
-async fn attend(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
+async fn attend(stream: TcpStream, peer: SocketAddr, manner: Manner, watcher: Watcher) {
     // Answers are written whole; waiting for more to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
+    let Manner { tls, router, patience } = manner;
     let ended = match tls {
-        None => converse(Patient::new(stream), peer, router, watcher).await,
-        Some(tls) => match tokio::time::timeout(HANDSHAKE_PATIENCE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => converse(Patient::new(stream), peer, router, watcher).await,
+        None => converse(Patient::new(stream, patience), peer, router, watcher).await,
+        Some(tls) => match tokio::time::timeout(patience.min(HANDSHAKE_PATIENCE), tls.accept(stream)).await {
+            Ok(Ok(stream)) => converse(Patient::new(stream, patience), peer, router, watcher).await,
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS"),
             Err(_) => return tracing::debug!(%peer, "a client is too slow for TLS"),
         },
@@ -139,7 +146,7 @@ async fn attend(
     }
 }
 
-async fn converse<S>(stream: S, peer: SocketAddr, router: Router, watcher: hyper_util::server::graceful::Watcher) -> hyper::Result<()>
+async fn converse<S>(stream: Patient<S>, peer: SocketAddr, router: Router, watcher: Watcher) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -148,9 +155,10 @@ where
         let mut router = router.clone();
         async move { Service::call(&mut router, request.map(Body::new)).await }
     });
+    let patience = stream.patience;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(patience)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service);
     watcher.watch(connection).await
@@ -159,14 +167,15 @@ where
 /// A connection whose other end has to take what is written within a time.
 struct Patient<S> {
     stream: S,
+    patience: Duration,
     /// When patience ends, while a write waits.
     until: Pin<Box<Sleep>>,
     waits: bool,
 }
 
 impl<S> Patient<S> {
-    fn new(stream: S) -> Self {
-        Self { stream, until: Box::pin(tokio::time::sleep(WRITE_PATIENCE)), waits: false }
+    fn new(stream: S, patience: Duration) -> Self {
+        Self { stream, patience, until: Box::pin(tokio::time::sleep(patience)), waits: false }
     }
 
     fn judge<T>(&mut self, context: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -176,7 +185,8 @@ impl<S> Patient<S> {
         }
         if !self.waits {
             self.waits = true;
-            self.until.as_mut().reset(Instant::now() + WRITE_PATIENCE);
+            let until = Instant::now() + self.patience;
+            self.until.as_mut().reset(until);
         }
         self.until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }

@@ -22,8 +22,8 @@ use tokio::runtime::Runtime;
 const ROUNDS: Duration = Duration::from_secs(30);
 /// How soon an interrupt is noticed.
 const NOTICE: Duration = Duration::from_millis(50);
-/// How often one asker can try to log in, in a second.
-const LOGINS: u32 = 10;
+/// How many wrong passwords can come from one address in a second, and how many can be looked at or wrong at once.
+const WRONG_PASSWORDS: (u32, u32) = (10, 50);
 /// How many passwords are looked at at a time.
 const HASHED_AT_A_TIME: usize = 2;
 
@@ -91,12 +91,13 @@ impl Service {
             authenticator,
             policy,
             rate: Rate::new(settings.rate_limit),
-            logins: Rate::new(Some(LOGINS)),
+            logins: Rate::with_burst(WRONG_PASSWORDS.0, WRONG_PASSWORDS.1),
             hashing: tokio::sync::Semaphore::new(HASHED_AT_A_TIME),
             metrics: Metrics::default(),
             clock: Arc::clone(&self.clock),
             body_limit: settings.body_limit,
             session_timeout: settings.session_timeout,
+            patience: settings.patience,
             public_url: settings.public_url,
             scheme: if tls.is_some() { "https" } else { "http" },
         });
@@ -106,7 +107,7 @@ impl Service {
             let listener = TcpListener::bind(listen).await.map_err(refused)?;
             ready(listener.local_addr().map_err(refused)?).map_err(refused)?;
             let rounds = tokio::spawn(rounds(Arc::clone(&server)));
-            serve(listener, tls, router::router(Arc::clone(&server)), until(cancel)).await;
+            serve(listener, tls, router::router(Arc::clone(&server)), server.patience, until(cancel)).await;
             rounds.abort();
             server.database.close().await;
             Ok(())

@@ -75,6 +75,7 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
         jobs_of(&mut document).extend(entries);
     }
     document.extend(patch);
+    fill(&mut document);
     check(&document)?;
     hand_on_schedule(call, &mut transaction, &row, &document).await?;
     let version = SESSIONS.update(&mut transaction, &row, &document, &beside(&document), call.now_us).await?;
@@ -307,6 +308,13 @@ fn new(call: &Call, id: &str, body: &Document) -> Result<Document, Failure> {
     document.insert("session_id".into(), id.into());
     document.insert("project_id".into(), call.project.as_str().into());
     document.insert("user_id".into(), call.identity.user_id.as_str().into());
+    fill(&mut document);
+    check(&document)?;
+    Ok(document)
+}
+
+/// Sees to it that what readers rely on is there, and is no null.
+fn fill(document: &mut Document) {
     let usual = [
         ("session_tag", json!(0)),
         ("hold_off", json!(USUAL_HOLD_OFF)),
@@ -324,8 +332,6 @@ fn new(call: &Call, id: &str, body: &Document) -> Result<Document, Failure> {
         }
     }
     document.entry("result").or_insert(Value::Null);
-    check(&document)?;
-    Ok(document)
 }
 
 /// Takes a session's timetable over into a job's.

@@ -87,6 +87,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NUMBER")]
     rate_limit: Option<u32>,
 
+    /// How many seconds a client can take for the head or the body of a request, or take nothing of an answer, before it is dropped
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    client_timeout: u64,
+
     /// After how many hours a session is over whose nodes did not all say how they ended
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     session_timeout: u64,
@@ -322,6 +326,7 @@ fn serve(arguments: Arguments, service: &Service, session: &mut Session) -> anyh
         policy,
         body_limit: usize::try_from(arguments.body_limit.0).context("--body-limit is too large")?,
         rate_limit: arguments.rate_limit,
+        patience: Duration::from_secs(arguments.client_timeout),
         session_timeout: Duration::from_secs(arguments.session_timeout.saturating_mul(3600)),
         public_url: arguments.public_url,
     };

@@ -86,14 +86,18 @@ impl Authenticator {
             Source::Keystone(keystone) => keystone.identify(token).await?,
         }
         .map_or((None, i64::MAX), |(identity, expires)| (Some(identity), expires));
+        let identity = identity.filter(|_| expires > now);
         let mut answers = self.answers();
         if answers.len() >= REMEMBERED {
+            // Whoever sends tokens that nobody has must not push out those of others.
+            if identity.is_none() {
+                return Err(Failure::Unauthenticated);
+            }
             answers.retain(|_, (until, _)| *until > now);
             if answers.len() >= REMEMBERED {
                 answers.clear();
             }
         }
-        let identity = identity.filter(|_| expires > now);
         answers.insert(digest, (expires.min(now + self.remember), identity.clone()));
         identity.ok_or(Failure::Unauthenticated)
     }

@@ -5,7 +5,7 @@
 //! ([`documents`]); users and tokens are rows of their own (`auth::accounts`).
 //!
 //! Invariants: no statement holds a value from outside as text; whoever changes a row has locked it, or says which version
-//! of it he saw; an error that another transaction caused says so ([`Error::is_conflict`]), and the request is run again.
+//! of it he saw; an error that passes says so ([`Error::is_passing`]), and the request is run again.
 
 pub(super) mod documents;
 mod facts;
@@ -18,13 +18,34 @@ pub(super) use statement::{Row, Statement, Value};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{Connection as _, MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 /// How long a request waits for a connection, or for a lock of SQLite.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A connection that was not used for longer is asked whether it still is one before it is used. Asking each time would make
+/// every request wait for one answer more.
+const FRESH: Duration = Duration::from_millis(500);
+/// The verb of the end of a transaction.
+const COMMIT: &str = "commit";
+
+/// The options of a pool of connections to a server.
+macro_rules! pool {
+    ($options:ty, $connections:expr) => {
+        <$options>::new().max_connections($connections).acquire_timeout(PATIENCE).test_before_acquire(false).before_acquire(
+            |connection, known| {
+                Box::pin(async move {
+                    if known.idle_for > FRESH {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            },
+        )
+    };
+}
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +89,19 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether another transaction was in the way, and the same may succeed when tried again.
-    pub(super) fn is_conflict(&self) -> bool {
-        let Self::Statement { source: sqlx::Error::Database(error), .. } = self else { return false };
+    /// Whether nothing was done, and the same may succeed when tried again: another transaction was in the way, or the
+    /// connection was lost before the end of this one. Of a commit that was cut off nobody knows whether it happened.
+    pub(super) fn is_passing(&self) -> bool {
+        let Self::Statement { verb, source } = self else { return false };
+        let error = match source {
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => return *verb != COMMIT,
+            sqlx::Error::Database(error) => error,
+            _ => return false,
+        };
+        // PostgreSQL: its server is ended, has crashed, or starts.
+        if matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03")) {
+            return *verb != COMMIT;
+        }
         // PostgreSQL: serialization failure, deadlock; MySQL: deadlock, lock wait; SQLite: busy, locked and their extensions.
         match error.code().as_deref() {
             Some("40001" | "40P01" | "1213" | "1205" | "5" | "6" | "261" | "517" | "262") => true,
@@ -123,12 +154,12 @@ impl Database {
             Some("sqlite") => sqlite(&sqlite_path(address), connections).await?,
             Some("postgres" | "postgresql") => {
                 let options = PgConnectOptions::from_str(address).map_err(Error::Open)?.application_name("freezer-api");
-                let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+                let pool = pool!(PgPoolOptions, connections);
                 Pool::Postgres(pool.connect_with(options).await.map_err(Error::Open)?)
             }
             Some("mysql" | "mariadb") => {
                 let options = MySqlConnectOptions::from_str(address).map_err(Error::Open)?.charset("utf8mb4");
-                let pool = MySqlPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+                let pool = pool!(MySqlPoolOptions, connections);
                 Pool::MySql(pool.connect_with(options).await.map_err(Error::Open)?)
             }
             _ => return Err(Error::Address),
@@ -231,7 +262,7 @@ impl Transaction {
             Inner::Postgres(transaction) => transaction.commit().await,
             Inner::MySql(transaction) => transaction.commit().await,
         };
-        done.map_err(|source| Error::Statement { verb: "commit", source })
+        done.map_err(|source| Error::Statement { verb: COMMIT, source })
     }
 }
 

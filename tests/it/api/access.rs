@@ -95,7 +95,13 @@ fn a_token_of_a_node_is_for_that_node() {
     assert_eq!(ask("DELETE", &format!("/jobs/{}", jobs[0]), None).status, 403);
     assert_eq!(ask("POST", "/clients", Some(&json!({ "client_id": mine }).to_string())).status, 201);
     assert_eq!(ask("POST", "/clients", Some(&json!({ "client_id": other }).to_string())).status, 403);
-    assert_eq!(ask("POST", "/backups", Some("{\"container\": \"c\", \"hostname\": \"h\", \"backup_name\": \"b\"}")).status, 201);
+    let record = json!({ "container": "c", "hostname": "h", "backup_name": "b" });
+    let own = text(&ask("POST", "/backups", Some(&record.to_string())).json(), "backup_id");
+    let others = text(&project.wants(201, "POST", "/backups", Some(&record)), "backup_id");
+    for (id, status) in [(own, 200), (others, 403)] {
+        assert_eq!(ask("PATCH", &format!("/backups/{id}"), Some("{\"status\": \"error\"}")).status, status);
+        assert_eq!(ask("DELETE", &format!("/backups/{id}"), None).status, 403);
+    }
 }
 
 #[test]

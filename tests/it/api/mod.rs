@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
 mod access;
+mod connections;
 mod documents;
 mod hostile;
 mod original;
@@ -103,6 +104,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    fn read(answer: &str) -> Option<Self> {
+        let (head, text) = answer.split_once("\r\n\r\n")?;
+        let mut lines = head.lines();
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        Some(Self { status, headers, text: text.to_owned() })
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -120,12 +129,17 @@ impl Api {
 
     pub(crate) fn on(database: &Arc<Database>, arguments: &[&str]) -> Self {
         let token = database.token(&["--scope", "admin"]);
-        let mut child =
-            database.command().args(["--listen", "127.0.0.1:0"]).args(arguments).stdout(Stdio::piped()).spawn().expect("it starts");
+        Self::begun(database, arguments, &token).expect("it says where it listens")
+    }
+
+    fn begun(database: &Arc<Database>, arguments: &[&str], token: &str) -> Option<Self> {
+        let mut command = database.command();
+        let mut child = command.args(["--listen", "127.0.0.1:0"]).args(arguments).stdout(Stdio::piped()).spawn().expect("it starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("it says where it listens");
-        let url = line.trim().strip_prefix("listening at ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
-        Self { database: Arc::clone(database), child, url, token }
+        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line, or its end");
+        let url = line.trim().strip_prefix("listening at ").unwrap_or_default().to_owned();
+        let api = Self { database: Arc::clone(database), child, url, token: token.to_owned() };
+        (!api.url.is_empty()).then_some(api)
     }
 
     /// Asks with a token.
@@ -147,11 +161,7 @@ impl Api {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         let answer = String::from_utf8(answer).expect("text");
-        let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {answer:?}"));
-        let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status").parse().expect("a number");
-        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-        Answer { status, headers, text: text.to_owned() }
+        Answer::read(&answer).unwrap_or_else(|| panic!("{method} {path}: {answer:?}"))
     }
 
     /// Asks for everything.

@@ -134,6 +134,68 @@ fn all_commands_of_python_freezerclient_work_with_a_user_of_this_server() {
 }
 
 #[test]
+#[ignore = "needs freezer-web-ui: tests/env/freezer-web-ui.sh installs it"]
+fn all_that_the_pages_of_freezer_web_ui_ask_for_works() {
+    let env = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/env");
+    let installed = Command::new(env.join("freezer-web-ui.sh"))
+        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("freezer-web-ui"))
+        .output()
+        .expect("it runs");
+    assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+    let api = Api::start();
+    let project = Project::new(&api);
+    for host in ["node1", "node2", "node3"] {
+        project.client(host);
+    }
+    let record = json!({ "container": "c", "hostname": "node2", "backup_name": "my backup", "time_stamp": 1_800_000_000, "level": 2, "storage": "local" });
+    project.wants(201, "POST", "/backups", Some(&record));
+    let token = api.database.token(&["--project", &project.id]);
+    let mut command = Command::new(String::from_utf8(installed.stdout).expect("text").trim());
+    command.arg(env.join("freezer_web_ui.py")).args([&api.url, &token, &project.id]).env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+}
+
+/// Asks what schemathesis makes out of our own document, with so many requests for each route. A seed makes them the same each time.
+fn schemathesis(examples: u32, seed: Option<u32>) {
+    let env = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/env");
+    let installed = Command::new(env.join("schemathesis.sh"))
+        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis"))
+        .output()
+        .expect("it runs");
+    assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+    let api = Api::start();
+    let mut command = Command::new(String::from_utf8(installed.stdout).expect("text").trim());
+    command.current_dir(api.database.home.path()).env("NO_COLOR", "1").arg("--config-file").arg(env.join("schemathesis.toml"));
+    command.args(["run", &format!("{}/openapi.json", api.url), "-H", &format!("X-Auth-Token: {}", api.token)]);
+    command.args(["--continue-on-failure", "--max-examples", &examples.to_string()]);
+    command.args(seed.map(|seed| format!("--seed={seed}")));
+    let output = command.output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains(&format!("{} selected", operations_of(&api))), "{told}");
+    api.wants(200, "GET", "/v2/default/jobs", None);
+}
+
+/// How many operations our document has.
+fn operations_of(api: &Api) -> usize {
+    let document = api.ask_with(&[], "GET", "/openapi.json", None).json();
+    document["paths"].as_object().expect("paths").values().map(|path| path.as_object().expect("operations").len()).sum()
+}
+
+#[test]
+#[ignore = "needs schemathesis: tests/env/schemathesis.sh installs it"]
+fn answers_fit_our_own_openapi_document() {
+    schemathesis(12, Some(1));
+}
+
+#[test]
+#[ignore = "takes minutes; needs schemathesis: tests/env/schemathesis.sh installs it"]
+fn nightly_answers_fit_our_own_openapi_document() {
+    schemathesis(300, None);
+}
+
+#[test]
 #[ignore = "needs Keystone and python-freezerclient: scripts in tests/env install and start them"]
 fn all_commands_of_python_freezerclient_work_with_keystone() {
     let keystone = Keystone::start();

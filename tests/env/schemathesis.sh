@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# schemathesis.sh DIR: installs schemathesis from PyPI into DIR once, and prints the path of its command.
+set -euo pipefail
+dir=${1:?usage: schemathesis.sh DIR}
+version=4.32.5
+mkdir -p "$dir"
+exec 9>"$dir/lock"
+flock 9
+if ! [ -e "$dir/$version.installed" ]; then
+    python3 -m venv "$dir/venv" >&2
+    "$dir/venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$version" >&2
+    touch "$dir/$version.installed"
+fi
+echo "$dir/venv/bin/schemathesis"
