@@ -205,6 +205,16 @@ pub fn claim_name(backup: &BackupName, claim: &LevelId, term: Term) -> ObjectNam
     legal(format!("{}{claim}/{term}", locks_prefix(backup)))
 }
 
+/// Whether an object is one that points in time are made of or opened with: what is stored once, and stays as long as they do.
+pub fn is_lasting(object: &ObjectName) -> bool {
+    match meaning(object) {
+        Some(Meaning::Data { folder, .. }) => folder != Folder::Checkpoints,
+        Some(Meaning::Manifest(_)) => true,
+        Some(_) => false,
+        None => *object == identity_name() || object.as_str().starts_with(KEYS),
+    }
+}
+
 /// What an object is by its name; `None` when it is none of a backup's.
 pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     let (kind, rest) = object.as_str().split_once('/')?;

@@ -21,7 +21,7 @@ use crate::format::identity::Cipher;
 use crate::model::{BackupName, Excludes};
 use crate::platform::{Clock, DirHandle, flush_file_systems, host_name};
 use crate::store::location::Location;
-use crate::store::mirror::OnFailure;
+use crate::store::mirror::{self, OnFailure};
 use anyhow::Context;
 use clap::Args;
 use std::ffi::OsString;
@@ -87,6 +87,10 @@ pub(super) struct Arguments {
     /// Of several stores: how long the others wait for one that is slower, for each object
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time, hide_short_help = true)]
     store_patience: Duration,
+
+    /// Of several stores: how long the others wait for one that is slower, for all objects together. Then it is left out, and freezer sync brings it up to date
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time, hide_short_help = true)]
+    store_lag: Duration,
 
     /// Objects that are stored at once
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=64), hide_short_help = true)]
@@ -194,7 +198,7 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
     let request = request(&arguments, &places, session)?;
     let policy = Policy {
         on_failure: if arguments.on_store_failure == "abort" { OnFailure::Abort } else { OnFailure::Continue },
-        patience: arguments.store_patience,
+        patience: mirror::Patience { for_one: arguments.store_patience, in_all: arguments.store_lag },
     };
     let destinations = if arguments.dry_run { Destinations::rehearsal(session)? } else { Destinations::open(&places, policy, session)? };
     let access = destinations.access();

@@ -160,9 +160,11 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         total.damages += checked.damages;
         total.files_touched += checked.files_touched;
         if arguments.backup.as_ref().is_none_or(|wanted| wanted.at().is_none()) {
-            for remark in upkeep::remarks(&access, backup, session.clock.now())? {
-                tell_remark(session, backup, &remark)?;
+            let remarks = upkeep::remarks(&access, backup, session.clock.now())?;
+            for remark in &remarks {
+                tell_remark(session, backup, remark)?;
             }
+            tell_locks(session, backup, &remarks);
         }
     }
     let points_in_time = backups.iter().map(|(_, levels)| levels.len() as u64).sum();
@@ -268,6 +270,12 @@ fn tell_remark(session: &mut Session, backup: &BackupName, remark: &Remark) -> a
             let of = several(*levels, "level", "levels");
             ("unneeded", None, Some(*bytes), format!("no point in time needs {} of {of}; freezer prune removes them", show_bytes(*bytes)))
         }
+        Remark::Locked { level, until } => {
+            if session.output.format == Format::Text {
+                return Ok(()); // told of all together
+            }
+            ("locked", Some(level), None, format!("it is locked until {until:.0}"))
+        }
         Remark::Notes { count, newest } => {
             let notes = several(*count, "note", "notes");
             ("notes", None, None, format!("{notes} of points in time that went, the last of {}", show(*newest)))
@@ -279,6 +287,23 @@ fn tell_remark(session: &mut Session, backup: &BackupName, remark: &Remark) -> a
     }
     session.output.note(format_args!("{backup}: {text}"));
     Ok(())
+}
+
+/// When the locks of points in time end, in one line for all of them.
+fn tell_locks(session: &Session, backup: &BackupName, remarks: &[Remark]) {
+    if session.output.format == Format::Json {
+        return;
+    }
+    let locks =
+        || remarks.iter().filter_map(|remark| if let Remark::Locked { level, until } = remark { Some((level, *until)) } else { None });
+    let show = |moment| when::show(moment, &session.zone);
+    let (Some(first), Some(last)) = (locks().min_by_key(|(_, until)| *until), locks().max_by_key(|(_, until)| *until)) else { return };
+    let points = several(locks().count() as u64, "point in time is", "points in time are");
+    let ends = match first.1 == last.1 {
+        true => format!("until {}", show(last.1)),
+        false => format!("until {} (that of {}) and later, the last until {}", show(first.1), show(first.0.started()), show(last.1)),
+    };
+    session.output.note(format_args!("{backup}: {points} locked {ends}"));
 }
 
 #[cfg(test)]

@@ -7,17 +7,16 @@ use crate::format::identity::Cipher;
 use crate::format::keys::KdfCost;
 use crate::platform::Clock;
 use crate::store::location::IfMissing;
-use crate::store::mirror::{Mirror, OnFailure};
+use crate::store::mirror::{Mirror, OnFailure, Patience};
 use crate::store::{Discard, Store};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What becomes of a run when one of several stores fails.
 #[derive(Clone, Copy)]
 pub(super) struct Policy {
     pub(super) on_failure: OnFailure,
-    pub(super) patience: Duration,
+    pub(super) patience: Patience,
 }
 
 /// The stores of a run, open.

@@ -73,7 +73,9 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
 
 fn of_sync(error: &SyncError) -> Option<&'static str> {
     match error {
-        SyncError::Copy { .. } | SyncError::Cancelled => Some("run freezer sync again: it goes on where this one ended"),
+        SyncError::Copy { .. } | SyncError::Note(_) | SyncError::Cancelled => {
+            Some("run freezer sync again: it goes on where this one ended")
+        }
         SyncError::Repacked { .. } => {
             Some("repack only in the first of the two, and prune the copy by the same rules as that; or make a new copy elsewhere")
         }

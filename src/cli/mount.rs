@@ -3,6 +3,7 @@
 use super::failure::{Outcome, Usage};
 use super::output::Format;
 use super::session::{Session, open_view};
+use super::store_options::parse_time;
 use crate::catalog::{Access, Catalog};
 use crate::config::ByteSize;
 use crate::fs::fuse::Permissions;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the process in the background is started with, beside the arguments as they were typed.
 const IN_BACKGROUND: &str = "--in-background";
@@ -52,6 +54,11 @@ pub(super) struct Arguments {
     /// How much memory may hold decoded data, in bytes or with a unit (256MiB, 1G) [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     cache_size: Option<ByteSize>,
+
+    /// How long a request may wait for the store before it is answered with an error (EIO), in seconds or with a unit. What a store fails to do is
+    /// tried again for half of that time, and its silence is taken for failure after a quarter, unless --retry-for and --timeout say less
+    #[arg(long, value_name = "TIME", value_parser = parse_read_timeout, default_value = "2m")]
+    read_timeout: Duration,
 
     /// Let other users in too, as far as permissions go (/etc/fuse.conf must have user_allow_other, unless you are root)
     #[arg(long)]
@@ -116,6 +123,12 @@ pub(super) fn choose_log_file(arguments: &Arguments, session: &mut Session) {
     }
 }
 
+/// As long as a store that is well may take to answer, at least.
+fn parse_read_timeout(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    if time < Duration::from_secs(1) { Err("no store answers everything in less than a second".to_owned()) } else { Ok(time) }
+}
+
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     if arguments.foreground || arguments.in_background {
         return serve(arguments, session);
@@ -147,6 +160,7 @@ fn told_mounted(arguments: &Arguments, session: &mut Session, process: Option<u3
 }
 
 fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    session.wait_no_longer_than(arguments.read_timeout);
     let access = session.access_for_reading()?;
     let read_options = read_options(arguments, session)?;
     let reader = Arc::new(FileReader::new(&read_options).context("could not start reading")?);
@@ -159,6 +173,7 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
     options.occupied = if arguments.cover { Occupied::Cover } else { Occupied::Refuse };
     options.appearance.uid = arguments.uid;
     options.appearance.gid = arguments.gid;
+    options.appearance.patience = arguments.read_timeout;
     if arguments.no_default_permissions {
         options.appearance.permissions = Permissions::Ignored;
     }
@@ -179,7 +194,7 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
 }
 
 fn read_options(arguments: &Arguments, session: &Session) -> anyhow::Result<ReadOptions> {
-    let mut options = session.read_options()?;
+    let mut options = ReadOptions { patience: arguments.read_timeout, ..session.read_options()? };
     if let Some(size) = arguments.cache_size {
         let refuse = |_| Usage::new(format!("this machine cannot address a cache of {} bytes", size.0));
         options.cache_bytes = usize::try_from(size.0).map_err(refuse)?;

@@ -11,7 +11,7 @@ use super::session::Session;
 use super::when;
 use crate::catalog::{Access, Backup, Catalog, LockRequest, Patience, with_lock};
 use crate::config::show_bytes;
-use crate::model::{BackupName, BackupRef, Cancel, Fate, Retention};
+use crate::model::{BackupName, BackupRef, Cancel, Fate, Reason, Retention};
 use crate::platform::{Clock, host_name, terminal};
 use crate::upkeep::{self, Below, Going, Plan, Pruned, Repacking};
 use anyhow::Context;
@@ -189,7 +189,7 @@ fn show(plan: &Plan, session: &mut Session) -> anyhow::Result<()> {
         .map(|point| {
             let (fate, why) = match &point.fate {
                 Fate::Goes => ("goes", String::new()),
-                Fate::Stays(reasons) => ("stays", reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+                Fate::Stays(reasons) => ("stays", reasons.iter().map(|reason| words(reason, session)).collect::<Vec<_>>().join(", ")),
             };
             let level = point.number.map_or_else(|| "?".to_owned(), |number| number.to_string());
             let started = when::show(point.level.started(), &session.zone);
@@ -204,6 +204,13 @@ fn show(plan: &Plan, session: &mut Session) -> anyhow::Result<()> {
         Column::text("BECAUSE IT IS"),
     ];
     Ok(session.output.table(columns, &rows)?)
+}
+
+fn words(reason: &Reason, session: &Session) -> String {
+    match reason {
+        Reason::Locked(until) => format!("locked until {}", when::show(*until, &session.zone)),
+        other => other.to_string(),
+    }
 }
 
 fn question(plans: &[Plan], session: &Session) -> anyhow::Result<String> {
@@ -258,6 +265,10 @@ pub(super) fn tell(backup: &BackupName, pruned: &Pruned, session: &Session) {
         text.push_str(&format!("; {} more can be removed by a prune after {until} (--grace)", show_bytes(pruned.waiting_bytes)));
     }
     session.output.note(text);
+    if let Some(until) = pruned.locked.until {
+        let (bytes, until) = (show_bytes(pruned.locked.bytes), when::show(until, &session.zone));
+        session.output.note(format_args!("{backup}: {bytes} that nothing needs are locked; a prune after {until} removes them"));
+    }
     if pruned.doubtful_bytes > 0 {
         let bytes = show_bytes(pruned.doubtful_bytes);
         session.output.warn(format_args!("{backup}: {bytes} stay, as a point in time that cannot be read may need them"));
@@ -317,6 +328,9 @@ pub(super) struct RemovedDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_until: Option<Timestamp>,
     doubtful_bytes: u64,
+    locked_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_until: Option<Timestamp>,
 }
 
 impl RemovedDocument {
@@ -328,6 +342,8 @@ impl RemovedDocument {
             waiting_bytes: pruned.waiting_bytes,
             waiting_until: pruned.waiting_until,
             doubtful_bytes: pruned.doubtful_bytes,
+            locked_bytes: pruned.locked.bytes,
+            locked_until: pruned.locked.until,
         }
     }
 }

@@ -24,6 +24,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) struct Session {
     pub(super) common: Common,
@@ -34,6 +35,8 @@ pub(super) struct Session {
     /// Stores that the configuration describes.
     described: Vec<NamedStore>,
     screen: Screen,
+    /// How long whoever waits for a store waits at most, where that is bounded.
+    patience: Option<Duration>,
 }
 
 /// A place where a store is or will be, and what it is opened with.
@@ -66,7 +69,12 @@ impl StorePlace {
 
 impl Session {
     pub(super) fn new(common: Common, described: Vec<NamedStore>, environment: Environment, output: Output, screen: Screen) -> Self {
-        Self { common, environment, output, clock: SystemClock, zone: TimeZone::system(), described, screen }
+        Self { common, environment, output, clock: SystemClock, zone: TimeZone::system(), described, screen, patience: None }
+    }
+
+    /// Has every call of a store end within that time.
+    pub(super) fn wait_no_longer_than(&mut self, patience: Duration) {
+        self.patience = Some(patience);
     }
 
     pub(super) fn start_logging(&self) -> anyhow::Result<()> {
@@ -145,7 +153,11 @@ impl Session {
 
     fn parsed(&self, text: &OsStr, options: &StoreOptions) -> anyhow::Result<StorePlace> {
         let location = Location::parse(text).map_err(|error| Usage::new(error.to_string()))?;
-        Ok(StorePlace { location, settings: options.settings(&self.environment) })
+        let mut settings = options.settings(&self.environment);
+        if let Some(lock) = options.lock_from(self.clock.now()) {
+            settings = settings.with_object_lock(lock);
+        }
+        Ok(StorePlace { location, settings: self.patience.into_iter().fold(settings, Settings::within) })
     }
 
     /// The passphrase that a file gives, if one is named.

@@ -1,11 +1,14 @@
 //! Options about stores in a network, and what they mean together with the environment.
 
 use super::failure::Usage;
+use super::retention::parse_duration;
 use super::{interrupt, layers};
+use crate::catalog::names::is_lasting;
 use crate::config::{ByteSize, Environment, Setting};
 use crate::model::{Bandwidth, Secret};
-use crate::store::Settings;
+use crate::store::{LockMode, ObjectLock, Settings};
 use clap::{Args, CommandFactory, Parser};
+use jiff::{SignedDuration, Timestamp};
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +74,11 @@ pub(super) struct StoreOptions {
     #[arg(long, value_name = "RATE", value_parser = parse_bandwidth, global = true, hide_short_help = true)]
     download_limit: Option<Bandwidth>,
 
+    /// Have an S3 bucket with object lock keep all that is stored for that long (30d), whoever wants to remove it; `compliance:30d`, even those who
+    /// may bypass a lock
+    #[arg(long, value_name = "TIME", value_parser = parse_lock, global = true, hide_short_help = true)]
+    object_lock: Option<Lock>,
+
     /// A proxy to go through: http://HOST:PORT [environment: HTTPS_PROXY, HTTP_PROXY, NO_PROXY]
     #[arg(long, value_name = "URL", global = true, hide_short_help = true)]
     proxy: Option<String>,
@@ -82,6 +90,13 @@ pub(super) struct StoreOptions {
     /// Do not check the certificates of servers: whoever is in between can read and change everything that is not encrypted
     #[arg(long, global = true, hide_short_help = true)]
     insecure: bool,
+}
+
+/// How long objects are locked, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lock {
+    mode: LockMode,
+    time: SignedDuration,
 }
 
 /// A store that a section `[storage:NAME]` of a configuration describes: where it is, and what it is opened with.
@@ -139,6 +154,18 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| refuse())
 }
 
+/// `30d`, `governance:30d`, `compliance:30d`.
+fn parse_lock(text: &str) -> Result<Lock, String> {
+    let (mode, time) = match text.split_once(':') {
+        None => (LockMode::Governance, text),
+        Some(("governance", time)) => (LockMode::Governance, time),
+        Some(("compliance", time)) => (LockMode::Compliance, time),
+        Some((other, _)) => return Err(format!("there is no lock of the kind {other}: there are governance and compliance")),
+    };
+    let time = parse_duration(time)?;
+    if time.is_positive() { Ok(Lock { mode, time }) } else { Err("a lock lasts for a time: 30d".to_owned()) }
+}
+
 /// A number of bytes for a second, with or without `/s`.
 fn parse_rate(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.trim_end_matches("/s").parse().map_err(|error: crate::config::SizeError| error.to_string())?;
@@ -166,6 +193,12 @@ fn parse_bandwidth(text: &str) -> Result<Bandwidth, String> {
 }
 
 impl StoreOptions {
+    /// What is stored by a run that begins at that moment is locked until one and the same moment.
+    pub(super) fn lock_from(&self, began: Timestamp) -> Option<ObjectLock> {
+        let Lock { mode, time } = self.object_lock?;
+        Some(ObjectLock { mode, until: began.saturating_add(time).unwrap_or(Timestamp::MAX), holds: is_lasting })
+    }
+
     /// What a store is opened with.
     pub(super) fn settings(&self, environment: &Environment) -> Settings {
         let mut settings = Settings::default()
@@ -229,9 +262,21 @@ impl StoreOptions {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_bandwidth, parse_rate, parse_time};
+    use super::{Lock, parse_bandwidth, parse_lock, parse_rate, parse_time};
     use crate::model::Bandwidth;
+    use crate::store::LockMode;
+    use jiff::SignedDuration;
     use std::time::Duration;
+
+    #[test]
+    fn a_lock_has_a_time_and_may_have_a_kind() {
+        let days = |days: i64| SignedDuration::from_hours(24 * days);
+        assert_eq!(parse_lock("30d"), Ok(Lock { mode: LockMode::Governance, time: days(30) }));
+        assert_eq!(parse_lock("compliance:1d"), Ok(Lock { mode: LockMode::Compliance, time: days(1) }));
+        for text in ["", "0", "legal:3d", "compliance", "-1d"] {
+            parse_lock(text).expect_err(text);
+        }
+    }
 
     #[test]
     fn times_and_rates_are_read_as_people_write_them() {

@@ -1,5 +1,6 @@
 //! From a place in a file to its bytes: extents → frame table → frame cache → store.
 
+use super::deadline::left_of;
 use super::error::FrameSpan;
 use super::extents::{Layout, Span};
 use super::far::{Batch, Delay};
@@ -270,7 +271,7 @@ impl FileReader {
                 {
                     self.have_fetched(&next);
                 }
-                flight.wait(at..until.min(row_end), self.patience)?
+                flight.wait(at..until.min(row_end), left_of(self.patience))?
             }
         };
         // A frame table that leads astray must not make an endless loop.
@@ -478,5 +479,6 @@ fn attempt<T: Send + 'static>(
         // Who asked may have given up.
         tell.send(work()).ok();
     });
-    told.recv_timeout(patience).unwrap_or_else(|error| Err(if error.is_timeout() { ReadError::Deadline } else { ReadError::Panicked }))
+    told.recv_timeout(left_of(patience))
+        .unwrap_or_else(|error| Err(if error.is_timeout() { ReadError::Deadline } else { ReadError::Panicked }))
 }

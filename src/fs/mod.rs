@@ -14,6 +14,7 @@
 //!   the reply to another thread when that would have to wait;
 //! - memory is the caches and a fixed rest. Nothing grows with the number of entries.
 
+mod deadline;
 mod error;
 mod extents;
 mod far;
@@ -48,7 +49,7 @@ pub struct ReadOptions {
     pub index_cache_bytes: usize,
     /// Threads that fetch and decode.
     pub fetch_threads: NonZeroUsize,
-    /// How long one fetch may take before whoever waits for it is told that it failed.
+    /// How long one fetch may take before whoever waits for it is told that it failed; less where the request it is for has waited already.
     pub patience: Duration,
 }
 

@@ -80,6 +80,8 @@ pub enum Reason {
     Tag(String),
     /// It began after the moment before which others go.
     Young,
+    /// The store lets nobody remove it before then.
+    Locked(Timestamp),
 }
 
 /// The periods of which the newest point in time can be kept.
@@ -112,6 +114,7 @@ impl fmt::Display for Reason {
             Self::Within => f.write_str("within"),
             Self::Tag(tag) => write!(f, "tag {tag}"),
             Self::Young => f.write_str("young"),
+            Self::Locked(until) => write!(f, "locked until {until:.0}"),
         }
     }
 }

@@ -9,6 +9,7 @@
 use super::{Error, Joined, ObjectInfo, ObjectName, Rope, Store};
 use crate::platform::durable::{self, Access};
 use crate::platform::{Clock, SystemClock};
+use jiff::Timestamp;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -225,6 +226,10 @@ impl<S: Store> Store for DiskCache<S> {
 
     fn lean_on(&self, object: &ObjectName) -> Result<(), Error> {
         self.inner.lean_on(object)
+    }
+
+    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+        self.inner.held_until(name)
     }
 
     fn location(&self) -> String {

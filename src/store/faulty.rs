@@ -1,6 +1,7 @@
 //! A wrapper that fails or waits where a test tells it to.
 
 use super::{Calls, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -187,6 +188,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         self.call(Verb::Join, Some(whole), |inner| inner.join(whole, parts, count))
+    }
+
+    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+        self.inner.held_until(name)
     }
 
     fn location(&self) -> String {

@@ -99,6 +99,7 @@ impl Http {
             .timeout_await_100(Some(ASK_FIRST))
             .timeout_per_read(Some(idle))
             .timeout_per_write(Some(idle))
+            .timeout_global(settings.whole())
             .max_idle_connections_per_host(32)
             .max_idle_age(Duration::from_secs(20));
         if let Some(proxy) = settings.option("proxy") {

@@ -3,6 +3,7 @@
 use super::{Error, Joined, ObjectInfo, ObjectName, Rope, Store};
 use crate::model::{Bandwidth, Cancel};
 use crate::platform::{self, Clock, SystemClock};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -88,6 +89,10 @@ impl<S: Store> Store for Limit<S> {
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         self.inner.join(whole, parts, count)
+    }
+
+    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+        self.inner.held_until(name)
     }
 
     fn location(&self) -> String {

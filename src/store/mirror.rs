@@ -1,15 +1,16 @@
 //! Several places as one store: everything is stored in each of them, and any of them can be read.
 //!
 //! A call that changes something goes to all places at once and returns when every place that still takes part has done it. A place that fails, or that lets the others wait for too
-//! long, takes no further part, and [`Mirror::outcomes`] says why. So whatever is stored in a place, all that was stored before it is there
+//! long ([`Patience`]), takes no further part, and [`Mirror::outcomes`] says why. So whatever is stored in a place, all that was stored before it is there
 //! too: a manifest that arrives is complete. What a place has missed, a sync brings.
 //!
 //! A listing shows what any place has; a read asks the places one after the other.
 
 use super::{Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,17 +23,73 @@ pub enum OnFailure {
     Abort,
 }
 
+/// How long a place may let the others wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For one call: longer than that it stands still.
+    pub for_one: Duration,
+    /// For all calls together: longer than that it is too slow to go along.
+    pub in_all: Duration,
+}
+
 /// Several places that hold the same.
 pub struct Mirror {
     places: Vec<Place>,
     on_failure: OnFailure,
-    patience: Duration,
+    patience: Patience,
 }
 
 struct Place {
     store: Arc<dyn Store>,
     /// Why it takes no further part.
     out: Mutex<Option<Arc<Error>>>,
+    /// How long it has let the others wait.
+    delay: Mutex<Delay>,
+}
+
+/// For how long there were calls that another place had done already.
+#[derive(Debug, Default)]
+struct Delay {
+    /// How many such calls there are at the moment, and since when there are any.
+    calls: u32,
+    since: Option<Instant>,
+    /// What there was before.
+    before: Duration,
+}
+
+impl Delay {
+    fn so_far(&self) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn begin(&mut self) {
+        self.calls += 1;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn end(&mut self) {
+        self.calls = self.calls.saturating_sub(1);
+        if self.calls == 0 {
+            self.before = self.so_far();
+            self.since = None;
+        }
+    }
+}
+
+/// Others wait for a place, until this is dropped.
+struct Waiting<'place>(&'place Place);
+
+impl<'place> Waiting<'place> {
+    fn new(place: &'place Place) -> Self {
+        place.delay().begin();
+        Self(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.delay().end();
+    }
 }
 
 /// What became of a place.
@@ -46,8 +103,12 @@ pub struct Outcome {
 
 /// A place let the others wait.
 #[derive(Debug, thiserror::Error)]
-#[error("the others had done it {} s before", .0.as_secs())]
-struct TooSlow(Duration);
+enum TooSlow {
+    #[error("the others had done it {} s before", .0.as_secs())]
+    StandsStill(Duration),
+    #[error("it is slower than the others, and let them wait for {} s in all", .0.as_secs())]
+    FellBehind(Duration),
+}
 
 /// A place does not have what is leaned on.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +128,10 @@ impl Place {
         self.out.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn delay(&self) -> MutexGuard<'_, Delay> {
+        self.delay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn leave(&self, why: Arc<Error>) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         if out.is_none() {
@@ -77,9 +142,20 @@ impl Place {
 }
 
 impl Mirror {
-    /// Several places as one. A place has at most `patience` to do what another has done already.
-    pub fn new(stores: Vec<Arc<dyn Store>>, on_failure: OnFailure, patience: Duration) -> Self {
-        Self { places: stores.into_iter().map(|store| Place { store, out: Mutex::new(None) }).collect(), on_failure, patience }
+    /// Several places as one. A place has at most as long as `patience` says to do what another has done already.
+    pub fn new(stores: Vec<Arc<dyn Store>>, on_failure: OnFailure, patience: Patience) -> Self {
+        let place = |store| Place { store, out: Mutex::new(None), delay: Mutex::default() };
+        Self { places: stores.into_iter().map(place).collect(), on_failure, patience }
+    }
+
+    /// How much longer a place is waited for that has not done what another did `waited` ago, or why no longer.
+    fn wait_for(&self, place: &Place, waited: Duration) -> Result<Duration, TooSlow> {
+        let delay = place.delay().so_far();
+        match (self.patience.for_one.checked_sub(waited), self.patience.in_all.checked_sub(delay)) {
+            (None | Some(Duration::ZERO), _) => Err(TooSlow::StandsStill(self.patience.for_one)),
+            (_, None | Some(Duration::ZERO)) => Err(TooSlow::FellBehind(delay)),
+            (Some(for_one), Some(in_all)) => Ok(for_one.min(in_all)),
+        }
     }
 
     /// What became of each place, in the order they were given.
@@ -125,24 +201,44 @@ impl Mirror {
             }
         }
         drop(done);
-        let mut waiting: BTreeMap<usize, &Place> = places.into_iter().enumerate().collect();
+        let mut waiting: BTreeMap<usize, (&Place, Option<Waiting<'_>>)> =
+            places.into_iter().map(|place| (place, None)).enumerate().collect();
         let (mut values, mut first_done) = (Vec::new(), None);
         while !waiting.is_empty() {
-            let outcome = match first_done {
-                None => outcomes.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => outcomes.recv_timeout(self.patience.saturating_sub(Instant::elapsed(&at))),
-            };
             let mut left: Vec<(&Place, Error)> = Vec::new();
+            let mut longest = Duration::MAX;
+            if let Some(at) = first_done {
+                waiting.retain(|_, (place, _)| match self.wait_for(place, Instant::elapsed(&at)) {
+                    Ok(longer) => {
+                        longest = longest.min(longer);
+                        true
+                    }
+                    Err(too_slow) => {
+                        left.push((place, super::http::about(Kind::Unavailable, verb, object).because(too_slow)));
+                        false
+                    }
+                });
+            }
+            let outcome = match (left.is_empty(), first_done) {
+                (false, _) => Err(RecvTimeoutError::Timeout),
+                (true, None) => outcomes.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                (true, Some(_)) => outcomes.recv_timeout(longest),
+            };
             match outcome {
                 Ok((number, Ok(value))) => {
                     waiting.remove(&number);
                     values.push(value);
                     first_done.get_or_insert_with(Instant::now);
+                    for (place, others) in waiting.values_mut() {
+                        others.get_or_insert_with(|| Waiting::new(place));
+                    }
                 }
-                Ok((number, Err(error))) => left.extend(waiting.remove(&number).map(|place| (place, error))),
-                Err(_) => {
-                    let too_slow = || super::http::about(Kind::Unavailable, verb, object).because(TooSlow(self.patience));
-                    left.extend(std::mem::take(&mut waiting).into_values().map(|place| (place, too_slow())));
+                Ok((number, Err(error))) => left.extend(waiting.remove(&number).map(|(place, _)| (place, error))),
+                // Whose time is up is seen at the next turn.
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let ended = || super::http::about(Kind::Failed, verb, object).because("its thread ended");
+                    left.extend(std::mem::take(&mut waiting).into_values().map(|(place, _)| (place, ended())));
                 }
             }
             for (place, error) in left {
@@ -174,8 +270,11 @@ impl Mirror {
             }
             // The last one may take the time that it needs.
             let is_last = std::ptr::eq(*place, *places.last().unwrap_or(place));
-            let outcome =
-                if is_last { outcome.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { outcome.recv_timeout(self.patience) };
+            let outcome = if is_last {
+                outcome.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                outcome.recv_timeout(self.patience.for_one)
+            };
             let error = match outcome {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) if matches!(error.kind(), Kind::Missing | Kind::Short) => {
@@ -184,7 +283,7 @@ impl Mirror {
                 }
                 Ok(Err(error)) if error.kind() == Kind::TooLarge => return Err(error),
                 Ok(Err(error)) => error,
-                Err(_) => Error::new(Kind::Unavailable, Verb::Get, object).because(TooSlow(self.patience)),
+                Err(_) => Error::new(Kind::Unavailable, Verb::Get, object).because(TooSlow::StandsStill(self.patience.for_one)),
             };
             let error = Arc::new(error);
             place.leave(Arc::clone(&error));
@@ -269,6 +368,11 @@ impl Store for Mirror {
         if self.taking_part().is_empty() { Err(self.nobody_left(Verb::Put, None)) } else { Ok(()) }
     }
 
+    /// As long as any place holds it.
+    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+        self.taking_part().into_iter().try_fold(None, |last, place| Ok(last.max(place.store.held_until(name)?)))
+    }
+
     fn location(&self) -> String {
         self.places.iter().map(|place| place.store.location()).collect::<Vec<_>>().join(" and ")
     }
@@ -276,7 +380,7 @@ impl Store for Mirror {
 
 #[cfg(test)]
 mod tests {
-    use super::{Behind, Mirror, OnFailure};
+    use super::{Behind, Mirror, OnFailure, Patience};
     use crate::store::faulty::{Fault, Faulty};
     use crate::store::memory::Memory;
     use crate::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
@@ -298,7 +402,7 @@ mod tests {
         names
     }
 
-    const MINUTE: Duration = Duration::from_mins(1);
+    const MINUTE: Patience = Patience { for_one: Duration::from_mins(1), in_all: Duration::from_mins(1) };
 
     #[test]
     fn what_is_stored_is_in_every_place_and_read_from_any() {
@@ -391,12 +495,72 @@ mod tests {
     fn a_place_that_hangs_is_waited_for_once_and_no_longer_than_the_patience() {
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let whole = Arc::new(Memory::default());
-        let mirror = Mirror::new(vec![Arc::new(Stuck(gate.clone())), whole.clone()], OnFailure::Continue, Duration::from_millis(20));
+        let mirror = Mirror::new(
+            vec![Arc::new(Stuck(gate.clone())), whole.clone()],
+            OnFailure::Continue,
+            Patience { for_one: Duration::from_millis(20), ..MINUTE },
+        );
         (0..50).for_each(|number| mirror.put(&name(&format!("a/{number}")), &vec![]).expect("the other takes it"));
         assert_eq!(listed(whole.as_ref()).len(), 50);
         let why = mirror.outcomes()[0].failure.clone().expect("too slow");
         assert!(why.source().expect("a cause").to_string().starts_with("the others had done it"), "{why:?}");
         *gate.0.lock().expect("no panic") = true;
         gate.1.notify_all();
+    }
+
+    /// Takes its time for everything, and does it.
+    struct Slow(Memory);
+
+    impl Store for Slow {
+        fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+            crate::platform::pause(Duration::from_millis(20), &crate::model::Cancel::new());
+            self.0.put(name, body)
+        }
+
+        fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+            self.0.get(name, limit)
+        }
+
+        fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+            self.0.get_range(name, offset, length)
+        }
+
+        fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+            self.0.list(prefix, found)
+        }
+
+        fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+            self.0.delete(name)
+        }
+
+        fn location(&self) -> String {
+            "slow:".to_owned()
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_slower_all_the_time_is_left_behind_once_it_has_cost_the_others_too_much() {
+        let (slow, fast) = (Arc::new(Slow(Memory::default())), Arc::new(Memory::default()));
+        let put_all = |mirror: &Mirror| {
+            (0..30).for_each(|number| mirror.put(&name(&format!("a/{number:02}")), &vec![]).expect("the other takes it"));
+        };
+        let patience = Patience { in_all: Duration::from_millis(200), ..MINUTE };
+        let mirror = Mirror::new(vec![slow.clone(), fast.clone()], OnFailure::Continue, patience);
+        put_all(&mirror);
+        let outcomes = mirror.outcomes();
+        let why = outcomes[0].failure.clone().expect("600 ms are more than 200");
+        assert!(why.source().expect("a cause").to_string().starts_with("it is slower than the others"), "{why:?}");
+        assert!(outcomes[1].failure.is_none());
+        // What it has is the beginning of what the other has, which is everything.
+        let (kept, all) = (listed(slow.as_ref()), listed(fast.as_ref()));
+        assert!(all.len() == 30 && all.starts_with(&kept), "{kept:?}");
+
+        let patient = Mirror::new(vec![slow, fast], OnFailure::Continue, MINUTE);
+        put_all(&patient);
+        assert!(patient.outcomes().iter().all(|outcome| outcome.failure.is_none()), "it had time enough");
+        let (slow, fast) = (Arc::new(Slow(Memory::default())), Arc::new(Memory::default()));
+        let strict = Mirror::new(vec![slow, fast], OnFailure::Abort, patience);
+        let failed = (0..30).find_map(|number| strict.put(&name(&format!("a/{number:02}")), &vec![]).err());
+        assert_eq!(failed.map(|error| error.kind()), Some(Kind::Unavailable), "where one must not be left out, the call fails");
     }
 }

@@ -37,9 +37,10 @@ pub use error::{Error, Kind, Verb};
 pub(crate) use http::{Body, Http, Reply, Silence};
 pub use name::ObjectName;
 pub(crate) use percent::encode;
-pub use settings::Settings;
+pub use settings::{LockMode, ObjectLock, Settings};
 pub(crate) use swift::login::{Login, Pass, Service};
 
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The body of an object as the pieces it was made of, in order: written without being joined first.
@@ -103,6 +104,14 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Until when nobody may remove or replace an object; nothing where that is free, or there is no such object, or the store knows no such thing.
+    ///
+    /// [`delete`](Self::delete) refuses it until then ([`Kind::Denied`]).
+    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+        let _ = name;
+        Ok(None)
+    }
+
     /// The store as people write it, such as `file:///srv/backups`; never with a secret in it.
     fn location(&self) -> String;
 }
@@ -137,6 +146,10 @@ macro_rules! pointers {
 
             fn lean_on(&self, object: &ObjectName) -> Result<(), Error> {
                 (**self).lean_on(object)
+            }
+
+            fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+                (**self).held_until(name)
             }
 
             fn location(&self) -> String {

@@ -3,6 +3,7 @@
 use super::{Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
 use crate::model::Cancel;
 use crate::platform;
+use jiff::Timestamp;
 use std::time::{Duration, Instant};
 
 /// The first pause lies below this, each further one below twice as much.
@@ -153,6 +154,10 @@ impl<S: Store> Store for Retry<S> {
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         self.attempt(Verb::Join, Some(whole), || self.inner.join(whole, parts, count))
+    }
+
+    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+        self.attempt(Verb::Get, Some(name), || self.inner.held_until(name))
     }
 
     fn location(&self) -> String {

@@ -1,6 +1,8 @@
 //! What people set about stores in a network: options, and variables of the environment.
 
+use super::ObjectName;
 use crate::model::{Bandwidth, Cancel, Secret};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,26 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// How long what can be tried again is tried again, unless told otherwise.
 const RETRY_FOR: Duration = Duration::from_mins(10);
+
+/// Objects that nobody may remove or replace before a moment, where a store can hold them so.
+#[derive(Clone, Debug)]
+pub struct ObjectLock {
+    /// Whether somebody with special rights may after all.
+    pub mode: LockMode,
+    /// Until when.
+    pub until: Timestamp,
+    /// Which objects these are.
+    pub holds: fn(&ObjectName) -> bool,
+}
+
+/// Who may end a lock before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockMode {
+    /// Who has the right to bypass it.
+    Governance,
+    /// Nobody.
+    Compliance,
+}
 
 /// What a store is opened with besides its location. Each kind looks up what it knows by name, while it is opened and
 /// never later.
@@ -23,6 +45,8 @@ pub struct Settings {
     retry_for: Option<Duration>,
     upload_limit: Option<Bandwidth>,
     download_limit: Option<Bandwidth>,
+    whole: Option<Duration>,
+    object_lock: Option<ObjectLock>,
     segment_bytes: Option<u64>,
     cancel: Cancel,
 }
@@ -63,6 +87,14 @@ impl Settings {
         self
     }
 
+    /// Has every call end within about that time, whatever else is set: for whom somebody waits who is told after that time that it failed. Half of it is
+    /// for tries after the first, and a quarter is the longest silence.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        let (idle, retry_for) = (self.idle().min(patience / 4), self.retry_for().min(patience / 2));
+        Self { idle: Some(idle), retry_for: Some(retry_for), whole: Some(patience), ..self }
+    }
+
     /// Sets the most bytes that are sent and received in a second.
     #[must_use]
     pub fn with_limits(mut self, upload: Option<Bandwidth>, download: Option<Bandwidth>) -> Self {
@@ -74,6 +106,13 @@ impl Settings {
     #[must_use]
     pub fn with_segment_bytes(mut self, segment_bytes: u64) -> Self {
         self.segment_bytes = Some(segment_bytes);
+        self
+    }
+
+    /// Sets what is to be locked until when.
+    #[must_use]
+    pub fn with_object_lock(mut self, lock: ObjectLock) -> Self {
+        self.object_lock = Some(lock);
         self
     }
 
@@ -111,6 +150,15 @@ impl Settings {
         self.retry_for.unwrap_or(RETRY_FOR)
     }
 
+    /// How long one try may take, where that is bounded.
+    pub(super) fn whole(&self) -> Option<Duration> {
+        self.whole
+    }
+
+    pub(super) fn object_lock(&self) -> Option<&ObjectLock> {
+        self.object_lock.as_ref()
+    }
+
     pub(super) fn upload_limit(&self) -> Option<Bandwidth> {
         self.upload_limit.clone()
     }
@@ -139,6 +187,16 @@ impl fmt::Debug for Settings {
 #[cfg(test)]
 mod tests {
     use super::Settings;
+    use std::time::Duration;
+
+    #[test]
+    fn a_call_that_somebody_waits_for_ends_before_they_give_up() {
+        let second = Duration::from_secs(1);
+        let usual = Settings::default().within(120 * second);
+        assert_eq!((usual.idle(), usual.retry_for(), usual.whole()), (30 * second, 60 * second, Some(120 * second)));
+        let impatient = Settings::default().with_idle(2 * second).with_retry_for(5 * second).within(120 * second);
+        assert_eq!((impatient.idle(), impatient.retry_for()), (2 * second, 5 * second));
+    }
 
     #[test]
     fn debug_output_shows_names_and_nothing_that_was_said() {

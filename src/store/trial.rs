@@ -2,6 +2,7 @@
 
 use super::memory::Memory;
 use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -80,6 +81,10 @@ impl<S: Store> Store for Trial<S> {
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
         self.removed().insert(name.clone());
         self.stored.delete(name)
+    }
+
+    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+        if self.removed().contains(name) { Ok(None) } else { self.inner.held_until(name) }
     }
 
     fn location(&self) -> String {

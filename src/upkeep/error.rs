@@ -93,6 +93,9 @@ pub enum SyncError {
         /// What went wrong.
         source: store::Error,
     },
+    /// What is lost of a level could not be noted in the copy.
+    #[error("could not note what is lost of a level")]
+    Note(#[source] store::Error),
     /// The copy cannot take over where a level was repacked to: it needs more of that level, or has repacked it too.
     #[error("level {level} was repacked in one of the stores, and is not the same in the other")]
     Repacked {

@@ -32,4 +32,5 @@ pub use prune::{Condemned, GRACE, Going, Plan, Planned, Pruned, plan, unneeded_b
 pub use remarks::{Remark, remarks};
 pub use repack::{Below, Repack, Repacking, plan_repack};
 pub use repair::{LostData, RepairError, Repaired, remove_unreadable, repair};
+pub use space::Locked;
 pub use sync::{Pair, Synced, Wanted, missing, sync};

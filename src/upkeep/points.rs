@@ -180,6 +180,13 @@ impl Points {
         self.points.iter().rev().find(leans).map(|point| &point.level)
     }
 
+    /// The levels that a point in time needs, its own first.
+    pub(super) fn needed_by<'points>(&'points self, level: &'points LevelId) -> impl Iterator<Item = &'points LevelId> {
+        let known = self.points.iter().find(|point| point.level == *level).and_then(|point| point.known.as_ref().ok());
+        let leans_on = known.into_iter().flat_map(|known| &known.leans_on).filter_map(|lean| self.id(lean.level));
+        std::iter::once(level).chain(leans_on.filter(move |other| *other != level))
+    }
+
     /// The levels that any of these points in time names.
     pub(super) fn named_by(&self, going: &BTreeSet<LevelId>) -> BTreeSet<LevelId> {
         let mut named = BTreeSet::new();

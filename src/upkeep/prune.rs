@@ -17,12 +17,12 @@
 
 use super::PruneError;
 use super::points::Points;
-use super::space::{self, Doomed, Space};
+use super::space::{self, Doomed, Locked, Space};
 use super::unneeded::Streams;
 use super::withdrawn::{self, Notes};
-use crate::catalog::{Access, Held, Left, names};
+use crate::catalog::{Access, CatalogError, Held, Left, names};
 use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Reason, Retention};
-use crate::store::Store;
+use crate::store::{self, Store};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -84,6 +84,8 @@ pub struct Pruned {
     pub waiting_until: Option<Timestamp>,
     /// Bytes that stay because a manifest that cannot be read may name them.
     pub doubtful_bytes: u64,
+    /// Objects that nothing needs and that the store lets nobody remove yet: of runs that were cut off, for instance.
+    pub locked: Locked,
 }
 
 impl Pruned {
@@ -98,6 +100,7 @@ impl Pruned {
             waiting_bytes: if is_new { next.waiting_bytes } else { self.waiting_bytes },
             waiting_until: if is_new { next.waiting_until } else { self.waiting_until },
             doubtful_bytes: self.doubtful_bytes.max(next.doubtful_bytes),
+            locked: next.locked,
         }
     }
 }
@@ -126,6 +129,11 @@ pub fn plan(access: &Access, backup: &BackupName, going: &Going, now: Timestamp,
             candidates.iter().map(fate).collect()
         }
     };
+    let fates = read.points.iter().zip(fates).map(|(point, fate)| match fate {
+        Fate::Goes => stays_if_locked(access, backup, &point.level),
+        stays => Ok(stays),
+    });
+    let fates = fates.collect::<Result<Vec<_>, _>>().map_err(PruneError::List)?;
     let points: Vec<Planned> = read
         .points
         .iter()
@@ -143,6 +151,24 @@ pub fn plan(access: &Access, backup: &BackupName, going: &Going, now: Timestamp,
     let then = streams.unneeded(access, backup, (&read, &space, &read.needed(|level| !going.contains(level))))?;
     let freed_bytes = then.bytes.saturating_sub(unneeded_bytes);
     Ok(Plan { backup: backup.clone(), points, freed_bytes, unneeded_bytes, mixed_bytes: then.among_needed, read, streams })
+}
+
+/// Removes what cut-off runs left; what of it is locked is no reason not to go on.
+fn remove_left(access: &Access, left: &Left, held: &Held<'_>) -> Result<(), PruneError> {
+    let Err(error) = left.remove(access, held) else { return Ok(()) };
+    if let CatalogError::Level { source, .. } = &error
+        && let (store::Kind::Denied, Some(object)) = (source.kind(), source.object())
+        && access.store().held_until(object).map_err(PruneError::List)?.is_some()
+    {
+        return Ok(());
+    }
+    Err(PruneError::Catalog(error))
+}
+
+/// A point in time whose manifest the store does not let go stays whole, and so does all that it needs.
+fn stays_if_locked(access: &Access, backup: &BackupName, level: &LevelId) -> Result<Fate, store::Error> {
+    let until = access.store().held_until(&names::manifest_name(backup, level))?;
+    Ok(until.map_or(Fate::Goes, |until| Fate::Stays(vec![Reason::Locked(until)])))
 }
 
 fn going_of(points: &[Planned]) -> BTreeSet<LevelId> {
@@ -181,7 +207,7 @@ pub fn withdraw(
 ) -> Result<Condemned, PruneError> {
     let backup = plan.backup.clone();
     let left = Left::read(access, held, now).map_err(PruneError::Catalog)?;
-    left.remove(access, held).map_err(PruneError::Catalog)?;
+    remove_left(access, &left, held)?;
     let going = going_of(&plan.points);
     plan.read.read_new(access, &backup)?;
     let going: BTreeSet<LevelId> =
@@ -222,7 +248,8 @@ pub fn withdraw(
     pruned.waiting_until = notes.keep(access, &backup, (now, grace), &mut needed).map_err(PruneError::List)?;
     let found = streams.unneeded(access, &backup, (read, &space, &needed))?;
     // Their names may be used again by whoever has the lock next.
-    pruned.objects = space::remove(access, &backup, &found.leftovers, cancel).map_err(PruneError::Remove)?;
+    let removed = space::remove(access, &backup, &found.leftovers, cancel).map_err(PruneError::Remove)?;
+    (pruned.objects, pruned.locked) = (removed.objects, removed.locked);
     pruned.freed_bytes = found.bytes;
     pruned.waiting_bytes = unneeded.saturating_sub(found.bytes);
     Ok(Condemned { doomed: found.doomed, notes, pruned, grace, now })
@@ -252,7 +279,10 @@ impl Condemned {
     /// [`PruneError::Remove`] when some of it could not be removed: the next prune tries again.
     pub fn remove(self, access: &Access, backup: &BackupName, cancel: &Cancel) -> Result<Pruned, PruneError> {
         let mut pruned = self.pruned;
-        pruned.objects += space::remove(access, backup, &self.doomed, cancel).map_err(PruneError::Remove)?;
+        let removed = space::remove(access, backup, &self.doomed, cancel).map_err(PruneError::Remove)?;
+        pruned.objects += removed.objects;
+        pruned.locked = pruned.locked.and(removed.locked);
+        pruned.freed_bytes = pruned.freed_bytes.saturating_sub(pruned.locked.bytes);
         if cancel.is_requested() {
             return Err(PruneError::Cancelled);
         }

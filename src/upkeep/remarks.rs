@@ -5,9 +5,12 @@ use super::points::Points;
 use super::space::Space;
 use super::unneeded::Streams;
 use super::withdrawn::Notes;
+use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, claims};
 use crate::model::{BackupName, LevelId};
+use crate::store::Store;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// Something that is no part of any point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,13 @@ pub enum Remark {
         levels: u64,
         /// How much.
         bytes: u64,
+    },
+    /// The store lets nobody remove a point in time, or anything that it needs, before then.
+    Locked {
+        /// Which point in time.
+        level: LevelId,
+        /// When the first of what it needs is free.
+        until: Timestamp,
     },
     /// Notes of points in time that went, whose data is kept for those who read it, if the grace is not over.
     Notes {
@@ -61,6 +71,34 @@ pub fn remarks(access: &Access, backup: &BackupName, now: Timestamp) -> Result<V
     }
     if !unneeded.is_empty() {
         remarks.push(Remark::Unneeded { levels: unneeded.len() as u64, bytes: unneeded.values().sum() });
+    }
+    // What one run stored is locked until one moment.
+    let mut locks = BTreeMap::new();
+    for point in &points.points {
+        let mut until = None;
+        for level in points.needed_by(&point.level) {
+            let of_level = match locks.get(level) {
+                Some(known) => *known,
+                None => {
+                    let segment = space.of(level).and_then(|objects| objects.segments.keys().next());
+                    let object = match segment {
+                        Some(number) => names::data_name(backup, level, Folder::Segments, *number),
+                        None => names::manifest_name(backup, level),
+                    };
+                    let of_level = access.store().held_until(&object).map_err(PruneError::List)?;
+                    locks.insert(level.clone(), of_level);
+                    of_level
+                }
+            };
+            let Some(of_level) = of_level else {
+                until = None;
+                break;
+            };
+            until = Some(until.map_or(of_level, |until: Timestamp| until.min(of_level)));
+        }
+        if let Some(until) = until {
+            remarks.push(Remark::Locked { level: point.level.clone(), until });
+        }
     }
     let notes = Notes::list(access, backup).map_err(PruneError::List)?;
     if let Some(newest) = notes.newest() {

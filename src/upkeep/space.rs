@@ -3,11 +3,12 @@
 use crate::catalog::Access;
 use crate::catalog::names::{self, Folder, Meaning};
 use crate::model::{BackupName, Cancel, LevelId};
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectInfo, ObjectName, Store};
 use crossbeam_channel::bounded;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Objects that are removed at once: removing them is waiting.
@@ -109,31 +110,67 @@ impl Space {
         Ok(Self(levels))
     }
 
+    /// What a level takes; nothing when it has no object.
+    pub(super) fn of(&self, level: &LevelId) -> Option<&Objects> {
+        self.0.get(level)
+    }
+
     /// Every level.
     pub(super) fn levels(&self) -> impl Iterator<Item = (&LevelId, &Objects)> {
         self.0.iter()
     }
 }
 
-/// Removes objects. Goes on after an object that cannot be removed, and then returns the first error.
-pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], cancel: &Cancel) -> Result<u64, store::Error> {
+/// What a store lets nobody remove yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Locked {
+    /// Bytes of it.
+    pub bytes: u64,
+    /// When the last of it can go.
+    pub until: Option<Timestamp>,
+}
+
+impl Locked {
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, until: self.until.max(other.until) }
+    }
+}
+
+/// What became of objects that were to go.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Removed {
+    /// How many went.
+    pub(super) objects: u64,
+    /// Those that may not go yet.
+    pub(super) locked: Locked,
+}
+
+/// Removes objects but those that the store holds. Goes on after an object that cannot be removed, and then returns the first error.
+pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], cancel: &Cancel) -> Result<Removed, store::Error> {
     let store = access.store();
-    let (removed, failed) = (AtomicU64::new(0), Mutex::new(None));
+    let (removed, failed, held) = (AtomicU64::new(0), Mutex::new(None), Mutex::new(Locked::default()));
     let fail = |error: store::Error| {
-        failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     };
-    let (sender, objects) = bounded::<ObjectName>(2 * REMOVERS);
+    let (sender, objects) = bounded::<ObjectInfo>(2 * REMOVERS);
     thread::scope(|scope| {
         for _ in 0..REMOVERS {
             let (objects, store) = (objects.clone(), &store);
-            let (removed, fail) = (&removed, &fail);
+            let (removed, fail, held) = (&removed, &fail, &held);
             scope.spawn(move || {
                 for object in objects {
-                    match store.delete(&object) {
-                        Ok(()) => {
-                            removed.fetch_add(1, Ordering::Relaxed);
+                    let Err(error) = store.delete(&object.name) else {
+                        removed.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    };
+                    match store.held_until(&object.name) {
+                        Ok(until @ Some(_)) if error.kind() == store::Kind::Denied => {
+                            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                            *held = held.and(Locked { bytes: object.length, until });
                         }
-                        Err(error) => fail(error),
+                        _ => fail(error),
                     }
                 }
             });
@@ -142,7 +179,7 @@ pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], ca
         for of_level in doomed {
             let listed = store.list(&names::level_prefix(backup, of_level.level()), &mut |object| {
                 // The removers live as long as this sender.
-                (!of_level.holds(&object.name) || sender.send(object.name).is_ok()) && !cancel.is_requested()
+                (!of_level.holds(&object.name) || sender.send(object).is_ok()) && !cancel.is_requested()
             });
             listed.unwrap_or_else(&fail);
             if cancel.is_requested() {
@@ -151,8 +188,8 @@ pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], ca
         }
         drop(sender);
     });
-    match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-        None => Ok(removed.into_inner()),
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        None => Ok(Removed { objects: removed.into_inner(), locked: held.into_inner().unwrap_or_else(PoisonError::into_inner) }),
         Some(error) => Err(error),
     }
 }

@@ -8,7 +8,8 @@
 use super::check::is_damage;
 use super::error::SyncError;
 use crate::catalog::names::{Folder, LevelOf, Meaning};
-use crate::catalog::{Access, AccessError, Catalog, Held, names, offer_whole};
+use crate::catalog::{Access, AccessError, Catalog, Held, lost_parts, names, note_lost, offer_whole};
+use crate::format::lost::Lost;
 use crate::format::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use crate::format::repacked::MAX_REPACKED_BYTES;
 use crate::model::{BackupName, Cancel, LevelId, Progress, Ranges};
@@ -79,7 +80,19 @@ pub fn sync(
     let levels = |access: &Access| Catalog::new(access.store()).levels(backup).map_err(SyncError::Catalog);
     let from: BTreeSet<LevelId> = levels(pair.from)?.into_iter().collect();
     let has_more = levels(pair.to)?.iter().any(|level| !from.contains(level));
-    let mut run = Run { pair, backup, jobs: jobs.max(1), progress, cancel, has_more, done: BTreeSet::new(), expected: (0, 0) };
+    let lost = lost_parts(pair.from.store().as_ref(), backup).map_err(SyncError::List)?;
+    let mut run = Run {
+        pair,
+        backup,
+        jobs: jobs.max(1),
+        progress,
+        cancel,
+        has_more,
+        done: BTreeSet::new(),
+        expected: (0, 0),
+        lost,
+        unnoted: BTreeSet::new(),
+    };
     progress.stage("copying");
     for level in missing(pair, backup, wanted)? {
         let (manifest, stored) = match run.manifest(&level) {
@@ -121,6 +134,10 @@ struct Run<'run> {
     done: BTreeSet<(LevelId, Folder)>,
     /// Objects and bytes to copy, as far as they were counted.
     expected: (u64, u64),
+    /// What is noted as lost of the levels in the other store.
+    lost: BTreeMap<LevelId, Lost>,
+    /// Levels of whose stream the copy got something, or lacks something that the other lacks too, and whose notes it has not yet.
+    unnoted: BTreeSet<LevelId>,
 }
 
 impl Run<'_> {
@@ -150,8 +167,13 @@ impl Run<'_> {
             if folders.contains(&Folder::Repacked) {
                 self.check_repacked(&level, &of_level, &there)?;
             }
-            let lacking = of_level.into_iter().filter(|object| there.get(&object.name) != Some(&object.length));
-            let (last, first): (Vec<_>, Vec<_>) = lacking.partition(is_repacked);
+            let lacking: Vec<ObjectInfo> = of_level.into_iter().filter(|object| there.get(&object.name) != Some(&object.length)).collect();
+            let segments = there.keys().filter(|name| is_segment(name)).count() as u64;
+            let named = manifest.levels.iter().find(|parts| parts.id == level).map_or(0, |parts| u64::from(parts.segments));
+            if self.lost.contains_key(&level) && (segments < named || lacking.iter().any(|object| is_segment(&object.name))) {
+                self.unnoted.insert(level.clone());
+            }
+            let (last, first): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_repacked);
             objects.extend(first);
             repacked.extend(last);
         }
@@ -159,10 +181,27 @@ impl Run<'_> {
         let count = (objects.len() + repacked.len()) as u64;
         self.expected = (self.expected.0 + count, self.expected.1 + bytes);
         self.progress.expect_total(self.expected.0, self.expected.1);
+        // First: then who leans on this level knows what is lost of it, wherever the sync is cut off.
+        self.copy_notes()?;
         self.copy_all(objects)?;
         // From then on the copy's frame table is that one: all that it names must be there.
         self.copy_all(repacked)?;
         Ok((count, bytes))
+    }
+
+    /// Notes in the copy what is lost of streams that came from the other store as they are there, beside what was lost of them here.
+    fn copy_notes(&mut self) -> Result<(), SyncError> {
+        if self.unnoted.is_empty() {
+            return Ok(());
+        }
+        let store = self.pair.to.store();
+        let here = lost_parts(store.as_ref(), self.backup).map_err(SyncError::List)?;
+        for level in std::mem::take(&mut self.unnoted) {
+            let Some(there) = self.lost.get(&level) else { continue };
+            let both = here.get(&level).map_or_else(|| there.clone(), |here| here.with(there));
+            note_lost(store.as_ref(), self.backup, &level, &both).map_err(SyncError::Note)?;
+        }
+        Ok(())
     }
 
     /// Whether the copy can take over where a level was repacked to. The new frame table lacks what no point in time of the other store needs;
@@ -226,6 +265,10 @@ impl Run<'_> {
             None => Ok(()),
         }
     }
+}
+
+fn is_segment(object: &store::ObjectName) -> bool {
+    matches!(names::meaning(object), Some(Meaning::Data { folder: Folder::Segments, .. }))
 }
 
 fn is_repacked(object: &ObjectInfo) -> bool {

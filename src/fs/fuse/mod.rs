@@ -15,6 +15,7 @@ use self::counts::Asked;
 use self::listing::{Filled, Filling, Listing, placeholder};
 use super::points::{Forest, Found, Lasting};
 use super::{Errno, Piece, ReadError};
+use crate::fs::deadline;
 use crate::fs::pool::{Pool, Urgency};
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
@@ -149,7 +150,7 @@ impl Shared {
             if came.elapsed() > shared.appearance.patience {
                 shared.refuse(asked, inode, reply, &ReadError::Deadline);
             } else {
-                work(&shared, reply);
+                deadline::until(came.checked_add(shared.appearance.patience), || work(&shared, reply));
             }
         });
     }

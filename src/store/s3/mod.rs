@@ -3,20 +3,24 @@
 //! One request for one call. Signatures and the search for credentials are those of OpenDAL (`reqsign`); why not more
 //! of it, is in docs/design/0008-stores.md.
 
+mod held;
 mod page;
 
 use super::address::Address;
 use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};
 use super::location::IfMissing;
 use super::runtime::block_on;
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix, percent};
+use super::{Error, Kind, ObjectInfo, ObjectLock, ObjectName, Rope, Settings, Store, Verb, legal_prefix, percent};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use held::Holds;
+use jiff::Timestamp;
 use md5::{Digest, Md5};
 use page::Page;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, FileRead, HttpSend, Signer, StaticEnv};
+use std::sync::OnceLock;
 use std::time::Duration;
 use ureq::http::{Method, Request};
 
@@ -40,6 +44,10 @@ pub(super) struct S3 {
     bucket: String,
     prefix: String,
     location: String,
+    /// What is to be held that is stored.
+    lock: Option<ObjectLock>,
+    /// Whether the bucket can hold objects, once that was asked.
+    holds: OnceLock<Holds>,
 }
 
 impl S3 {
@@ -74,9 +82,15 @@ impl S3 {
         let prefix = address.prefix().map_err(|why| failed(why.to_owned()))?;
         let signer =
             signer(Http::with_patience(settings, CREDENTIALS.min(settings.idle()))?, &region, given("profile", &["AWS_PROFILE"]), settings);
-        let store = Self { http, signer, bucket, prefix, location: address.to_string() };
+        let lock = settings.object_lock().cloned();
+        let store = Self { http, signer, bucket, prefix, location: address.to_string(), lock, holds: OnceLock::new() };
         if if_missing == IfMissing::Create {
             store.make_bucket(&region)?;
+            if store.lock.is_some() && store.holds()? == Holds::Nothing {
+                return Err(failed(
+                    "the bucket has no object lock, which has to be turned on for it before objects can be locked".to_owned(),
+                ));
+            }
         }
         Ok(store)
     }
@@ -92,7 +106,8 @@ impl S3 {
              </CreateBucketConfiguration>"
         );
         let body = if region == "us-east-1" { Body::Bytes(&[]) } else { Body::Bytes(elsewhere.as_bytes()) };
-        let made = self.ask(Method::PUT, String::new(), &[], body, Verb::Open, None)?;
+        let with_lock = self.lock.as_ref().map(|_| ("x-amz-bucket-object-lock-enabled", "true".to_owned()));
+        let made = self.ask(Method::PUT, String::new(), with_lock.as_slice(), body, Verb::Open, None)?;
         if made.is_done() || made.status == 409 { Ok(()) } else { Err(made.refusal(Verb::Open, None)) }
     }
 
@@ -151,7 +166,8 @@ impl Store for S3 {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         let mut digest = Md5::new();
         body.iter().for_each(|piece| digest.update(piece));
-        let headers = [("content-md5", BASE64.encode(digest.finalize())), ("content-type", "application/octet-stream".to_owned())];
+        let mut headers = vec![("content-md5", BASE64.encode(digest.finalize())), ("content-type", "application/octet-stream".to_owned())];
+        headers.extend(held::headers(self.lock.as_ref(), name));
         let reply = self.ask(Method::PUT, self.path_of(name), &headers, Body::Rope(body), Verb::Put, Some(name))?;
         reply.finish(Verb::Put, Some(name))
     }
@@ -198,8 +214,13 @@ impl Store for S3 {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        let reply = self.ask(Method::DELETE, self.path_of(name), &[], Body::None, Verb::Delete, Some(name))?;
+        let Some(path) = self.path_to_remove(name)? else { return Ok(()) };
+        let reply = self.ask(Method::DELETE, path, &[], Body::None, Verb::Delete, Some(name))?;
         if reply.status == 404 { Ok(()) } else { reply.finish(Verb::Delete, Some(name)) }
+    }
+
+    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
+        self.held(name)
     }
 
     fn location(&self) -> String {

@@ -11,7 +11,7 @@ use freezer::store::Store;
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
 use freezer::store::memory::Memory;
-use freezer::store::mirror::{Mirror, OnFailure};
+use freezer::store::mirror::{self, Mirror, OnFailure};
 use freezer::upkeep::{Pair, Wanted, sync};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -32,8 +32,10 @@ fn pair(access: &Access, place: Arc<dyn Store>) -> Access {
     access.copy_at(place, IfMissing::Create).expect("an empty place")
 }
 
+const PATIENCE: mirror::Patience = mirror::Patience { for_one: Duration::from_mins(1), in_all: Duration::from_mins(1) };
+
 fn both(good: &Access, other: Arc<dyn Store>) -> (Access, Arc<Mirror>) {
-    let mirror = Arc::new(Mirror::new(vec![good.store(), other], OnFailure::Continue, Duration::from_mins(1)));
+    let mirror = Arc::new(Mirror::new(vec![good.store(), other], OnFailure::Continue, PATIENCE));
     (good.through(mirror.clone()), mirror)
 }
 

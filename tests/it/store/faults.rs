@@ -27,6 +27,9 @@ fn passing() -> Vec<Fault> {
         Fault::LoseAnswer,
         Fault::Stall,
         Fault::SpoilBody,
+        Fault::Delay(Duration::from_millis(100)),
+        Fault::EndIn(10),
+        Fault::WrongEtag,
     ]
 }
 
@@ -219,4 +222,89 @@ fn a_run_whose_store_goes_away_for_good_leaves_no_level_and_the_next_one_succeed
     let next = backup::back_up(&access, &[tree.path()], |_| {}).manifest.id;
     assert_eq!(catalog.levels(&backup::name()).expect("listed"), std::slice::from_ref(&next));
     assert_eq!(reading::whole(&access, &backup::name(), &next).iter().map(|(_, content)| content.len()).sum::<usize>(), 300_000);
+}
+
+/// Runs of one backup through a proxy, each of which ends right or fails with words; what is listed then can be read, each level as its run saw it.
+fn runs_through(straight: &Arc<dyn Store>, through: &Arc<dyn Store>) -> usize {
+    let access = backup::create_encrypted(Arc::clone(straight));
+    let spoilt = Access::open(Arc::clone(through), Some(&backup::passphrase())).expect("opened");
+    let tree = scratch();
+    let mut made = std::collections::BTreeMap::new();
+    for round in 0..5_u8 {
+        std::fs::write(tree.path().join("f"), noise(round.into(), 150_000)).expect("written");
+        std::fs::write(tree.path().join(format!("f{round}")), [round; 100]).expect("written");
+        let mut request = backup::request(&[tree.path()]);
+        request.segment_bytes = 50_000;
+        request.levels = freezer::backup::Levels::default();
+        match freezer::backup::run(&request, &spoilt, &SystemClock, &Silent, &Cancel::new()) {
+            Ok(report) => drop(made.insert(report.manifest.id, round)),
+            Err(error) => assert!(error.source().is_some() || !error.to_string().is_empty(), "{error:?}"),
+        }
+    }
+    let catalog = freezer::catalog::Catalog::new(Arc::clone(straight));
+    let levels = catalog.levels(&backup::name()).expect("listed");
+    for (level, round) in &made {
+        assert!(levels.contains(level), "the run of round {round} said that it was done");
+    }
+    for level in &levels {
+        let whole = reading::whole(&access, &backup::name(), level);
+        let content = whole.iter().find(|(entry, _)| entry.path.to_string() == "f").map(|(_, content)| content).expect("listed");
+        match made.get(level) {
+            Some(round) => assert!(*content == noise((*round).into(), 150_000), "round {round}"),
+            None => assert_eq!(content.len(), 150_000, "a run that failed at its very end"),
+        }
+    }
+    made.len()
+}
+
+fn is_listing(first: &str) -> bool {
+    first.starts_with("GET") && first.contains("prefix=")
+}
+
+#[test]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
+fn a_listing_that_lags_costs_no_level_that_is_listed() {
+    let server = servers::openstack().swift;
+    // Of everything, and of all but the claims by which runs see each other.
+    for (lags, least) in [("", 0), ("locks", 4)] {
+        let plan = move |_: u64, first: &str| {
+            let spared = !lags.is_empty() && first.contains(lags);
+            if is_listing(first) && !spared { Fault::Lag } else { Fault::Pass }
+        };
+        let url = fresh("s3", "lags");
+        let straight = open(&url, s3_settings(&server)).expect("made");
+        let proxy = Proxy::new(&server["S3_ENDPOINT"], plan);
+        let through = open(&url, s3_settings(&server).with_option("endpoint", proxy.url())).expect("opened");
+        let done = runs_through(&straight, &through);
+        assert!(done >= least, "s3, all but {lags:?}: {done} runs");
+
+        let url = fresh("swift", "lags");
+        let straight = open(&url, as_variables(&server, "ST_")).expect("made");
+        let proxy = Proxy::new(&server["SWIFT_URL"], plan);
+        let settings = as_variables(&server, "ST_").with_variable("ST_AUTH", format!("{}/auth/v1.0", proxy.url()));
+        let done = runs_through(&straight, &open(&url, settings).expect("opened"));
+        assert!(done >= least, "swift, all but {lags:?}: {done} runs");
+    }
+}
+
+#[test]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
+fn answers_that_are_shorter_or_other_than_what_was_stored_fail_a_backup_whole_or_do_not_matter() {
+    let server = servers::openstack().swift;
+    for fault in [Fault::Shorten(3), Fault::SpoilAnswer] {
+        let struck = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&struck);
+        let spoils = fault.clone();
+        // Of what a run reads: the manifest and index of the level before, and its listings.
+        let plan = move |_: u64, first: &str| {
+            let strikes = first.starts_with("GET") && first.contains("data") && counter.fetch_add(1, Ordering::SeqCst).is_multiple_of(3);
+            if strikes { spoils.clone() } else { Fault::Pass }
+        };
+        let url = fresh("s3", "short");
+        let straight = open(&url, s3_settings(&server)).expect("made");
+        let proxy = Proxy::new(&server["S3_ENDPOINT"], plan);
+        let through = open(&url, impatient(s3_settings(&server)).with_option("endpoint", proxy.url())).expect("opened");
+        runs_through(&straight, &through);
+        assert!(struck.load(Ordering::SeqCst) > 3, "{fault:?}");
+    }
 }

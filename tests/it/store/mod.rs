@@ -8,6 +8,12 @@ mod killed;
 mod large_object;
 mod local;
 #[cfg(unix)]
+mod locked;
+#[cfg(unix)]
 mod mortal;
+#[cfg(unix)]
+mod mounted;
+#[cfg(unix)]
+mod place;
 #[cfg(unix)]
 mod remote;

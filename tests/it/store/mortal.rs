@@ -1,75 +1,12 @@
 //! Backups in the midst of which the program or its server is killed.
-#![expect(clippy::disallowed_methods, reason = "runs the program as users do")]
 
-use super::remote::{as_variables, open, s3_settings, sftp_settings};
-use crate::support::servers::{Mortal, Server};
-use crate::support::{scratch, torture};
-use freezer::store::{ObjectInfo, Settings, Store};
+use super::place::{Killed, Place, home_with_key};
+use crate::support::servers::Mortal;
+use crate::support::torture;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-
-/// A place in a store, and how the program gets there.
-struct Place {
-    url: String,
-    variables: Vec<(&'static str, String)>,
-    store: Arc<dyn Store>,
-}
 
 impl Place {
-    fn sftp(server: &Server) -> Self {
-        let (user, host, port, folder) = (&server["SSH_USER"], &server["SSH_HOST"], &server["SSH_PORT"], &server["SSH_DIR"]);
-        let url = format!("sftp://{user}@{host}:{port}{folder}/st");
-        let store = open(&url, sftp_settings(server)).expect("opened");
-        let url = format!("{url}?key={}&known_hosts={}", server["SSH_KEY"], server["SSH_KNOWN_HOSTS"]);
-        Self { url, variables: Vec::new(), store }
-    }
-
-    fn swift(server: &Server) -> Self {
-        let url = "swift:mortal/st".to_owned();
-        let store = open(&url, as_variables(server, "ST_")).expect("opened");
-        let variables = ["ST_AUTH", "ST_USER", "ST_KEY"].map(|name| (name, server[name].clone())).to_vec();
-        Self { url, variables, store }
-    }
-
-    fn s3(server: &Server) -> Self {
-        let url = "s3://mortal-s3/st".to_owned();
-        let settings: Settings = s3_settings(server);
-        let store = open(&url, settings).expect("opened");
-        let variables = vec![
-            ("AWS_ENDPOINT_URL", server["S3_ENDPOINT"].clone()),
-            ("AWS_ACCESS_KEY_ID", server["S3_ACCESS_KEY"].clone()),
-            ("AWS_SECRET_ACCESS_KEY", server["S3_SECRET_KEY"].clone()),
-        ];
-        Self { url, variables, store }
-    }
-
-    fn program(&self, home: &Path, arguments: &[&str]) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_freezer"));
-        program.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home).current_dir(home);
-        program.envs(self.variables.iter().map(|(name, value)| (name, value.as_str())));
-        program.args(arguments).args(["--store", &self.url, "--encrypt-pass-file", "key", "--retry-for", "2m"]);
-        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-        program
-    }
-
-    fn succeeds(&self, home: &Path, arguments: &[&str]) {
-        let status = self.program(home, arguments).status().expect("it starts");
-        assert!(status.success(), "{}: {arguments:?}: {status}", self.url);
-    }
-
-    fn count(&self, prefix: &str) -> usize {
-        let mut count = 0;
-        let mut each = |_: ObjectInfo| {
-            count += 1;
-            true
-        };
-        self.store.list(prefix, &mut each).expect("listed");
-        count
-    }
-
     /// A backup that is under way: some of it is stored, and most is not.
     fn backup_under_way(&self, home: &Path) -> Killed {
         let arguments = ["backup", "tree", "--hostname", "here", "--max-segment-size", "1MiB", "--upload-limit", "6MiB/s", "-q"];
@@ -94,10 +31,8 @@ impl Place {
     }
 
     fn stands(&self, server: &Mortal) {
-        let home = scratch();
+        let home = home_with_key();
         let home = home.path();
-        fs::write(home.join("key"), "a good passphrase\n").expect("written");
-        fs::set_permissions(home.join("key"), fs::Permissions::from_mode(0o600)).expect("changed");
         fs::create_dir(home.join("tree")).expect("made");
         (0..6).for_each(|file| {
             fs::write(home.join(format!("tree/{file}")), torture::noise(file, 4 << 20)).expect("written");
@@ -130,17 +65,6 @@ impl Place {
             assert!(child.0.try_wait().expect("a child").is_none(), "it ended before it was seen in the middle");
             std::thread::yield_now();
         }
-    }
-}
-
-/// Kills and reaps it, also when the test fails.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // One that has ended already need not be.
-        self.0.kill().ok();
-        self.0.wait().expect("a child");
     }
 }
 

@@ -1,4 +1,5 @@
 //! Stores in a network, on real servers.
+#![expect(clippy::disallowed_methods, reason = "one test asks a server by other means")]
 
 use crate::support::relay::Relay;
 use crate::support::servers::{self, Server};
@@ -149,6 +150,47 @@ fn a_client_that_may_only_add_over_ssh_backs_up_and_reads_and_can_destroy_nothin
     for (level, whole) in &levels {
         assert!(reading::whole(&access, &backup::name(), level) == *whole, "{level}");
     }
+}
+
+#[test]
+#[ignore = "needs moto, which tests/env/moto.sh installs and starts"]
+fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing() {
+    use crate::support::{backup, reading, scratch};
+    let server = servers::s3_to_add_to();
+    let url = fresh("s3", &server["MOTO_BUCKET"]);
+    let settings = Settings::default()
+        .with_option("endpoint", server["S3_ENDPOINT"].as_str())
+        .with_variable("AWS_ACCESS_KEY_ID", server["MOTO_ADDER_ACCESS_KEY"].as_str())
+        .with_variable("AWS_SECRET_ACCESS_KEY", server["MOTO_ADDER_SECRET_KEY"].as_str());
+    let store = open(&url, settings).expect("opened");
+    let access = backup::create_encrypted(Arc::clone(&store));
+    let source = scratch();
+    let mut levels = Vec::new();
+    for round in 0..3 {
+        std::fs::write(source.path().join("file"), format!("content {round}")).expect("written");
+        let report = backup::back_up(&access, &[source.path()], |request| request.levels = freezer::backup::Levels::default());
+        assert_eq!(report.manifest.level, round, "each leans on the one before");
+        levels.push((report.manifest.id.clone(), reading::whole(&access, &backup::name(), &report.manifest.id)));
+    }
+    let manifest = freezer::catalog::names::manifest_name(&backup::name(), &levels[0].0);
+    assert_eq!(store.delete(&manifest).expect_err("nothing may be removed").kind(), Kind::Denied);
+    for (level, whole) in &levels {
+        assert!(reading::whole(&access, &backup::name(), level) == *whole, "{level}");
+    }
+    // It can put another object in its place; the one before is still there, for who has more rights.
+    store.put(&manifest, &vec![b"forged".to_vec()]).expect("S3 knows no right to add alone");
+    let script = "
+import boto3, sys
+c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3], region_name='us-east-1')
+v = c.list_object_versions(Bucket=sys.argv[4], Prefix=sys.argv[5])['Versions']
+c.delete_object(Bucket=sys.argv[4], Key=sys.argv[5], VersionId=[x for x in v if x['IsLatest']][0]['VersionId'])
+print(len(v))";
+    let key = format!("{}/{manifest}", url.strip_prefix(&format!("s3://{}/", server["MOTO_BUCKET"])).expect("its form"));
+    let mut python = std::process::Command::new(&server["MOTO_PYTHON"]);
+    python.args(["-c", script, &server["S3_ENDPOINT"], &server["S3_ACCESS_KEY"], &server["S3_SECRET_KEY"], &server["MOTO_BUCKET"], &key]);
+    let output = python.output().expect("python starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "2", "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(reading::whole(&access, &backup::name(), &levels[0].0) == levels[0].1, "the true one is back");
 }
 
 fn several_pages_are_one_listing(store: &dyn Store) {

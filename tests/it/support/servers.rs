@@ -57,6 +57,28 @@ fn an_sshd(folder: &str, with: (&str, &str)) -> Server {
     run.settings(folder)
 }
 
+/// Brings an S3 server up that keeps versions and enforces object lock, or finds that of another test of this run.
+pub fn s3_with_object_lock() -> Server {
+    a_moto("moto", &[])
+}
+
+/// One with a user who may add and read, and neither remove nor do anything else.
+pub fn s3_to_add_to() -> Server {
+    a_moto("moto-to-add-to", &[("MOTO_POLICY", "1")])
+}
+
+fn a_moto(folder: &str, with: &[(&str, &str)]) -> Server {
+    let run = Run::of_this_command();
+    let _alone = run.lock(folder);
+    if !run.is_up(folder) {
+        let [port] = free_ports();
+        let port = port.to_string();
+        let with: Vec<_> = with.iter().copied().chain([("MOTO_PORT", port.as_str())]).collect();
+        run.start_in(folder, "moto", &with);
+    }
+    run.settings(folder)
+}
+
 /// A server that one test has for itself: it can be killed and started again at the same port, with what was stored in it.
 pub struct Mortal {
     run: Run,
