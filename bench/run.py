@@ -18,6 +18,9 @@ Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
             deep     ours alone: random 4 KiB preads of a file after 30 levels of the engine rsync, against the same in level 0
             snaps    mount time and ls with 1, 10, 50 snapshots
             find     a search for names over 100 snapshots of 100,000 files, 1 % of them changed in each
+            far      ours alone: a mount over Swift with 20 ms more to each round trip: first ls of n500k, cat of a file of scale GiB, against
+                     curl and swift through the same relay
+            stores   64 MiB objects put and got on Swift, S3 and SFTP, and parts of them read, against the clients of each
             limits   cp -a, dd, openssl, zstd, gzip on one core: what the machine can do
 
 All tools run in turn inside each repetition (A B C A B C ...), ours first, so drift hits them alike. Wall times on a
@@ -28,6 +31,7 @@ import argparse, datetime, filecmp, json, os, platform, random, shutil, signal, 
 
 import gen
 from measure import (BENCH_DIR, HERE, OUT_DIR, PEERS, TRASH, Cut, Mount, Proc, Settings, Tool, du, evict, log, q, rmtree, timed, warm)
+import far
 from table import PLANS, Everything, Table
 
 RESULTS = []  # (workload, metric, tool, unit, value)
@@ -511,9 +515,10 @@ def main():
     ARGS.ours = ARGS.ours.split(",")
     plan = PLANS.get(ARGS.table)
     if plan:
-        ARGS.tools = ARGS.tools or ",".join(ARGS.ours + plan.tools.split(","))
+        ARGS.tools = ARGS.tools or ",".join(ARGS.ours + [t for t in plan.tools.split(",") if t])
     ARGS.workloads = ARGS.workloads or (plan.workloads if plan else "limits,full,mount,big,incr,restore,snaps")
-    ARGS.sets = ARGS.sets or (plan.sets if plan else ",".join(gen.SCALED))
+    if ARGS.sets is None:
+        ARGS.sets = plan.sets if plan else ",".join(gen.SCALED)
     ARGS.snaps = ARGS.snaps or (plan.snaps if plan else (1, 10, 50))
     PLAN = Table(plan, ARGS.ours, RESULTS) if plan else Everything()
     Settings.limit, Settings.drop_caches = ARGS.limit, ARGS.drop_caches
@@ -530,7 +535,7 @@ def main():
         return
     if ARGS.table and ARGS.ours[0] not in (t.name for t in tools):
         sys.exit("there is no %s to measure: cargo build --release, or name the program in FREEZER" % ARGS.ours[0])
-    sets = ARGS.sets.split(",")
+    sets = [s for s in ARGS.sets.split(",") if s]
     root = os.path.join(BENCH_DIR, "data-%g" % ARGS.scale)
     DATA = gen.ensure(root, ARGS.scale, sets)
     HAVE, SEQ = {}, Seq()
@@ -558,6 +563,8 @@ def main():
         "deep" in work and w_deep(tools)
         "snaps" in work and w_snaps(tools)
         "find" in work and w_find(tools)
+        "far" in work and far.w_far(add, DATA, os.path.join(BENCH_DIR, "work", "far"), ARGS.scale, ARGS.reps)
+        "stores" in work and far.w_stores(add, os.path.join(BENCH_DIR, "work", "stores"), ARGS.scale, ARGS.reps)
     except KeyboardInterrupt:
         log("interrupted: reporting what there is")
     finally:

@@ -88,6 +88,17 @@ def blocks():
             Line("random 4 KiB reads, level 30 against level 0", "deep", "pread 4K, level 30", 1.25, other=("deep", "pread 4K, level 0"))]
 
 
+def far():
+    return [Line("first `ls` of the root, 500,000 files: requests", "far", "first ls of 500,000 files: requests", 9),
+            Line("`cat` of a large file (MiB/s)", "far", "cat", 0.8, ("curl",), at_least=True),
+            Line("`cat` of a large file (MiB/s)", "far", "cat", 0.8, ("swift",), at_least=True)]
+
+
+def stores():
+    return [Line("%s, 64 MiB objects, %s (MiB/s)" % (kind, metric), "stores " + kind, metric, 1, tools, at_least=True)
+            for kind, tools in (("swift", ("swift",)), ("s3", ("aws", "rclone")), ("sftp", ("scp", "sftp"))) for metric in ("put", "get")]
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """A table: its lines, and what has to be run for them."""
@@ -101,6 +112,8 @@ class Plan:
 PLANS = {
     "core": Plan(tuple(core()), "src,many,big,n50k,n500k,pair", "full,mount,big,pair,restore", "pipeline,restic,ratarmount,borg,ref-cp,rustic"),
     "levels": Plan(tuple(levels()), "src,n500k", "full,incr,snaps,find", "tar-incr,restic,borg,rustic", (1, 100)),
+    "far": Plan(tuple(far()), "n500k", "far", ""),
+    "stores": Plan(tuple(stores()), "", "stores", ""),
     "blocks": Plan(tuple(blocks()), "image", "image,deep", "restic,borg"),
 }
 
