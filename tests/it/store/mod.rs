@@ -12,8 +12,6 @@ mod locked;
 #[cfg(unix)]
 mod mortal;
 #[cfg(unix)]
-mod mounted;
-#[cfg(unix)]
 mod place;
 #[cfg(unix)]
 mod remote;

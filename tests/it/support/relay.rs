@@ -20,8 +20,6 @@ pub struct Relay {
 #[derive(Default)]
 struct Gate {
     stands_still: Mutex<bool>,
-    /// Most bytes that a connection gets of the server before it is cut.
-    most: Mutex<Option<usize>>,
     changed: Condvar,
 }
 
@@ -47,18 +45,13 @@ impl Relay {
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&upstream)) else { continue };
-                for (from, to, is_answer) in [(&client, &server, false), (&server, &client, true)] {
+                for (from, to) in [(&client, &server), (&server, &client)] {
                     let (Ok(from), Ok(to), gate) = (from.try_clone(), to.try_clone(), Arc::clone(&inner)) else { continue };
-                    thread::spawn(move || relay(from, to, &gate, delay, is_answer));
+                    thread::spawn(move || relay(from, to, &gate, delay));
                 }
             }
         });
         Self { port, gate }
-    }
-
-    /// Cuts each connection after so many bytes of what the server sends on it from now on, or no longer.
-    pub fn cut_after(&self, bytes: Option<usize>) {
-        *self.gate.most.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
     }
 
     /// Stands still, or goes on.
@@ -68,7 +61,7 @@ impl Relay {
     }
 }
 
-fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, delay: Duration, is_answer: bool) {
+fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, delay: Duration) {
     let (arrived, line) = sync_channel::<(Instant, Vec<u8>)>(4096);
     let writer = thread::spawn(move || {
         for (at, bytes) in line {
@@ -81,16 +74,8 @@ fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, delay: Duration, i
         to.shutdown(Shutdown::Write).ok();
     });
     let mut buffer = vec![0; 64 << 10];
-    let mut sent = 0;
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         gate.pass();
-        let most = *gate.most.lock().unwrap_or_else(PoisonError::into_inner);
-        sent = most.map_or(0, |_| sent + length);
-        if is_answer && most.is_some_and(|most| sent > most) {
-            // Both directions: the server learns of it too.
-            from.shutdown(Shutdown::Both).ok();
-            break;
-        }
         if arrived.send((Instant::now() + delay, buffer[..length].to_vec())).is_err() {
             break;
         }
