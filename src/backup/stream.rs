@@ -2,7 +2,7 @@
 
 use super::BackupError;
 use super::checkpoint::Mark;
-use crate::format::frame::Compression;
+use crate::format::frame::{Compression, DENSE_BYTES, Density};
 use crate::model::{FrameNo, StreamOffset};
 use crossbeam_channel::{Receiver, Sender};
 
@@ -16,7 +16,12 @@ pub struct FrameSizes {
     pub packed: usize,
     /// Inside a file of [`LARGE_FILE_BYTES`] or more: such files are read in pieces.
     pub large: usize,
+    /// The same, where the content compresses little: then shorter frames cost less, and as much of them is stored.
+    pub dense: usize,
 }
+
+/// How much of a large file goes by until its content is looked at again.
+const SAMPLE_EVERY: u64 = 2 << 20;
 
 /// A file from this length on is expected to be read in pieces.
 pub const LARGE_FILE_BYTES: u64 = 8 << 20;
@@ -26,11 +31,11 @@ impl FrameSizes {
     pub fn of(method: Compression) -> Self {
         match method {
             // Deflate looks back 32 KiB: longer frames gain next to nothing.
-            Compression::None | Compression::Gzip => Self { packed: 512 << 10, large: 256 << 10 },
+            Compression::None | Compression::Gzip => Self { packed: 512 << 10, large: 256 << 10, dense: 256 << 10 },
             // One block of level 9.
-            Compression::Bzip2 => Self { packed: 900_000, large: 900_000 },
-            Compression::Xz => Self { packed: 2 << 20, large: 1 << 20 },
-            Compression::Zstd => Self { packed: 4 << 20, large: 256 << 10 },
+            Compression::Bzip2 => Self { packed: 900_000, large: 900_000, dense: 900_000 },
+            Compression::Xz => Self { packed: 2 << 20, large: 1 << 20, dense: 1 << 20 },
+            Compression::Zstd => Self { packed: 4 << 20, large: 256 << 10, dense: DENSE_BYTES },
         }
     }
 
@@ -50,12 +55,43 @@ pub(super) struct RawFrame {
     pub(super) mark: Option<Mark>,
 }
 
+/// What the content of the large file is like that is being stored.
+#[derive(Default)]
+struct Texture {
+    density: Option<Density>,
+    is_dense: bool,
+    /// When the content is looked at the next time: nothing is known of it before.
+    look_at: Option<StreamOffset>,
+}
+
+impl Texture {
+    /// Another file comes.
+    fn forget(&mut self) {
+        self.look_at = None;
+    }
+
+    /// Looks at content that ends at a place in the stream, now and then.
+    fn see(&mut self, bytes: &[u8], end: StreamOffset) {
+        if self.look_at.is_some_and(|next| end < next) {
+            return;
+        }
+        if self.density.is_none() {
+            self.density = Density::new().ok();
+        }
+        if let Some(is_dense) = self.density.as_mut().and_then(|density| density.is_dense(bytes)) {
+            self.is_dense = is_dense;
+            self.look_at = Some(StreamOffset(end.0 + SAMPLE_EVERY));
+        }
+    }
+}
+
 /// The writer's end of the stream.
 pub(super) struct Stream {
     sizes: FrameSizes,
     buffer: Vec<u8>,
     start: StreamOffset,
     number: FrameNo,
+    texture: Texture,
     frames: Sender<RawFrame>,
     /// Buffers that were compressed and can be filled again: a frame's worth of fresh pages costs more than its copy.
     free: Receiver<Vec<u8>>,
@@ -63,7 +99,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(sizes: FrameSizes, frames: Sender<RawFrame>, free: Receiver<Vec<u8>>) -> Self {
-        Self { sizes, buffer: Vec::new(), start: StreamOffset(0), number: FrameNo(0), frames, free }
+        Self { sizes, buffer: Vec::new(), start: StreamOffset(0), number: FrameNo(0), texture: Texture::default(), frames, free }
     }
 
     /// Where the next byte goes.
@@ -75,6 +111,7 @@ impl Stream {
     /// frame.
     pub(super) fn append_with<T, E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<Result<T, E>, BackupError> {
         let before = self.buffer.len();
+        self.texture.forget();
         let outcome = write(&mut self.buffer);
         if outcome.is_err() {
             self.buffer.truncate(before);
@@ -128,6 +165,9 @@ impl Stream {
         let outcome = read(&mut self.buffer[before..]);
         let filled = outcome.as_ref().map_or(0, |filled| (*filled).min(now));
         self.buffer.truncate(before + filled);
+        if file_bytes >= LARGE_FILE_BYTES && self.sizes.dense < self.sizes.large {
+            self.texture.see(&self.buffer[before..], self.position());
+        }
         Ok(outcome)
     }
 
@@ -159,6 +199,7 @@ impl Stream {
     fn room(&mut self, left: u64, file_bytes: u64) -> Result<usize, BackupError> {
         // A large file that comes in many short runs would else fill each frame to the hard limit.
         let (target, hard) = match file_bytes >= LARGE_FILE_BYTES {
+            true if self.texture.is_dense => (self.sizes.dense, self.sizes.dense),
             true => (self.sizes.large, self.sizes.large),
             false => (self.sizes.packed, FrameSizes::hard(self.sizes.packed)),
         };
@@ -192,10 +233,11 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::{FrameSizes, LARGE_FILE_BYTES, RawFrame, Stream};
+    use crate::format::frame::Compression;
     use crate::model::{FrameNo, StreamOffset};
     use crossbeam_channel::{Receiver, unbounded};
 
-    const SIZES: FrameSizes = FrameSizes { packed: 1000, large: 400 };
+    const SIZES: FrameSizes = FrameSizes { packed: 1000, large: 400, dense: 400 };
 
     fn stream() -> (Stream, Receiver<RawFrame>) {
         let (sender, frames) = unbounded();
@@ -260,5 +302,38 @@ mod tests {
         let lengths: Vec<usize> = frames.iter().map(|frame| frame.bytes.len()).collect();
         assert_eq!(lengths.iter().sum::<usize>(), 1500);
         assert!(lengths.iter().all(|length| *length <= 500), "{lengths:?}");
+    }
+
+    #[test]
+    fn a_large_file_that_compresses_little_is_cut_into_shorter_frames() {
+        let sizes = FrameSizes::of(Compression::Zstd);
+        let (sender, frames) = unbounded();
+        let (_, free) = unbounded();
+        let mut stream = Stream::new(sizes, sender, free);
+        let mut noise = blake3::Hasher::new().finalize_xof();
+        let write = |stream: &mut Stream, fill: &mut dyn FnMut(&mut [u8])| {
+            let header = |buffer: &mut Vec<u8>| {
+                buffer.extend_from_slice(&[1; 512]);
+                Ok::<_, ()>(())
+            };
+            stream.append_with(header).expect("sent").expect("written");
+            let mut left = LARGE_FILE_BYTES;
+            while left > 0 {
+                let read = |space: &mut [u8]| {
+                    fill(space);
+                    Ok::<_, ()>(space.len())
+                };
+                left -= stream.append_read(left, LARGE_FILE_BYTES, read).expect("sent").expect("read") as u64;
+            }
+        };
+        write(&mut stream, &mut |space| noise.fill(space));
+        write(&mut stream, &mut |space| space.fill(7));
+        stream.finish().expect("sent");
+        let lengths: Vec<usize> = frames.iter().map(|frame| frame.bytes.len()).collect();
+        // All but the first frame of each file, and what is left at its end.
+        let of = |length: usize| lengths.iter().filter(|each| **each == length).count();
+        assert!(of(sizes.dense) >= 60, "{lengths:?}");
+        assert!(of(sizes.large) >= 30, "{lengths:?}");
+        assert!(lengths.len() <= 60 + 30 + 8, "{lengths:?}");
     }
 }

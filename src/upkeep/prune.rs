@@ -16,7 +16,7 @@
 //! 4. Who opened a point in time before it went has the grace to end: [`super::withdrawn`].
 
 use super::PruneError;
-use super::points::Points;
+use super::points::{Needed, Points};
 use super::space::{self, Doomed, Locked, Space};
 use super::unneeded::Streams;
 use super::withdrawn::{self, Notes};
@@ -147,8 +147,8 @@ pub fn plan(access: &Access, backup: &BackupName, going: &Going, now: Timestamp,
         .collect();
     let going = going_of(&points);
     let mut streams = Streams::default();
-    let unneeded_bytes = streams.unneeded(access, backup, (&read, &space, &read.needed(|_| true)))?.bytes;
-    let then = streams.unneeded(access, backup, (&read, &space, &read.needed(|level| !going.contains(level))))?;
+    let unneeded_bytes = streams.unneeded(access, backup, (&read, &space, &needed(&read, &space, |_| true)))?.bytes;
+    let then = streams.unneeded(access, backup, (&read, &space, &needed(&read, &space, |level| !going.contains(level))))?;
     let freed_bytes = then.bytes.saturating_sub(unneeded_bytes);
     Ok(Plan { backup: backup.clone(), points, freed_bytes, unneeded_bytes, mixed_bytes: then.among_needed, read, streams })
 }
@@ -169,6 +169,13 @@ fn remove_left(access: &Access, left: &Left, held: &Held<'_>) -> Result<(), Prun
 fn stays_if_locked(access: &Access, backup: &BackupName, level: &LevelId) -> Result<Fate, store::Error> {
     let until = access.store().held_until(&names::manifest_name(backup, level))?;
     Ok(until.map_or(Fate::Goes, |until| Fate::Stays(vec![Reason::Locked(until)])))
+}
+
+/// What must stay as far as can be told without the lock: what the next run may go on with, too.
+fn needed(read: &Points, space: &Space, stays: impl Fn(&LevelId) -> bool) -> Needed {
+    let mut needed = read.needed(stays);
+    space.resumable(read.points.last().map(|point| &point.level)).for_each(|level| needed.whole(level.clone()));
+    needed
 }
 
 fn going_of(points: &[Planned]) -> BTreeSet<LevelId> {
@@ -299,5 +306,5 @@ impl Condemned {
 pub fn unneeded_bytes(access: &Access, backup: &BackupName) -> Result<u64, PruneError> {
     let space = Space::read(access, backup).map_err(PruneError::List)?;
     let read = Points::read(access, backup)?;
-    Ok(Streams::default().unneeded(access, backup, (&read, &space, &read.needed(|_| true)))?.bytes)
+    Ok(Streams::default().unneeded(access, backup, (&read, &space, &needed(&read, &space, |_| true)))?.bytes)
 }

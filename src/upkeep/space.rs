@@ -67,6 +67,8 @@ impl Doomed {
 pub(super) struct Objects {
     /// Bytes of its index.
     pub(super) index_bytes: u64,
+    /// Whether its run left a checkpoint.
+    pub(super) has_checkpoint: bool,
     /// Its segments with their lengths.
     pub(super) segments: BTreeMap<u32, u64>,
     /// The objects of its frame tables.
@@ -97,6 +99,7 @@ impl Space {
                     // Checkpoints go with the index, of which they tell.
                     Folder::Index | Folder::Checkpoints => {
                         objects.index_bytes += object.length;
+                        objects.has_checkpoint |= folder == Folder::Checkpoints;
                         return true;
                     }
                     Folder::Segments => &mut objects.segments,
@@ -113,6 +116,13 @@ impl Space {
     /// What a level takes; nothing when it has no object.
     pub(super) fn of(&self, level: &LevelId) -> Option<&Objects> {
         self.0.get(level)
+    }
+
+    /// Levels after this one that a run which was cut off left, or one that is under way makes, as far as the next run may go on with them.
+    pub(super) fn resumable<'a>(&'a self, newest: Option<&'a LevelId>) -> impl Iterator<Item = &'a LevelId> {
+        let last = self.0.iter().rev().find(|(_, objects)| objects.has_checkpoint).map(|(level, _)| level);
+        let is_later = move |level: &&LevelId| newest.is_none_or(|newest| newest < *level) && last.is_some_and(|last| *level <= last);
+        self.0.keys().filter(is_later)
     }
 
     /// Every level.

@@ -9,10 +9,12 @@
 
 mod cipher;
 mod codec;
+mod density;
 mod seal;
 
 pub use cipher::FrameKeys;
-pub use codec::{Decoder, Encoder, Glimpse};
+pub use codec::{DENSE_BYTES, Decoder, Encoder, Glimpse};
+pub use density::Density;
 pub use seal::{HEADER_BYTES, Opener, SealedOutline, Sealer, Stored};
 
 use crate::model::{FrameNo, LevelId, StoreId};

@@ -1,17 +1,19 @@
 //! A run that was cut off, points in time that go, a repack, and the run that goes on: whatever lies in between, nothing that is needed has gone.
 
 use super::repack::repack;
-use super::{FILE_BYTES, Series, prune};
+use super::{FILE_BYTES, Series, objects, prune};
 use crate::support::{backup, reading};
 use freezer::backup::{BackupRequest, CheckpointRule, run};
 use freezer::catalog::{Access, Catalog};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention, TreePath};
+use freezer::platform::Clock;
 use freezer::store::Verb;
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::memory::Memory;
-use freezer::upkeep::Going;
+use freezer::upkeep::{Going, plan};
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,4 +85,27 @@ fn a_run_goes_on_when_points_in_time_went_and_streams_were_repacked_meanwhile() 
         cuts += 1;
     }
     assert!(cuts >= 5, "only {cuts} cuts");
+}
+
+#[test]
+fn a_plan_does_not_promise_the_bytes_that_the_next_run_goes_on_with() {
+    let last = Going::Unprotected(Retention { last: 1, ..Retention::default() });
+    let mut seen = 0;
+    for put in (4..40).step_by(2) {
+        let mut series = Series::with_large_files_in(4 * (FILE_BYTES as u64 + 5000), 3, 12, 5);
+        series.write_large(1, 3);
+        series.back_up_as(&series.request_with_checkpoints());
+        (0..6).for_each(|file| series.write_large(file, 10));
+        if !series.is_cut_at(put) {
+            break;
+        }
+        if !objects(&series.store, "").iter().any(|name| name.contains("/checkpoints/")) {
+            continue;
+        }
+        let planned = plan(&series.access, &backup::name(), &last, series.clock.now(), &TimeZone::UTC).expect("planned");
+        let pruned = prune(&series.access, &series.clock, &last, SignedDuration::ZERO).expect("pruned");
+        assert_eq!(planned.freed_bytes + planned.unneeded_bytes, pruned.freed_bytes, "put {put}");
+        seen += 1;
+    }
+    assert!(seen >= 3, "only {seen} runs left a checkpoint");
 }
