@@ -2,8 +2,8 @@
 //!
 //! Levels go across from the oldest on: the objects it names that are not there yet, then the manifest. Cut off anywhere,
 //! the copy has whole levels and some objects that no level names yet; the next sync finds those and goes on. Whoever calls this has the lock of the
-//! backup in the copy, so nothing there is removed meanwhile. In the source a reader takes no lock: what goes there meanwhile is an error, and the
-//! next sync does not look for it.
+//! backup in the copy, so nothing there is removed meanwhile. In the source a reader takes no lock: a level that goes there meanwhile
+//! is not published, and the next sync does not look for it.
 
 use super::check::is_damage;
 use super::error::SyncError;
@@ -108,6 +108,17 @@ pub fn sync(
             Ok(read) => read,
         };
         let (objects, bytes) = run.copy(&manifest)?;
+        // Manifests go before data: as long as it is there, the objects were all there when they were listed.
+        match run.manifest(&level) {
+            Ok((_, again)) if again == stored => {}
+            Err(AccessError::Store(error)) if error.kind() != store::Kind::Missing => {
+                return Err(SyncError::Manifest { level, source: AccessError::Store(error) });
+            }
+            _ => {
+                tracing::info!(%backup, %level, "it went from the other store while it was copied");
+                continue;
+            }
+        }
         held.check().map_err(SyncError::Lock)?;
         let manifest_bytes = stored.len() as u64;
         Catalog::new(pair.to.store()).publish(backup, &level, stored).map_err(SyncError::Catalog)?;

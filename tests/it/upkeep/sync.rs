@@ -5,14 +5,15 @@ use crate::support::backup;
 use freezer::catalog::{Access, AccessError, Catalog, LockRequest, Patience, with_lock};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Retention};
-use freezer::platform::ManualClock;
-use freezer::store::Store;
+use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
 use freezer::store::memory::Memory;
+use freezer::store::{self, ObjectInfo, ObjectName, Rope, Store};
 use freezer::upkeep::{Going, Pair, Synced, Wanted, sync};
 use jiff::SignedDuration;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// As the program does it.
 fn sync_to(from: &Access, place: Arc<dyn Store>, clock: &ManualClock) -> anyhow::Result<Synced> {
@@ -150,6 +151,88 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
             series.check(&Access::open(mended, None).expect("it opens"), &format!("{fault:?}, again"));
         }
     }
+}
+
+/// A store in which something happens before a call of it.
+struct Eventful<F> {
+    inner: Arc<Memory>,
+    calls_left: AtomicI64,
+    event: F,
+}
+
+impl<F: Fn() + Send + Sync> Eventful<F> {
+    fn tick(&self) {
+        if self.calls_left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            (self.event)();
+        }
+    }
+}
+
+impl<F: Fn() + Send + Sync> Store for Eventful<F> {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), store::Error> {
+        self.tick();
+        self.inner.put(name, body)
+    }
+
+    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, store::Error> {
+        self.tick();
+        self.inner.get(name, limit)
+    }
+
+    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, store::Error> {
+        self.tick();
+        self.inner.get_range(name, offset, length)
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), store::Error> {
+        self.tick();
+        self.inner.list(prefix, found)
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), store::Error> {
+        self.tick();
+        self.inner.delete(name)
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+#[test]
+fn a_copy_is_whole_when_points_in_time_go_from_the_source_before_any_call_of_it() {
+    let last = Going::Unprotected(Retention { last: 1, ..Retention::default() });
+    let (mut skipped, mut call) = (0, 0);
+    loop {
+        let series = Series::with_levels(4);
+        let clock = ManualClock::at(series.clock.now());
+        let source = series.access.clone();
+        let event = {
+            let last = last.clone();
+            move || {
+                prune(&source, &clock, &last, SignedDuration::ZERO).expect("pruned");
+            }
+        };
+        let eventful = Arc::new(Eventful { inner: series.store.clone(), calls_left: AtomicI64::new(i64::MAX), event });
+        let from = series.access.through(eventful.clone());
+        eventful.calls_left.store(call, Ordering::SeqCst);
+        let copy = Arc::new(Memory::default());
+        let synced = sync_to(&from, copy.clone(), &series.clock);
+        let is_over = eventful.calls_left.load(Ordering::SeqCst) >= 0;
+        let what = format!("pruned before call {call}: {synced:?}");
+        if let Ok(access) = Access::open(copy.clone(), None) {
+            series.check(&access, &what);
+            skipped += usize::from(Catalog::new(copy.clone()).levels(&backup::name()).expect("listed").len() < 4);
+        }
+        series.pass(SignedDuration::from_hours(2));
+        sync_to(&series.access, copy.clone(), &series.clock).unwrap_or_else(|error| panic!("{what}, then {error:?}"));
+        series.check(&Access::open(copy, None).expect("it opens"), &format!("{what}, and once more"));
+        if is_over {
+            break;
+        }
+        call += 1;
+    }
+    assert!(call > 20 && skipped > 5, "{call} calls, {skipped} times levels went");
 }
 
 #[test]
