@@ -26,6 +26,17 @@ pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
 
 /// `POST /backups`: the body is the flat document of the agent.
 pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
+    insert(call, &new_id().map_err(|_| Failure::Internal("no random numbers"))?).await
+}
+
+/// `POST /backups/{id}`: the same under an id of the client's, so that a record that is sent again is not there twice.
+pub(super) async fn create_as(call: &Call) -> Result<Reply, Failure> {
+    let id = call.id("id");
+    fields::check_id(id, "backup_id")?;
+    insert(call, id).await
+}
+
+async fn insert(call: &Call, id: &str) -> Result<Reply, Failure> {
     let mut metadata = call.object()?;
     metadata.remove("backup_id");
     let status = match metadata.remove("status") {
@@ -35,9 +46,8 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
         Some(status) => check_status(&status)?.to_owned(),
     };
     check(&metadata, &status)?;
-    let id = new_id().map_err(|_| Failure::Internal("no random numbers"))?;
     let mut document = Document::new();
-    document.insert("backup_id".into(), id.as_str().into());
+    document.insert("backup_id".into(), id.into());
     document.insert("project_id".into(), call.project.as_str().into());
     document.insert("user_id".into(), call.identity.user_id.as_str().into());
     document.insert("status".into(), status.into());
@@ -47,7 +57,10 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
     let beside = beside(&metadata);
     document.insert("backup_metadata".into(), Value::Object(metadata));
     let mut transaction = call.server.database.begin().await?;
-    BACKUPS.insert(&mut transaction, (&call.project, &id), &document, &beside, call.now_us).await?;
+    match BACKUPS.insert(&mut transaction, (&call.project, id), &document, &beside, call.now_us).await {
+        Err(error) if error.is_duplicate() => return Err(Failure::Exists(format!("Backup already exists with ID {id}"))),
+        done => done?,
+    }
     transaction.commit().await?;
     Ok(Reply::json(StatusCode::CREATED, &json!({ "backup_id": id })).at_version(1))
 }

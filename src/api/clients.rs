@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 /// What a node can be told to do.
-pub(super) const ACTIONS: [&str; 11] =
-    ["backup", "restore", "info", "admin", "exec", "mount", "umount", "check", "prune", "repack", "sync"];
+pub(super) const ACTIONS: [&str; 12] =
+    ["backup", "restore", "info", "admin", "exec", "mount", "umount", "check", "prune", "repack", "repair", "sync"];
 /// How it can be told to see to an application.
 pub(super) const MODES: [&str; 10] = ["fs", "mongo", "mysql", "sqlserver", "cinder", "glance", "cindernative", "nova", "mssql", "postgres"];
 const STORAGES: [&str; 7] = ["local", "swift", "ssh", "s3", "ftp", "ftps", "sftp"];

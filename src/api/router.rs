@@ -62,6 +62,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(GET "/backups", "backups:get_all", 200, true, backups::list, "Lists backups."),
     route!(POST "/backups", "backups:create", 201, true, backups::create, "Records a backup."),
     route!(GET "/backups/{id}", "backups:get", 200, true, backups::get, "Gives one backup."),
+    route!(POST "/backups/{id}", "backups:create", 201, false, backups::create_as, "Records a backup under an id; 409 if there is one."),
     route!(PATCH "/backups/{id}", "backups:update", 200, false, backups::update, "Changes what is recorded of a backup."),
     route!(DELETE "/backups/{id}", "backups:delete", 204, true, backups::delete, "Removes the record of a backup."),
     route!(GET "/clients", "clients:get_all", 200, true, clients::list, "Lists clients."),

@@ -314,6 +314,12 @@ fn last_runs(folder: &Path) -> Vec<Value> {
     entries.filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()).collect()
 }
 
+/// Whether a run has something to be seen to although it went well.
+fn has_warning(run: &Value) -> bool {
+    let actions = run.pointer("/outcome/actions").and_then(Value::as_array);
+    actions.into_iter().flatten().any(|action| action.get("warning").is_some())
+}
+
 fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let folder = state_folder(arguments, session)?;
     let process = daemon::running(&folder)?;
@@ -351,7 +357,11 @@ fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcom
                 serde_json::to_value(record.state).ok().and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default(),
                 book.next(id).map(|next| when::show(next, &session.zone)).unwrap_or_default(),
                 show(record.started).unwrap_or_default(),
-                record.result.clone(),
+                if record.result == "success" && last_of(id).is_some_and(has_warning) {
+                    "success, not all".into()
+                } else {
+                    record.result.clone()
+                },
                 record.missed.to_string(),
             ]
         })
@@ -362,10 +372,14 @@ fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcom
     // What went wrong, with the words of the agent.
     for run in &last {
         for action in run.pointer("/outcome/actions").and_then(Value::as_array).into_iter().flatten() {
-            if action.get("result").and_then(Value::as_str) == Some("fail") {
-                let text = |key: &str| action.get(key).and_then(Value::as_str).unwrap_or("");
+            let text = |key: &str| action.get(key).and_then(Value::as_str).unwrap_or("");
+            if text("result") == "fail" || action.get("warning").is_some() {
                 let job = run.get("job").and_then(Value::as_str).unwrap_or("");
-                session.output.line(format_args!("\n{job}: {} failed (exit code {})", text("action"), action["exit_code"]))?;
+                let how = match text("warning") {
+                    "" => "failed",
+                    warning => warning,
+                };
+                session.output.line(format_args!("\n{job}: {}: {how} (exit code {})", text("action"), action["exit_code"]))?;
                 for line in text("log").lines().rev().take(10).collect::<Vec<_>>().into_iter().rev() {
                     let line: String = line.chars().filter(|c| !c.is_control()).collect();
                     session.output.line(format_args!("    {line}"))?;

@@ -317,10 +317,18 @@ impl ApiConnection {
 
     /// Makes one; its id.
     pub fn create(&self, resource: Resource, document: &Value) -> Result<String, ApiError> {
+        let id = document.get(&resource.id_key()).and_then(Value::as_str).filter(|_| resource == Resource::Jobs);
+        self.created(resource, &id.map_or_else(|| format!("{}/", resource.plural()), |id| address(resource, id)), document)
+    }
+
+    /// Makes one under an id; refused with 409 where there is one.
+    pub fn create_as(&self, resource: Resource, id: &str, document: &Value) -> Result<String, ApiError> {
+        self.created(resource, &address(resource, id), document)
+    }
+
+    fn created(&self, resource: Resource, below: &str, document: &Value) -> Result<String, ApiError> {
         let key = resource.id_key();
-        let id = document.get(&key).and_then(Value::as_str).filter(|_| resource == Resource::Jobs);
-        let below = id.map_or_else(|| format!("{}/", resource.plural()), |id| address(resource, id));
-        let answer = self.call(&Method::POST, &below, Some(document), None)?;
+        let answer = self.call(&Method::POST, below, Some(document), None)?;
         let id = answer.body.get(&key).and_then(Value::as_str);
         id.map(str::to_owned).ok_or_else(|| ApiError::Answer(format!("it has no {key}")))
     }

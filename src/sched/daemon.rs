@@ -521,6 +521,9 @@ impl<'clock> Daemon<'clock> {
             }
         };
         tracing::info!(job = %id, run = %run, result = outcome.result.word(), "a run has ended");
+        for warning in outcome.warnings() {
+            tracing::warn!(job = %id, run = %run, warning, "a run went well, but");
+        }
         self.keep_for_server(id, run, &outcome).map_err(wrong)?;
         self.keep_as_last(id, run, &outcome).map_err(wrong)?;
         self.ending.remove(id);
@@ -542,6 +545,7 @@ impl<'clock> Daemon<'clock> {
     /// The records of its backups, and the end of its part in a session.
     fn keep_for_server(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
         let Origin::Server(talk) = &self.origin else { return Ok(()) };
+        let session = self.book.record(id).and_then(|record| Some((record.in_session.clone()?, record.session_tag)));
         for (number, action) in outcome.actions.iter().enumerate() {
             let Some(Value::Object(metadata)) = &action.metadata else { continue };
             let mut metadata = metadata.clone();
@@ -551,14 +555,23 @@ impl<'clock> Daemon<'clock> {
                 metadata.insert("exit_code".into(), json!(action.exit_code));
                 metadata.insert("duration".into(), json!(action.seconds));
                 metadata.insert("tries".into(), json!(action.tries));
+                // What freezer session restore finds a start of a session by.
+                if let Some((session, tag)) = &session {
+                    metadata.insert("session_id".into(), session.as_str().into());
+                    metadata.insert("session_tag".into(), json!(tag));
+                }
+                if let Some(warning) = &action.warning {
+                    metadata.insert("warning".into(), warning.as_str().into());
+                }
                 if !action.log.is_empty() {
                     metadata.insert("log".into(), action.log.as_str().into());
                 }
-                talk.put(&format!("{run}-{number:03}"), &json!({ "backup": metadata }))?;
+                let name = format!("{run}-{number:03}");
+                metadata.insert("run_id".into(), name.as_str().into());
+                talk.put(&name, &json!({ "backup": metadata, "id": name }))?;
             }
         }
-        let record = self.book.record(id);
-        if let Some((session, tag)) = record.and_then(|record| Some((record.in_session.clone()?, record.session_tag))) {
+        if let Some((session, tag)) = session {
             let end = json!({ "end": { "job_id": id, "current_tag": tag, "result": outcome.result.word() } });
             talk.put(&format!("{run}-end"), &json!({ "session": session, "action": end }))?;
         }

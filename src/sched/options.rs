@@ -33,7 +33,7 @@ pub(super) enum Argument {
 /// An action that cannot be done.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OptionError {
-    #[error("there is no action {0:?}: there are backup, restore, info, admin, exec, mount, umount, check, prune and sync")]
+    #[error("there is no action {0:?}: there are backup, restore, info, admin, exec, mount, umount, check, prune, repack, repair and sync")]
     Action(String),
     #[error("the action {0} needs the option {1}")]
     Missing(&'static str, &'static str),
@@ -68,8 +68,8 @@ pub(super) fn plan(options: &Document, agent: AgentKind) -> Result<Plan, OptionE
         let arguments = vec![word("--metadata-out"), word("-"), word("--config"), Argument::Config];
         return Ok(Plan::Agent { arguments, config: format!("[action]\n{}", lines(options, agent, &["command", "time_limit"])?) });
     }
-    let backup = || match text(options, "backup_name") {
-        "" => Err(OptionError::Missing("mount", "backup_name")),
+    let backup = |name| match text(options, "backup_name") {
+        "" => Err(OptionError::Missing(name, "backup_name")),
         _ => Ok(reference(options)),
     };
     let path = |name| match text(options, "mount_point") {
@@ -81,9 +81,15 @@ pub(super) fn plan(options: &Document, agent: AgentKind) -> Result<Plan, OptionE
         "restore" => (&["restore"], vec![], &[]),
         "info" => (&["list"], vec![], &["backup_name", "hostname"]),
         "admin" | "prune" => (&["prune", "--yes"], vec![], &[]),
-        "check" if text(options, "backup_name").is_empty() => (&["check"], vec![], &[]),
+        "check" | "repack" if text(options, "backup_name").is_empty() => match action {
+            "check" => (&["check"], vec![], &[]),
+            _ => (&["repack", "--yes", "--all"], vec![], &["hostname"]),
+        },
         "check" => (&["check"], vec![word(&reference(options))], &["backup_name", "hostname", "restore_from_date"]),
-        "mount" => (&["mount"], vec![word(&backup()?), path("mount")?], &["backup_name", "hostname", "restore_from_date"]),
+        "repack" => (&["repack", "--yes"], vec![word(&reference(options))], &["backup_name", "hostname"]),
+        // Not with --yes: whether a point in time that cannot be opened is removed is for somebody to say.
+        "repair" => (&["repair"], vec![word(&backup("repair")?)], &["backup_name", "hostname"]),
+        "mount" => (&["mount"], vec![word(&backup("mount")?), path("mount")?], &["backup_name", "hostname", "restore_from_date"]),
         "umount" => (&["umount"], vec![path("umount")?], &["backup_name", "hostname"]),
         "sync" => (&["sync"], pair(options)?, &["backup_name", "hostname"]),
         other => return Err(OptionError::Action(other.to_owned())),
@@ -249,6 +255,10 @@ mod tests {
         let mount = json!({"action": "mount", "backup_name": "--x", "restore_from_date": "2026-11-24", "mount_point": "/mnt"});
         assert_eq!(of(mount), "mount --config CONFIG -- --x@2026-11-24 /mnt");
         assert_eq!(of(json!({"action": "umount", "mount_point": "/mnt"})), "umount --config CONFIG -- /mnt");
+        assert_eq!(of(json!({"action": "repack"})), "repack --yes --all --config CONFIG");
+        assert_eq!(of(json!({"action": "repack", "backup_name": "h/b", "below": "70%"})), "repack --yes --config CONFIG -- h/b");
+        assert_eq!(of(json!({"action": "repair", "backup_name": "b", "hostname": "h"})), "repair --config CONFIG -- h/b");
+        assert_eq!(refused(&json!({"action": "repair"})), OptionError::Missing("repair", "backup_name"));
         assert_eq!(refused(&json!({"action": "mount", "backup_name": "b"})), OptionError::Missing("mount", "mount_point"));
         assert_eq!(refused(&json!({"action": "rm -rf"})), OptionError::Action("rm -rf".into()));
         assert_eq!(

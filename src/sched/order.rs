@@ -82,6 +82,13 @@ impl RunResult {
     }
 }
 
+impl Outcome {
+    /// The warnings of its actions.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.actions.iter().filter_map(|action| action.warning.as_deref())
+    }
+}
+
 /// How an action went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionOutcome {
@@ -99,6 +106,9 @@ pub struct ActionOutcome {
     pub log: String,
     /// What the agent knows of the backup that it made.
     pub metadata: Option<Value>,
+    /// What is to be seen to although it went well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// How a run went.

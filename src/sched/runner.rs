@@ -25,8 +25,10 @@ const USUAL_PAUSE: i64 = 60;
 const LOG_TAIL: u64 = 4096;
 /// Most bytes of what an agent says of its backup.
 const MOST_METADATA: u64 = 1 << 20;
-/// What `freezer` ends with when some files could not be read.
+/// What `freezer` ends with when it has done what it could, and that was not all.
 const PARTIAL: i32 = 3;
+/// What a backup means by that: it is there, and better than none, but somebody has to look.
+const NOT_ALL: &str = "not all of it was backed up: the log names the files that could not be read, or the store that did not get it";
 /// What a process ends with that was told to end and knows no better.
 const TERMINATED: i32 = 128 + 15;
 
@@ -80,7 +82,7 @@ struct Try {
 impl Run<'_> {
     fn left_out(&self, action: &Document) -> ActionOutcome {
         let action = name(action);
-        ActionOutcome { action, result: None, exit_code: None, tries: 0, seconds: 0.0, log: String::new(), metadata: None }
+        ActionOutcome { action, result: None, exit_code: None, tries: 0, seconds: 0.0, log: String::new(), metadata: None, warning: None }
     }
 
     fn action(&mut self, number: usize, action: &Document) -> io::Result<ActionOutcome> {
@@ -109,8 +111,11 @@ impl Run<'_> {
         if result == RunResult::Success {
             result = after.result;
         }
+        let action = name(action);
+        let partly = self.order.agent.kind == AgentKind::Freezer && action == "backup" && last.code == Some(PARTIAL);
         Ok(ActionOutcome {
-            action: name(action),
+            warning: partly.then(|| NOT_ALL.to_owned()),
+            action,
             result: Some(result),
             exit_code: last.code,
             tries,
@@ -160,11 +165,14 @@ impl Run<'_> {
                 let code = self.programs(&programs.into_iter().map(program).collect::<Vec<_>>(), "", &output, &cancel)?;
                 Ok(self.tried(code, None, &[0]))
             }
-            Ok(Plan::Agent { arguments, config }) => self.agent(number, arguments, &config),
+            Ok(Plan::Agent { arguments, config }) => {
+                let is_backup = matches!(text(options, "action"), "" | "backup");
+                self.agent(number, arguments, &config, is_backup)
+            }
         }
     }
 
-    fn agent(&mut self, number: usize, arguments: Vec<Argument>, config: &str) -> io::Result<Try> {
+    fn agent(&mut self, number: usize, arguments: Vec<Argument>, config: &str, is_backup: bool) -> io::Result<Try> {
         let (config_file, metadata_file) = (self.folder.file(&format!("config-{number}")), self.folder.file(&format!("metadata-{number}")));
         let output_file = self.folder.file(&format!("output-{number}"));
         for file in [&config_file, &metadata_file, &output_file] {
@@ -190,8 +198,13 @@ impl Run<'_> {
             io::copy(&mut File::open(&output_file)?.take(LOG_TAIL), &mut self.log)?;
         }
         remove(&output_file)?;
-        let fine: &[i32] = if self.order.agent.kind == AgentKind::Freezer { &[0, PARTIAL] } else { &[0] };
-        Ok(self.tried(code, metadata, fine))
+        let is_ours = self.order.agent.kind == AgentKind::Freezer;
+        // A backup without some files is one. A restore, repair or copy that is not whole is not what was wanted.
+        let fine: &[i32] = if is_ours && is_backup { &[0, PARTIAL] } else { &[0] };
+        let tried = self.tried(code, metadata, fine);
+        // What could not be done is not to be had by doing all of it again.
+        let again = tried.again && !(is_ours && code == Some(PARTIAL));
+        Ok(Try { again, ..tried })
     }
 
     /// The settings of the node first: those of the action win.

@@ -1,7 +1,7 @@
 //! What is said to the server, and what it says: polls, reports, claims, sessions, and what could not be sent yet.
 
 use super::book::{Book, Occasion};
-use super::connection::{ApiConnection, ApiError, Resource};
+use super::connection::{ApiConnection, ApiError, Page, Resource};
 use super::fields::{Document, text};
 use super::journal::replace_file;
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ const MODES: [&str; 1] = ["fs"];
 const STORAGES: [&str; 4] = ["local", "swift", "ssh", "s3"];
 const ENGINES: [&str; 3] = ["tar", "rsync", "rsyncv2"];
 const ACTIONS: [&str; 4] = ["backup", "restore", "info", "admin"];
-const OUR_ACTIONS: [&str; 5] = ["mount", "umount", "check", "prune", "sync"];
+const OUR_ACTIONS: [&str; 7] = ["mount", "umount", "check", "prune", "repack", "repair", "sync"];
 
 /// How this node is registered.
 #[derive(Clone, Debug)]
@@ -213,9 +213,24 @@ impl Talk {
         if let Some(backups) = message.pointer("/backup/deleted_freezer_backup_ids").and_then(Value::as_array) {
             return backups.iter().filter_map(Value::as_str).try_for_each(|id| self.connection.delete(Resource::Backups, id));
         }
-        match message.get("backup") {
-            Some(backup) => self.connection.create(Resource::Backups, backup).map(drop),
-            None => Ok(()),
+        match (message.get("backup"), message.get("id").and_then(Value::as_str)) {
+            (Some(backup), Some(id)) => self.record(id, backup),
+            (Some(backup), None) => self.connection.create(Resource::Backups, backup).map(drop),
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Records a backup once, however often it is told: the answer may have been lost, or this process ended before it came.
+    fn record(&self, id: &str, backup: &Value) -> Result<(), ApiError> {
+        match self.connection.create_as(Resource::Backups, id, backup) {
+            Ok(_) | Err(ApiError::Refused { status: 409, .. }) => Ok(()),
+            // The original's server gives ids itself.
+            Err(ApiError::Refused { status: 404 | 405, .. }) => {
+                let search = json!({ "match": [{ "run_id": id }] });
+                let known = self.connection.list(Resource::Backups, &search, Page { limit: 1, offset: 0 }, "")?;
+                if known.is_empty() { self.connection.create(Resource::Backups, backup).map(drop) } else { Ok(()) }
+            }
+            Err(error) => Err(error),
         }
     }
 }

@@ -6,6 +6,7 @@ pub(super) mod client;
 mod edit;
 pub(super) mod job;
 pub(super) mod session;
+mod session_restore;
 
 use super::failure::Usage;
 use super::output::Format;

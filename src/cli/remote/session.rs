@@ -1,6 +1,6 @@
 //! `freezer session`.
 
-use super::{ListOptions, ServerOptions, connect, count, moment, read_document, show, text, told, wanted};
+use super::{ListOptions, ServerOptions, connect, count, moment, read_document, session_restore, show, text, told, wanted};
 use crate::cli::failure::Outcome;
 use crate::cli::output::{Column, Format};
 use crate::cli::session::Session;
@@ -88,6 +88,14 @@ enum Command {
         #[arg(long, value_name = "NUMBER")]
         job_tag: i64,
     },
+    /// Restore what all jobs of a session stored at one start of it, each on its node
+    ///
+    /// Makes a session with a job for each job of this one, starts them, and prints its id: freezer session show tells how all of
+    /// it went. A node that does not run begins when it does.
+    #[command(after_help = "Examples:
+  freezer session restore 5fe01d4c --target /srv/restored
+  freezer session restore 5fe01d4c --session-tag 12 --overwrite      where it was, as it was")]
+    Restore(session_restore::Arguments),
 }
 
 const SESSIONS: Resource = Resource::Sessions;
@@ -157,6 +165,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             server.remove_from_session(&pair.session_id, &pair.job_id)?;
             told(&format!("no longer has job {}", pair.job_id), SESSIONS, &pair.session_id, session)?;
         }
+        Command::Restore(restore) => return session_restore::run(&restore, &server, session),
         Command::Start { pair, job_tag } => {
             let start = json!({ "start": { "job_id": pair.job_id, "current_tag": job_tag } });
             let (result, tag) = server.session_action(&pair.session_id, &start)?;

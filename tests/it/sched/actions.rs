@@ -10,7 +10,7 @@ fn one(node: &Node, actions: &[Value], more: &[&str]) -> Value {
 }
 
 #[test]
-fn backup_check_restore_and_prune_are_done_one_after_the_other() {
+fn all_that_works_with_a_store_is_done_one_after_the_other() {
     let node = Node::new();
     node.write("docs/a.txt", "hello");
     let (store, docs, target) = (node.path("store"), node.path("docs"), node.path("target"));
@@ -28,7 +28,11 @@ fn backup_check_restore_and_prune_are_done_one_after_the_other() {
             with("restore", json!({ "restore_abs_path": target })),
             with("admin", json!({ "remove_older_than": 10 })),
             with("prune", json!({ "keep_last": "3" })),
+            with("repack", json!({ "below": "70%" })),
+            json!({ "action": "repack", "storage": "local", "container": store }),
+            with("repair", json!({})),
             json!({ "action": "sync", "from": store, "to": node.path("copy") }),
+            json!({ "action": "check", "storage": "local", "container": node.path("copy"), "read_data": true }),
         ],
         &[],
     );
@@ -36,6 +40,84 @@ fn backup_check_restore_and_prune_are_done_one_after_the_other() {
     assert!(outcome["actions"].as_array().expect("a list").iter().all(|action| action["exit_code"] == 0), "{outcome}");
     assert_eq!(node.read("target/a.txt"), "hello");
     assert_eq!(std::fs::read_dir(node.path(".local/state/freezer/scheduler/runs")).expect("the folder").count(), 0, "nothing is left");
+}
+
+/// Ends a mount that a failed test has left.
+struct Unmounted(std::path::PathBuf);
+
+impl Drop for Unmounted {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg("-l").arg(&self.0).stderr(std::process::Stdio::null()).status().ok();
+    }
+}
+
+#[test]
+#[ignore = "needs /dev/fuse and the right to mount"]
+fn a_mount_of_a_job_stays_when_the_job_has_ended_and_another_job_ends_it() {
+    let node = Node::new();
+    node.write("docs/a.txt", "hello");
+    node.write("pass", "secret\n");
+    std::fs::create_dir(node.path("mnt")).expect("a folder");
+    let _unmounted = Unmounted(node.path("mnt"));
+    let at = json!({ "storage": "local", "container": node.path("store"), "backup_name": "docs", "encrypt_pass_file": node.path("pass") });
+    let with = |action: &str, more: Value| {
+        let mut options = at.as_object().expect("an object").clone();
+        options.insert("action".into(), action.into());
+        options.extend(more.as_object().expect("an object").clone());
+        Value::Object(options)
+    };
+    let outcome = one(
+        &node,
+        &[
+            with("backup", json!({ "path_to_backup": node.path("docs") })),
+            with("mount", json!({ "mount_point": node.path("mnt"), "restore_from_date": "latest" })),
+        ],
+        &["--time-limit", "30s"],
+    );
+    assert_eq!(outcome["result"], "success", "{outcome}");
+    // The run has ended, and its folder is gone.
+    assert_eq!(std::fs::read_dir(node.path(".local/state/freezer/scheduler/runs")).expect("the folder").count(), 0);
+    assert_eq!(node.read("mnt/a.txt"), "hello");
+    // What is there already is not mounted over.
+    let runs = node.once(&[("k", job("c", &json!({}), &[with("mount", json!({ "mount_point": node.path("mnt") }))]))], &[]);
+    assert_eq!(runs.iter().find(|run| run["job"] == "k").expect("it ran")["outcome"]["result"], "fail", "{runs:?}");
+    let runs = node.once(&[("u", job("c", &json!({}), &[with("umount", json!({ "mount_point": node.path("mnt") }))]))], &[]);
+    assert_eq!(runs.iter().find(|run| run["job"] == "u").expect("it ran")["outcome"]["result"], "success", "{runs:?}");
+    assert!(!node.path("mnt/a.txt").exists());
+}
+
+#[test]
+fn a_backup_that_is_not_whole_is_a_success_that_says_so_and_a_restore_that_is_not_whole_is_none() {
+    let node = Node::new();
+    node.write("docs/a.txt", "hello");
+    let to = |stores: [&str; 2]| {
+        json!({ "action": "backup", "path_to_backup": node.path("docs"), "hostname": "h",
+            "store": stores.map(|store| node.path(store)) })
+    };
+    assert_eq!(one(&node, &[to(["one", "two"])], &[])["result"], "success");
+    std::fs::rename(node.path("two"), node.path("two.away")).expect("renamed");
+    node.write("two", "a file where the store was");
+    let runs = node.once(&[("k", job("c", &json!({}), &[to(["one", "two"])]))], &[]);
+    let outcome = &runs.iter().find(|run| run["job"] == "k").expect("it ran")["outcome"];
+    let action = &outcome["actions"][0];
+    assert_eq!((&outcome["result"], &action["exit_code"]), (&json!("success"), &json!(3)), "{outcome}");
+    assert!(action["warning"].as_str().expect("one").contains("not all"), "{outcome}");
+    let status = node.run(&["scheduler", "status"]);
+    assert!(status.contains("success, not all") && status.contains("two did not get this point in time"), "{status}");
+    // Damage: the restore names what is lost, and is not said to have gone well. It is not tried again: all would be the same.
+    let segments = node.objects("one", "/segments/");
+    let mut bytes = std::fs::read(&segments[0]).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::remove_file(&segments[0]).expect("removed");
+    std::fs::write(&segments[0], bytes).expect("written");
+    let restore = json!({ "freezer_action": { "action": "restore", "store": node.path("one"), "backup_name": "docs",
+        "restore_abs_path": node.path("target") }, "max_retries": 3, "max_retries_interval": 0 });
+    let runs = node.once(&[("r", job("c", &json!({}), &[restore]))], &[]);
+    let outcome = &runs.iter().find(|run| run["job"] == "r").expect("it ran")["outcome"];
+    let action = &outcome["actions"][0];
+    assert_eq!((&outcome["result"], &action["exit_code"], &action["tries"]), (&json!("fail"), &json!(3), &json!(1)), "{outcome}");
+    assert!(action["log"].as_str().expect("text").contains("a.txt"), "{outcome}");
 }
 
 #[test]

@@ -4,8 +4,11 @@
 mod actions;
 mod commands;
 mod crash;
+#[cfg(target_os = "linux")]
+mod end_to_end;
 mod original;
 mod server;
+mod session_restore;
 
 use crate::api::{Api, Project, text};
 use serde_json::{Value, json};
@@ -17,11 +20,13 @@ use tempfile::TempDir;
 /// A machine with a home of its own.
 struct Node {
     home: TempDir,
+    /// What is in its environment besides.
+    variables: Vec<(String, String)>,
 }
 
 impl Node {
     fn new() -> Self {
-        Self { home: crate::support::scratch() }
+        Self { home: crate::support::scratch(), variables: Vec::new() }
     }
 
     /// One that knows a token of the server for everything.
@@ -56,8 +61,26 @@ impl Node {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freezer"));
         command.args(arguments).env_clear().env("HOME", self.home.path()).current_dir(self.home.path()).stdin(Stdio::null());
-        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path))).envs(self.variables.iter().cloned());
         command
+    }
+
+    /// The files of a store whose path has this in it.
+    fn objects(&self, store: &str, part: &str) -> Vec<PathBuf> {
+        let mut folders = vec![self.path(store)];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.to_string_lossy().contains(part) {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
     }
 
     fn output(&self, arguments: &[&str]) -> Output {
