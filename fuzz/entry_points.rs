@@ -256,3 +256,109 @@ pub fn excludes(data: &[u8]) {
     let itself = Excludes::new([[b"./", &literal[..]].concat()]);
     assert!(path.is_root() || itself.matches(&path, Vec::new), "its own name does not match it");
 }
+
+#[cfg(unix)]
+fn rules(zone: TimeZone) -> freezer::sched::book::Rules {
+    let lateness = freezer::sched::timetable::Lateness { grace: std::time::Duration::from_secs(3600), make_up: false };
+    freezer::sched::book::Rules { zone, lateness, dead_after: std::time::Duration::from_secs(86_400), changes_start: false }
+}
+
+/// Any bytes as a scheduler's journal: refused, or written and read as the same; a book of it can be worked with.
+#[cfg(unix)]
+pub fn journal(json: &[u8]) {
+    use freezer::sched::book::{Book, Seen};
+    let Ok(memory) = freezer::sched::journal::Memory::decode(json) else { return };
+    let written = memory.encode().expect("what was read can be written");
+    assert_eq!(freezer::sched::journal::Memory::decode(&written).expect("it was just written"), memory);
+    let mut book = Book::new(rules(TimeZone::UTC), memory.jobs, Vec::new());
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    book.due(now, 3);
+    book.see(Vec::new(), Seen::All, now);
+    for id in book.ids() {
+        book.ended(&id, "fail", now);
+        book.sent(&id, None);
+    }
+}
+
+/// Any bytes as the order of a run and as its outcome: refused, or written and read as the same but for the last digits of numbers.
+#[cfg(unix)]
+pub fn run_files(json: &[u8]) {
+    use freezer::sched::order::{Order, Outcome};
+    if let Ok(order) = serde_json::from_slice::<Order>(json) {
+        let written = serde_json::to_vec(&order).expect("what was read can be written");
+        let again: Order = serde_json::from_slice(&written).expect("it was just written");
+        assert_eq!((&again.run, &again.job, again.due, &again.agent), (&order.run, &order.job, order.due, &order.agent));
+        let keys = |order: &Order| order.actions.iter().map(|action| action.keys().cloned().collect::<Vec<_>>()).collect::<Vec<_>>();
+        assert_eq!(keys(&again), keys(&order));
+    }
+    if let Ok(outcome) = serde_json::from_slice::<Outcome>(json) {
+        let written = serde_json::to_vec(&outcome).expect("what was read can be written");
+        let again: Outcome = serde_json::from_slice(&written).expect("it was just written");
+        let told = |outcome: &Outcome| {
+            let each = outcome
+                .actions
+                .iter()
+                .map(|action| (action.action.clone(), action.result, action.exit_code, action.tries, action.log.clone()));
+            (outcome.result, outcome.ended, each.collect::<Vec<_>>(), outcome.warnings().map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&again), told(&outcome));
+    }
+}
+
+/// Any object of JSON as `job_schedule`: refused, or a timetable whose moments come one after the other, and of which none is done
+/// before it has come.
+#[cfg(unix)]
+pub fn timetable(json: &[u8]) {
+    use freezer::sched::timetable::{Lateness, Timetable};
+    let Ok(serde_json::Value::Object(schedule)) = serde_json::from_slice(json) else { return };
+    for zone in [TimeZone::UTC, TimeZone::get("Europe/Berlin").expect("a zone"), TimeZone::get("Australia/Lord_Howe").expect("a zone")] {
+        let Ok(timetable) = Timetable::read(&schedule, &zone) else { continue };
+        for text in ["2026-03-28T23:00:00Z", "2026-10-24T23:59:59.5Z", "9999-12-30T00:00:00Z", "0001-01-02T00:00:00Z"] {
+            let armed: jiff::Timestamp = text.parse().expect("a moment");
+            let mut last = timetable.handled_when_armed(armed);
+            for _ in 0..5 {
+                let Some(next) = timetable.after(last, armed) else { break };
+                assert!(next > last, "{next} comes after {last}");
+                last = next;
+            }
+            let now = armed.saturating_add(jiff::SignedDuration::from_hours(30)).expect("a duration of hours");
+            for make_up in [false, true] {
+                let lateness = Lateness { grace: std::time::Duration::from_secs(3600), make_up };
+                let handled = timetable.handled_when_armed(armed);
+                if let Some(due) = timetable.due(handled, armed, now, lateness) {
+                    assert!(due.handled <= now && due.run.is_none_or(|run| run <= now && run == due.handled), "{due:?} at {now}");
+                    assert!(due.run.is_some() || due.missed > 0, "{due:?}: neither run nor missed");
+                    assert_eq!(timetable.due(due.handled, armed, now, lateness), None, "it is due twice");
+                }
+            }
+        }
+    }
+}
+
+/// Any list of JSON as the jobs of a server: one that is as it should be runs, whatever the others are.
+#[cfg(unix)]
+pub fn jobs(json: &[u8]) {
+    use freezer::sched::book::{Book, Seen};
+    let Ok(serde_json::Value::Array(list)) = serde_json::from_slice(json) else { return };
+    let mut documents: Vec<serde_json::Map<String, serde_json::Value>> =
+        list.into_iter().filter_map(|one| one.as_object().cloned()).collect();
+    documents.retain(|job| job.get("job_id").and_then(serde_json::Value::as_str) != Some("good"));
+    let good = serde_json::json!({ "job_id": "good", "job_schedule": {}, "job_actions": [] });
+    documents.extend(good.as_object().cloned());
+    let mut book = Book::new(rules(TimeZone::UTC), std::collections::BTreeMap::new(), Vec::new());
+    let mut now: jiff::Timestamp = "2026-11-24T12:00:00Z".parse().expect("a moment");
+    let mut begun = Vec::new();
+    for _ in 0..3 {
+        book.see(documents.clone(), Seen::All, now);
+        for (id, _) in book.due(now, 1000).0 {
+            book.begin(&id, "run", now);
+            let document = documents.iter().find(|job| job.get("job_id").and_then(serde_json::Value::as_str) == Some(&*id));
+            let patch = book.patch(&id, document.expect("it was seen")).expect("it is known");
+            book.sent(&id, Some(&patch));
+            book.ended(&id, "success", now);
+            begun.push(id);
+        }
+        now += jiff::SignedDuration::from_secs(60);
+    }
+    assert_eq!(begun.iter().filter(|id| *id == "good").count(), 1, "{begun:?}");
+}

@@ -212,7 +212,7 @@ fn work(arguments: &Arguments, span: Span, told: Told, session: &mut Session) ->
     let signals = Signals { cancel: interrupt::watch()?, reload: Arc::new(AtomicBool::new(false)) };
     signal_hook::flag::register(SIGHUP, Arc::clone(&signals.reload)).context("could not watch for signals")?;
     let mut ready = Ok(());
-    daemon::run(settings, source, &session.clock, span, &signals, || {
+    daemon::run(settings, source, Arc::new(session.clock), span, &signals, || {
         if told == Told::Parent {
             ready = process::report_ready().context("nobody waits for the scheduler any more");
         }

@@ -12,6 +12,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub trait Clock: Send + Sync {
     /// The moment of the call. Two calls may give the same moment, or step back with the system's clock.
     fn now(&self) -> Timestamp;
+
+    /// How long to wait, really, for `span` of this clock to pass, when meanwhile other things go on or nothing does. A clock for
+    /// tests may let it pass at once.
+    fn pass(&self, span: Duration, meanwhile: Meanwhile) -> Duration {
+        let _ = meanwhile;
+        span
+    }
+}
+
+/// What goes on while somebody waits for a moment to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// Nothing: only the moment can end the wait.
+    Nothing,
+    /// Others are at work, who may end it before.
+    Work,
 }
 
 /// The system's clock.

@@ -66,6 +66,8 @@ struct Job {
     timetable: Option<Timetable>,
     /// The next moment of its timetable; looked at anew when that may be another.
     next: Option<Timestamp>,
+    /// Whether the server is being asked about its run: until it answers, it is not to be told that there is one.
+    is_claiming: bool,
 }
 
 /// All jobs.
@@ -86,7 +88,7 @@ impl Book {
             let timetable = Timetable::read(&object(&document, "job_schedule"), &book.rules.zone).ok();
             // Without its document nothing is known of when it is due.
             let timetable = timetable.filter(|_| !document.is_empty());
-            let mut job = Job { record, document, timetable, next: None };
+            let mut job = Job { record, document, timetable, next: None, is_claiming: false };
             job.look_ahead();
             book.jobs.insert(id, job);
         }
@@ -176,7 +178,7 @@ impl Book {
                     event: String::new(),
                     unsent: false,
                 };
-                self.jobs.insert(id.to_owned(), Job { record, document, timetable, next: None });
+                self.jobs.insert(id.to_owned(), Job { record, document, timetable, next: None, is_claiming: false });
                 // A job that nobody has said anything of starts by itself.
                 Some(Event::named(&word).unwrap_or(if status == "stop" { Event::Stop } else { Event::Start }))
             }
@@ -328,6 +330,26 @@ impl Book {
         job.look_ahead();
     }
 
+    /// Notes that the server is asked whether the run of a job may begin, or that this is settled.
+    pub fn claims(&mut self, id: &str, is_claiming: bool) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.is_claiming = is_claiming;
+        }
+    }
+
+    /// Whether the server is being asked so.
+    pub fn is_claiming(&self, id: &str) -> bool {
+        self.jobs.get(id).is_some_and(|job| job.is_claiming)
+    }
+
+    /// Takes a begin back that could not be remembered: the job stands as it did before.
+    pub fn restore(&mut self, id: &str, before: Record) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.record = before;
+            job.look_ahead();
+        }
+    }
+
     /// Takes a begin back: the run is another scheduler's, or nobody's. The job is looked at anew when it is seen again.
     pub fn withdraw(&mut self, id: &str) {
         self.jobs.remove(id);
@@ -337,6 +359,7 @@ impl Book {
     pub fn has_process(&mut self, id: &str, pid: u32) {
         if let Some(job) = self.jobs.get_mut(id) {
             job.record.pid = Some(pid);
+            job.record.unsent = true;
         }
     }
 
@@ -371,7 +394,7 @@ impl Book {
 
     /// The jobs that the server has yet to be told of.
     pub fn unsent(&self) -> Vec<String> {
-        self.jobs.iter().filter(|(_, job)| job.record.unsent).map(|(id, _)| id.clone()).collect()
+        self.jobs.iter().filter(|(_, job)| job.record.unsent && !job.is_claiming).map(|(id, _)| id.clone()).collect()
     }
 
     /// Whether the server's document tells of a run that is not ours, and newer than all of ours.
@@ -426,15 +449,21 @@ impl Book {
         Some(json!({ "job_schedule": schedule, "session_id": session, "session_tag": record.session_tag }))
     }
 
-    /// Notes that the server knows; `patch` is what it was told, if it has the job at all.
+    /// Notes that the server knows; `patch` is what it was told, if it has the job at all. What has changed since has yet to be
+    /// told.
     pub fn sent(&mut self, id: &str, patch: Option<&Value>) {
         let Some(job) = self.jobs.get_mut(id) else { return };
-        job.record.unsent = false;
+        job.record.unsent = patch.is_some_and(|patch| !job.record.is_told_by(patch));
         job.record.event.clear();
         if let Some(Value::Object(patch)) = patch {
             job.document.extend(patch.clone());
         }
         self.forget_if_gone(id);
+    }
+
+    /// The next moment of any timetable.
+    pub fn soonest(&self) -> Option<Timestamp> {
+        self.jobs.values().filter_map(|job| job.next).min()
     }
 
     /// How many runs are under way.
@@ -445,6 +474,20 @@ impl Book {
     /// All ids.
     pub fn ids(&self) -> Vec<String> {
         self.jobs.keys().cloned().collect()
+    }
+}
+
+impl Record {
+    /// Whether a change of the server's document says all of it.
+    fn is_told_by(&self, patch: &Value) -> bool {
+        let schedule = patch.get("job_schedule").and_then(Value::as_object);
+        let is = |key: &str, value: Value| schedule.and_then(|schedule| schedule.get(key)) == Some(&value);
+        is("status", self.status.as_str().into())
+            && is("result", self.result.as_str().into())
+            && is("time_started", self.started.into())
+            && is("time_ended", self.ended.into())
+            && self.pid.is_none_or(|pid| is("current_pid", pid.into()))
+            && patch.get("session_tag") == Some(&self.session_tag.into())
     }
 }
 

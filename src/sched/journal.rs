@@ -60,6 +60,26 @@ pub struct Memory {
     pub jobs: BTreeMap<String, Record>,
 }
 
+impl Memory {
+    /// Reads what [`Memory::encode`] wrote, of this version or another that has the same form.
+    ///
+    /// # Errors
+    ///
+    /// When it is anything else.
+    pub fn decode(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
+    }
+
+    /// All of it as it stands in the file.
+    ///
+    /// # Errors
+    ///
+    /// When JSON cannot hold it.
+    pub fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+}
+
 impl Default for Memory {
     fn default() -> Self {
         Self { version: VERSION, client_id: None, jobs: BTreeMap::new() }
@@ -113,7 +133,7 @@ impl Journal {
             }
             Err(source) => return Err(JournalError::File { path, source }),
         };
-        let memory: Memory = match serde_json::from_slice(&written) {
+        let memory = match Memory::decode(&written) {
             Ok(memory) => memory,
             Err(source) => return Err(JournalError::Text { path, source }),
         };
@@ -125,7 +145,7 @@ impl Journal {
 
     /// Has all of it on disk when this returns. Writes nothing where nothing has changed.
     pub fn keep(&mut self, memory: &Memory) -> Result<(), JournalError> {
-        let text = serde_json::to_vec(memory).map_err(|source| JournalError::Text { path: self.path.clone(), source })?;
+        let text = memory.encode().map_err(|source| JournalError::Text { path: self.path.clone(), source })?;
         if text != self.written {
             replace_file(&self.path, &text).map_err(|source| JournalError::File { path: self.path.clone(), source })?;
             self.written = text;

@@ -13,7 +13,10 @@
 //! | `options` | how does an action become a configuration file and arguments? |
 //! | `runner` | the run itself: a process of its own, that outlives the scheduler |
 //! | `talk`, `folder` | what is said to the server; jobs without one |
-//! | `daemon` | all of it, joined |
+//! | `speaker`, `outbox` | who says it, beside the loop; what could not be said yet |
+//! | `pace` | when is the server asked again? |
+//! | `known` | the book and the journal, for the loop and the talk |
+//! | [`daemon`] | all of it, joined: its loop, and the runs it starts and collects |
 //!
 //! Start reading at [`book`].
 //!
@@ -30,11 +33,19 @@ mod fields;
 mod folder;
 pub mod journal;
 #[cfg(unix)]
+mod known;
+#[cfg(unix)]
 mod options;
 #[cfg(unix)]
 pub mod order;
 #[cfg(unix)]
+mod outbox;
+#[cfg(unix)]
+mod pace;
+#[cfg(unix)]
 pub mod runner;
+#[cfg(unix)]
+mod speaker;
 pub mod states;
 #[cfg(unix)]
 mod talk;

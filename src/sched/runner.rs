@@ -29,6 +29,9 @@ const MOST_METADATA: u64 = 1 << 20;
 const PARTIAL: i32 = 3;
 /// What a backup means by that: it is there, and better than none, but somebody has to look.
 const NOT_ALL: &str = "not all of it was backed up: the log names the files that could not be read, or the store that did not get it";
+/// How long, and how often, a full disk is waited for.
+const PAUSE_TO_KEEP: Duration = Duration::from_secs(2);
+const TRIES_TO_KEEP: u32 = 1800;
 /// What a process ends with that was told to end and knows no better.
 const TERMINATED: i32 = 128 + 15;
 
@@ -48,7 +51,7 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
         let outcome = if result != RunResult::Success && !truth(action, "mandatory") || cancel.is_requested() {
             run.left_out(action)
         } else {
-            run.action(number, action)?
+            run.action(number, action)
         };
         match outcome.result {
             Some(RunResult::Success) | None => {}
@@ -60,7 +63,19 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     if cancel.is_requested() {
         result = RunResult::Aborted;
     }
-    folder.write("outcome.json", &Outcome { result, ended: clock.now().as_second(), actions })
+    keep(folder, &Outcome { result, ended: clock.now().as_second(), actions })
+}
+
+/// Writes down how it went. A full disk is waited for: what was done for hours is not to end as if it had not been.
+fn keep(folder: &RunFolder, outcome: &Outcome) -> io::Result<()> {
+    let never = Cancel::new();
+    for _ in 1..TRIES_TO_KEEP {
+        match folder.write("outcome.json", outcome) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => pause(PAUSE_TO_KEEP, &never),
+            written => return written,
+        }
+    }
+    folder.write("outcome.json", outcome)
 }
 
 struct Run<'run> {
@@ -85,17 +100,21 @@ impl Run<'_> {
         ActionOutcome { action, result: None, exit_code: None, tries: 0, seconds: 0.0, log: String::new(), metadata: None, warning: None }
     }
 
-    fn action(&mut self, number: usize, action: &Document) -> io::Result<ActionOutcome> {
+    /// Whatever goes wrong is how it went: what was changed before an action is put back after it in any case.
+    fn action(&mut self, number: usize, action: &Document) -> ActionOutcome {
         let options = object(action, "freezer_action");
-        let (began, log_from) = (Instant::now(), self.log.metadata()?.len());
+        let (began, log_from) = (Instant::now(), self.log.metadata().map_or(0, |log| log.len()));
         let most = integer(action, "max_retries").unwrap_or(0).clamp(0, 1000);
         let between = integer(action, "max_retries_interval").unwrap_or(USUAL_PAUSE).clamp(0, 7 * 86_400);
         let mut tries = 0;
-        let mut last = self.script(&options, "pre_script", "")?;
+        let mut last = self.script(&options, "pre_script", "");
         if last.result == RunResult::Success {
             loop {
                 tries += 1;
-                last = self.attempt(number, &options)?;
+                last = match self.attempt(number, &options) {
+                    Ok(attempt) => attempt,
+                    Err(error) => self.refuse(format_args!("the action could not be done: {error}")),
+                };
                 if !last.again || i64::from(tries) > most || self.cancel.is_requested() {
                     break;
                 }
@@ -106,31 +125,31 @@ impl Run<'_> {
             }
         }
         // Also after a failure: it puts back what the first one has changed.
-        let after = self.script(&options, "post_script", last.result.word())?;
+        let after = self.script(&options, "post_script", last.result.word());
         let mut result = if self.cancel.is_requested() { RunResult::Aborted } else { last.result };
         if result == RunResult::Success {
             result = after.result;
         }
         let action = name(action);
         let partly = self.order.agent.kind == AgentKind::Freezer && action == "backup" && last.code == Some(PARTIAL);
-        Ok(ActionOutcome {
+        ActionOutcome {
             warning: partly.then(|| NOT_ALL.to_owned()),
             action,
             result: Some(result),
             exit_code: last.code,
             tries,
             seconds: began.elapsed().as_secs_f64(),
-            log: self.log_since(log_from)?,
+            log: self.log_since(log_from).unwrap_or_else(|error| format!("the log cannot be read: {error}")),
             metadata: last.metadata,
-        })
+        }
     }
 
     /// Runs the script of an action, if it has one: a program, with arguments if any, and no shell.
-    fn script(&mut self, options: &Document, key: &str, so_far: &str) -> io::Result<Try> {
+    fn script(&mut self, options: &Document, key: &str, so_far: &str) -> Try {
         let fine = Try { code: None, result: RunResult::Success, metadata: None, again: false };
         let command = text(options, key);
         if command.trim().is_empty() {
-            return Ok(fine);
+            return fine;
         }
         if !self.order.commands {
             return self.refuse(format_args!("{key}: commands of the server are not run on this node"));
@@ -142,22 +161,29 @@ impl Run<'_> {
         // The script that puts things back is not cut off by an abort.
         let never = Cancel::new();
         let cancel = if key == "post_script" { never } else { self.cancel.clone() };
-        let output = self.log.try_clone()?;
-        let code = self.programs(&programs.into_iter().map(program).collect::<Vec<_>>(), so_far, &output, &cancel)?;
-        let result = if code == Some(0) { RunResult::Success } else { RunResult::Fail };
-        Ok(Try { code, result, ..fine })
+        let programs: Vec<Program> = programs.into_iter().map(program).collect();
+        let ran = self.log.try_clone().and_then(|output| self.programs(&programs, so_far, &output, &cancel));
+        match ran {
+            Ok(code) => Try { code, result: if code == Some(0) { RunResult::Success } else { RunResult::Fail }, ..fine },
+            Err(error) => self.refuse(format_args!("{key}: {error}")),
+        }
     }
 
-    fn refuse(&mut self, why: std::fmt::Arguments<'_>) -> io::Result<Try> {
-        writeln!(self.log, "freezer: {why}")?;
-        Ok(Try { code: None, result: RunResult::Fail, metadata: None, again: false })
+    fn refuse(&mut self, why: std::fmt::Arguments<'_>) -> Try {
+        self.note(why);
+        Try { code: None, result: RunResult::Fail, metadata: None, again: false }
+    }
+
+    /// Writes to the log, if it can be written: a full disk ends no run, and leaves no program without its watcher.
+    fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        writeln!(self.log, "freezer: {what}").ok();
     }
 
     fn attempt(&mut self, number: usize, options: &Document) -> io::Result<Try> {
         match options::plan(options, self.order.agent.kind) {
-            Err(error) => self.refuse(format_args!("{error}")),
+            Err(error) => Ok(self.refuse(format_args!("{error}"))),
             Ok(Plan::Pipeline(_)) if !self.order.commands => {
-                self.refuse(format_args!("the action exec is not done on this node: its scheduler refuses commands of the server"))
+                Ok(self.refuse(format_args!("the action exec is not done on this node: its scheduler refuses commands of the server")))
             }
             Ok(Plan::Pipeline(programs)) => {
                 let output = self.log.try_clone()?;
@@ -195,7 +221,10 @@ impl Run<'_> {
         remove(&metadata_file)?;
         // What it printed for people belongs to the log.
         if metadata.is_none() {
-            io::copy(&mut File::open(&output_file)?.take(LOG_TAIL), &mut self.log)?;
+            let copied = File::open(&output_file).and_then(|output| io::copy(&mut output.take(LOG_TAIL), &mut self.log));
+            if let Err(error) = copied {
+                self.note(format_args!("what the agent printed cannot be kept: {error}"));
+            }
         }
         remove(&output_file)?;
         let is_ours = self.order.agent.kind == AgentKind::Freezer;
@@ -243,7 +272,7 @@ impl Run<'_> {
             Ok(group) => group,
             Err(error) => {
                 let named = programs.first().map(|program| program.program.to_string_lossy().into_owned()).unwrap_or_default();
-                writeln!(self.log, "freezer: could not start {named}: {error}")?;
+                self.note(format_args!("could not start {named}: {error}"));
                 return Ok(None);
             }
         };
@@ -259,7 +288,7 @@ impl Run<'_> {
             if told.is_none() {
                 too_long = limit.is_some_and(|limit| now >= limit);
                 if too_long {
-                    writeln!(self.log, "freezer: ended after {} seconds, its time limit", self.order.time_limit.unwrap_or_default())?;
+                    self.note(format_args!("ended after {} seconds, its time limit", self.order.time_limit.unwrap_or_default()));
                 }
                 if too_long || cancel.is_requested() {
                     group.end(End::Gently)?;

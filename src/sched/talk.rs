@@ -1,16 +1,18 @@
 //! What is said to the server, and what it says: polls, reports, claims, sessions, and what could not be sent yet.
 
-use super::book::{Book, Occasion};
+use super::book::Occasion;
 use super::connection::{ApiConnection, ApiError, Page, Resource};
 use super::fields::{Document, text};
-use super::journal::replace_file;
+use super::known::Shared;
+use super::outbox::Outbox;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io;
-use std::path::PathBuf;
 
 /// How often a change is tried that another one was faster than.
 const TRIES: usize = 8;
+/// How often a session is told that a job starts, when no answer comes.
+const TRIES_TO_JOIN: usize = 3;
 
 /// What a client says that it can do. The words of our own actions are left out where a server does not know them.
 const MODES: [&str; 1] = ["fs"];
@@ -54,12 +56,13 @@ pub(super) enum Joined {
 #[derive(Debug)]
 pub(super) struct Talk {
     connection: ApiConnection,
-    outbox: PathBuf,
+    known: Shared,
+    outbox: Outbox,
 }
 
 impl Talk {
-    pub(super) fn new(connection: ApiConnection, outbox: PathBuf) -> Self {
-        Self { connection, outbox }
+    pub(super) fn new(connection: ApiConnection, known: Shared, outbox: Outbox) -> Self {
+        Self { connection, known, outbox }
     }
 
     /// The project that all is in.
@@ -101,29 +104,37 @@ impl Talk {
     }
 
     /// Tells the server how a job stands.
-    pub(super) fn report(&self, book: &mut Book, id: &str, now: Timestamp) -> Result<(), ApiError> {
+    pub(super) fn report(&self, id: &str, now: Timestamp) -> Result<(), ApiError> {
         let mut tries = 0;
         loop {
             tries += 1;
             let fresh = self.connection.get(Resource::Jobs, id)?;
             let Some((document, version)) = fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version))) else {
-                book.sent(id, None);
+                self.known.lock().book.sent(id, None);
                 return Ok(());
             };
-            if book.is_foreign(id, &document, now) {
-                book.sent(id, None);
-                return Ok(());
-            }
-            let Some(patch) = book.patch(id, &document) else { return Ok(()) };
+            let patch = {
+                let book = &mut self.known.lock().book;
+                if book.is_claiming(id) {
+                    // It has begun since: what there is to tell is told with the claim.
+                    return Ok(());
+                }
+                if book.is_foreign(id, &document, now) {
+                    book.sent(id, None);
+                    return Ok(());
+                }
+                book.patch(id, &document)
+            };
+            let Some(patch) = patch else { return Ok(()) };
             match self.connection.update(Resource::Jobs, id, &patch, version.as_deref()) {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 Err(ApiError::Refused { status: 404, .. }) => {
-                    book.sent(id, None);
+                    self.known.lock().book.sent(id, None);
                     return Ok(());
                 }
                 Err(error) => return Err(error),
                 Ok(_) => {
-                    book.sent(id, Some(&patch));
+                    self.known.lock().book.sent(id, Some(&patch));
                     return Ok(());
                 }
             }
@@ -131,7 +142,7 @@ impl Talk {
     }
 
     /// Makes a run ours, by a change of its document that only one can make. The book has it begun already.
-    pub(super) fn claim(&self, book: &mut Book, id: &str, due: &Occasion, now: Timestamp) -> Result<Claim, ApiError> {
+    pub(super) fn claim(&self, id: &str, due: &Occasion, now: Timestamp) -> Result<Claim, ApiError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -139,16 +150,20 @@ impl Talk {
             let Some((document, version)) = fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version))) else {
                 return Ok(Claim::Taken);
             };
-            if !book.is_due_still(id, &document, due, now) {
-                return Ok(Claim::Taken);
-            }
-            let Some(patch) = book.patch(id, &document) else { return Ok(Claim::Taken) };
+            let patch = {
+                let book = &self.known.lock().book;
+                if !book.is_due_still(id, &document, due, now) {
+                    return Ok(Claim::Taken);
+                }
+                book.patch(id, &document)
+            };
+            let Some(patch) = patch else { return Ok(Claim::Taken) };
             match self.connection.update(Resource::Jobs, id, &patch, version.as_deref()) {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 Err(ApiError::Refused { status: 404, .. }) => return Ok(Claim::Taken),
                 Err(error) => return Err(error),
                 Ok(_) => {
-                    book.sent(id, Some(&patch));
+                    self.known.lock().book.sent(id, Some(&patch));
                     return Ok(Claim::Mine);
                 }
             }
@@ -156,52 +171,70 @@ impl Talk {
     }
 
     /// Starts a job's part in its session, if it is in one.
-    pub(super) fn join(&self, book: &mut Book, id: &str) -> Joined {
-        let session = book.document(id).map(|job| text(job, "session_id").to_owned()).filter(|session| !session.is_empty());
-        let (Some(session), Some(tag)) = (session, book.record(id).map(|record| record.session_tag)) else { return Joined::Go };
+    pub(super) fn join(&self, id: &str) -> Joined {
+        let (session, tag) = {
+            let mut known = self.known.lock();
+            let session = known.book.document(id).map(|job| text(job, "session_id").to_owned()).filter(|session| !session.is_empty());
+            let (Some(session), Some(tag)) = (session, known.book.record(id).map(|record| record.session_tag)) else { return Joined::Go };
+            // Noted before it is said: who comes after a crash ends what this one has begun, and no session waits for it.
+            known.book.in_session(id, Some(&session), tag);
+            if let Err(error) = known.remember() {
+                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs beside its session: that it is in it cannot be written");
+                known.book.in_session(id, None, tag);
+                return Joined::Go;
+            }
+            (session, tag)
+        };
         let start = json!({ "start": { "job_id": id, "current_tag": tag } });
-        match self.connection.session_action(&session, &start) {
+        // A start whose answer was lost is one that is joined by the next try.
+        let mut said = self.connection.session_action(&session, &start);
+        for _ in 1..TRIES_TO_JOIN {
+            if said.as_ref().is_err_and(ApiError::is_away) {
+                said = self.connection.session_action(&session, &start);
+            }
+        }
+        match said {
             Ok((result, tag)) if result == "success" => {
-                book.in_session(id, Some(&session), tag);
+                self.known.lock().book.in_session(id, Some(&session), tag);
                 Joined::Go
             }
-            Ok((result, _)) if result == "hold-off" => Joined::TooEarly,
+            Ok((result, _)) if result == "hold-off" => {
+                self.known.lock().book.in_session(id, None, tag);
+                Joined::TooEarly
+            }
             Ok((result, tag)) => {
                 // It has missed a start. Its backup is made all the same, and with the tag it is in the next one.
                 tracing::warn!(job = %id, session = %session, result = %result, "a job runs beside its session");
-                book.in_session(id, None, tag);
+                self.known.lock().book.in_session(id, None, tag);
                 Joined::Go
             }
             Err(error) => {
                 tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without its session");
+                self.known.lock().book.in_session(id, None, tag);
                 Joined::Go
             }
         }
     }
 
-    /// Keeps what is to be sent, until it is. A name that is there already is the same thing.
-    pub(super) fn put(&self, name: &str, message: &Value) -> io::Result<()> {
-        replace_file(&self.outbox.join(format!("{name}.json")), message.to_string().as_bytes())
-    }
-
     /// Sends what was kept, the oldest first, until the server is away.
     pub(super) fn send_kept(&self) -> Result<(), ApiError> {
-        let entries = std::fs::read_dir(&self.outbox).into_iter().flatten().filter_map(Result::ok);
-        let mut files: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
-        files.sort();
-        for file in files {
-            let message: Option<Value> = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            let sent = message.as_ref().map_or(Ok(()), |message| self.send(message));
-            match sent {
+        for file in self.outbox.kept() {
+            let message = match self.outbox.read(&file) {
+                Ok(Some(message)) => message,
+                Ok(None) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    tracing::error!(%error, file = %file.display(), "what a run has to say cannot be read; it is tried again");
+                    continue;
+                }
+            };
+            match self.send(&message) {
                 Err(error) if error.is_away() || matches!(error.status(), Some(401 | 403)) => return Err(error),
                 // It will not take it tomorrow either.
                 Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the server refuses what a run has to say"),
                 Ok(()) => {}
             }
-            if let Err(error) = std::fs::remove_file(&file) {
-                tracing::error!(%error, file = %file.display(), "what was sent cannot be removed");
-            }
+            self.outbox.done(&file);
         }
         Ok(())
     }

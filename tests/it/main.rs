@@ -23,5 +23,6 @@ mod sched;
 mod store;
 mod support;
 mod tar;
+mod units;
 #[cfg(unix)]
 mod upkeep;

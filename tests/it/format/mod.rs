@@ -1,6 +1,6 @@
 //! The example bytes of docs/format.md are what the program reads and writes.
 
-mod mutated;
+pub(crate) mod mutated;
 
 use freezer::format::frame::{Compression, Decoder, Encoder, FrameKeys, Lane, Opener, Protection, Sealer};
 use freezer::format::keys::KeySlot;

@@ -1,7 +1,7 @@
 //! A short run of what the fuzz targets do (`fuzz/`), on inputs that were sound before bytes of them were changed.
 
 #[path = "../../../fuzz/entry_points.rs"]
-mod entry_points;
+pub(crate) mod entry_points;
 
 use entry_points as entry;
 use freezer::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
@@ -14,7 +14,7 @@ use proptest::sample::Index;
 
 /// What happens to an input.
 #[derive(Clone, Debug)]
-enum Change {
+pub(crate) enum Change {
     Set(Index, u8),
     Flip(Index, u8),
     Cut(Index),
@@ -22,7 +22,7 @@ enum Change {
     Remove(Index, usize),
 }
 
-fn changes() -> impl Strategy<Value = Vec<Change>> {
+pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
         (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
         (any::<Index>(), 0_u8..8).prop_map(|(at, bit)| Change::Flip(at, bit)),
@@ -33,7 +33,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(change, 0..4)
 }
 
-fn changed(sound: &[u8], changes: &[Change]) -> Vec<u8> {
+pub(crate) fn changed(sound: &[u8], changes: &[Change]) -> Vec<u8> {
     let mut bytes = sound.to_vec();
     for change in changes {
         if bytes.is_empty() {

@@ -4,11 +4,15 @@
 mod actions;
 mod commands;
 mod crash;
+mod decoders;
 #[cfg(target_os = "linux")]
 mod end_to_end;
 mod original;
 mod server;
 mod session_restore;
+#[cfg(target_os = "linux")]
+mod soak;
+mod under_fire;
 
 use crate::api::{Api, Project, text};
 use serde_json::{Value, json};

@@ -1,0 +1,286 @@
+//! Runs: how they are started, ended and taken in. Each is a process of its own: see [`crate::sched::runner`].
+
+use super::{Heard, Settings};
+use crate::platform::Running;
+use crate::platform::durable::{self, Access};
+use crate::platform::process::{self, Detached, End, Program};
+use crate::sched::book::Tasks;
+use crate::sched::fields::{actions, text};
+use crate::sched::journal::replace_file;
+use crate::sched::known::Shared;
+use crate::sched::order::{MARK, Order, Outcome, RunFolder, RunResult};
+use crate::sched::outbox::Outbox;
+use crossbeam_channel::Sender;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// After how long a run that does not end when it is told to is killed.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// When to try again to take in a run whose words could not be kept.
+const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
+
+/// A run that is to end.
+#[derive(Clone, Copy)]
+struct Ending {
+    since: Instant,
+    /// Once: a second word would cut it off.
+    told: bool,
+}
+
+/// A run that has ended and could not be taken in.
+struct Left {
+    id: String,
+    run: String,
+    again: Instant,
+}
+
+pub(super) struct Runs {
+    settings: Settings,
+    known: Shared,
+    /// Where what the server is to be told is kept; none without a server.
+    outbox: Option<Outbox>,
+    heard: Sender<Heard>,
+    /// Jobs whose runs are to end.
+    ending: BTreeMap<String, Ending>,
+    left: Vec<Left>,
+    /// Folders of runs that are taken in, and whose end is not on disk yet.
+    folders: Vec<PathBuf>,
+}
+
+impl Runs {
+    pub(super) fn new(settings: Settings, known: Shared, outbox: Option<Outbox>, heard: Sender<Heard>) -> Self {
+        Self { settings, known, outbox, heard, ending: BTreeMap::new(), left: Vec::new(), folders: Vec::new() }
+    }
+
+    /// Waits for the runs that an earlier scheduler began, and removes what is left of those that it had taken in.
+    pub(super) fn adopt(&self) {
+        let of_jobs: Vec<(String, String)> = {
+            let book = &self.known.lock().book;
+            book.ids().into_iter().filter_map(|id| Some((id.clone(), book.record(&id)?.run.clone()?))).collect()
+        };
+        for (id, run) in &of_jobs {
+            tracing::info!(job = %id, run = %run, "a run of an earlier scheduler");
+            let lock = File::open(self.folder(run).file("lock"));
+            self.watch(id.clone(), run.clone(), move || lock.map_or(Ok(()), |lock| lock.lock()));
+        }
+        let known: BTreeSet<&str> = of_jobs.iter().map(|(_, run)| run.as_str()).collect();
+        for entry in std::fs::read_dir(self.settings.folder.join("runs")).into_iter().flatten().filter_map(Result::ok) {
+            let is_known = entry.file_name().to_str().is_none_or(|name| known.contains(name));
+            let has_ended = || File::open(entry.path().join("lock")).map_or(true, |lock| lock.try_lock().is_ok());
+            if !is_known && has_ended() {
+                remove(&entry.path());
+            }
+        }
+    }
+
+    /// Has it told when `wait` returns.
+    fn watch(&self, id: String, run: String, wait: impl FnOnce() -> io::Result<()> + Send + 'static) {
+        let heard = self.heard.clone();
+        std::thread::spawn(move || {
+            if let Err(error) = wait() {
+                tracing::error!(%error, run = %run, "the end of a run cannot be waited for");
+            }
+            // Nobody listens when the scheduler has ended: the next one finds the run.
+            heard.send(Heard::Ended { id, run }).ok();
+        });
+    }
+
+    fn folder(&self, run: &str) -> RunFolder {
+        RunFolder::of(&self.settings.folder.join("runs"), run)
+    }
+
+    /// Starts the process of a run; its number.
+    pub(super) fn start(&self, id: &str, run: &str, due: Timestamp) -> io::Result<u32> {
+        let folder = self.folder(run);
+        durable::create_folder(folder.path(), Access::private())?;
+        let job = self.known.lock().book.document(id).cloned().unwrap_or_default();
+        let order = Order {
+            run: run.to_owned(),
+            job: id.to_owned(),
+            due,
+            actions: actions(&job).cloned().collect(),
+            agent: self.settings.agent.clone(),
+            defaults: self.settings.defaults.clone(),
+            commands: self.settings.commands,
+            time_limit: self.settings.time_limit,
+        };
+        folder.write("order.json", &order)?;
+        let lock = durable::create_file(&folder.file("lock"), Access::private())?;
+        // The run inherits it: it is free again when the run has ended, however.
+        lock.lock()?;
+        let output = durable::create_file(&folder.file("runner.log"), Access::private())?;
+        let arguments = ["scheduler", "run-job"].map(OsString::from).into_iter().chain([folder.path().into()]);
+        let program = Program { program: self.settings.program.clone().into(), arguments: arguments.collect() };
+        let process = Detached::start(&program, lock, &output)?;
+        let pid = process.id();
+        self.watch(id.to_owned(), run.to_owned(), move || process.wait());
+        Ok(pid)
+    }
+
+    /// Has the run of a job ended, as soon as it can be.
+    pub(super) fn is_to_end(&mut self, id: String) {
+        self.ending.entry(id).or_insert_with(|| Ending { since: Instant::now(), told: false });
+    }
+
+    /// Tells runs to end that are to, and kills those that do not.
+    pub(super) fn see_to_endings(&mut self) {
+        let now = Instant::now();
+        let ids: Vec<String> = self.ending.keys().cloned().collect();
+        for id in ids {
+            let run = self.known.lock().book.record(&id).and_then(|record| record.run.clone());
+            let (Some(run), Some(ending)) = (run, self.ending.get(&id).copied()) else {
+                self.ending.remove(&id);
+                continue;
+            };
+            let process: Option<Running> = self.folder(&run).read("process.json").ok().flatten();
+            let is_slow = now.duration_since(ending.since) > PATIENCE;
+            let told = match process {
+                // It has hardly begun: the next time.
+                None => continue,
+                Some(process) if is_slow => process::end(&process, End::AtOnce).and_then(|()| kill_rest(&process, &run)),
+                Some(process) if !ending.told => process::end(&process, End::Gently),
+                Some(_) => continue,
+            };
+            self.ending.insert(id.clone(), Ending { told: true, ..ending });
+            if let Err(error) = told {
+                tracing::error!(job = %id, run = %run, %error, "a run cannot be ended");
+            }
+        }
+    }
+
+    /// Whether all runs that have ended are taken in.
+    pub(super) fn is_idle(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Takes in what could not be before.
+    pub(super) fn collect_what_is_left(&mut self, now: Timestamp) -> Tasks {
+        if !self.folders.is_empty() && self.known.lock().remember().is_ok() {
+            self.folders.drain(..).for_each(|folder| remove(&folder));
+        }
+        let (again, left) = std::mem::take(&mut self.left).into_iter().partition(|left: &Left| Instant::now() >= left.again);
+        self.left = left;
+        let again: Vec<Left> = again;
+        again.into_iter().flat_map(|left| self.collect(&left.id, &left.run, now)).collect()
+    }
+
+    /// Takes in how a run went; what is to be done then. What cannot be kept stays in the run's folder, and is taken in later.
+    pub(super) fn collect(&mut self, id: &str, run: &str, now: Timestamp) -> Tasks {
+        if self.known.lock().book.record(id).is_none_or(|record| record.run.as_deref() != Some(run)) {
+            return Tasks::new();
+        }
+        let folder = self.folder(run);
+        let outcome = match self.outcome(id, run, &folder, now) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(job = %id, run = %run, %error, "how a run went cannot be taken in; it is tried again");
+                self.left.push(Left { id: id.to_owned(), run: run.to_owned(), again: Instant::now() + PAUSE_AFTER_TROUBLE });
+                return Tasks::new();
+            }
+        };
+        tracing::info!(job = %id, run = %run, result = outcome.result.word(), "a run has ended");
+        for warning in outcome.warnings() {
+            tracing::warn!(job = %id, run = %run, warning, "a run went well, but");
+        }
+        self.ending.remove(id);
+        let ended = Timestamp::from_second(outcome.ended).unwrap_or(now);
+        let mut known = self.known.lock();
+        let tasks = known.book.ended(id, outcome.result.word(), ended);
+        match known.remember() {
+            Ok(()) => remove(folder.path()),
+            Err(error) => {
+                tracing::error!(job = %id, run = %run, error = &error as &dyn std::error::Error, "the end of a run cannot be written yet");
+                self.folders.push(folder.path().to_owned());
+            }
+        }
+        tasks
+    }
+
+    /// How a run went, when what it has to say is kept.
+    fn outcome(&self, id: &str, run: &str, folder: &RunFolder, now: Timestamp) -> io::Result<Outcome> {
+        let outcome = match folder.read::<Outcome>("outcome.json") {
+            Ok(Some(outcome)) => outcome,
+            missing => {
+                tracing::error!(job = %id, run = %run, damaged = missing.is_err(), "a run ended without a word");
+                if let Some(process) = folder.read::<Running>("process.json").ok().flatten() {
+                    kill_rest(&process, run)?;
+                }
+                Outcome { result: RunResult::Fail, ended: now.as_second(), actions: Vec::new() }
+            }
+        };
+        self.keep_for_server(id, run, &outcome)?;
+        self.keep_as_last(id, run, &outcome)?;
+        Ok(outcome)
+    }
+
+    /// The records of its backups, and the end of its part in a session.
+    fn keep_for_server(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
+        let Some(outbox) = &self.outbox else { return Ok(()) };
+        let session = self.known.lock().book.record(id).and_then(|record| Some((record.in_session.clone()?, record.session_tag)));
+        for (number, action) in outcome.actions.iter().enumerate() {
+            let Some(Value::Object(metadata)) = &action.metadata else { continue };
+            let mut metadata = metadata.clone();
+            metadata.insert("job_id".into(), id.into());
+            if metadata.contains_key("deleted_freezer_backup_ids") || metadata.contains_key("action") || metadata.contains_key("backup_id")
+            {
+                metadata.insert("exit_code".into(), json!(action.exit_code));
+                metadata.insert("duration".into(), json!(action.seconds));
+                metadata.insert("tries".into(), json!(action.tries));
+                // What freezer session restore finds a start of a session by.
+                if let Some((session, tag)) = &session {
+                    metadata.insert("session_id".into(), session.as_str().into());
+                    metadata.insert("session_tag".into(), json!(tag));
+                }
+                if let Some(warning) = &action.warning {
+                    metadata.insert("warning".into(), warning.as_str().into());
+                }
+                if !action.log.is_empty() {
+                    metadata.insert("log".into(), action.log.as_str().into());
+                }
+                let name = format!("{run}-{number:03}");
+                metadata.insert("run_id".into(), name.as_str().into());
+                outbox.put(&name, &json!({ "backup": metadata, "id": name }))?;
+            }
+        }
+        if let Some((session, tag)) = session {
+            let end = json!({ "end": { "job_id": id, "current_tag": tag, "result": outcome.result.word() } });
+            outbox.put(&format!("{run}-end"), &json!({ "session": session, "action": end }))?;
+        }
+        Ok(())
+    }
+
+    /// What `freezer scheduler status` shows of the last run of each job.
+    fn keep_as_last(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
+        let name = crate::store::encode(id.as_bytes(), |_, byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let mut outcome = outcome.clone();
+        let description = self.known.lock().book.document(id).map(|job| text(job, "description").to_owned());
+        outcome.actions.iter_mut().for_each(|action| action.metadata = None);
+        let document = json!({ "run": run, "job": id, "description": description, "outcome": outcome });
+        replace_file(&self.settings.folder.join("last").join(format!("{name}.json")), document.to_string().as_bytes())
+    }
+}
+
+/// Kills what a run has left that ended without seeing to it.
+fn kill_rest(process: &Running, run: &str) -> io::Result<()> {
+    let killed = process::kill_marked(process.pid, MARK, run)?;
+    if killed > 0 {
+        tracing::warn!(run = %run, killed, "processes of a run that had ended were killed");
+    }
+    Ok(())
+}
+
+/// Removes the folder of a run that is taken in.
+fn remove(folder: &std::path::Path) {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::error!(%error, folder = %folder.display(), "what a run has left cannot be removed");
+        }
+        _ => {}
+    }
+}
