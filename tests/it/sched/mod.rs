@@ -7,6 +7,8 @@ mod crash;
 mod decoders;
 #[cfg(target_os = "linux")]
 mod end_to_end;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod original;
 mod server;
 mod session_restore;
