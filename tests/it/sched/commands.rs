@@ -164,9 +164,10 @@ fn a_job_is_written_in_an_editor() {
 fn the_server_to_try_out_is_found_by_itself() {
     use std::io::{BufRead, BufReader};
     let node = Node::new();
-    let mut child =
-        node.command(&["api", "--dev", "--listen", "127.0.0.1:0"]).stdout(std::process::Stdio::piped()).spawn().expect("it starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let child = node.command(&["api", "--dev", "--listen", "127.0.0.1:0"]).stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    // Killed however the test ends, as a scheduler is.
+    let mut server = super::Scheduler { child };
+    let mut lines = BufReader::new(server.child.stdout.take().expect("piped")).lines();
     let told: Vec<String> = lines.by_ref().take(3).map(|line| line.expect("text")).collect();
     assert!(told[0].starts_with("listening at"), "{told:?}");
     super::until("the file", || node.path(".local/share/freezer/api.json").exists().then_some(()));
@@ -180,6 +181,5 @@ fn the_server_to_try_out_is_found_by_itself() {
     node.run(&["job", "create", "--file", "job", "--client", &format!("default_{host}")]);
     node.run(&["scheduler", "once"]);
     assert_eq!(node.json(&["backup-list"])[0]["backup_metadata"]["backup_name"], "docs");
-    child.kill().expect("it runs");
-    child.wait().expect("it ends");
+    drop(server);
 }
