@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(500);
 /// How long a run waits for the server to say that it may begin; then it begins, as it does when the server is away.
 const PATIENCE_WITH_SERVER: Duration = Duration::from_secs(30);
+/// The same, when one has waited in vain since the server last answered.
+const PATIENCE_AFTER_SILENCE: Duration = Duration::from_secs(2);
 /// When to try again what could not be written.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
@@ -59,6 +61,8 @@ pub(super) struct Daemon {
     is_polling: bool,
     /// Whether it has said so once.
     has_polled: bool,
+    /// Whether a run has waited in vain since the server last answered.
+    is_silent: bool,
     /// When the last look was: a clock that is set back would keep polls waiting.
     last_look: Timestamp,
     /// Until when nothing begins, because it could not be written down.
@@ -89,7 +93,7 @@ impl Daemon {
         let runs = Runs::new(settings, known.clone(), outbox, sender);
         runs.adopt();
         let now = clock.now();
-        let (is_polling, has_polled, held_until) = (false, false, None);
+        let (is_polling, has_polled, is_silent, held_until) = (false, false, false, None);
         Ok(Self {
             known,
             clock,
@@ -102,6 +106,7 @@ impl Daemon {
             next_poll: now,
             is_polling,
             has_polled,
+            is_silent,
             last_look: now,
             held_until,
         })
@@ -201,6 +206,7 @@ impl Daemon {
             Ok(tasks) => {
                 self.pace.answered();
                 self.has_polled = true;
+                self.is_silent = false;
                 tasks
             }
             Err(error) if span == Span::Once => return Err(error),
@@ -307,7 +313,8 @@ impl Daemon {
     /// Has runs begin that have waited long enough for the server: it is as good as away.
     fn give_up_waiting(&mut self) -> Result<(), DaemonError> {
         let Origin::Server { claims, .. } = &mut self.origin else { return Ok(()) };
-        let is_late = |claim: &Claim| !self.cluster && claim.since.elapsed() > PATIENCE_WITH_SERVER;
+        let patience = if self.is_silent { PATIENCE_AFTER_SILENCE } else { PATIENCE_WITH_SERVER };
+        let is_late = |claim: &Claim| !self.cluster && claim.since.elapsed() > patience;
         let late: Vec<String> = claims.iter().filter(|(_, claim)| is_late(claim)).map(|(id, _)| id.clone()).collect();
         let mut begin = Vec::new();
         for id in late {
@@ -322,6 +329,7 @@ impl Daemon {
                 begin.push((id, claim, is_wanted));
             }
         }
+        self.is_silent |= !begin.is_empty();
         for (id, claim, is_wanted) in begin {
             tracing::warn!(job = %id, "a run begins though the server does not answer whether it may");
             if is_wanted { self.start(&id, &claim.run, claim.firing)? } else { self.not_begun(&id, &claim.run)? }

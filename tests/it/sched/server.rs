@@ -214,3 +214,33 @@ fn two_schedulers_of_one_client_never_run_a_moment_twice() {
     moments.dedup();
     assert_eq!(moments.len(), ran.lines().count(), "{ran}");
 }
+
+#[test]
+fn a_server_that_takes_questions_and_never_answers_keeps_no_timetable_waiting() {
+    let api = Api::start();
+    let (project, node) = (Project::new(&api), Node::of(&api));
+    let client = project.client("web1");
+    let relay = crate::support::relay::Relay::new(api.url.strip_prefix("http://").expect("http"));
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        let append = node.script(&format!("append-{name}"), &format!("echo $FREEZER_DUE >> ran-{name}"));
+        make(&project, &job(&client, &json!({ "schedule_interval": "3 seconds" }), &[exec(&append)]));
+    }
+    let log = std::fs::File::create(node.path("log")).expect("a log");
+    let url = format!("http://127.0.0.1:{}", relay.port);
+    let mut command =
+        node.command(&["scheduler", "start", "--foreground", "--interval", "1", "-v", "--concurrent-jobs", "6", "--client-id", &client]);
+    command.args(["--api-url", &url, "--api-token-file", "token", "--api-project", &project.id, "--state-dir", "state"]).stderr(log);
+    let mut scheduler = Scheduler { child: command.spawn().expect("it starts") };
+    let ran = |name: &str| node.read(&format!("ran-{name}")).lines().count();
+    until("each has run", || names.iter().all(|name| ran(name) >= 1).then_some(()));
+    relay.stand_still(true);
+    // One question after the other, with twenty seconds for each, it were minutes before the last of them began.
+    let before = names.map(&ran);
+    until("each has run in silence, twice", || names.iter().zip(before).all(|(name, before)| ran(name) >= before + 3).then_some(()));
+    // And who ends it is heard.
+    let stopped = std::process::Command::new("kill").arg(scheduler.child.id().to_string()).status().expect("kill is there");
+    assert!(stopped.success());
+    until("the end", || scheduler.child.try_wait().expect("it can be asked"));
+    relay.stand_still(false);
+}
