@@ -105,11 +105,46 @@ impl Access {
         now: jiff::Timestamp,
         comment: &str,
     ) -> Result<Self, AccessError> {
-        match Self::identity(store.as_ref()) {
-            Err(AccessError::NoStore(_)) => {}
-            Err(other) => return Err(other),
-            Ok(_) => return Err(AccessError::Exists(store.location())),
+        Self::make(store, passphrase, cost, now, comment, None)
+    }
+
+    /// Makes a store where others may be about to make one too, as nodes do whose first backups begin together. `wait` lets so
+    /// much time pass that calls to the store which had begun before have ended.
+    ///
+    /// Each of them may have found nothing there. Whoever puts its key and then looks sees those that were put before: the one
+    /// whose key comes first goes on, the others wait longer, until they see a store, or know that a key is what a cut-off run
+    /// has left. At last each looks whose store it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Access::create`]; [`AccessError::Exists`] where another was faster: its store can be opened then.
+    pub fn create_among_others(
+        store: Arc<dyn Store>,
+        passphrase: Option<&Passphrase>,
+        cost: KdfCost,
+        now: jiff::Timestamp,
+        wait: &dyn Fn(),
+    ) -> Result<Self, AccessError> {
+        let access = Self::make(Arc::clone(&store), passphrase, cost, now, "made with the store", Some(wait))?;
+        wait();
+        if Self::identity(store.as_ref())?.id == access.identity.id {
+            return Ok(access);
         }
+        if let Some(unlocked) = &access.unlocked {
+            forget_key(store.as_ref(), &unlocked.1);
+        }
+        Err(AccessError::Exists(store.location()))
+    }
+
+    fn make(
+        store: Arc<dyn Store>,
+        passphrase: Option<&Passphrase>,
+        cost: KdfCost,
+        now: jiff::Timestamp,
+        comment: &str,
+        wait: Option<&dyn Fn()>,
+    ) -> Result<Self, AccessError> {
+        Self::nothing_there(store.as_ref())?;
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| AccessError::Key(KeyError::Random(error)))?;
         let id = StoreId(id);
@@ -122,9 +157,31 @@ impl Access {
                 let slot = KeySlot::seal(&master, id, passphrase.expose(), cost, now, comment).map_err(AccessError::Key)?;
                 // The key is there before anything can need it.
                 put(store.as_ref(), &names::key_name(&slot.id), slot.encode())?;
+                if let Some(wait) = wait {
+                    let own = names::key_name(&slot.id);
+                    let mut before_own = 0;
+                    let mut others = 0;
+                    let seen = store.list(names::KEYS, &mut |object| {
+                        before_own += u32::from(object.name < own);
+                        others += u32::from(object.name != own);
+                        true
+                    });
+                    seen.map_err(AccessError::Store)?;
+                    if others > 0 {
+                        (0..=before_own).for_each(|_| wait());
+                    }
+                }
                 Some(Arc::new((master, slot.id)))
             }
         };
+        if wait.is_some()
+            && let Err(error) = Self::nothing_there(store.as_ref())
+        {
+            if let Some(unlocked) = &unlocked {
+                forget_key(store.as_ref(), &unlocked.1);
+            }
+            return Err(error);
+        }
         put(store.as_ref(), &names::identity_name(), identity.encode())?;
         tracing::info!(store = %store.location(), encrypted = passphrase.is_some(), "made a store");
         Ok(Self::assemble(store, identity, unlocked))
@@ -209,6 +266,14 @@ impl Access {
             Some(unlocked) => Protection::Encrypted(Arc::new(unlocked.0.frame_keys(identity.id))),
         };
         Self { store, identity, protection, unlocked }
+    }
+
+    fn nothing_there(store: &dyn Store) -> Result<(), AccessError> {
+        match Self::identity(store) {
+            Err(AccessError::NoStore(_)) => Ok(()),
+            Err(other) => Err(other),
+            Ok(_) => Err(AccessError::Exists(store.location())),
+        }
     }
 
     fn identity(store: &dyn Store) -> Result<Identity, AccessError> {
@@ -368,6 +433,13 @@ impl Access {
             return Err(AccessError::LastKey(id.to_owned()));
         }
         self.store.delete(&names::key_name(id)).map_err(AccessError::Store)
+    }
+}
+
+/// Removes the key of a store that was not made. One that stays opens nothing.
+fn forget_key(store: &dyn Store, id: &str) {
+    if let Err(error) = store.delete(&names::key_name(id)) {
+        tracing::warn!(error = &error as &dyn std::error::Error, key = %id, "a key that opens nothing stays in the store");
     }
 }
 

@@ -5,7 +5,8 @@ use super::session::{Session, StorePlace};
 use crate::catalog::{Access, AccessError};
 use crate::format::identity::Cipher;
 use crate::format::keys::KdfCost;
-use crate::platform::Clock;
+use crate::model::Cancel;
+use crate::platform::{Clock, pause};
 use crate::store::location::IfMissing;
 use crate::store::mirror::{Mirror, OnFailure, Patience};
 use crate::store::{Discard, Store};
@@ -27,6 +28,10 @@ pub(super) struct Destinations {
     /// Those that could not be opened.
     absent: Vec<StoreOutcome>,
 }
+
+/// How long a call to a store that had begun may take to be seen by others, when a store is made: in a folder, and in a network.
+const TIME_HERE: Duration = Duration::from_millis(200);
+const TIME_FAR_AWAY: Duration = Duration::from_secs(2);
 
 /// What became of a store.
 #[derive(Debug, Serialize)]
@@ -132,8 +137,14 @@ fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Ac
     match Access::is_encrypted(store.as_ref()) {
         Err(AccessError::NoStore(_)) => {
             let passphrase = session.given_passphrase()?;
-            let access =
-                Access::create(Arc::clone(&store), passphrase.as_ref(), KdfCost::default(), session.clock.now(), "made with the store")?;
+            let time = if store.location().contains(':') { TIME_FAR_AWAY } else { TIME_HERE };
+            let wait = || pause(time, &Cancel::new());
+            let made = Access::create_among_others(Arc::clone(&store), passphrase.as_ref(), KdfCost::default(), session.clock.now(), &wait);
+            let access = match made {
+                // Another node began at the same moment, and was faster.
+                Err(AccessError::Exists(_)) => return session.unlock(store),
+                made => made?,
+            };
             let kind = match access.cipher() {
                 Cipher::None => "a store that is not encrypted (--encrypt-pass-file FILE makes one that is)",
                 Cipher::Aes256Cfb => "an encrypted store",

@@ -130,15 +130,27 @@ impl Timetable {
         next.filter(|next| !is_bounded || self.end.is_none_or(|end| *next <= end))
     }
 
+    /// The newest moment up to `now`, when `last` is one: looked for in the last second, then the last minute, and so on, so that not all
+    /// that have come are looked at.
+    fn newest(&self, last: Timestamp, armed: Timestamp, now: Timestamp) -> Timestamp {
+        let within = |seconds: i64| {
+            let from = now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(last);
+            self.after(from.max(last), armed).filter(|at| *at <= now)
+        };
+        let mut newest = [1, 60, 3600, 86_400, 31 * 86_400].into_iter().find_map(within).unwrap_or(last);
+        while let Some(next) = self.after(newest, armed).filter(|at| *at <= now) {
+            newest = next;
+        }
+        newest
+    }
+
     /// What is to be done at `now`, when all up to `handled` is done with; none if nothing has come.
     pub fn due(&self, handled: Timestamp, armed: Timestamp, now: Timestamp, lateness: Lateness) -> Option<Due> {
         let mut last = self.after(handled, armed).filter(|at| *at <= now)?;
         let mut count = 1;
         while let Some(next) = self.after(last, armed).filter(|at| *at <= now) {
             if count == MOST_COUNTED {
-                // Continuous, or every second by the calendar: the newest is not far.
-                let recent = now - SignedDuration::from_secs(1);
-                last = self.after(recent.max(last), armed).filter(|at| *at <= now).unwrap_or(last);
+                last = self.newest(last, armed, now);
                 break;
             }
             (last, count) = (next, count + 1);

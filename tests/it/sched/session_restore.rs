@@ -164,3 +164,28 @@ fn a_start_that_a_node_has_no_backup_of_is_refused_before_anything_is_made() {
     assert_eq!(together.nodes[0].node.read("restored/name"), "web1");
     assert!(!together.nodes[1].node.path("restored").exists());
 }
+
+#[test]
+fn nodes_that_make_a_store_at_the_same_moment_share_it() {
+    for round in 0..6 {
+        let node = Node::new();
+        node.write("docs/a.txt", "hello");
+        node.write("pass", "secret\n");
+        let options = if round % 2 == 0 { &["--encrypt-pass-file", "pass"][..] } else { &[] };
+        let backups: Vec<_> = ["web1", "web2", "web3"]
+            .iter()
+            .map(|host| {
+                let arguments = [&["backup", "docs", "-q", "--store", "store", "--hostname", host], options].concat();
+                (host, node.command(&arguments).spawn().expect("it starts"))
+            })
+            .collect();
+        for (host, mut backup) in backups {
+            assert!(backup.wait().expect("it ends").success(), "{round} {host}");
+            let target = format!("from-{host}");
+            let restored = ["restore", &format!("{host}/docs"), "-q", "--store", "store", "--target", &target];
+            node.run(&[&restored[..], options].concat());
+            assert_eq!(node.read(&format!("{target}/a.txt")), "hello", "{round}");
+        }
+        node.run(&[&["check", "--read-data", "--store", "store"][..], options].concat());
+    }
+}

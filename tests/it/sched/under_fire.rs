@@ -21,19 +21,19 @@ impl Dice {
 
 #[test]
 fn no_job_is_lost_run_twice_or_stuck_when_schedulers_and_server_are_killed_at_random() {
-    under_fire(Duration::from_secs(15));
+    println!("{}", under_fire(Duration::from_secs(15)));
 }
 
 #[test]
 fn nightly_no_job_is_lost_run_twice_or_stuck_in_ten_minutes_of_kills() {
-    under_fire(Duration::from_secs(600));
+    println!("{}", under_fire(Duration::from_secs(600)));
 }
 
-fn under_fire(length: Duration) {
+/// What there was of it.
+fn under_fire(length: Duration) -> String {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).expect("random bytes");
     let seed = u64::from_le_bytes(seed) | 1;
-    println!("seed {seed}");
     let mut dice = Dice(seed);
     let database = Arc::new(Database::sqlite());
     let mut api = Api::on(&database, &[]);
@@ -152,5 +152,5 @@ fn under_fire(length: Duration) {
         assert_eq!(told_once.len(), told.len(), "seed {seed}: {host}: a backup is recorded twice");
         assert_eq!(told_once, made, "seed {seed}: {host}: what was made and what was recorded");
     }
-    println!("seed {seed}: {kills} kills, {} one-shots, {counts:?} runs of the others", once.len());
+    format!("seed {seed}: {kills} kills, {} one-shots, {counts:?} runs of the others", once.len())
 }
