@@ -172,10 +172,10 @@ fn nodes_that_make_a_store_at_the_same_moment_share_it() {
         node.write("docs/a.txt", "hello");
         node.write("pass", "secret\n");
         let options = if round % 2 == 0 { &["--encrypt-pass-file", "pass"][..] } else { &[] };
-        let backups: Vec<_> = ["web1", "web2", "web3"]
-            .iter()
+        let backups: Vec<(&str, std::process::Child)> = ["web1", "web2", "web3"]
+            .into_iter()
             .map(|host| {
-                let arguments = [&["backup", "docs", "-q", "--store", "store", "--hostname", host], options].concat();
+                let arguments = [&["backup", "docs", "-q", "--store", "store", "--hostname", host][..], options].concat();
                 (host, node.command(&arguments).spawn().expect("it starts"))
             })
             .collect();
