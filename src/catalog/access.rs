@@ -8,7 +8,7 @@ use crate::format::keys::{KdfCost, KeyError, KeySlot, MasterKey};
 use crate::format::manifest::{self, MAX_MANIFEST_BYTES, Manifest, ManifestError, Outline};
 use crate::model::{BackupName, LevelId, Passphrase, StoreId};
 use crate::store::location::IfMissing;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, Created, ObjectName, Store};
 use std::sync::Arc;
 
 /// Most bytes an identity or key document may have.
@@ -108,12 +108,11 @@ impl Access {
         Self::make(store, passphrase, cost, now, comment, None)
     }
 
-    /// Makes a store where others may be about to make one too, as nodes do whose first backups begin together. `wait` lets so
-    /// much time pass that calls to the store which had begun before have ended.
+    /// Makes a store where others may be about to make one too, as nodes do whose first backups begin together.
     ///
-    /// Each of them may have found nothing there. Whoever puts its key and then looks sees those that were put before: the one
-    /// whose key comes first goes on, the others wait longer, until they see a store, or know that a key is what a cut-off run
-    /// has left. At last each looks whose store it is.
+    /// Where [`Store::put_new`] works, its first caller has made the store. Elsewhere `wait` lets so much time pass that calls to the store which had
+    /// begun before have ended: whoever puts its key and then looks sees those that were put before; the one whose key comes first goes on, the others
+    /// wait longer, until they see a store, or know that a key is what a cut-off run has left. At last each looks whose store it is.
     ///
     /// # Errors
     ///
@@ -125,15 +124,33 @@ impl Access {
         now: jiff::Timestamp,
         wait: &dyn Fn(),
     ) -> Result<Self, AccessError> {
-        let access = Self::make(Arc::clone(&store), passphrase, cost, now, "made with the store", Some(wait))?;
+        Self::make(store, passphrase, cost, now, "made with the store", Some(wait))
+    }
+
+    /// Puts the identity where the store cannot see to it that only one does. Returns whether it is there: others may have been faster.
+    fn settle(store: &dyn Store, identity: &Identity, key: Option<&str>, wait: Option<&dyn Fn()>) -> Result<bool, AccessError> {
+        if let (Some(key), Some(wait)) = (key, wait) {
+            let own = names::key_name(key);
+            let (mut before_own, mut others) = (0, 0);
+            let seen = store.list(names::KEYS, &mut |object| {
+                before_own += u32::from(object.name < own);
+                others += u32::from(object.name != own);
+                true
+            });
+            seen.map_err(AccessError::Store)?;
+            if others > 0 {
+                (0..=before_own).for_each(|_| wait());
+            }
+        }
+        match Self::nothing_there(store) {
+            Ok(()) => {}
+            Err(AccessError::Exists(_)) => return Ok(false),
+            Err(other) => return Err(other),
+        }
+        put(store, &names::identity_name(), identity.encode())?;
+        let Some(wait) = wait else { return Ok(true) };
         wait();
-        if Self::identity(store.as_ref())?.id == access.identity.id {
-            return Ok(access);
-        }
-        if let Some(unlocked) = &access.unlocked {
-            forget_key(store.as_ref(), &unlocked.1);
-        }
-        Err(AccessError::Exists(store.location()))
+        Ok(Self::identity(store)?.id == identity.id)
     }
 
     fn make(
@@ -157,32 +174,21 @@ impl Access {
                 let slot = KeySlot::seal(&master, id, passphrase.expose(), cost, now, comment).map_err(AccessError::Key)?;
                 // The key is there before anything can need it.
                 put(store.as_ref(), &names::key_name(&slot.id), slot.encode())?;
-                if let Some(wait) = wait {
-                    let own = names::key_name(&slot.id);
-                    let mut before_own = 0;
-                    let mut others = 0;
-                    let seen = store.list(names::KEYS, &mut |object| {
-                        before_own += u32::from(object.name < own);
-                        others += u32::from(object.name != own);
-                        true
-                    });
-                    seen.map_err(AccessError::Store)?;
-                    if others > 0 {
-                        (0..=before_own).for_each(|_| wait());
-                    }
-                }
                 Some(Arc::new((master, slot.id)))
             }
         };
-        if wait.is_some()
-            && let Err(error) = Self::nothing_there(store.as_ref())
-        {
-            if let Some(unlocked) = &unlocked {
-                forget_key(store.as_ref(), &unlocked.1);
+        let key = unlocked.as_ref().map(|unlocked: &Arc<(MasterKey, String)>| unlocked.1.as_str());
+        let is_own = match store.put_new(&names::identity_name(), &vec![identity.encode()]).map_err(AccessError::Store)? {
+            Created::New => true,
+            Created::WasThere => false,
+            Created::Cannot => Self::settle(store.as_ref(), &identity, key, wait)?,
+        };
+        if !is_own {
+            if let Some(key) = key {
+                forget_key(store.as_ref(), key);
             }
-            return Err(error);
+            return Err(AccessError::Exists(store.location()));
         }
-        put(store.as_ref(), &names::identity_name(), identity.encode())?;
         tracing::info!(store = %store.location(), encrypted = passphrase.is_some(), "made a store");
         Ok(Self::assemble(store, identity, unlocked))
     }

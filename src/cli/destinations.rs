@@ -29,9 +29,8 @@ pub(super) struct Destinations {
     absent: Vec<StoreOutcome>,
 }
 
-/// How long a call to a store that had begun may take to be seen by others, when a store is made: in a folder, and in a network.
-const TIME_HERE: Duration = Duration::from_millis(200);
-const TIME_FAR_AWAY: Duration = Duration::from_secs(2);
+/// How long a call to a store that had begun may take to be seen by others, when a store is made where nothing sees to it that only one is.
+const UNTIL_SEEN: Duration = Duration::from_secs(2);
 
 /// What became of a store.
 #[derive(Debug, Serialize)]
@@ -137,8 +136,7 @@ fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Ac
     match Access::is_encrypted(store.as_ref()) {
         Err(AccessError::NoStore(_)) => {
             let passphrase = session.given_passphrase()?;
-            let time = if store.location().contains(':') { TIME_FAR_AWAY } else { TIME_HERE };
-            let wait = || pause(time, &Cancel::new());
+            let wait = || pause(UNTIL_SEEN, &Cancel::new());
             let made = Access::create_among_others(Arc::clone(&store), passphrase.as_ref(), KdfCost::default(), session.clock.now(), &wait);
             let access = match made {
                 // Another node began at the same moment, and was faster.

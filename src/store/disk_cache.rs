@@ -6,7 +6,7 @@
 //!
 //! Nothing here can fail a read: a folder that is full or gone is a cache that holds nothing.
 
-use super::{Error, Joined, ObjectInfo, ObjectName, Rope, Store};
+use super::{Created, Error, Joined, ObjectInfo, ObjectName, Rope, Store};
 use crate::platform::durable::{self, Access};
 use crate::platform::{Clock, SystemClock};
 use jiff::Timestamp;
@@ -226,6 +226,10 @@ impl<S: Store> Store for DiskCache<S> {
 
     fn lean_on(&self, object: &ObjectName) -> Result<(), Error> {
         self.inner.lean_on(object)
+    }
+
+    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        self.inner.put_new(name, body)
     }
 
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {

@@ -1,6 +1,6 @@
 //! A wrapper that fails or waits where a test tells it to.
 
-use super::{Calls, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use super::{Calls, Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -188,6 +188,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         self.call(Verb::Join, Some(whole), |inner| inner.join(whole, parts, count))
+    }
+
+    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        self.call(Verb::Put, Some(name), |inner| inner.put_new(name, body))
     }
 
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {

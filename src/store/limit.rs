@@ -1,6 +1,6 @@
 //! A wrapper that keeps to a bandwidth.
 
-use super::{Error, Joined, ObjectInfo, ObjectName, Rope, Store};
+use super::{Created, Error, Joined, ObjectInfo, ObjectName, Rope, Store};
 use crate::model::{Bandwidth, Cancel};
 use crate::platform::{self, Clock, SystemClock};
 use jiff::Timestamp;
@@ -89,6 +89,10 @@ impl<S: Store> Store for Limit<S> {
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         self.inner.join(whole, parts, count)
+    }
+
+    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        self.inner.put_new(name, body)
     }
 
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {

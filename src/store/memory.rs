@@ -1,7 +1,8 @@
 //! A store in memory, for tests and examples. It ends with the process.
 
-use super::{Calls, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix};
+use super::{Calls, Created, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -34,6 +35,17 @@ impl Store for Memory {
         self.calls.count(Verb::Put);
         self.objects().insert(name.clone(), Arc::new(body.concat()));
         Ok(())
+    }
+
+    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        self.calls.count(Verb::Put);
+        match self.objects().entry(name.clone()) {
+            Entry::Occupied(_) => Ok(Created::WasThere),
+            Entry::Vacant(place) => {
+                place.insert(Arc::new(body.concat()));
+                Ok(Created::New)
+            }
+        }
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {

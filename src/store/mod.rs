@@ -104,6 +104,13 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Stores an object only where there is none of that name: of several who do so at the same moment at most one is told [`Created::New`].
+    /// A store that cannot see to that does nothing.
+    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        let _ = (name, body);
+        Ok(Created::Cannot)
+    }
+
     /// Until when nobody may remove or replace an object; nothing where that is free, or there is no such object, or the store knows no such thing.
     ///
     /// [`delete`](Self::delete) refuses it until then ([`Kind::Denied`]).
@@ -148,6 +155,10 @@ macro_rules! pointers {
                 (**self).lean_on(object)
             }
 
+            fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+                (**self).put_new(name, body)
+            }
+
             fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
                 (**self).held_until(name)
             }
@@ -160,6 +171,17 @@ macro_rules! pointers {
 }
 
 pointers!(Arc, Box);
+
+/// What came of [`Store::put_new`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The object is there now.
+    New,
+    /// There was one, which is as it was.
+    WasThere,
+    /// This kind of store cannot tell: nothing was done.
+    Cannot,
+}
 
 /// What came of [`Store::join`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A wrapper that asks again what may help to be asked again.
 
-use super::{Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use super::{Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
 use crate::model::Cancel;
 use crate::platform;
 use jiff::Timestamp;
@@ -154,6 +154,11 @@ impl<S: Store> Store for Retry<S> {
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         self.attempt(Verb::Join, Some(whole), || self.inner.join(whole, parts, count))
+    }
+
+    /// Tried once: had the first attempt done it and its answer been lost, the second would be told that somebody else did.
+    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        self.inner.put_new(name, body)
     }
 
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {

@@ -11,7 +11,7 @@ mod listing;
 mod open_files;
 mod temporary;
 
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix, location};
+use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix, location};
 use crate::platform::durable::{self, Access, Identity};
 use open_files::OpenFiles;
 use std::collections::HashSet;
@@ -148,7 +148,13 @@ impl Local {
         error.because(AtPath { path: path.to_owned(), source })
     }
 
-    fn try_put(&self, target: &Path, body: &Rope) -> io::Result<()> {
+    /// `give` makes what was written the object.
+    fn try_put<T>(
+        &self,
+        target: &Path,
+        body: &Rope,
+        give: impl Fn(Temporary, &Path) -> Result<T, (Temporary, io::Error)>,
+    ) -> io::Result<T> {
         let folder = target.parent().unwrap_or(&self.root);
         let mut written = None;
         for _ in 0..ATTEMPTS {
@@ -156,17 +162,18 @@ impl Local {
                 Some(temporary) => temporary,
                 None => self.workshop.write(body, || self.check_root())?,
             };
-            match self.settle(folder).and_then(|()| temporary.rename_to(target)) {
-                Ok(()) => {
-                    temporary.became_an_object();
-                    return self.sync(folder);
-                }
+            let given = match self.settle(folder) {
+                Ok(()) => give(temporary, target),
+                Err(error) => Err((temporary, error)),
+            };
+            match given {
+                Ok(given) => return self.sync(folder).map(|()| given),
                 // A delete took the empty folder away, or someone the temporary: both are made again.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err((temporary, error)) if error.kind() == io::ErrorKind::NotFound => {
                     self.settled().remove(folder);
                     written = temporary.is_there().then_some(temporary);
                 }
-                Err(error) => return Err(error),
+                Err((_, error)) => return Err(error),
             }
         }
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "others keep removing the folder"))
@@ -190,7 +197,18 @@ impl Local {
 impl Store for Local {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         let target = self.path_of(name);
-        self.try_put(&target, body).map_err(|source| self.error(Verb::Put, Some(name), &target, source))
+        self.try_put(&target, body, Temporary::rename_to).map_err(|source| self.error(Verb::Put, Some(name), &target, source))
+    }
+
+    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        let target = self.path_of(name);
+        match self.try_put(&target, body, Temporary::link_to) {
+            Ok(()) => Ok(Created::New),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
+            // Some file systems have no links.
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => Ok(Created::Cannot),
+            Err(source) => Err(self.error(Verb::Put, Some(name), &target, source)),
+        }
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {

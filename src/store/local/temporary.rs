@@ -180,18 +180,25 @@ pub struct Temporary {
 
 impl Temporary {
     /// Gives the file the object's name, in place of any that had it.
-    pub fn rename_to(&self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)
+    pub fn rename_to(mut self, target: &Path) -> Result<(), (Self, io::Error)> {
+        match fs::rename(&self.path, target) {
+            Ok(()) => {
+                // There is nothing to remove.
+                self.path = PathBuf::new();
+                Ok(())
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// The same where no file has it.
+    pub fn link_to(self, target: &Path) -> Result<(), (Self, io::Error)> {
+        fs::hard_link(&self.path, target).map_err(|error| (self, error))
     }
 
     /// Whether the file still exists under its temporary name.
     pub fn is_there(&self) -> bool {
         self.path.exists()
-    }
-
-    /// To be called after the rename: there is nothing to remove.
-    pub fn became_an_object(mut self) {
-        self.path = PathBuf::new();
     }
 }
 
@@ -234,8 +241,7 @@ mod tests {
         let other = workshop(root.path());
         let theirs = other.write(&vec![], || Ok(())).expect("written");
         assert_eq!(folders(root.path()), 2);
-        temporary.rename_to(&root.path().join("object")).expect("still there");
-        temporary.became_an_object();
+        temporary.rename_to(&root.path().join("object")).map_err(|(_, error)| error).expect("still there");
         assert_eq!(fs::read(root.path().join("object")).expect("there"), b"abc");
         drop((living, theirs, other));
         assert!(!root.path().join(SHARED_FOLDER).exists(), "nothing is left behind");

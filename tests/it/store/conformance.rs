@@ -3,7 +3,7 @@
 use freezer::store::faulty::Faulty;
 use freezer::store::local::Local;
 use freezer::store::memory::Memory;
-use freezer::store::{Kind, ObjectInfo, ObjectName, Rope, Store};
+use freezer::store::{Created, Kind, ObjectInfo, ObjectName, Rope, Store};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -88,6 +88,13 @@ macro_rules! conformance {
             fn putting_and_removing_side_by_side_loses_nothing() {
                 let (store, _kept) = $fresh;
                 super::putting_and_removing_side_by_side_loses_nothing(&store);
+            }
+
+            #[test]
+            $(#[$mark])*
+            fn of_several_who_make_an_object_one_has_made_it() {
+                let (store, _kept) = $fresh;
+                super::of_several_who_make_an_object_one_has_made_it(&store);
             }
 
             proptest! {
@@ -312,6 +319,30 @@ fn putting_and_removing_side_by_side_loses_nothing(store: &dyn Store) {
         }
     });
     assert_eq!(listed(store, ""), []);
+}
+
+fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
+    for round in 0..times(store, 30) {
+        let object = name(&format!("new/{round}"));
+        let made: Vec<Created> = std::thread::scope(|scope| {
+            let make = |writer: u8| store.put_new(&object, &rope(&[writer; 100])).expect("answered");
+            let (make, writers) = (&make, 0..6_u8);
+            let all: Vec<_> = writers.map(|writer| scope.spawn(move || make(writer))).collect();
+            all.into_iter().map(|one| one.join().expect("no panic")).collect()
+        });
+        if made.contains(&Created::Cannot) {
+            assert!(made.iter().all(|made| *made == Created::Cannot), "{made:?}");
+            assert_eq!(store.get(&object, 100).expect_err("nothing was done").kind(), Kind::Missing);
+            continue;
+        }
+        assert_eq!(made.iter().filter(|made| **made == Created::New).count(), 1, "{made:?}");
+        let winner = made.iter().position(|made| *made == Created::New).expect("one of them");
+        assert_eq!(store.get(&object, 100).expect("there"), vec![winner as u8; 100]);
+        assert_eq!(store.put_new(&object, &rope(b"later")).expect("answered"), Created::WasThere);
+        store.put(&object, &rope(b"in its place")).expect("stored");
+        store.delete(&object).expect("removed");
+        assert_eq!(store.put_new(&object, &rope(b"again")).expect("answered"), Created::New);
+    }
 }
 
 #[derive(Clone, Debug)]
