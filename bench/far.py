@@ -77,13 +77,13 @@ class Relay:
     class Pipe:
         def __init__(self, src, dst, is_request):
             self.src, self.dst, self.is_request = src, dst, is_request
-            self.line, self.bytes, self.ended = collections.deque(), 0, False
+            self.line, self.bytes, self.ended, self.closed = collections.deque(), 0, False, False
 
     def run(self):
         sel = selectors.DefaultSelector()
         self.listener.setblocking(False)
         sel.register(self.listener, selectors.EVENT_READ, None)
-        pipes, by_source, blocked = [], {}, set()
+        pipes = []
 
         def want(pipe):  # whether more may be read
             reads = not pipe.ended and pipe.bytes < MOST_WAITING
@@ -96,6 +96,8 @@ class Relay:
         while not self.stop:
             now, nearest = time.monotonic(), 0.1
             for pipe in pipes[:]:
+                if pipe.closed:
+                    continue
                 while pipe.line and pipe.line[0][0] <= now:
                     chunk = pipe.line[0][1]
                     try:
@@ -127,8 +129,9 @@ class Relay:
                 other = pipe.twin
                 if pipe.ended and not pipe.line and other.ended and not other.line:
                     for p in (pipe, other):
-                        if p in pipes:
-                            pipes.remove(p)
+                        want(p)
+                        p.closed = True
+                        pipes.remove(p)
                     pipe.src.close(), pipe.dst.close()
             for key, _ in sel.select(nearest):
                 if key.data is None:
