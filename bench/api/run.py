@@ -263,13 +263,14 @@ def main():
                 server.end()
             server = original.start(f"original_{size}{name}")
             try:
-                polls(server, "original", 3, os.cpu_count(), count, of)
-                theirs = polls(server, "original", wanted.seconds // 2, 2 * os.cpu_count(), count, of)
+                # With a thousand jobs in the project each of its answers takes seconds.
+                polls(server, "original", 5, os.cpu_count(), count, of)
+                theirs = polls(server, "original", 2 * wanted.seconds, os.cpu_count(), count, of)
             finally:
                 server.end()
             fastest[size] = all_out["rate"]
             rows.append([about, f"{at_rate['rate']:.0f}", *(f"{at_rate[key]:.1f}" for key in ("p50", "p99", "p999")), f"{all_out['rate']:.0f}",
-                         f"{theirs['rate']:.1f}", f"{all_out['rate'] / theirs['rate']:.0f}"])
+                         f"{theirs['rate']:.1f}", f"{all_out['rate'] / theirs['rate']:.0f}" if theirs["polls"] else "no answer came"])
     finally:
         postgres.down()
     print("| database | polls a second | p50 (ms) | p99 (ms) | p99.9 (ms) | most polls a second | freezer-api 19 | times as many |")

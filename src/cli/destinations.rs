@@ -12,6 +12,7 @@ use crate::store::mirror::{Mirror, OnFailure, Patience};
 use crate::store::{Discard, Store};
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What becomes of a run when one of several stores fails.
 #[derive(Clone, Copy)]

@@ -317,7 +317,7 @@ impl ApiConnection {
 
     /// Makes one; its id.
     pub fn create(&self, resource: Resource, document: &Value) -> Result<String, ApiError> {
-        let id = document.get(&resource.id_key()).and_then(Value::as_str).filter(|_| resource == Resource::Jobs);
+        let id = document.get(resource.id_key()).and_then(Value::as_str).filter(|_| resource == Resource::Jobs);
         self.created(resource, &id.map_or_else(|| format!("{}/", resource.plural()), |id| address(resource, id)), document)
     }
 

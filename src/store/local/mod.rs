@@ -19,7 +19,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
-use temporary::Workshop;
+use temporary::{Temporary, Workshop};
 
 /// How often a put starts over when others remove folders under its hands.
 const ATTEMPTS: usize = 64;
