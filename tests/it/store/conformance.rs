@@ -324,10 +324,10 @@ fn putting_and_removing_side_by_side_loses_nothing(store: &dyn Store) {
 fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
     for round in 0..times(store, 30) {
         let object = name(&format!("new/{round}"));
+        let make = |writer: u8| store.put_new(&object, &rope(&[writer; 100])).expect("answered");
         let made: Vec<Created> = std::thread::scope(|scope| {
-            let make = |writer: u8| store.put_new(&object, &rope(&[writer; 100])).expect("answered");
-            let (make, writers) = (&make, 0..6_u8);
-            let all: Vec<_> = writers.map(|writer| scope.spawn(move || make(writer))).collect();
+            let make = &make;
+            let all: Vec<_> = (0..6_u8).map(|writer| scope.spawn(move || make(writer))).collect();
             all.into_iter().map(|one| one.join().expect("no panic")).collect()
         });
         if made.contains(&Created::Cannot) {
