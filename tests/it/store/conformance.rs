@@ -337,7 +337,7 @@ fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
         }
         assert_eq!(made.iter().filter(|made| **made == Created::New).count(), 1, "{made:?}");
         let winner = made.iter().position(|made| *made == Created::New).expect("one of them");
-        assert_eq!(store.get(&object, 100).expect("there"), vec![winner as u8; 100]);
+        assert_eq!(store.get(&object, 100).expect("there"), vec![u8::try_from(winner).expect("few"); 100]);
         assert_eq!(store.put_new(&object, &rope(b"later")).expect("answered"), Created::WasThere);
         store.put(&object, &rope(b"in its place")).expect("stored");
         store.delete(&object).expect("removed");
