@@ -53,7 +53,7 @@ fn a_full_disk_begins_nothing_ends_nothing_and_all_goes_on_when_there_is_space()
     command.args(["--state-dir", "small/state"]).stderr(log);
     let mut scheduler = Scheduler { child: command.spawn().expect("it starts") };
     until("both jobs", || (node.read("ran").lines().count() >= 2 && !node.read("began").is_empty()).then_some(()));
-    let troubles = || node.read("log").matches("nothing begins before it can be written down").count();
+    let troubles = || node.read("log").matches("No space left on device").count();
     let another_try = || {
         let before = troubles();
         until("another try", || {
