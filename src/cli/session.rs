@@ -73,6 +73,7 @@ impl Session {
     }
 
     /// Has every call of a store end within that time.
+    #[cfg(unix)]
     pub(super) fn wait_no_longer_than(&mut self, patience: Duration) {
         self.patience = Some(patience);
     }

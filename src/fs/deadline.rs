@@ -9,8 +9,10 @@ thread_local! {
 }
 
 /// Puts back what held before, also when the work panics.
+#[cfg(any(unix, test))]
 struct Before(Option<Instant>);
 
+#[cfg(any(unix, test))]
 impl Drop for Before {
     fn drop(&mut self) {
         UNTIL.set(self.0);
@@ -18,6 +20,7 @@ impl Drop for Before {
 }
 
 /// Does something that waits no longer than until then, however many fetches it makes.
+#[cfg(any(unix, test))]
 pub(super) fn until<T>(deadline: Option<Instant>, work: impl FnOnce() -> T) -> T {
     let _before = Before(UNTIL.replace(deadline));
     work()
