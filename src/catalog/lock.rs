@@ -241,10 +241,10 @@ fn read(store: &dyn Store, backup: &BackupName, id: &LevelId, until: Timestamp) 
 }
 
 fn has_surely_ended(store: &dyn Store, backup: &BackupName, id: &LevelId, until: Timestamp) -> bool {
-    read(store, backup, id, until).is_some_and(|claim| {
-        let is_left = claim.process.is_this_process() && !lock(&OURS).contains(id);
-        is_left || claim.process.has_surely_ended()
-    })
+    // Asked first: whoever gives a claim up removes it, and is forgotten after that. One that can still be read then was left.
+    let is_forgotten = !lock(&OURS).contains(id);
+    read(store, backup, id, until)
+        .is_some_and(|claim| (claim.process.is_this_process() && is_forgotten) || claim.process.has_surely_ended())
 }
 
 struct Locks<'run> {
