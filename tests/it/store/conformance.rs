@@ -3,7 +3,7 @@
 use freezer::store::faulty::Faulty;
 use freezer::store::local::Local;
 use freezer::store::memory::Memory;
-use freezer::store::{Created, Kind, ObjectInfo, ObjectName, Rope, Store};
+use freezer::store::{self, Created, Kind, ObjectInfo, ObjectName, Rope, Store};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -287,6 +287,12 @@ fn readers_see_one_version_or_another_never_a_mixture(store: &dyn Store) {
     let object = name("a/b/c");
     store.put(&object, &version(0)).expect("stored");
     let rounds = u8::try_from(times(store, 100)).expect("a hundred at most");
+    // A Swift object server that has one copy looks for the newest file in a folder, and then opens it: it may have been replaced in between.
+    let may_be_missing = store.location().starts_with("swift:");
+    let there = |read: Result<Vec<u8>, store::Error>| match read {
+        Err(error) if may_be_missing && error.kind() == Kind::Missing => None,
+        read => Some(read.expect("always there, and long enough")),
+    };
     std::thread::scope(|scope| {
         for half in 0..2 {
             let object = &object;
@@ -295,10 +301,12 @@ fn readers_see_one_version_or_another_never_a_mixture(store: &dyn Store) {
         for _ in 0..2 {
             scope.spawn(|| {
                 for _ in 0..3 * u16::from(rounds) {
-                    let body = store.get(&object, 1 << 20).expect("always there");
-                    assert_eq!(body, version(body[0]).concat());
-                    let part = store.get_range(&object, 1000, 2000).expect("every version is long enough");
-                    assert_eq!(part, vec![part[0]; 2000]);
+                    if let Some(body) = there(store.get(&object, 1 << 20)) {
+                        assert_eq!(body, version(body[0]).concat());
+                    }
+                    if let Some(part) = there(store.get_range(&object, 1000, 2000)) {
+                        assert_eq!(part, vec![part[0]; 2000]);
+                    }
                 }
             });
         }
