@@ -260,7 +260,7 @@ pub fn excludes(data: &[u8]) {
 #[cfg(unix)]
 fn rules(zone: TimeZone) -> freezer::sched::book::Rules {
     let lateness = freezer::sched::timetable::Lateness { grace: std::time::Duration::from_secs(3600), make_up: false };
-    freezer::sched::book::Rules { zone, lateness, dead_after: std::time::Duration::from_secs(86_400), changes_start: false }
+    freezer::sched::book::Rules { zone, lateness, dead_after: std::time::Duration::from_secs(86_400), cluster: false, changes_start: false }
 }
 
 /// Any bytes as a scheduler's journal: refused, or written and read as the same; a book of it can be worked with.

@@ -279,6 +279,7 @@ fn rules(arguments: &Arguments) -> anyhow::Result<Rules> {
         zone,
         lateness: Lateness { grace: Duration::from_hours(1), make_up: arguments.run_missed },
         dead_after: Duration::from_hours(24),
+        cluster: arguments.cluster,
         changes_start: arguments.no_api,
     })
 }

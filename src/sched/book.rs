@@ -19,6 +19,8 @@ pub struct Rules {
     pub lateness: Lateness,
     /// After how long a run that another scheduler of this client began counts as dead.
     pub dead_after: Duration,
+    /// Whether other schedulers run this client's jobs too.
+    pub cluster: bool,
     /// Whether a job that has ended is started again when its timetable is changed: where no server tells to.
     pub changes_start: bool,
 }
@@ -402,7 +404,17 @@ impl Book {
         let schedule = object(fresh, "job_schedule");
         let ours = self.jobs.get(id).map_or(-1, |job| job.record.started);
         let theirs = integer(&schedule, "time_started").unwrap_or(-1);
-        if runs(&schedule) { theirs != ours && !self.is_dead(&schedule, now) } else { theirs > ours }
+        if runs(&schedule) { self.is_elsewhere(&schedule, ours, now) } else { theirs > ours }
+    }
+
+    /// Whether the run that the server's document tells of is another scheduler's, when our last one began at `ours`.
+    ///
+    /// Where there are no others, an older one was ours: runs went on while the server was away, and it was not told of the last ones. In a cluster none begins
+    /// that the server was not told of, and clocks may differ.
+    fn is_elsewhere(&self, schedule: &Document, ours: i64, now: Timestamp) -> bool {
+        let theirs = integer(schedule, "time_started").unwrap_or(-1);
+        let is_other = if self.rules.cluster { theirs != ours } else { theirs > ours };
+        is_other && !self.is_dead(schedule, now)
     }
 
     /// What a run that is due at this moment is judged by.
@@ -415,7 +427,7 @@ impl Book {
     pub fn is_due_still(&self, id: &str, fresh: &Document, due: &Occasion, now: Timestamp) -> bool {
         let schedule = object(fresh, "job_schedule");
         let last = integer(&schedule, "time_started").unwrap_or(-1);
-        let is_elsewhere = runs(&schedule) && last != due.own && !self.is_dead(&schedule, now);
+        let is_elsewhere = runs(&schedule) && self.is_elsewhere(&schedule, due.own, now);
         if is_elsewhere || matches!(text(&schedule, "event"), "stop" | "abort" | "remove") {
             return false;
         }

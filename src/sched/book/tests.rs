@@ -14,8 +14,13 @@ fn rules() -> Rules {
         zone: TimeZone::UTC,
         lateness: Lateness { grace: Duration::from_hours(1), make_up: false },
         dead_after: Duration::from_hours(24),
+        cluster: false,
         changes_start: false,
     }
+}
+
+fn cluster() -> Book {
+    Book::new(Rules { cluster: true, ..rules() }, BTreeMap::new(), Vec::new())
 }
 
 fn at(text: &str) -> Timestamp {
@@ -202,7 +207,7 @@ fn places_go_to_the_most_urgent_and_then_to_who_waits_longest() {
 fn of_two_schedulers_of_one_client_one_runs_each_moment() {
     for schedule in [json!({"schedule_interval": "10 minutes"}), json!({"schedule_minute": "*/10"}), json!({})] {
         let mut document = job("a", schedule.clone());
-        let mut books = [new(), new()];
+        let mut books = [cluster(), cluster()];
         let mut runs = Vec::new();
         // The second sees everything some seconds later.
         for second in 0..7200 {
@@ -234,6 +239,31 @@ fn of_two_schedulers_of_one_client_one_runs_each_moment() {
         assert!(expected.contains(&runs.len()), "{schedule}: {runs:?}");
         assert!(runs.windows(2).all(|pair| pair[1] - pair[0] >= 590), "{schedule}: {runs:?}");
     }
+}
+
+#[test]
+fn runs_that_the_server_was_not_told_of_keep_none_of_the_next_from_beginning() {
+    // It knows that one began, and was away until after the end of the second.
+    let mut document = job("a", json!({"schedule_second": "*", "status": "running", "event": ""}));
+    document["job_schedule"]["time_started"] = after(10).as_second().into();
+    let is_due = |mut book: Book, last: i64| {
+        book.see(vec![job("a", json!({"schedule_second": "*"}))], Seen::All, noon());
+        for second in [10, last] {
+            book.due(after(second), 5);
+            book.begin("a", "r", after(second));
+            book.ended("a", "success", after(second));
+        }
+        let firing = book.due(after(20), 5).0[0].1;
+        let due = book.occasion("a", firing).expect("known");
+        let is_foreign = book.is_foreign("a", &document, after(20));
+        book.begin("a", "r3", after(20));
+        (book.is_due_still("a", &document, &due, after(20)), is_foreign)
+    };
+    assert_eq!(is_due(new(), 11), (true, false));
+    // One that began after the last of ours is another's, and so is any but the last of ours in a cluster.
+    assert_eq!(is_due(new(), 9), (false, true));
+    assert_eq!(is_due(cluster(), 11), (false, true));
+    assert_eq!(is_due(cluster(), 10), (true, false));
 }
 
 #[test]

@@ -162,6 +162,7 @@ fn a_day_of_many_short_jobs_runs_each_when_it_is_due_and_takes_no_more_than_its_
             zone: TimeZone::UTC,
             lateness: Lateness { grace: Duration::from_hours(1), make_up: false },
             dead_after: Duration::from_hours(24),
+            cluster: false,
             changes_start: false,
         },
         agent: Agent { program: program.clone(), kind: AgentKind::Freezer },

@@ -20,7 +20,7 @@ impl Dice {
 }
 
 #[test]
-fn nightly_no_job_is_lost_run_twice_or_stuck_when_schedulers_and_server_are_killed_at_random() {
+fn no_job_is_lost_run_twice_or_stuck_when_schedulers_and_server_are_killed_at_random() {
     println!("{}", under_fire(Duration::from_secs(15)));
 }
 

@@ -3,6 +3,7 @@
 
 use crate::support::relay::Relay;
 use crate::support::servers::{self, Server};
+use crate::support::{backup, reading, scratch};
 use freezer::store::location::{IfMissing, Location};
 use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Settings, Store};
 use std::sync::Arc;
@@ -129,21 +130,26 @@ fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
     assert_eq!(store.get(&object, 1 << 30).expect("read").len(), 12 << 20);
 }
 
+/// Three levels, and what each holds.
+fn three_levels(access: &freezer::catalog::Access) -> Vec<(freezer::model::LevelId, reading::Whole)> {
+    let source = scratch();
+    let back_up = |round: u32| {
+        std::fs::write(source.path().join("file"), format!("content {round}")).expect("written");
+        let report = backup::back_up(access, &[source.path()], |request| request.levels = freezer::backup::Levels::default());
+        assert_eq!(report.manifest.level, round, "each leans on the one before");
+        let whole = reading::whole(access, &backup::name(), &report.manifest.id);
+        (report.manifest.id, whole)
+    };
+    (0..3).map(back_up).collect()
+}
+
 #[test]
 #[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
 fn a_client_that_may_only_add_over_ssh_backs_up_and_reads_and_can_destroy_nothing() {
-    use crate::support::{backup, reading, scratch};
     let server = servers::sshd_to_add_to();
     let store = open(&sftp_url(&server), sftp_settings(&server)).expect("opened");
     let access = backup::create_encrypted(Arc::clone(&store));
-    let source = scratch();
-    let mut levels = Vec::new();
-    for round in 0..3 {
-        std::fs::write(source.path().join("file"), format!("content {round}")).expect("written");
-        let report = backup::back_up(&access, &[source.path()], |request| request.levels = freezer::backup::Levels::default());
-        assert_eq!(report.manifest.level, round, "each leans on the one before");
-        levels.push((report.manifest.id.clone(), reading::whole(&access, &backup::name(), &report.manifest.id)));
-    }
+    let levels = three_levels(&access);
     let manifest = freezer::catalog::names::manifest_name(&backup::name(), &levels[0].0);
     assert_eq!(store.delete(&manifest).expect_err("nothing may be removed").kind(), Kind::Denied);
     store.put(&manifest, &vec![b"forged".to_vec()]).expect_err("nothing may be replaced");
@@ -155,7 +161,6 @@ fn a_client_that_may_only_add_over_ssh_backs_up_and_reads_and_can_destroy_nothin
 #[test]
 #[ignore = "needs moto, which tests/env/moto.sh installs and starts"]
 fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing() {
-    use crate::support::{backup, reading, scratch};
     let server = servers::s3_to_add_to();
     let url = fresh("s3", &server["MOTO_BUCKET"]);
     let settings = Settings::default()
@@ -164,14 +169,7 @@ fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing()
         .with_variable("AWS_SECRET_ACCESS_KEY", server["MOTO_ADDER_SECRET_KEY"].as_str());
     let store = open(&url, settings).expect("opened");
     let access = backup::create_encrypted(Arc::clone(&store));
-    let source = scratch();
-    let mut levels = Vec::new();
-    for round in 0..3 {
-        std::fs::write(source.path().join("file"), format!("content {round}")).expect("written");
-        let report = backup::back_up(&access, &[source.path()], |request| request.levels = freezer::backup::Levels::default());
-        assert_eq!(report.manifest.level, round, "each leans on the one before");
-        levels.push((report.manifest.id.clone(), reading::whole(&access, &backup::name(), &report.manifest.id)));
-    }
+    let levels = three_levels(&access);
     let manifest = freezer::catalog::names::manifest_name(&backup::name(), &levels[0].0);
     assert_eq!(store.delete(&manifest).expect_err("nothing may be removed").kind(), Kind::Denied);
     for (level, whole) in &levels {
