@@ -17,6 +17,7 @@ Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
             image    on a copy of image: a full backup, 1 % of its pages changed, and another; ours with the engine rsync
             deep     ours alone: random 4 KiB preads of a file after 30 levels of the engine rsync, against the same in level 0
             snaps    mount time and ls with 1, 10, 50 snapshots
+            prune    ours alone: removing 997 of 1,000 snapshots of 100 and of 10,000 files
             find     a search for names over 100 snapshots of 100,000 files, 1 % of them changed in each
             far      ours alone: a mount over Swift with 20 ms more to each round trip: first ls of n500k, cat of a file of scale GiB, against
                      curl and swift through the same relay
@@ -420,6 +421,42 @@ def w_find(tools):
         rmtree(os.path.dirname(t.dirs(key)["REPO"]))
 
 
+def w_prune(tools):
+    snapshots, kept = 1000, 3
+    for t in tools:
+        if not t.can("prune") or not PLAN.takes_part(t.name, "prune", 0):
+            continue
+        for files in (100, 10_000):
+            key, tree_ = "prune %d" % files, os.path.join(BENCH_DIR, "work", "prunetree")
+            rmtree(tree_)
+            if not t.fresh(key):
+                return
+            for n in range(files):
+                path = os.path.join(tree_, "d%d" % (n // 100), "file-%d" % n)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w") as f:
+                    f.write("%d\n" % n)
+            for n in range(snapshots):
+                with open(os.path.join(tree_, "d0", "file-%d" % (n % 100)), "a") as f:
+                    f.write("again in %d\n" % n)
+                if t.call("backup_incr" if n else "backup", key, SRC=tree_, NAME="s%d" % n, SEQ=n, limit=ARGS.limit).rc:
+                    return
+            # each repetition has a copy, as there is nothing left to remove after the first
+            repo = t.dirs(key)["REPO"]
+            os.rename(repo, repo + ".all")
+            for rep in range(ARGS.reps):
+                rmtree(repo)
+                subprocess.run(["cp", "-a", repo + ".all", repo], check=True)
+                evict(repo)
+                x = t.call("prune", key, KEEP=kept, limit=ARGS.limit)
+                if x.rc == 0:
+                    add("prune", "%d files" % files, t.name, "s", x.wall)
+                    add("prune", "%d files: rss" % files, t.name, "MiB", x.rss / 1024)
+            log("prune %s %d files done" % (t.name, files))
+            rmtree(tree_)
+            rmtree(os.path.dirname(repo))
+
+
 def w_limits(tools):
     b, scratch = DATA["big"], os.path.join(BENCH_DIR, "work", "scratch")
     os.makedirs(scratch, exist_ok=True)
@@ -563,6 +600,7 @@ def main():
         "deep" in work and w_deep(tools)
         "snaps" in work and w_snaps(tools)
         "find" in work and w_find(tools)
+        "prune" in work and w_prune(tools)
         "far" in work and far.w_far(add, DATA, os.path.join(BENCH_DIR, "work", "far"), ARGS.scale, ARGS.reps)
         "stores" in work and far.w_stores(add, os.path.join(BENCH_DIR, "work", "stores"), ARGS.scale, ARGS.reps)
     except KeyboardInterrupt:

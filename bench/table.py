@@ -77,6 +77,9 @@ def levels():
     what = "`find` over 100 points in time of 100,000 files, 1 % changed in each"
     out += [Line(what, "find", "one name", 2), Line(what + ": a quarter of all names", "find", "a quarter of the names", 10),
             Line(what + ": peak memory (MiB)", "find", "one name: rss", 200)]
+    what = "`prune` of 997 of 1,000 points in time"
+    out += [Line(what + " of 10,000 files (s)", "prune", "10000 files", 5),
+            Line(what + ", 10,000 files against 100", "prune", "10000 files", 2, other=("prune", "100 files"))]
     return out
 
 
@@ -111,7 +114,7 @@ class Plan:
 
 PLANS = {
     "core": Plan(tuple(core()), "src,many,big,n50k,n500k,pair", "full,mount,big,pair,restore", "pipeline,restic,ratarmount,borg,ref-cp,rustic"),
-    "levels": Plan(tuple(levels()), "src,n500k", "full,incr,snaps,find", "tar-incr,restic,borg,rustic", (1, 100)),
+    "levels": Plan(tuple(levels()), "src,n500k", "full,incr,snaps,find,prune", "tar-incr,restic,borg,rustic", (1, 100)),
     "far": Plan(tuple(far()), "n500k", "far", ""),
     "stores": Plan(tuple(stores()), "", "stores", ""),
     "blocks": Plan(tuple(blocks()), "image", "image,deep", "restic,borg"),

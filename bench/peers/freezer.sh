@@ -9,4 +9,5 @@ backup_incr() { backup; }
 mount() { exec "$FREEZER" mount bench@latest "$MNT" --store "$REPO" --encrypt-pass-file "$KEY" --foreground ${STATS:+--stats-file "$STATS"}; }
 mount_stats() { "$FREEZER" mount --help | grep -q -- --stats-file; } # then SIGUSR1 writes the counts to $STATS
 restore() { "$FREEZER" restore bench --store "$REPO" --encrypt-pass-file "$KEY" --target "$DST" --quiet; }
+prune() { "$FREEZER" prune bench --keep-last "$KEEP" --yes --store "$REPO" --encrypt-pass-file "$KEY" --quiet; }
 search() { "$FREEZER" find bench "$PATTERN" --store "$REPO" --encrypt-pass-file "$KEY" >/dev/null; }
