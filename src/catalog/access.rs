@@ -147,9 +147,11 @@ impl Access {
             Err(AccessError::Exists(_)) => return Ok(false),
             Err(other) => return Err(other),
         }
-        put(store, &names::identity_name(), identity.encode())?;
-        let Some(wait) = wait else { return Ok(true) };
-        wait();
+        let put = store.put_unless_there(&names::identity_name(), &vec![identity.encode()]).map_err(AccessError::Store)?;
+        if let (true, Some(wait)) = (put, wait) {
+            wait();
+        }
+        // Also when it was refused: its first answer may have been lost, and the refusal been for what it stored itself.
         Ok(Self::identity(store)?.id == identity.id)
     }
 

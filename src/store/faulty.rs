@@ -194,6 +194,10 @@ impl<S: Store> Store for Faulty<S> {
         self.call(Verb::Put, Some(name), |inner| inner.put_new(name, body))
     }
 
+    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
+        self.call(Verb::Put, Some(name), |inner| inner.put_unless_there(name, body))
+    }
+
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
         self.inner.held_until(name)
     }

@@ -95,6 +95,10 @@ impl<S: Store> Store for Limit<S> {
         self.inner.put_new(name, body)
     }
 
+    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
+        self.inner.put_unless_there(name, body)
+    }
+
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
         self.inner.held_until(name)
     }

@@ -111,6 +111,14 @@ pub trait Store: Send + Sync {
         Ok(Created::Cannot)
     }
 
+    /// Stores an object and asks the store not to put it in place of another, where it knows of such a wish: `false` when it refused.
+    ///
+    /// No promise, as [`put_new`](Self::put_new) is one: a store that knows nothing of it replaces what is there, and one that looks first and stores later can be
+    /// overtaken in between. Tried again after an answer was lost, it may be refused for what it stored itself.
+    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
+        self.put(name, body).map(|()| true)
+    }
+
     /// Until when nobody may remove or replace an object; nothing where that is free, or there is no such object, or the store knows no such thing.
     ///
     /// [`delete`](Self::delete) refuses it until then ([`Kind::Denied`]).
@@ -157,6 +165,10 @@ macro_rules! pointers {
 
             fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
                 (**self).put_new(name, body)
+            }
+
+            fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
+                (**self).put_unless_there(name, body)
             }
 
             fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {

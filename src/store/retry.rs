@@ -161,6 +161,10 @@ impl<S: Store> Store for Retry<S> {
         self.inner.put_new(name, body)
     }
 
+    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
+        self.attempt(Verb::Put, Some(name), || self.inner.put_unless_there(name, body))
+    }
+
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
         self.attempt(Verb::Get, Some(name), || self.inner.held_until(name))
     }

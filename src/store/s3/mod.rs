@@ -138,6 +138,15 @@ impl S3 {
         self.http.send(Request::from_parts(head, ()), body).map_err(|silence| silence.of(verb, object))
     }
 
+    fn write(&self, name: &ObjectName, body: &Rope, wish: Option<(&'static str, String)>) -> Result<Reply, Error> {
+        let mut digest = Md5::new();
+        body.iter().for_each(|piece| digest.update(piece));
+        let mut headers = vec![("content-md5", BASE64.encode(digest.finalize())), ("content-type", "application/octet-stream".to_owned())];
+        headers.extend(held::headers(self.lock.as_ref(), name));
+        headers.extend(wish);
+        self.ask(Method::PUT, self.path_of(name), &headers, Body::Rope(body), Verb::Put, Some(name))
+    }
+
     fn read(&self, name: &ObjectName, headers: &[(&str, String)]) -> Result<Reply, Error> {
         self.ask(Method::GET, self.path_of(name), headers, Body::None, Verb::Get, Some(name))
     }
@@ -164,12 +173,17 @@ impl S3 {
 
 impl Store for S3 {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        let mut digest = Md5::new();
-        body.iter().for_each(|piece| digest.update(piece));
-        let mut headers = vec![("content-md5", BASE64.encode(digest.finalize())), ("content-type", "application/octet-stream".to_owned())];
-        headers.extend(held::headers(self.lock.as_ref(), name));
-        let reply = self.ask(Method::PUT, self.path_of(name), &headers, Body::Rope(body), Verb::Put, Some(name))?;
-        reply.finish(Verb::Put, Some(name))
+        self.write(name, body, None)?.finish(Verb::Put, Some(name))
+    }
+
+    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
+        let reply = self.write(name, body, Some(("if-none-match", "*".to_owned())))?;
+        match reply.status {
+            412 => Ok(false),
+            // Servers that know of no such wish for what is stored.
+            400 | 501 => self.put(name, body).map(|()| true),
+            _ => reply.finish(Verb::Put, Some(name)).map(|()| true),
+        }
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {

@@ -13,7 +13,7 @@ use super::address::Address;
 use super::http::about;
 use super::location::IfMissing;
 use super::name::legal_component;
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix};
+use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix};
 use connection::{Connection, Ended};
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -175,7 +175,8 @@ impl Sftp {
         made
     }
 
-    fn write(&self, name: &ObjectName, body: &Rope) -> Result<(), Trouble> {
+    /// Writes a file of its own, which `name_it` then gives its name.
+    fn write(&self, body: &Rope, name_it: impl FnOnce(&Connection, &str) -> Result<(), Trouble>) -> Result<(), Trouble> {
         let session = self.session()?;
         let mut random = [0; 12];
         getrandom::fill(&mut random).map_err(|_| Trouble::Odd)?;
@@ -193,7 +194,7 @@ impl Sftp {
         };
         let written = self.fill(&session, &handle, body);
         let closed = done(&session, Request::Close(&handle));
-        let outcome = written.and(closed).and_then(|()| self.put_in_place(&session, &temporary, &self.path_of(name.as_str())));
+        let outcome = written.and(closed).and_then(|()| name_it(&session, &temporary));
         if outcome.is_err() {
             // In vain when the session is over: what is left below the folder of temporaries is nobody's.
             session.tell(Request::Remove(&temporary)).ok();
@@ -234,15 +235,20 @@ impl Sftp {
                 renamed => renamed,
             }
         };
+        self.in_its_folder(path, rename)
+    }
+
+    /// Does what needs the folder of a path, and makes that where it is missing.
+    fn in_its_folder(&self, path: &str, name_it: impl Fn() -> Result<(), Trouble>) -> Result<(), Trouble> {
         // Who removes the last object of a folder removes the folder too: it can go again before the file is in it.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let mut outcome = rename();
+        let mut outcome = name_it();
         for _ in 0..RACES {
             if !outcome.as_ref().is_err_and(Trouble::is_missing) {
                 break;
             }
             // The folders above go in the same way, also while those below them are made.
-            outcome = self.make_folders(folder).and_then(|()| rename());
+            outcome = self.make_folders(folder).and_then(|()| name_it());
         }
         outcome
     }
@@ -371,13 +377,45 @@ fn settled(coming: connection::Coming) -> Result<(), Trouble> {
     }
 }
 
+/// What storing an object failed with.
+fn not_stored(name: &ObjectName, trouble: Trouble) -> Error {
+    match trouble {
+        // A folder is in the way, or one went again and again.
+        trouble if trouble.is_missing() => about(Kind::Failed, Verb::Put, Some(name)).because(trouble.of(Verb::Put, Some(name))),
+        trouble => trouble.of(Verb::Put, Some(name)),
+    }
+}
+
 impl Store for Sftp {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.write(name, body).map_err(|trouble| match trouble {
-            // A folder is in the way, or one went again and again.
-            trouble if trouble.is_missing() => about(Kind::Failed, Verb::Put, Some(name)).because(trouble.of(Verb::Put, Some(name))),
-            trouble => trouble.of(Verb::Put, Some(name)),
-        })
+        self.write(body, |session, temporary| self.put_in_place(session, temporary, &self.path_of(name.as_str())))
+            .map_err(|trouble| not_stored(name, trouble))
+    }
+
+    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        let session = self.session().map_err(|ended| not_stored(name, ended.into()))?;
+        if !session.extensions().link {
+            return Ok(Created::Cannot);
+        }
+        let path = self.path_of(name.as_str());
+        let written = self.write(body, |session, temporary| {
+            self.in_its_folder(&path, || done(session, Request::Link { from: temporary, to: &path }))?;
+            // In vain when the session is over: then it is nobody's.
+            session.tell(Request::Remove(temporary)).ok();
+            Ok(())
+        });
+        match written {
+            Ok(()) => Ok(Created::New),
+            // Nothing more is said where the name is taken, or the file system has no links: a look tells.
+            Err(trouble @ Trouble::Status { code: wire::FAILURE | wire::DENIED | wire::UNSUPPORTED, .. }) => {
+                match done(&session, Request::Stat(&path)) {
+                    Ok(()) => Ok(Created::WasThere),
+                    Err(other) if other.is_missing() => Ok(Created::Cannot),
+                    Err(_) => Err(not_stored(name, trouble)),
+                }
+            }
+            Err(trouble) => Err(not_stored(name, trouble)),
+        }
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {

@@ -37,6 +37,11 @@ pub(super) enum Request<'ask> {
         from: &'ask str,
         to: &'ask str,
     },
+    /// Gives a file one more name, which nothing has yet: `hardlink@openssh.com`.
+    Link {
+        from: &'ask str,
+        to: &'ask str,
+    },
     /// `fsync@openssh.com`.
     Flush(&'ask [u8]),
 }
@@ -66,12 +71,14 @@ pub(super) const NO_SUCH_FILE: u32 = 2;
 pub(super) const DENIED: u32 = 3;
 /// What servers of version 3 say of whatever has no code of its own, as of a folder that exists.
 pub(super) const FAILURE: u32 = 4;
+pub(super) const UNSUPPORTED: u32 = 8;
 
 /// What the server can beyond the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extensions {
     pub(super) rename_over: bool,
     pub(super) flush: bool,
+    pub(super) link: bool,
 }
 
 const VERSION: u32 = 3;
@@ -113,6 +120,7 @@ impl Request<'_> {
             Self::Stat(_) => (17, None),
             Self::Rename { .. } => (18, None),
             Self::RenameOver { .. } => (200, Some("posix-rename@openssh.com")),
+            Self::Link { .. } => (200, Some("hardlink@openssh.com")),
             Self::Flush(_) => (200, Some("fsync@openssh.com")),
         };
         packet(kind, |bytes| {
@@ -148,7 +156,7 @@ impl Request<'_> {
                 Self::Stat(path) | Self::OpenDirectory(path) | Self::Remove(path) | Self::RemoveDirectory(path) => {
                     put(bytes, path.as_bytes())
                 }
-                Self::Rename { from, to } | Self::RenameOver { from, to } => {
+                Self::Rename { from, to } | Self::RenameOver { from, to } | Self::Link { from, to } => {
                     put(bytes, from.as_bytes());
                     put(bytes, to.as_bytes());
                 }
@@ -182,6 +190,7 @@ pub(super) fn decode_hello(packet: &[u8]) -> Option<Extensions> {
         match (rest.text()?, rest.text()?) {
             (b"posix-rename@openssh.com", b"1") => extensions.rename_over = true,
             (b"fsync@openssh.com", b"1") => extensions.flush = true,
+            (b"hardlink@openssh.com", b"1") => extensions.link = true,
             _ => {}
         }
     }
@@ -290,7 +299,7 @@ mod tests {
     #[test]
     fn answers_are_read() {
         let version = [&[2, 0, 0, 0, 3][..], &text("posix-rename@openssh.com"), &text("1"), &text("other"), &text("9")].concat();
-        assert_eq!(decode_hello(&version), Some(Extensions { rename_over: true, flush: false }));
+        assert_eq!(decode_hello(&version), Some(Extensions { rename_over: true, flush: false, link: false }));
         assert_eq!(decode_hello(&[2, 0, 0, 0, 6]), None, "another version");
         let status = [&[101, 0, 0, 0, 5, 0, 0, 0, 2][..], &text("gone"), &text("en")].concat();
         assert_eq!(decode(&status), Some((5, Answer::Status { code: 2, words: "gone".to_owned() })));

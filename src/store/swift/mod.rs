@@ -144,6 +144,19 @@ impl Swift {
         }
     }
 
+    fn write(&self, name: &ObjectName, body: &Rope, wish: Option<(&'static str, String)>) -> Result<Reply, Error> {
+        let mut digest = Md5::new();
+        body.iter().for_each(|piece| digest.update(piece));
+        let digest = digest.finalize().iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a String takes all that is written");
+            text
+        });
+        // The server stores the object only if that is what arrived.
+        let mut headers = vec![("etag", digest), ("content-type", "application/octet-stream".to_owned())];
+        headers.extend(wish);
+        self.ask(Method::PUT, &self.path_of(name), &headers, Body::Rope(body), Verb::Put, Some(name))
+    }
+
     fn path_of(&self, name: &ObjectName) -> String {
         format!("/{}", escape(&format!("{}{name}", self.prefix)))
     }
@@ -210,16 +223,12 @@ impl Swift {
 
 impl Store for Swift {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        let mut digest = Md5::new();
-        body.iter().for_each(|piece| digest.update(piece));
-        let digest = digest.finalize().iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a String takes all that is written");
-            text
-        });
-        // The server stores the object only if that is what arrived.
-        let headers = [("etag", digest), ("content-type", "application/octet-stream".to_owned())];
-        let reply = self.ask(Method::PUT, &self.path_of(name), &headers, Body::Rope(body), Verb::Put, Some(name))?;
-        reply.finish(Verb::Put, Some(name))
+        self.write(name, body, None)?.finish(Verb::Put, Some(name))
+    }
+
+    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
+        let reply = self.write(name, body, Some(("if-none-match", "*".to_owned())))?;
+        if reply.status == 412 { Ok(false) } else { reply.finish(Verb::Put, Some(name)).map(|()| true) }
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {

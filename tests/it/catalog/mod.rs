@@ -2,6 +2,7 @@
 
 mod crash;
 mod finding;
+mod made_once;
 
 use freezer::catalog::names::{self, Folder};
 use freezer::catalog::{Catalog, CatalogError};

@@ -97,6 +97,13 @@ macro_rules! conformance {
                 super::of_several_who_make_an_object_one_has_made_it(&store);
             }
 
+            #[test]
+            $(#[$mark])*
+            fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better() {
+                let (store, _kept) = $fresh;
+                super::who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(&store);
+            }
+
             proptest! {
                 #![proptest_config(ProptestConfig::with_cases(10))]
                 #[test]
@@ -341,6 +348,7 @@ fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
         });
         if made.contains(&Created::Cannot) {
             assert!(made.iter().all(|made| *made == Created::Cannot), "{made:?}");
+            assert!(["swift:", "s3:"].iter().any(|scheme| store.location().starts_with(scheme)), "{} can", store.location());
             assert_eq!(store.get(&object, 100).expect_err("nothing was done").kind(), Kind::Missing);
             continue;
         }
@@ -352,6 +360,18 @@ fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
         store.delete(&object).expect("removed");
         assert_eq!(store.put_new(&object, &rope(b"again")).expect("answered"), Created::New);
     }
+}
+
+fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(store: &dyn Store) {
+    let object = name("new/one");
+    assert!(store.put_unless_there(&object, &rope(b"first")).expect("answered"), "nothing was there");
+    assert_eq!(store.get(&object, 9).expect("there"), b"first");
+    let replaced = store.put_unless_there(&object, &rope(b"second")).expect("answered");
+    assert_eq!(store.get(&object, 9).expect("there"), if replaced { b"second".to_vec() } else { b"first".to_vec() });
+    let can_refuse = ["swift:", "s3:"].iter().any(|scheme| store.location().starts_with(scheme));
+    assert_eq!(replaced, !can_refuse, "{}", store.location());
+    store.delete(&object).expect("removed");
+    assert!(store.put_unless_there(&object, &rope(b"third")).expect("answered"));
 }
 
 #[derive(Clone, Debug)]

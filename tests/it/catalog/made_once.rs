@@ -1,0 +1,80 @@
+//! A store is made once, also where it cannot see to that by itself.
+
+use super::objects;
+use crate::support::backup::{CHEAP, passphrase};
+use freezer::catalog::{Access, AccessError, names};
+
+use freezer::store::memory::Memory;
+use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A store that may be behind, as several machines that are one store can be, and that refuses to replace when it is asked to.
+struct Behind {
+    inner: Arc<Memory>,
+    /// How many looks at the identity still show nothing.
+    blind: AtomicU32,
+    /// Whether the answer to the first try of storing the identity is lost, so that the second is refused.
+    loses_an_answer: bool,
+}
+
+impl Store for Behind {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        self.inner.put(name, body)
+    }
+
+    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+        let is_blind = || self.blind.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |looks| looks.checked_sub(1)).is_ok();
+        if *name == names::identity_name() && is_blind() {
+            return Err(Error::new(Kind::Missing, Verb::Get, name));
+        }
+        self.inner.get(name, limit)
+    }
+
+    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        self.inner.get_range(name, offset, length)
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        self.inner.list(prefix, found)
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        self.inner.delete(name)
+    }
+
+    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
+        match self.inner.get(name, 1 << 20) {
+            Ok(_) => Ok(false),
+            Err(_) => self.inner.put(name, body).map(|()| !self.loses_an_answer),
+        }
+    }
+
+    fn location(&self) -> String {
+        "behind:".to_owned()
+    }
+}
+
+fn make(inner: &Arc<Memory>, blind: u32, loses_an_answer: bool) -> Result<Access, AccessError> {
+    let store = Behind { inner: Arc::clone(inner), blind: AtomicU32::new(blind), loses_an_answer };
+    Access::create_among_others(Arc::new(store), Some(&passphrase()), CHEAP, Timestamp::UNIX_EPOCH, &|| ())
+}
+
+#[test]
+fn a_store_that_a_look_did_not_show_is_not_made_again() {
+    let inner = Arc::new(Memory::new());
+    make(&inner, 0, false).expect("made");
+    let before = objects(inner.as_ref());
+    let identity = inner.get(&names::identity_name(), 1 << 20).expect("there");
+    assert!(matches!(make(&inner, 2, false), Err(AccessError::Exists(_))));
+    assert_eq!(inner.get(&names::identity_name(), 1 << 20).expect("there"), identity, "it is whose it was");
+    assert_eq!(objects(inner.as_ref()), before, "the key that was made in vain is gone");
+}
+
+#[test]
+fn an_identity_whose_answer_was_lost_is_ones_own() {
+    let inner = Arc::new(Memory::new());
+    make(&inner, 0, true).expect("made");
+    Access::open(inner, Some(&passphrase())).expect("its key is there");
+}
