@@ -14,6 +14,7 @@ mod discard;
 pub mod disk_cache;
 mod error;
 pub mod faulty;
+mod folders;
 mod http;
 pub mod limit;
 pub mod local;

@@ -10,13 +10,27 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests that wait to be written.
 const QUEUE: usize = 16;
 
 /// How much of what `ssh` says to people is kept.
 const MOST_WORDS: usize = 4096;
+
+/// How long to wait for the last of that, once `ssh` has ended: what it started may hold its outputs open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// A session, until it has begun.
+    pub(super) begin: Duration,
+    /// Silence of the server while somebody waits for an answer.
+    pub(super) idle: Duration,
+    /// All of one call, where that is bounded.
+    pub(super) whole: Option<Duration>,
+}
 
 /// The session is over, or has to be.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,6 +45,11 @@ impl Ended {
             .any(|words| self.0.contains(words))
     }
 
+    /// No session has begun in that time.
+    pub(super) fn late(begin: Duration) -> Self {
+        Self(format!("the server did not begin within {} s", begin.as_secs()))
+    }
+
     fn because(error: &io::Error) -> Self {
         Self(format!("the connection broke: {error}"))
     }
@@ -42,13 +61,21 @@ pub(super) struct Connection {
     to_server: Sender<Vec<u8>>,
     shared: Arc<Shared>,
     extensions: Extensions,
-    idle: Duration,
+    times: Times,
+}
+
+/// What one call does in a session.
+pub(super) struct Call {
+    connection: Arc<Connection>,
+    /// When it has taken too long.
+    until: Option<Instant>,
 }
 
 /// What the threads that ask and the one that reads answers share.
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
+    /// When bytes came from the server for the last time.
+    heard: Mutex<Instant>,
     /// What `ssh` said on its standard error.
     words: Mutex<Vec<u8>>,
     /// The program; nothing once it was ended.
@@ -65,6 +92,14 @@ struct State {
 }
 
 impl Shared {
+    fn of(child: Piped) -> Self {
+        Self { state: Mutex::default(), heard: Mutex::new(Instant::now()), words: Mutex::default(), child: Mutex::new(Some(child)) }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Instant> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,40 +140,59 @@ pub(super) struct Coming {
     answer: Receiver<Answer>,
     shared: Arc<Shared>,
     idle: Duration,
+    asked: Instant,
+    until: Option<Instant>,
 }
 
 impl Coming {
-    /// Waits for it.
+    /// Waits for it: as long as the server sends anything, and the call has time left.
     pub(super) fn wait(self) -> Result<Answer, Ended> {
-        match self.answer.recv_timeout(self.idle) {
-            Ok(answer) => Ok(answer),
-            Err(RecvTimeoutError::Timeout) => {
-                let why = Ended(format!("no answer came within {} s", self.idle.as_secs()));
-                self.shared.end(why.clone());
-                Err(why)
+        loop {
+            let silent_since = (*self.shared.heard()).max(self.asked);
+            let now = Instant::now();
+            let left = |until: Instant| until.saturating_duration_since(now);
+            let patience = silent_since.checked_add(self.idle).map_or(self.idle, left);
+            let patience = self.until.map_or(patience, |until| patience.min(left(until)));
+            match self.answer.recv_timeout(patience) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned())));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned())))
-            }
+            let why = if self.until.is_some_and(|until| until <= Instant::now()) {
+                // What was asked for would still come, and keep what is asked next waiting.
+                Ended("the answers came too slowly".to_owned())
+            } else if *self.shared.heard() > silent_since {
+                continue;
+            } else {
+                Ended(format!("no answer came within {} s", self.idle.as_secs()))
+            };
+            self.shared.end(why.clone());
+            return Err(why);
         }
     }
 }
 
 impl Connection {
     /// Starts `ssh` with these arguments and greets the server.
-    pub(super) fn start(arguments: &[OsString], idle: Duration) -> Result<Self, Ended> {
+    pub(super) fn start(arguments: &[OsString], times: Times) -> Result<Self, Ended> {
         let failed = |error: &io::Error| Ended(format!("the program ssh could not be started: {error}"));
         let mut child = process::start_piped(Path::new("ssh"), arguments).map_err(|error| failed(&error))?;
         let missing = || Ended("the program ssh has no pipes".to_owned());
         let (to_server, from_server) = (child.input.take().ok_or_else(missing)?, child.output.take().ok_or_else(missing)?);
         let errors = child.errors.take().ok_or_else(missing)?;
-        let shared: Arc<Shared> = Arc::default();
-        *shared.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        let shared = Arc::new(Shared::of(child));
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         let (listener, writer, reader) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&shared));
         let (sender, packets) = bounded(QUEUE);
-        let mut connection = Self { to_server: sender, shared, extensions: Extensions::default(), idle };
-        let listening = thread("ssh words").spawn(move || listen(errors, &listener)).map_err(|error| failed(&error))?;
+        let mut connection = Self { to_server: sender, shared, extensions: Extensions::default(), times };
+        let (listening, all_said) = bounded::<()>(0);
+        let listen = move || {
+            listen(errors, &listener);
+            drop(listening);
+        };
+        thread("ssh words").spawn(listen).map_err(|error| failed(&error))?;
         thread("sftp requests").spawn(move || write(to_server, &packets, &writer)).map_err(|error| failed(&error))?;
         let (hello_sender, hello) = bounded(1);
         thread("sftp answers").spawn(move || serve(from_server, &hello_sender, &reader)).map_err(|error| failed(&error))?;
@@ -146,8 +200,8 @@ impl Connection {
             Ok(extensions) => extensions,
             Err(error) => {
                 connection.shared.kill();
-                // So that all it said is known.
-                listening.join().map_err(|_| missing())?;
+                // Nothing is ever sent there: it ends when all is known that was said.
+                all_said.recv_timeout(LAST_WORDS).ok();
                 let words = connection.shared.words();
                 return Err(if words.is_empty() { error } else { Ended(words) });
             }
@@ -157,32 +211,16 @@ impl Connection {
 
     fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, Ended> {
         self.send(wire::hello())?;
-        let packet = hello.recv_timeout(self.idle).map_err(|error| match error {
-            RecvTimeoutError::Timeout => Ended(format!("the server did not begin within {} s", self.idle.as_secs())),
+        let packet = hello.recv_timeout(self.times.begin).map_err(|error| match error {
+            RecvTimeoutError::Timeout => Ended::late(self.times.begin),
             RecvTimeoutError::Disconnected => self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned())),
         })?;
         wire::decode_hello(&packet).ok_or_else(|| Ended("the other side does not speak SFTP version 3".to_owned()))
     }
 
-    pub(super) fn extensions(&self) -> Extensions {
-        self.extensions
-    }
-
-    /// Whether it can still be used.
-    pub(super) fn is_alive(&self) -> bool {
-        self.shared.state().ended.is_none()
-    }
-
-    /// Sends a request.
-    pub(super) fn ask(&self, request: Request<'_>) -> Result<Coming, Ended> {
-        let (sender, answer) = bounded(1);
-        self.begin(request, Some(sender))?;
-        Ok(Coming { answer, shared: Arc::clone(&self.shared), idle: self.idle })
-    }
-
-    /// Sends a request whose answer nobody needs.
-    pub(super) fn tell(&self, request: Request<'_>) -> Result<(), Ended> {
-        self.begin(request, None)
+    /// Why it can be used no longer; nothing as long as it can.
+    pub(super) fn ended(&self) -> Option<Ended> {
+        self.shared.state().ended.clone()
     }
 
     fn begin(&self, request: Request<'_>, sender: Option<Sender<Answer>>) -> Result<(), Ended> {
@@ -200,12 +238,37 @@ impl Connection {
     }
 
     fn send(&self, packet: Vec<u8>) -> Result<(), Ended> {
-        self.to_server.send_timeout(packet, self.idle).map_err(|error| {
+        self.to_server.send_timeout(packet, self.times.idle).map_err(|error| {
             if error.is_timeout() {
-                self.shared.end(Ended(format!("nothing could be sent for {} s", self.idle.as_secs())));
+                self.shared.end(Ended(format!("nothing could be sent for {} s", self.times.idle.as_secs())));
             }
             self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned()))
         })
+    }
+}
+
+impl Call {
+    /// A call that began at a moment.
+    pub(super) fn new(connection: Arc<Connection>, began: Instant) -> Self {
+        let until = connection.times.whole.and_then(|whole| began.checked_add(whole));
+        Self { connection, until }
+    }
+
+    pub(super) fn extensions(&self) -> Extensions {
+        self.connection.extensions
+    }
+
+    /// Sends a request.
+    pub(super) fn ask(&self, request: Request<'_>) -> Result<Coming, Ended> {
+        let (sender, answer) = bounded(1);
+        self.connection.begin(request, Some(sender))?;
+        let shared = Arc::clone(&self.connection.shared);
+        Ok(Coming { answer, shared, idle: self.connection.times.idle, asked: Instant::now(), until: self.until })
+    }
+
+    /// Sends a request whose answer nobody needs.
+    pub(super) fn tell(&self, request: Request<'_>) -> Result<(), Ended> {
+        self.connection.begin(request, None)
     }
 }
 
@@ -225,7 +288,8 @@ fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Shared
 }
 
 /// Hands the greeting and then answers to who waits for them, until the session ends.
-fn serve(mut from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
+fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
+    let mut from_server = Noted { from_server, shared };
     match read_packet(&mut from_server) {
         // Who gave up waiting needs no greeting.
         Ok(packet) => drop(hello.send(packet)),
@@ -245,6 +309,20 @@ fn serve(mut from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared)
             Some((None, _)) => {}
             None => return shared.end(Ended("the server sent what is no answer".to_owned())),
         }
+    }
+}
+
+/// What the server sends; notes when.
+struct Noted<'session> {
+    from_server: ChildStdout,
+    shared: &'session Shared,
+}
+
+impl Read for Noted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from_server.read(buffer)?;
+        *self.shared.heard() = Instant::now();
+        Ok(count)
     }
 }
 

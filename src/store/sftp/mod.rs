@@ -10,16 +10,15 @@ mod connection;
 mod wire;
 
 use super::address::Address;
+use super::folders::{self, Entry};
 use super::http::about;
 use super::location::IfMissing;
-use super::name::legal_component;
-use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix};
-use connection::{Connection, Ended};
+use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb};
+use connection::{Call, Connection, Ended, Times};
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use wire::{Answer, Attributes, Request};
 
 /// What may stand after `?` in `sftp://user@host:port/path?…`.
@@ -34,18 +33,37 @@ const WINDOW: usize = 64;
 /// How often what was undone by another writer is done again: more often than that is no chance.
 const RACES: usize = 100;
 
-/// Folder of what is not whole yet.
-const TEMPORARY: &str = "#tmp";
-
 /// Objects below a folder of another machine.
 pub(super) struct Sftp {
     arguments: Vec<OsString>,
-    idle: Duration,
+    times: Times,
     /// The folder, without a slash at its end; empty for the root of the file system.
     folder: String,
     location: String,
-    /// The session in use. Held while a new one begins, so that the others wait for that one.
-    connection: Mutex<Option<Arc<Connection>>>,
+    held: Mutex<Held>,
+    /// A session has begun, or failed to.
+    changed: Condvar,
+}
+
+/// The session that all threads share.
+#[derive(Default)]
+struct Held {
+    connection: Option<Arc<Connection>>,
+    /// Whether a thread begins one. The others wait for what comes of it.
+    begins: bool,
+    /// How many failed to begin, and why the last one did.
+    failures: u64,
+    failure: Option<Ended>,
+}
+
+/// Lets the next thread begin a session, also when this one panics.
+struct Beginning<'store>(&'store Sftp);
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        self.0.held().begins = false;
+        self.0.changed.notify_all();
+    }
 }
 
 /// Why a request was not done.
@@ -131,23 +149,56 @@ impl Sftp {
             None if address.path.is_empty() => String::new(),
             None => format!("/{}", address.path),
         };
-        let store = Self { arguments, idle: settings.idle(), folder, location: address.to_string(), connection: Mutex::default() };
+        let (idle, whole) = (settings.idle(), settings.whole());
+        // A session begins with many answers, one after the other, and another try has to fit into the time of a call.
+        let times = Times { begin: whole.map_or(idle, |whole| whole / 2), idle, whole };
+        let store = Self { arguments, times, folder, location: address.to_string(), held: Mutex::default(), changed: Condvar::new() };
         if if_missing == IfMissing::Create {
             store.make_folders(&store.folder).map_err(|trouble| trouble.of(Verb::Open, None))?;
         }
         Ok(store)
     }
 
-    /// The session, a new one where there is none that can be used.
-    fn session(&self) -> Result<Arc<Connection>, Ended> {
-        let mut held = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connection) = held.as_ref().filter(|connection| connection.is_alive()) {
-            return Ok(Arc::clone(connection));
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call in the session, a new one where there is none that can be used. Threads that come while one begins share what comes of it: a server
+    /// that stands still keeps them no longer than one.
+    fn session(&self) -> Result<Call, Ended> {
+        let came = Instant::now();
+        let alive = |held: &Held| held.connection.as_ref().filter(|connection| connection.ended().is_none()).map(Arc::clone);
+        let mut held = self.held();
+        if let Some(connection) = alive(&held) {
+            return Ok(Call::new(connection, came));
         }
-        *held = None;
-        let connection = Arc::new(Connection::start(&self.arguments, self.idle)?);
-        *held = Some(Arc::clone(&connection));
-        Ok(connection)
+        if held.begins {
+            let before = held.failures;
+            let begins = |held: &mut Held| held.begins && held.failures == before;
+            let (held, _) = self.changed.wait_timeout_while(held, self.times.begin, begins).unwrap_or_else(PoisonError::into_inner);
+            if let Some(connection) = alive(&held) {
+                return Ok(Call::new(connection, came));
+            }
+            let failure = if held.failures == before { held.connection.as_ref().and_then(|one| one.ended()) } else { held.failure.clone() };
+            return Err(failure.unwrap_or_else(|| Ended::late(self.times.begin)));
+        }
+        held.begins = true;
+        held.connection = None;
+        drop(held);
+        let beginning = Beginning(self);
+        let begun = Connection::start(&self.arguments, self.times).map(Arc::new);
+        {
+            let mut held = self.held();
+            match &begun {
+                Ok(connection) => held.connection = Some(Arc::clone(connection)),
+                Err(ended) => {
+                    held.failures += 1;
+                    held.failure = Some(ended.clone());
+                }
+            }
+        }
+        drop(beginning);
+        begun.map(|connection| Call::new(connection, came))
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -176,18 +227,12 @@ impl Sftp {
     }
 
     /// Writes a file of its own, which `name_it` then gives its name.
-    fn write(&self, body: &Rope, name_it: impl FnOnce(&Connection, &str) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    fn write(&self, body: &Rope, name_it: impl FnOnce(&Call, &str) -> Result<(), Trouble>) -> Result<(), Trouble> {
         let session = self.session()?;
-        let mut random = [0; 12];
-        getrandom::fill(&mut random).map_err(|_| Trouble::Odd)?;
-        let unique = random.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a String takes all that is written");
-            text
-        });
-        let temporary = self.path_of(&format!("{TEMPORARY}/{unique}"));
+        let temporary = self.path_of(&folders::temporary().ok_or(Trouble::Odd)?);
         let handle = match open(&session, Request::Create(&temporary)) {
             Err(trouble) if trouble.is_missing() => {
-                self.make_folders(&self.path_of(TEMPORARY))?;
+                self.make_folders(&self.path_of(folders::TEMPORARY))?;
                 open(&session, Request::Create(&temporary))?
             }
             opened => opened?,
@@ -202,7 +247,7 @@ impl Sftp {
         outcome
     }
 
-    fn fill(&self, session: &Connection, handle: &[u8], body: &Rope) -> Result<(), Trouble> {
+    fn fill(&self, session: &Call, handle: &[u8], body: &Rope) -> Result<(), Trouble> {
         let mut under_way = VecDeque::with_capacity(WINDOW);
         let mut offset = 0;
         for data in body.iter().flat_map(|piece| piece.chunks(CHUNK)) {
@@ -217,7 +262,7 @@ impl Sftp {
     }
 
     /// Gives the file its name, in place of what has it.
-    fn put_in_place(&self, session: &Connection, temporary: &str, path: &str) -> Result<(), Trouble> {
+    fn put_in_place(&self, session: &Call, temporary: &str, path: &str) -> Result<(), Trouble> {
         let rename = || {
             if session.extensions().rename_over {
                 match done(session, Request::RenameOver { from: temporary, to: path }) {
@@ -254,7 +299,7 @@ impl Sftp {
     }
 
     /// Opens a file and tells how long it is; a folder is no object.
-    fn open_object(&self, session: &Connection, name: &ObjectName) -> Result<(Vec<u8>, u64), Trouble> {
+    fn open_object(&self, session: &Call, name: &ObjectName) -> Result<(Vec<u8>, u64), Trouble> {
         let handle = open(session, Request::OpenToRead(&self.path_of(name.as_str())))?;
         let known = attributes(session, Request::StatHandle(&handle));
         match known {
@@ -282,8 +327,8 @@ impl Sftp {
         }
     }
 
-    /// A folder's entries in the order of whole names, folders with a slash at their end; none where there is no folder.
-    fn entries(&self, path: &str) -> Result<Vec<(String, Attributes)>, Trouble> {
+    /// What is in a folder; nothing where there is none.
+    fn entries(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
         let session = self.session()?;
         let handle = match open(&session, Request::OpenDirectory(path)) {
             Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
@@ -294,16 +339,12 @@ impl Sftp {
             match session.ask(Request::ReadDirectory(&handle))?.wait()? {
                 Answer::Names(names) if !names.is_empty() => {
                     for (name, known) in names {
-                        let Ok(mut name) = String::from_utf8(name) else { continue };
-                        if !legal_component(&name) {
-                            continue;
-                        }
+                        let Ok(name) = String::from_utf8(name) else { continue };
                         if known.is_directory() {
-                            name.push('/');
-                        } else if !known.is_file() {
-                            continue;
+                            entries.extend(Entry::folder(name));
+                        } else if known.is_file() {
+                            entries.extend(Entry::object(name, known.size));
                         }
-                        entries.push((name, known));
                     }
                 }
                 Answer::Status { code: wire::END, .. } => break Ok(()),
@@ -313,13 +354,12 @@ impl Sftp {
         };
         session.tell(Request::Close(&handle))?;
         outcome?;
-        entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         Ok(entries)
     }
 }
 
 /// Reads a part of a file with many requests at once; `None` when the file ends before.
-fn read_part(session: &Connection, handle: &[u8], offset: u64, length: usize) -> Result<Option<Vec<u8>>, Trouble> {
+fn read_part(session: &Call, handle: &[u8], offset: u64, length: usize) -> Result<Option<Vec<u8>>, Trouble> {
     let mut bytes: Vec<u8> = Vec::with_capacity(length);
     let mut under_way = VecDeque::with_capacity(WINDOW);
     let mut asked = 0;
@@ -349,7 +389,7 @@ fn read_part(session: &Connection, handle: &[u8], offset: u64, length: usize) ->
     Ok(Some(bytes))
 }
 
-fn open(session: &Connection, request: Request<'_>) -> Result<Vec<u8>, Trouble> {
+fn open(session: &Call, request: Request<'_>) -> Result<Vec<u8>, Trouble> {
     match session.ask(request)?.wait()? {
         Answer::Handle(handle) => Ok(handle),
         Answer::Status { code, words } => Err(Trouble::Status { code, words }),
@@ -357,7 +397,7 @@ fn open(session: &Connection, request: Request<'_>) -> Result<Vec<u8>, Trouble> 
     }
 }
 
-fn attributes(session: &Connection, request: Request<'_>) -> Result<Attributes, Trouble> {
+fn attributes(session: &Call, request: Request<'_>) -> Result<Attributes, Trouble> {
     match session.ask(request)?.wait()? {
         Answer::Attributes(known) => Ok(known),
         Answer::Status { code, words } => Err(Trouble::Status { code, words }),
@@ -365,7 +405,7 @@ fn attributes(session: &Connection, request: Request<'_>) -> Result<Attributes, 
     }
 }
 
-fn done(session: &Connection, request: Request<'_>) -> Result<(), Trouble> {
+fn done(session: &Call, request: Request<'_>) -> Result<(), Trouble> {
     settled(session.ask(request)?)
 }
 
@@ -433,33 +473,12 @@ impl Store for Sftp {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        if !legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
-        }
-        // Folders still to be listed, the next one behind; each with its entries still to be shown.
-        let mut open: Vec<(String, std::vec::IntoIter<(String, Attributes)>)> = Vec::new();
         let entries = |below: &str| {
             let path = self.path_of(below.trim_end_matches('/'));
             let path = if below.is_empty() { if self.folder.is_empty() { "/" } else { &self.folder } } else { &path };
             self.entries(path).map_err(|trouble| trouble.of(Verb::List, None))
         };
-        open.push((prefix.to_owned(), entries(prefix)?.into_iter()));
-        while let Some((below, rest)) = open.last_mut() {
-            let Some((entry, known)) = rest.next() else {
-                open.pop();
-                continue;
-            };
-            let name = format!("{below}{entry}");
-            if known.is_directory() {
-                let entries = entries(&name)?.into_iter();
-                open.push((name, entries));
-            } else if let Some(name) = ObjectName::new(name)
-                && !found(ObjectInfo { name, length: known.size })
-            {
-                return Ok(());
-            }
-        }
-        Ok(())
+        folders::list(prefix, entries, found)
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {

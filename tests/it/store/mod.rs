@@ -12,6 +12,8 @@ mod locked;
 #[cfg(unix)]
 mod mortal;
 #[cfg(unix)]
+mod mounted;
+#[cfg(unix)]
 mod place;
 #[cfg(unix)]
 mod remote;

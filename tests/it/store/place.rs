@@ -51,6 +51,11 @@ impl Place {
         Self { url, variables: s3_variables(server), store }
     }
 
+    /// The same place once more.
+    pub fn again(&self) -> Self {
+        Self { url: self.url.clone(), variables: self.variables.clone(), store: Arc::clone(&self.store) }
+    }
+
     pub fn program(&self, home: &Path, arguments: &[&str]) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_freezer"));
         program.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home).current_dir(home);

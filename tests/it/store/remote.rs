@@ -7,7 +7,7 @@ use crate::support::{backup, reading, scratch};
 use freezer::store::location::{IfMissing, Location};
 use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Settings, Store};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Opens the store at a URL, makes it where there is none.
 pub fn open(url: &str, settings: Settings) -> Result<Arc<dyn Store>, Error> {
@@ -102,9 +102,8 @@ fn a_large_object_goes_over_ssh_and_comes_back_in_parts() {
     }
 }
 
-#[test]
-#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
-fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
+/// A store on an SSH server behind a relay, and what has to live with it.
+fn sftp_behind_a_relay(settings: impl FnOnce(Settings) -> Settings) -> (Arc<dyn Store>, Relay, tempfile::TempDir) {
     let server = servers::sshd();
     let relay = Relay::new(&format!("{}:{}", server["SSH_HOST"], server["SSH_PORT"]));
     let known = std::fs::read_to_string(&server["SSH_KNOWN_HOSTS"]).expect("a file");
@@ -112,22 +111,63 @@ fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
     let known_here = room.path().join("known_hosts");
     std::fs::write(&known_here, known.replace(&format!(":{} ", server["SSH_PORT"]), &format!(":{} ", relay.port))).expect("written");
     let url = sftp_url(&server).replace(&format!(":{}", server["SSH_PORT"]), &format!(":{}", relay.port));
-    let settings = sftp_settings(&server)
-        .with_option("ssh-known-hosts", known_here.to_str().expect("text"))
-        .with_idle(Duration::from_secs(3))
-        .with_retry_for(Duration::ZERO);
+    let known_here = sftp_settings(&server).with_option("ssh-known-hosts", known_here.to_str().expect("text"));
     let location = Location::parse(url.as_ref()).expect("a URL");
-    let store = location.open(IfMissing::Create, &settings).expect("opened");
+    (location.open(IfMissing::Create, &settings(known_here)).expect("opened"), relay, room)
+}
+
+#[test]
+#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
+fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
+    let three_seconds = |settings: Settings| settings.with_idle(Duration::from_secs(3)).with_retry_for(Duration::ZERO);
+    let (store, relay, _room) = sftp_behind_a_relay(three_seconds);
     let object = ObjectName::new("data/a").expect("legal");
     store.put(&object, &vec![vec![1; 100]]).expect("stored");
     relay.stand_still(true);
     let large = vec![vec![2; 1 << 20]; 12];
     assert_eq!(store.put(&object, &large).expect_err("nothing arrives").kind(), Kind::Unavailable);
     assert_eq!(store.get(&object, 1 << 30).expect_err("no session begins").kind(), Kind::Unavailable);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| store.get(&object, 1 << 30).expect_err("no session begins"));
+        }
+    });
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "they wait for one session together, not each for one of its own: {:?}",
+        began.elapsed()
+    );
     relay.stand_still(false);
     assert_eq!(store.get(&object, 1 << 30).expect("as it was"), vec![1; 100]);
     store.put(&object, &large).expect("stored");
     assert_eq!(store.get(&object, 1 << 30).expect("read").len(), 12 << 20);
+}
+
+#[test]
+#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
+fn answers_over_ssh_that_trickle_end_in_time_where_somebody_waits_and_are_no_silence() {
+    let object = ObjectName::new("data/a").expect("legal");
+    let body = crate::support::torture::noise(7, 1 << 20);
+    let (store, relay, _room) = sftp_behind_a_relay(|settings| settings.with_retry_for(Duration::ZERO).within(Duration::from_secs(4)));
+    store.put(&object, &vec![body.clone()]).expect("stored");
+    // 1 MiB takes 20 seconds so, and each answer for itself less than the second that counts as silence.
+    relay.trickle(Duration::from_millis(20));
+    let began = Instant::now();
+    assert_eq!(store.get(&object, 1 << 30).expect_err("it would take too long").kind(), Kind::Unavailable);
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    relay.trickle(Duration::ZERO);
+    assert!(store.get(&object, 1 << 30).expect("read") == body);
+    let three_seconds = |settings: Settings| settings.with_idle(Duration::from_secs(3)).with_retry_for(Duration::ZERO);
+    let (store, relay, _room) = sftp_behind_a_relay(three_seconds);
+    store.put(&object, &vec![body[..64_000].to_vec()]).expect("stored");
+    // An answer takes 1.6 seconds, and the last of the four waits for those of the others: slow, and never silent.
+    relay.trickle(Duration::from_millis(50));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert!(store.get(&object, 1 << 30).expect("read") == body[..64_000]));
+        }
+    });
 }
 
 /// Three levels, and what each holds.

@@ -1,5 +1,5 @@
-//! A TCP relay that can stand still (bytes are kept back in both directions, connections stay open), and one that is far away: every byte
-//! arrives later, and none slower.
+//! A TCP relay that can stand still (bytes are kept back in both directions, connections stay open), cut connections, or let answers trickle; and one
+//! that is far away: every byte arrives later, and none slower.
 
 use freezer::model::Cancel;
 use freezer::platform::pause;
@@ -20,6 +20,10 @@ pub struct Relay {
 #[derive(Default)]
 struct Gate {
     stands_still: Mutex<bool>,
+    /// Most bytes that a connection gets of the server before it is cut.
+    most: Mutex<Option<usize>>,
+    /// How long each KiB of what the server sends takes.
+    per_kib: Mutex<Duration>,
     changed: Condvar,
 }
 
@@ -45,13 +49,23 @@ impl Relay {
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&upstream)) else { continue };
-                for (from, to) in [(&client, &server), (&server, &client)] {
+                for (from, to, is_answer) in [(&client, &server, false), (&server, &client, true)] {
                     let (Ok(from), Ok(to), gate) = (from.try_clone(), to.try_clone(), Arc::clone(&inner)) else { continue };
-                    thread::spawn(move || relay(from, to, &gate, delay));
+                    thread::spawn(move || relay(from, to, &gate, delay, is_answer));
                 }
             }
         });
         Self { port, gate }
+    }
+
+    /// Cuts each connection after so many bytes of what the server sends on it from now on, or no longer.
+    pub fn cut_after(&self, bytes: Option<usize>) {
+        *self.gate.most.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+    }
+
+    /// Has each KiB of what the server sends on a connection take so long from now on.
+    pub fn trickle(&self, per_kib: Duration) {
+        *self.gate.per_kib.lock().unwrap_or_else(PoisonError::into_inner) = per_kib;
     }
 
     /// Stands still, or goes on.
@@ -61,7 +75,7 @@ impl Relay {
     }
 }
 
-fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, delay: Duration) {
+fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, delay: Duration, is_answer: bool) {
     let (arrived, line) = sync_channel::<(Instant, Vec<u8>)>(4096);
     let writer = thread::spawn(move || {
         for (at, bytes) in line {
@@ -74,9 +88,23 @@ fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, delay: Duration) {
         to.shutdown(Shutdown::Write).ok();
     });
     let mut buffer = vec![0; 64 << 10];
+    let mut sent = 0;
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         gate.pass();
-        if arrived.send((Instant::now() + delay, buffer[..length].to_vec())).is_err() {
+        let most = *gate.most.lock().unwrap_or_else(PoisonError::into_inner);
+        sent = most.map_or(0, |_| sent + length);
+        if is_answer && most.is_some_and(|most| sent > most) {
+            // Both directions: the server learns of it too.
+            from.shutdown(Shutdown::Both).ok();
+            break;
+        }
+        let per_kib = || if is_answer { *gate.per_kib.lock().unwrap_or_else(PoisonError::into_inner) } else { Duration::ZERO };
+        let piece = if per_kib().is_zero() { length } else { 1 << 10 };
+        let passed_on = buffer[..length].chunks(piece).try_for_each(|piece| {
+            pause(per_kib(), &Cancel::new());
+            arrived.send((Instant::now() + delay, piece.to_vec()))
+        });
+        if passed_on.is_err() {
             break;
         }
     }

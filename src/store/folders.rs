@@ -1,0 +1,118 @@
+//! Objects that are files in folders of another machine: their listing, and names for what is not whole yet.
+
+use super::name::legal_component;
+use super::{Error, Kind, ObjectInfo, ObjectName, Verb, legal_prefix};
+use std::fmt::Write;
+
+/// Folder of what is not whole yet. No object has such a name.
+pub(super) const TEMPORARY: &str = "#tmp";
+
+/// A name below [`TEMPORARY`] that no other has; nothing where there is no randomness.
+pub(super) fn temporary() -> Option<String> {
+    let mut random = [0; 12];
+    getrandom::fill(&mut random).ok()?;
+    Some(random.iter().fold(format!("{TEMPORARY}/"), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes all that is written");
+        text
+    }))
+}
+
+/// What is in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    /// Its name there, a folder's with a slash at its end: so that names are in the order of the whole names of the objects below them.
+    name: String,
+    length: u64,
+}
+
+impl Entry {
+    /// Nothing where no object may have that name.
+    pub(super) fn object(name: String, length: u64) -> Option<Self> {
+        legal_component(&name).then_some(Self { name, length })
+    }
+
+    /// Nothing where no object may be in a folder of that name.
+    pub(super) fn folder(mut name: String) -> Option<Self> {
+        legal_component(&name).then(|| {
+            name.push('/');
+            Self { name, length: 0 }
+        })
+    }
+}
+
+/// Lists as [`Store::list`](super::Store::list) has it. `entries` tells what is in a folder, in any order, by the folder's name with a slash at its end, or
+/// nothing for the uppermost.
+pub(super) fn list(
+    prefix: &str,
+    mut entries: impl FnMut(&str) -> Result<Vec<Entry>, Error>,
+    found: &mut dyn FnMut(ObjectInfo) -> bool,
+) -> Result<(), Error> {
+    if !legal_prefix(prefix) {
+        return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
+    }
+    let mut in_order = |below: &str| -> Result<std::vec::IntoIter<Entry>, Error> {
+        let mut entries = entries(below)?;
+        entries.sort_unstable();
+        Ok(entries.into_iter())
+    };
+    // Folders still to be listed, the next one behind; each with its entries still to be shown.
+    let mut open = vec![(prefix.to_owned(), in_order(prefix)?)];
+    while let Some((below, rest)) = open.last_mut() {
+        let Some(entry) = rest.next() else {
+            open.pop();
+            continue;
+        };
+        let name = format!("{below}{}", entry.name);
+        if name.ends_with('/') {
+            let entries = in_order(&name)?;
+            open.push((name, entries));
+        } else if let Some(name) = ObjectName::new(name)
+            && !found(ObjectInfo { name, length: entry.length })
+        {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, list, temporary};
+    use crate::store::{Error, Kind, ObjectName, Verb};
+
+    #[test]
+    fn folders_are_listed_in_the_order_of_whole_names_and_only_as_far_as_is_wanted() {
+        let entries = |below: &str| -> Result<Vec<Entry>, Error> {
+            let names: &[&str] = match below {
+                "" => &["b", "a/", "a-b", "#tmp/", "a.b"],
+                "a/" => &["z", "c/", "c-d"],
+                "a/c/" => &["x"],
+                _ => return Err(Error::of_store(Kind::Missing, Verb::List)),
+            };
+            let entry = |name: &&str| match name.strip_suffix('/') {
+                Some(folder) => Entry::folder(folder.to_owned()),
+                None => Entry::object((*name).to_owned(), 7),
+            };
+            Ok(names.iter().filter_map(entry).collect())
+        };
+        let listed = |prefix: &str, most: usize| {
+            let mut names = Vec::new();
+            let outcome = list(prefix, entries, &mut |object| {
+                assert_eq!(object.length, 7);
+                names.push(object.name.to_string());
+                names.len() < most
+            });
+            outcome.map(|()| names)
+        };
+        assert_eq!(listed("", 99).expect("listed"), ["a-b", "a.b", "a/c-d", "a/c/x", "a/z", "b"]);
+        assert_eq!(listed("a/", 2).expect("listed"), ["a/c-d", "a/c/x"]);
+        assert_eq!(listed("x/", 9).expect_err("what listing it says").kind(), Kind::Missing);
+        assert_eq!(listed("a", 9).expect_err("no whole component").kind(), Kind::Failed);
+    }
+
+    #[test]
+    fn what_is_not_whole_has_a_name_that_no_object_has() {
+        let (one, other) = (temporary().expect("randomness"), temporary().expect("randomness"));
+        assert!(one != other && ObjectName::new(one).is_none());
+    }
+}
