@@ -9,7 +9,7 @@ use super::db::documents::{Beside, Document, JOBS, SESSIONS, Scope, Stored, sess
 use super::db::{Database, Transaction};
 use super::error::Failure;
 use super::{fields, jobs};
-use crate::model::{SessionResult, SessionStart};
+use crate::model::{SessionEnd, SessionResult, SessionStart};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -178,34 +178,41 @@ fn entry_of<'s>(call: &Call, session: &'s mut Document, job_id: &str) -> Result<
 }
 
 fn start(call: &Call, session: &mut Document, job_id: &str, wish: &Document) -> Result<&'static str, Failure> {
-    let known_tag = match wish.get("current_tag") {
-        // The command line of the original sends it as text.
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(value) => value.as_i64(),
-        None => None,
-    };
-    let known_tag = known_tag.ok_or_else(|| Failure::invalid("start.current_tag must be an integer"))?;
+    let known_tag = tag_of(wish, "start")?.ok_or_else(|| Failure::invalid("start.current_tag must be an integer"))?;
     let number = |key: &str, usual| session.get(key).and_then(Value::as_i64).unwrap_or(usual);
     let tag = number("session_tag", 0);
     let since = call.now.saturating_sub(number("time_start", -1));
     let becomes = SessionStart::of(tag, known_tag, since, number("hold_off", 60));
     let entry = entry_of(call, session, job_id)?;
-    match becomes {
+    let tag = match becomes {
         SessionStart::TagTooHigh => return Err(Failure::invalid("requested tag value too high")),
         SessionStart::HoldOff => return Ok("hold-off"),
         SessionStart::OutOfSync => return Ok("out-of-sync"),
-        SessionStart::Open | SessionStart::Join => {}
-    }
+        SessionStart::Open => tag.saturating_add(1),
+        SessionStart::Join => tag,
+    };
     entry.insert("status".into(), "running".into());
     entry.insert("result".into(), "".into());
     entry.insert("time_started".into(), call.now.into());
+    entry.insert("session_tag".into(), tag.into());
     if becomes == SessionStart::Open {
-        session.insert("session_tag".into(), tag.saturating_add(1).into());
+        session.insert("session_tag".into(), tag.into());
         session.insert("time_start".into(), call.now.into());
-        session.insert("status".into(), "running".into());
-        session.insert("result".into(), "".into());
     }
+    // Also for one that joins: those before it may have ended already, and the session with them.
+    session.insert("status".into(), "running".into());
+    session.insert("result".into(), "".into());
     Ok("success")
+}
+
+/// The tag that a client knows; none where it says none. The command line of the original sends it as text.
+fn tag_of(wish: &Document, verb: &str) -> Result<Option<i64>, Failure> {
+    let tag = match wish.get("current_tag") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(value) => value.as_i64(),
+    };
+    tag.map(Some).ok_or_else(|| Failure::invalid(format!("{verb}.current_tag must be an integer")))
 }
 
 fn end(call: &Call, session: &mut Document, job_id: &str, wish: &Document) -> Result<&'static str, Failure> {
@@ -213,10 +220,19 @@ fn end(call: &Call, session: &mut Document, job_id: &str, wish: &Document) -> Re
     if !["success", "fail", "aborted"].contains(&result) {
         return Err(Failure::invalid("end.result must be one of success, fail, aborted"));
     }
+    let (told, present) = (tag_of(wish, "end")?, session.get("session_tag").and_then(Value::as_i64).unwrap_or(0));
     let entry = entry_of(call, session, job_id)?;
+    let of = SessionEnd::of(present, entry.get("session_tag").and_then(Value::as_i64), told);
+    if of == SessionEnd::Superseded {
+        return Ok("out-of-sync");
+    }
     entry.insert("status".into(), "completed".into());
     entry.insert("result".into(), result.into());
     entry.insert("time_ended".into(), call.now.into());
+    if of == SessionEnd::Former {
+        return Ok("success");
+    }
+    entry.insert("session_tag".into(), present.into());
     let result = match SessionResult::of(states(session)) {
         SessionResult::Running => None,
         SessionResult::Success => Some("success"),
@@ -272,9 +288,14 @@ pub(super) fn beside(session: &Document) -> Beside {
     Beside { number: Some(session.get("time_start").and_then(Value::as_i64).unwrap_or(-1)), ..Beside::default() }
 }
 
+/// How the jobs stand that are in the present run, or have not been in any: what is left of an earlier one says nothing of it.
 fn states(session: &Document) -> impl Iterator<Item = (&str, &str)> {
     let entries = session.get("jobs").and_then(Value::as_object).into_iter().flatten();
-    entries.filter_map(|(_, entry)| entry.as_object()).map(|entry| (jobs::text_in(entry, "status"), jobs::text_in(entry, "result")))
+    let present = session.get("session_tag").and_then(Value::as_i64).unwrap_or(0);
+    entries
+        .filter_map(|(_, entry)| entry.as_object())
+        .filter(move |entry| entry.get("session_tag").and_then(Value::as_i64).is_none_or(|tag| tag >= present))
+        .map(|entry| (jobs::text_in(entry, "status"), jobs::text_in(entry, "result")))
 }
 
 /// The jobs of a session, by id.

@@ -34,5 +34,5 @@ pub use ranges::Ranges;
 pub use retention::{Candidate, Fate, Period, Reason, Retention, Within, WithinError};
 pub use schedule::{Interval, is_cron_field, is_moment};
 pub use secret::{Passphrase, Secret};
-pub use session_rule::{SessionResult, SessionStart};
+pub use session_rule::{SessionEnd, SessionResult, SessionStart};
 pub use time::Time;

@@ -30,6 +30,30 @@ impl SessionStart {
     }
 }
 
+/// What becomes of a client's word that its job has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// It is about the session's present run.
+    Present,
+    /// It is about an earlier run, and the job has not started since: it says how the job stands, and nothing of the session.
+    Former,
+    /// It is about a run that the job has left behind: nobody wants to know.
+    Superseded,
+}
+
+impl SessionEnd {
+    /// What it is about when the client says `told`, and the job was last started with the tag `started`. A client that does not
+    /// know what its start was answered says no tag, and means that start.
+    pub fn of(session_tag: i64, started: Option<i64>, told: Option<i64>) -> Self {
+        match told.or(started) {
+            None => Self::Present,
+            Some(tag) if tag >= session_tag => Self::Present,
+            Some(tag) if started.is_some_and(|started| started <= tag) => Self::Former,
+            Some(_) => Self::Superseded,
+        }
+    }
+}
+
 /// How the jobs of a session went together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionResult {
@@ -59,7 +83,7 @@ impl SessionResult {
 
 #[cfg(test)]
 mod tests {
-    use super::{SessionResult, SessionStart};
+    use super::{SessionEnd, SessionResult, SessionStart};
 
     #[test]
     fn a_start_is_what_tag_and_time_make_of_it() {
@@ -73,6 +97,28 @@ mod tests {
             (1, 2, 500, SessionStart::TagTooHigh),
         ] {
             assert_eq!(SessionStart::of(session, known, since, 30), becomes, "{session} {known} {since}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_of_the_run_whose_tag_it_has() {
+        for (session, started, told, is) in [
+            (2, Some(2), Some(2), SessionEnd::Present),
+            (2, Some(2), None, SessionEnd::Present),
+            (2, None, None, SessionEnd::Present),
+            (0, None, Some(0), SessionEnd::Present),
+            // Its start was never heard of, and its tag is the present one.
+            (2, Some(1), Some(2), SessionEnd::Present),
+            // Another job has opened the next run; this one was still in the last.
+            (2, Some(1), Some(1), SessionEnd::Former),
+            (2, Some(1), None, SessionEnd::Former),
+            (5, Some(1), Some(3), SessionEnd::Former),
+            // It has begun anew since, or was never in.
+            (2, Some(2), Some(1), SessionEnd::Superseded),
+            (3, Some(2), Some(1), SessionEnd::Superseded),
+            (2, None, Some(1), SessionEnd::Superseded),
+        ] {
+            assert_eq!(SessionEnd::of(session, started, told), is, "{session} {started:?} {told:?}");
         }
     }
 

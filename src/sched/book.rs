@@ -176,6 +176,7 @@ impl Book {
                     pid: None,
                     session_tag: integer(&document, "session_tag").unwrap_or(0),
                     in_session: None,
+                    is_unheard: false,
                     run: None,
                     event: String::new(),
                     unsent: false,
@@ -365,11 +366,20 @@ impl Book {
         }
     }
 
-    /// Notes what the session of a run said.
+    /// Notes what the session of a run said: whether it is in it, and the tag.
     pub fn in_session(&mut self, id: &str, session: Option<&str>, tag: i64) {
         if let Some(job) = self.jobs.get_mut(id) {
             job.record.in_session = session.map(str::to_owned);
             job.record.session_tag = tag;
+            job.record.is_unheard = false;
+        }
+    }
+
+    /// Notes that a session is told of a run, and has not answered: it may have let it in.
+    pub fn may_be_in_session(&mut self, id: &str, session: &str) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.record.in_session = Some(session.to_owned());
+            job.record.is_unheard = true;
         }
     }
 
@@ -379,6 +389,7 @@ impl Book {
         if let Some(job) = self.jobs.get_mut(id) {
             job.record.run = None;
             job.record.in_session = None;
+            job.record.is_unheard = false;
             job.record.ended = now.as_second();
             result.clone_into(&mut job.record.result);
             job.look_ahead();

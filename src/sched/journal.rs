@@ -42,6 +42,9 @@ pub struct Record {
     pub session_tag: i64,
     /// The session that the run under way was let into, and has to be ended with.
     pub in_session: Option<String>,
+    /// Whether it is not known what the session said to that, and with which tag the run was let in, if it was.
+    #[serde(default)]
+    pub is_unheard: bool,
     /// The run that is under way.
     pub run: Option<String>,
     /// The event of the server's document that was acted on, and stands there still.

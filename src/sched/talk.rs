@@ -177,7 +177,7 @@ impl Talk {
             let session = known.book.document(id).map(|job| text(job, "session_id").to_owned()).filter(|session| !session.is_empty());
             let (Some(session), Some(tag)) = (session, known.book.record(id).map(|record| record.session_tag)) else { return Joined::Go };
             // Noted before it is said: who comes after a crash ends what this one has begun, and no session waits for it.
-            known.book.in_session(id, Some(&session), tag);
+            known.book.may_be_in_session(id, &session);
             if let Err(error) = known.remember() {
                 tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs beside its session: that it is in it cannot be written");
                 known.book.in_session(id, None, tag);
@@ -206,6 +206,11 @@ impl Talk {
                 // It has missed a start. Its backup is made all the same, and with the tag it is in the next one.
                 tracing::warn!(job = %id, session = %session, result = %result, "a job runs beside its session");
                 self.known.lock().book.in_session(id, None, tag);
+                Joined::Go
+            }
+            // It may have heard of it all the same: then it is told of the end, and does not wait for it.
+            Err(error) if error.is_away() => {
+                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without a word of its session");
                 Joined::Go
             }
             Err(error) => {

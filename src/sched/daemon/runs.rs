@@ -6,7 +6,7 @@ use crate::platform::durable::{self, Access};
 use crate::platform::process::{self, Detached, End, Program};
 use crate::sched::book::Tasks;
 use crate::sched::fields::{actions, text};
-use crate::sched::journal::replace_file;
+use crate::sched::journal::{Record, replace_file};
 use crate::sched::known::Shared;
 use crate::sched::order::{MARK, Order, Outcome, RunFolder, RunResult};
 use crate::sched::outbox::Outbox;
@@ -222,7 +222,9 @@ impl Runs {
     /// The records of its backups, and the end of its part in a session.
     fn keep_for_server(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
         let Some(outbox) = &self.outbox else { return Ok(()) };
-        let session = self.known.lock().book.record(id).and_then(|record| Some((record.in_session.clone()?, record.session_tag)));
+        // No tag where the session's answer is not known: it means the run's own start, whichever that was.
+        let of_record = |record: &Record| Some((record.in_session.clone()?, (!record.is_unheard).then_some(record.session_tag)));
+        let session = self.known.lock().book.record(id).and_then(of_record);
         for (number, action) in outcome.actions.iter().enumerate() {
             let Some(Value::Object(metadata)) = &action.metadata else { continue };
             let mut metadata = metadata.clone();
@@ -235,7 +237,9 @@ impl Runs {
                 // What freezer session restore finds a start of a session by.
                 if let Some((session, tag)) = &session {
                     metadata.insert("session_id".into(), session.as_str().into());
-                    metadata.insert("session_tag".into(), json!(tag));
+                    if let Some(tag) = tag {
+                        metadata.insert("session_tag".into(), json!(tag));
+                    }
                 }
                 if let Some(warning) = &action.warning {
                     metadata.insert("warning".into(), warning.as_str().into());

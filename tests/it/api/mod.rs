@@ -245,6 +245,7 @@ fn holds_everywhere(database: &Arc<Database>) {
         documents::versions_grow_and_guard_changes,
         documents::events_are_noted_once,
         sessions::starts_and_ends_follow_the_table,
+        sessions::an_end_of_an_old_start_changes_nothing_of_the_present_one,
         sessions::a_timetable_is_handed_on_to_jobs,
         searching::pages_make_up_the_whole_list,
         searching::searches_are_by_key_and_type,

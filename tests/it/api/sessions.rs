@@ -49,6 +49,51 @@ pub fn starts_and_ends_follow_the_table(project: &Project<'_>) {
     project.wants(200, "GET", &format!("/jobs/{}", jobs[0]), None);
 }
 
+pub fn an_end_of_an_old_start_changes_nothing_of_the_present_one(project: &Project<'_>) {
+    let (client, id) = (project.client("node"), session(project, 1_000_000));
+    let [late, other] = [(); 2].map(|()| project.job(&client, &json!({})));
+    for job in [&late, &other] {
+        project.wants(204, "PUT", &format!("/sessions/{id}/jobs/{job}"), None);
+    }
+    let action = |status: u16, body: Value| project.wants(status, "POST", &format!("/sessions/{id}/action"), Some(&body));
+    let start = |job: &str, tag: i64| action(202, json!({ "start": { "job_id": job, "current_tag": tag } }));
+    let end = |job: &str, tag: Value, result: &str| action(202, json!({ "end": { "job_id": job, "current_tag": tag, "result": result } }));
+    let stored = || project.wants(200, "GET", &format!("/sessions/{id}"), None);
+    let stands = |session: &Value, job: &str| (session["jobs"][job]["status"].clone(), session["jobs"][job]["result"].clone());
+    // As if the last start were long ago.
+    let long_after = || project.wants(200, "PATCH", &format!("/sessions/{id}"), Some(&json!({ "hold_off": 0, "time_start": 1000 })));
+    assert_eq!((&start(&late, 0)["session_tag"], &start(&other, 0)["session_tag"]), (&json!(1), &json!(1)));
+    long_after();
+    assert_eq!(start(&other, 1), json!({ "result": "success", "session_tag": 2 }));
+
+    // One that is in the first start still says how that ended. The second one is not over, and has not failed with it.
+    assert_eq!(end(&late, json!(1), "fail"), json!({ "result": "success", "session_tag": 2 }));
+    let session = stored();
+    assert_eq!((&session["status"], stands(&session, &late)), (&json!("running"), (json!("completed"), json!("fail"))));
+    end(&other, json!(2), "success");
+    let session = stored();
+    assert_eq!((&session["status"], &session["result"]), (&json!("completed"), &json!("success")));
+
+    // The word of an end that was under way for so long that its job has begun anew.
+    long_after();
+    assert_eq!(start(&other, 2)["session_tag"], 3);
+    assert_eq!(end(&other, json!("2"), "fail"), json!({ "result": "out-of-sync", "session_tag": 3 }));
+    let session = stored();
+    assert_eq!((&session["status"], stands(&session, &other)), (&json!("running"), (json!("running"), json!(""))));
+    // One that joins a start whose other jobs have ended already has a say in its result.
+    end(&other, json!(null), "success");
+    assert_eq!((&stored()["status"], &stored()["result"]), (&json!("completed"), &json!("success")));
+    project.wants(200, "PATCH", &format!("/sessions/{id}"), Some(&json!({ "hold_off": 2_000_000_000 })));
+    assert_eq!(start(&late, 1), json!({ "result": "success", "session_tag": 3 }));
+    assert_eq!(stored()["status"], "running");
+    end(&late, json!(3), "fail");
+    assert_eq!((&stored()["status"], &stored()["result"]), (&json!("completed"), &json!("fail")));
+    for tag in [json!("x"), json!([]), json!(1.5)] {
+        let refused = action(400, json!({ "end": { "job_id": late, "current_tag": tag, "result": "fail" } }));
+        assert!(text(&refused, "description").contains("end.current_tag"), "{refused}");
+    }
+}
+
 pub fn a_timetable_is_handed_on_to_jobs(project: &Project<'_>) {
     let (client, id) = (project.client("node"), session(project, 30));
     let job = project.job(&client, &json!({ "schedule_date": "2030-01-01T00:00:00", "status": "scheduled" }));
