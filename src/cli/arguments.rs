@@ -104,6 +104,15 @@ pub(super) struct Common {
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) log_file: Option<PathBuf>,
 
+    /// How large the log file gets before it is put aside as FILE.1 and a new one begun; 0 lets it grow
+    #[arg(long, value_name = "SIZE", default_value = "10MiB", global = true, hide_short_help = true)]
+    pub(super) log_file_size: ByteSize,
+
+    /// How many log files that were put aside are kept
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000), global = true)]
+    #[arg(hide_short_help = true)]
+    pub(super) log_file_keep: u32,
+
     /// A folder to keep parts of backups in that were read, as they are stored; mounts and other processes can share it
     #[arg(long, value_name = "DIR", global = true, hide_short_help = true)]
     pub(super) disk_cache: Option<PathBuf>,

@@ -1,9 +1,9 @@
 //! Where log events go.
 
+use super::log_file::{Kept, LogFile};
 use super::progress::TROUBLE;
 use super::screen::Screen;
 use anyhow::Context;
-use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Mutex;
 use tracing::level_filters::LevelFilter;
@@ -22,7 +22,7 @@ fn level(verbose: u8, quiet: bool) -> LevelFilter {
 }
 
 /// Sends log events to standard error and, from `INFO` on, to the end of a file.
-pub(super) fn start(verbose: u8, quiet: bool, file: Option<&Path>, screen: Screen) -> anyhow::Result<()> {
+pub(super) fn start(verbose: u8, quiet: bool, file: Option<&Path>, kept: Kept, screen: Screen) -> anyhow::Result<()> {
     // Troubles are printed for people already.
     let words = tracing_subscriber::filter::filter_fn(|event| event.target() != TROUBLE);
     let on_screen = tracing_subscriber::fmt::layer()
@@ -35,8 +35,7 @@ pub(super) fn start(verbose: u8, quiet: bool, file: Option<&Path>, screen: Scree
     let in_file = match file {
         None => None,
         Some(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path);
-            let file = file.with_context(|| format!("could not open the log file {}", path.display()))?;
+            let file = LogFile::open(path, kept).with_context(|| format!("could not open the log file {}", path.display()))?;
             let level = level(verbose, false).max(LevelFilter::INFO);
             Some(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).with_filter(level))
         }

@@ -28,6 +28,7 @@ mod interrupt;
 mod key;
 mod layers;
 mod list;
+mod log_file;
 mod logging;
 mod ls;
 #[cfg(unix)]

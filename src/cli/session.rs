@@ -2,6 +2,7 @@
 
 use super::arguments::Common;
 use super::failure::{FAILED, Outcome, Told, Usage, chain};
+use super::log_file::Kept;
 use super::logging;
 use super::output::{Format, Output};
 use super::progress::Shown;
@@ -83,7 +84,8 @@ impl Session {
     }
 
     pub(super) fn log_to(&self, file: Option<&Path>) -> anyhow::Result<()> {
-        logging::start(self.common.verbose, self.common.quiet, file, self.screen.clone())
+        let kept = Kept { bytes: self.common.log_file_size.0, files: self.common.log_file_keep };
+        logging::start(self.common.verbose, self.common.quiet, file, kept, self.screen.clone())
     }
 
     /// Shows how a long run goes on.

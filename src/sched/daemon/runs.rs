@@ -13,17 +13,23 @@ use crate::sched::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// After how long a run that does not end when it is told to is killed.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// When to try again to take in a run whose words could not be kept.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
+
+/// Of how many jobs that are over it is kept how their last run went.
+const LAST_RUNS_OF_OTHERS: usize = 1000;
+/// Most bytes of the name of a job in the name of a file, before what tells it from others as long.
+const LONGEST_NAME: usize = 128;
 
 /// A run that is to end.
 #[derive(Clone, Copy)]
@@ -261,13 +267,48 @@ impl Runs {
 
     /// What `freezer scheduler status` shows of the last run of each job.
     fn keep_as_last(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
-        let name = crate::store::encode(id.as_bytes(), |_, byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         let mut outcome = outcome.clone();
-        let description = self.known.lock().book.document(id).map(|job| text(job, "description").to_owned());
+        let (description, known) = {
+            let book = &self.known.lock().book;
+            let known: BTreeSet<String> = book.ids().iter().map(|id| file_of_last(id)).collect();
+            (book.document(id).map(|job| text(job, "description").to_owned()), known)
+        };
         outcome.actions.iter_mut().for_each(|action| action.metadata = None);
         let document = json!({ "run": run, "job": id, "description": description, "outcome": outcome });
-        replace_file(&self.settings.folder.join("last").join(format!("{name}.json")), document.to_string().as_bytes())
+        let folder = self.settings.folder.join("last");
+        replace_file(&folder.join(file_of_last(id)), document.to_string().as_bytes())?;
+        if let Err(error) = forget_oldest(&folder, &known, LAST_RUNS_OF_OTHERS) {
+            tracing::warn!(%error, "how runs of jobs went that are over cannot be removed");
+        }
+        Ok(())
     }
+}
+
+/// The file that holds how the last run of a job went.
+fn file_of_last(id: &str) -> String {
+    let name = crate::store::encode(id.as_bytes(), |_, byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    match name.get(..LONGEST_NAME) {
+        None => format!("{name}.json"),
+        // A file's name has 255 bytes at most, and an id can have more than that when it is written so.
+        Some(beginning) => {
+            let digest: String = Sha256::digest(id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{beginning}-{digest}.json")
+        }
+    }
+}
+
+/// Removes all but the newest files whose names are not among these.
+fn forget_oldest(folder: &Path, known: &BTreeSet<String>, kept: usize) -> io::Result<()> {
+    let mut others = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {
+            others.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    others.sort();
+    let gone = others.len().saturating_sub(kept);
+    others.into_iter().take(gone).try_for_each(|(_, path)| std::fs::remove_file(path))
 }
 
 /// Kills what a run has left that ended without seeing to it.
@@ -280,11 +321,46 @@ fn kill_rest(process: &Running, run: &str) -> io::Result<()> {
 }
 
 /// Removes the folder of a run that is taken in.
-fn remove(folder: &std::path::Path) {
+fn remove(folder: &Path) {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::error!(%error, folder = %folder.display(), "what a run has left cannot be removed");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{file_of_last, forget_oldest};
+    use std::collections::BTreeSet;
+    use std::fs::File;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn the_last_runs_of_known_jobs_are_kept_and_of_others_the_newest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (age, id) in ["known", "oldest", "older", "newer", "newest"].into_iter().enumerate() {
+            let file = File::create(folder.path().join(file_of_last(id))).expect("made");
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(age as u64)).expect("set");
+        }
+        let known = BTreeSet::from([file_of_last("known"), file_of_last("never run")]);
+        let left = || -> BTreeSet<String> {
+            let entries = std::fs::read_dir(folder.path()).expect("there");
+            entries.map(|entry| entry.expect("listed").file_name().into_string().expect("text")).collect()
+        };
+        forget_oldest(folder.path(), &known, 4).expect("all are few enough");
+        assert_eq!(left().len(), 5);
+        forget_oldest(folder.path(), &known, 2).expect("removed");
+        assert_eq!(left(), BTreeSet::from(["known", "newer", "newest"].map(file_of_last)));
+    }
+
+    #[test]
+    fn every_id_of_a_job_has_a_file_of_its_own() {
+        let long = "x".repeat(255);
+        let ids = ["a", "a/b", "a%2Fb", "ü", &long, &format!("{long}y"), &"ü".repeat(120), &format!("{}ä", "ü".repeat(119))];
+        let files: BTreeSet<String> = ids.iter().map(|id| file_of_last(id)).collect();
+        assert_eq!(files.len(), ids.len());
+        assert!(files.iter().all(|file| file.len() <= 255 && !file.contains('/')), "{files:?}");
     }
 }

@@ -42,6 +42,32 @@ fn all_that_works_with_a_store_is_done_one_after_the_other() {
     assert_eq!(std::fs::read_dir(node.path(".local/state/freezer/scheduler/runs")).expect("the folder").count(), 0, "nothing is left");
 }
 
+#[test]
+fn a_job_with_the_longest_id_is_done_and_told_of() {
+    let node = Node::new();
+    let mut long = job("c", &json!({}), &[exec("true")]);
+    long["job_id"] = "x".repeat(255).into();
+    let runs = node.once(&[("long", long)], &[]);
+    assert_eq!((runs.len(), &runs[0]["outcome"]["result"]), (1, &json!("success")));
+}
+
+#[test]
+fn a_log_file_is_put_aside_when_it_is_full_and_the_oldest_goes() {
+    let node = Node::new();
+    for round in 0..5 {
+        let jobs: Vec<(String, Value)> =
+            (0..6).map(|number| (format!("j{round}-{number}"), job("c", &json!({}), &[exec("true")]))).collect();
+        let jobs: Vec<(&str, Value)> = jobs.iter().map(|(name, job)| (name.as_str(), job.clone())).collect();
+        let more = ["--concurrent-jobs", "6", "--log-file", "log", "--log-file-size", "1K", "--log-file-keep", "2"];
+        node.once(&jobs, &more);
+    }
+    for name in ["log", "log.1", "log.2"] {
+        let text = node.read(name);
+        assert!((1..=1024).contains(&text.len()) && text.contains("INFO"), "{name}: {text}");
+    }
+    assert!(!node.path("log.3").exists());
+}
+
 /// Ends a mount that a failed test has left.
 struct Unmounted(std::path::PathBuf);
 
