@@ -70,6 +70,11 @@ impl Failure {
         Self::Invalid("Bad request format", text.into())
     }
 
+    /// Whether it is the database that cannot be reached, or cannot do it now.
+    pub(super) fn is_database_away(&self) -> bool {
+        matches!(self, Self::Database(error) if error.is_away())
+    }
+
     /// Whether to run the request again.
     pub(super) fn is_passing(&self) -> bool {
         matches!(self, Self::Database(error) if error.is_passing())
@@ -100,6 +105,11 @@ impl Failure {
             Self::Identity(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable", Some("The identity service does not answer".into()))
             }
+            Self::Database(error) if error.is_away() => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Service Unavailable",
+                Some("The database does not answer; try again in a few seconds".into()),
+            ),
             Self::Database(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Storage Error", Some("Database operation failed.".into())),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error", Some("Internal Server Error".into())),
         };
@@ -113,8 +123,13 @@ impl Failure {
         {
             answer.headers_mut().insert(header::ALLOW, allowed);
         }
-        if matches!(self, Self::TooMany) {
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let seconds = match status {
+            StatusCode::TOO_MANY_REQUESTS => Some("1"),
+            StatusCode::SERVICE_UNAVAILABLE => Some("2"),
+            _ => None,
+        };
+        if let Some(seconds) = seconds {
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         answer
     }
@@ -142,3 +157,19 @@ fn unauthenticated() -> Response<Body> {
 
 /// The header of the number that a request is known by.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, StatusCode, db, header};
+
+    #[test]
+    fn a_database_that_is_away_is_no_fault_of_the_server() {
+        let failure = |source| Failure::Database(db::Error::Statement { verb: "read", source });
+        let answer = failure(sqlx::Error::PoolTimedOut).answer();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers().contains_key(header::RETRY_AFTER));
+        let answer = failure(sqlx::Error::ColumnNotFound("x".into())).answer();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!answer.headers().contains_key(header::RETRY_AFTER));
+    }
+}

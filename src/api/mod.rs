@@ -6,7 +6,8 @@
 //!
 //! Invariants: a process holds no state but caches, and any number of them stand before one database; every change is one
 //! transaction, and one that met another's is run again as a whole; every query is bound to a project, but for those whose
-//! policy rule says otherwise; nothing that a client sends is answered with a 500.
+//! policy rule says otherwise; nothing that a client sends is answered with a 500; a request that has begun comes to its end,
+//! also when its client does not wait, and none waits for the database without an end.
 
 mod actions;
 mod auth;
@@ -43,6 +44,7 @@ use db::Database;
 use metrics::Metrics;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 /// Where tokens come from.
@@ -98,6 +100,8 @@ struct Server {
     /// How many passwords are looked at at a time: each takes a core and 19 MiB.
     hashing: tokio::sync::Semaphore,
     metrics: Metrics,
+    /// The second in which it was last logged that the database is away.
+    told_away: AtomicI64,
     clock: Arc<dyn Clock>,
     body_limit: usize,
     session_timeout: Duration,

@@ -13,12 +13,16 @@ use axum::routing::{any, get};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How deep a body can be. A stored document has some levels more, and must be read again: JSON is read to 128.
 const DEEPEST: usize = 64;
-/// How often a request is run again whose transaction meets others, or loses its connection.
+/// How often a request is run again whose transaction meets others, or loses its connection, and for how long.
 const ATTEMPTS: u32 = 10;
+const TIME_FOR_ATTEMPTS: Duration = Duration::from_secs(10);
+/// How many seconds it is not said again that the database is away: each of thousands of requests would say it.
+const SILENCE_ABOUT_DATABASE: i64 = 5;
 
 const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 const TOKEN: &str = "x-auth-token";
@@ -114,7 +118,7 @@ pub(super) fn router(server: Arc<Server>) -> Router {
                 let at_route = any(
                     move |params: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>, request: Request| async move {
                         let ids = params.map(|params| params.iter().map(|(name, id)| (name.to_owned(), id.to_owned())).collect());
-                        answer(server, Some((dialect, &routes)), ids.unwrap_or_default(), request).await
+                        answer(server, Some((dialect, routes)), ids.unwrap_or_default(), request).await
                     },
                 );
                 router = router.route(&format!("{prefix}{path}{slash}"), at_route);
@@ -142,14 +146,20 @@ pub(super) async fn authenticate(server: &Server, headers: &HeaderMap, peer: Opt
 /// The answer to a request that is for one of these routes, or for none.
 async fn answer(
     server: Arc<Server>,
-    at: Option<(Dialect, &[&'static Route])>,
+    at: Option<(Dialect, Arc<[&'static Route]>)>,
     ids: Vec<(String, String)>,
     request: Request,
 ) -> Response<Body> {
     let began = Instant::now();
     let method = request.method().clone();
-    let label = at.and_then(|(_, routes)| routes.first()).map_or("unknown", |route| route.path);
-    let result = attend(&server, at, ids, request).await;
+    let label = at.as_ref().and_then(|(_, routes)| routes.first()).map_or("unknown", |route| route.path);
+    // In a task of its own: a client that goes away would cut it off in the middle of a transaction, and a connection to the
+    // database be lost with it.
+    let attending = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { attend(&server, at.as_ref().map(|(dialect, routes)| (*dialect, &**routes)), ids, request).await }
+    });
+    let result = attending.await.unwrap_or(Err(Failure::Internal("a request has ended without an answer")));
     let mut answer = match result {
         Ok(reply) => success(reply),
         Err(failure) => failed(&server, &failure),
@@ -171,7 +181,7 @@ fn with_hyphens(id: &str) -> String {
 /// The answer that tells of a failure; what is this program's fault goes to the log.
 pub(super) fn failed(server: &Server, failure: &Failure) -> Response<Body> {
     let mut answer = failure.answer();
-    if answer.status().is_server_error() {
+    if answer.status().is_server_error() && (!failure.is_database_away() || is_news(server)) {
         let causes: Vec<String> =
             std::iter::successors(Some(failure as &dyn std::error::Error), |error| error.source()).map(ToString::to_string).collect();
         tracing::error!(error = causes.join(": "), "a request has failed");
@@ -183,6 +193,16 @@ pub(super) fn failed(server: &Server, failure: &Failure) -> Response<Body> {
         }
     }
     answer
+}
+
+/// Whether it has not been said for a while that the database is away.
+fn is_news(server: &Server) -> bool {
+    let (now, last) = (server.clock.now().as_second(), server.told_away.load(Ordering::Relaxed));
+    let is_news = now.saturating_sub(last) >= SILENCE_ABOUT_DATABASE || now < last;
+    if is_news {
+        server.told_away.store(now, Ordering::Relaxed);
+    }
+    is_news
 }
 
 fn success(reply: Reply) -> Response<Body> {
@@ -228,10 +248,10 @@ async fn attend(
     let (now, now_us) = (now.as_second(), now.as_microsecond());
     let call = Call { server: Arc::clone(server), identity, project, dialect, ids, query, body, if_match, now, now_us };
     call.must(route.rule)?;
-    let mut attempt = 0;
+    let (mut attempt, began) = (0, Instant::now());
     loop {
         match (route.run)(&call).await {
-            Err(failure) if failure.is_passing() && attempt < ATTEMPTS => {
+            Err(failure) if failure.is_passing() && attempt < ATTEMPTS && began.elapsed() < TIME_FOR_ATTEMPTS => {
                 attempt += 1;
                 tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
             }

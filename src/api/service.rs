@@ -14,12 +14,16 @@ use crate::platform::Clock;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 /// How often a process looks for what is over: sessions, tokens.
 const ROUNDS: Duration = Duration::from_secs(30);
+/// How long a database that is away is waited for at the start, and when it is asked again.
+const STARTING: Duration = Duration::from_secs(30);
+const PAUSE_IN_STARTING: Duration = Duration::from_millis(250);
 /// How soon an interrupt is noticed.
 const NOTICE: Duration = Duration::from_millis(50);
 /// How many wrong passwords can come from one address in a second, and how many can be looked at or wrong at once.
@@ -60,14 +64,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the database at an address, and brings its tables to the form this version wants.
+    /// Opens the database at an address, and brings its tables to the form this version wants. One that is away, or starts, is
+    /// waited for.
     pub fn open(address: &str, connections: u32, clock: Arc<dyn Clock>) -> Result<Self, ServiceError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("api").build().map_err(ServiceError::Runtime)?;
-        let database = runtime.block_on(async {
-            let database = Database::open(address, connections).await?;
-            database.migrate().await?;
-            Ok::<_, DatabaseError>(database)
-        })?;
+        let database = runtime.block_on(opened(address, connections))?;
         Ok(Self { runtime, database, clock })
     }
 
@@ -94,6 +95,7 @@ impl Service {
             logins: Rate::with_burst(WRONG_PASSWORDS.0, WRONG_PASSWORDS.1),
             hashing: tokio::sync::Semaphore::new(HASHED_AT_A_TIME),
             metrics: Metrics::default(),
+            told_away: AtomicI64::new(0),
             clock: Arc::clone(&self.clock),
             body_limit: settings.body_limit,
             session_timeout: settings.session_timeout,
@@ -152,6 +154,24 @@ impl Service {
     /// Takes in documents as they are exported.
     pub fn import(&self, input: &mut (dyn BufRead + Send)) -> Result<Exchanged, ExchangeError> {
         self.runtime.block_on(exchange::import(&self.database, input, self.clock.now().as_microsecond()))
+    }
+}
+
+async fn opened(address: &str, connections: u32) -> Result<Database, DatabaseError> {
+    let began = Instant::now();
+    loop {
+        let attempt = async {
+            let database = Database::open(address, connections).await?;
+            database.migrate().await?;
+            Ok::<_, DatabaseError>(database)
+        };
+        match attempt.await {
+            Err(error) if error.is_away() && began.elapsed() < STARTING => {
+                tracing::info!(error = &error as &dyn std::error::Error, "the database is waited for");
+                tokio::time::sleep(PAUSE_IN_STARTING).await;
+            }
+            result => return result,
+        }
     }
 }
 

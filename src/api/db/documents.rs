@@ -168,6 +168,12 @@ impl Collection {
         }
     }
 
+    /// Whether an index finds what is searched for; else all rows of a project are looked through.
+    fn is_indexed(&self, search: &Search) -> bool {
+        let by_column = search.facts.iter().any(|fact| self.column(fact).is_some());
+        search.words.is_empty() && (by_column || (search.facts.is_empty() && search.not.is_empty()))
+    }
+
     fn column(&self, fact: &Fact) -> Option<String> {
         self.keys.iter().find(|(name, _)| *name == fact.key()).map(|(name, _)| format!("key_{name}"))
     }
@@ -184,15 +190,19 @@ impl Collection {
             statement.add(&part, [needle.whole().into()]);
         }
         statement.add("created_us, id LIMIT ? OFFSET ?", [page.limit.into(), page.offset.into()]);
-        let rows = database.fetch("list", &statement).await?;
-        Ok(rows.iter().map(|row| Listed { text: row.text(0), project: row.text(1), client_project: row.text(2) }).collect())
+        let rows = if self.is_indexed(search) {
+            database.fetch("list", &statement).await
+        } else {
+            database.look_through("list", &statement).await
+        };
+        Ok(rows?.iter().map(|row| Listed { text: row.text(0), project: row.text(1), client_project: row.text(2) }).collect())
     }
 
     /// How many rows there are.
     pub(in crate::api) async fn count(&self, database: &Database, scope: &Scope, search: &Search) -> Result<i64, Error> {
         let mut statement = Statement::of_names(format!("SELECT COUNT(*) FROM {} WHERE ", self.table));
         self.condition(database.backend(), scope, search, &mut statement);
-        Ok(database.fetch("count", &statement).await?.first().and_then(|row| row.integer(0)).unwrap_or(0))
+        Ok(database.look_through("count", &statement).await?.first().and_then(|row| row.integer(0)).unwrap_or(0))
     }
 
     fn one(&self, scope: &Scope, id: &str) -> Statement {
@@ -308,7 +318,7 @@ impl Collection {
             self.table
         ));
         let statement = statement.bind(project).bind(project).bind(id).bind(limit);
-        database.fetch("read", &statement).await?.iter().map(stored).collect()
+        database.look_through("read", &statement).await?.iter().map(stored).collect()
     }
 }
 

@@ -34,7 +34,7 @@ const LOCK: i64 = 0x6672_7a6d;
 /// Gives the number of the form that the database has afterwards.
 pub(super) async fn run(database: &Database) -> Result<i64, Error> {
     let backend = database.backend();
-    let mut transaction = database.begin().await?;
+    let mut transaction = database.begin_unhurried().await?;
     lock(&mut transaction).await?;
     let table = Statement::new("CREATE TABLE IF NOT EXISTS freezer_schema (form BIGINT NOT NULL PRIMARY KEY)");
     transaction.execute("make the table of forms", &table).await?;
@@ -62,7 +62,11 @@ pub(super) async fn run(database: &Database) -> Result<i64, Error> {
 async fn lock(transaction: &mut Transaction) -> Result<(), Error> {
     let statement = match transaction.backend() {
         Backend::Sqlite => return Ok(()),
-        Backend::Postgres => Statement::new("SELECT CAST(pg_advisory_xact_lock(?) AS TEXT)").bind(LOCK),
+        Backend::Postgres => {
+            // As long as another process needs for it.
+            transaction.execute("wait for others", &Statement::new("SET LOCAL lock_timeout = 0")).await?;
+            Statement::new("SELECT CAST(pg_advisory_xact_lock(?) AS TEXT)").bind(LOCK)
+        }
         Backend::MySql => Statement::new("SELECT GET_LOCK('freezer_schema', 60)"),
     };
     transaction.fetch("lock its tables", &statement).await.map(drop)

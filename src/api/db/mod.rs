@@ -5,26 +5,45 @@
 //! ([`documents`]); users and tokens are rows of their own (`auth::accounts`).
 //!
 //! Invariants: no statement holds a value from outside as text; whoever changes a row has locked it, or says which version
-//! of it he saw; an error that passes says so ([`Error::is_passing`]), and the request is run again.
+//! of it he saw; an error that passes says so ([`Error::is_passing`]), and the request is run again; nothing waits for the
+//! database without an end, and a database that is away says so ([`Error::is_away`]).
 
 pub(super) mod documents;
 mod facts;
+mod held;
 mod migrate;
 mod statement;
 
 pub(super) use facts::{Fact, Needle};
 pub(super) use statement::{Row, Statement, Value};
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use held::{Held, within};
+use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{Connection as _, Executor as _, MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How long a request waits for a connection, or for a lock of SQLite.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a request waits for a connection, as it does while the database is away, or for a lock of SQLite.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a statement takes at most that finds its rows by an index, with the locks it waits for.
+const QUICK: Duration = Duration::from_secs(15);
+/// How long one takes at most that looks through all rows.
+const THOROUGH: Duration = Duration::from_secs(120);
+/// How long one takes at most that changes tables.
+const UNHURRIED: Duration = Duration::from_secs(24 * 3600);
+/// How long a connection has to say that it is alive.
+const PING_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of all connections is waited for.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+/// What a connection to PostgreSQL begins with. A statement gives up its lock before this program gives up the statement, so that
+/// none is left waiting in the server for nobody; and a machine that died in the middle of a transaction holds no row for hours.
+const OF_POSTGRES: &str = "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'";
+/// The same for MySQL.
+const OF_MYSQL: &str = "SET SESSION innodb_lock_wait_timeout = 10";
 /// A connection that was not used for longer is asked whether it still is one before it is used. Asking each time would make
 /// every request wait for one answer more.
 const FRESH: Duration = Duration::from_millis(500);
@@ -33,17 +52,20 @@ const COMMIT: &str = "commit";
 
 /// The options of a pool of connections to a server.
 macro_rules! pool {
-    ($options:ty, $connections:expr) => {
-        <$options>::new().max_connections($connections).acquire_timeout(PATIENCE).test_before_acquire(false).before_acquire(
-            |connection, known| {
+    ($options:ty, $connections:expr, $begins_with:expr) => {
+        <$options>::new()
+            .max_connections($connections)
+            .acquire_timeout(PATIENCE)
+            .after_connect(|connection, _| Box::pin(async move { connection.execute($begins_with).await.map(drop) }))
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
                 Box::pin(async move {
                     if known.idle_for > FRESH {
-                        connection.ping().await?;
+                        within(PING_PATIENCE, connection.ping()).await?;
                     }
                     Ok(true)
                 })
-            },
-        )
+            })
     };
 }
 
@@ -89,11 +111,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether nothing was done, and the same may succeed when tried again: another transaction was in the way, or the
+    /// Whether nothing was done, and the same may succeed when tried again at once: another transaction was in the way, or the
     /// connection was lost before the end of this one. Of a commit that was cut off nobody knows whether it happened.
     pub(super) fn is_passing(&self) -> bool {
         let Self::Statement { verb, source } = self else { return false };
         let error = match source {
+            // It has waited long enough.
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => return false,
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => return *verb != COMMIT,
             sqlx::Error::Database(error) => error,
             _ => return false,
@@ -102,12 +126,28 @@ impl Error {
         if matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03")) {
             return *verb != COMMIT;
         }
-        // PostgreSQL: serialization failure, deadlock; MySQL: deadlock, lock wait; SQLite: busy, locked and their extensions.
-        match error.code().as_deref() {
-            Some("40001" | "40P01" | "1213" | "1205" | "5" | "6" | "261" | "517" | "262") => true,
-            _ => error
-                .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
-                .is_some_and(|error| matches!(error.number(), 1213 | 1205 | 1020)),
+        // PostgreSQL: serialization failure, deadlock; MySQL: deadlock; SQLite: busy, locked and their extensions.
+        matches!(error.code().as_deref(), Some("40001" | "40P01" | "1213" | "1205" | "5" | "6" | "261" | "517" | "262"))
+            || matches!(mysql_number(&**error), Some(1213 | 1205 | 1020))
+    }
+
+    /// Whether the database cannot be reached, or cannot do it now: the same may succeed in a while. Whether it was done is known
+    /// of all but the end of a transaction.
+    pub(super) fn is_away(&self) -> bool {
+        let source = match self {
+            Self::Open(source) | Self::Statement { source, .. } => source,
+            Self::Address | Self::Newer { .. } | Self::Stored(_) => return false,
+        };
+        match source {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
+            // Where a connection is begun, they say that something else listens there.
+            sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => matches!(self, Self::Statement { .. }),
+            sqlx::Error::Database(error) => {
+                self.is_passing()
+                    || error.code().is_some_and(|code| says_away(&code))
+                    || mysql_number(&**error).is_some_and(mysql_says_away)
+            }
+            _ => false,
         }
     }
 
@@ -115,6 +155,27 @@ impl Error {
     pub(super) fn is_duplicate(&self) -> bool {
         matches!(self, Self::Statement { source: sqlx::Error::Database(error), .. } if error.is_unique_violation())
     }
+}
+
+/// Whether a code of PostgreSQL, or of SQLite, says that it cannot do it now.
+fn says_away(code: &str) -> bool {
+    // SQLite has numbers: its disk is full.
+    if code.len() != 5 {
+        return code == "13";
+    }
+    // Connections, resources, an operator who ends it; a time-out of a statement, of a lock, of a transaction; a server that is
+    // there to be read alone, as one is that has not taken over yet.
+    ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || ["57014", "55P03", "25P03", "25006"].contains(&code)
+}
+
+fn mysql_number(error: &(dyn sqlx::error::DatabaseError + 'static)) -> Option<u16> {
+    error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+}
+
+/// Whether a number of MySQL says so: no memory, disk or connections left, it ends, it was told to end this connection or
+/// statement, or it is there to be read alone.
+fn mysql_says_away(number: u16) -> bool {
+    matches!(number, 1021 | 1040 | 1041 | 1053 | 1158..=1161 | 1203 | 1226 | 1290 | 1792 | 1836 | 1927 | 3024 | 4031)
 }
 
 /// An open database. Clones share its connections.
@@ -138,13 +199,15 @@ enum Pool {
 #[derive(Debug)]
 pub(super) struct Transaction {
     inner: Inner,
+    /// How long each of its statements may take.
+    limit: Duration,
 }
 
 #[derive(Debug)]
 enum Inner {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
-    MySql(sqlx::Transaction<'static, MySql>),
+    Postgres(Held<Postgres>),
+    MySql(Held<MySql>),
 }
 
 impl Database {
@@ -154,12 +217,12 @@ impl Database {
             Some("sqlite") => sqlite(&sqlite_path(address), connections).await?,
             Some("postgres" | "postgresql") => {
                 let options = PgConnectOptions::from_str(address).map_err(Error::Open)?.application_name("freezer-api");
-                let pool = pool!(PgPoolOptions, connections);
+                let pool = pool!(PgPoolOptions, connections, OF_POSTGRES);
                 Pool::Postgres(pool.connect_with(options).await.map_err(Error::Open)?)
             }
             Some("mysql" | "mariadb") => {
                 let options = MySqlConnectOptions::from_str(address).map_err(Error::Open)?.charset("utf8mb4");
-                let pool = pool!(MySqlPoolOptions, connections);
+                let pool = pool!(MySqlPoolOptions, connections, OF_MYSQL);
                 Pool::MySql(pool.connect_with(options).await.map_err(Error::Open)?)
             }
             _ => return Err(Error::Address),
@@ -181,46 +244,89 @@ impl Database {
         migrate::run(self).await
     }
 
-    /// Reads rows, outside of any transaction.
+    /// Reads rows that an index finds, outside of any transaction.
     pub(super) async fn fetch(&self, verb: &'static str, statement: &Statement) -> Result<Vec<Row>, Error> {
-        let rows = match &self.pool {
-            Pool::Sqlite { readers, .. } => statement.fetch_sqlite(readers).await,
-            Pool::Postgres(pool) => statement.fetch_postgres(pool).await,
-            Pool::MySql(pool) => statement.fetch_mysql(pool).await,
+        self.fetch_within(QUICK, verb, statement).await
+    }
+
+    /// Reads rows for which all have to be looked through.
+    pub(super) async fn look_through(&self, verb: &'static str, statement: &Statement) -> Result<Vec<Row>, Error> {
+        self.fetch_within(THOROUGH, verb, statement).await
+    }
+
+    async fn fetch_within(&self, limit: Duration, verb: &'static str, statement: &Statement) -> Result<Vec<Row>, Error> {
+        let rows = async {
+            match &self.pool {
+                Pool::Sqlite { readers, .. } => within(limit, statement.fetch_sqlite(readers)).await,
+                Pool::Postgres(pool) => {
+                    let mut held = Held::of(pool).await?;
+                    let rows = within(limit, statement.fetch_postgres(held.lend())).await;
+                    held.settle(rows)
+                }
+                Pool::MySql(pool) => {
+                    let mut held = Held::of(pool).await?;
+                    let rows = within(limit, statement.fetch_mysql(held.lend())).await;
+                    held.settle(rows)
+                }
+            }
         };
-        rows.map_err(|source| Error::Statement { verb, source })
+        rows.await.map_err(|source| Error::Statement { verb, source })
     }
 
     /// Runs one statement as a transaction of its own; how many rows it changed.
     pub(super) async fn execute(&self, verb: &'static str, statement: &Statement) -> Result<u64, Error> {
-        let changed = match &self.pool {
-            Pool::Sqlite { writer, .. } => statement.execute_sqlite(writer).await,
-            Pool::Postgres(pool) => statement.execute_postgres(pool).await,
-            Pool::MySql(pool) => statement.execute_mysql(pool).await,
+        let changed = async {
+            match &self.pool {
+                Pool::Sqlite { writer, .. } => within(QUICK, statement.execute_sqlite(writer)).await,
+                Pool::Postgres(pool) => {
+                    let mut held = Held::of(pool).await?;
+                    let changed = within(QUICK, statement.execute_postgres(held.lend())).await;
+                    held.settle(changed)
+                }
+                Pool::MySql(pool) => {
+                    let mut held = Held::of(pool).await?;
+                    let changed = within(QUICK, statement.execute_mysql(held.lend())).await;
+                    held.settle(changed)
+                }
+            }
         };
-        changed.map_err(|source| Error::Statement { verb, source })
+        changed.await.map_err(|source| Error::Statement { verb, source })
     }
 
     /// Begins a transaction that will write.
     pub(super) async fn begin(&self) -> Result<Transaction, Error> {
+        self.begin_within(QUICK).await
+    }
+
+    /// Begins one whose statements may take as long as they take.
+    async fn begin_unhurried(&self) -> Result<Transaction, Error> {
+        self.begin_within(UNHURRIED).await
+    }
+
+    async fn begin_within(&self, limit: Duration) -> Result<Transaction, Error> {
         let inner = match &self.pool {
             // Immediate: a transaction that reads first and then wants to write is refused when another wrote in between.
             Pool::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Inner::Sqlite),
-            Pool::Postgres(pool) => pool.begin().await.map(Inner::Postgres),
-            Pool::MySql(pool) => pool.begin().await.map(Inner::MySql),
+            Pool::Postgres(pool) => Held::begin(pool, limit).await.map(Inner::Postgres),
+            Pool::MySql(pool) => Held::begin(pool, limit).await.map(Inner::MySql),
         };
-        Ok(Transaction { inner: inner.map_err(|source| Error::Statement { verb: "begin a transaction", source })? })
+        Ok(Transaction { inner: inner.map_err(|source| Error::Statement { verb: "begin a transaction", source })?, limit })
     }
 
     /// Lets go of all connections.
     pub(super) async fn close(&self) {
-        match &self.pool {
-            Pool::Sqlite { readers, writer } => {
-                readers.close().await;
-                writer.close().await;
+        let closed = async {
+            match &self.pool {
+                Pool::Sqlite { readers, writer } => {
+                    readers.close().await;
+                    writer.close().await;
+                }
+                Pool::Postgres(pool) => pool.close().await,
+                Pool::MySql(pool) => pool.close().await,
             }
-            Pool::Postgres(pool) => pool.close().await,
-            Pool::MySql(pool) => pool.close().await,
+        };
+        if tokio::time::timeout(LAST_PATIENCE, closed).await.is_err() {
+            tracing::warn!("connections to the database are cut off: what they do takes too long");
         }
     }
 }
@@ -239,8 +345,14 @@ impl Transaction {
     pub(super) async fn fetch(&mut self, verb: &'static str, statement: &Statement) -> Result<Vec<Row>, Error> {
         let rows = match &mut self.inner {
             Inner::Sqlite(transaction) => statement.fetch_sqlite(&mut **transaction).await,
-            Inner::Postgres(transaction) => statement.fetch_postgres(&mut **transaction).await,
-            Inner::MySql(transaction) => statement.fetch_mysql(&mut **transaction).await,
+            Inner::Postgres(held) => {
+                let rows = within(self.limit, statement.fetch_postgres(held.lend())).await;
+                held.settle(rows)
+            }
+            Inner::MySql(held) => {
+                let rows = within(self.limit, statement.fetch_mysql(held.lend())).await;
+                held.settle(rows)
+            }
         };
         rows.map_err(|source| Error::Statement { verb, source })
     }
@@ -249,8 +361,14 @@ impl Transaction {
     pub(super) async fn execute(&mut self, verb: &'static str, statement: &Statement) -> Result<u64, Error> {
         let changed = match &mut self.inner {
             Inner::Sqlite(transaction) => statement.execute_sqlite(&mut **transaction).await,
-            Inner::Postgres(transaction) => statement.execute_postgres(&mut **transaction).await,
-            Inner::MySql(transaction) => statement.execute_mysql(&mut **transaction).await,
+            Inner::Postgres(held) => {
+                let changed = within(self.limit, statement.execute_postgres(held.lend())).await;
+                held.settle(changed)
+            }
+            Inner::MySql(held) => {
+                let changed = within(self.limit, statement.execute_mysql(held.lend())).await;
+                held.settle(changed)
+            }
         };
         changed.map_err(|source| Error::Statement { verb, source })
     }
@@ -259,8 +377,8 @@ impl Transaction {
     pub(super) async fn commit(self) -> Result<(), Error> {
         let done = match self.inner {
             Inner::Sqlite(transaction) => transaction.commit().await,
-            Inner::Postgres(transaction) => transaction.commit().await,
-            Inner::MySql(transaction) => transaction.commit().await,
+            Inner::Postgres(held) => held.commit(self.limit).await,
+            Inner::MySql(held) => held.commit(self.limit).await,
         };
         done.map_err(|source| Error::Statement { verb: COMMIT, source })
     }
@@ -292,8 +410,38 @@ async fn sqlite(path: &Path, connections: u32) -> Result<Pool, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::sqlite_path;
+    use super::{COMMIT, Error, mysql_says_away, says_away, sqlite_path};
+    use std::io;
     use std::path::Path;
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_does_not() {
+        let error = |verb, source| Error::Statement { verb, source };
+        let lost = || sqlx::Error::Io(io::ErrorKind::ConnectionReset.into());
+        let slow = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+        for (error, is_passing, is_away) in [
+            (error("read", lost()), true, true),
+            // It may have happened: to run it again could be to do it twice.
+            (error(COMMIT, lost()), false, true),
+            (error("read", slow()), false, true),
+            (error("read", sqlx::Error::PoolTimedOut), false, true),
+            (Error::Open(lost()), false, true),
+            (Error::Open(sqlx::Error::Protocol("no server of ours".into())), false, false),
+            (error("read", sqlx::Error::RowNotFound), false, false),
+            (Error::Address, false, false),
+        ] {
+            assert_eq!((error.is_passing(), error.is_away()), (is_passing, is_away), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn codes_say_whether_to_come_again() {
+        let of_postgres = ["57P01", "57P02", "57P03", "57014", "53300", "53100", "08006", "55P03", "25P03", "25006"];
+        assert!(of_postgres.iter().all(|code| says_away(code)) && says_away("13"));
+        // A syntax that is wrong, a table that is not there, a row that is there already; SQLite's constraint of a commit.
+        assert!(!["42601", "42P01", "23505", "25P02", "531", "1", ""].iter().any(|code| says_away(code)));
+        assert!(mysql_says_away(1040) && mysql_says_away(1053) && !mysql_says_away(1062) && !mysql_says_away(1146));
+    }
 
     #[test]
     fn the_path_of_a_file_is_what_follows_the_scheme() {

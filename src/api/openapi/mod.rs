@@ -125,6 +125,10 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
         ("413", "The body is too large."),
         ("422", "An object that this one leans on is not there, or cannot do it."),
         ("429", "Too many requests."),
+        (
+            "503",
+            "The database, or the identity service, does not answer: ask again after Retry-After seconds. A change may have been made.",
+        ),
     ] {
         responses.insert(status.into(), json!({ "description": description, "content": body(&named("Error")) }));
     }

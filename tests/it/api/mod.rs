@@ -5,6 +5,7 @@ mod access;
 mod connections;
 mod documents;
 mod hostile;
+mod kills;
 mod original;
 mod run;
 mod searching;
@@ -22,8 +23,15 @@ use tempfile::TempDir;
 /// A database of a test: its address, in a file.
 pub(crate) struct Database {
     pub(crate) home: TempDir,
-    /// Ends the database's server, where it has one of its own.
-    server: Option<PathBuf>,
+    /// Its own server, where it has one.
+    server: Option<Served>,
+}
+
+/// A server by a script in `tests/env`.
+struct Served {
+    script: PathBuf,
+    port_variable: &'static str,
+    port: u16,
 }
 
 impl Database {
@@ -36,20 +44,26 @@ impl Database {
     }
 
     /// A real server, by the script of that name in `tests/env`.
-    fn of_server(script: &str, port_variable: &str) -> Self {
+    fn of_server(script: &str, port_variable: &'static str) -> Self {
         // Its user must be able to reach the folder.
         let home = tempfile::Builder::new().prefix("fz").tempdir().expect("a directory");
         #[cfg(unix)]
         std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("opened");
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/env").join(script);
-        let up = Command::new(&script).arg("up").arg(home.path().join("s")).env(port_variable, port.to_string()).output().expect("it runs");
-        let database = Self { home, server: Some(script) };
+        let database = Self { home, server: Some(Served { script, port_variable, port }) };
+        let up = database.server_script("up");
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         let settings = String::from_utf8(up.stdout).expect("text");
         let address = settings.lines().find_map(|line| line.strip_prefix("DATABASE_URL=")).expect("an address");
         std::fs::write(database.address_file(), address).expect("written");
         database
+    }
+
+    /// Runs the script of its server.
+    fn server_script(&self, word: &str) -> std::process::Output {
+        let Served { script, port_variable, port } = self.server.as_ref().expect("it has one");
+        Command::new(script).arg(word).arg(self.home.path().join("s")).env(port_variable, port.to_string()).output().expect("it runs")
     }
 
     pub(crate) fn address_file(&self) -> PathBuf {
@@ -80,8 +94,8 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if let Some(script) = &self.server {
-            Command::new(script).arg("down").arg(self.home.path().join("s")).output().expect("it ends");
+        if self.server.is_some() {
+            self.server_script("down");
         }
     }
 }

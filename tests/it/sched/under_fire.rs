@@ -2,22 +2,11 @@
 
 use super::{Node, Scheduler, exec, job, make, schedule_of, until};
 use crate::api::{Api, Database, Project, text};
+use crate::support::dice::Dice;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Numbers without a pattern, the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 #[test]
 fn no_job_is_lost_run_twice_or_stuck_when_schedulers_and_server_are_killed_at_random() {
@@ -31,10 +20,8 @@ fn nightly_no_job_is_lost_run_twice_or_stuck_in_ten_minutes_of_kills() {
 
 /// What there was of it.
 fn under_fire(length: Duration) -> String {
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).expect("random bytes");
-    let seed = u64::from_le_bytes(seed) | 1;
-    let mut dice = Dice(seed);
+    let seed = Dice::any_seed();
+    let mut dice = Dice::of(seed);
     let database = Arc::new(Database::sqlite());
     let mut api = Api::on(&database, &[]);
     let address = api.url.strip_prefix("http://").expect("http").to_owned();

@@ -1,6 +1,7 @@
 //! What several tests set up in the same way: trees, stores, levels, and ways to compare trees.
 
 pub mod backup;
+pub mod dice;
 pub mod oracle;
 pub mod proxy;
 pub mod reading;

@@ -1,10 +1,11 @@
-//! A TCP relay that can stand still (bytes are kept back in both directions, connections stay open), cut connections, or let answers trickle; and one
-//! that is far away: every byte arrives later, and none slower.
+//! A TCP relay that can stand still (bytes are kept back in both directions, connections stay open), cut connections, lose them in silence (as a flow that a
+//! firewall forgets, or a machine without power), or let answers trickle; and one that is far away: every byte arrives later, and none slower.
 
 use freezer::model::Cancel;
 use freezer::platform::pause;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -24,13 +25,17 @@ struct Gate {
     most: Mutex<Option<usize>>,
     /// How long each KiB of what the server sends takes.
     per_kib: Mutex<Duration>,
+    /// How many connections there have been, and how many of them, the first ones, are lost.
+    begun: AtomicU64,
+    lost: AtomicU64,
     changed: Condvar,
 }
 
 impl Gate {
-    fn pass(&self) {
+    /// Returns when a byte of that connection may pass: never, if it is lost.
+    fn pass(&self, number: u64) {
         let stands_still = self.stands_still.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_while(stands_still, |stands_still| *stands_still));
+        drop(self.changed.wait_while(stands_still, |stands_still| *stands_still || number < self.lost.load(Ordering::SeqCst)));
     }
 }
 
@@ -49,9 +54,10 @@ impl Relay {
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&upstream)) else { continue };
+                let number = inner.begun.fetch_add(1, Ordering::SeqCst);
                 for (from, to, is_answer) in [(&client, &server, false), (&server, &client, true)] {
                     let (Ok(from), Ok(to), gate) = (from.try_clone(), to.try_clone(), Arc::clone(&inner)) else { continue };
-                    thread::spawn(move || relay(from, to, &gate, delay, is_answer));
+                    thread::spawn(move || relay(from, to, &gate, number, delay, is_answer));
                 }
             }
         });
@@ -68,6 +74,11 @@ impl Relay {
         *self.gate.per_kib.lock().unwrap_or_else(PoisonError::into_inner) = per_kib;
     }
 
+    /// Loses all connections that there are: nothing of them passes any more, and neither end is told.
+    pub fn lose(&self) {
+        self.gate.lost.store(self.gate.begun.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
     /// Stands still, or goes on.
     pub fn stand_still(&self, stands_still: bool) {
         *self.gate.stands_still.lock().unwrap_or_else(PoisonError::into_inner) = stands_still;
@@ -75,7 +86,7 @@ impl Relay {
     }
 }
 
-fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, delay: Duration, is_answer: bool) {
+fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, number: u64, delay: Duration, is_answer: bool) {
     let (arrived, line) = sync_channel::<(Instant, Vec<u8>)>(4096);
     let writer = thread::spawn(move || {
         for (at, bytes) in line {
@@ -90,7 +101,7 @@ fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, delay: Duration, i
     let mut buffer = vec![0; 64 << 10];
     let mut sent = 0;
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        gate.pass();
+        gate.pass(number);
         let most = *gate.most.lock().unwrap_or_else(PoisonError::into_inner);
         sent = most.map_or(0, |_| sent + length);
         if is_answer && most.is_some_and(|most| sent > most) {
