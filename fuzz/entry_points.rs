@@ -362,3 +362,57 @@ pub fn jobs(json: &[u8]) {
     }
     assert_eq!(begun.iter().filter(|id| *id == "good").count(), 1, "{begun:?}");
 }
+
+/// How and where the server is asked, and what was made there before. The first byte of an input is a place in this list.
+pub const ASKED: [(&str, &str); 22] = [
+    ("GET", "/v2/p/jobs?total=true"),
+    ("GET", "/v2/p/sessions"),
+    ("GET", "/v2/p/clients"),
+    ("GET", "/v2/p/actions"),
+    ("GET", "/v2/p/backups?limit=3"),
+    ("POST", "/v2/p/clients"),
+    ("POST", "/v2/p/actions"),
+    ("POST", "/v2/p/actions/a"),
+    ("PATCH", "/v2/p/actions/a"),
+    ("POST", "/v2/p/jobs"),
+    ("POST", "/v2/p/jobs/j"),
+    ("PATCH", "/v2/p/jobs/j"),
+    ("POST", "/v2/p/jobs/j/event"),
+    ("POST", "/v2/p/sessions"),
+    ("POST", "/v2/p/sessions/s"),
+    ("PATCH", "/v2/p/sessions/s"),
+    ("POST", "/v2/p/sessions/s/action"),
+    ("POST", "/v2/p/backups"),
+    ("POST", "/v2/p/backups/b"),
+    ("PATCH", "/v2/p/backups/b"),
+    ("POST", "/v3/auth/tokens"),
+    ("POST", "/v1/jobs"),
+];
+
+/// What is made before the first input, so that changes have something to change: how, where, what, and the answer.
+pub const MADE: [(&str, &str, &str, u16); 6] = [
+    ("POST", "/v2/p/clients", r#"{"client_id": "c"}"#, 201),
+    ("POST", "/v2/p/actions/a", r#"{"freezer_action": {"action": "backup"}}"#, 201),
+    ("POST", "/v2/p/jobs/j", r#"{"client_id": "c", "job_schedule": {}, "job_actions": [{"action_id": "a"}]}"#, 201),
+    ("POST", "/v2/p/sessions/s", r#"{"schedule": {}}"#, 201),
+    ("PUT", "/v2/p/sessions/s/jobs/j", "", 204),
+    ("POST", "/v2/p/backups/b", r#"{"container": "c", "hostname": "h", "backup_name": "b"}"#, 201),
+];
+
+/// What an input asks of a server.
+pub fn api_request(input: &[u8]) -> Option<(&'static str, &'static str, &[u8])> {
+    let (place, body) = input.split_first()?;
+    let (method, path) = ASKED[usize::from(*place) % ASKED.len()];
+    Some((method, path, body))
+}
+
+/// Any bytes as the body of a request: done, or refused in words; never a fault of the server.
+pub fn api_answer(status: u16, body: &[u8]) {
+    let known = [200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 412, 413, 422, 429];
+    assert!(known.contains(&status), "{status}: {}", String::from_utf8_lossy(body));
+    if !body.is_empty() {
+        let body: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+        assert!(body.is_object(), "{body}");
+        assert!(status < 400 || body.get("title").is_some() || body.get("error").is_some(), "{body}: refused without a word");
+    }
+}

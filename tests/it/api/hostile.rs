@@ -1,6 +1,7 @@
 //! Whatever is sent, the answer is never a 500, and the server goes on.
 
 use super::{Api, Project, text};
+use crate::format::mutated::{changed, changes, entry_points as entry};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -59,6 +60,38 @@ fn unknown_addresses_methods_and_types_are_told_apart() {
     assert_eq!((html.status, &*html.text), (406, ""));
     let answer = api.ask("GET", "/v2/default/jobs", None);
     assert!(answer.header("x-openstack-request-id").starts_with("req-") && answer.header("content-type") == "application/json");
+}
+
+/// A short run of the fuzzer of that name.
+#[test]
+fn what_the_fuzzer_starts_from_is_answered_also_when_it_was_changed() {
+    let api = Api::start();
+    // The project is in the address, and this token is for all.
+    for (method, path, body, status) in entry::MADE {
+        assert_eq!(api.ask_as(&api.token, method, path, Some(body)).status, status, "{method} {path}");
+    }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/api");
+    let seeds: Vec<Vec<u8>> =
+        std::fs::read_dir(folder).expect("there are some").map(|seed| std::fs::read(seed.expect("listed").path()).expect("read")).collect();
+    let answer = |input: &[u8]| {
+        let (method, path, body) = entry::api_request(input)?;
+        // What is no text the fuzzer sends too; the harness here cannot.
+        let body = str::from_utf8(body).ok()?;
+        let answer = api.ask_as(&api.token, method, path, Some(body));
+        entry::api_answer(answer.status, answer.text.as_bytes());
+        Some(answer.status)
+    };
+    let refused = seeds.iter().filter(|seed| answer(seed).is_none_or(|status| status >= 400)).count();
+    assert!(seeds.len() >= 13 && refused <= 3, "{refused} of {} are refused as they are", seeds.len());
+    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    runner
+        .run(&changes(), |changes| {
+            for seed in &seeds {
+                answer(&changed(seed, &changes));
+            }
+            Ok(())
+        })
+        .expect("no server error");
 }
 
 /// JSON of any form, with the names that the server knows among its keys.
