@@ -22,8 +22,6 @@ use std::time::{Duration, Instant};
 
 /// How many seconds a mount waits for a store that is dead: few, so that it is found dead soon.
 const SHORT: u64 = 4;
-/// And for one that is dead and far away: a session takes more than two seconds to begin there.
-const SHORT_AND_FAR: u64 = 10;
 /// And for one that comes right again.
 const LONG: u64 = 30;
 /// So many times that looking at everything may take: what is asked at the same time is refused at the same time, and a program asks for a few
@@ -405,12 +403,6 @@ fn under_faults_over_ssh(places: &[(Duration, u64)]) {
 #[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts, /dev/fuse and the right to mount"]
 fn a_mount_over_ssh_gives_right_bytes_or_an_error_in_time_under_every_fault() {
     under_faults_over_ssh(&[(Duration::ZERO, SHORT)]);
-}
-
-#[test]
-#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts, /dev/fuse and the right to mount"]
-fn nightly_a_mount_over_ssh_that_is_far_away_gives_right_bytes_or_an_error_in_time_under_every_fault() {
-    under_faults_over_ssh(&[(Duration::from_millis(20), SHORT), (Duration::from_millis(100), SHORT_AND_FAR)]);
 }
 
 /// Empty files, a thousand in each folder but the root, which has a folder for each thousand and a few files.
