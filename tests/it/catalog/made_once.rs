@@ -63,7 +63,7 @@ fn make(inner: &Arc<Memory>, blind: u32, loses_an_answer: bool) -> Result<Access
 
 #[test]
 fn a_store_that_a_look_did_not_show_is_not_made_again() {
-    let inner = Arc::new(Memory::new());
+    let inner = Arc::new(Memory::default());
     make(&inner, 0, false).expect("made");
     let before = objects(inner.as_ref());
     let identity = inner.get(&names::identity_name(), 1 << 20).expect("there");
@@ -74,7 +74,7 @@ fn a_store_that_a_look_did_not_show_is_not_made_again() {
 
 #[test]
 fn an_identity_whose_answer_was_lost_is_ones_own() {
-    let inner = Arc::new(Memory::new());
+    let inner = Arc::new(Memory::default());
     make(&inner, 0, true).expect("made");
     Access::open(inner, Some(&passphrase())).expect("its key is there");
 }
