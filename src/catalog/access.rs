@@ -148,8 +148,10 @@ impl Access {
             Err(other) => return Err(other),
         }
         let put = store.put_unless_there(&names::identity_name(), &vec![identity.encode()]).map_err(AccessError::Store)?;
-        if let (true, Some(wait)) = (put, wait) {
-            wait();
+        match wait {
+            None if put => return Ok(true),
+            Some(wait) if put => wait(),
+            _ => {}
         }
         // Also when it was refused: its first answer may have been lost, and the refusal been for what it stored itself.
         Ok(Self::identity(store)?.id == identity.id)

@@ -368,7 +368,8 @@ fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(sto
     assert_eq!(store.get(&object, 9).expect("there"), b"first");
     let replaced = store.put_unless_there(&object, &rope(b"second")).expect("answered");
     assert_eq!(store.get(&object, 9).expect("there"), if replaced { b"second".to_vec() } else { b"first".to_vec() });
-    let can_refuse = ["swift:", "s3:"].iter().any(|scheme| store.location().starts_with(scheme));
+    // Swift's own S3 interface, which these tests have for S3, does not hand the wish on.
+    let can_refuse = store.location().starts_with("swift:");
     assert_eq!(replaced, !can_refuse, "{}", store.location());
     store.delete(&object).expect("removed");
     assert!(store.put_unless_there(&object, &rope(b"third")).expect("answered"));
