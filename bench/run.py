@@ -17,7 +17,8 @@ Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
             image    on a copy of image: a full backup, 1 % of its pages changed, and another; ours with the engine rsync
             deep     ours alone: random 4 KiB preads of a file after 30 levels of the engine rsync, against the same in level 0
             snaps    mount time and ls with 1, 10, 50 snapshots
-            prune    ours alone: removing 997 of 1,000 snapshots of 100 and of 10,000 files
+            prune    ours alone: mounting and reading snapshot 1,000 of 100 and of 10,000 files against snapshot 1, removing 997 of the
+                     1,000, and mounting and reading again
             find     a search for names over 100 snapshots of 100,000 files, 1 % of them changed in each
             far      ours alone: a mount over Swift with 20 ms more to each round trip: first ls of n500k, cat of a file of scale GiB, against
                      curl and swift through the same relay
@@ -421,6 +422,17 @@ def w_find(tools):
         rmtree(os.path.dirname(t.dirs(key)["REPO"]))
 
 
+def opened_and_read(t, key, what, snapshot):
+    """How long a mount takes to its first ls, a find and a read of every file, for a client that knows nothing of the store."""
+    for rep in range(ARGS.reps):
+        with Mount(t, key, fresh=True, NAME="s%d" % snapshot) as m:
+            if m.ready is None:
+                return
+            for metric, seconds in (("first ls", m.ready), ("find", timed("find %s -size +1G" % q(m.root))),
+                                    ("cat", timed("find %s -type f -print0 | xargs -0 cat >/dev/null" % q(m.root)))):
+                seconds and add("prune", "%s, %s" % (metric, what), t.name, "s", seconds)
+
+
 def w_prune(tools):
     snapshots, kept = 1000, 3
     for t in tools:
@@ -441,6 +453,8 @@ def w_prune(tools):
                     f.write("again in %d\n" % n)
                 if t.call("backup_incr" if n else "backup", key, SRC=tree_, NAME="s%d" % n, SEQ=n, limit=ARGS.limit).rc:
                     return
+                if n in (0, snapshots - 1):
+                    opened_and_read(t, key, "%d files, snapshot %d" % (files, n + 1), n)
             # each repetition has a copy, as there is nothing left to remove after the first
             repo = t.dirs(key)["REPO"]
             os.rename(repo, repo + ".all")
@@ -452,6 +466,7 @@ def w_prune(tools):
                 if x.rc == 0:
                     add("prune", "%d files" % files, t.name, "s", x.wall)
                     add("prune", "%d files: rss" % files, t.name, "MiB", x.rss / 1024)
+            opened_and_read(t, key, "%d files, pruned" % files, snapshots - 1)
             log("prune %s %d files done" % (t.name, files))
             rmtree(tree_)
             rmtree(os.path.dirname(repo))

@@ -80,6 +80,10 @@ def levels():
     what = "`prune` of 997 of 1,000 points in time"
     out += [Line(what + " of 10,000 files (s)", "prune", "10000 files", 5),
             Line(what + ", 10,000 files against 100", "prune", "10000 files", 2, other=("prune", "100 files"))]
+    for metric, what in (("first ls", "mount to first `ls`"), ("find", "`find -size`"), ("cat", "`cat` of each file")):
+        for state, of in (("snapshot 1000", "level 1,000"), ("pruned", "level 1,000 after a prune to 3")):
+            out.append(Line("%s, 10,000 files, %s against the first" % (what, of), "prune", "%s, 10000 files, %s" % (metric, state), 1.5,
+                            other=("prune", "%s, 10000 files, snapshot 1" % metric)))
     return out
 
 
