@@ -169,6 +169,15 @@ impl ReadError {
         }
     }
 
+    /// Whether the store had trouble that may pass.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Fetch { source, .. } => source.kind() == store::Kind::Unavailable,
+            Self::Shared(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+
     /// The error and its causes in one line.
     #[cfg_attr(windows, expect(dead_code, reason = "the front ends log it, and there is none for Windows"))]
     pub(super) fn chain(&self) -> String {

@@ -258,20 +258,25 @@ impl FileReader {
         }
         let row = table.locate(at)?;
         let row_end = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length)));
-        let frame = match self.flight(level, row, at..until, manner) {
-            Whereabouts::Here(frame) => frame,
-            Whereabouts::Coming(flight) => {
-                self.have_fetched(&flight);
-                // A small read over the edge of a frame: the next one comes at the same time. What is wrong with it shows when
-                // it is its turn.
-                if row_end < until
-                    && until.0 - at.0 <= SMALL_READ_BYTES
-                    && let Ok(next) = table.locate(row_end)
-                    && let Whereabouts::Coming(next) = self.flight(level, next, row_end..until, manner)
-                {
-                    self.have_fetched(&next);
-                }
-                flight.wait(at..until.min(row_end), left_of(self.patience))?
+        let asked = Instant::now();
+        let frame = loop {
+            let flight = match self.flight(level, row, at..until, manner) {
+                Whereabouts::Here(frame) => break frame,
+                Whereabouts::Coming(flight) => flight,
+            };
+            self.have_fetched(&flight);
+            // A small read over the edge of a frame: the next one comes at the same time. What is wrong with it shows when it is its turn.
+            if row_end < until
+                && until.0 - at.0 <= SMALL_READ_BYTES
+                && let Ok(next) = table.locate(row_end)
+                && let Whereabouts::Coming(next) = self.flight(level, next, row_end..until, manner)
+            {
+                self.have_fetched(&next);
+            }
+            match flight.wait(at..until.min(row_end), left_of(self.patience)) {
+                // Someone else's fetch, which ran into trouble that may be over: one of this read's own, in what time is left.
+                Err(error) if error.is_passing() && flight.is_older_than(asked) => {}
+                waited => break waited?,
             }
         };
         // A frame table that leads astray must not make an endless loop.

@@ -112,3 +112,31 @@ fn an_error_of_the_store_is_not_remembered() {
     assert_eq!(error.errno(), freezer::fs::Errno::Access);
     view.attributes(NodeId(2000)).expect("the second is not");
 }
+
+#[test]
+fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
+    for number in 0..8 {
+        let faulty = Arc::new(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, number)));
+        let stored = StoredTree::write(Arc::clone(&faulty) as Arc<dyn Store>, big_tree(), Recipe { frame_bytes: 50_000, ..Recipe::default() });
+        let view = stored.view();
+        let gate = faulty.gate(Verb::Get);
+        let read = || {
+            let mut buffer = [0; 12];
+            view.file(NodeId(2000))?.read(0, &mut buffer)?;
+            Ok::<_, ReadError>(buffer)
+        };
+        let ends: Vec<_> = thread::scope(|scope| {
+            let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
+            gate.wait_for(1);
+            // Time for the others to find the fetch under way. Who is late begins one anyway.
+            thread::sleep(Duration::from_millis(30));
+            gate.open();
+            readers.into_iter().map(|reader| reader.join().expect("no panic")).collect()
+        });
+        let failed = ends.iter().filter(|end| end.is_err()).count();
+        assert!(failed <= 1, "call {number}: the fault met one fetch, and {failed} readers were told of it");
+        for buffer in ends.into_iter().flatten() {
+            assert_eq!(&buffer, b"content 1999", "call {number}");
+        }
+    }
+}
