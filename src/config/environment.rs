@@ -17,7 +17,7 @@ const OPTIONS: [(&str, &str); 5] = [
 
 /// The variables by which stores in a network are told where they are and who asks: those of the tools that are usual there.
 /// They may hold secrets.
-const STORE_VARIABLES: [&str; 52] = [
+const STORE_VARIABLES: [&str; 65] = [
     "ACCESS_KEY",
     "AWS_ACCESS_KEY_ID",
     "AWS_CA_BUNDLE",
@@ -39,6 +39,16 @@ const STORE_VARIABLES: [&str; 52] = [
     "AWS_SESSION_TOKEN",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_STORAGE_ACCOUNT",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_STORAGE_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SERVICE_ENDPOINT",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_OAUTH_ACCESS_TOKEN",
+    "GOOGLE_STORAGE_ENDPOINT",
     "OS_APPLICATION_CREDENTIAL_ID",
     "OS_APPLICATION_CREDENTIAL_NAME",
     "OS_APPLICATION_CREDENTIAL_SECRET",
@@ -70,6 +80,9 @@ const STORE_VARIABLES: [&str; 52] = [
     "ST_AUTH",
     "ST_KEY",
     "ST_USER",
+    "WEBDAV_PASSWORD",
+    "WEBDAV_TOKEN",
+    "WEBDAV_USERNAME",
 ];
 
 /// Where the configuration of the whole machine is.

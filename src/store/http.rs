@@ -35,6 +35,7 @@ pub(crate) enum Body<'body> {
     None,
     Bytes(&'body [u8]),
     Rope(&'body Rope),
+    Pieces(&'body [bytes::Bytes]),
 }
 
 /// The head of an answer, and what is left to be read of it.
@@ -92,6 +93,8 @@ impl Http {
         let mut config = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
+            // WebDAV's
+            .allow_non_standard_methods(true)
             .max_redirects(0)
             .user_agent(concat!("freezer/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
@@ -126,6 +129,10 @@ impl Http {
                 let mut reader = RopeReader { pieces: rope.iter(), rest: &[] };
                 self.agent.run(request.map(|()| SendBody::from_reader(&mut reader)))
             }
+            Body::Pieces(pieces) => {
+                let mut reader = RopeReader { pieces: pieces.iter(), rest: &[] };
+                self.agent.run(request.map(|()| SendBody::from_reader(&mut reader)))
+            }
         };
         let (head, body) = answer.map_err(Silence)?.into_parts();
         Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
@@ -138,6 +145,7 @@ impl Body<'_> {
             Self::None => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Rope(rope) => rope.iter().map(|piece| piece.len() as u64).sum(),
+            Self::Pieces(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
         }
     }
 }
@@ -247,16 +255,16 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 /// The bytes of a rope, one piece after the other.
-struct RopeReader<'rope> {
-    pieces: std::slice::Iter<'rope, Vec<u8>>,
+struct RopeReader<'rope, P> {
+    pieces: std::slice::Iter<'rope, P>,
     rest: &'rope [u8],
 }
 
-impl Read for RopeReader<'_> {
+impl<P: AsRef<[u8]>> Read for RopeReader<'_, P> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         while self.rest.is_empty() {
             match self.pieces.next() {
-                Some(piece) => self.rest = piece,
+                Some(piece) => self.rest = piece.as_ref(),
                 None => return Ok(0),
             }
         }

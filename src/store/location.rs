@@ -8,7 +8,7 @@ use super::s3::S3;
 use super::sftp::Sftp;
 use super::swift::Swift;
 use super::{Error, Settings, Store, Verb, percent};
-use super::{s3, sftp, swift};
+use super::{opendal, s3, sftp, swift};
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,21 @@ enum PathIs {
 }
 
 /// Every kind there is.
-static KINDS: [RemoteKind; 3] = [
+static KINDS: &[RemoteKind] = &[
+    #[cfg(feature = "azblob")]
+    RemoteKind {
+        scheme: "azblob",
+        keys: &opendal::AZBLOB_KEYS,
+        path: PathIs::Prefix,
+        open: |at, with, how| Ok(Box::new(opendal::azblob(at, with, how)?)),
+    },
+    #[cfg(feature = "gcs")]
+    RemoteKind {
+        scheme: "gcs",
+        keys: &opendal::GCS_KEYS,
+        path: PathIs::Prefix,
+        open: |at, with, how| Ok(Box::new(opendal::gcs(at, with, how)?)),
+    },
     RemoteKind { scheme: "s3", keys: &s3::KEYS, path: PathIs::Prefix, open: |at, with, how| Ok(Box::new(S3::open(at, with, how)?)) },
     RemoteKind { scheme: "sftp", keys: &sftp::KEYS, path: PathIs::Folder, open: |at, with, how| Ok(Box::new(Sftp::open(at, with, how)?)) },
     RemoteKind {
@@ -60,6 +74,12 @@ static KINDS: [RemoteKind; 3] = [
         keys: &swift::KEYS,
         path: PathIs::Prefix,
         open: |at, with, how| Ok(Box::new(Swift::open(at, with, how)?)),
+    },
+    RemoteKind {
+        scheme: "webdav",
+        keys: &opendal::WEBDAV_KEYS,
+        path: PathIs::Prefix,
+        open: |at, with, how| Ok(Box::new(opendal::webdav(at, with, how)?)),
     },
 ];
 
@@ -91,7 +111,7 @@ pub enum IfMissing {
 pub enum LocationError {
     /// A kind of store that this program cannot open.
     #[error(
-        "there are no stores of the kind {0}: in this version: there are paths, file:///PATH, s3://BUCKET/PREFIX, sftp://USER@HOST/PATH and swift:CONTAINER/PREFIX"
+        "there are no stores of the kind {0}: in this version: there are paths, file:///PATH, s3://BUCKET/PREFIX, sftp://USER@HOST/PATH, swift:CONTAINER/PREFIX, webdav://USER@HOST/PATH (azblob://CONTAINER/PREFIX and gcs://BUCKET/PREFIX are features that a build has when it is asked for them)"
     )]
     Unsupported(String),
     /// A URL that is none.
@@ -105,8 +125,8 @@ pub enum LocationError {
 }
 
 /// Schemes that are taken for one even without `//` after them.
-const KNOWN_SCHEMES: [&str; 16] =
-    ["file", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https", "webdav", "gs", "azure", "b2", "rclone", "rest", "rsync"];
+const KNOWN_SCHEMES: [&str; 18] =
+    ["azblob", "file", "gcs", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https", "webdav", "gs", "azure", "b2", "rclone", "rest", "rsync"];
 
 impl Location {
     /// Reads a path as it is, a `file:` URL (`file:///srv/a%20b`), or the URL of a store in a network.

@@ -1,7 +1,7 @@
 //! Where objects are kept: named, immutable byte strings. A store knows nothing of what is in them.
 //!
 //! [`Store`] is the contract that every kind keeps; `tests/it/store/` is its conformance suite. Kinds are one file
-//! each (`local`, `s3`, `swift`, `sftp`, `memory`, and `discard`, which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `mirror`, `disk_cache`, `faulty`, `trial`).
+//! each (`local`, `s3`, `swift`, `sftp`, `opendal`, `memory`, and `discard`, which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `mirror`, `disk_cache`, `faulty`, `trial`).
 //! [`location`] reads what people write after `--store` and opens the store it names, with what [`Settings`] says besides. The
 //! [`Error`]'s kind alone says what a caller may do about it.
 //!
@@ -22,6 +22,7 @@ pub mod location;
 pub mod memory;
 pub mod mirror;
 mod name;
+mod opendal;
 mod percent;
 mod range;
 pub mod retry;

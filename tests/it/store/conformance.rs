@@ -136,6 +136,12 @@ conformance! {
     #[cfg(unix)]
     #[ignore = "needs Swift and Keystone, which tests/env installs and starts"]
     swift_with_keystone: (super::super::remote::swift_keystone("conformance"), ());
+    #[cfg(unix)]
+    #[ignore = "needs a WebDAV server, which tests/env/webdav.sh installs and starts"]
+    webdav: (super::super::remote::webdav(), ());
+    #[cfg(all(unix, feature = "azblob"))]
+    #[ignore = "needs Azurite, which tests/env/azurite.sh installs and starts"]
+    azblob: (super::super::remote::azblob(), ());
 }
 
 fn name(text: &str) -> ObjectName {
@@ -144,7 +150,7 @@ fn name(text: &str) -> ObjectName {
 
 /// How often to do something: a store in a network takes a hundred times as long for it.
 fn times(store: &dyn Store, near: u32) -> u32 {
-    let is_far = ["s3:", "swift:", "sftp:"].iter().any(|scheme| store.location().starts_with(scheme));
+    let is_far = ["azblob:", "s3:", "sftp:", "swift:", "webdav:"].iter().any(|scheme| store.location().starts_with(scheme));
     if is_far { near / 5 } else { near }
 }
 
@@ -297,6 +303,8 @@ fn readers_see_one_version_or_another_never_a_mixture(store: &dyn Store) {
     // A Swift object server that has one copy looks for the newest file in a folder, and then opens it: it may have been replaced in between.
     // The S3 server of these tests is the same one, with another face.
     let may_be_missing = ["swift:", "s3:"].iter().any(|scheme| store.location().starts_with(scheme));
+    // Apache asks how long a file is, and then opens it: it may have been replaced by a longer one in between.
+    let may_be_cut = store.location().starts_with("webdav:");
     let there = |read: Result<Vec<u8>, store::Error>| match read {
         Err(error) if may_be_missing && error.kind() == Kind::Missing => None,
         read => Some(read.expect("always there, and long enough")),
@@ -310,7 +318,9 @@ fn readers_see_one_version_or_another_never_a_mixture(store: &dyn Store) {
             scope.spawn(|| {
                 for _ in 0..3 * u16::from(rounds) {
                     if let Some(body) = there(store.get(&object, 1 << 20)) {
-                        assert_eq!(body, version(body[0]).concat());
+                        let whole = version(body[0]).concat();
+                        let is_cut = may_be_cut && body.len() < whole.len() && body.iter().all(|byte| *byte == body[0]);
+                        assert!(body == whole || is_cut, "{} bytes of {}", body.len(), whole.len());
                     }
                     if let Some(part) = there(store.get_range(&object, 1000, 2000)) {
                         assert_eq!(part, vec![part[0]; 2000]);
@@ -348,7 +358,8 @@ fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
         });
         if made.contains(&Created::Cannot) {
             assert!(made.iter().all(|made| *made == Created::Cannot), "{made:?}");
-            assert!(["swift:", "s3:"].iter().any(|scheme| store.location().starts_with(scheme)), "{} can", store.location());
+            let cannot = ["azblob:", "s3:", "swift:", "webdav:"];
+            assert!(cannot.iter().any(|scheme| store.location().starts_with(scheme)), "{} can", store.location());
             assert_eq!(store.get(&object, 100).expect_err("nothing was done").kind(), Kind::Missing);
             continue;
         }
@@ -369,7 +380,7 @@ fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(sto
     let replaced = store.put_unless_there(&object, &rope(b"second")).expect("answered");
     assert_eq!(store.get(&object, 9).expect("there"), if replaced { b"second".to_vec() } else { b"first".to_vec() });
     // Swift's own S3 interface, which these tests have for S3, does not hand the wish on.
-    let can_refuse = store.location().starts_with("swift:");
+    let can_refuse = ["azblob:", "swift:"].iter().any(|scheme| store.location().starts_with(scheme));
     assert_eq!(replaced, !can_refuse, "{}", store.location());
     store.delete(&object).expect("removed");
     assert!(store.put_unless_there(&object, &rope(b"third")).expect("answered"));

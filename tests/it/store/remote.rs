@@ -65,6 +65,20 @@ pub fn sftp() -> Arc<dyn Store> {
     open(&sftp_url(&server), sftp_settings(&server)).expect("opened")
 }
 
+/// A folder of its own on a WebDAV server.
+pub fn webdav() -> Arc<dyn Store> {
+    let server = servers::webdav();
+    let (user, host, port) = (&server["WEBDAV_USERNAME"], &server["WEBDAV_HOST"], &server["WEBDAV_PORT"]);
+    let url = format!("{}?tls=no", fresh("webdav", &format!("{user}@{host}:{port}")));
+    open(&url, as_variables(&server, "WEBDAV_PASSWORD")).expect("opened")
+}
+
+/// A prefix of its own in a container that is there.
+#[cfg(feature = "azblob")]
+pub fn azblob() -> Arc<dyn Store> {
+    open(&fresh("azblob", "freezer"), as_variables(&servers::azurite(), "AZURE_")).expect("opened")
+}
+
 /// Why a store cannot be opened, with its causes.
 fn refusal(url: &str, settings: Settings) -> (Kind, String) {
     let error = open(url, settings).map(|_| ()).expect_err("refused");

@@ -67,6 +67,27 @@ pub fn s3_to_add_to() -> Server {
     a_moto("moto-to-add-to", &[("MOTO_POLICY", "1")])
 }
 
+/// Brings a WebDAV server up, or finds that of another test of this run.
+pub fn webdav() -> Server {
+    one_of("webdav", "WEBDAV_PORT")
+}
+
+/// Brings a server up that speaks as Azure's blobs do, or finds that of another test of this run.
+#[cfg(feature = "azblob")]
+pub fn azurite() -> Server {
+    one_of("azurite", "AZURITE_PORT")
+}
+
+fn one_of(server: &str, port: &str) -> Server {
+    let run = Run::of_this_command();
+    let _alone = run.lock(server);
+    if !run.is_up(server) {
+        let [free] = free_ports();
+        run.start(server, &[(port, &free.to_string())]);
+    }
+    run.settings(server)
+}
+
 fn a_moto(folder: &str, with: &[(&str, &str)]) -> Server {
     let run = Run::of_this_command();
     let _alone = run.lock(folder);

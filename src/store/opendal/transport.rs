@@ -1,0 +1,156 @@
+//! HTTP for OpenDAL: our own client, on the thread that asks, with our patience, certificates and checks of ranges. What a server says when it refuses
+//! is kept here, as OpenDAL's errors carry neither its status nor how long it asks to be left alone.
+
+use crate::store::http::{Body, Http, MAX_DOCUMENT, Reply, about};
+use crate::store::{Error, Kind, ObjectName, Verb, range};
+use bytes::Bytes;
+use futures_core::Stream;
+use opendal_core::{Buffer, ErrorKind, HttpBody, HttpTransport};
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use ureq::http::{Method, Request, Response, request};
+
+thread_local! {
+    /// What this thread asks OpenDAL for now. OpenDAL is waited for on the thread that asks it, and so are its requests.
+    static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
+}
+
+/// What a store was asked for.
+pub(super) struct Call {
+    verb: Verb,
+    object: Option<ObjectName>,
+    /// Most bytes of an answer.
+    limit: u64,
+    /// What came of the last request, if it was no success.
+    trouble: Option<Error>,
+}
+
+impl Call {
+    pub(super) fn new(verb: Verb, object: Option<&ObjectName>, limit: u64) -> Self {
+        Self { verb, object: object.cloned(), limit, trouble: None }
+    }
+}
+
+/// Does something that sends requests for a call. Returns what went wrong with the last of them, besides.
+pub(super) fn during<T>(call: Call, work: impl FnOnce() -> T) -> (T, Option<Error>) {
+    let before = CALL.replace(Some(call));
+    let done = work();
+    let trouble = CALL.replace(before).and_then(|call| call.trouble);
+    (done, trouble)
+}
+
+/// Sends OpenDAL's requests.
+pub(super) struct Transport {
+    http: Http,
+}
+
+impl Transport {
+    pub(super) fn new(http: Http) -> Self {
+        Self { http }
+    }
+
+    fn send(&self, request: Request<Buffer>) -> Result<Response<Vec<u8>>, Error> {
+        let (verb, object, limit) = CALL.with_borrow_mut(|call| match call {
+            Some(call) => {
+                call.trouble = None;
+                (call.verb, call.object.clone(), call.limit)
+            }
+            None => (Verb::Open, None, MAX_DOCUMENT),
+        });
+        let object = object.as_ref();
+        let (mut head, body) = request.into_parts();
+        // Said again by who sends the body.
+        head.headers.remove("content-length");
+        let part = asked_part(&head);
+        let (is_content, has_no_body) = (head.method == Method::GET && verb == Verb::Get, head.method == Method::HEAD);
+        let pieces: Vec<Bytes> = body.collect();
+        let has_none = pieces.is_empty() && !matches!(head.method, Method::PUT | Method::POST);
+        let body = if has_none { Body::None } else { Body::Pieces(&pieces) };
+        let is_look = head.method.as_str() == "PROPFIND";
+        let mut reply = self.http.send(Request::from_parts(head, ()), body).map_err(|silence| silence.of(verb, object))?;
+        if is_look && reply.status == 400 {
+            reply.status = 404; // Apache's answer where a folder of the name is a file
+        }
+        let mut response = Response::builder().status(reply.status);
+        if let Some(headers) = response.headers_mut() {
+            headers.clone_from(&reply.headers);
+        }
+        let bytes = match (object, part) {
+            _ if !reply.is_done() => {
+                keep(reply.refusal(verb, object));
+                Vec::new()
+            }
+            _ if has_no_body => Vec::new(),
+            (Some(name), Some((offset, length))) if is_content => range::read(name, offset, length, |_| Ok(reply))?,
+            _ => whole(reply, if is_content { limit } else { MAX_DOCUMENT }, verb, object)?,
+        };
+        response.body(bytes).map_err(|error| about(Kind::Failed, verb, object).because(error))
+    }
+}
+
+fn whole(reply: Reply, limit: u64, verb: Verb, object: Option<&ObjectName>) -> Result<Vec<u8>, Error> {
+    let bytes = reply.bytes(limit).map_err(|silence| silence.of(verb, object))?;
+    bytes.ok_or_else(|| about(Kind::TooLarge, verb, object))
+}
+
+/// Where the part begins that a request is for, and how long it is.
+fn asked_part(head: &request::Parts) -> Option<(u64, usize)> {
+    let range = head.headers.get("range").or_else(|| head.headers.get("x-ms-range"))?.to_str().ok()?;
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    Some((first, usize::try_from(last.checked_sub(first)?.checked_add(1)?).ok()?))
+}
+
+fn keep(trouble: Error) {
+    CALL.with_borrow_mut(|call| {
+        if let Some(call) = call {
+            call.trouble = Some(trouble);
+        }
+    });
+}
+
+impl HttpTransport for Transport {
+    async fn fetch(&self, request: Request<Buffer>) -> opendal_core::Result<Response<HttpBody>> {
+        match self.send(request) {
+            Ok(response) => Ok(response.map(|bytes| HttpBody::new(Once(Some(Buffer::from(bytes))), None))),
+            Err(error) => {
+                let told = opendal_core::Error::new(ErrorKind::Unexpected, error.to_string());
+                let told = if error.kind() == Kind::Unavailable { told.set_temporary() } else { told };
+                keep(error);
+                Err(told)
+            }
+        }
+    }
+}
+
+/// A body that is at hand.
+struct Once(Option<Buffer>);
+
+impl Stream for Once {
+    type Item = opendal_core::Result<Buffer>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asked_part;
+    use ureq::http::Request;
+
+    #[test]
+    fn the_part_that_a_request_is_for_is_read_off_its_head() {
+        let part = |name: &str, value: &str| {
+            let request = Request::builder().header(name, value).body(()).expect("a request");
+            asked_part(&request.into_parts().0)
+        };
+        assert_eq!(part("range", "bytes=7-9"), Some((7, 3)));
+        assert_eq!(part("x-ms-range", "bytes=0-0"), Some((0, 1)));
+        for none in ["bytes=7-", "bytes=-3", "bytes=9-7", "7-9", "bytes=0-18446744073709551615"] {
+            assert_eq!(part("range", none), None, "{none}");
+        }
+        assert_eq!(part("accept", "bytes=7-9"), None);
+    }
+}
