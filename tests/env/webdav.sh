@@ -8,7 +8,8 @@ do_up() {
   do_deps
   if running webdav && [ -f "$DIR/settings.env" ]; then say "already up"; show_env; return; fi
   stop_all; port_free "$WEBDAV_PORT"
-  local password user=; password=$(openssl rand -hex 12)
+  # The same again where it was killed.
+  local password user=; password=$(sed -n s/^WEBDAV_PASSWORD=//p "$DIR/settings.env" 2>/dev/null || true); [ -n "$password" ] || password=$(openssl rand -hex 12)
   mkdir -p "$DIR/data/files"
   (umask 077; printf 'fz:%s\n' "$(openssl passwd -apr1 "$password")" >"$DIR/etc/users")
   if [ "$(id -u)" = 0 ]; then user=$'User www-data\nGroup www-data'; chown -R www-data "$DIR/data" "$DIR/etc/users" "$DIR/run"; chmod 755 "$DIR" "$DIR/etc"; fi

@@ -83,3 +83,10 @@ fn a_backup_to_swift_and_to_s3_stands_the_death_of_the_program_and_of_the_server
     Place::swift(&settings).stands(&server);
     Place::s3(&settings).stands(&server);
 }
+
+#[test]
+#[ignore = "needs a WebDAV server, which tests/env/webdav.sh installs and starts"]
+fn a_backup_over_webdav_stands_the_death_of_the_program_and_of_the_server() {
+    let server = Mortal::webdav("backup");
+    Place::webdav(&server.settings()).stands(&server);
+}

@@ -350,6 +350,20 @@ fn a_mount_of_swift_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_
 }
 
 #[test]
+#[ignore = "needs a WebDAV server, which tests/env/webdav.sh installs and starts, /dev/fuse and the right to mount"]
+fn a_mount_over_webdav_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_sort() {
+    let server = servers::webdav();
+    let straight = Place::webdav(&server);
+    let there = format!("{}:{}", server["WEBDAV_HOST"], server["WEBDAV_PORT"]);
+    let through = |proxy: &Proxy| {
+        let mut place = straight.again();
+        place.url = place.url.replace(&there, proxy.url().trim_start_matches("http://"));
+        place
+    };
+    under_faults_over_http(&straight, through, &format!("http://{there}"), a_few_lasting(), vec![Fault::CutAnswer(100)]);
+}
+
+#[test]
 #[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right to mount"]
 fn nightly_a_mount_of_s3_gives_right_bytes_or_an_error_in_time_under_every_fault() {
     let server = servers::openstack().swift;

@@ -1,7 +1,7 @@
 //! Places in stores on real servers, and how the program is run on them.
 #![expect(clippy::disallowed_methods, reason = "runs the program as users do")]
 
-use super::remote::{as_variables, fresh, open, s3_settings, sftp_settings, sftp_url};
+use super::remote::{as_variables, fresh, open, s3_settings, sftp_settings, sftp_url, webdav_url};
 use crate::support::scratch;
 use crate::support::servers::Server;
 use freezer::store::location::{IfMissing, Location};
@@ -39,6 +39,12 @@ impl Place {
         let settings: Settings = s3_settings(server);
         let store = open(&url, settings).expect("opened");
         Self { url, variables: s3_variables(server), store }
+    }
+
+    pub fn webdav(server: &Server) -> Self {
+        let url = webdav_url(server);
+        let store = open(&url, as_variables(server, "WEBDAV_PASSWORD")).expect("opened");
+        Self { url, variables: vec![("WEBDAV_PASSWORD", server["WEBDAV_PASSWORD"].clone())], store }
     }
 
     /// A bucket of its own on an S3 server with object lock; the first run makes it.

@@ -66,11 +66,14 @@ pub fn sftp() -> Arc<dyn Store> {
 }
 
 /// A folder of its own on a WebDAV server.
+pub fn webdav_url(server: &Server) -> String {
+    let (user, host, port) = (&server["WEBDAV_USERNAME"], &server["WEBDAV_HOST"], &server["WEBDAV_PORT"]);
+    format!("{}?tls=no", fresh("webdav", &format!("{user}@{host}:{port}")))
+}
+
 pub fn webdav() -> Arc<dyn Store> {
     let server = servers::webdav();
-    let (user, host, port) = (&server["WEBDAV_USERNAME"], &server["WEBDAV_HOST"], &server["WEBDAV_PORT"]);
-    let url = format!("{}?tls=no", fresh("webdav", &format!("{user}@{host}:{port}")));
-    open(&url, as_variables(&server, "WEBDAV_PASSWORD")).expect("opened")
+    open(&webdav_url(&server), as_variables(&server, "WEBDAV_PASSWORD")).expect("opened")
 }
 
 /// A prefix of its own in a container that is there.

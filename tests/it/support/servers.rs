@@ -122,6 +122,12 @@ impl Mortal {
         Self::start(of, "swift", ports.map(|(name, port)| (name, port.to_string())).to_vec())
     }
 
+    /// A WebDAV server.
+    pub fn webdav(of: &str) -> Self {
+        let [port] = free_ports();
+        Self::start(of, "webdav", vec![("WEBDAV_PORT", port.to_string())])
+    }
+
     fn start(of: &str, server: &'static str, with: Vec<(&'static str, String)>) -> Self {
         let mortal = Self { run: Run::of_this_command(), folder: format!("{server}-of-{of}"), server, with };
         mortal.up();
