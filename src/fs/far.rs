@@ -17,6 +17,9 @@ const FAR: Duration = Duration::from_millis(5);
 /// Of what should be under way, so much is one request: several are under way at once.
 const REQUESTS: u64 = 4;
 
+/// The most that one request brings. Each thread that fetches may hold so much of what is stored.
+const MOST_TOGETHER: u64 = 8 << 20;
+
 /// How long a store takes to answer, as it was seen of late.
 #[derive(Debug, Default)]
 pub(super) struct Delay(AtomicU64);
@@ -42,7 +45,7 @@ impl Delay {
 
     /// Bytes of the stream that one request should bring; none when frames are fetched one by one.
     pub(super) fn bytes_together(&self) -> Option<u64> {
-        (self.get() >= FAR).then(|| self.bytes_ahead() / REQUESTS)
+        (self.get() >= FAR).then(|| (self.bytes_ahead() / REQUESTS).min(MOST_TOGETHER))
     }
 }
 
@@ -141,5 +144,7 @@ mod tests {
         (0..100).for_each(|_| delay.note(Duration::from_millis(20)));
         assert!((14_000_000..=16_000_000).contains(&delay.bytes_ahead()), "{}", delay.bytes_ahead());
         assert_eq!(delay.bytes_together(), Some(delay.bytes_ahead() / 4));
+        (0..100).for_each(|_| delay.note(Duration::from_secs(1)));
+        assert_eq!(delay.bytes_together(), Some(8 << 20));
     }
 }

@@ -144,7 +144,7 @@ impl FileReader {
         Ok(Self {
             cache: Arc::new(FrameCache::new(options.cache_bytes)),
             block_cache: BlockCache::new(options.index_cache_bytes),
-            ahead: ReadAhead::new(options.cache_bytes as u64 / 4),
+            ahead: ReadAhead::new(options.cache_bytes as u64 / 2),
             delay: Arc::default(),
             fetchers: Arc::new(Pool::new("freezer-fetch", options.fetch_threads)?),
             planner: Pool::new("freezer-ahead", NonZeroUsize::MIN)?,
@@ -314,13 +314,17 @@ impl FileReader {
         let delay = Arc::clone(&self.delay);
         self.planner.submit(Urgency::Ahead, move || {
             let table = level.current().table;
-            let together = delay.bytes_together().unwrap_or(0);
+            let together = delay.bytes_together().map_or(0, |most| even_parts(plan.until.0 - plan.from.0, most));
             let mut batch: Option<Batch> = None;
             let mut at = plan.from;
             while at < plan.until && fetchers.has_room_ahead() {
                 // Whatever is wrong here is told to whoever really wants the frame; the stream's end is no error at all.
                 let Ok(row) = table.locate(at) else { break };
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
+                // Another reader's, or another of this one's, as the kernel asks for several places of a file at once.
+                if cache.is_known(FrameKey { stream: level.stream, number: row.number, start: row.start }) {
+                    continue;
+                }
                 if !batch.as_mut().is_some_and(|batch| batch.push(row, together))
                     && let Some(full) = batch.replace(Batch::new(row))
                 {
@@ -332,6 +336,12 @@ impl FileReader {
             }
         });
     }
+}
+
+/// The largest of equal parts of `bytes`, each of about `most`: no small rest is a request of its own.
+fn even_parts(bytes: u64, most: u64) -> u64 {
+    let parts = (bytes.saturating_add(most / 2) / most.max(1)).max(1);
+    bytes.div_ceil(parts)
 }
 
 /// Has the frames of a batch fetched that are not at hand and not coming.
@@ -359,7 +369,7 @@ fn begin(batch: Batch, level: &Arc<LevelStream>, cache: &Arc<FrameCache>, fetche
     fetchers.submit(Urgency::Ahead, move || {
         batch.load(&level, &delay);
         for flight in flights {
-            pool.submit(Urgency::Ahead, move || flight.run());
+            pool.submit(Urgency::Begun, move || flight.run());
         }
     });
 }

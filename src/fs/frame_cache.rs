@@ -137,6 +137,12 @@ impl FrameCache {
         state.touch(key)
     }
 
+    /// Whether the frame is at hand, or coming.
+    pub(super) fn is_known(&self, key: FrameKey) -> bool {
+        let state = self.lock();
+        state.held.contains_key(&(key.stream, key.start)) || state.flights.contains_key(&key)
+    }
+
     /// The frame, or the one fetch of it: `fetch` is used only if there is none yet, and not before the flight is run.
     pub(super) fn get(self: &Arc<Self>, key: FrameKey, extent: FetchExtent, fetch: impl FnOnce() -> Fetch) -> Whereabouts {
         let mut state = self.lock();

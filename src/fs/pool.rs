@@ -15,6 +15,8 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 pub(super) enum Urgency {
     /// Somebody waits for it.
     Wanted,
+    /// Somebody will probably want it soon, and it is the rest of what has been begun: before other such work.
+    Begun,
     /// Somebody will probably want it soon.
     Ahead,
 }
@@ -37,6 +39,8 @@ struct Shared {
 struct Queue {
     /// Each has a caller that waits (a process in the kernel, a thread of a restore), so that they bound it.
     wanted: VecDeque<Job>,
+    /// What comes of jobs that were in `ahead`.
+    begun: VecDeque<Job>,
     /// Bounded by [`Pool::has_room_ahead`].
     ahead: VecDeque<Job>,
     open: bool,
@@ -48,7 +52,7 @@ const MOST_AHEAD: usize = 64;
 impl Pool {
     /// Starts `threads` threads; `name` is how a debugger shows them.
     pub(super) fn new(name: &str, threads: NonZeroUsize) -> io::Result<Self> {
-        let queue = Queue { wanted: VecDeque::new(), ahead: VecDeque::new(), open: true };
+        let queue = Queue { wanted: VecDeque::new(), begun: VecDeque::new(), ahead: VecDeque::new(), open: true };
         let pool = Self { shared: Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() }) };
         for number in 0..threads.get() {
             let shared = Arc::clone(&pool.shared);
@@ -62,6 +66,7 @@ impl Pool {
         let mut queue = self.shared.lock();
         match urgency {
             Urgency::Wanted => queue.wanted.push_back(Box::new(job)),
+            Urgency::Begun => queue.begun.push_back(Box::new(job)),
             Urgency::Ahead => queue.ahead.push_back(Box::new(job)),
         }
         drop(queue);
@@ -78,7 +83,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
         queue.open = false;
-        let left = (std::mem::take(&mut queue.wanted), std::mem::take(&mut queue.ahead));
+        let left = (std::mem::take(&mut queue.wanted), std::mem::take(&mut queue.begun), std::mem::take(&mut queue.ahead));
         drop(queue);
         self.shared.changed.notify_all();
         drop(left);
@@ -108,7 +113,8 @@ impl Shared {
             if let Some(job) = queue.wanted.pop_front() {
                 return Some(job);
             }
-            if let Some(job) = queue.ahead.pop_front() {
+            let Queue { begun, ahead, .. } = &mut *queue;
+            if let Some(job) = begun.pop_front().or_else(|| ahead.pop_front()) {
                 return Some(job);
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -132,12 +138,13 @@ mod tests {
         let (done, order) = mpsc::channel();
         let (release, gate) = mpsc::channel::<()>();
         pool.submit(Urgency::Wanted, move || gate.recv().expect("released"));
-        for (urgency, name) in [(Urgency::Ahead, "ahead"), (Urgency::Wanted, "first"), (Urgency::Wanted, "second")] {
+        let jobs = [(Urgency::Ahead, "ahead"), (Urgency::Begun, "begun"), (Urgency::Wanted, "first"), (Urgency::Wanted, "second")];
+        for (urgency, name) in jobs {
             let done = done.clone();
             pool.submit(urgency, move || done.send(name).expect("received"));
         }
         release.send(()).expect("the gate stands");
-        assert_eq!(order.iter().take(3).collect::<Vec<_>>(), ["first", "second", "ahead"]);
+        assert_eq!(order.iter().take(4).collect::<Vec<_>>(), ["first", "second", "begun", "ahead"]);
     }
 
     #[test]

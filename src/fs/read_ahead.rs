@@ -17,6 +17,8 @@ const MOST_DEPTH: u64 = 16;
 /// How far back a read may lie and still belong to a run: the kernel's own read-ahead sends a few reads at once, and
 /// they come in any order.
 const BACK_BYTES: u64 = 1 << 20;
+/// Reads that are as long come of the kernel's read-ahead, which has several of them under way; who reads here and there asks for less.
+const LONG_READ: u64 = 64 << 10;
 
 /// Bytes of a stream that should be decoded before they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,10 +110,11 @@ impl ReadAhead {
 }
 
 impl Run {
-    /// A frame's length forward is near enough: between the files that are read lie headers, and files that are not.
+    /// A frame's length forward is near enough: between the files that are read lie headers, and files that are not. Long reads may be further apart.
     fn goes_on_with(&self, access: &Access) -> bool {
-        let back = self.next.saturating_sub(BACK_BYTES.min(access.frame_length));
-        let forward = self.next.saturating_add(access.frame_length);
+        let near = if access.length >= LONG_READ { BACK_BYTES.max(access.frame_length) } else { BACK_BYTES.min(access.frame_length) };
+        let back = self.next.saturating_sub(near);
+        let forward = self.next.saturating_add(near.max(access.frame_length));
         self.stream == access.stream && (back..=forward).contains(&access.from.0)
     }
 }

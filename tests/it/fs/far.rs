@@ -9,13 +9,16 @@ use freezer::platform::pause;
 use freezer::store::memory::Memory;
 use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
 use std::fs;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A store whose answers take long, and that gives no more bytes than so many at once.
 struct Far<S> {
     inner: Arc<S>,
     most: usize,
+    /// How many it has given.
+    given: Arc<AtomicUsize>,
 }
 
 impl<S: Store> Store for Far<S> {
@@ -32,6 +35,7 @@ impl<S: Store> Store for Far<S> {
         if length > self.most {
             return Err(Error::new(Kind::Failed, Verb::Get, name));
         }
+        self.given.fetch_add(length, Ordering::Relaxed);
         self.inner.get_range(name, offset, length)
     }
 
@@ -77,7 +81,7 @@ fn read_in_order(view: &View, content: &[u8]) {
 fn frames_that_follow_each_other_come_with_one_request_where_each_request_takes_long() {
     let memory = Arc::new(Memory::default());
     let counted = Arc::clone(&memory);
-    let (content, view) = large_file(memory.clone(), move || Arc::new(Far { inner: counted, most: usize::MAX }));
+    let (content, view) = large_file(memory.clone(), move || Arc::new(Far { inner: counted, most: usize::MAX, given: Arc::default() }));
     let before = memory.calls().of(Verb::Get);
     read_in_order(&view, &content);
     let requests = memory.calls().of(Verb::Get) - before;
@@ -89,6 +93,33 @@ fn frames_that_follow_each_other_come_with_one_request_where_each_request_takes_
 fn a_request_of_many_frames_that_fails_fails_no_read() {
     let memory = Arc::new(Memory::default());
     let inner = Arc::clone(&memory);
-    let (content, view) = large_file(memory, move || Arc::new(Far { inner, most: 400 << 10 }));
+    let (content, view) = large_file(memory, move || Arc::new(Far { inner, most: 400 << 10, given: Arc::default() }));
     read_in_order(&view, &content);
+}
+
+#[test]
+fn a_file_that_several_threads_read_not_quite_in_order_comes_once() {
+    let memory = Arc::new(Memory::default());
+    let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
+    let far = Far { inner, most: usize::MAX, given: Arc::clone(&given) };
+    let (content, view) = large_file(memory, move || Arc::new(far));
+    let (node, _) = view.lookup(&TreePath::parse(b"large").expect("legal")).expect("read").expect("there");
+    let before = given.load(Ordering::Relaxed);
+    // The kernel reads ahead: it asks for some places at once, and its requests overtake each other.
+    const PIECE: usize = 128 << 10;
+    let places: Mutex<Vec<usize>> = Mutex::new((0..FILE_BYTES / PIECE).map(|place| place ^ 3).rev().collect());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let file = view.file(node).expect("a file");
+                let mut buffer = vec![0; PIECE];
+                while let Some(place) = { places.lock().expect("no panic").pop() } {
+                    assert_eq!(file.read((place * PIECE) as u64, &mut buffer).expect("read"), PIECE);
+                    assert!(buffer[..] == content[place * PIECE..][..PIECE], "piece {place}");
+                }
+            });
+        }
+    });
+    let fetched = given.load(Ordering::Relaxed) - before;
+    assert!(fetched <= FILE_BYTES + FILE_BYTES / 4, "{fetched} bytes were fetched for {FILE_BYTES}");
 }
