@@ -291,6 +291,7 @@ def w_stores(add, work, scale, reps):
                   AWS_DEFAULT_REGION=st["S3_REGION"], AWS_EC2_METADATA_DISABLED="true")
         rc = dict(s3, RCLONE_CONFIG="/dev/null", RCLONE_CONFIG_T_TYPE="s3", RCLONE_CONFIG_T_PROVIDER="Other", RCLONE_CONFIG_T_ENV_AUTH="true",
                   RCLONE_CONFIG_T_ENDPOINT=st["S3_ENDPOINT"], RCLONE_CONFIG_T_FORCE_PATH_STYLE="true")
+        rc.pop("AWS_CA_BUNDLE", None)  # rclone takes no bundle from there, and stops
         there = ssh["SSH_DIR"] + "/files"
         os.makedirs(there, exist_ok=True)
         for rep in range(reps):

@@ -125,8 +125,10 @@ pub enum LocationError {
 }
 
 /// Schemes that are taken for one even without `//` after them.
-const KNOWN_SCHEMES: [&str; 18] =
-    ["azblob", "file", "gcs", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https", "webdav", "gs", "azure", "b2", "rclone", "rest", "rsync"];
+const KNOWN_SCHEMES: [&str; 18] = [
+    "azblob", "file", "gcs", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https", "webdav", "gs", "azure", "b2", "rclone", "rest",
+    "rsync",
+];
 
 impl Location {
     /// Reads a path as it is, a `file:` URL (`file:///srv/a%20b`), or the URL of a store in a network.

@@ -231,7 +231,8 @@ impl Store for OpenDal {
             }
             return if offset <= there.content_length() { Ok(Vec::new()) } else { Err(error(Kind::Short)) };
         }
-        let read = self.call(Verb::Get, Some(name), length as u64, async { self.operator.read_with(name.as_str()).range(offset..end).await })?;
+        let read =
+            self.call(Verb::Get, Some(name), length as u64, async { self.operator.read_with(name.as_str()).range(offset..end).await })?;
         if read.len() == length { Ok(Vec::from(read.to_bytes())) } else { Err(error(Kind::Short)) }
     }
 

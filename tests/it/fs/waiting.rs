@@ -117,7 +117,8 @@ fn an_error_of_the_store_is_not_remembered() {
 fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
     for number in 0..8 {
         let faulty = Arc::new(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, number)));
-        let stored = StoredTree::write(Arc::clone(&faulty) as Arc<dyn Store>, big_tree(), Recipe { frame_bytes: 50_000, ..Recipe::default() });
+        let stored =
+            StoredTree::write(Arc::clone(&faulty) as Arc<dyn Store>, big_tree(), Recipe { frame_bytes: 50_000, ..Recipe::default() });
         let view = stored.view();
         let gate = faulty.gate(Verb::Get);
         let read = || {
