@@ -301,7 +301,7 @@ def w_stores(add, work, scale, reps):
             ours("s3", "s3://bench-s3/ours", s3)
             theirs("s3", "aws", "put", ["aws", "s3", "cp", "--quiet", "--recursive", files, "s3://bench-s3/aws/"], s3)
             theirs("s3", "aws", "get", ["aws", "s3", "cp", "--quiet", "--recursive", "s3://bench-s3/aws/", back], s3)
-            theirs("s3", "rclone", "put", ["rclone", "copy", "--transfers", "2", files, "t:bench-s3/rclone"], rc)
+            theirs("s3", "rclone", "put", ["rclone", "copy", "--ignore-times", "--transfers", "2", files, "t:bench-s3/rclone"], rc)
             theirs("s3", "rclone", "get", ["rclone", "copy", "--transfers", "2", "t:bench-s3/rclone", back], rc)
             ours("sftp", "sftp://%s@%s:%s%s/ours?key=%s&known_hosts=%s" % tuple(
                 ssh[k] for k in ("SSH_USER", "SSH_HOST", "SSH_PORT", "SSH_DIR", "SSH_KEY", "SSH_KNOWN_HOSTS")), base)

@@ -130,7 +130,7 @@ fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
             let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
             gate.wait_for(1);
             // Time for the others to find the fetch under way. Who is late begins one anyway.
-            thread::sleep(Duration::from_millis(30));
+            freezer::platform::pause(Duration::from_millis(30), &freezer::model::Cancel::new());
             gate.open();
             readers.into_iter().map(|reader| reader.join().expect("no panic")).collect()
         });
