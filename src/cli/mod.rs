@@ -70,6 +70,7 @@ use std::process::ExitCode;
 
 /// Runs the program with these arguments, its own name first.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    crate::platform::forbid_core_files();
     let environment = Environment::of_process();
     let screen = Screen::default();
     let (arguments, Layered { stores, open_files, .. }) = match parse(arguments, &environment) {

@@ -273,6 +273,9 @@ impl Identity {
 /// There is no such limit here.
 pub fn raise_open_files_limit() {}
 
+/// Programs write no such files here; who may have the system do so may read its memory anyway.
+pub fn forbid_core_files() {}
+
 /// Owners by number alone: this system has no such numbers, so none has a name.
 #[derive(Debug, Default)]
 pub struct Owners(());

@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_this_build_cannot_open_is_refused_by_name() {
-        for (text, scheme) in [("webdav:backups", "webdav"), ("FTP://host/x", "ftp"), ("new+kind://x", "new+kind")] {
+        for (text, scheme) in [("rclone:backups", "rclone"), ("FTP://host/x", "ftp"), ("new+kind://x", "new+kind")] {
             assert_eq!(Location::parse(text.as_ref()), Err(LocationError::Unsupported(scheme.to_owned())));
         }
     }

@@ -53,6 +53,13 @@ pub fn raise_open_files_limit() {
     }
 }
 
+/// Has no core file written of this process, and none of its children unless they ask for it: what it holds is secret.
+pub fn forbid_core_files() {
+    let maximum = rustix::process::getrlimit(Resource::Core).maximum;
+    // As above: refused only by what may refuse anything.
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum }).unwrap_or(());
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Identity, raise_open_files_limit};

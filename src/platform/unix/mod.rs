@@ -13,7 +13,7 @@ mod xattrs;
 
 pub(super) use background::{leave_session, report_ready};
 pub(super) use groups::{end_group, end_process, exit_code, into_group, kill_marked};
-pub use identity::{Identity, raise_open_files_limit};
+pub use identity::{Identity, forbid_core_files, raise_open_files_limit};
 pub use owners::{Owners, host_name};
 pub use priority::{flush_file_systems, set_io_priority, set_nice};
 pub(super) use running::{is_running, this_process};

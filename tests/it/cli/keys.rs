@@ -111,3 +111,28 @@ fn a_damaged_key_is_told_by_a_check_though_another_opens_the_store() {
     // It says nothing of one backup.
     user.succeeds("check docs --encrypt-pass-file pass");
 }
+
+#[test]
+fn what_holds_a_passphrase_leaves_no_core_file() {
+    let user = User::with_docs();
+    // Waits for the passphrase, which never comes.
+    let command = format!("ulimit -c unlimited; exec {} backup docs --encrypt-pass-file /dev/fd/0", env!("CARGO_BIN_EXE_freezer"));
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &command]).current_dir(user.path("")).env("HOME", user.path("")).stdin(std::process::Stdio::piped());
+    let mut child = shell.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    let limits = format!("/proc/{}/limits", child.id());
+    let cores = || std::fs::read_to_string(&limits).ok()?.lines().find(|line| line.starts_with("Max core file size")).map(str::to_owned);
+    let soft = loop {
+        let line = cores().expect("it runs");
+        let soft = line.split_whitespace().nth(4).expect("a limit").to_owned();
+        let is_freezer = std::fs::read(format!("/proc/{}/cmdline", child.id())).is_ok_and(|text| text.ends_with(b"/dev/fd/0\0"));
+        let waits = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|text| text.contains(") S "));
+        if is_freezer && waits {
+            break soft;
+        }
+        std::thread::yield_now();
+    };
+    child.kill().expect("a child");
+    child.wait().expect("a child");
+    assert_eq!(soft, "0");
+}
