@@ -121,7 +121,7 @@ fn a_wrong_word_is_answered_with_the_right_one() {
     assert!(user.fails(2, "backup --compresion zstd").err.contains("--compression"));
     assert!(user.fails(2, "backup --compression lz4 .").err.contains("bzip2"));
     assert!(user.fails(2, "backup").err.contains("hint: freezer backup PATH"));
-    assert!(user.fails(2, "--store webdav://bucket list").err.contains("webdav"));
+    assert!(user.fails(2, "--store rclone://bucket list").err.contains("rclone"));
     assert!(user.fails(2, "ls docs@soon").err.contains("soon"));
 }
 
