@@ -2,7 +2,7 @@
 # Azurite: Microsoft's own stand-in for Azure's blobs, on loopback, in memory.   AZURITE_PORT=15100
 FZ_SCRIPT=azurite
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-AZURITE_PORT=${AZURITE_PORT:-15100}; AZURITE_VERSION=${AZURITE_VERSION:-3}
+AZURITE_PORT=${AZURITE_PORT:-15100}; AZURITE_VERSION=${AZURITE_VERSION:-3.35.0}
 AZURITE_HOME=${AZURITE_HOME:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/freezer-test-azurite-$AZURITE_VERSION}
 do_deps() {
   apt_need curl procps openssl

@@ -201,8 +201,7 @@ impl OpenDal {
 
 impl Store for OpenDal {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        // A copy, as what is sent has to be OpenDAL's.
-        let pieces: Vec<Bytes> = body.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
+        let pieces = copy_of(body);
         if self.listing != Listing::Folders {
             return self.write(name, pieces);
         }
@@ -261,7 +260,7 @@ impl Store for OpenDal {
         if !self.operator.info().capability().write_with_if_not_exists {
             return self.put(name, body).map(|()| true);
         }
-        let pieces: Vec<Bytes> = body.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
+        let pieces = copy_of(body);
         let written = async {
             match self.operator.write_with(name.as_str(), pieces).if_not_exists(true).await {
                 Err(error) if matches!(error.kind(), ErrorKind::ConditionNotMatch | ErrorKind::AlreadyExists) => Ok(false),
@@ -274,6 +273,11 @@ impl Store for OpenDal {
     fn location(&self) -> String {
         self.location.clone()
     }
+}
+
+/// What is sent has to be OpenDAL's.
+fn copy_of(body: &Rope) -> Vec<Bytes> {
+    body.iter().map(|piece| Bytes::copy_from_slice(piece)).collect()
 }
 
 /// What an error that no answer explains means to a caller.

@@ -120,18 +120,14 @@ fn what_holds_a_passphrase_leaves_no_core_file() {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", &command]).current_dir(user.path("")).env("HOME", user.path("")).stdin(std::process::Stdio::piped());
     let mut child = shell.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
-    let limits = format!("/proc/{}/limits", child.id());
-    let cores = || std::fs::read_to_string(&limits).ok()?.lines().find(|line| line.starts_with("Max core file size")).map(str::to_owned);
-    let soft = loop {
-        let line = cores().expect("it runs");
-        let soft = line.split_whitespace().nth(4).expect("a limit").to_owned();
-        let is_freezer = std::fs::read(format!("/proc/{}/cmdline", child.id())).is_ok_and(|text| text.ends_with(b"/dev/fd/0\0"));
-        let waits = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|text| text.contains(") S "));
-        if is_freezer && waits {
-            break soft;
-        }
+    let of_child = |what: &str| std::fs::read_to_string(format!("/proc/{}/{what}", child.id())).unwrap_or_default();
+    while !(of_child("cmdline").ends_with("/dev/fd/0\0") && of_child("stat").contains(") S ")) {
+        assert!(!of_child("stat").contains(") Z "), "it ended before it had a passphrase");
         std::thread::yield_now();
-    };
+    }
+    let limits = of_child("limits");
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    let soft = cores.split_whitespace().nth(4).expect("a limit").to_owned();
     child.kill().expect("a child");
     child.wait().expect("a child");
     assert_eq!(soft, "0");

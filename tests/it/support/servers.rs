@@ -48,13 +48,7 @@ pub fn sshd_to_add_to() -> Server {
 }
 
 fn an_sshd(folder: &str, with: (&str, &str)) -> Server {
-    let run = Run::of_this_command();
-    let _alone = run.lock(folder);
-    if !run.is_up(folder) {
-        let [port] = free_ports();
-        run.start_in(folder, "sshd", &[("SSHD_PORT", &port.to_string()), with]);
-    }
-    run.settings(folder)
+    one_of(folder, "sshd", "SSHD_PORT", &[with])
 }
 
 /// Brings an S3 server up that keeps versions and enforces object lock, or finds that of another test of this run.
@@ -69,33 +63,28 @@ pub fn s3_to_add_to() -> Server {
 
 /// Brings a WebDAV server up, or finds that of another test of this run.
 pub fn webdav() -> Server {
-    one_of("webdav", "WEBDAV_PORT")
+    one_of("webdav", "webdav", "WEBDAV_PORT", &[])
 }
 
 /// Brings a server up that speaks as Azure's blobs do, or finds that of another test of this run.
 #[cfg(feature = "azblob")]
 pub fn azurite() -> Server {
-    one_of("azurite", "AZURITE_PORT")
-}
-
-fn one_of(server: &str, port: &str) -> Server {
-    let run = Run::of_this_command();
-    let _alone = run.lock(server);
-    if !run.is_up(server) {
-        let [free] = free_ports();
-        run.start(server, &[(port, &free.to_string())]);
-    }
-    run.settings(server)
+    one_of("azurite", "azurite", "AZURITE_PORT", &[])
 }
 
 fn a_moto(folder: &str, with: &[(&str, &str)]) -> Server {
+    one_of(folder, "moto", "MOTO_PORT", with)
+}
+
+/// A server that needs one port, which its script takes from that variable.
+fn one_of(folder: &str, server: &str, port: &str, with: &[(&str, &str)]) -> Server {
     let run = Run::of_this_command();
     let _alone = run.lock(folder);
     if !run.is_up(folder) {
-        let [port] = free_ports();
-        let port = port.to_string();
-        let with: Vec<_> = with.iter().copied().chain([("MOTO_PORT", port.as_str())]).collect();
-        run.start_in(folder, "moto", &with);
+        let [free] = free_ports();
+        let free = free.to_string();
+        let with: Vec<_> = with.iter().copied().chain([(port, free.as_str())]).collect();
+        run.start_in(folder, server, &with);
     }
     run.settings(folder)
 }
