@@ -5,6 +5,7 @@ from measure import HERE, Proc, Settings, log
 
 ENV = os.path.join(HERE, "..", "tests", "env")
 REQUEST = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) \S+ HTTP/1\.1\r\n")
+PIECE = 256 << 10  # bytes read at once; pieces are used again, as to get and give back memory costs more than to hand the bytes on
 MOST_WAITING = 64 << 20  # bytes on the line in one direction: far more than any window
 
 
@@ -47,7 +48,7 @@ class Server:
 def swift(folder):
     proxy, memcache = free_ports(2)
     row, = free_ports(1, 3)
-    return Server("swift", folder, SWIFT_PORT=proxy, SWIFT_MEMCACHE_PORT=memcache, SWIFT_STORE_PORT=row)
+    return Server("swift", folder, SWIFT_PORT=proxy, SWIFT_MEMCACHE_PORT=memcache, SWIFT_STORE_PORT=row, SWIFT_UPDATE_INTERVAL=300)
 
 
 def sshd(folder):
@@ -83,7 +84,7 @@ class Relay:
         sel = selectors.DefaultSelector()
         self.listener.setblocking(False)
         sel.register(self.listener, selectors.EVENT_READ, None)
-        pipes = []
+        pipes, spare = [], []
 
         def want(pipe):  # whether more may be read
             reads = not pipe.ended and pipe.bytes < MOST_WAITING
@@ -119,6 +120,7 @@ class Relay:
                     pipe.bytes -= sent
                     if sent == len(chunk):
                         pipe.line.popleft()
+                        spare.append(chunk.obj)
                     else:
                         pipe.line[0] = (pipe.line[0][0], chunk[sent:])
                         nearest = min(nearest, 0.0005)
@@ -146,9 +148,11 @@ class Relay:
                     want(a), want(b)
                     continue
                 pipe = key.data
+                room = spare.pop() if spare else bytearray(PIECE)
                 try:
-                    chunk = memoryview(pipe.src.recv(1 << 20))
+                    chunk = memoryview(room)[: pipe.src.recv_into(room)]
                 except BlockingIOError:
+                    spare.append(room)
                     continue
                 except OSError:
                     chunk = b""

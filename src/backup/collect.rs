@@ -76,7 +76,7 @@ pub(super) fn collect(
     mut table_lane: LaneWriter<'_>,
     mut checkpoints: CheckpointWriter<'_>,
 ) -> Result<Collected, BackupError> {
-    let mut packer = Packer::new(segment_bytes);
+    let mut packer = Packer::new(segment_bytes).of_pieces(uploader.pieces());
     let mut table = FrameTableWriter::new();
     // Frames that overtook another: at most as many as there are in the queues and hands of the sealing threads.
     let mut early: BTreeMap<FrameNo, SealedFrame> = BTreeMap::new();
@@ -86,9 +86,9 @@ pub(super) fn collect(
         while let Some(SealedFrame { number, start, stored, mark }) = early.remove(&next) {
             next.0 += 1;
             let stored_length = u32::try_from(stored.bytes.len()).map_err(|_| BackupError::BlockTooLong)?;
-            let (place, full) = packer.put(stored.bytes).map_err(BackupError::Segments)?;
+            let (place, full) = packer.put(&stored.bytes).map_err(BackupError::Segments)?;
             if let Some(segment) = full {
-                uploader.store(of.data_name(Folder::Segments, segment.number), segment.frames)?;
+                uploader.store(of.data_name(Folder::Segments, segment.number), segment.body)?;
             }
             let row = FrameRow {
                 number,
@@ -102,7 +102,7 @@ pub(super) fn collect(
             table.push(&row, &mut table_lane).map_err(BackupError::Index)?;
             if let Some(mark) = mark {
                 if let Some(segment) = packer.cut().map_err(BackupError::Segments)? {
-                    uploader.store(of.data_name(Folder::Segments, segment.number), segment.frames)?;
+                    uploader.store(of.data_name(Folder::Segments, segment.number), segment.body)?;
                 }
                 let frame_table = table.so_far(&mut table_lane).map_err(BackupError::Index)?;
                 let (frame_table_segments, _) = table_lane.flush()?;
@@ -113,7 +113,7 @@ pub(super) fn collect(
     }
     let (last, segments) = packer.finish();
     if let Some(segment) = last {
-        uploader.store(of.data_name(Folder::Segments, segment.number), segment.frames)?;
+        uploader.store(of.data_name(Folder::Segments, segment.number), segment.body)?;
     }
     let frame_table = table.finish(&mut table_lane).map_err(BackupError::Index)?;
     Ok(Collected { segments, frame_table, frame_table_segments: table_lane.finish()?, checkpoint: checkpoints.last() })

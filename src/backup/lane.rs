@@ -41,14 +41,14 @@ impl<'run> LaneWriter<'run> {
             of,
             sealer,
             encoder,
-            packer: Packer::new(segment_bytes.min(MOST_OBJECT_BYTES)),
+            packer: Packer::new(segment_bytes.min(MOST_OBJECT_BYTES)).of_pieces(uploader.pieces()),
             next: FrameNo(0),
             uploader,
         })
     }
 
     fn upload(&self, segment: Segment) -> Result<(), BackupError> {
-        self.uploader.store(self.of.data_name(self.folder, segment.number), segment.frames)
+        self.uploader.store(self.of.data_name(self.folder, segment.number), segment.body)
     }
 
     fn put(&mut self, raw: &[u8]) -> Result<BlockAddress, BackupError> {
@@ -56,7 +56,7 @@ impl<'run> LaneWriter<'run> {
         self.next.0 += 1;
         let sealed = self.sealer.seal(&mut self.encoder, self.lane, number, raw).map_err(BackupError::Frame)?;
         let length = u32::try_from(sealed.len()).map_err(|_| BackupError::BlockTooLong)?;
-        let (place, full) = self.packer.put(sealed).map_err(BackupError::Segments)?;
+        let (place, full) = self.packer.put(&sealed).map_err(BackupError::Segments)?;
         if let Some(segment) = full {
             self.upload(segment)?;
         }

@@ -1,6 +1,7 @@
 //! Stores objects from several threads while the next ones are being made.
 
 use super::BackupError;
+use crate::format::segment::Pieces;
 use crate::store::{ObjectName, Rope, Store};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeSet;
@@ -11,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 /// The threads' side: what is to be stored, and what came of it.
 pub(super) struct Uploads {
     objects: Receiver<Upload>,
+    /// What is stored goes back to them.
+    pieces: Pieces,
     stored_bytes: AtomicU64,
     /// The first failure; what follows from it is not worth telling.
     failure: Mutex<Option<BackupError>>,
@@ -21,6 +24,7 @@ pub(super) struct Uploads {
 #[derive(Clone)]
 pub(super) struct Uploader {
     objects: Sender<Upload>,
+    pieces: Pieces,
     pending: Arc<Pending>,
 }
 
@@ -91,8 +95,9 @@ impl Uploads {
     /// Both sides.
     pub(super) fn new() -> (Self, Uploader) {
         let (sender, objects) = bounded(0);
-        let uploads = Self { objects, stored_bytes: AtomicU64::new(0), failure: Mutex::new(None) };
-        (uploads, Uploader { objects: sender, pending: Arc::default() })
+        let pieces = Pieces::default();
+        let uploads = Self { objects, pieces: pieces.clone(), stored_bytes: AtomicU64::new(0), failure: Mutex::new(None) };
+        (uploads, Uploader { objects: sender, pieces, pending: Arc::default() })
     }
 
     /// Stores what is handed over until nobody is left to do so, or a store call fails. Run by each thread.
@@ -111,7 +116,9 @@ impl Uploads {
             return; // take the rest away, so that nobody waits for a place in the queue
         }
         let length: u64 = body.iter().map(|piece| piece.len() as u64).sum();
-        match store.put(&name, &body) {
+        let done = store.put(&name, &body);
+        self.pieces.give_back(body);
+        match done {
             Ok(()) => {
                 self.stored_bytes.fetch_add(length, Ordering::Relaxed);
                 tracing::debug!(object = %name, stored_bytes = length, "stored");
@@ -144,7 +151,12 @@ impl Uploads {
 impl Uploader {
     /// One for another producer: its receipts are of what is handed over with it alone.
     pub(super) fn for_another(&self) -> Self {
-        Self { objects: self.objects.clone(), pending: Arc::default() }
+        Self { objects: self.objects.clone(), pieces: self.pieces.clone(), pending: Arc::default() }
+    }
+
+    /// What the bodies of objects are best made of: it gets them back when they are stored.
+    pub(super) fn pieces(&self) -> Pieces {
+        self.pieces.clone()
     }
 
     /// Hands an object over.

@@ -1,6 +1,7 @@
 //! Packs frames into segments: objects of whole frames, up to a size.
 
 use crate::model::SegmentOffset;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Smallest and usual limits of a segment's length in bytes.
 pub const MIN_SEGMENT_BYTES: u64 = 1 << 20;
@@ -22,8 +23,32 @@ pub struct Place {
 pub struct Segment {
     /// Its number in its lane, from 0.
     pub number: u32,
-    /// Its frames, end to end.
-    pub frames: Vec<Vec<u8>>,
+    /// Its frames, end to end, in pieces that know nothing of where a frame ends.
+    pub body: Vec<Vec<u8>>,
+}
+
+/// How long the pieces of a segment are; the last one may be shorter.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What the pieces of segments are taken from, and given back to when a segment is stored. Frames are of all lengths, and each would stay until its
+/// segment is stored, got by one thread and freed by another: that tears the heap to pieces, which then grows to half as much again.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Pieces {
+    fn take(&self) -> Vec<u8> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES))
+    }
+
+    /// Takes the pieces of a segment back that is no longer needed.
+    pub fn give_back(&self, body: Vec<Vec<u8>>) {
+        let empty = body.into_iter().map(|mut piece| {
+            piece.clear();
+            piece
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(empty.filter(|piece| piece.capacity() == PIECE_BYTES));
+    }
 }
 
 /// Fills one segment after the other with the frames of a lane.
@@ -32,12 +57,19 @@ pub struct Packer {
     limit_bytes: u64,
     current: Segment,
     length_bytes: u64,
+    pieces: Pieces,
 }
 
 impl Packer {
     /// Starts with segment 0. A frame longer than `limit_bytes` gets a segment to itself.
     pub fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, current: Segment { number: 0, frames: Vec::new() }, length_bytes: 0 }
+        Self { limit_bytes, current: Segment { number: 0, body: Vec::new() }, length_bytes: 0, pieces: Pieces::default() }
+    }
+
+    /// The same, with pieces that come from here.
+    #[must_use]
+    pub fn of_pieces(self, pieces: Pieces) -> Self {
+        Self { pieces, ..self }
     }
 
     /// Puts a frame behind the one before it. Returns its place, and the segment that it closed, if any.
@@ -45,18 +77,30 @@ impl Packer {
     /// # Errors
     ///
     /// [`TooManySegments`] after 2^32 of them.
-    pub fn put(&mut self, frame: Vec<u8>) -> Result<(Place, Option<Segment>), TooManySegments> {
+    pub fn put(&mut self, frame: &[u8]) -> Result<(Place, Option<Segment>), TooManySegments> {
         let length_bytes = frame.len() as u64;
         let mut full = None;
         if self.length_bytes > 0 && self.length_bytes + length_bytes > self.limit_bytes {
-            let next = Segment { number: self.current.number.checked_add(1).ok_or(TooManySegments)?, frames: Vec::new() };
+            let next = Segment { number: self.current.number.checked_add(1).ok_or(TooManySegments)?, body: Vec::new() };
             full = Some(std::mem::replace(&mut self.current, next));
             self.length_bytes = 0;
         }
         let place = Place { segment: self.current.number, offset: SegmentOffset(self.length_bytes) };
         self.length_bytes += length_bytes;
-        self.current.frames.push(frame);
+        self.append(frame);
         Ok((place, full))
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.current.body.last().is_none_or(|piece| piece.len() >= PIECE_BYTES) {
+                self.current.body.push(self.pieces.take());
+            }
+            let Some(piece) = self.current.body.last_mut() else { return };
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE_BYTES - piece.len()));
+            piece.extend_from_slice(now);
+            bytes = later;
+        }
     }
 
     /// Closes the segment that fills, so that all frames so far are in segments that were returned. Nothing if there is none in it.
@@ -65,10 +109,10 @@ impl Packer {
     ///
     /// [`TooManySegments`] after 2^32 of them.
     pub fn cut(&mut self) -> Result<Option<Segment>, TooManySegments> {
-        if self.current.frames.is_empty() {
+        if self.current.body.is_empty() {
             return Ok(None);
         }
-        let next = Segment { number: self.current.number.checked_add(1).ok_or(TooManySegments)?, frames: Vec::new() };
+        let next = Segment { number: self.current.number.checked_add(1).ok_or(TooManySegments)?, body: Vec::new() };
         self.length_bytes = 0;
         Ok(Some(std::mem::replace(&mut self.current, next)))
     }
@@ -80,7 +124,7 @@ impl Packer {
 
     /// Ends the lane. Returns the last segment, unless no frame was put since one was closed, and how many there are.
     pub fn finish(self) -> (Option<Segment>, u32) {
-        if self.current.frames.is_empty() {
+        if self.current.body.is_empty() {
             (None, self.current.number)
         } else {
             let count = self.current.number.saturating_add(1);
@@ -96,7 +140,7 @@ pub struct TooManySegments;
 
 #[cfg(test)]
 mod tests {
-    use super::Packer;
+    use super::{PIECE_BYTES, Packer, Pieces};
 
     #[test]
     fn frames_end_to_end_in_segments_are_the_frames_in_order() {
@@ -104,7 +148,7 @@ mod tests {
         let mut segments = Vec::new();
         let frames: Vec<Vec<u8>> = (0..50_u8).map(|n| vec![n; 5 + usize::from(n % 40)]).chain([vec![99; 300]]).collect();
         let mut places = Vec::new();
-        for (number, frame) in frames.clone().into_iter().enumerate() {
+        for (number, frame) in frames.iter().enumerate() {
             let (place, full) = packer.put(frame).expect("room");
             places.push(place);
             segments.extend(full);
@@ -119,12 +163,35 @@ mod tests {
         assert_eq!(segments.len(), count as usize);
         for (number, segment) in segments.iter().enumerate() {
             assert_eq!(segment.number as usize, number);
-            assert!(segment.frames.len() == 1 || segment.frames.concat().len() <= 100);
+            let body = segment.body.concat();
+            assert!(body.len() <= 100 || body == frames[50], "only what is longer by itself is longer than the limit");
         }
         for (place, frame) in places.iter().zip(&frames) {
-            let body = segments[place.segment as usize].frames.concat();
+            let body = segments[place.segment as usize].body.concat();
             let at = usize::try_from(place.offset.0).expect("small");
             assert_eq!(&body[at..at + frame.len()], &frame[..]);
         }
+    }
+    #[test]
+    fn pieces_are_used_again_and_nothing_of_what_was_in_them() {
+        let (pieces, frame_bytes) = (Pieces::default(), PIECE_BYTES / 3 + 1);
+        let mut packer = Packer::new(4 * PIECE_BYTES as u64).of_pieces(pieces.clone());
+        let (mut expected, mut segments, mut buffers) = (Vec::new(), 0, std::collections::BTreeSet::new());
+        for n in 0..100_u8 {
+            let (_, full) = packer.put(&vec![n; frame_bytes]).expect("room");
+            if let Some(segment) = full {
+                buffers.extend(segment.body.iter().map(|piece| piece.as_ptr()));
+                assert!(segment.body.concat() == expected, "segment {segments}");
+                segments += 1;
+                expected.clear();
+                pieces.give_back(segment.body);
+            }
+            expected.resize(expected.len() + frame_bytes, n);
+        }
+        assert!(segments >= 8, "{segments}");
+        assert!(buffers.len() <= 9, "two segments' worth of buffers for all: {}", buffers.len());
+        pieces.give_back(vec![vec![1; 5]]);
+        let spare = pieces.0.lock().expect("nothing panics while it is held");
+        assert!(spare.iter().all(|piece| piece.is_empty() && piece.capacity() == PIECE_BYTES), "what is no piece is not kept");
     }
 }

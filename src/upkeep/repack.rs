@@ -25,7 +25,7 @@ use crate::catalog::{Access, Held};
 use crate::format::frame::{Compression, Encoder, Lane, Opener, Sealer};
 use crate::format::manifest::{LevelParts, RootNode};
 use crate::format::repacked::Repacked;
-use crate::format::segment::{MIN_SEGMENT_BYTES, Packer, Segment, TooManySegments};
+use crate::format::segment::{MIN_SEGMENT_BYTES, Packer, Pieces, Segment, TooManySegments};
 use crate::index::{BlockAddress, BlockSink, FrameRow, FrameTableWriter, IndexError, RunRoot};
 use crate::model::{BackupName, Cancel, FrameNo, LevelId, Ranges, SegmentOffset};
 use crate::store::{self, Store};
@@ -290,7 +290,8 @@ impl Rewrite<'_> {
         let (sender, fetched) = bounded::<Result<Copied, store::Error>>(0);
         thread::scope(|scope| {
             scope.spawn(move || self.fetch(wanted, compression, &sender));
-            let mut packer = Packer::new(limit);
+            let pieces = Pieces::default();
+            let mut packer = Packer::new(limit).of_pieces(pieces.clone());
             let (mut places, mut lost) = (BTreeMap::new(), Vec::new());
             for copied in fetched {
                 if self.cancel.is_requested() {
@@ -304,23 +305,25 @@ impl Rewrite<'_> {
                     }
                 };
                 for (row, stored) in frames {
-                    let (place, full) = packer.put(stored).map_err(PruneError::Segments)?;
+                    let (place, full) = packer.put(&stored).map_err(PruneError::Segments)?;
                     let segment = first.checked_add(place.segment).ok_or(PruneError::Segments(TooManySegments))?;
                     places.insert(row.number, (segment, place.offset));
-                    self.put(first, full)?;
+                    self.put(first, full, &pieces)?;
                 }
             }
             let (last, count) = packer.finish();
-            self.put(first, last)?;
+            self.put(first, last, &pieces)?;
             let end = first.checked_add(count).ok_or(PruneError::Segments(TooManySegments))?;
             Ok(Copies { places, end, lost })
         })
     }
 
-    fn put(&self, first: u32, segment: Option<Segment>) -> Result<(), PruneError> {
-        let Some(Segment { number, frames }) = segment else { return Ok(()) };
+    fn put(&self, first: u32, segment: Option<Segment>, pieces: &Pieces) -> Result<(), PruneError> {
+        let Some(Segment { number, body }) = segment else { return Ok(()) };
         let name = self.of.data_name(Folder::Segments, first.saturating_add(number));
-        self.access.store().put(&name, &frames).map_err(PruneError::Store)
+        self.access.store().put(&name, &body).map_err(PruneError::Store)?;
+        pieces.give_back(body);
+        Ok(())
     }
 
     /// Fetches and authenticates all that is wanted, segment after segment, ahead of who stores it.
@@ -402,7 +405,7 @@ impl<'run> TableBlocks<'run> {
 
     fn put(&self, segment: Segment) -> Result<(), store::Error> {
         let name = self.of.data_name(Folder::Frames, self.first_object.saturating_add(segment.number));
-        self.store.put(&name, &segment.frames)
+        self.store.put(&name, &segment.body)
     }
 
     /// Stores the last object; returns one more than its number.
@@ -420,7 +423,7 @@ impl BlockSink for TableBlocks<'_> {
         self.next.0 += 1;
         let sealed = self.sealer.seal(&mut self.encoder, Lane::FrameTable, number, raw).map_err(IndexError::store)?;
         let length = u32::try_from(sealed.len()).map_err(IndexError::store)?;
-        let (place, full) = self.packer.put(sealed).map_err(IndexError::store)?;
+        let (place, full) = self.packer.put(&sealed).map_err(IndexError::store)?;
         full.map_or(Ok(()), |segment| self.put(segment)).map_err(IndexError::store)?;
         let object = self.first_object.checked_add(place.segment).ok_or(TooManySegments).map_err(IndexError::store)?;
         Ok(BlockAddress { number, object, offset: place.offset, length })

@@ -11,7 +11,7 @@ use freezer::index::{BlockAddress, BlockSink, FrameRow, FrameTableWriter, IndexE
 use freezer::model::{
     BackupName, Content, Entry, Extent, FileOffset, FrameNo, LevelId, LevelSerial, Metadata, NodeId, StoreId, StreamOffset, TreePath,
 };
-use freezer::store::{Rope, Store};
+use freezer::store::Store;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -224,16 +224,15 @@ impl LaneWriter {
     }
 
     fn put(&mut self, frame: Vec<u8>) -> (freezer::format::segment::Place, FrameNo) {
-        let (place, full) = self.packer.put(frame).expect("room");
+        let (place, full) = self.packer.put(&frame).expect("room");
         self.keep(full);
         self.next += 1;
         (place, FrameNo(self.next - 1))
     }
 
     fn keep(&self, segment: Option<Segment>) {
-        if let Some(Segment { number, frames }) = segment {
-            let frames: Rope = frames;
-            self.store.put(&names::data_name(&self.backup, &self.level, self.folder, number), &frames).expect("stored");
+        if let Some(Segment { number, body }) = segment {
+            self.store.put(&names::data_name(&self.backup, &self.level, self.folder, number), &body).expect("stored");
         }
     }
 
