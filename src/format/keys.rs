@@ -9,7 +9,8 @@
 use super::DocumentError;
 use super::frame::FrameKeys;
 use crate::model::StoreId;
-use argon2::{Algorithm, Argon2, Params, Version};
+use crate::platform::prefer_large_pages;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -198,8 +199,13 @@ impl WrapKeys {
 fn derive(passphrase: &[u8], salt: &[u8], cost: KdfCost) -> Result<(WrapKeys, Hmac<Sha256>), KeyError> {
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(64)).map_err(|_| KeyError::Derive)?;
     let mut output = Zeroizing::new([0; 64]);
+    let blocks = params.block_count();
+    let mut memory: Vec<Block> = Vec::new();
+    memory.try_reserve_exact(blocks).map_err(|_| KeyError::Derive)?;
+    prefer_large_pages(memory.spare_capacity_mut());
+    memory.resize(blocks, Block::default());
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(passphrase, salt, &mut output[..])
+        .hash_password_into_with_memory(passphrase, salt, &mut output[..], &mut memory)
         .map_err(|_| KeyError::Derive)?;
     let (mut encryption, mut authentication) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
     encryption.copy_from_slice(&output[..32]);

@@ -273,6 +273,9 @@ impl Identity {
 /// There is no such limit here.
 pub fn raise_open_files_limit() {}
 
+/// Large pages are for programs with a right of their own here.
+pub fn prefer_large_pages<T>(_: &mut [std::mem::MaybeUninit<T>]) {}
+
 /// Programs write no such files here; who may have the system do so may read its memory anyway.
 pub fn forbid_core_files() {}
 

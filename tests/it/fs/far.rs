@@ -123,3 +123,25 @@ fn a_file_that_several_threads_read_not_quite_in_order_comes_once() {
     let fetched = given.load(Ordering::Relaxed) - before;
     assert!(fetched <= FILE_BYTES + FILE_BYTES / 4, "{fetched} bytes were fetched for {FILE_BYTES}");
 }
+
+#[test]
+fn a_small_read_anywhere_costs_one_node_and_one_frame_at_most() {
+    let memory = Arc::new(Memory::default());
+    let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
+    let far = Far { inner, most: usize::MAX, given: Arc::clone(&given) };
+    let (content, view) = large_file(memory.clone(), move || Arc::new(far));
+    let (node, _) = view.lookup(&TreePath::parse(b"large").expect("legal")).expect("read").expect("there");
+    let file = view.file(node).expect("a file");
+    let mut buffer = [0; 4096];
+    let seen = || (memory.calls().of(Verb::Get), given.load(Ordering::Relaxed));
+    // In the midst of frames: over the edge of two a read needs both.
+    for place in [47, 3, 29, 11, 40, 17, 22, 35].map(|mib| (mib << 20) + 40_000) {
+        let before = seen();
+        assert_eq!(file.read(place as u64, &mut buffer).expect("read"), buffer.len());
+        assert!(buffer[..] == content[place..][..buffer.len()], "place {place}");
+        let now = seen();
+        let (requests, bytes) = (now.0 - before.0, now.1 - before.1);
+        assert!((1..=2).contains(&requests), "{requests} requests at {place}");
+        assert!(bytes <= (128 << 10) + (64 << 10), "{bytes} bytes at {place}");
+    }
+}

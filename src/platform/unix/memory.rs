@@ -1,0 +1,37 @@
+//! How memory is backed.
+
+use rustix::mm::{Advice, madvise};
+use std::mem::MaybeUninit;
+
+/// How long large pages are on usual machines, in bytes.
+const LARGE_PAGE: usize = 2 << 20;
+
+/// Asks for large pages for memory that nobody has touched yet. Otherwise it comes in pages of 4 KiB, each with a trap into the kernel: of 19 MiB that
+/// can take as long as to compute with them.
+#[expect(unsafe_code, reason = "the system call takes an address")]
+pub fn prefer_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    let (begin, length) = (memory.as_mut_ptr().cast::<u8>(), size_of_val(memory));
+    let skipped = begin.align_offset(LARGE_PAGE);
+    let length = length.saturating_sub(skipped) / LARGE_PAGE * LARGE_PAGE;
+    if length > 0 {
+        // SAFETY: the range lies within the slice, and this advice changes nothing of what can be read or written there.
+        let advised = unsafe { madvise(begin.wrapping_add(skipped).cast(), length, Advice::LinuxHugepage) };
+        // Refused by kernels that have none; then it is as without.
+        advised.unwrap_or(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LARGE_PAGE, prefer_large_pages};
+
+    #[test]
+    fn memory_of_any_length_can_be_used_as_before() {
+        for length in [0, 1, LARGE_PAGE - 1, LARGE_PAGE, 3 * LARGE_PAGE + 5] {
+            let mut memory: Vec<u8> = Vec::with_capacity(length);
+            prefer_large_pages(memory.spare_capacity_mut());
+            memory.resize(length, 7);
+            assert!(memory.iter().all(|byte| *byte == 7), "{length}");
+        }
+    }
+}
