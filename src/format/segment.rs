@@ -3,11 +3,8 @@
 use crate::model::SegmentOffset;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Smallest and usual limits of a segment's length in bytes.
+/// Smallest limit of a segment's length in bytes.
 pub const MIN_SEGMENT_BYTES: u64 = 1 << 20;
-/// What segments are cut at unless another size is asked for. Memory holds a segment for each upload under way and one
-/// that fills.
-pub const DEFAULT_SEGMENT_BYTES: u64 = 32 << 20;
 
 /// Where a frame was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +28,7 @@ pub struct Segment {
 const PIECE_BYTES: usize = 1 << 20;
 
 /// What the pieces of segments are taken from, and given back to when a segment is stored. Frames are of all lengths, and each would stay until its
-/// segment is stored, got by one thread and freed by another: that tears the heap to pieces, which then grows to half as much again.
+/// segment is stored, got by one thread and freed by another: that tears the heap to pieces.
 #[derive(Clone, Debug, Default)]
 pub struct Pieces(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -172,6 +169,7 @@ mod tests {
             assert_eq!(&body[at..at + frame.len()], &frame[..]);
         }
     }
+
     #[test]
     fn pieces_are_used_again_and_nothing_of_what_was_in_them() {
         let (pieces, frame_bytes) = (Pieces::default(), PIECE_BYTES / 3 + 1);
