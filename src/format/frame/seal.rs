@@ -217,7 +217,7 @@ impl Sealer {
     fn finish(&self, encoder: &mut Encoder, frame: Unfinished) -> Vec<u8> {
         let header = frame.header.encode();
         let tag = tag(&self.protection, self.store, &self.level, &header, &frame.bytes[HEADER_BYTES..]);
-        // The codec reserved for the worst case: a buffer of the right size is kept until the upload in its place.
+        // The codec reserved for the worst case: a buffer of the right size waits for its place in a segment instead.
         let mut bytes = Vec::with_capacity(frame.bytes.len() + TAG_BYTES);
         bytes.extend_from_slice(&header);
         bytes.extend_from_slice(&frame.bytes[HEADER_BYTES..]);
