@@ -258,24 +258,24 @@ impl FileReader {
         }
         let row = table.locate(at)?;
         let row_end = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length)));
-        let asked = Instant::now();
+        let mut has_joined = false;
         let frame = loop {
-            let flight = match self.flight(level, row, at..until, manner) {
-                Whereabouts::Here(frame) => break frame,
-                Whereabouts::Coming(flight) => flight,
+            let (flight, is_own) = match self.flight(level, row, at..until, manner) {
+                (Whereabouts::Here(frame), _) => break frame,
+                (Whereabouts::Coming(flight), is_own) => (flight, is_own),
             };
             self.have_fetched(&flight);
             // A small read over the edge of a frame: the next one comes at the same time. What is wrong with it shows when it is its turn.
             if row_end < until
                 && until.0 - at.0 <= SMALL_READ_BYTES
                 && let Ok(next) = table.locate(row_end)
-                && let Whereabouts::Coming(next) = self.flight(level, next, row_end..until, manner)
+                && let (Whereabouts::Coming(next), _) = self.flight(level, next, row_end..until, manner)
             {
                 self.have_fetched(&next);
             }
             match flight.wait(at..until.min(row_end), left_of(self.patience)) {
-                // Someone else's fetch, which ran into trouble that may be over: one of this read's own, in what time is left.
-                Err(error) if error.is_passing() && flight.is_older_than(asked) => {}
+                // Someone else's fetch, which ran into trouble that may be over: once more, in what time is left.
+                Err(error) if error.is_passing() && !is_own && !has_joined => has_joined = true,
                 waited => break waited?,
             }
         };
@@ -291,19 +291,22 @@ impl FileReader {
         self.fetchers.submit(Urgency::Wanted, move || runner.run());
     }
 
-    /// The frame of a row. When it is fetched now, what is wanted of it is shown first.
-    fn flight(&self, level: &Arc<LevelStream>, row: FrameRow, wanted: Range<StreamOffset>, manner: Manner) -> Whereabouts {
+    /// The frame of a row, and whether it is fetched because of this call. What is wanted of it is shown first then.
+    fn flight(&self, level: &Arc<LevelStream>, row: FrameRow, wanted: Range<StreamOffset>, manner: Manner) -> (Whereabouts, bool) {
         let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
         let within = |at: StreamOffset| usize::try_from(at.0.saturating_sub(row.start.0)).unwrap_or(usize::MAX);
         let (from, until) = (within(wanted.start), within(wanted.end));
         let extent = if manner.is_spot { FetchExtent::UntilShown } else { FetchExtent::Whole };
-        self.cache.get(key, extent, || {
+        let mut is_own = false;
+        let whereabouts = self.cache.get(key, extent, || {
+            is_own = true;
             let (level, delay) = (Arc::clone(level), Arc::clone(&self.delay));
             Box::new(move |show| {
                 let mut show = |bytes: &[u8]| show(wanted.start, bytes.get(from..until).unwrap_or_default());
                 level.fetch(&row, Some(Glimpse { until, show: &mut show }), &delay)
             })
-        })
+        });
+        (whereabouts, is_own)
     }
 
     fn fetch_ahead(&self, level: &Arc<LevelStream>, plan: Plan) {

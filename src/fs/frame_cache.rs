@@ -156,7 +156,6 @@ impl FrameCache {
         let was_left_off = state.left_off.contains(&key);
         let flight = Arc::new(Flight {
             key,
-            planned: Instant::now(),
             cache: Arc::clone(self),
             is_wanted_whole: AtomicBool::new(extent == FetchExtent::Whole || was_left_off),
             stage: Mutex::new(Stage::Planned(fetch())),
@@ -244,7 +243,6 @@ type Landing = Result<Arc<Frame>, Arc<ReadError>>;
 /// One fetch of one frame.
 pub(super) struct Flight {
     key: FrameKey,
-    planned: Instant,
     cache: Arc<FrameCache>,
     /// Changed under the lock of the cache.
     is_wanted_whole: AtomicBool,
@@ -287,11 +285,6 @@ impl Flight {
         let landing = self.cache.settle(self.key, result);
         *self.lock() = Stage::Landed(landing);
         self.changed.notify_all();
-    }
-
-    /// Whether it is of before that moment: then what it fails for may be over.
-    pub(super) fn is_older_than(&self, moment: Instant) -> bool {
-        self.planned < moment
     }
 
     /// Waits until all bytes of `wanted` that the frame has are there, but no longer than `patience`. What it returns may be
