@@ -3,13 +3,13 @@
 use super::ReadError;
 use super::file_reader::LevelStream;
 use crate::index::FrameRow;
-use crate::model::SegmentOffset;
-use std::sync::OnceLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What a reader can take in a second; so much has to be under way for each second that an answer takes.
-const BYTES_A_SECOND: u64 = 800_000_000;
+/// Twice what a reader can take in a second; so much has to be under way for each second that an answer takes, as it takes time to come, too.
+const BYTES_A_SECOND: u64 = 1_600_000_000;
 
 /// From this delay on, frames that follow each other are fetched together: below it, one by one spreads the work better.
 const FAR: Duration = Duration::from_millis(5);
@@ -17,8 +17,11 @@ const FAR: Duration = Duration::from_millis(5);
 /// Of what should be under way, so much is one request: several are under way at once.
 const REQUESTS: u64 = 4;
 
-/// The most that one request brings. Each thread that fetches may hold so much of what is stored.
+/// The most that one request brings.
 const MOST_TOGETHER: u64 = 8 << 20;
+
+/// How long a frame waits for a thread that fetches those beside it, before it is fetched alone.
+const BEGINS_WITHIN: Duration = Duration::from_millis(50);
 
 /// How long a store takes to answer, as it was seen of late.
 #[derive(Debug, Default)]
@@ -52,14 +55,33 @@ impl Delay {
 /// Frames that stand in one segment one after the other, fetched with one request.
 pub(super) struct Batch {
     rows: Vec<FrameRow>,
-    /// What stands in the segment from the first row on; nothing when it could not be had.
-    stored: OnceLock<Option<Vec<u8>>>,
+    state: Mutex<State>,
+    /// Told of each frame that comes, and of the beginning and the end.
+    changed: Condvar,
+}
+
+/// How far the request is.
+#[derive(Default)]
+struct State {
+    stage: Stage,
+    /// What has come and was not taken yet, by the place among the rows.
+    stored: HashMap<usize, Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Planned,
+    /// Some thread reads the answer.
+    Coming,
+    /// What did not come will not.
+    Over,
 }
 
 impl Batch {
     /// Of one row; [`push`](Self::push) adds more.
     pub(super) fn new(first: FrameRow) -> Self {
-        Self { rows: vec![first], stored: OnceLock::new() }
+        Self { rows: vec![first], state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// The rows, in order.
@@ -79,29 +101,67 @@ impl Batch {
         follows && fits
     }
 
-    /// Fetches all of it, unless another thread has, or is at it.
-    pub(super) fn load(&self, level: &LevelStream, delay: &Delay) {
-        self.stored.get_or_init(|| {
-            let (first, last) = (self.rows.first()?, self.rows.last()?);
-            let length = last.offset.0.checked_add(u64::from(last.stored_length))?.checked_sub(first.offset.0)?;
-            // What is wrong shows when each frame is fetched by itself.
-            level.stored(first.segment, first.offset, usize::try_from(length).ok()?, delay).ok()
+    /// Fetches all of it, and says of each frame by its place when it has come. Once.
+    pub(super) fn load(&self, level: &LevelStream, delay: &Delay, has_come: &mut dyn FnMut(usize)) {
+        let _over = self.begin();
+        let Some(first) = self.rows.first() else { return };
+        let lengths: Vec<_> = self.rows.iter().map(|row| row.stored_length as usize).collect();
+        let mut places = 0..;
+        let outcome = level.stored_pieces(first.segment, first.offset, &lengths, delay, &mut |stored| {
+            let Some(place) = places.next() else { return false };
+            self.come(place, stored);
+            has_come(place);
+            true
         });
+        if let Err(error) = outcome {
+            // What is wrong shows when each frame is fetched by itself.
+            tracing::debug!(error = &error as &dyn std::error::Error, "several frames could not be had together");
+        }
     }
 
-    /// One of its frames, decoded.
+    /// One of its frames, decoded. A frame that does not come with the others is fetched by itself.
     pub(super) fn frame(&self, level: &LevelStream, row: &FrameRow, delay: &Delay) -> Result<Vec<u8>, ReadError> {
-        self.load(level, delay);
-        match self.part(row) {
-            Some(stored) => level.decode(row, stored.to_vec(), None),
+        let with_others = if self.rows.len() == 1 { None } else { self.wait(row) };
+        match with_others {
+            Some(stored) => level.decode(row, stored, None),
             None => level.fetch(row, None, delay),
         }
     }
 
-    fn part(&self, row: &FrameRow) -> Option<&[u8]> {
-        let SegmentOffset(begin) = self.rows.first()?.offset;
-        let from = usize::try_from(row.offset.0.checked_sub(begin)?).ok()?;
-        self.stored.get()?.as_ref()?.get(from..from.checked_add(row.stored_length as usize)?)
+    fn wait(&self, row: &FrameRow) -> Option<Vec<u8>> {
+        let place = self.rows.iter().position(|other| other.number == row.number)?;
+        // Threads that wait here may be the ones that it waits for: it is not waited for long.
+        let is_planned = |state: &mut State| state.stage == Stage::Planned;
+        let begun = self.changed.wait_timeout_while(self.lock(), BEGINS_WITHIN, is_planned).unwrap_or_else(PoisonError::into_inner).0;
+        let may_come = |state: &mut State| state.stage == Stage::Coming && !state.stored.contains_key(&place);
+        let mut state = self.changed.wait_while(begun, may_come).unwrap_or_else(PoisonError::into_inner);
+        state.stored.remove(&place)
+    }
+
+    /// It is over when what is returned is dropped.
+    fn begin(&self) -> impl Drop {
+        self.lock().stage = Stage::Coming;
+        self.changed.notify_all();
+        Over(self)
+    }
+
+    fn come(&self, place: usize, stored: Vec<u8>) {
+        self.lock().stored.insert(place, stored);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that a batch is over, also when the store panicked.
+struct Over<'batch>(&'batch Batch);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.lock().stage = Stage::Over;
+        self.0.changed.notify_all();
     }
 }
 
@@ -135,14 +195,41 @@ mod tests {
         assert_eq!(batch.rows().len(), 3);
     }
 
+    fn batch_of_three() -> Batch {
+        let mut batch = Batch::new(row(0, 0, 0));
+        assert!(batch.push(row(1, 0, 100), 9000) && batch.push(row(2, 0, 200), 9000));
+        batch
+    }
+
+    #[test]
+    fn a_frame_is_there_when_it_has_come_and_not_when_all_have() {
+        let batch = batch_of_three();
+        let over = batch.begin();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| batch.wait(&row(1, 0, 100)));
+            batch.come(0, vec![0]);
+            batch.come(1, vec![1]);
+            assert_eq!(second.join().expect("no panic"), Some(vec![1]), "the third has not come");
+            assert_eq!(batch.wait(&row(0, 0, 0)), Some(vec![0]));
+            let third = scope.spawn(|| batch.wait(&row(2, 0, 200)));
+            drop(over);
+            assert_eq!(third.join().expect("no panic"), None, "it will not come");
+        });
+    }
+
+    #[test]
+    fn nobody_waits_for_a_batch_that_no_thread_begins() {
+        assert_eq!(batch_of_three().wait(&row(1, 0, 100)), None);
+    }
+
     #[test]
     fn the_slower_the_store_the_more_is_under_way() {
         let delay = Delay::default();
         delay.note(Duration::from_micros(300));
-        assert!(delay.bytes_ahead() < 256 << 10, "{}", delay.bytes_ahead());
+        assert!(delay.bytes_ahead() < 512 << 10, "{}", delay.bytes_ahead());
         assert_eq!(delay.bytes_together(), None);
         (0..100).for_each(|_| delay.note(Duration::from_millis(20)));
-        assert!((14_000_000..=16_000_000).contains(&delay.bytes_ahead()), "{}", delay.bytes_ahead());
+        assert!((28_000_000..=32_000_000).contains(&delay.bytes_ahead()), "{}", delay.bytes_ahead());
         assert_eq!(delay.bytes_together(), Some(delay.bytes_ahead() / 4));
         (0..100).for_each(|_| delay.note(Duration::from_secs(1)));
         assert_eq!(delay.bytes_together(), Some(8 << 20));

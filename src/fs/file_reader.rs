@@ -317,18 +317,23 @@ impl FileReader {
         let delay = Arc::clone(&self.delay);
         self.planner.submit(Urgency::Ahead, move || {
             let table = level.current().table;
-            let together = delay.bytes_together().map_or(0, |most| even_parts(plan.until.0 - plan.from.0, most));
+            let together = delay.bytes_together().unwrap_or(0);
             let mut batch: Option<Batch> = None;
             let mut at = plan.from;
-            while at < plan.until && fetchers.has_room_ahead() {
+            while fetchers.has_room_ahead() {
+                let is_planned = at < plan.until;
                 // Whatever is wrong here is told to whoever really wants the frame; the stream's end is no error at all.
                 let Ok(row) = table.locate(at) else { break };
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
                 // Another reader's, or another of this one's, as the kernel asks for several places of a file at once.
-                if cache.is_known(FrameKey { stream: level.stream, number: row.number, start: row.start }) {
-                    continue;
+                let is_known = cache.is_known(FrameKey { stream: level.stream, number: row.number, start: row.start });
+                // A request goes on to the end of its segment where it may: no small rest is a request of its own.
+                let is_added = !is_known && batch.as_mut().is_some_and(|batch| batch.push(row, together));
+                if !is_added && !is_planned {
+                    break;
                 }
-                if !batch.as_mut().is_some_and(|batch| batch.push(row, together))
+                if !is_added
+                    && !is_known
                     && let Some(full) = batch.replace(Batch::new(row))
                 {
                     begin(full, &level, &cache, &fetchers, &delay);
@@ -339,12 +344,6 @@ impl FileReader {
             }
         });
     }
-}
-
-/// The largest of equal parts of `bytes`, each of about `most`: no small rest is a request of its own.
-fn even_parts(bytes: u64, most: u64) -> u64 {
-    let parts = (bytes.saturating_add(most / 2) / most.max(1)).max(1);
-    bytes.div_ceil(parts)
 }
 
 /// Has the frames of a batch fetched that are not at hand and not coming.
@@ -358,22 +357,26 @@ fn begin(batch: Batch, level: &Arc<LevelStream>, cache: &Arc<FrameCache>, fetche
             Whereabouts::Coming(flight) => Some(flight),
         }
     };
-    let mut flights: Vec<_> = batch.rows().iter().filter_map(flight).collect();
-    if batch.rows().len() == 1 {
-        if let Some(flight) = flights.pop() {
+    let mut flights: Vec<_> = batch.rows().iter().map(flight).collect();
+    if let [alone] = flights.as_mut_slice() {
+        if let Some(flight) = alone.take() {
             fetchers.submit(Urgency::Ahead, move || flight.run());
         }
         return;
     }
-    if flights.is_empty() {
+    if flights.iter().all(Option::is_none) {
         return;
     }
     let (level, delay, pool) = (Arc::clone(level), Arc::clone(delay), Arc::clone(fetchers));
     fetchers.submit(Urgency::Ahead, move || {
-        batch.load(&level, &delay);
-        for flight in flights {
-            pool.submit(Urgency::Begun, move || flight.run());
-        }
+        let decode = |flight: &mut Option<Arc<Flight>>| {
+            if let Some(flight) = flight.take() {
+                pool.submit(Urgency::Begun, move || flight.run());
+            }
+        };
+        batch.load(&level, &delay, &mut |place| flights.get_mut(place).map_or((), decode));
+        // Those that did not come.
+        flights.iter_mut().for_each(decode);
     });
 }
 
@@ -423,6 +426,25 @@ impl LevelStream {
         let stored = self.objects.store.get_range(&name, offset.0, length)?;
         delay.note(began.elapsed());
         Ok(stored)
+    }
+
+    /// Fetches what stands in pieces at a place of a segment, and hands each over as soon as it is there, until `take` returns `false`.
+    pub(super) fn stored_pieces(
+        &self,
+        segment: u32,
+        offset: SegmentOffset,
+        lengths: &[usize],
+        delay: &Delay,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), store::Error> {
+        let name = names::data_name(&self.objects.backup, &self.objects.id, Folder::Segments, segment);
+        let mut began = Some(Instant::now());
+        self.objects.store.get_pieces(&name, offset.0, lengths, &mut |piece| {
+            if let Some(began) = began.take() {
+                delay.note(began.elapsed());
+            }
+            take(piece)
+        })
     }
 
     /// Authenticates and decodes a frame as it is stored.

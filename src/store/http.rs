@@ -186,6 +186,25 @@ impl Reply {
         Ok((bytes.len() as u64 <= limit).then_some(bytes))
     }
 
+    /// The beginning of the answer in pieces of these lengths, each as soon as it is there, until `take` returns `false`.
+    pub(super) fn pieces(self, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Silence> {
+        let silence = |error| Silence(ureq::Error::Io(error));
+        let mut body = self.body;
+        let mut reader = body.with_config().limit(u64::MAX).reader();
+        for length in lengths {
+            let mut piece = Vec::with_capacity(*length);
+            reader.by_ref().take(*length as u64).read_to_end(&mut piece).map_err(silence)?;
+            if piece.len() != *length {
+                return Err(silence(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            if !take(piece) {
+                return Ok(());
+            }
+        }
+        // To its end, as the connection can be used again only then.
+        reader.read(&mut [0]).map(drop).map_err(silence)
+    }
+
     /// Reads an answer of which only the status counts to its end, so that the connection can be used again.
     pub(super) fn finish(self, verb: Verb, object: Option<&ObjectName>) -> Result<(), Error> {
         if !self.is_done() {

@@ -79,6 +79,16 @@ impl<S: Store> Store for Limit<S> {
         self.inner.get_range(name, offset, length)
     }
 
+    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+        let mut next = lengths.iter().map(|length| *length as u64);
+        self.spend(self.download.as_ref(), next.next().unwrap_or(0));
+        self.inner.get_pieces(name, offset, lengths, &mut |piece| {
+            let goes_on = take(piece);
+            self.spend(self.download.as_ref(), next.next().filter(|_| goes_on).unwrap_or(0));
+            goes_on
+        })
+    }
+
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         self.inner.list(prefix, found)
     }
@@ -110,9 +120,27 @@ impl<S: Store> Store for Limit<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::Bucket;
-    use crate::model::Bandwidth;
+    use super::{Bucket, Limit};
+    use crate::model::{Bandwidth, Cancel};
+    use crate::store::memory::Memory;
+    use crate::store::{ObjectName, Store};
     use std::time::{Duration, Instant};
+
+    #[test]
+    fn pieces_of_one_answer_are_paid_for_one_by_one() {
+        let rate = Bandwidth::by_time(vec![(0, Some(1000))]).expect("one step");
+        let store = Limit::new(Memory::default(), None, Some(rate), Cancel::new());
+        let name = ObjectName::new("a").expect("legal");
+        store.put(&name, &vec![vec![7; 100]]).expect("stored");
+        let (start, mut came) = (Instant::now(), Vec::new());
+        let mut take = |piece: Vec<u8>| {
+            came.push((piece.len(), start.elapsed()));
+            true
+        };
+        store.get_pieces(&name, 0, &[30, 30, 40], &mut take).expect("read");
+        assert_eq!(came.iter().map(|(length, _)| *length).collect::<Vec<_>>(), [30, 30, 40]);
+        assert!(came[1].1 >= Duration::from_millis(30) && came[2].1 >= Duration::from_millis(60), "{came:?}");
+    }
 
     #[test]
     fn what_went_has_to_be_paid_for_before_the_next_goes() {

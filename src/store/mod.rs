@@ -82,6 +82,26 @@ pub trait Store: Send + Sync {
     /// fewer bytes than asked for.
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error>;
 
+    /// Reads bytes from `offset` on in pieces of exactly these lengths, and hands each over as soon as it is there, in order, until `take` returns
+    /// `false`. One request, however many pieces they are; they have a byte at least.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get_range`](Self::get_range). What was handed over before stays good.
+    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+        let length = lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length));
+        let whole = self.get_range(name, offset, length.ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?)?;
+        let mut rest = whole.as_slice();
+        for length in lengths {
+            let (piece, behind) = rest.split_at_checked(*length).ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
+            rest = behind;
+            if !take(piece.to_vec()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `found` for each object whose name begins with `prefix`, in bytewise order of names, until it returns
     /// `false`. Memory does not grow with the number of objects beyond one directory or page.
     ///
@@ -147,6 +167,16 @@ macro_rules! pointers {
 
             fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
                 (**self).get_range(name, offset, length)
+            }
+
+            fn get_pieces(
+                &self,
+                name: &ObjectName,
+                offset: u64,
+                lengths: &[usize],
+                take: &mut dyn FnMut(Vec<u8>) -> bool,
+            ) -> Result<(), Error> {
+                (**self).get_pieces(name, offset, lengths, take)
             }
 
             fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {

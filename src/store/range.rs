@@ -11,7 +11,6 @@ pub(super) fn read(
     ask: impl FnOnce(Option<String>) -> Result<Reply, Error>,
 ) -> Result<Vec<u8>, Error> {
     let error = |kind| Error::new(kind, Verb::Get, name);
-    let Some(last) = offset.checked_add(length as u64) else { return Err(error(Kind::Short)) };
     if length == 0 {
         let reply = ask(None)?;
         return match (reply.is_done(), reply.length()) {
@@ -21,26 +20,45 @@ pub(super) fn read(
             (false, _) => Err(reply.refusal(Verb::Get, Some(name))),
         };
     }
-    let reply = ask(Some(format!("bytes={offset}-{}", last - 1)))?;
+    let reply = part(name, offset, length, |range| ask(Some(range)))?;
+    let bytes = reply.bytes(length as u64).map_err(|silence| silence.of(Verb::Get, Some(name)))?;
+    match bytes {
+        Some(bytes) if bytes.len() == length => Ok(bytes),
+        Some(_) => Err(error(Kind::Short)),
+        None => Err(error(Kind::Failed).because("the server sends more than was asked for")),
+    }
+}
+
+/// Reads pieces of these lengths from `offset` on and hands each over when it has come, until `take` returns `false`.
+pub(super) fn pieces(
+    name: &ObjectName,
+    offset: u64,
+    lengths: &[usize],
+    take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ask: impl FnOnce(String) -> Result<Reply, Error>,
+) -> Result<(), Error> {
+    let length = lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length));
+    let length = length.filter(|length| *length > 0).ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
+    part(name, offset, length, ask)?.pieces(lengths, take).map_err(|silence| silence.of(Verb::Get, Some(name)))
+}
+
+/// The answer that brings exactly this part, which has at least one byte.
+fn part(name: &ObjectName, offset: u64, length: usize, ask: impl FnOnce(String) -> Result<Reply, Error>) -> Result<Reply, Error> {
+    let error = |kind| Error::new(kind, Verb::Get, name);
+    let Some(end) = offset.checked_add(length as u64) else { return Err(error(Kind::Short)) };
+    let reply = ask(format!("bytes={offset}-{}", end - 1))?;
     match (reply.status, reply.length()) {
         (206, Some(sent)) if sent < length as u64 => Err(error(Kind::Short)),
         (206, Some(sent)) if sent > length as u64 => Err(error(Kind::Failed).because("the server sends another part than was asked for")),
         // A part that is the whole, or a server that knows no parts.
-        (200, Some(whole)) if whole < last => Err(error(Kind::Short)),
-        (200, Some(whole)) if offset > 0 || whole > last => {
+        (200, Some(whole)) if whole < end => Err(error(Kind::Short)),
+        (200, Some(whole)) if offset > 0 || whole > end => {
             Err(error(Kind::Failed).because(format!("the server does not give parts of objects: {whole} bytes in place of {length}")))
         }
-        (200 | 206, _) => {
-            if reply.status == 206 && !starts_at(reply.header("content-range"), offset) {
-                return Err(error(Kind::Failed).because("the server sends another part than was asked for"));
-            }
-            let bytes = reply.bytes(length as u64).map_err(|silence| silence.of(Verb::Get, Some(name)))?;
-            match bytes {
-                Some(bytes) if bytes.len() == length => Ok(bytes),
-                Some(_) => Err(error(Kind::Short)),
-                None => Err(error(Kind::Failed).because("the server sends more than was asked for")),
-            }
+        (206, _) if !starts_at(reply.header("content-range"), offset) => {
+            Err(error(Kind::Failed).because("the server sends another part than was asked for"))
         }
+        (200 | 206, _) => Ok(reply),
         _ => Err(reply.refusal(Verb::Get, Some(name))),
     }
 }

@@ -134,6 +134,24 @@ impl<S: Store> Store for Retry<S> {
         self.attempt(Verb::Get, Some(name), || self.inner.get_range(name, offset, length))
     }
 
+    /// Goes on after the last piece that was handed over: none is handed over twice.
+    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+        let (mut offset, mut left, mut goes_on) = (offset, lengths, true);
+        self.attempt(Verb::Get, Some(name), || {
+            let (begin, lengths) = (offset, left);
+            let outcome = self.inner.get_pieces(name, begin, lengths, &mut |piece| {
+                offset += piece.len() as u64;
+                left = left.get(1..).unwrap_or_default();
+                goes_on = take(piece);
+                goes_on
+            });
+            match outcome {
+                Err(_) if left.is_empty() || !goes_on => Ok(()), // nobody wants the end of the answer
+                outcome => outcome,
+            }
+        })
+    }
+
     /// Goes on after the last object that was shown: none is shown twice.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         let mut last: Option<ObjectName> = None;
@@ -294,6 +312,19 @@ mod tests {
             self.0.get_range(name, offset, length)
         }
 
+        /// Two pieces, then it breaks off.
+        fn get_pieces(
+            &self,
+            name: &ObjectName,
+            offset: u64,
+            lengths: &[usize],
+            take: &mut dyn FnMut(Vec<u8>) -> bool,
+        ) -> Result<(), Error> {
+            let come = lengths.get(..2).unwrap_or(lengths);
+            self.0.get_pieces(name, offset, come, take)?;
+            if come.len() < lengths.len() { Err(Error::new(Kind::Unavailable, Verb::Get, name)) } else { Ok(()) }
+        }
+
         fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
             let round = self.0.calls().of(Verb::List) + 1;
             let mut left = 3 * round;
@@ -313,6 +344,22 @@ mod tests {
         fn location(&self) -> String {
             self.0.location()
         }
+    }
+
+    #[test]
+    fn pieces_that_came_before_it_broke_off_come_once() {
+        let (store, pauses) = retry(BreaksOff(Memory::default()));
+        store.put(&name("a"), &vec![b"0123456789abcdef".to_vec()]).expect("stored");
+        let mut pieces = Vec::new();
+        let mut take = |piece| {
+            pieces.push(piece);
+            true
+        };
+        store.get_pieces(&name("a"), 1, &[1, 2, 3, 4, 5], &mut take).expect("the third time brings the last one");
+        assert_eq!(pieces, [&b"1"[..], b"23", b"456", b"789a", b"bcdef"]);
+        assert_eq!(pauses.lock().expect("no panic").len(), 2);
+        store.get_pieces(&name("a"), 0, &[1, 1, 1], &mut |piece| piece == b"0").expect("nobody wants the third");
+        assert_eq!(pauses.lock().expect("no panic").len(), 2);
     }
 
     #[test]

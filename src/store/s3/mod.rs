@@ -202,6 +202,10 @@ impl Store for S3 {
         })
     }
 
+    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+        super::range::pieces(name, offset, lengths, take, |range| self.read(name, &[("range", range)]))
+    }
+
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         if !legal_prefix(prefix) {
             return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));

@@ -250,6 +250,12 @@ impl Store for Swift {
         })
     }
 
+    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+        super::range::pieces(name, offset, lengths, take, |range| {
+            self.ask(Method::GET, &self.path_of(name), &[("range", range)], Body::None, Verb::Get, Some(name))
+        })
+    }
+
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         if !legal_prefix(prefix) {
             return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));

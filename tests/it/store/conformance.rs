@@ -188,6 +188,17 @@ fn what_was_stored_is_read_back_whole_and_in_parts(store: &dyn Store) {
         let start = usize::try_from(offset).expect("small");
         assert_eq!(part, body[start..start + length], "{length} bytes at {offset}");
     }
+    for lengths in [vec![1], vec![4096, 1, 60_000], vec![100; 500], vec![99_990]] {
+        let (mut at, mut came) = (10, 0);
+        let mut take = |piece: Vec<u8>| {
+            assert_eq!(piece, body[at..at + lengths[came]], "piece {came} of {}", lengths.len());
+            at += piece.len();
+            came += 1;
+            came < 300
+        };
+        store.get_pieces(&name("data/h/n/segments/00000000"), 10, &lengths, &mut take).expect("read");
+        assert_eq!(came, lengths.len().min(300), "until nobody wants more");
+    }
     assert_eq!(store.get(&name("empty"), 0).expect("read"), b"");
     assert_eq!(store.get_range(&name("empty"), 0, 0).expect("read"), b"");
     assert_eq!(store.get(&name("no-pieces"), 9).expect("read"), b"");
@@ -200,6 +211,10 @@ fn nothing_but_the_whole_range_is_ever_returned(store: &dyn Store) {
         let error = store.get_range(&name("a/b"), offset, length).expect_err("too far");
         assert_eq!(error.kind(), Kind::Short, "{length} bytes at {offset}");
         assert_eq!(error.object(), Some(&name("a/b")));
+    }
+    for (offset, lengths) in [(0, vec![9, 2]), (10, vec![1]), (u64::MAX, vec![1]), (1, vec![usize::MAX, 1])] {
+        let error = store.get_pieces(&name("a/b"), offset, &lengths, &mut |_| true).expect_err("too far");
+        assert_eq!((error.kind(), error.object()), (Kind::Short, Some(&name("a/b"))), "{lengths:?} at {offset}");
     }
     assert_eq!(store.get(&name("a/b"), 9).expect_err("over the limit").kind(), Kind::TooLarge);
     assert_eq!(store.get(&name("a/b"), 0).expect_err("over the limit").kind(), Kind::TooLarge);
@@ -221,6 +236,8 @@ fn what_is_missing_is_said_to_be_missing(store: &dyn Store) {
     for object in ["a", "a/c", "a/b/c", "b", "a/b/c/d"] {
         assert_eq!(store.get(&name(object), 9).expect_err("missing").kind(), Kind::Missing, "{object}");
         assert_eq!(store.get_range(&name(object), 0, 0).expect_err("missing").kind(), Kind::Missing, "{object}");
+        let pieces = store.get_pieces(&name(object), 0, &[1, 1], &mut |_| panic!("a piece of {object}"));
+        assert_eq!(pieces.expect_err("missing").kind(), Kind::Missing, "{object}");
     }
     for prefix in ["b/", "a/b/", "a/c/d/"] {
         assert_eq!(listed(store, prefix), [], "{prefix}");

@@ -75,6 +75,13 @@ fn everything_comes_right(store: &dyn Store) {
         assert_eq!(store.get(&object, 9999).unwrap_or_else(|error| panic!("{}", text_of(&error))), body(number).concat());
         let part = store.get_range(&object, 2990, 20).unwrap_or_else(|error| panic!("{}", text_of(&error)));
         assert_eq!(part, [[number; 10], [number ^ 0x55; 10]].concat());
+        let mut pieces = Vec::new();
+        let mut take = |piece| {
+            pieces.push(piece);
+            true
+        };
+        store.get_pieces(&object, 2000, &[1000, 700, 800], &mut take).unwrap_or_else(|error| panic!("{}", text_of(&error)));
+        assert_eq!(pieces, [vec![number; 1000], vec![number ^ 0x55; 700], vec![number ^ 0x55; 800]]);
     }
     for number in 0..6 {
         store.delete(&name(&format!("data/{number}"))).unwrap_or_else(|error| panic!("{}", text_of(&error)));
