@@ -315,9 +315,10 @@ impl FileReader {
         }
         let (cache, fetchers, level) = (Arc::clone(&self.cache), Arc::clone(&self.fetchers), Arc::clone(level));
         let delay = Arc::clone(&self.delay);
+        // No more than a step, as a request may go on behind what is planned: the cache has to hold all of it.
+        let together = delay.bytes_together().map_or(0, |most| most.min(self.ahead.far_step(u64::MAX)));
         self.planner.submit(Urgency::Ahead, move || {
             let table = level.current().table;
-            let together = delay.bytes_together().unwrap_or(0);
             let mut batch: Option<Batch> = None;
             let mut at = plan.from;
             while fetchers.has_room_ahead() {

@@ -73,6 +73,11 @@ impl ReadAhead {
         Self { limit_bytes, runs: Mutex::default() }
     }
 
+    /// A step ahead: what is planned at once where the store is far away.
+    pub(super) fn far_step(&self, far_bytes: u64) -> u64 {
+        far_bytes.min(self.limit_bytes) / 4
+    }
+
     /// Takes note of a read. Returns what to fetch ahead because of it, if anything.
     ///
     /// `far_bytes` should be under way because of the time that the store takes.
@@ -99,7 +104,7 @@ impl ReadAhead {
         let window = run.depth.saturating_mul(access.frame_length).max(far_bytes).min(self.limit_bytes);
         let until = run.next.saturating_add(window);
         // Half a frame at least, so that not each small read makes a plan; and enough for requests of several frames.
-        let step = (access.frame_length / 2).max(far_bytes.min(self.limit_bytes) / 4);
+        let step = (access.frame_length / 2).max(self.far_step(far_bytes));
         if until < run.planned.saturating_add(step) {
             return None;
         }

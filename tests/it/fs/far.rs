@@ -56,13 +56,17 @@ const FILE_BYTES: usize = 48 << 20;
 
 /// A large file in a store, as it is, and through another that is far away.
 fn large_file(store: Arc<dyn Store>, far: impl FnOnce() -> Arc<dyn Store>) -> (Vec<u8>, View) {
+    large_file_by(ReadOptions::default(), store, far)
+}
+
+fn large_file_by(options: ReadOptions, store: Arc<dyn Store>, far: impl FnOnce() -> Arc<dyn Store>) -> (Vec<u8>, View) {
     let source = scratch();
     let content = torture::noise(7, FILE_BYTES);
     fs::write(source.path().join("large"), &content).expect("written");
     let access = backup::create_encrypted(store);
     let level = backup::back_up(&access, &[source.path()], |request| request.segment_bytes = 16 << 20).manifest.id;
     let far: Access = access.through(far());
-    let reader = FileReader::new(&ReadOptions::default().for_network()).expect("threads can be started");
+    let reader = FileReader::new(&options.for_network()).expect("threads can be started");
     let view = reading::open(&far, &backup::name(), &level, &Arc::new(reader)).expect("opened");
     (content, view)
 }
@@ -122,6 +126,19 @@ fn a_file_that_several_threads_read_not_quite_in_order_comes_once() {
     });
     let fetched = given.load(Ordering::Relaxed) - before;
     assert!(fetched <= FILE_BYTES + FILE_BYTES / 4, "{fetched} bytes were fetched for {FILE_BYTES}");
+}
+
+#[test]
+fn what_a_small_cache_has_no_room_for_is_not_fetched_ahead() {
+    let memory = Arc::new(Memory::default());
+    let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
+    let far = Far { inner, most: usize::MAX, given: Arc::clone(&given) };
+    let options = ReadOptions { cache_bytes: 6 << 20, ..ReadOptions::default() };
+    let (content, view) = large_file_by(options, memory, move || Arc::new(far));
+    let before = given.load(Ordering::Relaxed);
+    read_in_order(&view, &content);
+    let fetched = given.load(Ordering::Relaxed) - before;
+    assert!(fetched <= FILE_BYTES + FILE_BYTES / 8, "{fetched} bytes were fetched for {FILE_BYTES}");
 }
 
 #[test]
