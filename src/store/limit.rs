@@ -80,11 +80,16 @@ impl<S: Store> Store for Limit<S> {
     }
 
     fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+        // All of it has its turn before what others ask for later, and no more of the line than that.
+        self.spend(self.download.as_ref(), lengths.iter().map(|length| *length as u64).sum());
+        let pace = self.download.as_ref().map(|bucket| Bucket::new(bucket.rate.clone()));
         let mut next = lengths.iter().map(|length| *length as u64);
-        self.spend(self.download.as_ref(), next.next().unwrap_or(0));
+        self.spend(pace.as_ref(), next.next().unwrap_or(0));
         self.inner.get_pieces(name, offset, lengths, &mut |piece| {
             let goes_on = take(piece);
-            self.spend(self.download.as_ref(), next.next().filter(|_| goes_on).unwrap_or(0));
+            if let Some(length) = next.next().filter(|_| goes_on) {
+                self.spend(pace.as_ref(), length);
+            }
             goes_on
         })
     }
@@ -140,6 +145,8 @@ mod tests {
         store.get_pieces(&name, 0, &[30, 30, 40], &mut take).expect("read");
         assert_eq!(came.iter().map(|(length, _)| *length).collect::<Vec<_>>(), [30, 30, 40]);
         assert!(came[1].1 >= Duration::from_millis(30) && came[2].1 >= Duration::from_millis(60), "{came:?}");
+        store.get_pieces(&name, 0, &[1], &mut |_| true).expect("read");
+        assert!(start.elapsed() >= Duration::from_millis(100), "the next one waits for all of the first");
     }
 
     #[test]
