@@ -81,7 +81,7 @@ impl<S: Store> Store for Limit<S> {
 
     fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
         // All of it has its turn before what others ask for later, and no more of the line than that.
-        self.spend(self.download.as_ref(), lengths.iter().fold(0, |sum, length| sum.saturating_add(*length as u64)));
+        self.spend(self.download.as_ref(), super::together(lengths).map_or(u64::MAX, |length| length as u64));
         let pace = self.download.as_ref().map(|bucket| Bucket::new(bucket.rate.clone()));
         let mut next = lengths.iter().map(|length| *length as u64);
         self.spend(pace.as_ref(), next.next().unwrap_or(0));

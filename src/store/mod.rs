@@ -89,8 +89,8 @@ pub trait Store: Send + Sync {
     ///
     /// As of [`get_range`](Self::get_range). What was handed over before stays good.
     fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
-        let length = lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length));
-        let whole = self.get_range(name, offset, length.ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?)?;
+        let length = together(lengths).ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
+        let whole = self.get_range(name, offset, length)?;
         let mut rest = whole.as_slice();
         for length in lengths {
             let (piece, behind) = rest.split_at_checked(*length).ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
@@ -234,6 +234,11 @@ pub enum Joined {
     Done,
     /// This kind of store has nothing of the sort.
     Cannot,
+}
+
+/// How long pieces are together; nothing where no object could be so long.
+fn together(lengths: &[usize]) -> Option<usize> {
+    lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length))
 }
 
 /// Whether `prefix` is one that [`Store::list`] takes.

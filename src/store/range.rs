@@ -37,8 +37,7 @@ pub(super) fn pieces(
     take: &mut dyn FnMut(Vec<u8>) -> bool,
     ask: impl FnOnce(String) -> Result<Reply, Error>,
 ) -> Result<(), Error> {
-    let length = lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length));
-    let length = length.filter(|length| *length > 0).ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
+    let length = super::together(lengths).filter(|length| *length > 0).ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
     part(name, offset, length, ask)?.pieces(lengths, take).map_err(|silence| silence.of(Verb::Get, Some(name)))
 }
 
