@@ -8,7 +8,8 @@
 
 use freezer::index::{BlockCache, DeltaWriter, MemoryBlocks, RunRoot, Tree, TreeRun, TreeWriter};
 use freezer::model::{
-    Content, Entry, Extent, FileOffset, LevelId, LevelSerial, Metadata, Name, NodeId, Owner, StreamOffset, Time, TreePath,
+    Content, Entry, Extent, FileOffset, LevelId, LevelSerial, Metadata, Name, NodeId, Owner,
+    StreamOffset, Time, TreePath,
 };
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -41,45 +42,96 @@ fn make_tree(files: u64, mut found: impl FnMut(&Entry)) {
         inode += u64::from(random.below(40));
         let seconds = 1_700_000_000 + i64::from(random.below(30_000_000));
         let mtime = Time::new(seconds, random.below(1_000_000_000));
-        let ctime = Time::new(1_735_000_000 + i64::from(random.below(600)), random.below(1_000_000_000));
-        let owner = Owner { uid: 1000, gid: 1000, user: b"user"[..].into(), group: b"user"[..].into() };
+        let ctime = Time::new(
+            1_735_000_000 + i64::from(random.below(600)),
+            random.below(1_000_000_000),
+        );
+        let owner = Owner {
+            uid: 1000,
+            gid: 1000,
+            user: b"user"[..].into(),
+            group: b"user"[..].into(),
+        };
         let magnitude = 8 + random.below(10);
         let size = u64::from(random.below(1 << magnitude));
         (
-            Metadata { mode, owner, mtime, ctime, device: 2049, inode, links, blocks, xattrs: Vec::new(), signatures: Vec::new() },
+            Metadata {
+                mode,
+                owner,
+                mtime,
+                ctime,
+                device: 2049,
+                inode,
+                links,
+                blocks,
+                xattrs: Vec::new(),
+                signatures: Vec::new(),
+            },
             size,
             random.next() >> 40,
         )
     };
-    let mut emit = |path: TreePath, metadata: Metadata, content: Content| found(&Entry { path, metadata, content, link_to: None });
+    let mut emit = |path: TreePath, metadata: Metadata, content: Content| {
+        found(&Entry {
+            path,
+            metadata,
+            content,
+            link_to: None,
+        })
+    };
     let directories: Vec<_> = (0..files / FILES_PER_DIRECTORY)
-        .map(|number| TreePath::parse(format!("directory-{number:06}").as_bytes()).unwrap_or_default())
+        .map(|number| {
+            TreePath::parse(format!("directory-{number:06}").as_bytes()).unwrap_or_default()
+        })
         .collect();
-    emit(TreePath::root(), metadata(0o755, 2, 8).0, Content::Directory);
+    emit(
+        TreePath::root(),
+        metadata(0o755, 2, 8).0,
+        Content::Directory,
+    );
     for directory in &directories {
-        emit(directory.clone(), metadata(0o755, 2, 8).0, Content::Directory);
+        emit(
+            directory.clone(),
+            metadata(0o755, 2, 8).0,
+            Content::Directory,
+        );
     }
     for directory in &directories {
         for number in 0..FILES_PER_DIRECTORY {
             let (mut metadata, size, hash) = metadata(0o644, 1, 0);
-            let Some(name) = Name::new(format!("file_{number:04}_{hash:06x}.dat").into_bytes()) else { continue };
+            let Some(name) = Name::new(format!("file_{number:04}_{hash:06x}.dat").into_bytes())
+            else {
+                continue;
+            };
             metadata.blocks = size.div_ceil(4096) * 8;
             stream += 1536;
-            let extent = Extent { at: FileOffset(0), level: LevelSerial(1), stream: StreamOffset(stream), length: size };
+            let extent = Extent {
+                at: FileOffset(0),
+                level: LevelSerial(1),
+                stream: StreamOffset(stream),
+                length: size,
+            };
             stream += size.next_multiple_of(512);
             let extents = if size == 0 { Vec::new() } else { vec![extent] };
-            emit(directory.join(&name), metadata, Content::File { size, extents });
+            emit(
+                directory.join(&name),
+                metadata,
+                Content::File { size, extents },
+            );
         }
     }
 }
 
 fn build(files: u64) -> (RunRoot, MemoryBlocks, Duration) {
-    let (mut writer, mut blocks, mut spent) = (TreeWriter::new(), MemoryBlocks::default(), Duration::ZERO);
+    let (mut writer, mut blocks, mut spent) =
+        (TreeWriter::new(), MemoryBlocks::default(), Duration::ZERO);
     let mut batch = Vec::new();
     let mut write = |batch: &mut Vec<Entry>| {
         let begun = Instant::now();
         for entry in batch.drain(..) {
-            writer.push(&entry, &mut blocks).expect("entries come in order");
+            writer
+                .push(&entry, &mut blocks)
+                .expect("entries come in order");
         }
         spent += begun.elapsed();
     };
@@ -90,7 +142,11 @@ fn build(files: u64) -> (RunRoot, MemoryBlocks, Duration) {
         }
     });
     write(&mut batch);
-    (writer.finish(&mut blocks).expect("memory takes all"), blocks, spent)
+    (
+        writer.finish(&mut blocks).expect("memory takes all"),
+        blocks,
+        spent,
+    )
 }
 
 fn level(number: u32) -> LevelId {
@@ -99,26 +155,52 @@ fn level(number: u32) -> LevelId {
 
 /// Puts five runs on top of a tree, each with a part of its files changed: so many in a thousand.
 fn with_changes(root: RunRoot, blocks: MemoryBlocks, cache: &Arc<BlockCache>) -> Tree {
-    let mut runs = vec![TreeRun { level: Some(level(1)), root, subtrees: 0, source: Arc::new(blocks) }];
+    let mut runs = vec![TreeRun {
+        level: Some(level(1)),
+        root,
+        subtrees: 0,
+        source: Arc::new(blocks),
+    }];
     let mut random = Random(11);
     for (serial, changed) in (2..).zip([200, 60, 20, 6, 2]) {
         let tree = Tree::of_runs(runs.clone(), cache).expect("sound runs");
-        let (mut writer, mut blocks) = (DeltaWriter::new(&tree).expect("sound"), MemoryBlocks::default());
+        let (mut writer, mut blocks) = (
+            DeltaWriter::new(&tree).expect("sound"),
+            MemoryBlocks::default(),
+        );
         let begun = Instant::now();
         let mut entries = 0;
         for found in tree.all() {
             let (_, mut entry) = found.expect("sound");
             entries += 1;
             if random.below(1000) < changed {
-                entry.metadata.mtime = Time::new(1_800_000_000 + i64::from(random.below(1000)), random.below(1_000_000_000));
+                entry.metadata.mtime = Time::new(
+                    1_800_000_000 + i64::from(random.below(1000)),
+                    random.below(1_000_000_000),
+                );
                 writer.push(&entry, &mut blocks).expect("in order");
             } else {
-                assert!(writer.keep(&entry.path, &mut blocks).expect("in order"), "it is there");
+                assert!(
+                    writer.keep(&entry.path, &mut blocks).expect("in order"),
+                    "it is there"
+                );
             }
         }
         let run = writer.finish(&mut blocks).expect("memory takes all");
-        print_each(&format!("write a run of {} changes", run.root.entries), entries, begun.elapsed());
-        runs.insert(0, TreeRun { level: Some(level(serial)), root: run.root, subtrees: run.subtrees, source: Arc::new(blocks) });
+        print_each(
+            &format!("write a run of {} changes", run.root.entries),
+            entries,
+            begun.elapsed(),
+        );
+        runs.insert(
+            0,
+            TreeRun {
+                level: Some(level(serial)),
+                root: run.root,
+                subtrees: run.subtrees,
+                source: Arc::new(blocks),
+            },
+        );
     }
     Tree::of_runs(runs, cache).expect("sound runs")
 }
@@ -131,16 +213,27 @@ fn time_each<T>(what: &str, items: &[T], mut work: impl FnMut(&T)) {
 }
 
 fn print_each(what: &str, count: u64, spent: Duration) {
-    println!("{what:<44} {:>9.3} µs each, {:>7.3} s for {count}", spent.as_secs_f64() * 1e6 / count as f64, spent.as_secs_f64());
+    println!(
+        "{what:<44} {:>9.3} µs each, {:>7.3} s for {count}",
+        spent.as_secs_f64() * 1e6 / count as f64,
+        spent.as_secs_f64()
+    );
 }
 
 fn main() {
-    let files = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(500_000);
+    let files = std::env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(500_000);
     let (root, blocks, spent) = build(files);
     let entries = root.entries;
     print_each("write", entries, spent);
     let raw: usize = blocks.blocks().iter().map(Vec::len).sum();
-    let stored: usize = blocks.blocks().iter().map(|block| zstd::bulk::compress(block, 3).map_or(0, |stored| stored.len())).sum();
+    let stored: usize = blocks
+        .blocks()
+        .iter()
+        .map(|block| zstd::bulk::compress(block, 3).map_or(0, |stored| stored.len()))
+        .sum();
     let each = |bytes: usize| bytes as f64 / entries as f64;
     println!(
         "{entries} entries: {} blocks, height {}, root {} bytes; {:.1} bytes an entry raw, {:.1} with zstd 3 for each block",
@@ -152,7 +245,8 @@ fn main() {
     );
 
     let cache = BlockCache::new(1 << 30);
-    let tree = Tree::open(root.clone(), Arc::new(blocks.clone()), Arc::clone(&cache)).expect("a sound tree");
+    let tree = Tree::open(root.clone(), Arc::new(blocks.clone()), Arc::clone(&cache))
+        .expect("a sound tree");
     ask(&tree, files, entries, &cache);
     println!("with five runs of changes:");
     let cache = BlockCache::new(1 << 30);
@@ -164,15 +258,29 @@ fn ask(tree: &Tree, files: u64, entries: u64, cache: &BlockCache) {
     let begun = Instant::now();
     assert_eq!(tree.all().filter(Result::is_ok).count() as u64, entries);
     print_each("all, blocks not yet decoded", entries, begun.elapsed());
-    println!("decoded blocks take {:.1} bytes an entry", cache.used_bytes() as f64 / entries as f64);
+    println!(
+        "decoded blocks take {:.1} bytes an entry",
+        cache.used_bytes() as f64 / entries as f64
+    );
     let begun = Instant::now();
     assert_eq!(tree.all().filter(Result::is_ok).count() as u64, entries);
     print_each("all", entries, begun.elapsed());
 
-    let directories: Vec<NodeId> = tree.children(NodeId(0), None).filter_map(Result::ok).map(|(node, _)| node).collect();
+    let directories: Vec<NodeId> = tree
+        .children(NodeId(0), None)
+        .filter_map(Result::ok)
+        .map(|(node, _)| node)
+        .collect();
     assert_eq!(directories.len() as u64, files / FILES_PER_DIRECTORY);
     let begun = Instant::now();
-    let listed: usize = directories.iter().map(|directory| tree.children(*directory, None).filter(Result::is_ok).count()).sum();
+    let listed: usize = directories
+        .iter()
+        .map(|directory| {
+            tree.children(*directory, None)
+                .filter(Result::is_ok)
+                .count()
+        })
+        .sum();
     print_each("children (whole entries)", listed as u64, begun.elapsed());
     let begun = Instant::now();
     let mut scanned = 0;
@@ -187,11 +295,27 @@ fn ask(tree: &Tree, files: u64, entries: u64, cache: &BlockCache) {
     print_each("scan (names and numbers)", scanned, begun.elapsed());
 
     let mut random = Random(7);
-    let nodes: Vec<NodeId> = tree.all().filter_map(Result::ok).map(|(node, _)| node).collect();
-    let probes: Vec<NodeId> = (0..200_000).filter_map(|_| nodes.get(usize::try_from(random.next() % entries).ok()?).copied()).collect();
+    let nodes: Vec<NodeId> = tree
+        .all()
+        .filter_map(Result::ok)
+        .map(|(node, _)| node)
+        .collect();
+    let probes: Vec<NodeId> = (0..200_000)
+        .filter_map(|_| {
+            nodes
+                .get(usize::try_from(random.next() % entries).ok()?)
+                .copied()
+        })
+        .collect();
     time_each("entry", &probes, |node| drop(black_box(tree.entry(*node))));
-    time_each("attributes", &probes, |node| drop(black_box(tree.attributes(*node))));
-    let paths: Vec<_> = probes.iter().filter_map(|node| tree.entry(*node).ok().flatten()).map(|entry| entry.path).collect();
+    time_each("attributes", &probes, |node| {
+        drop(black_box(tree.attributes(*node)))
+    });
+    let paths: Vec<_> = probes
+        .iter()
+        .filter_map(|node| tree.entry(*node).ok().flatten())
+        .map(|entry| entry.path)
+        .collect();
     time_each("lookup", &paths, |path| drop(black_box(tree.lookup(path))));
     let names: Vec<_> = paths
         .iter()
@@ -200,6 +324,10 @@ fn ask(tree: &Tree, files: u64, entries: u64, cache: &BlockCache) {
             Some((parent.0, Name::new(path.file_name())?))
         })
         .collect();
-    time_each("child", &names, |(parent, name)| drop(black_box(tree.child(*parent, name))));
-    time_each("child_attributes", &names, |(parent, name)| drop(black_box(tree.child_attributes(*parent, name))));
+    time_each("child", &names, |(parent, name)| {
+        drop(black_box(tree.child(*parent, name)))
+    });
+    time_each("child_attributes", &names, |(parent, name)| {
+        drop(black_box(tree.child_attributes(*parent, name)))
+    });
 }

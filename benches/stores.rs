@@ -34,7 +34,13 @@ fn body(number: u64, bytes: u64) -> Vec<Vec<u8>> {
         state
     };
     let pieces = bytes / PART_BYTES;
-    (0..pieces).map(|_| (0..PART_BYTES / 8).flat_map(|_| word().to_le_bytes()).collect()).collect()
+    (0..pieces)
+        .map(|_| {
+            (0..PART_BYTES / 8)
+                .flat_map(|_| word().to_le_bytes())
+                .collect()
+        })
+        .collect()
 }
 
 /// Does the work of each number on so many threads; returns how long all of it took.
@@ -58,13 +64,21 @@ fn at_once(threads: u64, count: u64, work: impl Fn(u64) + Sync) -> f64 {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     let [url, objects, mib] = arguments.as_slice() else {
         println!("usage: cargo bench --bench stores -- URL OBJECTS MIB");
         return;
     };
-    let (objects, mib): (u64, u64) = (objects.parse().expect("a number"), mib.parse().expect("a number"));
-    let settings = std::env::vars().fold(Settings::default(), |settings, (name, value)| settings.with_variable(&name, value));
+    let (objects, mib): (u64, u64) = (
+        objects.parse().expect("a number"),
+        mib.parse().expect("a number"),
+    );
+    let settings = std::env::vars().fold(Settings::default(), |settings, (name, value)| {
+        settings.with_variable(&name, value)
+    });
     let location = Location::parse(url.as_ref()).expect("a store");
     let store = location.open(IfMissing::Create, &settings).expect("opened");
     let bodies: Vec<_> = (0..JOBS).map(|number| body(number, mib << 20)).collect();
@@ -72,7 +86,9 @@ fn main() {
     let all = (objects * mib) as f64;
     let tell = |what: &str, value: f64| println!("{what}\t{value:.1}");
 
-    let seconds = at_once(JOBS, objects, |number| store.put(&name(number), of(number)).expect("stored"));
+    let seconds = at_once(JOBS, objects, |number| {
+        store.put(&name(number), of(number)).expect("stored")
+    });
     tell("put, MiB/s", all / seconds);
     let seconds = at_once(JOBS, objects, |number| {
         let bytes = store.get(&name(number), u64::MAX).expect("read");
@@ -81,12 +97,27 @@ fn main() {
     tell("get, MiB/s", all / seconds);
     let part = |read: u64| {
         let offset = read.wrapping_mul(7919) % ((mib << 20) / PART_BYTES) * PART_BYTES;
-        let bytes = store.get_range(&name(read % objects), offset, usize::try_from(PART_BYTES).expect("it fits")).expect("read");
+        let bytes = store
+            .get_range(
+                &name(read % objects),
+                offset,
+                usize::try_from(PART_BYTES).expect("it fits"),
+            )
+            .expect("read");
         let piece = usize::try_from(offset / PART_BYTES).expect("few");
-        assert!(bytes == of(read % objects)[piece], "other bytes than were stored");
+        assert!(
+            bytes == of(read % objects)[piece],
+            "other bytes than were stored"
+        );
     };
-    tell("ranged reads of 256 KiB by one, a second", READS_BY_ONE as f64 / at_once(1, READS_BY_ONE, part));
-    tell("ranged reads of 256 KiB by 16, a second", READS as f64 / at_once(READERS, READS, part));
+    tell(
+        "ranged reads of 256 KiB by one, a second",
+        READS_BY_ONE as f64 / at_once(1, READS_BY_ONE, part),
+    );
+    tell(
+        "ranged reads of 256 KiB by 16, a second",
+        READS as f64 / at_once(READERS, READS, part),
+    );
     for number in 0..objects {
         store.delete(&name(number)).expect("removed");
     }

@@ -15,7 +15,9 @@ use freezer::format::signature::{SUMS_BYTES, SignatureHead, blocks_in, decode_su
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
 use freezer::index::{BlockCache, MemoryBlocks, RunRoot, Tree};
-use freezer::model::{BackupName, BackupRef, Excludes, FrameNo, LevelId, PointInTime, StoreId, TreePath};
+use freezer::model::{
+    BackupName, BackupRef, Excludes, FrameNo, LevelId, PointInTime, StoreId, TreePath,
+};
 use freezer::store::ObjectName;
 use freezer::store::memory::Memory;
 use jiff::tz::TimeZone;
@@ -33,8 +35,18 @@ pub fn level() -> LevelId {
 /// SHA-256 over what a tag or checksum covers: docs/format.md, "Frame".
 fn tag(header: &[u8], payload: &[u8]) -> [u8; 32] {
     let level = level();
-    let parts: [&[u8]; 5] = [b"freezer-frame-1\0", &STORE.0, level.as_str().as_bytes(), header, payload];
-    parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
+    let parts: [&[u8]; 5] = [
+        b"freezer-frame-1\0",
+        &STORE.0,
+        level.as_str().as_bytes(),
+        header,
+        payload,
+    ];
+    parts
+        .iter()
+        .fold(Sha256::new(), |hash, part| hash.chain_update(part))
+        .finalize()
+        .into()
 }
 
 fn header(lane: u8, compression: u8, raw_length: u32, payload_length: usize) -> Vec<u8> {
@@ -42,7 +54,11 @@ fn header(lane: u8, compression: u8, raw_length: u32, payload_length: usize) -> 
     header.extend([lane, compression, 0, 0]);
     header.extend(NUMBER.to_le_bytes());
     header.extend(raw_length.to_le_bytes());
-    header.extend(u32::try_from(payload_length).expect("an input is short").to_le_bytes());
+    header.extend(
+        u32::try_from(payload_length)
+            .expect("an input is short")
+            .to_le_bytes(),
+    );
     header.extend([0; 16]);
     header
 }
@@ -54,17 +70,25 @@ pub fn frame(stored: &[u8]) {
     for protection in [Protection::Checksum, keys] {
         let opener = Opener::new(STORE, level(), protection);
         for lane in [Lane::Data, Lane::Index] {
-            opener.open(&mut decoder, lane, FrameNo(NUMBER), stored.to_vec()).expect_err("nobody sealed it");
+            opener
+                .open(&mut decoder, lane, FrameNo(NUMBER), stored.to_vec())
+                .expect_err("nobody sealed it");
         }
-        let bare = stored.first_chunk().map(|checksum| (Compression::Zstd, *checksum));
-        opener.open_data(&mut decoder, FrameNo(NUMBER), 100, bare, stored.to_vec()).expect_err("nobody sealed it");
+        let bare = stored
+            .first_chunk()
+            .map(|checksum| (Compression::Zstd, *checksum));
+        opener
+            .open_data(&mut decoder, FrameNo(NUMBER), 100, bare, stored.to_vec())
+            .expect_err("nobody sealed it");
     }
 }
 
 /// A payload of any bytes whose tag is right: a codec's business. The first byte is the compression, the next three the
 /// length it is said to have.
 pub fn payload(data: &[u8]) {
-    let Some((&[compression, length @ ..], payload)) = data.split_first_chunk::<4>() else { return };
+    let Some((&[compression, length @ ..], payload)) = data.split_first_chunk::<4>() else {
+        return;
+    };
     let raw_length = u32::from_le_bytes([length[0], length[1], length[2], 0]);
     let opener = Opener::new(STORE, level(), Protection::Checksum);
     let mut decoder = Decoder::new();
@@ -73,7 +97,11 @@ pub fn payload(data: &[u8]) {
     let sealed = [&head[..], payload, &tag(&head, payload)].concat();
     let from_sealed = opener.open(&mut decoder, Lane::Index, FrameNo(NUMBER), sealed);
     if let Ok(raw) = &from_sealed {
-        assert_eq!(raw.len(), raw_length as usize, "another length than it said");
+        assert_eq!(
+            raw.len(),
+            raw_length as usize,
+            "another length than it said"
+        );
     }
 
     let Some(method) = Compression::from_number(compression) else {
@@ -82,21 +110,43 @@ pub fn payload(data: &[u8]) {
     };
     let checksum = tag(&header(0, compression, raw_length, payload.len()), payload);
     let bare = Some((method, *checksum.first_chunk().expect("32 bytes")));
-    let from_bare = opener.open_data(&mut decoder, FrameNo(NUMBER), raw_length, bare, payload.to_vec());
+    let from_bare = opener.open_data(
+        &mut decoder,
+        FrameNo(NUMBER),
+        raw_length,
+        bare,
+        payload.to_vec(),
+    );
     assert_eq!(from_bare.ok(), from_sealed.ok(), "sealed and bare differ");
 }
 
 /// Any bytes as a manifest that was authenticated: refused, or it is written and read as the same; a view of it is
 /// refused or opens.
 pub fn manifest(json: &[u8]) {
-    static READER: LazyLock<Arc<FileReader>> =
-        LazyLock::new(|| Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started")));
-    let Ok(manifest) = Manifest::decode(json) else { return };
+    static READER: LazyLock<Arc<FileReader>> = LazyLock::new(|| {
+        Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"))
+    });
+    let Ok(manifest) = Manifest::decode(json) else {
+        return;
+    };
     let sealer = Sealer::new(STORE, level(), Protection::Checksum);
-    let stored = manifest.seal(&sealer).expect("what was read can be written");
-    assert_eq!(Manifest::open(stored, &sealer.opener()).expect("it was just written"), manifest);
-    let backup = manifest.backup().unwrap_or_else(|_| BackupName::new("host", "docs").expect("legal"));
-    let parts = ViewParts { manifest, store: Arc::new(Memory::default()), store_id: STORE, protection: Protection::Checksum, backup };
+    let stored = manifest
+        .seal(&sealer)
+        .expect("what was read can be written");
+    assert_eq!(
+        Manifest::open(stored, &sealer.opener()).expect("it was just written"),
+        manifest
+    );
+    let backup = manifest
+        .backup()
+        .unwrap_or_else(|_| BackupName::new("host", "docs").expect("legal"));
+    let parts = ViewParts {
+        manifest,
+        store: Arc::new(Memory::default()),
+        store_id: STORE,
+        protection: Protection::Checksum,
+        backup,
+    };
     if let Ok(view) = View::open(parts, &READER) {
         // Nothing is stored: all that is not in the manifest itself is an error.
         for entry in view.all().take(1000) {
@@ -108,35 +158,72 @@ pub fn manifest(json: &[u8]) {
 
 /// Any bytes as a checkpoint that was authenticated: refused, or it is written and read as the same; a tree of its run is refused or opens.
 pub fn checkpoint(json: &[u8]) {
-    let Ok(checkpoint) = Checkpoint::decode(json) else { return };
+    let Ok(checkpoint) = Checkpoint::decode(json) else {
+        return;
+    };
     let sealer = Sealer::new(STORE, level(), Protection::Checksum);
-    let stored = checkpoint.seal(&sealer, FrameNo(3)).expect("what was read can be written");
-    assert_eq!(Checkpoint::open(stored, &sealer.opener(), FrameNo(3)).expect("it was just written"), checkpoint);
-    let RootNode { node, height, entries } = checkpoint.index;
-    let root = RunRoot { node, height, entries };
+    let stored = checkpoint
+        .seal(&sealer, FrameNo(3))
+        .expect("what was read can be written");
+    assert_eq!(
+        Checkpoint::open(stored, &sealer.opener(), FrameNo(3)).expect("it was just written"),
+        checkpoint
+    );
+    let RootNode {
+        node,
+        height,
+        entries,
+    } = checkpoint.index;
+    let root = RunRoot {
+        node,
+        height,
+        entries,
+    };
     // Nothing is stored: all that is not in the root itself is an error.
-    if let Ok(tree) = Tree::of_run_alone(root, Arc::new(MemoryBlocks::default()), &BlockCache::new(1 << 20)) {
+    if let Ok(tree) = Tree::of_run_alone(
+        root,
+        Arc::new(MemoryBlocks::default()),
+        &BlockCache::new(1 << 20),
+    ) {
         for found in tree.all().take(1000) {
             let Ok((node, entry)) = found else { break };
-            assert_eq!(tree.lookup(&entry.path).expect("it was just read").map(|found| found.0), Some(node));
+            assert_eq!(
+                tree.lookup(&entry.path)
+                    .expect("it was just read")
+                    .map(|found| found.0),
+                Some(node)
+            );
         }
     }
 }
 
 /// Any bytes as a signature: refused, or its runs are in order and have exactly the blocks that it has sums of.
 pub fn signature(bytes: &[u8]) {
-    let Some(head) = bytes.first_chunk() else { return };
-    let Ok(head) = SignatureHead::decode(head, bytes.len() as u64) else { return };
+    let Some(head) = bytes.first_chunk() else {
+        return;
+    };
+    let Ok(head) = SignatureHead::decode(head, bytes.len() as u64) else {
+        return;
+    };
     let part = |range: std::ops::Range<u64>| {
         let place = |at: u64| usize::try_from(at).expect("it lies in the input");
-        bytes.get(place(range.start)..place(range.end)).expect("it lies in the input")
+        bytes
+            .get(place(range.start)..place(range.end))
+            .expect("it lies in the input")
     };
-    let Ok(runs) = head.decode_runs(part(head.runs())) else { return };
+    let Ok(runs) = head.decode_runs(part(head.runs())) else {
+        return;
+    };
     let (mut end, mut blocks) = (0, 0);
     for run in runs {
-        assert!(run.length > 0 && run.at.0 >= end && run.end() > run.at.0 && run.first_block == blocks);
+        assert!(
+            run.length > 0 && run.at.0 >= end && run.end() > run.at.0 && run.first_block == blocks
+        );
         let count = blocks_in(run.length, head.block_bytes);
-        let sums = part(head.sums(blocks, count).expect("it has the blocks of its runs"));
+        let sums = part(
+            head.sums(blocks, count)
+                .expect("it has the blocks of its runs"),
+        );
         assert_eq!(sums.len() as u64, count * SUMS_BYTES as u64);
         for sums in sums.chunks_exact(SUMS_BYTES) {
             let (weak, strong) = decode_sums(sums.first_chunk().expect("whole"));
@@ -149,17 +236,33 @@ pub fn signature(bytes: &[u8]) {
 
 /// Any bytes as live ranges: refused, or in order, apart, in whole units, and written as the same bytes.
 pub fn live_ranges(bytes: &[u8]) {
-    let Ok(ranges) = live::decode(bytes) else { return };
+    let Ok(ranges) = live::decode(bytes) else {
+        return;
+    };
     assert_eq!(live::encode(&ranges), bytes, "it has two encodings");
-    assert!(ranges.as_slice().iter().all(|range| range.start < range.end && range.start % live::UNIT_BYTES == 0));
-    assert!(ranges.as_slice().windows(2).all(|pair| pair[0].end < pair[1].start));
+    assert!(
+        ranges
+            .as_slice()
+            .iter()
+            .all(|range| range.start < range.end && range.start % live::UNIT_BYTES == 0)
+    );
+    assert!(
+        ranges
+            .as_slice()
+            .windows(2)
+            .all(|pair| pair[0].end < pair[1].start)
+    );
 }
 
 /// Any bytes as where a level was repacked to, once they were authenticated: refused, or written and read as the same.
 pub fn repacked(json: &[u8]) {
-    let Ok(repacked) = Repacked::decode(json) else { return };
+    let Ok(repacked) = Repacked::decode(json) else {
+        return;
+    };
     let sealer = Sealer::new(STORE, level(), Protection::Checksum);
-    let stored = repacked.seal(&sealer).expect("what was read can be written");
+    let stored = repacked
+        .seal(&sealer)
+        .expect("what was read can be written");
     // It may speak of another level than the one that it is sealed for.
     if let Ok(opened) = Repacked::open(stored, &sealer.opener(), repacked.number) {
         assert_eq!(opened, repacked);
@@ -169,14 +272,20 @@ pub fn repacked(json: &[u8]) {
 /// Any bytes as a store's identity: refused, or written and read as the same.
 pub fn identity(json: &[u8]) {
     if let Ok(identity) = Identity::decode(json) {
-        assert_eq!(Identity::decode(&identity.encode()).expect("it was just written"), identity);
+        assert_eq!(
+            Identity::decode(&identity.encode()).expect("it was just written"),
+            identity
+        );
     }
 }
 
 /// Any bytes as a claim: refused, or written and read as the same.
 pub fn claim(json: &[u8]) {
     if let Ok(claim) = Claim::decode(json) {
-        assert_eq!(Claim::decode(&claim.encode()).expect("it was just written"), claim);
+        assert_eq!(
+            Claim::decode(&claim.encode()).expect("it was just written"),
+            claim
+        );
         claim.process.has_surely_ended();
     }
 }
@@ -184,37 +293,66 @@ pub fn claim(json: &[u8]) {
 /// Any bytes as a note of what is lost: refused, or written and read as the same, with ranges in order.
 pub fn lost(json: &[u8]) {
     let Ok(lost) = Lost::decode(json) else { return };
-    assert_eq!(Lost::decode(&lost.encode()).expect("it was just written"), lost);
+    assert_eq!(
+        Lost::decode(&lost.encode()).expect("it was just written"),
+        lost
+    );
     assert_eq!(lost.with(&lost), lost);
     for range in lost.ranges() {
-        assert!(lost.touches(range.start, 1) && lost.touches(range.end - 1, 1) && !lost.touches(range.end, 1));
+        assert!(
+            lost.touches(range.start, 1)
+                && lost.touches(range.end - 1, 1)
+                && !lost.touches(range.end, 1)
+        );
     }
 }
 
 /// Any bytes as a key: refused, or written and read as the same; no passphrase opens what nobody sealed.
 pub fn key(json: &[u8]) {
-    let Ok(slot) = KeySlot::decode(json) else { return };
+    let Ok(slot) = KeySlot::decode(json) else {
+        return;
+    };
     let written = slot.encode();
-    assert_eq!(KeySlot::decode(&written).expect("it was just written"), slot);
+    assert_eq!(
+        KeySlot::decode(&written).expect("it was just written"),
+        slot
+    );
     // What a forged key may cost is bounded, but that bound is minutes. Asked of what was written: fields that the decoder
     // passes over may hold what is no text.
     let cost = serde_json::from_slice::<serde_json::Value>(&written).expect("it was just read");
-    let is_cheap = |what: &str, limit: u64| cost["cost"][what].as_u64().is_some_and(|cost| cost <= limit);
+    let is_cheap = |what: &str, limit: u64| {
+        cost["cost"][what]
+            .as_u64()
+            .is_some_and(|cost| cost <= limit)
+    };
     if is_cheap("memory_kib", 256) && is_cheap("passes", 2) && is_cheap("lanes", 8) {
         // It opens when it is the sound one that the input was made of.
-        slot.open(STORE, b"passphrase").map(drop).unwrap_or_default();
+        slot.open(STORE, b"passphrase")
+            .map(drop)
+            .unwrap_or_default();
     }
 }
 
 /// Any text as the name of an object: what it means leads back to it.
 pub fn object_name(text: &[u8]) {
-    let Ok(text) = str::from_utf8(text) else { return };
+    let Ok(text) = str::from_utf8(text) else {
+        return;
+    };
     let component = ObjectName::component(text);
     if !text.is_empty() {
-        assert!(ObjectName::new(component.clone()).is_some(), "{component} is not legal");
-        assert!(ObjectName::is_cut(&component) || ObjectName::text_of(&component).as_deref() == Some(text), "{component}");
+        assert!(
+            ObjectName::new(component.clone()).is_some(),
+            "{component} is not legal"
+        );
+        assert!(
+            ObjectName::is_cut(&component)
+                || ObjectName::text_of(&component).as_deref() == Some(text),
+            "{component}"
+        );
     }
-    let Some(name) = ObjectName::new(text) else { return };
+    let Some(name) = ObjectName::new(text) else {
+        return;
+    };
     let again = match names::meaning(&name) {
         Some(Meaning::Manifest(of)) => names::manifest_name(&of.backup, &of.level),
         Some(Meaning::Data { of, folder, number }) => of.data_name(folder, number),
@@ -228,13 +366,25 @@ pub fn object_name(text: &[u8]) {
 
 /// Any text as BACKUP[@DATE], a point in time and a level's id: refused, or shown as what reads as the same.
 pub fn reference(text: &[u8]) {
-    let Ok(text) = str::from_utf8(text) else { return };
+    let Ok(text) = str::from_utf8(text) else {
+        return;
+    };
     if let Ok(backup) = text.parse::<BackupRef>() {
-        assert_eq!(backup.to_string().parse::<BackupRef>().as_ref(), Ok(&backup));
+        assert_eq!(
+            backup.to_string().parse::<BackupRef>().as_ref(),
+            Ok(&backup)
+        );
     }
     if let Ok(point) = text.parse::<PointInTime>() {
-        assert_eq!(point.to_string().parse::<PointInTime>().as_ref(), Ok(&point));
-        for now in [jiff::Timestamp::MIN, jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::MAX] {
+        assert_eq!(
+            point.to_string().parse::<PointInTime>().as_ref(),
+            Ok(&point)
+        );
+        for now in [
+            jiff::Timestamp::MIN,
+            jiff::Timestamp::UNIX_EPOCH,
+            jiff::Timestamp::MAX,
+        ] {
             point.choice(now, &TimeZone::UTC).of(&[level()]);
         }
     }
@@ -247,29 +397,57 @@ pub fn reference(text: &[u8]) {
 /// Patterns, one a line, the last line a path: a pattern that is the path itself leaves it out, as does all that starts it.
 pub fn excludes(data: &[u8]) {
     let mut lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
-    let Some(path) = lines.pop().and_then(TreePath::parse) else { return };
+    let Some(path) = lines.pop().and_then(TreePath::parse) else {
+        return;
+    };
     let excludes = Excludes::new(&lines);
     let out = excludes.matches(&path, || [b"/source/", path.as_bytes()].concat());
     assert!(!(out && (path.is_root() || excludes.is_empty())));
-    let literal: Vec<u8> =
-        path.as_bytes().iter().flat_map(|byte| if b"*?[\\".contains(byte) { vec![b'\\', *byte] } else { vec![*byte] }).collect();
+    let literal: Vec<u8> = path
+        .as_bytes()
+        .iter()
+        .flat_map(|byte| {
+            if b"*?[\\".contains(byte) {
+                vec![b'\\', *byte]
+            } else {
+                vec![*byte]
+            }
+        })
+        .collect();
     let itself = Excludes::new([[b"./", &literal[..]].concat()]);
-    assert!(path.is_root() || itself.matches(&path, Vec::new), "its own name does not match it");
+    assert!(
+        path.is_root() || itself.matches(&path, Vec::new),
+        "its own name does not match it"
+    );
 }
 
 #[cfg(unix)]
 fn rules(zone: TimeZone) -> freezer::sched::book::Rules {
-    let lateness = freezer::sched::timetable::Lateness { grace: std::time::Duration::from_secs(3600), make_up: false };
-    freezer::sched::book::Rules { zone, lateness, dead_after: std::time::Duration::from_secs(86_400), cluster: false, changes_start: false }
+    let lateness = freezer::sched::timetable::Lateness {
+        grace: std::time::Duration::from_secs(3600),
+        make_up: false,
+    };
+    freezer::sched::book::Rules {
+        zone,
+        lateness,
+        dead_after: std::time::Duration::from_secs(86_400),
+        cluster: false,
+        changes_start: false,
+    }
 }
 
 /// Any bytes as a scheduler's journal: refused, or written and read as the same; a book of it can be worked with.
 #[cfg(unix)]
 pub fn journal(json: &[u8]) {
     use freezer::sched::book::{Book, Seen};
-    let Ok(memory) = freezer::sched::journal::Memory::decode(json) else { return };
+    let Ok(memory) = freezer::sched::journal::Memory::decode(json) else {
+        return;
+    };
     let written = memory.encode().expect("what was read can be written");
-    assert_eq!(freezer::sched::journal::Memory::decode(&written).expect("it was just written"), memory);
+    assert_eq!(
+        freezer::sched::journal::Memory::decode(&written).expect("it was just written"),
+        memory
+    );
     let mut book = Book::new(rules(TimeZone::UTC), memory.jobs, Vec::new());
     let now = jiff::Timestamp::UNIX_EPOCH;
     book.due(now, 3);
@@ -287,19 +465,38 @@ pub fn run_files(json: &[u8]) {
     if let Ok(order) = serde_json::from_slice::<Order>(json) {
         let written = serde_json::to_vec(&order).expect("what was read can be written");
         let again: Order = serde_json::from_slice(&written).expect("it was just written");
-        assert_eq!((&again.run, &again.job, again.due, &again.agent), (&order.run, &order.job, order.due, &order.agent));
-        let keys = |order: &Order| order.actions.iter().map(|action| action.keys().cloned().collect::<Vec<_>>()).collect::<Vec<_>>();
+        assert_eq!(
+            (&again.run, &again.job, again.due, &again.agent),
+            (&order.run, &order.job, order.due, &order.agent)
+        );
+        let keys = |order: &Order| {
+            order
+                .actions
+                .iter()
+                .map(|action| action.keys().cloned().collect::<Vec<_>>())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(keys(&again), keys(&order));
     }
     if let Ok(outcome) = serde_json::from_slice::<Outcome>(json) {
         let written = serde_json::to_vec(&outcome).expect("what was read can be written");
         let again: Outcome = serde_json::from_slice(&written).expect("it was just written");
         let told = |outcome: &Outcome| {
-            let each = outcome
-                .actions
-                .iter()
-                .map(|action| (action.action.clone(), action.result, action.exit_code, action.tries, action.log.clone()));
-            (outcome.result, outcome.ended, each.collect::<Vec<_>>(), outcome.warnings().map(str::to_owned).collect::<Vec<_>>())
+            let each = outcome.actions.iter().map(|action| {
+                (
+                    action.action.clone(),
+                    action.result,
+                    action.exit_code,
+                    action.tries,
+                    action.log.clone(),
+                )
+            });
+            (
+                outcome.result,
+                outcome.ended,
+                each.collect::<Vec<_>>(),
+                outcome.warnings().map(str::to_owned).collect::<Vec<_>>(),
+            )
         };
         assert_eq!(told(&again), told(&outcome));
     }
@@ -310,25 +507,56 @@ pub fn run_files(json: &[u8]) {
 #[cfg(unix)]
 pub fn timetable(json: &[u8]) {
     use freezer::sched::timetable::{Lateness, Timetable};
-    let Ok(serde_json::Value::Object(schedule)) = serde_json::from_slice(json) else { return };
-    for zone in [TimeZone::UTC, TimeZone::get("Europe/Berlin").expect("a zone"), TimeZone::get("Australia/Lord_Howe").expect("a zone")] {
-        let Ok(timetable) = Timetable::read(&schedule, &zone) else { continue };
-        for text in ["2026-03-28T23:00:00Z", "2026-10-24T23:59:59.5Z", "9999-12-30T00:00:00Z", "0001-01-02T00:00:00Z"] {
+    let Ok(serde_json::Value::Object(schedule)) = serde_json::from_slice(json) else {
+        return;
+    };
+    for zone in [
+        TimeZone::UTC,
+        TimeZone::get("Europe/Berlin").expect("a zone"),
+        TimeZone::get("Australia/Lord_Howe").expect("a zone"),
+    ] {
+        let Ok(timetable) = Timetable::read(&schedule, &zone) else {
+            continue;
+        };
+        for text in [
+            "2026-03-28T23:00:00Z",
+            "2026-10-24T23:59:59.5Z",
+            "9999-12-30T00:00:00Z",
+            "0001-01-02T00:00:00Z",
+        ] {
             let armed: jiff::Timestamp = text.parse().expect("a moment");
             let mut last = timetable.handled_when_armed(armed);
             for _ in 0..5 {
-                let Some(next) = timetable.after(last, armed) else { break };
+                let Some(next) = timetable.after(last, armed) else {
+                    break;
+                };
                 assert!(next > last, "{next} comes after {last}");
                 last = next;
             }
-            let now = armed.saturating_add(jiff::SignedDuration::from_hours(30)).expect("a duration of hours");
+            let now = armed
+                .saturating_add(jiff::SignedDuration::from_hours(30))
+                .expect("a duration of hours");
             for make_up in [false, true] {
-                let lateness = Lateness { grace: std::time::Duration::from_secs(3600), make_up };
+                let lateness = Lateness {
+                    grace: std::time::Duration::from_secs(3600),
+                    make_up,
+                };
                 let handled = timetable.handled_when_armed(armed);
                 if let Some(due) = timetable.due(handled, armed, now, lateness) {
-                    assert!(due.handled <= now && due.run.is_none_or(|run| run <= now && run == due.handled), "{due:?} at {now}");
-                    assert!(due.run.is_some() || due.missed > 0, "{due:?}: neither run nor missed");
-                    assert_eq!(timetable.due(due.handled, armed, now, lateness), None, "it is due twice");
+                    assert!(
+                        due.handled <= now
+                            && due.run.is_none_or(|run| run <= now && run == due.handled),
+                        "{due:?} at {now}"
+                    );
+                    assert!(
+                        due.run.is_some() || due.missed > 0,
+                        "{due:?}: neither run nor missed"
+                    );
+                    assert_eq!(
+                        timetable.due(due.handled, armed, now, lateness),
+                        None,
+                        "it is due twice"
+                    );
                 }
             }
         }
@@ -339,28 +567,44 @@ pub fn timetable(json: &[u8]) {
 #[cfg(unix)]
 pub fn jobs(json: &[u8]) {
     use freezer::sched::book::{Book, Seen};
-    let Ok(serde_json::Value::Array(list)) = serde_json::from_slice(json) else { return };
-    let mut documents: Vec<serde_json::Map<String, serde_json::Value>> =
-        list.into_iter().filter_map(|one| one.as_object().cloned()).collect();
+    let Ok(serde_json::Value::Array(list)) = serde_json::from_slice(json) else {
+        return;
+    };
+    let mut documents: Vec<serde_json::Map<String, serde_json::Value>> = list
+        .into_iter()
+        .filter_map(|one| one.as_object().cloned())
+        .collect();
     documents.retain(|job| job.get("job_id").and_then(serde_json::Value::as_str) != Some("good"));
     let good = serde_json::json!({ "job_id": "good", "job_schedule": {}, "job_actions": [] });
     documents.extend(good.as_object().cloned());
-    let mut book = Book::new(rules(TimeZone::UTC), std::collections::BTreeMap::new(), Vec::new());
+    let mut book = Book::new(
+        rules(TimeZone::UTC),
+        std::collections::BTreeMap::new(),
+        Vec::new(),
+    );
     let mut now: jiff::Timestamp = "2026-11-24T12:00:00Z".parse().expect("a moment");
     let mut begun = Vec::new();
     for _ in 0..3 {
         book.see(documents.clone(), Seen::All, now);
         for (id, _) in book.due(now, 1000).0 {
             book.begin(&id, "run", now);
-            let document = documents.iter().find(|job| job.get("job_id").and_then(serde_json::Value::as_str) == Some(&*id));
-            let patch = book.patch(&id, document.expect("it was seen")).expect("it is known");
+            let document = documents
+                .iter()
+                .find(|job| job.get("job_id").and_then(serde_json::Value::as_str) == Some(&*id));
+            let patch = book
+                .patch(&id, document.expect("it was seen"))
+                .expect("it is known");
             book.sent(&id, Some(&patch));
             book.ended(&id, "success", now);
             begun.push(id);
         }
         now += jiff::SignedDuration::from_secs(60);
     }
-    assert_eq!(begun.iter().filter(|id| *id == "good").count(), 1, "{begun:?}");
+    assert_eq!(
+        begun.iter().filter(|id| *id == "good").count(),
+        1,
+        "{begun:?}"
+    );
 }
 
 /// How and where the server is asked, and what was made there before. The first byte of an input is a place in this list.
@@ -392,11 +636,26 @@ pub const ASKED: [(&str, &str); 22] = [
 /// What is made before the first input, so that changes have something to change: how, where, what, and the answer.
 pub const MADE: [(&str, &str, &str, u16); 6] = [
     ("POST", "/v2/p/clients", r#"{"client_id": "c"}"#, 201),
-    ("POST", "/v2/p/actions/a", r#"{"freezer_action": {"action": "backup"}}"#, 201),
-    ("POST", "/v2/p/jobs/j", r#"{"client_id": "c", "job_schedule": {}, "job_actions": [{"action_id": "a"}]}"#, 201),
+    (
+        "POST",
+        "/v2/p/actions/a",
+        r#"{"freezer_action": {"action": "backup"}}"#,
+        201,
+    ),
+    (
+        "POST",
+        "/v2/p/jobs/j",
+        r#"{"client_id": "c", "job_schedule": {}, "job_actions": [{"action_id": "a"}]}"#,
+        201,
+    ),
     ("POST", "/v2/p/sessions/s", r#"{"schedule": {}}"#, 201),
     ("PUT", "/v2/p/sessions/s/jobs/j", "", 204),
-    ("POST", "/v2/p/backups/b", r#"{"container": "c", "hostname": "h", "backup_name": "b"}"#, 201),
+    (
+        "POST",
+        "/v2/p/backups/b",
+        r#"{"container": "c", "hostname": "h", "backup_name": "b"}"#,
+        201,
+    ),
 ];
 
 /// What an input asks of a server.
@@ -408,11 +667,20 @@ pub fn api_request(input: &[u8]) -> Option<(&'static str, &'static str, &[u8])> 
 
 /// Any bytes as the body of a request: done, or refused in words; never a fault of the server.
 pub fn api_answer(status: u16, body: &[u8]) {
-    let known = [200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 412, 413, 422, 429];
-    assert!(known.contains(&status), "{status}: {}", String::from_utf8_lossy(body));
+    let known = [
+        200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 412, 413, 422, 429,
+    ];
+    assert!(
+        known.contains(&status),
+        "{status}: {}",
+        String::from_utf8_lossy(body)
+    );
     if !body.is_empty() {
         let body: serde_json::Value = serde_json::from_slice(body).expect("JSON");
         assert!(body.is_object(), "{body}");
-        assert!(status < 400 || body.get("title").is_some() || body.get("error").is_some(), "{body}: refused without a word");
+        assert!(
+            status < 400 || body.get("title").is_some() || body.get("error").is_some(),
+            "{body}: refused without a word"
+        );
     }
 }

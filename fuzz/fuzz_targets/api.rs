@@ -19,34 +19,62 @@ static SERVER: LazyLock<(SocketAddr, String)> = LazyLock::new(|| {
     std::fs::create_dir_all(&folder).expect("a folder");
     let database = format!("sqlite:{}", folder.join("api.sqlite").display());
     let service = Service::open(&database, 2, Arc::new(SystemClock)).expect("opened");
-    let token = service.make_token(&NewToken::by_operator(&TokenScope::Admin, "p", "", None)).expect("made").expose().clone();
+    let token = service
+        .make_token(&NewToken::by_operator(&TokenScope::Admin, "p", "", None))
+        .expect("made")
+        .expose()
+        .clone();
     let (sender, address) = channel();
     std::thread::spawn(move || {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        service.serve(Settings::default(), listen, None, &Cancel::new(), |address| {
-            sender.send(address).expect("somebody waits");
-            Ok(())
-        })
+        service.serve(
+            Settings::default(),
+            listen,
+            None,
+            &Cancel::new(),
+            |address| {
+                sender.send(address).expect("somebody waits");
+                Ok(())
+            },
+        )
     });
     let server = (address.recv().expect("it listens"), token);
     for (method, path, body, status) in entry_points::MADE {
-        assert_eq!(ask(&server, method, path, body.as_bytes()).0, status, "{method} {path}");
+        assert_eq!(
+            ask(&server, method, path, body.as_bytes()).0,
+            status,
+            "{method} {path}"
+        );
     }
     server
 });
 
-fn ask((address, token): &(SocketAddr, String), method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+fn ask(
+    (address, token): &(SocketAddr, String),
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> (u16, Vec<u8>) {
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Auth-Token: {token}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.write_all(&[head.as_bytes(), body].concat()).expect("sent");
+    stream
+        .write_all(&[head.as_bytes(), body].concat())
+        .expect("sent");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("an answer");
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
+    let end = answer
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .expect("a head");
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("a status");
     (status, answer.split_off(end + 4))
 }
 

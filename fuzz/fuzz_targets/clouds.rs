@@ -5,6 +5,8 @@
 mod section;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
     section::section(text, "prod").unwrap_or_default();
 });

@@ -7,14 +7,30 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((entries, node)) = data.split_first() else { return };
-    let root = RunRoot { node: node.to_vec(), height: 0, entries: u64::from(*entries) };
-    let Ok(table) = FrameTable::open(root, Arc::new(MemoryBlocks::default()), BlockCache::new(0)) else { return };
+    let Some((entries, node)) = data.split_first() else {
+        return;
+    };
+    let root = RunRoot {
+        node: node.to_vec(),
+        height: 0,
+        entries: u64::from(*entries),
+    };
+    let Ok(table) = FrameTable::open(root, Arc::new(MemoryBlocks::default()), BlockCache::new(0))
+    else {
+        return;
+    };
     let (mut end, mut last) = (StreamOffset(0), None);
     for (rank, row) in (0..).zip(table.rows()) {
         let Ok(row) = row else { return };
         let is_next = last.map_or(0, |last: u64| last + 1) == row.number.0;
-        assert!(if is_next { row.start == end } else { row.start > end }, "an overlap, or a gap without a frame in it");
+        assert!(
+            if is_next {
+                row.start == end
+            } else {
+                row.start > end
+            },
+            "an overlap, or a gap without a frame in it"
+        );
         assert!(last.is_none_or(|last| last < row.number.0));
         assert!(row.end() > end);
         assert_eq!(table.locate(row.start).expect("it was read"), row);

@@ -23,13 +23,37 @@ fn leaf(value: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|value: &[u8]| {
-    let root = RunRoot { node: leaf(value), height: 0, entries: 1 };
-    let Ok(tree) = Tree::open(root.clone(), Arc::new(MemoryBlocks::default()), BlockCache::new(0)) else { return };
+    let root = RunRoot {
+        node: leaf(value),
+        height: 0,
+        entries: 1,
+    };
+    let Ok(tree) = Tree::open(
+        root.clone(),
+        Arc::new(MemoryBlocks::default()),
+        BlockCache::new(0),
+    ) else {
+        return;
+    };
     let attributes = tree.attributes(NodeId(0));
-    let Ok(Some(entry)) = tree.entry(NodeId(0)) else { return };
-    let attributes = attributes.ok().flatten().expect("what reads whole reads in part");
-    assert_eq!((attributes.size, attributes.kind), (entry.content.size(), entry.content.kind()));
+    let Ok(Some(entry)) = tree.entry(NodeId(0)) else {
+        return;
+    };
+    let attributes = attributes
+        .ok()
+        .flatten()
+        .expect("what reads whole reads in part");
+    assert_eq!(
+        (attributes.size, attributes.kind),
+        (entry.content.size(), entry.content.kind())
+    );
     let (mut writer, mut blocks) = (TreeWriter::new(), MemoryBlocks::default());
-    writer.push(&entry, &mut blocks).expect("what reads can be written");
-    assert_eq!(writer.finish(&mut blocks).expect("memory takes all"), root, "an entry has one encoding");
+    writer
+        .push(&entry, &mut blocks)
+        .expect("what reads can be written");
+    assert_eq!(
+        writer.finish(&mut blocks).expect("memory takes all"),
+        root,
+        "an entry has one encoding"
+    );
 });

@@ -1,10 +1,12 @@
 //! Any bytes as the roots of an index of one run or two, with the same blocks below both: read in every way.
 #![no_main]
 
-use freezer::index::{BlockAddress, BlockCache, BlockSource, TreeSeries, IndexError, RunRoot, Tree, TreeRun};
+use freezer::index::{
+    BlockAddress, BlockCache, BlockSource, IndexError, RunRoot, Tree, TreeRun, TreeSeries,
+};
 use freezer::model::{LevelId, NodeId};
-use std::collections::HashSet;
 use libfuzzer_sys::fuzz_target;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Blocks that follow one another in the input, each after its length in two bytes.
@@ -12,8 +14,12 @@ struct Blocks(Vec<Vec<u8>>);
 
 impl BlockSource for Blocks {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
-        let block = usize::try_from(address.number.0).ok().and_then(|number| self.0.get(number));
-        block.cloned().ok_or_else(|| IndexError::fetch(*address, std::fmt::Error))
+        let block = usize::try_from(address.number.0)
+            .ok()
+            .and_then(|number| self.0.get(number));
+        block
+            .cloned()
+            .ok_or_else(|| IndexError::fetch(*address, std::fmt::Error))
     }
 }
 
@@ -34,30 +40,63 @@ fn tree_of(height: u8, entries: u8, two: bool, mut blocks: Vec<Vec<u8>>) -> Opti
     let source: Arc<dyn BlockSource> = Arc::new(Blocks(blocks));
     let run = |serial: u64, node, height| TreeRun {
         level: Some(LevelId::new(Default::default(), serial as u32)),
-        root: RunRoot { node, height, entries: u64::from(entries) },
+        root: RunRoot {
+            node,
+            height,
+            entries: u64::from(entries),
+        },
         subtrees: serial - 1,
         source: Arc::clone(&source),
     };
     let older = run(1, older, height & 0x7f);
     // A newer run of one block, whose entries are as many as it says.
-    let newer = newer.map(|node| TreeRun { root: RunRoot { entries: node.get(2).copied().map_or(0, u64::from), height: 0, node }, ..run(2, Vec::new(), 0) });
-    Tree::of_runs(newer.into_iter().chain([older]).collect(), &BlockCache::new(1 << 20)).ok()
+    let newer = newer.map(|node| TreeRun {
+        root: RunRoot {
+            entries: node.get(2).copied().map_or(0, u64::from),
+            height: 0,
+            node,
+        },
+        ..run(2, Vec::new(), 0)
+    });
+    Tree::of_runs(
+        newer.into_iter().chain([older]).collect(),
+        &BlockCache::new(1 << 20),
+    )
+    .ok()
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&[height, entries], rest)) = data.split_first_chunk::<2>() else { return };
-    let Some(tree) = tree_of(height, entries, height & 0x80 != 0, split(rest)) else { return };
+    let Some((&[height, entries], rest)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let Some(tree) = tree_of(height, entries, height & 0x80 != 0, split(rest)) else {
+        return;
+    };
     let mut seen = HashSet::new();
     for found in tree.all() {
         let Ok((node, entry)) = found else { break };
         assert!(seen.insert(node), "every entry has a node of its own");
-        assert!(tree.runs() > 1 || node == NodeId(seen.len() as u64 - 1), "ranks count up");
-        assert!(seen.len() as u64 <= tree.entries(), "more entries than the roots said");
+        assert!(
+            tree.runs() > 1 || node == NodeId(seen.len() as u64 - 1),
+            "ranks count up"
+        );
+        assert!(
+            seen.len() as u64 <= tree.entries(),
+            "more entries than the roots said"
+        );
         if let Ok(found) = tree.entry(node) {
-            assert_eq!(found.as_ref(), Some(&entry), "by node it is another than in order");
+            assert_eq!(
+                found.as_ref(),
+                Some(&entry),
+                "by node it is another than in order"
+            );
         }
         if let Ok(found) = tree.lookup(&entry.path) {
-            assert_eq!(found, Some((node, entry)), "by path it is another than in order");
+            assert_eq!(
+                found,
+                Some((node, entry)),
+                "by path it is another than in order"
+            );
         }
         tree.children(node, None).take_while(Result::is_ok).count();
     }
@@ -72,6 +111,9 @@ fuzz_target!(|data: &[u8]| {
         }
         both += 1;
     }
-    assert!(both <= tree.entries(), "more paths than the runs have entries");
+    assert!(
+        both <= tree.entries(),
+        "more paths than the runs have entries"
+    );
     tree.verify().unwrap_or_default();
 });

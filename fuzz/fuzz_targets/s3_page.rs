@@ -6,8 +6,16 @@
 mod page;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
     if let Ok(page) = page::Page::parse(text) {
-        assert!(page.objects.iter().map(|object| object.key.len()).sum::<usize>() <= text.len());
+        assert!(
+            page.objects
+                .iter()
+                .map(|object| object.key.len())
+                .sum::<usize>()
+                <= text.len()
+        );
     }
 });

@@ -7,11 +7,19 @@ mod wire;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     wire::decode_hello(data);
-    let Some((_, answer)) = wire::decode(data) else { return };
+    let Some((_, answer)) = wire::decode(data) else {
+        return;
+    };
     match answer {
-        wire::Answer::Status { words, .. } => assert!(words.len() <= 1200 && !words.chars().any(char::is_control)),
-        wire::Answer::Handle(bytes) | wire::Answer::Data(bytes) => assert!(bytes.len() < data.len()),
-        wire::Answer::Names(names) => assert!(names.iter().map(|(name, _)| name.len() + 12).sum::<usize>() < data.len()),
+        wire::Answer::Status { words, .. } => {
+            assert!(words.len() <= 1200 && !words.chars().any(char::is_control))
+        }
+        wire::Answer::Handle(bytes) | wire::Answer::Data(bytes) => {
+            assert!(bytes.len() < data.len())
+        }
+        wire::Answer::Names(names) => {
+            assert!(names.iter().map(|(name, _)| name.len() + 12).sum::<usize>() < data.len())
+        }
         wire::Answer::Attributes(_) => {}
     }
 });

@@ -15,18 +15,25 @@ const UNFINISHED: [&str; 3] = ["creating", "error", "deleting"];
 
 /// `GET /backups`.
 pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
-    call.listing(&BACKUPS, "backups", call.scope(), call.search()?).await
+    call.listing(&BACKUPS, "backups", call.scope(), call.search()?)
+        .await
 }
 
 /// `GET /backups/{id}`.
 pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
-    let row = BACKUPS.get(&call.server.database, &call.scope(), call.id("id")).await?;
+    let row = BACKUPS
+        .get(&call.server.database, &call.scope(), call.id("id"))
+        .await?;
     row.map(|row| Reply::object(&row)).ok_or(Failure::Absent)
 }
 
 /// `POST /backups`: the body is the flat document of the agent.
 pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
-    insert(call, &new_id().map_err(|_| Failure::Internal("no random numbers"))?).await
+    insert(
+        call,
+        &new_id().map_err(|_| Failure::Internal("no random numbers"))?,
+    )
+    .await
 }
 
 /// `POST /backups/{id}`: the same under an id of the client's, so that a record that is sent again is not there twice.
@@ -57,8 +64,21 @@ async fn insert(call: &Call, id: &str) -> Result<Reply, Failure> {
     let beside = beside(&metadata);
     document.insert("backup_metadata".into(), Value::Object(metadata));
     let mut transaction = call.server.database.begin().await?;
-    match BACKUPS.insert(&mut transaction, (&call.project, id), &document, &beside, call.now_us).await {
-        Err(error) if error.is_duplicate() => return Err(Failure::Exists(format!("Backup already exists with ID {id}"))),
+    match BACKUPS
+        .insert(
+            &mut transaction,
+            (&call.project, id),
+            &document,
+            &beside,
+            call.now_us,
+        )
+        .await
+    {
+        Err(error) if error.is_duplicate() => {
+            return Err(Failure::Exists(format!(
+                "Backup already exists with ID {id}"
+            )));
+        }
         done => done?,
     }
     transaction.commit().await?;
@@ -73,7 +93,9 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
     let row = row.ok_or_else(|| Failure::NotFound(format!("No backup found with ID:{id}")))?;
     call.check_version(&row)?;
     // A token of a node is for what that node has recorded.
-    if call.identity.client_id.is_some() && super::jobs::text_in(&row.document, "user_id") != call.identity.user_id {
+    if call.identity.client_id.is_some()
+        && super::jobs::text_in(&row.document, "user_id") != call.identity.user_id
+    {
         return Err(Failure::Forbidden);
     }
     let mut document = row.document.clone();
@@ -97,7 +119,9 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
     old.extend(metadata);
     let (merged, beside) = (old.clone(), beside(old));
     check(&merged, super::jobs::text_in(&document, "status"))?;
-    let version = BACKUPS.update(&mut transaction, &row, &document, &beside, call.now_us).await?;
+    let version = BACKUPS
+        .update(&mut transaction, &row, &document, &beside, call.now_us)
+        .await?;
     transaction.commit().await?;
     Ok(Reply::json(StatusCode::OK, &Value::Object(document)).at_version(version))
 }
@@ -105,7 +129,9 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
 /// `DELETE /backups/{id}`.
 pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
     let mut transaction = call.server.database.begin().await?;
-    let there = BACKUPS.delete(&mut transaction, &call.project, call.id("id")).await?;
+    let there = BACKUPS
+        .delete(&mut transaction, &call.project, call.id("id"))
+        .await?;
     transaction.commit().await?;
     call.deleted(there, "backup")
 }
@@ -120,7 +146,10 @@ fn check(metadata: &Document, status: &str) -> Result<(), Failure> {
         let unknown_yet = key != "backup_name" && UNFINISHED.contains(&status);
         match fields::text(metadata, key, "")? {
             Some("") | None if !unknown_yet => {
-                return Err(Failure::Invalid("Bad Data Format", format!("{key} must be a string with something in it")));
+                return Err(Failure::Invalid(
+                    "Bad Data Format",
+                    format!("{key} must be a string with something in it"),
+                ));
             }
             _ => {}
         }
@@ -131,6 +160,13 @@ fn check(metadata: &Document, status: &str) -> Result<(), Failure> {
 /// The time stamp, which clients also send as text.
 pub(super) fn beside(metadata: &Document) -> Beside {
     let stamp = metadata.get("time_stamp");
-    let number = stamp.and_then(|stamp| stamp.as_i64().or_else(|| stamp.as_str()?.trim().parse().ok()));
-    Beside { number, ..Beside::default() }
+    let number = stamp.and_then(|stamp| {
+        stamp
+            .as_i64()
+            .or_else(|| stamp.as_str()?.trim().parse().ok())
+    });
+    Beside {
+        number,
+        ..Beside::default()
+    }
 }

@@ -66,34 +66,58 @@ pub(super) struct Reply {
 impl Reply {
     /// With this JSON.
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
-        Self { status, body: body.to_string(), version: None, total: None }
+        Self {
+            status,
+            body: body.to_string(),
+            version: None,
+            total: None,
+        }
     }
 
     /// Done, and nothing to say.
     pub(super) fn nothing() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: String::new(), version: None, total: None }
+        Self {
+            status: StatusCode::NO_CONTENT,
+            body: String::new(),
+            version: None,
+            total: None,
+        }
     }
 
     /// An object.
     pub(super) fn object(row: &Stored) -> Self {
-        Self { status: StatusCode::OK, body: super::db::documents::text_of(&row.document), version: Some(row.version), total: None }
+        Self {
+            status: StatusCode::OK,
+            body: super::db::documents::text_of(&row.document),
+            version: Some(row.version),
+            total: None,
+        }
     }
 
     /// With the version of the object it is about.
     pub(super) fn at_version(self, version: i64) -> Self {
-        Self { version: Some(version), ..self }
+        Self {
+            version: Some(version),
+            ..self
+        }
     }
 }
 
 impl Call {
     /// Whether the policy lets him.
     pub(super) fn may(&self, rule: &str) -> bool {
-        self.server.policy.allows(rule, &self.identity, &self.project)
+        self.server
+            .policy
+            .allows(rule, &self.identity, &self.project)
     }
 
     /// Refuses unless the policy lets him.
     pub(super) fn must(&self, rule: &str) -> Result<(), Failure> {
-        if self.may(rule) { Ok(()) } else { Err(Failure::Forbidden) }
+        if self.may(rule) {
+            Ok(())
+        } else {
+            Err(Failure::Forbidden)
+        }
     }
 
     /// The rows of the project.
@@ -103,12 +127,19 @@ impl Call {
 
     /// A part of the address.
     pub(super) fn id(&self, name: &str) -> &str {
-        self.ids.iter().find(|(known, _)| known == name).map_or("", |(_, id)| id)
+        self.ids
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, id)| id)
     }
 
     /// The last value of a parameter.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .rev()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A parameter that is yes or no.
@@ -121,29 +152,51 @@ impl Call {
     }
 
     fn bad_parameter(name: &str, rule: &str) -> Failure {
-        Failure::Invalid("Invalid parameter", format!("The \"{name}\" parameter is invalid. The value {rule}."))
+        Failure::Invalid(
+            "Invalid parameter",
+            format!("The \"{name}\" parameter is invalid. The value {rule}."),
+        )
     }
 
     fn number(&self, name: &str) -> Result<i64, Failure> {
-        let Some(text) = self.parameter(name) else { return Ok(0) };
-        let number: i64 = text.trim().parse().map_err(|_| Self::bad_parameter(name, "must be an integer"))?;
-        if number < 0 { Err(Self::bad_parameter(name, "must not be negative")) } else { Ok(number) }
+        let Some(text) = self.parameter(name) else {
+            return Ok(0);
+        };
+        let number: i64 = text
+            .trim()
+            .parse()
+            .map_err(|_| Self::bad_parameter(name, "must be an integer"))?;
+        if number < 0 {
+            Err(Self::bad_parameter(name, "must not be negative"))
+        } else {
+            Ok(number)
+        }
     }
 
     /// Which part of a list is asked for.
     pub(super) fn page(&self) -> Result<Page, Failure> {
         let (limit, offset) = (self.number("limit")?, self.number("offset")?);
         if limit > LARGEST_PAGE {
-            return Err(Self::bad_parameter("limit", &format!("must not be over {LARGEST_PAGE}")));
+            return Err(Self::bad_parameter(
+                "limit",
+                &format!("must not be over {LARGEST_PAGE}"),
+            ));
         }
-        Ok(Page { offset, limit: if limit == 0 { USUAL_PAGE } else { limit } })
+        Ok(Page {
+            offset,
+            limit: if limit == 0 { USUAL_PAGE } else { limit },
+        })
     }
 
     /// What is searched for: the body of a GET.
     pub(super) fn search(&self) -> Result<Search, Failure> {
         let mut search = Search::default();
-        let Some(body) = &self.body else { return Ok(search) };
-        let Value::Object(body) = body else { return Err(Failure::invalid("the search must be an object")) };
+        let Some(body) = &self.body else {
+            return Ok(search);
+        };
+        let Value::Object(body) = body else {
+            return Err(Failure::invalid("the search must be an object"));
+        };
         for entry in entries(body, "match")? {
             for (key, value) in entry {
                 match all_of(key, value)? {
@@ -154,10 +207,14 @@ impl Call {
             }
         }
         for entry in entries(body, "match_not")? {
-            search.not.extend(entry.iter().map(|(key, value)| Fact::new(key, value)));
+            search
+                .not
+                .extend(entry.iter().map(|(key, value)| Fact::new(key, value)));
         }
         if search.facts.len() + search.not.len() + search.words.len() > 50 {
-            return Err(Failure::invalid("match, match_not: there must not be more than 50 conditions"));
+            return Err(Failure::invalid(
+                "match, match_not: there must not be more than 50 conditions",
+            ));
         }
         search.from = second(body, "time_after")?;
         search.to = second(body, "time_before")?;
@@ -175,7 +232,11 @@ impl Call {
 
     /// The body, or none of its keys.
     pub(super) fn object_or_empty(&self) -> Result<Document, Failure> {
-        if self.body.is_none() { Ok(Document::new()) } else { self.object() }
+        if self.body.is_none() {
+            Ok(Document::new())
+        } else {
+            self.object()
+        }
     }
 
     /// Refuses if the client wants to change another version than there is.
@@ -213,7 +274,13 @@ fn all_of(key: &str, value: &Value) -> Result<Option<All>, Failure> {
     };
     let listed: Option<Vec<Document>> = serde_json::from_str(&text).ok();
     Ok(Some(match listed {
-        Some(listed) => All::Listed(listed.iter().flatten().map(|(key, value)| Fact::new(key, value)).collect()),
+        Some(listed) => All::Listed(
+            listed
+                .iter()
+                .flatten()
+                .map(|(key, value)| Fact::new(key, value))
+                .collect(),
+        ),
         None => All::Words(Needle::new(&text)),
     }))
 }
@@ -223,7 +290,11 @@ fn entries<'b>(body: &'b Document, name: &str) -> Result<Vec<&'b Document>, Fail
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(entries)) => entries
             .iter()
-            .map(|entry| entry.as_object().ok_or_else(|| Failure::invalid(format!("{name}: each entry must be an object"))))
+            .map(|entry| {
+                entry.as_object().ok_or_else(|| {
+                    Failure::invalid(format!("{name}: each entry must be an object"))
+                })
+            })
             .collect(),
         Some(_) => Err(Failure::invalid(format!("{name} must be a list"))),
     }
@@ -234,8 +305,12 @@ fn second(body: &Document, name: &str) -> Result<Option<i64>, Failure> {
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
             let text = value.as_str().map(str::trim);
-            let number = value.as_i64().or_else(|| text.and_then(|text| text.parse().ok()));
-            number.map(Some).ok_or_else(|| Failure::invalid(format!("{name} must be an integer, in seconds since 1970")))
+            let number = value
+                .as_i64()
+                .or_else(|| text.and_then(|text| text.parse().ok()));
+            number.map(Some).ok_or_else(|| {
+                Failure::invalid(format!("{name} must be an integer, in seconds since 1970"))
+            })
         }
     }
 }

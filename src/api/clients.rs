@@ -9,35 +9,77 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 /// What a node can be told to do.
-pub(super) const ACTIONS: [&str; 12] =
-    ["backup", "restore", "info", "admin", "exec", "mount", "umount", "check", "prune", "repack", "repair", "sync"];
+pub(super) const ACTIONS: [&str; 12] = [
+    "backup", "restore", "info", "admin", "exec", "mount", "umount", "check", "prune", "repack",
+    "repair", "sync",
+];
 /// How it can be told to see to an application.
-pub(super) const MODES: [&str; 10] = ["fs", "mongo", "mysql", "sqlserver", "cinder", "glance", "cindernative", "nova", "mssql", "postgres"];
+pub(super) const MODES: [&str; 10] = [
+    "fs",
+    "mongo",
+    "mysql",
+    "sqlserver",
+    "cinder",
+    "glance",
+    "cindernative",
+    "nova",
+    "mssql",
+    "postgres",
+];
 const STORAGES: [&str; 7] = ["local", "swift", "ssh", "s3", "ftp", "ftps", "sftp"];
 const ENGINES: [&str; 6] = ["tar", "rsync", "rsyncv2", "nova", "osbrick", "glance"];
 /// What is supposed of a node that does not say, and the words that can be said.
 pub(super) const SUPPORTED: [(&str, &[&str], &[&str]); 4] = [
-    ("supported_actions", &["backup", "restore", "info", "admin", "exec"], &ACTIONS),
-    ("supported_modes", &["fs", "mongo", "mysql", "sqlserver", "cinder", "glance", "cindernative", "nova"], &MODES),
-    ("supported_storages", &["local", "swift", "ssh", "s3", "ftp", "ftps"], &STORAGES),
+    (
+        "supported_actions",
+        &["backup", "restore", "info", "admin", "exec"],
+        &ACTIONS,
+    ),
+    (
+        "supported_modes",
+        &[
+            "fs",
+            "mongo",
+            "mysql",
+            "sqlserver",
+            "cinder",
+            "glance",
+            "cindernative",
+            "nova",
+        ],
+        &MODES,
+    ),
+    (
+        "supported_storages",
+        &["local", "swift", "ssh", "s3", "ftp", "ftps"],
+        &STORAGES,
+    ),
     ("supported_engines", &ENGINES, &ENGINES),
 ];
 
 /// `GET /clients`.
 pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
-    call.listing(&CLIENTS, "clients", call.scope(), call.search()?).await
+    call.listing(&CLIENTS, "clients", call.scope(), call.search()?)
+        .await
 }
 
 /// `GET /clients/{client_id}`.
 pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
-    let row = CLIENTS.get(&call.server.database, &call.scope(), call.id("id")).await?;
+    let row = CLIENTS
+        .get(&call.server.database, &call.scope(), call.id("id"))
+        .await?;
     row.map(|row| Reply::object(&row)).ok_or(Failure::Absent)
 }
 
 /// `POST /clients`: registers a node, or changes what it says of itself.
 pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
     let (id, mut client) = registration(&call.object()?)?;
-    if call.identity.client_id.as_ref().is_some_and(|own| *own != id) {
+    if call
+        .identity
+        .client_id
+        .as_ref()
+        .is_some_and(|own| *own != id)
+    {
         return Err(Failure::Forbidden);
     }
     let central = client.get("is_central") == Some(&Value::Bool(true));
@@ -46,25 +88,66 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
     }
     let mut transaction = call.server.database.begin().await?;
     for other in CLIENTS.others(&mut transaction, &call.project, &id).await? {
-        let hostname = other.document.get("client").and_then(|client| client.get("hostname"));
+        let hostname = other
+            .document
+            .get("client")
+            .and_then(|client| client.get("hostname"));
         if (central || is_central(&other)) && hostname == client.get("hostname") {
-            return Err(Failure::Exists(format!("Client {id} is registered by another project")));
+            return Err(Failure::Exists(format!(
+                "Client {id} is registered by another project"
+            )));
         }
     }
-    let beside = Beside { number: Some(i64::from(central)), ..Beside::default() };
-    let known = CLIENTS.locked(&mut transaction, &call.scope(), &id).await?.filter(|row| row.project == call.project);
+    let beside = Beside {
+        number: Some(i64::from(central)),
+        ..Beside::default()
+    };
+    let known = CLIENTS
+        .locked(&mut transaction, &call.scope(), &id)
+        .await?
+        .filter(|row| row.project == call.project);
     let version = match known {
         Some(row) => {
-            let uuid = row.document.get("client").and_then(|client| client.get("uuid")).cloned();
+            let uuid = row
+                .document
+                .get("client")
+                .and_then(|client| client.get("uuid"))
+                .cloned();
             client.insert("uuid".into(), uuid.unwrap_or(Value::Null));
-            CLIENTS.update(&mut transaction, &row, &document(call, client), &beside, call.now_us).await?
+            CLIENTS
+                .update(
+                    &mut transaction,
+                    &row,
+                    &document(call, client),
+                    &beside,
+                    call.now_us,
+                )
+                .await?
         }
         None => {
             if client.get("uuid").is_none_or(Value::is_null) {
-                client.insert("uuid".into(), new_id().map_err(|_| Failure::Internal("no random numbers"))?.into());
+                client.insert(
+                    "uuid".into(),
+                    new_id()
+                        .map_err(|_| Failure::Internal("no random numbers"))?
+                        .into(),
+                );
             }
-            match CLIENTS.insert(&mut transaction, (&call.project, &id), &document(call, client), &beside, call.now_us).await {
-                Err(error) if error.is_duplicate() => return Err(Failure::Exists(format!("Client {id} is registered already"))),
+            match CLIENTS
+                .insert(
+                    &mut transaction,
+                    (&call.project, &id),
+                    &document(call, client),
+                    &beside,
+                    call.now_us,
+                )
+                .await
+            {
+                Err(error) if error.is_duplicate() => {
+                    return Err(Failure::Exists(format!(
+                        "Client {id} is registered already"
+                    )));
+                }
                 done => done.map(|()| 1)?,
             }
         }
@@ -76,7 +159,9 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
 /// `DELETE /clients/{client_id}`.
 pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
     let id = call.id("id");
-    if let Some(row) = CLIENTS.get(&call.server.database, &call.scope(), id).await?
+    if let Some(row) = CLIENTS
+        .get(&call.server.database, &call.scope(), id)
+        .await?
         && row.project != call.project
     {
         // Seen because it is central; another project's all the same.
@@ -90,7 +175,10 @@ pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
 
 /// Whether a node is seen by all projects.
 pub(super) fn is_central(row: &Stored) -> bool {
-    row.document.get("client").and_then(|client| client.get("is_central")) == Some(&Value::Bool(true))
+    row.document
+        .get("client")
+        .and_then(|client| client.get("is_central"))
+        == Some(&Value::Bool(true))
 }
 
 fn document(call: &Call, client: Document) -> Document {
@@ -103,9 +191,12 @@ fn document(call: &Call, client: Document) -> Document {
 
 /// The id and what is kept of a registration; other keys are dropped.
 fn registration(body: &Document) -> Result<(String, Document), Failure> {
-    let id = fields::text(body, "client_id", "")?.ok_or_else(|| Failure::invalid("'client_id' is a required property"))?;
+    let id = fields::text(body, "client_id", "")?
+        .ok_or_else(|| Failure::invalid("'client_id' is a required property"))?;
     if !is_client_id(id) {
-        return Err(Failure::invalid("client_id must be a host name, after letters, digits, - and _ that end in _ if wanted"));
+        return Err(Failure::invalid(
+            "client_id must be a host name, after letters, digits, - and _ that end in _ if wanted",
+        ));
     }
     let mut client = Document::new();
     client.insert("client_id".into(), id.into());
@@ -114,14 +205,22 @@ fn registration(body: &Document) -> Result<(String, Document), Failure> {
         return Err(Failure::invalid("hostname must be a host name"));
     }
     client.insert("hostname".into(), hostname.map_or(Value::Null, Value::from));
-    client.insert("description".into(), fields::text(body, "description", "")?.map_or(Value::Null, Value::from));
+    client.insert(
+        "description".into(),
+        fields::text(body, "description", "")?.map_or(Value::Null, Value::from),
+    );
     let uuid = fields::text(body, "uuid", "")?.filter(|uuid| !uuid.is_empty());
     client.insert("uuid".into(), uuid.map_or(Value::Null, Value::from));
     for (key, usual, known) in SUPPORTED {
         let words = fields::words(body, key, known)?;
         client.insert(key.into(), words.map_or_else(|| json!(usual), Value::Array));
     }
-    client.insert("is_central".into(), fields::truth(body, "is_central", "")?.unwrap_or(false).into());
+    client.insert(
+        "is_central".into(),
+        fields::truth(body, "is_central", "")?
+            .unwrap_or(false)
+            .into(),
+    );
     Ok((id.to_owned(), client))
 }
 
@@ -130,14 +229,24 @@ fn is_hostname(text: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    !text.is_empty() && text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
+    !text.is_empty()
+        && text.len() <= 253
+        && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
 fn is_client_id(text: &str) -> bool {
-    let (prefix, host) = text.rsplit_once('_').map_or(("", text), |(prefix, host)| (prefix, host));
-    text.len() <= LONGEST_ID && is_hostname(host) && prefix.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+    let (prefix, host) = text
+        .rsplit_once('_')
+        .map_or(("", text), |(prefix, host)| (prefix, host));
+    text.len() <= LONGEST_ID
+        && is_hostname(host)
+        && prefix
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
 #[cfg(test)]
@@ -149,7 +258,19 @@ mod tests {
         for id in ["vm", "tecs_vm.example.org", "a-1_b_vm", "0123abc_node-1"] {
             assert!(is_client_id(id), "{id}");
         }
-        for id in ["", "_", "a_", "p_vm%", "p_$vm", "p/vm", "p_-vm", "p_vm..x", "p vm", "p_vm\n", &"x".repeat(64)] {
+        for id in [
+            "",
+            "_",
+            "a_",
+            "p_vm%",
+            "p_$vm",
+            "p/vm",
+            "p_-vm",
+            "p_vm..x",
+            "p vm",
+            "p_vm\n",
+            &"x".repeat(64),
+        ] {
             assert!(!is_client_id(id), "{id}");
         }
     }

@@ -16,9 +16,18 @@ use std::sync::Arc;
 pub(super) fn routes(server: &Arc<Server>) -> Router {
     let (root, health, numbers) = (Arc::clone(server), Arc::clone(server), Arc::clone(server));
     Router::new()
-        .route("/", get(move |headers: HeaderMap| async move { versions(&root, &headers) }))
-        .route("/healthcheck", get(move || async move { healthcheck(&health).await }))
-        .route("/metrics", get(move || async move { metrics(&numbers).await }))
+        .route(
+            "/",
+            get(move |headers: HeaderMap| async move { versions(&root, &headers) }),
+        )
+        .route(
+            "/healthcheck",
+            get(move || async move { healthcheck(&health).await }),
+        )
+        .route(
+            "/metrics",
+            get(move || async move { metrics(&numbers).await }),
+        )
 }
 
 /// The address that a client knows the server by.
@@ -26,7 +35,10 @@ pub(super) fn base(server: &Server, headers: &HeaderMap) -> String {
     match &server.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => {
-            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+            let host = headers
+                .get(header::HOST)
+                .and_then(|host| host.to_str().ok())
+                .unwrap_or("localhost");
             format!("{}://{host}", server.scheme)
         }
     }
@@ -41,23 +53,36 @@ fn versions(server: &Server, headers: &HeaderMap) -> Response<Body> {
 }
 
 async fn healthcheck(server: &Server) -> Response<Body> {
-    let answer = server.database.fetch("be reached", &Statement::new("SELECT 1")).await;
+    let answer = server
+        .database
+        .fetch("be reached", &Statement::new("SELECT 1"))
+        .await;
     let (status, text) = match answer {
         Ok(_) => (StatusCode::OK, "OK"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer",
+        ),
     };
     plain(status, text.to_owned())
 }
 
 async fn metrics(server: &Server) -> Response<Body> {
-    let up = server.database.fetch("be reached", &Statement::new("SELECT 1")).await.is_ok();
+    let up = server
+        .database
+        .fetch("be reached", &Statement::new("SELECT 1"))
+        .await
+        .is_ok();
     plain(StatusCode::OK, server.metrics.text(up))
 }
 
 fn plain(status: StatusCode, text: String) -> Response<Body> {
     let mut answer = Response::new(Body::from(text));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     answer
 }
 
@@ -91,7 +116,13 @@ pub(super) async fn home(server: &Server, parts: &Parts) -> Response<Body> {
             "hints": hints(&["GET", "PATCH", "POST", "DELETE"]),
         },
     });
-    let mut answer = json_answer(StatusCode::OK, json!({ "resources": resources }).to_string());
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json-home"));
+    let mut answer = json_answer(
+        StatusCode::OK,
+        json!({ "resources": resources }).to_string(),
+    );
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json-home"),
+    );
     answer
 }

@@ -85,33 +85,75 @@ impl Failure {
         let (status, title, description) = match self {
             Self::Invalid(title, text) => (StatusCode::BAD_REQUEST, *title, Some(text.clone())),
             Self::Unauthenticated => return unauthenticated(),
-            Self::Forbidden => (StatusCode::FORBIDDEN, "Access Forbidden", Some("You are not allowed to access this resource".into())),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "Access Forbidden",
+                Some("You are not allowed to access this resource".into()),
+            ),
             Self::Absent => return empty(StatusCode::NOT_FOUND),
             Self::NotFound(text) => (StatusCode::NOT_FOUND, "Not Found", Some(text.clone())),
             Self::NoRoute => (StatusCode::NOT_FOUND, "404 Not Found", None),
-            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed", None),
-            Self::BadVerb(text) => (StatusCode::METHOD_NOT_ALLOWED, "Bad Method", Some(text.clone())),
+            Self::Method(_) => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "405 Method Not Allowed",
+                None,
+            ),
+            Self::BadVerb(text) => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Bad Method",
+                Some(text.clone()),
+            ),
             Self::NotAcceptable => return empty(StatusCode::NOT_ACCEPTABLE),
-            Self::Exists(text) => (StatusCode::CONFLICT, "Document already existing", Some(text.clone())),
-            Self::Version(version) => {
-                (StatusCode::PRECONDITION_FAILED, "Version mismatch", Some(format!("The object has version {version}")))
-            }
-            Self::TooLarge(limit) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "Request too large", Some(format!("A request body may have {limit} bytes")))
-            }
-            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "Request timeout", Some("The request body did not arrive in time".into())),
-            Self::Unprocessable(text) => (StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity", Some(text.clone())),
-            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "Too many requests", Some("Try again in a second".into())),
-            Self::Identity(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable", Some("The identity service does not answer".into()))
-            }
+            Self::Exists(text) => (
+                StatusCode::CONFLICT,
+                "Document already existing",
+                Some(text.clone()),
+            ),
+            Self::Version(version) => (
+                StatusCode::PRECONDITION_FAILED,
+                "Version mismatch",
+                Some(format!("The object has version {version}")),
+            ),
+            Self::TooLarge(limit) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Request too large",
+                Some(format!("A request body may have {limit} bytes")),
+            ),
+            Self::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "Request timeout",
+                Some("The request body did not arrive in time".into()),
+            ),
+            Self::Unprocessable(text) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Unprocessable Entity",
+                Some(text.clone()),
+            ),
+            Self::TooMany => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many requests",
+                Some("Try again in a second".into()),
+            ),
+            Self::Identity(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Service Unavailable",
+                Some("The identity service does not answer".into()),
+            ),
             Self::Database(error) if error.is_away() => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Service Unavailable",
                 Some("The database does not answer; try again in a few seconds".into()),
             ),
-            Self::Database(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Storage Error", Some("Database operation failed.".into())),
-            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error", Some("Internal Server Error".into())),
+            Self::Database(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Internal Storage Error",
+                Some("Database operation failed.".into()),
+            ),
+            Self::Internal(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Internal Server Error",
+                Some("Internal Server Error".into()),
+            ),
         };
         let body = match description {
             Some(description) => json!({ "title": title, "description": description }),
@@ -129,7 +171,9 @@ impl Failure {
             _ => None,
         };
         if let Some(seconds) = seconds {
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         answer
     }
@@ -139,7 +183,10 @@ impl Failure {
 pub(super) fn json_answer(status: StatusCode, body: String) -> Response<Body> {
     let mut answer = Response::new(Body::from(body));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     answer
 }
 
@@ -152,7 +199,10 @@ fn empty(status: StatusCode) -> Response<Body> {
 /// As keystonemiddleware answers; the header's address is filled in by who knows it.
 fn unauthenticated() -> Response<Body> {
     let error = json!({ "code": 401, "title": "Unauthorized", "message": "The request you have made requires authentication." });
-    json_answer(StatusCode::UNAUTHORIZED, json!({ "error": error }).to_string())
+    json_answer(
+        StatusCode::UNAUTHORIZED,
+        json!({ "error": error }).to_string(),
+    )
 }
 
 /// The header of the number that a request is known by.
@@ -164,7 +214,12 @@ mod tests {
 
     #[test]
     fn a_database_that_is_away_is_no_fault_of_the_server() {
-        let failure = |source| Failure::Database(db::Error::Statement { verb: "read", source });
+        let failure = |source| {
+            Failure::Database(db::Error::Statement {
+                verb: "read",
+                source,
+            })
+        };
         let answer = failure(sqlx::Error::PoolTimedOut).answer();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key(header::RETRY_AFTER));

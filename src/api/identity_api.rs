@@ -36,7 +36,10 @@ pub(super) fn routes(server: &Arc<Server>) -> Router {
     let mut router = Router::new();
     for path in ["/v3", "/v3/"] {
         let server = Arc::clone(server);
-        router = router.route(path, get(move |headers: HeaderMap| async move { version(&server, &headers) }));
+        router = router.route(
+            path,
+            get(move |headers: HeaderMap| async move { version(&server, &headers) }),
+        );
     }
     let server = Arc::clone(server);
     router.route(
@@ -63,21 +66,37 @@ fn version(server: &Server, headers: &HeaderMap) -> Response<Body> {
 /// Whether the project of a scope is this one; none said is.
 fn is_scope(auth: &Value, project: &str) -> bool {
     match auth.pointer("/scope/project") {
-        Some(wanted) => ["id", "name"].iter().any(|key| wanted.get(key).and_then(Value::as_str) == Some(project)),
+        Some(wanted) => ["id", "name"]
+            .iter()
+            .any(|key| wanted.get(key).and_then(Value::as_str) == Some(project)),
         None => true,
     }
 }
 
 async fn log_in(server: &Server, request: Request) -> Result<Response<Body>, Failure> {
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default();
+    let peer = request
+        .extensions()
+        .get::<Peer>()
+        .map(|peer| peer.0.to_string())
+        .unwrap_or_default();
     let now = server.clock.now();
     let (parts, body) = request.into_parts();
-    let bytes = tokio::time::timeout(server.patience, to_bytes(body, LONGEST)).await.map_err(|_| Failure::TooSlow)?;
+    let bytes = tokio::time::timeout(server.patience, to_bytes(body, LONGEST))
+        .await
+        .map_err(|_| Failure::TooSlow)?;
     let bytes = bytes.map_err(|_| Failure::TooLarge(LONGEST))?;
-    let body: Value = serde_json::from_slice(&bytes).map_err(|error| Failure::Invalid("Malformed JSON", error.to_string()))?;
-    let auth = body.get("auth").ok_or_else(|| Failure::invalid("'auth' is a required property"))?;
-    let methods: Vec<&str> =
-        auth.pointer("/identity/methods").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let body: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::Invalid("Malformed JSON", error.to_string()))?;
+    let auth = body
+        .get("auth")
+        .ok_or_else(|| Failure::invalid("'auth' is a required property"))?;
+    let methods: Vec<&str> = auth
+        .pointer("/identity/methods")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let (identity, token, expires) = match methods[..] {
         ["password"] => with_password(server, auth, now, &peer).await?,
         ["token"] => {
@@ -85,10 +104,17 @@ async fn log_in(server: &Server, request: Request) -> Result<Response<Body>, Fai
                 .pointer("/identity/token/id")
                 .and_then(Value::as_str)
                 .ok_or_else(|| Failure::invalid("identity.token.id must be a string"))?;
-            let identity = server.authenticator.identify(&server.database, &*server.clock, token).await?;
+            let identity = server
+                .authenticator
+                .identify(&server.database, &*server.clock, token)
+                .await?;
             (identity, Secret::new(token.to_owned()), now + FAR)
         }
-        _ => return Err(Failure::invalid("identity.methods must be [\"password\"] or [\"token\"]")),
+        _ => {
+            return Err(Failure::invalid(
+                "identity.methods must be [\"password\"] or [\"token\"]",
+            ));
+        }
     };
     if !is_scope(auth, &identity.project_id) {
         return Err(Failure::Unauthenticated);
@@ -107,18 +133,33 @@ async fn with_password(
     now: Timestamp,
     peer: &str,
 ) -> Result<(Identity, Secret<String>, Timestamp), Failure> {
-    let user = auth.pointer("/identity/password/user").ok_or_else(|| Failure::invalid("identity.password.user is missing"))?;
+    let user = auth
+        .pointer("/identity/password/user")
+        .ok_or_else(|| Failure::invalid("identity.password.user is missing"))?;
     let text = |key: &str| user.get(key).and_then(Value::as_str);
-    let name = text("name").or_else(|| text("id")).ok_or_else(|| Failure::invalid("identity.password.user.name must be a string"))?;
-    let password = text("password").ok_or_else(|| Failure::invalid("identity.password.user.password must be a string"))?;
+    let name = text("name")
+        .or_else(|| text("id"))
+        .ok_or_else(|| Failure::invalid("identity.password.user.name must be a string"))?;
+    let password = text("password")
+        .ok_or_else(|| Failure::invalid("identity.password.user.password must be a string"))?;
     if name.contains('\0') || name.len() > 255 {
         return Err(Failure::Unauthenticated);
     }
     if !server.logins.take(peer, now.as_microsecond()) {
         return Err(Failure::TooMany);
     }
-    let turn = server.hashing.acquire().await.map_err(|_| Failure::Internal("the server ends"))?;
-    let user = accounts::log_in(&server.database, name, Secret::new(password.as_bytes().to_vec())).await.map_err(account)?;
+    let turn = server
+        .hashing
+        .acquire()
+        .await
+        .map_err(|_| Failure::Internal("the server ends"))?;
+    let user = accounts::log_in(
+        &server.database,
+        name,
+        Secret::new(password.as_bytes().to_vec()),
+    )
+    .await
+    .map_err(account)?;
     drop(turn);
     let user = user.ok_or(Failure::Unauthenticated)?;
     server.logins.give_back(peer);
@@ -132,17 +173,25 @@ async fn with_password(
         comment: "log-in".into(),
         expires: Some(expires),
     };
-    let token = accounts::make_token(&server.database, &new, now).await.map_err(account)?;
-    let identity = Identity { user_id: user.id, user_name: user.name, project_id: user.project, roles: user.roles, client_id: None };
+    let token = accounts::make_token(&server.database, &new, now)
+        .await
+        .map_err(account)?;
+    let identity = Identity {
+        user_id: user.id,
+        user_name: user.name,
+        project_id: user.project,
+        roles: user.roles,
+        client_id: None,
+    };
     Ok((identity, token, expires))
 }
 
 fn account(error: accounts::AccountError) -> Failure {
     match error {
         accounts::AccountError::Database(error) => Failure::Database(error),
-        accounts::AccountError::Exists(_) | accounts::AccountError::Name { .. } | accounts::AccountError::Secret => {
-            Failure::Internal("a token could not be made")
-        }
+        accounts::AccountError::Exists(_)
+        | accounts::AccountError::Name { .. }
+        | accounts::AccountError::Secret => Failure::Internal("a token could not be made"),
     }
 }
 
@@ -152,7 +201,11 @@ fn token_body(identity: &Identity, now: Timestamp, expires: Timestamp, base: &st
         let one = |interface: &&str| json!({ "id": interface, "interface": interface, "region": "RegionOne", "region_id": "RegionOne", "url": url });
         ["public", "internal", "admin"].iter().map(one).collect()
     };
-    let roles: Vec<Value> = identity.roles.iter().map(|role| json!({ "id": role, "name": role })).collect();
+    let roles: Vec<Value> = identity
+        .roles
+        .iter()
+        .map(|role| json!({ "id": role, "name": role }))
+        .collect();
     json!({ "token": {
         "methods": ["password"],
         "user": { "id": identity.user_id, "name": identity.user_name, "domain": domain, "password_expires_at": null },
@@ -171,10 +224,26 @@ fn token_body(identity: &Identity, now: Timestamp, expires: Timestamp, base: &st
 
 /// The token that a request is about, and whose it is; only its owner and an administrator may ask.
 async fn subject(server: &Server, parts: &Parts) -> Result<(String, Identity), Failure> {
-    let asker = authenticate(server, &parts.headers, parts.extensions.get::<Peer>().map(|peer| peer.0)).await?;
-    let token = parts.headers.get(SUBJECT).and_then(|token| token.to_str().ok()).unwrap_or("").to_owned();
-    let owner = match server.authenticator.identify(&server.database, &*server.clock, &token).await {
-        Err(Failure::Unauthenticated) => return Err(Failure::NotFound("There is no such token".into())),
+    let asker = authenticate(
+        server,
+        &parts.headers,
+        parts.extensions.get::<Peer>().map(|peer| peer.0),
+    )
+    .await?;
+    let token = parts
+        .headers
+        .get(SUBJECT)
+        .and_then(|token| token.to_str().ok())
+        .unwrap_or("")
+        .to_owned();
+    let owner = match server
+        .authenticator
+        .identify(&server.database, &*server.clock, &token)
+        .await
+    {
+        Err(Failure::Unauthenticated) => {
+            return Err(Failure::NotFound("There is no such token".into()));
+        }
         owner => owner?,
     };
     if owner.user_id != asker.user_id && !asker.roles.iter().any(|role| role == "admin") {
@@ -186,7 +255,10 @@ async fn subject(server: &Server, parts: &Parts) -> Result<(String, Identity), F
 async fn show(server: &Server, parts: &Parts) -> Result<Response<Body>, Failure> {
     let (token, owner) = subject(server, parts).await?;
     let now = server.clock.now();
-    let mut answer = json_answer(StatusCode::OK, token_body(&owner, now, now + FAR, &base(server, &parts.headers)).to_string());
+    let mut answer = json_answer(
+        StatusCode::OK,
+        token_body(&owner, now, now + FAR, &base(server, &parts.headers)).to_string(),
+    );
     if let Ok(token) = HeaderValue::from_str(&token) {
         answer.headers_mut().insert(SUBJECT, token);
     }

@@ -26,7 +26,10 @@ impl Metrics {
     /// Counts one.
     pub(super) fn count(&self, method: &str, path: &'static str, status: u16, took: Duration) {
         let known = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-        let method = known.into_iter().find(|known| *known == method).unwrap_or("other");
+        let method = known
+            .into_iter()
+            .find(|known| *known == method)
+            .unwrap_or("other");
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let count = requests.entry((method, path, status)).or_default();
         count.requests += 1;
@@ -38,18 +41,40 @@ impl Metrics {
 
     /// The page.
     pub(super) fn text(&self, database_up: bool) -> String {
-        let mut text = String::from("# HELP freezer_api_database_up Whether the database answers.\n# TYPE freezer_api_database_up gauge\n");
-        let mut line = |arguments: std::fmt::Arguments<'_>| writeln!(text, "{arguments}").expect("a String takes all");
-        line(format_args!("freezer_api_database_up {}", u8::from(database_up)));
-        line(format_args!("# HELP freezer_api_request_seconds How long requests took.\n# TYPE freezer_api_request_seconds histogram"));
-        for ((method, path, status), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
+        let mut text = String::from(
+            "# HELP freezer_api_database_up Whether the database answers.\n# TYPE freezer_api_database_up gauge\n",
+        );
+        let mut line = |arguments: std::fmt::Arguments<'_>| {
+            writeln!(text, "{arguments}").expect("a String takes all")
+        };
+        line(format_args!(
+            "freezer_api_database_up {}",
+            u8::from(database_up)
+        ));
+        line(format_args!(
+            "# HELP freezer_api_request_seconds How long requests took.\n# TYPE freezer_api_request_seconds histogram"
+        ));
+        for ((method, path, status), count) in
+            &*self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        {
             let labels = format!("method=\"{method}\",path=\"{path}\",status=\"{status}\"");
             for (bucket, bound) in count.buckets.iter().zip(BUCKETS) {
-                line(format_args!("freezer_api_request_seconds_bucket{{{labels},le=\"{bound}\"}} {bucket}"));
+                line(format_args!(
+                    "freezer_api_request_seconds_bucket{{{labels},le=\"{bound}\"}} {bucket}"
+                ));
             }
-            line(format_args!("freezer_api_request_seconds_bucket{{{labels},le=\"+Inf\"}} {}", count.requests));
-            line(format_args!("freezer_api_request_seconds_sum{{{labels}}} {}", count.seconds));
-            line(format_args!("freezer_api_request_seconds_count{{{labels}}} {}", count.requests));
+            line(format_args!(
+                "freezer_api_request_seconds_bucket{{{labels},le=\"+Inf\"}} {}",
+                count.requests
+            ));
+            line(format_args!(
+                "freezer_api_request_seconds_sum{{{labels}}} {}",
+                count.seconds
+            ));
+            line(format_args!(
+                "freezer_api_request_seconds_count{{{labels}}} {}",
+                count.requests
+            ));
         }
         text
     }
@@ -67,7 +92,13 @@ mod tests {
         metrics.count("BREW", "unknown", 404, Duration::ZERO);
         let text = metrics.text(true);
         assert!(text.contains("freezer_api_request_seconds_count{method=\"GET\",path=\"/jobs\",status=\"200\"} 2\n"), "{text}");
-        assert!(text.contains("{method=\"GET\",path=\"/jobs\",status=\"200\",le=\"0.005\"} 1\n"), "{text}");
-        assert!(text.contains("method=\"other\"") && text.contains("freezer_api_database_up 1\n"), "{text}");
+        assert!(
+            text.contains("{method=\"GET\",path=\"/jobs\",status=\"200\",le=\"0.005\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("method=\"other\"") && text.contains("freezer_api_database_up 1\n"),
+            "{text}"
+        );
     }
 }

@@ -113,6 +113,8 @@ struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
     }
 }

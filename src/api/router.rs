@@ -103,22 +103,45 @@ pub(super) struct Peer(pub(super) IpAddr);
 
 /// All addresses.
 pub(super) fn router(server: Arc<Server>) -> Router {
-    let mut router = discovery::routes(&server).merge(openapi::routes()).merge(identity_api::routes(&server));
+    let mut router = discovery::routes(&server)
+        .merge(openapi::routes())
+        .merge(identity_api::routes(&server));
     for dialect in [Dialect::V1, Dialect::V2] {
         let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
         paths.dedup();
         paths.sort_unstable();
         paths.dedup();
         for path in paths {
-            let routes: Arc<[&'static Route]> =
-                ROUTES.iter().filter(|route| route.path == path && (dialect == Dialect::V2 || route.in_v1)).collect();
-            let prefix = if dialect == Dialect::V1 { "/v1" } else { "/v2/{project_id}" };
+            let routes: Arc<[&'static Route]> = ROUTES
+                .iter()
+                .filter(|route| route.path == path && (dialect == Dialect::V2 || route.in_v1))
+                .collect();
+            let prefix = if dialect == Dialect::V1 {
+                "/v1"
+            } else {
+                "/v2/{project_id}"
+            };
             for slash in ["", "/"] {
                 let (server, routes) = (Arc::clone(&server), Arc::clone(&routes));
                 let at_route = any(
-                    move |params: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>, request: Request| async move {
-                        let ids = params.map(|params| params.iter().map(|(name, id)| (name.to_owned(), id.to_owned())).collect());
-                        answer(server, Some((dialect, routes)), ids.unwrap_or_default(), request).await
+                    move |params: Result<
+                        RawPathParams,
+                        axum::extract::rejection::RawPathParamsRejection,
+                    >,
+                          request: Request| async move {
+                        let ids = params.map(|params| {
+                            params
+                                .iter()
+                                .map(|(name, id)| (name.to_owned(), id.to_owned()))
+                                .collect()
+                        });
+                        answer(
+                            server,
+                            Some((dialect, routes)),
+                            ids.unwrap_or_default(),
+                            request,
+                        )
+                        .await
                     },
                 );
                 router = router.route(&format!("{prefix}{path}{slash}"), at_route);
@@ -127,20 +150,49 @@ pub(super) fn router(server: Arc<Server>) -> Router {
     }
     for path in ["/v2", "/v2/"] {
         let server = Arc::clone(&server);
-        router = router.route(path, get(move |request: Request| async move { discovery::home(&server, &request.into_parts().0).await }));
+        router = router.route(
+            path,
+            get(move |request: Request| async move {
+                discovery::home(&server, &request.into_parts().0).await
+            }),
+        );
     }
     router.fallback(move |request: Request| answer(server, None, Vec::new(), request))
 }
 
 /// Reads the token and says whose it is.
-pub(super) async fn authenticate(server: &Server, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Identity, Failure> {
-    let bearer = || headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
-    let token = headers.get(TOKEN).and_then(|token| token.to_str().ok()).or_else(bearer).unwrap_or("");
-    let asker = if token.is_empty() { peer.map(|peer| peer.to_string()).unwrap_or_default() } else { super::auth::accounts::digest(token) };
-    if !server.rate.take(&asker, server.clock.now().as_microsecond()) {
+pub(super) async fn authenticate(
+    server: &Server,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+) -> Result<Identity, Failure> {
+    let bearer = || {
+        headers
+            .get(header::AUTHORIZATION)?
+            .to_str()
+            .ok()?
+            .strip_prefix("Bearer ")
+    };
+    let token = headers
+        .get(TOKEN)
+        .and_then(|token| token.to_str().ok())
+        .or_else(bearer)
+        .unwrap_or("");
+    let asker = if token.is_empty() {
+        peer.map(|peer| peer.to_string()).unwrap_or_default()
+    } else {
+        super::auth::accounts::digest(token)
+    };
+    if !server
+        .rate
+        .take(&asker, server.clock.now().as_microsecond())
+    {
         return Err(Failure::TooMany);
     }
-    server.authenticator.identify(&server.database, &*server.clock, token).await
+    server
+        .authenticator
+        .identify(&server.database, &*server.clock, token)
+        .await
 }
 
 /// The answer to a request that is for one of these routes, or for none.
@@ -152,30 +204,58 @@ async fn answer(
 ) -> Response<Body> {
     let began = Instant::now();
     let method = request.method().clone();
-    let label = at.as_ref().and_then(|(_, routes)| routes.first()).map_or("unknown", |route| route.path);
+    let label = at
+        .as_ref()
+        .and_then(|(_, routes)| routes.first())
+        .map_or("unknown", |route| route.path);
     // In a task of its own: a client that goes away would cut it off in the middle of a transaction, and a connection to the
     // database be lost with it.
     let attending = tokio::spawn({
         let server = Arc::clone(&server);
-        async move { attend(&server, at.as_ref().map(|(dialect, routes)| (*dialect, &**routes)), ids, request).await }
+        async move {
+            attend(
+                &server,
+                at.as_ref().map(|(dialect, routes)| (*dialect, &**routes)),
+                ids,
+                request,
+            )
+            .await
+        }
     });
-    let result = attending.await.unwrap_or(Err(Failure::Internal("a request has ended without an answer")));
+    let result = attending.await.unwrap_or(Err(Failure::Internal(
+        "a request has ended without an answer",
+    )));
     let mut answer = match result {
         Ok(reply) => success(reply),
         Err(failure) => failed(&server, &failure),
     };
     let id = super::auth::accounts::new_id().unwrap_or_default();
-    if let (false, Ok(id)) = (answer.status() == StatusCode::UNAUTHORIZED, HeaderValue::from_str(&format!("req-{}", with_hyphens(&id)))) {
+    if let (false, Ok(id)) = (
+        answer.status() == StatusCode::UNAUTHORIZED,
+        HeaderValue::from_str(&format!("req-{}", with_hyphens(&id))),
+    ) {
         answer.headers_mut().insert(REQUEST_ID, id);
     }
-    server.metrics.count(method.as_str(), label, answer.status().as_u16(), began.elapsed());
+    server.metrics.count(
+        method.as_str(),
+        label,
+        answer.status().as_u16(),
+        began.elapsed(),
+    );
     answer
 }
 
 /// An id in the form of a UUID.
 fn with_hyphens(id: &str) -> String {
     let part = |from: usize, to: usize| id.get(from..to).unwrap_or("");
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+    format!(
+        "{}-{}-{}-{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32)
+    )
 }
 
 /// The answer that tells of a failure; what is this program's fault goes to the log.
@@ -183,11 +263,19 @@ pub(super) fn failed(server: &Server, failure: &Failure) -> Response<Body> {
     let mut answer = failure.answer();
     if answer.status().is_server_error() && (!failure.is_database_away() || is_news(server)) {
         let causes: Vec<String> =
-            std::iter::successors(Some(failure as &dyn std::error::Error), |error| error.source()).map(ToString::to_string).collect();
+            std::iter::successors(Some(failure as &dyn std::error::Error), |error| {
+                error.source()
+            })
+            .map(ToString::to_string)
+            .collect();
         tracing::error!(error = causes.join(": "), "a request has failed");
     }
     if matches!(failure, Failure::Unauthenticated) {
-        let at = server.authenticator.address().or(server.public_url.as_deref()).unwrap_or("/v3");
+        let at = server
+            .authenticator
+            .address()
+            .or(server.public_url.as_deref())
+            .unwrap_or("/v3");
         if let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{at}\"")) {
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, value);
         }
@@ -197,7 +285,10 @@ pub(super) fn failed(server: &Server, failure: &Failure) -> Response<Body> {
 
 /// Whether it has not been said for a while that the database is away.
 fn is_news(server: &Server) -> bool {
-    let (now, last) = (server.clock.now().as_second(), server.told_away.load(Ordering::Relaxed));
+    let (now, last) = (
+        server.clock.now().as_second(),
+        server.told_away.load(Ordering::Relaxed),
+    );
     let is_news = now.saturating_sub(last) >= SILENCE_ABOUT_DATABASE || now < last;
     if is_news {
         server.told_away.store(now, Ordering::Relaxed);
@@ -206,9 +297,16 @@ fn is_news(server: &Server) -> bool {
 }
 
 fn success(reply: Reply) -> Response<Body> {
-    let mut answer = if reply.body.is_empty() { Response::new(Body::empty()) } else { json_answer(reply.status, reply.body) };
+    let mut answer = if reply.body.is_empty() {
+        Response::new(Body::empty())
+    } else {
+        json_answer(reply.status, reply.body)
+    };
     *answer.status_mut() = reply.status;
-    if let Some(Ok(tag)) = reply.version.map(|version| HeaderValue::from_str(&format!("\"{version}\""))) {
+    if let Some(Ok(tag)) = reply
+        .version
+        .map(|version| HeaderValue::from_str(&format!("\"{version}\"")))
+    {
         answer.headers_mut().insert(header::ETAG, tag);
     }
     if let Some(total) = reply.total {
@@ -224,7 +322,12 @@ async fn attend(
     request: Request,
 ) -> Result<Reply, Failure> {
     let (parts, body) = request.into_parts();
-    let identity = authenticate(server, &parts.headers, parts.extensions.get::<Peer>().map(|peer| peer.0)).await?;
+    let identity = authenticate(
+        server,
+        &parts.headers,
+        parts.extensions.get::<Peer>().map(|peer| peer.0),
+    )
+    .await?;
     let (dialect, routes) = at.ok_or(Failure::NoRoute)?;
     let Some(route) = routes.iter().find(|route| route.method == parts.method) else {
         let allowed: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
@@ -234,24 +337,51 @@ async fn attend(
         return Err(Failure::NotAcceptable);
     }
     // No id and no project has such a character, and PostgreSQL could not even look for one.
-    if ids.iter().any(|(_, id)| id.chars().any(char::is_control)) || (ids.is_empty() && route.path.contains('{')) {
-        return Err(if parts.method == Method::GET { Failure::Absent } else { Failure::NotFound("There is nothing with this id".into()) });
+    if ids.iter().any(|(_, id)| id.chars().any(char::is_control))
+        || (ids.is_empty() && route.path.contains('{'))
+    {
+        return Err(if parts.method == Method::GET {
+            Failure::Absent
+        } else {
+            Failure::NotFound("There is nothing with this id".into())
+        });
     }
     let project = match dialect {
         Dialect::V1 => identity.project_id.clone(),
-        Dialect::V2 => ids.iter().find(|(name, _)| name == "project_id").map(|(_, id)| id.clone()).unwrap_or_default(),
+        Dialect::V2 => ids
+            .iter()
+            .find(|(name, _)| name == "project_id")
+            .map(|(_, id)| id.clone())
+            .unwrap_or_default(),
     };
     let now = server.clock.now();
-    let query = form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes()).into_owned().collect();
+    let query = form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes())
+        .into_owned()
+        .collect();
     let body = read(body, &parts.headers, server.body_limit, server.patience).await?;
     let if_match = if_match(&parts.headers)?;
     let (now, now_us) = (now.as_second(), now.as_microsecond());
-    let call = Call { server: Arc::clone(server), identity, project, dialect, ids, query, body, if_match, now, now_us };
+    let call = Call {
+        server: Arc::clone(server),
+        identity,
+        project,
+        dialect,
+        ids,
+        query,
+        body,
+        if_match,
+        now,
+        now_us,
+    };
     call.must(route.rule)?;
     let (mut attempt, began) = (0, Instant::now());
     loop {
         match (route.run)(&call).await {
-            Err(failure) if failure.is_passing() && attempt < ATTEMPTS && began.elapsed() < TIME_FOR_ATTEMPTS => {
+            Err(failure)
+                if failure.is_passing()
+                    && attempt < ATTEMPTS
+                    && began.elapsed() < TIME_FOR_ATTEMPTS =>
+            {
                 attempt += 1;
                 tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
             }
@@ -261,20 +391,32 @@ async fn attend(
 }
 
 /// The body as JSON; nothing sent is nothing.
-async fn read(body: Body, headers: &HeaderMap, limit: usize, patience: Duration) -> Result<Option<serde_json::Value>, Failure> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    limit: usize,
+    patience: Duration,
+) -> Result<Option<serde_json::Value>, Failure> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|announced| announced > limit as u64) {
         return Err(Failure::TooLarge(limit));
     }
-    let bytes = tokio::time::timeout(patience, to_bytes(body, limit)).await.map_err(|_| Failure::TooSlow)?;
+    let bytes = tokio::time::timeout(patience, to_bytes(body, limit))
+        .await
+        .map_err(|_| Failure::TooSlow)?;
     // Whatever else can go wrong is a connection that is gone, and hears no answer.
     let bytes = bytes.map_err(|_| Failure::TooLarge(limit))?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let body = serde_json::from_slice(&bytes).map_err(|error| Failure::Invalid("Malformed JSON", error.to_string()))?;
+    let body = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::Invalid("Malformed JSON", error.to_string()))?;
     if is_deeper(&body, DEEPEST) {
-        return Err(Failure::invalid(format!("the request body must not be nested deeper than {DEEPEST} levels")));
+        return Err(Failure::invalid(format!(
+            "the request body must not be nested deeper than {DEEPEST} levels"
+        )));
     }
     Ok(Some(body))
 }
@@ -282,39 +424,84 @@ async fn read(body: Body, headers: &HeaderMap, limit: usize, patience: Duration)
 /// Whether a value has values inside values more than so many times.
 fn is_deeper(value: &serde_json::Value, levels: usize) -> bool {
     match value {
-        serde_json::Value::Object(inner) => levels == 0 || inner.values().any(|value| is_deeper(value, levels - 1)),
-        serde_json::Value::Array(inner) => levels == 0 || inner.iter().any(|value| is_deeper(value, levels - 1)),
+        serde_json::Value::Object(inner) => {
+            levels == 0 || inner.values().any(|value| is_deeper(value, levels - 1))
+        }
+        serde_json::Value::Array(inner) => {
+            levels == 0 || inner.iter().any(|value| is_deeper(value, levels - 1))
+        }
         _ => false,
     }
 }
 
 /// The version that the object must have.
 fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
-    let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let Some(tag) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
     match tag.to_str().ok().map(|tag| tag.trim().trim_matches('"')) {
         Some("*") => Ok(None),
-        tag => tag.and_then(|tag| tag.parse().ok()).map(Some).ok_or_else(|| Failure::invalid("If-Match must be a version as in \"3\"")),
+        tag => tag
+            .and_then(|tag| tag.parse().ok())
+            .map(Some)
+            .ok_or_else(|| Failure::invalid("If-Match must be a version as in \"3\"")),
     }
 }
 
 /// Whether the client takes JSON.
 pub(super) fn takes_json(headers: &HeaderMap) -> bool {
-    let accepted: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accepted: Vec<&str> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     accepted.is_empty()
-        || accepted.iter().flat_map(|value| value.split(',')).any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or("");
-            let refused = parts.any(|part| matches!(part.strip_prefix("q="), Some("0" | "0.0" | "0.00" | "0.000")));
-            !refused && ["", "*/*", "application/*", "application/json", "application/json-home"].contains(&media)
-        })
+        || accepted
+            .iter()
+            .flat_map(|value| value.split(','))
+            .any(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let media = parts.next().unwrap_or("");
+                let refused = parts.any(|part| {
+                    matches!(
+                        part.strip_prefix("q="),
+                        Some("0" | "0.0" | "0.00" | "0.000")
+                    )
+                });
+                !refused
+                    && [
+                        "",
+                        "*/*",
+                        "application/*",
+                        "application/json",
+                        "application/json-home",
+                    ]
+                    .contains(&media)
+            })
 }
 
 impl Call {
     /// A page of a list.
-    pub(super) async fn listing(&self, collection: &Collection, name: &str, scope: Scope, search: Search) -> Result<Reply, Failure> {
+    pub(super) async fn listing(
+        &self,
+        collection: &Collection,
+        name: &str,
+        scope: Scope,
+        search: Search,
+    ) -> Result<Reply, Failure> {
         let page: Page = self.page()?;
-        let rows = collection.list(&self.server.database, &scope, &search, page).await?;
-        let total = if self.flag("total")? { Some(collection.count(&self.server.database, &scope, &search).await?) } else { None };
+        let rows = collection
+            .list(&self.server.database, &scope, &search, page)
+            .await?;
+        let total = if self.flag("total")? {
+            Some(
+                collection
+                    .count(&self.server.database, &scope, &search)
+                    .await?,
+            )
+        } else {
+            None
+        };
         let privileged = self.may("jobs:get_all_projects");
         let mut body = format!("{{\"{name}\": [");
         for (number, row) in rows.iter().enumerate() {
@@ -322,14 +509,20 @@ impl Call {
                 body.push_str(", ");
             }
             if !privileged && row.client_project != row.project {
-                let document = serde_json::from_str(&row.text).map_err(|_| Failure::Internal("a stored document cannot be read"))?;
+                let document = serde_json::from_str(&row.text)
+                    .map_err(|_| Failure::Internal("a stored document cannot be read"))?;
                 body.push_str(&super::db::documents::text_of(&jobs::without_pid(document)));
             } else {
                 body.push_str(&row.text);
             }
         }
         body.push_str("]}");
-        Ok(Reply { status: StatusCode::OK, body, version: None, total })
+        Ok(Reply {
+            status: StatusCode::OK,
+            body,
+            version: None,
+            total,
+        })
     }
 }
 
@@ -339,13 +532,28 @@ mod tests {
 
     #[test]
     fn json_is_taken_unless_it_is_left_out() {
-        let with = |accept: &'static str| HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+        let with = |accept: &'static str| {
+            HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))])
+        };
         assert!(takes_json(&HeaderMap::new()));
         assert!(
-            ["*/*", "application/json", "text/html, application/*;q=0.5", "application/json; charset=utf-8"]
-                .iter()
-                .all(|accept| takes_json(&with(accept)))
+            [
+                "*/*",
+                "application/json",
+                "text/html, application/*;q=0.5",
+                "application/json; charset=utf-8"
+            ]
+            .iter()
+            .all(|accept| takes_json(&with(accept)))
         );
-        assert!(["text/html", "application/json;q=0", "application/xml, text/*"].iter().all(|accept| !takes_json(&with(accept))));
+        assert!(
+            [
+                "text/html",
+                "application/json;q=0",
+                "application/xml, text/*"
+            ]
+            .iter()
+            .all(|accept| !takes_json(&with(accept)))
+        );
     }
 }

@@ -64,15 +64,18 @@ pub(super) fn tls(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
         let path = path.to_owned();
         move |source| TlsError::Read { path, source }
     };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate).map_err(read(&files.certificate))?.collect();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate)
+        .map_err(read(&files.certificate))?
+        .collect();
     let chain = chain.map_err(read(&files.certificate))?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(read(&files.key))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Use)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(TlsError::Use)?;
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Use)?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(TlsError::Use)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -93,12 +96,18 @@ pub(super) async fn serve(
     patience: Duration,
     ended: impl Future<Output = ()>,
 ) {
-    let manner = Manner { tls, router, patience };
+    let manner = Manner {
+        tls,
+        router,
+        patience,
+    };
     let graceful = Arc::new(GracefulShutdown::new());
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut ended = std::pin::pin!(ended);
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            break;
+        };
         let accepted = std::future::poll_fn(|context| match ended.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(None),
             Poll::Pending => listener.poll_accept(context).map(Some),
@@ -121,7 +130,9 @@ pub(super) async fn serve(
     }
     drop(listener);
     if let Ok(graceful) = Arc::try_unwrap(graceful)
-        && tokio::time::timeout(LAST_PATIENCE, graceful.shutdown()).await.is_err()
+        && tokio::time::timeout(LAST_PATIENCE, graceful.shutdown())
+            .await
+            .is_err()
     {
         tracing::warn!("requests were cut off: they took too long to end");
     }
@@ -132,21 +143,34 @@ async fn attend(stream: TcpStream, peer: SocketAddr, manner: Manner, watcher: Wa
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
-    let Manner { tls, router, patience } = manner;
+    let Manner {
+        tls,
+        router,
+        patience,
+    } = manner;
     let ended = match tls {
         None => converse(Patient::new(stream, patience), peer, router, watcher).await,
-        Some(tls) => match tokio::time::timeout(patience.min(HANDSHAKE_PATIENCE), tls.accept(stream)).await {
-            Ok(Ok(stream)) => converse(Patient::new(stream, patience), peer, router, watcher).await,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS"),
-            Err(_) => return tracing::debug!(%peer, "a client is too slow for TLS"),
-        },
+        Some(tls) => {
+            match tokio::time::timeout(patience.min(HANDSHAKE_PATIENCE), tls.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    converse(Patient::new(stream, patience), peer, router, watcher).await
+                }
+                Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS"),
+                Err(_) => return tracing::debug!(%peer, "a client is too slow for TLS"),
+            }
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection was cut off");
     }
 }
 
-async fn converse<S>(stream: Patient<S>, peer: SocketAddr, router: Router, watcher: Watcher) -> hyper::Result<()>
+async fn converse<S>(
+    stream: Patient<S>,
+    peer: SocketAddr,
+    router: Router,
+    watcher: Watcher,
+) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -175,10 +199,19 @@ struct Patient<S> {
 
 impl<S> Patient<S> {
     fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, until: Box::pin(tokio::time::sleep(patience)), waits: false }
+        Self {
+            stream,
+            patience,
+            until: Box::pin(tokio::time::sleep(patience)),
+            waits: false,
+        }
     }
 
-    fn judge<T>(&mut self, context: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn judge<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        wrote: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
             self.waits = false;
             return wrote;
@@ -188,18 +221,29 @@ impl<S> Patient<S> {
             let until = Instant::now() + self.patience;
             self.until.as_mut().reset(until);
         }
-        self.until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.until
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.judge(context, wrote)
     }

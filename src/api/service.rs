@@ -8,7 +8,10 @@ use super::auth::rate::Rate;
 use super::db::Database;
 use super::metrics::Metrics;
 use super::serve::{TlsError, TlsFiles, serve, tls};
-use super::{AccountError, DatabaseError, ExchangeError, Exchanged, PolicyError, Server, Settings, Tokens, exchange, router, sessions};
+use super::{
+    AccountError, DatabaseError, ExchangeError, Exchanged, PolicyError, Server, Settings, Tokens,
+    exchange, router, sessions,
+};
 use crate::model::{Cancel, Secret};
 use crate::platform::Clock;
 use std::io::{self, BufRead, Write};
@@ -66,10 +69,22 @@ pub struct Service {
 impl Service {
     /// Opens the database at an address, and brings its tables to the form this version wants. One that is away, or starts, is
     /// waited for.
-    pub fn open(address: &str, connections: u32, clock: Arc<dyn Clock>) -> Result<Self, ServiceError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("api").build().map_err(ServiceError::Runtime)?;
+    pub fn open(
+        address: &str,
+        connections: u32,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServiceError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("api")
+            .build()
+            .map_err(ServiceError::Runtime)?;
         let database = runtime.block_on(opened(address, connections))?;
-        Ok(Self { runtime, database, clock })
+        Ok(Self {
+            runtime,
+            database,
+            clock,
+        })
     }
 
     /// Answers requests until cancelled. `ready` is told the address once it listens.
@@ -105,11 +120,21 @@ impl Service {
         });
         let cancel = cancel.clone();
         self.runtime.block_on(async move {
-            let refused = |source| ServiceError::Listen { address: listen, source };
+            let refused = |source| ServiceError::Listen {
+                address: listen,
+                source,
+            };
             let listener = TcpListener::bind(listen).await.map_err(refused)?;
             ready(listener.local_addr().map_err(refused)?).map_err(refused)?;
             let rounds = tokio::spawn(rounds(Arc::clone(&server)));
-            serve(listener, tls, router::router(Arc::clone(&server)), server.patience, until(cancel)).await;
+            serve(
+                listener,
+                tls,
+                router::router(Arc::clone(&server)),
+                server.patience,
+                until(cancel),
+            )
+            .await;
             rounds.abort();
             server.database.close().await;
             Ok(())
@@ -118,12 +143,14 @@ impl Service {
 
     /// Makes a token. It is seen this once.
     pub fn make_token(&self, new: &NewToken) -> Result<Secret<String>, AccountError> {
-        self.runtime.block_on(accounts::make_token(&self.database, new, self.clock.now()))
+        self.runtime
+            .block_on(accounts::make_token(&self.database, new, self.clock.now()))
     }
 
     /// The tokens that hold.
     pub fn tokens(&self) -> Result<Vec<KnownToken>, DatabaseError> {
-        self.runtime.block_on(accounts::tokens(&self.database, self.clock.now()))
+        self.runtime
+            .block_on(accounts::tokens(&self.database, self.clock.now()))
     }
 
     /// Takes back the token with this name; whether there was one.
@@ -132,8 +159,20 @@ impl Service {
     }
 
     /// Makes a user of a project.
-    pub fn make_user(&self, name: &str, project: &str, scope: &TokenScope, password: &Secret<Vec<u8>>) -> Result<User, AccountError> {
-        self.runtime.block_on(accounts::make_user(&self.database, (name, project), scope, password, self.clock.now()))
+    pub fn make_user(
+        &self,
+        name: &str,
+        project: &str,
+        scope: &TokenScope,
+        password: &Secret<Vec<u8>>,
+    ) -> Result<User, AccountError> {
+        self.runtime.block_on(accounts::make_user(
+            &self.database,
+            (name, project),
+            scope,
+            password,
+            self.clock.now(),
+        ))
     }
 
     /// All users.
@@ -143,17 +182,23 @@ impl Service {
 
     /// Removes a user and takes back his tokens; whether there was one.
     pub fn remove_user(&self, name: &str) -> Result<bool, DatabaseError> {
-        self.runtime.block_on(accounts::remove_user(&self.database, name))
+        self.runtime
+            .block_on(accounts::remove_user(&self.database, name))
     }
 
     /// Writes every document, one on a line, as Elasticsearch has them.
     pub fn export(&self, output: &mut (dyn Write + Send)) -> Result<Exchanged, ExchangeError> {
-        self.runtime.block_on(exchange::export(&self.database, output))
+        self.runtime
+            .block_on(exchange::export(&self.database, output))
     }
 
     /// Takes in documents as they are exported.
     pub fn import(&self, input: &mut (dyn BufRead + Send)) -> Result<Exchanged, ExchangeError> {
-        self.runtime.block_on(exchange::import(&self.database, input, self.clock.now().as_microsecond()))
+        self.runtime.block_on(exchange::import(
+            &self.database,
+            input,
+            self.clock.now().as_microsecond(),
+        ))
     }
 }
 
@@ -167,7 +212,10 @@ async fn opened(address: &str, connections: u32) -> Result<Database, DatabaseErr
         };
         match attempt.await {
             Err(error) if error.is_away() && began.elapsed() < STARTING => {
-                tracing::info!(error = &error as &dyn std::error::Error, "the database is waited for");
+                tracing::info!(
+                    error = &error as &dyn std::error::Error,
+                    "the database is waited for"
+                );
                 tokio::time::sleep(PAUSE_IN_STARTING).await;
             }
             result => return result,
@@ -191,7 +239,14 @@ async fn rounds(server: Arc<Server>) {
         let now = server.clock.now();
         let patience = i64::try_from(server.session_timeout.as_secs()).unwrap_or(i64::MAX);
         let before = now.as_second().saturating_sub(patience);
-        if let Err(error) = sessions::time_out(&server.database, before, now.as_second(), now.as_microsecond()).await {
+        if let Err(error) = sessions::time_out(
+            &server.database,
+            before,
+            now.as_second(),
+            now.as_microsecond(),
+        )
+        .await
+        {
             tracing::warn!(%error, "sessions could not be looked through");
         }
         if let Err(error) = accounts::forget_expired(&server.database, now).await {

@@ -5,7 +5,9 @@
 
 use super::auth::accounts::new_id;
 use super::call::{Call, Reply};
-use super::db::documents::{Beside, Document, JOBS, SESSIONS, Scope, Stored, sessions_started_before};
+use super::db::documents::{
+    Beside, Document, JOBS, SESSIONS, Scope, Stored, sessions_started_before,
+};
 use super::db::{Database, Transaction};
 use super::error::Failure;
 use super::{fields, jobs};
@@ -18,12 +20,15 @@ const USUAL_HOLD_OFF: i64 = 30;
 
 /// `GET /sessions`.
 pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
-    call.listing(&SESSIONS, "sessions", call.scope(), call.search()?).await
+    call.listing(&SESSIONS, "sessions", call.scope(), call.search()?)
+        .await
 }
 
 /// `GET /sessions/{id}`.
 pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
-    let row = SESSIONS.get(&call.server.database, &call.scope(), call.id("id")).await?;
+    let row = SESSIONS
+        .get(&call.server.database, &call.scope(), call.id("id"))
+        .await?;
     row.map(|row| Reply::object(&row)).ok_or(Failure::Absent)
 }
 
@@ -32,7 +37,15 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
     let id = new_id().map_err(|_| Failure::Internal("no random numbers"))?;
     let document = new(call, &id, &call.object()?)?;
     let mut transaction = call.server.database.begin().await?;
-    SESSIONS.insert(&mut transaction, (&call.project, &id), &document, &beside(&document), call.now_us).await?;
+    SESSIONS
+        .insert(
+            &mut transaction,
+            (&call.project, &id),
+            &document,
+            &beside(&document),
+            call.now_us,
+        )
+        .await?;
     transaction.commit().await?;
     Ok(Reply::json(StatusCode::CREATED, &json!({ "session_id": id })).at_version(1))
 }
@@ -50,15 +63,40 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
                 document.insert("jobs".into(), jobs.clone());
             }
             hand_on_schedule(call, &mut transaction, &row, &document).await?;
-            SESSIONS.update(&mut transaction, &row, &document, &beside(&document), call.now_us).await?
+            SESSIONS
+                .update(
+                    &mut transaction,
+                    &row,
+                    &document,
+                    &beside(&document),
+                    call.now_us,
+                )
+                .await?
         }
-        None => match SESSIONS.insert(&mut transaction, (&call.project, id), &document, &beside(&document), call.now_us).await {
-            Err(error) if error.is_duplicate() => return Err(Failure::Exists(format!("Session already exists with ID {id}"))),
+        None => match SESSIONS
+            .insert(
+                &mut transaction,
+                (&call.project, id),
+                &document,
+                &beside(&document),
+                call.now_us,
+            )
+            .await
+        {
+            Err(error) if error.is_duplicate() => {
+                return Err(Failure::Exists(format!(
+                    "Session already exists with ID {id}"
+                )));
+            }
             done => done.map(|()| 1)?,
         },
     };
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "session_id": id, "version": version })).at_version(version))
+    Ok(Reply::json(
+        StatusCode::CREATED,
+        &json!({ "session_id": id, "version": version }),
+    )
+    .at_version(version))
 }
 
 /// `PATCH /sessions/{id}`.
@@ -78,15 +116,29 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
     fill(&mut document);
     check(&document)?;
     hand_on_schedule(call, &mut transaction, &row, &document).await?;
-    let version = SESSIONS.update(&mut transaction, &row, &document, &beside(&document), call.now_us).await?;
+    let version = SESSIONS
+        .update(
+            &mut transaction,
+            &row,
+            &document,
+            &beside(&document),
+            call.now_us,
+        )
+        .await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::OK, &json!({ "session_id": id, "version": version })).at_version(version))
+    Ok(Reply::json(
+        StatusCode::OK,
+        &json!({ "session_id": id, "version": version }),
+    )
+    .at_version(version))
 }
 
 /// `DELETE /sessions/{id}`: its jobs stay as they are.
 pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
     let mut transaction = call.server.database.begin().await?;
-    let there = SESSIONS.delete(&mut transaction, &call.project, call.id("id")).await?;
+    let there = SESSIONS
+        .delete(&mut transaction, &call.project, call.id("id"))
+        .await?;
     transaction.commit().await?;
     call.deleted(there, "session")
 }
@@ -98,7 +150,11 @@ pub(super) async fn add_job(call: &Call) -> Result<Reply, Failure> {
     let row = locked(call, &mut transaction, id).await?;
     let job = jobs::locked(call, &mut transaction, job_id).await?;
     let (mut session, mut document) = (row.document.clone(), job.document.clone());
-    let schedule = session.get("schedule").and_then(Value::as_object).cloned().unwrap_or_default();
+    let schedule = session
+        .get("schedule")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     let Some(Value::Object(job_schedule)) = document.get_mut("job_schedule") else {
         return Err(Failure::Internal("a job without job_schedule"));
     };
@@ -112,9 +168,30 @@ pub(super) async fn add_job(call: &Call) -> Result<Reply, Failure> {
     jobs_of(&mut session).insert(job_id.into(), entry);
     take_schedule(job_schedule, &schedule);
     document.insert("session_id".into(), id.into());
-    document.insert("session_tag".into(), session.get("session_tag").cloned().unwrap_or_else(|| 0.into()));
-    SESSIONS.update(&mut transaction, &row, &session, &beside(&session), call.now_us).await?;
-    JOBS.update(&mut transaction, &job, &document, &Beside::default(), call.now_us).await?;
+    document.insert(
+        "session_tag".into(),
+        session
+            .get("session_tag")
+            .cloned()
+            .unwrap_or_else(|| 0.into()),
+    );
+    SESSIONS
+        .update(
+            &mut transaction,
+            &row,
+            &session,
+            &beside(&session),
+            call.now_us,
+        )
+        .await?;
+    JOBS.update(
+        &mut transaction,
+        &job,
+        &document,
+        &Beside::default(),
+        call.now_us,
+    )
+    .await?;
     transaction.commit().await?;
     Ok(Reply::nothing())
 }
@@ -126,7 +203,15 @@ pub(super) async fn remove_job(call: &Call) -> Result<Reply, Failure> {
     let row = locked(call, &mut transaction, id).await?;
     let mut session = row.document.clone();
     if jobs_of(&mut session).remove(job_id).is_some() {
-        SESSIONS.update(&mut transaction, &row, &session, &beside(&session), call.now_us).await?;
+        SESSIONS
+            .update(
+                &mut transaction,
+                &row,
+                &session,
+                &beside(&session),
+                call.now_us,
+            )
+            .await?;
     }
     if let Some(job) = JOBS.locked(&mut transaction, &call.scope(), job_id).await?
         && jobs::text_in(&job.document, "session_id") == id
@@ -138,7 +223,14 @@ pub(super) async fn remove_job(call: &Call) -> Result<Reply, Failure> {
             schedule.retain(|key, _| !fields::says_when(key));
             schedule.insert("event".into(), "stop".into());
         }
-        JOBS.update(&mut transaction, &job, &document, &Beside::default(), call.now_us).await?;
+        JOBS.update(
+            &mut transaction,
+            &job,
+            &document,
+            &Beside::default(),
+            call.now_us,
+        )
+        .await?;
     }
     transaction.commit().await?;
     Ok(Reply::nothing())
@@ -148,37 +240,73 @@ pub(super) async fn remove_job(call: &Call) -> Result<Reply, Failure> {
 pub(super) async fn action(call: &Call) -> Result<Reply, Failure> {
     let body = call.object_or_empty()?;
     let Some((verb, wish)) = body.iter().next().filter(|_| body.len() == 1) else {
-        return Err(Failure::invalid("an action is an object with one key, start or end"));
+        return Err(Failure::invalid(
+            "an action is an object with one key, start or end",
+        ));
     };
     if verb != "start" && verb != "end" {
         return Err(Failure::BadVerb("Bad Action Method".into()));
     }
-    let wish = wish.as_object().ok_or_else(|| Failure::invalid(format!("{verb} must be an object")))?;
-    let job_id = fields::text(wish, "job_id", verb)?.ok_or_else(|| Failure::invalid(format!("{verb}.job_id is missing")))?;
+    let wish = wish
+        .as_object()
+        .ok_or_else(|| Failure::invalid(format!("{verb} must be an object")))?;
+    let job_id = fields::text(wish, "job_id", verb)?
+        .ok_or_else(|| Failure::invalid(format!("{verb}.job_id is missing")))?;
     let mut transaction = call.server.database.begin().await?;
     let row = locked(call, &mut transaction, call.id("id")).await?;
     let mut session = row.document.clone();
-    let result = if verb == "start" { start(call, &mut session, job_id, wish)? } else { end(call, &mut session, job_id, wish)? };
-    let tag = session.get("session_tag").cloned().unwrap_or_else(|| 0.into());
+    let result = if verb == "start" {
+        start(call, &mut session, job_id, wish)?
+    } else {
+        end(call, &mut session, job_id, wish)?
+    };
+    let tag = session
+        .get("session_tag")
+        .cloned()
+        .unwrap_or_else(|| 0.into());
     if session != row.document {
-        SESSIONS.update(&mut transaction, &row, &session, &beside(&session), call.now_us).await?;
+        SESSIONS
+            .update(
+                &mut transaction,
+                &row,
+                &session,
+                &beside(&session),
+                call.now_us,
+            )
+            .await?;
     }
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::ACCEPTED, &json!({ "result": result, "session_tag": tag })))
+    Ok(Reply::json(
+        StatusCode::ACCEPTED,
+        &json!({ "result": result, "session_tag": tag }),
+    ))
 }
 
 /// The entry of a job in a session, that the caller may change.
-fn entry_of<'s>(call: &Call, session: &'s mut Document, job_id: &str) -> Result<&'s mut Document, Failure> {
-    let entry = jobs_of(session).get_mut(job_id).and_then(Value::as_object_mut);
-    let entry = entry.ok_or_else(|| Failure::invalid(format!("job_id {job_id:?} is not in the session")))?;
+fn entry_of<'s>(
+    call: &Call,
+    session: &'s mut Document,
+    job_id: &str,
+) -> Result<&'s mut Document, Failure> {
+    let entry = jobs_of(session)
+        .get_mut(job_id)
+        .and_then(Value::as_object_mut);
+    let entry = entry
+        .ok_or_else(|| Failure::invalid(format!("job_id {job_id:?} is not in the session")))?;
     match &call.identity.client_id {
         Some(client) if jobs::text_in(entry, "client_id") != client => Err(Failure::Forbidden),
         _ => Ok(entry),
     }
 }
 
-fn start(call: &Call, session: &mut Document, job_id: &str, wish: &Document) -> Result<&'static str, Failure> {
-    let known_tag = tag_of(wish, "start")?.ok_or_else(|| Failure::invalid("start.current_tag must be an integer"))?;
+fn start(
+    call: &Call,
+    session: &mut Document,
+    job_id: &str,
+    wish: &Document,
+) -> Result<&'static str, Failure> {
+    let known_tag = tag_of(wish, "start")?
+        .ok_or_else(|| Failure::invalid("start.current_tag must be an integer"))?;
     let number = |key: &str, usual| session.get(key).and_then(Value::as_i64).unwrap_or(usual);
     let tag = number("session_tag", 0);
     let since = call.now.saturating_sub(number("time_start", -1));
@@ -212,17 +340,35 @@ fn tag_of(wish: &Document, verb: &str) -> Result<Option<i64>, Failure> {
         Some(Value::String(text)) => text.trim().parse().ok(),
         Some(value) => value.as_i64(),
     };
-    tag.map(Some).ok_or_else(|| Failure::invalid(format!("{verb}.current_tag must be an integer")))
+    tag.map(Some)
+        .ok_or_else(|| Failure::invalid(format!("{verb}.current_tag must be an integer")))
 }
 
-fn end(call: &Call, session: &mut Document, job_id: &str, wish: &Document) -> Result<&'static str, Failure> {
+fn end(
+    call: &Call,
+    session: &mut Document,
+    job_id: &str,
+    wish: &Document,
+) -> Result<&'static str, Failure> {
     let result = fields::text(wish, "result", "end")?.unwrap_or("");
     if !["success", "fail", "aborted"].contains(&result) {
-        return Err(Failure::invalid("end.result must be one of success, fail, aborted"));
+        return Err(Failure::invalid(
+            "end.result must be one of success, fail, aborted",
+        ));
     }
-    let (told, present) = (tag_of(wish, "end")?, session.get("session_tag").and_then(Value::as_i64).unwrap_or(0));
+    let (told, present) = (
+        tag_of(wish, "end")?,
+        session
+            .get("session_tag")
+            .and_then(Value::as_i64)
+            .unwrap_or(0),
+    );
     let entry = entry_of(call, session, job_id)?;
-    let of = SessionEnd::of(present, entry.get("session_tag").and_then(Value::as_i64), told);
+    let of = SessionEnd::of(
+        present,
+        entry.get("session_tag").and_then(Value::as_i64),
+        told,
+    );
     if of == SessionEnd::Superseded {
         return Ok("out-of-sync");
     }
@@ -247,13 +393,26 @@ fn end(call: &Call, session: &mut Document, job_id: &str, wish: &Document) -> Re
 }
 
 /// Ends sessions that were started before that second and whose nodes have not all said how they ended.
-pub(super) async fn time_out(database: &Database, started_before: i64, now: i64, now_us: i64) -> Result<usize, Failure> {
+pub(super) async fn time_out(
+    database: &Database,
+    started_before: i64,
+    now: i64,
+    now_us: i64,
+) -> Result<usize, Failure> {
     let mut ended = 0;
     for (project, id) in sessions_started_before(database, started_before).await? {
         let mut transaction = database.begin().await?;
-        let Some(row) = SESSIONS.locked(&mut transaction, &Scope::Project(project), &id).await? else { continue };
+        let Some(row) = SESSIONS
+            .locked(&mut transaction, &Scope::Project(project), &id)
+            .await?
+        else {
+            continue;
+        };
         let mut session = row.document.clone();
-        let started = session.get("time_start").and_then(Value::as_i64).unwrap_or(-1);
+        let started = session
+            .get("time_start")
+            .and_then(Value::as_i64)
+            .unwrap_or(-1);
         // Another process may have been here first, or it was started anew.
         if jobs::text_in(&session, "status") != "running" || started >= started_before {
             continue;
@@ -270,7 +429,9 @@ pub(super) async fn time_out(database: &Database, started_before: i64, now: i64,
         session.insert("status".into(), "completed".into());
         session.insert("result".into(), "timeout".into());
         session.insert("time_end".into(), now.into());
-        SESSIONS.update(&mut transaction, &row, &session, &beside(&session), now_us).await?;
+        SESSIONS
+            .update(&mut transaction, &row, &session, &beside(&session), now_us)
+            .await?;
         transaction.commit().await?;
         tracing::warn!(session = %id, "a session has timed out: not all of its nodes said how they ended");
         ended += 1;
@@ -285,17 +446,42 @@ async fn locked(call: &Call, transaction: &mut Transaction, id: &str) -> Result<
 
 /// The second in which it was last started.
 pub(super) fn beside(session: &Document) -> Beside {
-    Beside { number: Some(session.get("time_start").and_then(Value::as_i64).unwrap_or(-1)), ..Beside::default() }
+    Beside {
+        number: Some(
+            session
+                .get("time_start")
+                .and_then(Value::as_i64)
+                .unwrap_or(-1),
+        ),
+        ..Beside::default()
+    }
 }
 
 /// How the jobs stand that are in the present run, or have not been in any: what is left of an earlier one says nothing of it.
 fn states(session: &Document) -> impl Iterator<Item = (&str, &str)> {
-    let entries = session.get("jobs").and_then(Value::as_object).into_iter().flatten();
-    let present = session.get("session_tag").and_then(Value::as_i64).unwrap_or(0);
+    let entries = session
+        .get("jobs")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    let present = session
+        .get("session_tag")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
     entries
         .filter_map(|(_, entry)| entry.as_object())
-        .filter(move |entry| entry.get("session_tag").and_then(Value::as_i64).is_none_or(|tag| tag >= present))
-        .map(|entry| (jobs::text_in(entry, "status"), jobs::text_in(entry, "result")))
+        .filter(move |entry| {
+            entry
+                .get("session_tag")
+                .and_then(Value::as_i64)
+                .is_none_or(|tag| tag >= present)
+        })
+        .map(|entry| {
+            (
+                jobs::text_in(entry, "status"),
+                jobs::text_in(entry, "result"),
+            )
+        })
 }
 
 /// The jobs of a session, by id.
@@ -308,12 +494,20 @@ fn jobs_of(session: &mut Document) -> &mut Document {
 }
 
 fn check(body: &Document) -> Result<(), Failure> {
-    let schedule = fields::object(body, "schedule", "")?.ok_or_else(|| Failure::invalid("'schedule' is a required property"))?;
+    let schedule = fields::object(body, "schedule", "")?
+        .ok_or_else(|| Failure::invalid("'schedule' is a required property"))?;
     fields::schedule(schedule, "schedule")?;
     for key in ["description", "status", "result"] {
         fields::text(body, key, "")?;
     }
-    for key in ["session_tag", "hold_off", "time_start", "time_end", "time_started", "time_ended"] {
+    for key in [
+        "session_tag",
+        "hold_off",
+        "time_start",
+        "time_end",
+        "time_started",
+        "time_ended",
+    ] {
         fields::integer(body, key, "")?;
     }
     let entries = fields::object(body, "jobs", "")?.into_iter().flatten();
@@ -358,23 +552,41 @@ fn fill(document: &mut Document) {
 /// Takes a session's timetable over into a job's.
 fn take_schedule(job_schedule: &mut Document, schedule: &Document) {
     job_schedule.retain(|key, _| !fields::says_when(key));
-    let when = schedule.iter().filter(|(key, value)| fields::says_when(key) && !value.is_null());
+    let when = schedule
+        .iter()
+        .filter(|(key, value)| fields::says_when(key) && !value.is_null());
     job_schedule.extend(when.map(|(key, value)| (key.clone(), value.clone())));
 }
 
 /// Gives a changed timetable to the jobs of a session.
-async fn hand_on_schedule(call: &Call, transaction: &mut Transaction, row: &Stored, changed: &Document) -> Result<(), Failure> {
+async fn hand_on_schedule(
+    call: &Call,
+    transaction: &mut Transaction,
+    row: &Stored,
+    changed: &Document,
+) -> Result<(), Failure> {
     if row.document.get("schedule") == changed.get("schedule") {
         return Ok(());
     }
-    let schedule = changed.get("schedule").and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut ids: Vec<&String> = changed.get("jobs").and_then(Value::as_object).into_iter().flat_map(Document::keys).collect();
+    let schedule = changed
+        .get("schedule")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let mut ids: Vec<&String> = changed
+        .get("jobs")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Document::keys)
+        .collect();
     ids.sort_unstable();
     for id in ids {
         if id.contains(char::is_control) {
             continue;
         }
-        let Some(job) = JOBS.locked(transaction, &call.scope(), id).await? else { continue };
+        let Some(job) = JOBS.locked(transaction, &call.scope(), id).await? else {
+            continue;
+        };
         if jobs::text_in(&job.document, "session_id") != row.id {
             continue;
         }
@@ -382,7 +594,14 @@ async fn hand_on_schedule(call: &Call, transaction: &mut Transaction, row: &Stor
         if let Some(Value::Object(job_schedule)) = document.get_mut("job_schedule") {
             take_schedule(job_schedule, &schedule);
         }
-        JOBS.update(transaction, &job, &document, &Beside::default(), call.now_us).await?;
+        JOBS.update(
+            transaction,
+            &job,
+            &document,
+            &Beside::default(),
+            call.now_us,
+        )
+        .await?;
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ use crate::format::manifest::Counts;
 use crate::format::signature::SignatureWriter;
 use crate::format::tar::{DumpDir, END_OF_ARCHIVE, MemberEncoder};
 use crate::model::{
-    Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, Name, NodeId, Progress, Ranges, SignaturePlace, Time, TreePath, Trouble,
+    Content, DataRun, Entry, Extent, FileOffset, Kind, LevelSerial, Name, NodeId, Progress, Ranges,
+    SignaturePlace, Time, TreePath, Trouble,
 };
 use crate::platform::{FileHandle, Stat};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -109,16 +110,31 @@ struct Linked {
 
 /// The names of what has other metadata than before, and its content where it was.
 fn kept_for_other_metadata(entries: &[FoundEntry]) -> Vec<Name> {
-    let is_one = |found: &&FoundEntry| matches!((&found.body, &found.change), (Body::Kept, Change::New | Change::Changed));
-    let names = entries.iter().filter(is_one).filter(|found| found.entry.content != Content::Directory);
-    names.filter_map(|found| Name::new(found.entry.path.file_name())).collect()
+    let is_one = |found: &&FoundEntry| {
+        matches!(
+            (&found.body, &found.change),
+            (Body::Kept, Change::New | Change::Changed)
+        )
+    };
+    let names = entries
+        .iter()
+        .filter(is_one)
+        .filter(|found| found.entry.content != Content::Directory);
+    names
+        .filter_map(|found| Name::new(found.entry.path.file_name()))
+        .collect()
 }
 
 impl Linked {
     /// Whether an entry of the same inode is another name of the same content. It is not when the file was written to
     /// since, or when the first was deleted and its inode given to a new file.
     fn is_still(&self, entry: &Entry) -> bool {
-        (self.kind, self.size, self.mtime) == (entry.content.kind(), entry.content.size(), entry.metadata.mtime)
+        (self.kind, self.size, self.mtime)
+            == (
+                entry.content.kind(),
+                entry.content.size(),
+                entry.metadata.mtime,
+            )
     }
 }
 
@@ -163,7 +179,8 @@ impl<'run> Archive<'run> {
         if !self.is_inside {
             // When it was its turn as an entry it was not there, or no directory; what is in it would hang in the air.
             if found.is_first && found.directory.is_some() {
-                self.progress.trouble(Trouble::new(found.path, Unread::Replaced));
+                self.progress
+                    .trouble(Trouble::new(found.path, Unread::Replaced));
             }
             return Ok(());
         }
@@ -173,17 +190,30 @@ impl<'run> Archive<'run> {
             }
             let mut all = found.all;
             if let Some(all) = &mut all {
-                let kept = found.entries.iter().filter(|found| matches!(found.body, Body::Kept));
+                let kept = found
+                    .entries
+                    .iter()
+                    .filter(|found| matches!(found.body, Body::Kept));
                 all.are_earlier(kept.map(|found| found.entry.path.file_name()));
             }
-            self.current = Some(Current { entry: directory, all, is_written: false, kept: kept_for_other_metadata(&found.entries) });
+            self.current = Some(Current {
+                entry: directory,
+                all,
+                is_written: false,
+                kept: kept_for_other_metadata(&found.entries),
+            });
             if !matches!(change, Change::Unchanged(..)) {
                 self.write_directory()?;
             }
         } else if let Some(current) = &mut self.current {
             current.kept = kept_for_other_metadata(&found.entries);
         }
-        if found.has_lost || self.current.as_ref().is_some_and(|current| !current.kept.is_empty()) {
+        if found.has_lost
+            || self
+                .current
+                .as_ref()
+                .is_some_and(|current| !current.kept.is_empty())
+        {
             self.write_directory()?;
         }
         for entry in found.entries {
@@ -194,7 +224,11 @@ impl<'run> Archive<'run> {
     }
 
     fn checkpoint_if_due(&mut self) -> Result<(), BackupError> {
-        if self.due.is_due(self.stream.position()) && !self.stream.is_at_cut() { self.checkpoint() } else { Ok(()) }
+        if self.due.is_due(self.stream.position()) && !self.stream.is_at_cut() {
+            self.checkpoint()
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes note of what was written so far when the run has to end before it is done, in the midst of a member too.
@@ -211,25 +245,46 @@ impl<'run> Archive<'run> {
 
     fn checkpoint(&mut self) -> Result<(), BackupError> {
         let position = self.stream.position();
-        let begun = self.in_hand.as_ref().and_then(|entry| begun(entry, self.serial, position));
+        let begun = self
+            .in_hand
+            .as_ref()
+            .and_then(|entry| begun(entry, self.serial, position));
         let (index, index_stored) = self.tree.so_far()?;
         self.due.taken(position);
-        self.stream.cut_with(Mark { index, index_stored, begun })
+        self.stream.cut_with(Mark {
+            index,
+            index_stored,
+            begun,
+        })
     }
 
     /// Ends the frame with the member, if it is long enough. One that a checkpoint is due in is ended by that, when the member is in the index.
     fn member_ended(&mut self) -> Result<(), BackupError> {
-        if self.due.is_due(self.stream.position()) { Ok(()) } else { self.stream.member_ended() }
+        if self.due.is_due(self.stream.position()) {
+            Ok(())
+        } else {
+            self.stream.member_ended()
+        }
     }
 
     /// Writes the member of the directory that the walk is in, unless it is there and there is nothing new to tell.
     fn write_directory(&mut self) -> Result<(), BackupError> {
-        let Some(current) = self.current.as_mut().filter(|current| !current.is_written || !current.kept.is_empty()) else {
+        let Some(current) = self
+            .current
+            .as_mut()
+            .filter(|current| !current.is_written || !current.kept.is_empty())
+        else {
             return Ok(());
         };
         current.is_written = true;
-        let (members, names, kept) = (&mut self.members, current.all.take(), std::mem::take(&mut current.kept));
-        let written = self.stream.append_with(|buffer| members.directory(&current.entry, names, &kept, buffer))?;
+        let (members, names, kept) = (
+            &mut self.members,
+            current.all.take(),
+            std::mem::take(&mut current.kept),
+        );
+        let written = self
+            .stream
+            .append_with(|buffer| members.directory(&current.entry, names, &kept, buffer))?;
         written.map_err(BackupError::Member)?;
         self.member_ended()
     }
@@ -238,11 +293,20 @@ impl<'run> Archive<'run> {
     pub(super) fn finish(mut self) -> Result<Archived, BackupError> {
         self.stream.append(&END_OF_ARCHIVE)?;
         let stream_bytes = self.stream.finish()?;
-        Ok(Archived { stream_bytes, index: self.tree.finish()?, live: self.live.finish(), tally: self.tally })
+        Ok(Archived {
+            stream_bytes,
+            index: self.tree.finish()?,
+            live: self.live.finish(),
+            tally: self.tally,
+        })
     }
 
     fn entry(&mut self, found: FoundEntry, bytes: &[u8]) -> Result<(), BackupError> {
-        let FoundEntry { mut entry, body, change } = found;
+        let FoundEntry {
+            mut entry,
+            body,
+            change,
+        } = found;
         if entry.content == Content::Directory {
             // Its member follows when the walk descends into it.
             if self.index(&entry, &change)?.is_some() {
@@ -251,7 +315,11 @@ impl<'run> Archive<'run> {
             return Ok(());
         }
         let key = (entry.metadata.device, entry.metadata.inode);
-        if let Some(linked) = self.linked.get_mut(&key).filter(|linked| linked.is_still(&entry)) {
+        if let Some(linked) = self
+            .linked
+            .get_mut(&key)
+            .filter(|linked| linked.is_still(&entry))
+        {
             entry.link_to = Some(linked.node);
             if let Content::File { extents, .. } = &mut entry.content {
                 extents.clone_from(&linked.extents);
@@ -283,14 +351,30 @@ impl<'run> Archive<'run> {
         self.tally.logical_bytes += entry.content.size();
         let node = self.index(&entry, &change)?;
         if let (Some(node), true) = (node, entry.metadata.links > 1) {
-            let (kind, size, mtime) = (entry.content.kind(), entry.content.size(), entry.metadata.mtime);
+            let (kind, size, mtime) = (
+                entry.content.kind(),
+                entry.content.size(),
+                entry.metadata.mtime,
+            );
             let extents = match entry.content {
                 Content::File { extents, .. } => extents,
                 _ => Vec::new(),
             };
             let names_left = entry.metadata.links - 1;
             let signatures = entry.metadata.signatures;
-            self.linked.insert(key, Linked { node, path: entry.path, kind, size, mtime, extents, signatures, names_left });
+            self.linked.insert(
+                key,
+                Linked {
+                    node,
+                    path: entry.path,
+                    kind,
+                    size,
+                    mtime,
+                    extents,
+                    signatures,
+                    names_left,
+                },
+            );
         }
         self.progress.advance(1, told_bytes);
         Ok(())
@@ -306,16 +390,29 @@ impl<'run> Archive<'run> {
             }
             Body::Read(range) => {
                 let data = &bytes[range];
-                let run = DataRun { at: FileOffset(0), length: data.len() as u64 };
+                let run = DataRun {
+                    at: FileOffset(0),
+                    length: data.len() as u64,
+                };
                 let runs = self.header(entry, None, &[run])?;
                 self.set_extents(entry, &runs);
                 self.stream.append(data)?;
-                self.stream.append_zeros(crate::format::tar::padding(run.length))?;
+                self.stream
+                    .append_zeros(crate::format::tar::padding(run.length))?;
                 Ok(run.length)
             }
             Body::Open(file, stat) => {
                 let (planned, shrank) = self.data_of(&entry.path, &file, &stat);
-                self.whole(entry, &OpenFile { file: &file, stat: &stat, shrank }, &planned, None)?;
+                self.whole(
+                    entry,
+                    &OpenFile {
+                        file: &file,
+                        stat: &stat,
+                        shrank,
+                    },
+                    &planned,
+                    None,
+                )?;
                 report_if_changed(&entry.path, &file, &stat);
                 Ok(0)
             }
@@ -333,7 +430,12 @@ impl<'run> Archive<'run> {
     }
 
     /// Where a file's data is, and whether it has shrunk since it was opened.
-    pub(super) fn data_of(&self, path: &TreePath, file: &FileHandle, stat: &Stat) -> (Vec<DataRun>, bool) {
+    pub(super) fn data_of(
+        &self,
+        path: &TreePath,
+        file: &FileHandle,
+        stat: &Stat,
+    ) -> (Vec<DataRun>, bool) {
         let mut runs = self.runs_of(path, file, stat);
         let shrank = self.cut_off(path, file, stat, &mut runs);
         (runs, shrank)
@@ -356,13 +458,23 @@ impl<'run> Archive<'run> {
             data_bytes += run.length;
         }
         self.in_hand = None;
-        self.stream.append_zeros(crate::format::tar::padding(data_bytes))
+        self.stream
+            .append_zeros(crate::format::tar::padding(data_bytes))
     }
 
     /// Writes a header; returns the runs of data that must follow it.
-    pub(super) fn header(&mut self, entry: &Entry, link_to: Option<&TreePath>, runs: &[DataRun]) -> Result<Vec<DataRun>, BackupError> {
+    pub(super) fn header(
+        &mut self,
+        entry: &Entry,
+        link_to: Option<&TreePath>,
+        runs: &[DataRun],
+    ) -> Result<Vec<DataRun>, BackupError> {
         let members = &mut self.members;
-        let runs = self.stream.append_with(|buffer| members.header(entry, link_to, runs, buffer).map(|plan| plan.runs().to_vec()))?;
+        let runs = self.stream.append_with(|buffer| {
+            members
+                .header(entry, link_to, runs, buffer)
+                .map(|plan| plan.runs().to_vec())
+        })?;
         runs.map_err(BackupError::Member)
     }
 
@@ -370,7 +482,12 @@ impl<'run> Archive<'run> {
         if let Content::File { extents, .. } = &mut entry.content {
             let mut stream = self.stream.position();
             for run in runs {
-                extents.push(Extent { at: run.at, level: self.serial, stream, length: run.length });
+                extents.push(Extent {
+                    at: run.at,
+                    level: self.serial,
+                    stream,
+                    length: run.length,
+                });
                 stream.0 += run.length;
             }
         }
@@ -384,7 +501,10 @@ impl<'run> Archive<'run> {
                 Err(error) => {
                     // Reading all of it loses no byte, only the knowledge of where holes were.
                     tracing::warn!(%path, %error, "could not find its holes; it is read as a whole");
-                    return vec![DataRun { at: FileOffset(0), length: stat.size }];
+                    return vec![DataRun {
+                        at: FileOffset(0),
+                        length: stat.size,
+                    }];
                 }
             }
             if runs.len() == MAX_RUNS {
@@ -400,12 +520,19 @@ impl<'run> Archive<'run> {
 
     /// What a file has lost since it was opened looks like a hole to whoever asks for its data: it is told of, and kept
     /// as one. Returns whether it was.
-    fn cut_off(&self, path: &TreePath, file: &FileHandle, stat: &Stat, runs: &mut Vec<DataRun>) -> bool {
+    fn cut_off(
+        &self,
+        path: &TreePath,
+        file: &FileHandle,
+        stat: &Stat,
+        runs: &mut Vec<DataRun>,
+    ) -> bool {
         let size = file.stat().map_or(stat.size, |now| now.size);
         if size >= stat.size {
             return false;
         }
-        self.progress.trouble(Trouble::new(path.clone(), Unread::Shrank(stat.size - size)));
+        self.progress
+            .trouble(Trouble::new(path.clone(), Unread::Shrank(stat.size - size)));
         runs.retain(|run| run.at.0 < size);
         if let Some(last) = runs.last_mut() {
             last.length = last.length.min(size - last.at.0);
@@ -432,14 +559,15 @@ impl<'run> Archive<'run> {
         while left > 0 {
             (self.halt)()?;
             let mut wanted = 0;
-            let read: io::Result<usize> = self.stream.append_read(left, open.stat.size, |space| {
-                wanted = space.len();
-                let read = open.file.read_at(space, at)?;
-                if let Some(signature) = signature.as_deref_mut() {
-                    signature.update(space.get(..read).unwrap_or_default());
-                }
-                Ok(read)
-            })?;
+            let read: io::Result<usize> =
+                self.stream.append_read(left, open.stat.size, |space| {
+                    wanted = space.len();
+                    let read = open.file.read_at(space, at)?;
+                    if let Some(signature) = signature.as_deref_mut() {
+                        signature.update(space.get(..read).unwrap_or_default());
+                    }
+                    Ok(read)
+                })?;
             let trouble = match read {
                 Ok(read) => {
                     at += read as u64;
@@ -463,7 +591,8 @@ impl<'run> Archive<'run> {
             self.in_hand = None;
             entry.metadata.inode = UNSURE;
             if !open.shrank {
-                self.progress.trouble(Trouble::new(entry.path.clone(), trouble));
+                self.progress
+                    .trouble(Trouble::new(entry.path.clone(), trouble));
             }
             break;
         }
@@ -484,7 +613,10 @@ impl<'run> Archive<'run> {
                 match &entry.content {
                     Content::File { extents, .. } => {
                         counts.files += 1;
-                        let taken = extents.iter().filter(|extent| self.unfinished.contains(&extent.level)).map(|extent| extent.length);
+                        let taken = extents
+                            .iter()
+                            .filter(|extent| self.unfinished.contains(&extent.level))
+                            .map(|extent| extent.length);
                         let taken: u64 = taken.sum();
                         self.tally.taken.files += u64::from(taken > 0);
                         self.tally.taken.bytes += if entry.link_to.is_none() { taken } else { 0 };
@@ -496,7 +628,8 @@ impl<'run> Archive<'run> {
                 Ok(Some(node))
             }
             Err(unfit) => {
-                self.progress.trouble(Trouble::new(entry.path.clone(), unfit));
+                self.progress
+                    .trouble(Trouble::new(entry.path.clone(), unfit));
                 Ok(None)
             }
         }

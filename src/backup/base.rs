@@ -71,7 +71,13 @@ pub(super) struct Base {
 impl Base {
     /// Finds what a level is to be compared with; `None` makes it a full one. What cannot be leaned on is passed over, with a
     /// word in the log: a level more to store is better than one that leans on what is not there.
-    pub(super) fn choose(catalog: &Catalog, access: &Access, backup: &BackupName, levels: &Levels, now: jiff::Timestamp) -> Option<Self> {
+    pub(super) fn choose(
+        catalog: &Catalog,
+        access: &Access,
+        backup: &BackupName,
+        levels: &Levels,
+        now: jiff::Timestamp,
+    ) -> Option<Self> {
         if !levels.incremental {
             return None;
         }
@@ -86,7 +92,13 @@ impl Base {
         }
     }
 
-    fn open(access: &Access, backup: &BackupName, mut manifest: Manifest, digest: String, levels: &Levels) -> Result<Self, Box<dyn Error>> {
+    fn open(
+        access: &Access,
+        backup: &BackupName,
+        mut manifest: Manifest,
+        digest: String,
+        levels: &Levels,
+    ) -> Result<Self, Box<dyn Error>> {
         let mut notes = lost_parts(&access.store(), backup)?;
         let mut lost = BTreeMap::new();
         for parts in &mut manifest.levels {
@@ -97,20 +109,36 @@ impl Base {
                 lost.insert(parts.serial, note);
             }
         }
-        let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>;
+        let blocks = |level: &LevelId| {
+            Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>
+        };
         let tree = open_tree(&manifest, &BlockCache::new(INDEX_CACHE_BYTES), blocks)?;
         let comparison = Comparison::new(manifest.started, levels)?;
-        Ok(Self { manifest, digest, tree, comparison, moved: Moved::default(), lost, removed: AtomicU64::new(0) })
+        Ok(Self {
+            manifest,
+            digest,
+            tree,
+            comparison,
+            moved: Moved::default(),
+            lost,
+            removed: AtomicU64::new(0),
+        })
     }
 
     /// What the manifest of a level says that leans on this.
     pub(super) fn as_parent(&self) -> Parent {
-        Parent { id: self.manifest.id.clone(), digest: self.digest.clone() }
+        Parent {
+            id: self.manifest.id.clone(),
+            digest: self.digest.clone(),
+        }
     }
 
     /// What its index is to a new one.
     pub(super) fn earlier(&self) -> Earlier {
-        Earlier { tree: self.tree.clone(), kept: kept_runs(&self.manifest.index) }
+        Earlier {
+            tree: self.tree.clone(),
+            kept: kept_runs(&self.manifest.index),
+        }
     }
 
     /// The root as it was.
@@ -119,7 +147,10 @@ impl Base {
         match self.tree.entry(node) {
             Ok(entry) => entry.map(|entry| self.previous(node, entry, false)),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, "the last level's index cannot be read; all is stored again");
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "the last level's index cannot be read; all is stored again"
+                );
                 None
             }
         }
@@ -128,13 +159,21 @@ impl Base {
     /// An entry as it was. A file of which some cannot be read any more is none that could be taken for unchanged.
     fn previous(&self, node: NodeId, mut entry: Entry, is_moved: bool) -> Previous {
         if let Content::File { extents, .. } = &entry.content
-            && extents.iter().any(|extent| self.lost.get(&extent.level).is_some_and(|lost| lost.touches(extent.stream.0, extent.length)))
+            && extents.iter().any(|extent| {
+                self.lost
+                    .get(&extent.level)
+                    .is_some_and(|lost| lost.touches(extent.stream.0, extent.length))
+            })
         {
             entry.metadata.inode = UNSURE;
             // Its blocks are not to be leaned on either.
             entry.metadata.signatures.clear();
         }
-        Previous { node, entry, is_moved }
+        Previous {
+            node,
+            entry,
+            is_moved,
+        }
     }
 
     /// Whether all of a level's stream could be read when it was last looked at.
@@ -144,18 +183,30 @@ impl Base {
 
     /// What a directory held, to be gone through in the order of names.
     pub(super) fn listing(&self, directory: &Previous) -> Listing<'_> {
-        let children = directory.is_directory().then(|| self.tree.children(directory.node, None));
-        Listing { base: self, children, next: None, has_lost: false, is_moved: directory.is_moved }
+        let children = directory
+            .is_directory()
+            .then(|| self.tree.children(directory.node, None));
+        Listing {
+            base: self,
+            children,
+            next: None,
+            has_lost: false,
+            is_moved: directory.is_moved,
+        }
     }
 
     /// What a directory was before: what had its path, unless that was another directory and this one had another path.
     pub(super) fn before(&self, named: Option<Previous>, now: Option<&Stat>) -> Option<Previous> {
         let Some(now) = now else { return named };
-        let is_it = |named: &Previous| (named.entry.metadata.device, named.entry.metadata.inode) == (now.device, now.inode);
+        let is_it = |named: &Previous| {
+            (named.entry.metadata.device, named.entry.metadata.inode) == (now.device, now.inode)
+        };
         if named.as_ref().is_some_and(is_it) {
             return named;
         }
-        let Some(moved) = self.moved(now) else { return named };
+        let Some(moved) = self.moved(now) else {
+            return named;
+        };
         if let Some(named) = named {
             // What was in that is not there any more, whatever has its names.
             self.count_removed(&named);
@@ -166,7 +217,11 @@ impl Base {
 
     /// What had another path before.
     pub(super) fn moved(&self, now: &Stat) -> Option<Previous> {
-        let moved = self.comparison.may_have_moved(now).then(|| self.moved.find(&self.tree, now)).flatten()?;
+        let moved = self
+            .comparison
+            .may_have_moved(now)
+            .then(|| self.moved.find(&self.tree, now))
+            .flatten()?;
         Some(self.previous(moved.node, moved.entry, moved.is_moved))
     }
 
@@ -178,7 +233,11 @@ impl Base {
                 let children = self.tree.children(gone.node, None).map_while(Result::ok);
                 for (node, entry) in children {
                     if entry.content.kind() == crate::model::Kind::Directory {
-                        below.push(Previous { node, entry, is_moved: false });
+                        below.push(Previous {
+                            node,
+                            entry,
+                            is_moved: false,
+                        });
                     } else {
                         self.removed.fetch_add(1, Ordering::Relaxed);
                     }
@@ -256,18 +315,31 @@ struct Chain<'run> {
 impl<'run> Chain<'run> {
     fn read(catalog: &Catalog, access: &'run Access, backup: &'run BackupName) -> Option<Self> {
         let levels = catalog.levels(backup).ok()?;
-        let newest = levels.iter().rev().find_map(|level| access.manifest_and_digest(backup, level).ok())?;
-        Some(Self { access, backup, levels, newest })
+        let newest = levels
+            .iter()
+            .rev()
+            .find_map(|level| access.manifest_and_digest(backup, level).ok())?;
+        Some(Self {
+            access,
+            backup,
+            levels,
+            newest,
+        })
     }
 
     /// The rules of freezer: docs/user-guide.md, "Levels".
     fn parent(self, levels: &Levels, now: jiff::Timestamp) -> Option<(Manifest, String)> {
         let level = self.newest.0.level;
-        if levels.max_level.is_some_and(|most| level >= most) || levels.always_level.is_some_and(|always| level > always || always == 0) {
+        if levels.max_level.is_some_and(|most| level >= most)
+            || levels
+                .always_level
+                .is_some_and(|always| level > always || always == 0)
+        {
             return None;
         }
         if let Some(days) = levels.restart_after_days {
-            let age = jiff::SignedDuration::from_hours(24).checked_mul(i32::try_from(days).unwrap_or(i32::MAX))?;
+            let age = jiff::SignedDuration::from_hours(24)
+                .checked_mul(i32::try_from(days).unwrap_or(i32::MAX))?;
             if self.newest.0.chain < now.checked_sub(age).ok()? {
                 return None;
             }
@@ -280,29 +352,46 @@ impl<'run> Chain<'run> {
     }
 
     fn read_parent(&self, parent: &Parent) -> Option<(Manifest, String)> {
-        let (manifest, digest) = self.access.manifest_and_digest(self.backup, &parent.id).ok()?;
+        let (manifest, digest) = self
+            .access
+            .manifest_and_digest(self.backup, &parent.id)
+            .ok()?;
         (digest == parent.digest).then_some((manifest, digest))
     }
 
     /// The newest level of the chain, of those that are left, whose number is one less than that of the newest.
     fn newest_below(&self) -> Option<(Manifest, String)> {
         let newest = &self.newest.0;
-        let left = self.levels.iter().rev().filter(|level| **level < newest.id && level.started() >= newest.chain);
-        let mut readable = left.filter_map(|level| self.access.manifest_and_digest(self.backup, level).ok());
-        readable.find(|(manifest, _)| manifest.chain == newest.chain && manifest.level + 1 == newest.level)
+        let left = self
+            .levels
+            .iter()
+            .rev()
+            .filter(|level| **level < newest.id && level.started() >= newest.chain);
+        let mut readable =
+            left.filter_map(|level| self.access.manifest_and_digest(self.backup, level).ok());
+        readable.find(|(manifest, _)| {
+            manifest.chain == newest.chain && manifest.level + 1 == newest.level
+        })
     }
 }
 
 impl Comparison {
     /// Compares with what a run saw that began its walk at `began`.
     pub(super) fn new(began: jiff::Timestamp, levels: &Levels) -> Result<Self, jiff::Error> {
-        Ok(Self { trusted_before: time_of(began.checked_sub(TICK)?), lies: levels.lies, same_content: levels.same_content })
+        Ok(Self {
+            trusted_before: time_of(began.checked_sub(TICK)?),
+            lies: levels.lies,
+            same_content: levels.same_content,
+        })
     }
 }
 
 fn time_of(timestamp: jiff::Timestamp) -> Time {
     let nanoseconds = timestamp.subsec_nanosecond();
-    let (seconds, nanoseconds) =
-        if nanoseconds < 0 { (timestamp.as_second() - 1, nanoseconds + 1_000_000_000) } else { (timestamp.as_second(), nanoseconds) };
+    let (seconds, nanoseconds) = if nanoseconds < 0 {
+        (timestamp.as_second() - 1, nanoseconds + 1_000_000_000)
+    } else {
+        (timestamp.as_second(), nanoseconds)
+    };
     Time::new(seconds, u32::try_from(nanoseconds).unwrap_or_default())
 }

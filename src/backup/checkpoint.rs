@@ -29,7 +29,10 @@ pub struct CheckpointRule {
 
 impl Default for CheckpointRule {
     fn default() -> Self {
-        Self { least_bytes: 32 << 20, interval: Duration::from_secs(60) }
+        Self {
+            least_bytes: 32 << 20,
+            interval: Duration::from_secs(60),
+        }
     }
 }
 
@@ -47,7 +50,9 @@ pub(super) struct Mark {
 /// `serial` before `position`. `None` when there is nothing of it yet, or it is in too many pieces.
 pub(super) fn begun(entry: &Entry, serial: LevelSerial, position: StreamOffset) -> Option<RunRoot> {
     let mut entry = entry.clone();
-    let Content::File { extents, .. } = &mut entry.content else { return None };
+    let Content::File { extents, .. } = &mut entry.content else {
+        return None;
+    };
     let is_there = |extent: &Extent| extent.level != serial || extent.stream < position;
     extents.truncate(extents.partition_point(is_there));
     if let Some(last) = extents.last_mut().filter(|last| last.level == serial) {
@@ -73,8 +78,16 @@ pub(super) struct Due<'run> {
 impl<'run> Due<'run> {
     /// For a run that begins; without a rule it never is.
     pub(super) fn new(rule: Option<CheckpointRule>, clock: &'run dyn Clock) -> Self {
-        let rule = rule.unwrap_or(CheckpointRule { least_bytes: u64::MAX, interval: Duration::MAX });
-        Self { rule, clock, last: clock.now(), position: StreamOffset(0) }
+        let rule = rule.unwrap_or(CheckpointRule {
+            least_bytes: u64::MAX,
+            interval: Duration::MAX,
+        });
+        Self {
+            rule,
+            clock,
+            last: clock.now(),
+            position: StreamOffset(0),
+        }
     }
 
     /// Whether there is enough in the stream that no checkpoint tells of.
@@ -85,7 +98,10 @@ impl<'run> Due<'run> {
     /// Whether there is, and the last one is long enough ago.
     pub(super) fn is_due(&self, position: StreamOffset) -> bool {
         // A clock that was set back tells nothing.
-        let has_passed = || Duration::try_from(self.clock.now().duration_since(self.last)).is_ok_and(|passed| passed < self.rule.interval);
+        let has_passed = || {
+            Duration::try_from(self.clock.now().duration_since(self.last))
+                .is_ok_and(|passed| passed < self.rule.interval)
+        };
         self.is_worth_it(position) && !has_passed()
     }
 
@@ -112,7 +128,13 @@ pub(super) struct CheckpointWriter<'run> {
 
 impl CheckpointWriter<'_> {
     /// Hands one over that is stored when all that it names is: `data`, a stream that ends at `end`, and the index of `mark`.
-    pub(super) fn write(&mut self, mark: Mark, end: StreamOffset, data: Collected, uploader: &Uploader) -> Result<(), BackupError> {
+    pub(super) fn write(
+        &mut self,
+        mark: Mark,
+        end: StreamOffset,
+        data: Collected,
+        uploader: &Uploader,
+    ) -> Result<(), BackupError> {
         let own = LevelParts {
             serial: self.serial,
             id: self.of.level.clone(),
@@ -136,17 +158,27 @@ impl CheckpointWriter<'_> {
             taken: self.taken.clone(),
         });
         let number = self.count;
-        let stored = checkpoint.seal(self.sealer, FrameNo(number.into())).map_err(BackupError::Manifest)?;
+        let stored = checkpoint
+            .seal(self.sealer, FrameNo(number.into()))
+            .map_err(BackupError::Manifest)?;
         let older = self.last();
         self.count = number.saturating_add(1);
         tracing::debug!(number, stream_bytes = end.0, "a checkpoint");
         let name = self.of.data_name(Folder::Checkpoints, number);
-        uploader.store_after(vec![mark.index_stored, uploader.receipt()], name, vec![stored], older)
+        uploader.store_after(
+            vec![mark.index_stored, uploader.receipt()],
+            name,
+            vec![stored],
+            older,
+        )
     }
 
     /// The newest there is.
     pub(super) fn last(&self) -> Option<ObjectName> {
-        Some(self.of.data_name(Folder::Checkpoints, self.count.checked_sub(1)?))
+        Some(
+            self.of
+                .data_name(Folder::Checkpoints, self.count.checked_sub(1)?),
+        )
     }
 }
 
@@ -161,7 +193,10 @@ mod tests {
     #[test]
     fn a_checkpoint_is_due_when_enough_was_written_and_time_has_passed() {
         let clock = ManualClock::at(Timestamp::UNIX_EPOCH);
-        let rule = CheckpointRule { least_bytes: 100, interval: Duration::from_secs(60) };
+        let rule = CheckpointRule {
+            least_bytes: 100,
+            interval: Duration::from_secs(60),
+        };
         let mut due = Due::new(Some(rule), &clock);
         let pass = |seconds| clock.set(clock.now() + SignedDuration::from_secs(seconds));
         assert!(!due.is_due(StreamOffset(1000)), "no time has passed");
@@ -170,7 +205,10 @@ mod tests {
         due.taken(StreamOffset(100));
         assert!(!due.is_due(StreamOffset(500)) && due.is_worth_it(StreamOffset(500)));
         pass(-3600);
-        assert!(due.is_due(StreamOffset(500)), "a clock that was set back puts nothing off");
+        assert!(
+            due.is_due(StreamOffset(500)),
+            "a clock that was set back puts nothing off"
+        );
         pass(7200);
         assert!(!Due::new(None, &clock).is_due(StreamOffset(1 << 60)));
     }

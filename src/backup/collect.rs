@@ -46,12 +46,33 @@ pub(super) fn seal(
             together += next.bytes.len();
             batch.push(next);
         }
-        let raw: Vec<(FrameNo, &[u8])> = batch.iter().map(|frame| (frame.number, &frame.bytes[..])).collect();
-        let stored = sealer.seal_data(&mut encoder, &raw).map_err(BackupError::Frame)?;
-        for (RawFrame { number, start, bytes, mark }, stored) in batch.into_iter().zip(stored) {
+        let raw: Vec<(FrameNo, &[u8])> = batch
+            .iter()
+            .map(|frame| (frame.number, &frame.bytes[..]))
+            .collect();
+        let stored = sealer
+            .seal_data(&mut encoder, &raw)
+            .map_err(BackupError::Frame)?;
+        for (
+            RawFrame {
+                number,
+                start,
+                bytes,
+                mark,
+            },
+            stored,
+        ) in batch.into_iter().zip(stored)
+        {
             // A buffer that finds no place among the free ones is dropped.
             let _full = free.try_send(bytes);
-            sealed.send(SealedFrame { number, start, stored, mark }).map_err(|_| BackupError::Stopped)?;
+            sealed
+                .send(SealedFrame {
+                    number,
+                    start,
+                    stored,
+                    mark,
+                })
+                .map_err(|_| BackupError::Stopped)?;
         }
     }
     Ok(())
@@ -83,9 +104,16 @@ pub(super) fn collect(
     let mut next = FrameNo(0);
     while let Ok(frame) = sealed.recv() {
         early.insert(frame.number, frame);
-        while let Some(SealedFrame { number, start, stored, mark }) = early.remove(&next) {
+        while let Some(SealedFrame {
+            number,
+            start,
+            stored,
+            mark,
+        }) = early.remove(&next)
+        {
             next.0 += 1;
-            let stored_length = u32::try_from(stored.bytes.len()).map_err(|_| BackupError::BlockTooLong)?;
+            let stored_length =
+                u32::try_from(stored.bytes.len()).map_err(|_| BackupError::BlockTooLong)?;
             let (place, full) = packer.put(&stored.bytes).map_err(BackupError::Segments)?;
             if let Some(segment) = full {
                 uploader.store(of.data_name(Folder::Segments, segment.number), segment.body)?;
@@ -99,14 +127,21 @@ pub(super) fn collect(
                 stored_length,
                 checksum: stored.checksum,
             };
-            table.push(&row, &mut table_lane).map_err(BackupError::Index)?;
+            table
+                .push(&row, &mut table_lane)
+                .map_err(BackupError::Index)?;
             if let Some(mark) = mark {
                 if let Some(segment) = packer.cut().map_err(BackupError::Segments)? {
                     uploader.store(of.data_name(Folder::Segments, segment.number), segment.body)?;
                 }
                 let frame_table = table.so_far(&mut table_lane).map_err(BackupError::Index)?;
                 let (frame_table_segments, _) = table_lane.flush()?;
-                let data = Collected { segments: packer.closed(), frame_table, frame_table_segments, checkpoint: None };
+                let data = Collected {
+                    segments: packer.closed(),
+                    frame_table,
+                    frame_table_segments,
+                    checkpoint: None,
+                };
                 checkpoints.write(mark, row.end(), data, uploader)?;
             }
         }
@@ -116,5 +151,10 @@ pub(super) fn collect(
         uploader.store(of.data_name(Folder::Segments, segment.number), segment.body)?;
     }
     let frame_table = table.finish(&mut table_lane).map_err(BackupError::Index)?;
-    Ok(Collected { segments, frame_table, frame_table_segments: table_lane.finish()?, checkpoint: checkpoints.last() })
+    Ok(Collected {
+        segments,
+        frame_table,
+        frame_table_segments: table_lane.finish()?,
+        checkpoint: checkpoints.last(),
+    })
 }

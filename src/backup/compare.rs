@@ -31,7 +31,11 @@ pub(super) enum Change {
 
 impl Change {
     pub(super) fn against(previous: Option<&Previous>) -> Self {
-        if previous.is_some() { Self::Changed } else { Self::New }
+        if previous.is_some() {
+            Self::Changed
+        } else {
+            Self::New
+        }
     }
 }
 
@@ -90,14 +94,24 @@ impl Comparison {
     pub(super) fn judge(&self, previous: &Entry, now: &Stat) -> Likeness {
         let metadata = &previous.metadata;
         let was_read_right = metadata.inode != UNSURE;
-        let is_same_thing = self.lies.inode || (metadata.device, metadata.inode) == (now.device, now.inode);
-        let last_change = if self.lies.ctime { metadata.mtime } else { metadata.ctime };
+        let is_same_thing =
+            self.lies.inode || (metadata.device, metadata.inode) == (now.device, now.inode);
+        let last_change = if self.lies.ctime {
+            metadata.mtime
+        } else {
+            metadata.ctime
+        };
         let is_settled = last_change < self.trusted_before;
-        let has_same_content = metadata.mtime == now.mtime && has_same_shape(&previous.content, now);
+        let has_same_content =
+            metadata.mtime == now.mtime && has_same_shape(&previous.content, now);
         if !(was_read_right && is_same_thing && is_settled && has_same_content) {
             return Likeness::None;
         }
-        if metadata.ctime == now.ctime && looks_the_same(previous, now) { Likeness::Same } else { Likeness::Content }
+        if metadata.ctime == now.ctime && looks_the_same(previous, now) {
+            Likeness::Same
+        } else {
+            Likeness::Content
+        }
     }
 
     /// Whether what has a new name may have had another: renaming changes the ctime. A file keeps its mtime, a directory may have been
@@ -124,7 +138,9 @@ impl Comparison {
 fn is_same_but_for_ctime(previous: &Entry, now: &Entry) -> bool {
     let (before, after) = (&previous.metadata, &now.metadata);
     let owner = (before.owner.uid, before.owner.gid) == (after.owner.uid, after.owner.gid);
-    owner && (before.mode, before.links) == (after.mode, after.links) && before.xattrs == after.xattrs
+    owner
+        && (before.mode, before.links) == (after.mode, after.links)
+        && before.xattrs == after.xattrs
 }
 
 /// The inode number of an entry that was not read as a whole: no file has it, so it is read again.
@@ -144,7 +160,9 @@ fn looks_the_same(previous: &Entry, now: &Stat) -> bool {
     let metadata = &previous.metadata;
     // A directory has a link for each subdirectory on some file systems and none on others; its mtime tells of both.
     let links = previous.content.kind() == Kind::Directory || metadata.links == now.links;
-    links && metadata.mode == now.mode && (metadata.owner.uid, metadata.owner.gid) == (now.uid, now.gid)
+    links
+        && metadata.mode == now.mode
+        && (metadata.owner.uid, metadata.owner.gid) == (now.uid, now.gid)
 }
 
 #[cfg(test)]
@@ -171,65 +189,195 @@ mod tests {
     }
 
     fn entry() -> Entry {
-        let Stat { mode, mtime, ctime, device, inode, links, blocks, .. } = stat();
-        let owner = crate::model::Owner { uid: 1, gid: 2, ..Default::default() };
-        let metadata = Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs: Vec::new(), signatures: Vec::new() };
-        Entry { path: TreePath::root(), metadata, content: Content::File { size: 10, extents: Vec::new() }, link_to: None }
+        let Stat {
+            mode,
+            mtime,
+            ctime,
+            device,
+            inode,
+            links,
+            blocks,
+            ..
+        } = stat();
+        let owner = crate::model::Owner {
+            uid: 1,
+            gid: 2,
+            ..Default::default()
+        };
+        let metadata = Metadata {
+            mode,
+            owner,
+            mtime,
+            ctime,
+            device,
+            inode,
+            links,
+            blocks,
+            xattrs: Vec::new(),
+            signatures: Vec::new(),
+        };
+        Entry {
+            path: TreePath::root(),
+            metadata,
+            content: Content::File {
+                size: 10,
+                extents: Vec::new(),
+            },
+            link_to: None,
+        }
     }
 
     fn judge(lies: Lies, previous: &Entry, now: &Stat) -> Likeness {
-        Comparison { trusted_before: Time::new(1000, 0), lies, same_content: SameContent::default() }.judge(previous, now)
+        Comparison {
+            trusted_before: Time::new(1000, 0),
+            lies,
+            same_content: SameContent::default(),
+        }
+        .judge(previous, now)
     }
 
     #[test]
     fn what_is_the_same_in_everything_is_the_same() {
         assert_eq!(judge(Lies::default(), &entry(), &stat()), Likeness::Same);
         // space is allocated late on some file systems
-        assert_eq!(judge(Lies::default(), &entry(), &Stat { blocks: 16, ..stat() }), Likeness::Same);
+        assert_eq!(
+            judge(
+                Lies::default(),
+                &entry(),
+                &Stat {
+                    blocks: 16,
+                    ..stat()
+                }
+            ),
+            Likeness::Same
+        );
     }
 
     #[test]
     fn each_difference_that_may_mean_other_content_counts() {
         let others = [
             Stat { size: 11, ..stat() },
-            Stat { mtime: Time::new(100, 6), ..stat() },
-            Stat { device: 9, ..stat() },
+            Stat {
+                mtime: Time::new(100, 6),
+                ..stat()
+            },
+            Stat {
+                device: 9,
+                ..stat()
+            },
             Stat { inode: 9, ..stat() },
-            Stat { sort: Sort::Kept(Kind::Fifo), ..stat() },
+            Stat {
+                sort: Sort::Kept(Kind::Fifo),
+                ..stat()
+            },
         ];
         for other in others {
-            assert_eq!(judge(Lies::default(), &entry(), &other), Likeness::None, "{other:?}");
+            assert_eq!(
+                judge(Lies::default(), &entry(), &other),
+                Likeness::None,
+                "{other:?}"
+            );
         }
         let mut fresh = entry();
         fresh.metadata.ctime = Time::new(1000, 0);
-        let now = Stat { ctime: Time::new(1000, 0), ..stat() };
-        assert_eq!(judge(Lies::default(), &fresh, &now), Likeness::None, "it was read in the tick of its change");
+        let now = Stat {
+            ctime: Time::new(1000, 0),
+            ..stat()
+        };
+        assert_eq!(
+            judge(Lies::default(), &fresh, &now),
+            Likeness::None,
+            "it was read in the tick of its change"
+        );
         let mut unsure = entry();
         unsure.metadata.inode = UNSURE;
-        assert_eq!(judge(Lies { inode: true, ctime: true }, &unsure, &stat()), Likeness::None);
+        assert_eq!(
+            judge(
+                Lies {
+                    inode: true,
+                    ctime: true
+                },
+                &unsure,
+                &stat()
+            ),
+            Likeness::None
+        );
     }
 
     #[test]
     fn other_metadata_means_the_same_content() {
         let others = [
-            Stat { ctime: Time::new(201, 0), ..stat() },
-            Stat { ctime: Time::new(5000, 0), ..stat() },
-            Stat { mode: 0o600, ..stat() },
+            Stat {
+                ctime: Time::new(201, 0),
+                ..stat()
+            },
+            Stat {
+                ctime: Time::new(5000, 0),
+                ..stat()
+            },
+            Stat {
+                mode: 0o600,
+                ..stat()
+            },
             Stat { uid: 3, ..stat() },
             Stat { gid: 3, ..stat() },
             Stat { links: 2, ..stat() },
         ];
         for other in others {
-            assert_eq!(judge(Lies::default(), &entry(), &other), Likeness::Content, "{other:?}");
+            assert_eq!(
+                judge(Lies::default(), &entry(), &other),
+                Likeness::Content,
+                "{other:?}"
+            );
         }
     }
 
     #[test]
     fn what_lies_is_not_asked() {
-        let remounted = Stat { device: 70, inode: 80, ..stat() };
-        assert_eq!(judge(Lies { inode: true, ctime: false }, &entry(), &remounted), Likeness::Same);
-        let now = Stat { ctime: Time::new(5000, 0), ..stat() };
-        assert_eq!(judge(Lies { inode: false, ctime: true }, &entry(), &now), Likeness::Content);
-        assert_eq!(judge(Lies { inode: false, ctime: true }, &entry(), &Stat { mtime: Time::new(100, 6), ..now }), Likeness::None);
+        let remounted = Stat {
+            device: 70,
+            inode: 80,
+            ..stat()
+        };
+        assert_eq!(
+            judge(
+                Lies {
+                    inode: true,
+                    ctime: false
+                },
+                &entry(),
+                &remounted
+            ),
+            Likeness::Same
+        );
+        let now = Stat {
+            ctime: Time::new(5000, 0),
+            ..stat()
+        };
+        assert_eq!(
+            judge(
+                Lies {
+                    inode: false,
+                    ctime: true
+                },
+                &entry(),
+                &now
+            ),
+            Likeness::Content
+        );
+        assert_eq!(
+            judge(
+                Lies {
+                    inode: false,
+                    ctime: true
+                },
+                &entry(),
+                &Stat {
+                    mtime: Time::new(100, 6),
+                    ..now
+                }
+            ),
+            Likeness::None
+        );
     }
 }

@@ -33,13 +33,25 @@ struct Frame {
 }
 
 impl<'run> StoredContent<'run> {
-    pub(super) fn new(streams: &'run Streams, progress: &'run dyn Progress, cancel: &'run Cancel) -> Self {
-        Self { streams, progress, cancel, opened: Mutex::default(), frames: Mutex::default() }
+    pub(super) fn new(
+        streams: &'run Streams,
+        progress: &'run dyn Progress,
+        cancel: &'run Cancel,
+    ) -> Self {
+        Self {
+            streams,
+            progress,
+            cancel,
+            opened: Mutex::default(),
+            frames: Mutex::default(),
+        }
     }
 
     /// Whether a file holds what an entry of the same size says. What cannot be found out counts as other content: it is stored again.
     pub(super) fn is_that_of(&self, file: &FileHandle, stat: &Stat, earlier: &Entry) -> bool {
-        let Content::File { size, extents } = &earlier.content else { return false };
+        let Content::File { size, extents } = &earlier.content else {
+            return false;
+        };
         if *size != stat.size {
             return false;
         }
@@ -51,20 +63,32 @@ impl<'run> StoredContent<'run> {
         })
     }
 
-    fn compare(&self, file: &FileHandle, stat: &Stat, extents: &[Extent]) -> Result<bool, Unusable> {
+    fn compare(
+        &self,
+        file: &FileHandle,
+        stat: &Stat,
+        extents: &[Extent],
+    ) -> Result<bool, Unusable> {
         let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(stat.size).unwrap_or(PIECE_BYTES))];
         // What no extent covers is a hole: all that may be there is zeros.
         for run in file.data_runs(stat) {
             let run = run?;
             for hole in holes(run, extents) {
-                if !self.all_pieces(file, hole, &mut piece, |_, bytes| Ok(bytes.iter().all(|byte| *byte == 0)))? {
+                if !self.all_pieces(file, hole, &mut piece, |_, bytes| {
+                    Ok(bytes.iter().all(|byte| *byte == 0))
+                })? {
                     return Ok(false);
                 }
             }
         }
         for extent in extents {
-            let run = DataRun { at: extent.at, length: extent.length };
-            let is_same = |at: u64, bytes: &[u8]| self.holds(extent.level, extent.stream.0 + (at - extent.at.0), bytes);
+            let run = DataRun {
+                at: extent.at,
+                length: extent.length,
+            };
+            let is_same = |at: u64, bytes: &[u8]| {
+                self.holds(extent.level, extent.stream.0 + (at - extent.at.0), bytes)
+            };
             if !self.all_pieces(file, run, &mut piece, is_same)? {
                 return Ok(false);
             }
@@ -109,7 +133,10 @@ impl<'run> StoredContent<'run> {
             });
             let stored = stored.as_ref().ok_or("a stored frame cannot be read")?;
             let from = usize::try_from(at - row.start.0)?;
-            let there = stored.get(from..).filter(|there| !there.is_empty()).ok_or("a frame is shorter than its table says")?;
+            let there = stored
+                .get(from..)
+                .filter(|there| !there.is_empty())
+                .ok_or("a frame is shorter than its table says")?;
             let (now, later) = bytes.split_at(there.len().min(bytes.len()));
             if there.get(..now.len()) != Some(now) {
                 return Ok(false);
@@ -131,8 +158,16 @@ impl<'run> StoredContent<'run> {
 
     fn frame(&self, level: LevelSerial, number: FrameNo) -> Frame {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = frames.iter().position(|frame| (frame.level, frame.number) == (level, number));
-        let frame = place.and_then(|place| frames.remove(place)).unwrap_or_else(|| Frame { level, number, bytes: Arc::default() });
+        let place = frames
+            .iter()
+            .position(|frame| (frame.level, frame.number) == (level, number));
+        let frame = place
+            .and_then(|place| frames.remove(place))
+            .unwrap_or_else(|| Frame {
+                level,
+                number,
+                bytes: Arc::default(),
+            });
         if frames.len() >= FRAMES_KEPT {
             frames.pop_front();
         }
@@ -148,11 +183,18 @@ fn holes(run: DataRun, extents: &[Extent]) -> Vec<DataRun> {
     let mut at = run.at.0;
     let mut hole = |from: u64, to: u64| {
         if from < to {
-            holes.push(DataRun { at: crate::model::FileOffset(from), length: to - from });
+            holes.push(DataRun {
+                at: crate::model::FileOffset(from),
+                length: to - from,
+            });
         }
     };
     let first = extents.partition_point(|extent| extent.end() <= at);
-    for extent in extents.iter().skip(first).take_while(|extent| extent.at.0 < end) {
+    for extent in extents
+        .iter()
+        .skip(first)
+        .take_while(|extent| extent.at.0 < end)
+    {
         hole(at, extent.at.0);
         at = extent.end();
     }
@@ -167,10 +209,24 @@ mod tests {
 
     #[test]
     fn what_no_extent_covers_is_found() {
-        let extent = |at, length| Extent { at: FileOffset(at), level: LevelSerial(1), stream: StreamOffset(0), length };
+        let extent = |at, length| Extent {
+            at: FileOffset(at),
+            level: LevelSerial(1),
+            stream: StreamOffset(0),
+            length,
+        };
         let extents = [extent(10, 10), extent(20, 5), extent(40, 10)];
         let of = |at, length| -> Vec<(u64, u64)> {
-            holes(DataRun { at: FileOffset(at), length }, &extents).iter().map(|hole| (hole.at.0, hole.length)).collect()
+            holes(
+                DataRun {
+                    at: FileOffset(at),
+                    length,
+                },
+                &extents,
+            )
+            .iter()
+            .map(|hole| (hole.at.0, hole.length))
+            .collect()
         };
         assert_eq!(of(0, 60), [(0, 10), (25, 15), (50, 10)]);
         assert_eq!(of(12, 5), []);

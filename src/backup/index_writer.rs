@@ -76,20 +76,36 @@ enum Link {
 }
 
 impl<'run> IndexWriter<'run> {
-    pub(super) fn new(earlier: Option<Earlier>, lane: LaneWriter<'run>) -> Result<Self, BackupError> {
+    pub(super) fn new(
+        earlier: Option<Earlier>,
+        lane: LaneWriter<'run>,
+    ) -> Result<Self, BackupError> {
         let state = match &earlier {
             None => State::Whole(TreeWriter::new()),
             Some(Earlier { tree, kept }) => {
                 let delta = DeltaWriter::new(tree).map_err(BackupError::Base)?;
-                if *kept == tree.runs() { State::Delta(delta) } else { State::Same(delta, 0) }
+                if *kept == tree.runs() {
+                    State::Delta(delta)
+                } else {
+                    State::Same(delta, 0)
+                }
             }
         };
-        Ok(Self { lane, earlier, state, moved: HashMap::new() })
+        Ok(Self {
+            lane,
+            earlier,
+            state,
+            moved: HashMap::new(),
+        })
     }
 
     /// Appends an entry; what it is a link to is named by what this returned for it. One that does not fit the index is told
     /// by the inner error, and left out.
-    pub(super) fn push(&mut self, entry: &Entry, change: &Change) -> Result<Result<NodeId, IndexError>, BackupError> {
+    pub(super) fn push(
+        &mut self,
+        entry: &Entry,
+        change: &Change,
+    ) -> Result<Result<NodeId, IndexError>, BackupError> {
         if let State::Same(delta, count) = &mut self.state {
             if let Change::Unchanged(node, link_to) = change
                 && *link_to == entry.link_to
@@ -105,7 +121,10 @@ impl<'run> IndexWriter<'run> {
         if let State::Delta(delta) = &mut self.state
             && let Change::Unchanged(node, was) = change
             && let Some(Earlier { tree, kept }) = &self.earlier
-            && tree.run_of(*node).map_err(BackupError::Base)?.is_some_and(|run| run < *kept)
+            && tree
+                .run_of(*node)
+                .map_err(BackupError::Base)?
+                .is_some_and(|run| run < *kept)
         {
             let is_same = match (&link, was) {
                 // Two names of a file whose entries are in different runs stand each for itself.
@@ -142,39 +161,64 @@ impl<'run> IndexWriter<'run> {
 
     /// Ends the index.
     pub(super) fn finish(mut self) -> Result<Indexed, BackupError> {
-        let runs = self.earlier.as_ref().map_or(0, |earlier| earlier.tree.runs());
+        let runs = self
+            .earlier
+            .as_ref()
+            .map_or(0, |earlier| earlier.tree.runs());
         let kept = self.earlier.as_ref().map_or(0, |earlier| earlier.kept);
         if let State::Same(delta, _) = &self.state {
             if delta.is_at_end() {
-                return Ok(Indexed { run: None, kept: runs, segments: self.lane.finish()? });
+                return Ok(Indexed {
+                    run: None,
+                    kept: runs,
+                    segments: self.lane.finish()?,
+                });
             }
             self.begin()?;
         }
         let run = match self.state {
             State::Whole(tree) => {
                 let (root, head) = tree.finish_with_head(&mut self.lane).map_err(failed)?;
-                Some(DeltaRun { root, head, subtrees: 0 })
+                Some(DeltaRun {
+                    root,
+                    head,
+                    subtrees: 0,
+                })
             }
             State::Same(delta, _) | State::Delta(delta) => {
-                Some(delta.finish(&mut self.lane).map_err(failed)?).filter(|run| run.root.entries > 0)
+                Some(delta.finish(&mut self.lane).map_err(failed)?)
+                    .filter(|run| run.root.entries > 0)
             }
         };
-        Ok(Indexed { run, kept, segments: self.lane.finish()? })
+        Ok(Indexed {
+            run,
+            kept,
+            segments: self.lane.finish()?,
+        })
     }
 
     /// Writes what was the same so far, as far as it is in runs that are to be merged.
     fn begin(&mut self) -> Result<(), BackupError> {
-        let (State::Same(_, count), Some(Earlier { tree, kept })) = (&self.state, &self.earlier) else { return Ok(()) };
+        let (State::Same(_, count), Some(Earlier { tree, kept })) = (&self.state, &self.earlier)
+        else {
+            return Ok(());
+        };
         let (tree, kept, count) = (tree.clone(), *kept, *count);
         self.state = if kept == 0 {
             State::Whole(TreeWriter::new())
         } else {
             State::Delta(DeltaWriter::new(&tree.oldest(kept)).map_err(BackupError::Base)?)
         };
-        for found in tree.all().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+        for found in tree
+            .all()
+            .take(usize::try_from(count).unwrap_or(usize::MAX))
+        {
             let (node, entry) = found.map_err(BackupError::Base)?;
             if let State::Delta(delta) = &mut self.state
-                && tree.run_of(node).map_err(BackupError::Base)?.is_some_and(|run| run < kept)
+                && tree
+                    .run_of(node)
+                    .map_err(BackupError::Base)?
+                    .is_some_and(|run| run < kept)
                 && delta.keep(&entry.path, &mut self.lane).map_err(failed)?
             {
                 continue;
@@ -192,7 +236,9 @@ impl<'run> IndexWriter<'run> {
     }
 
     fn link_of(&mut self, entry: &Entry) -> Link {
-        let Some(first) = entry.link_to else { return Link::Nothing };
+        let Some(first) = entry.link_to else {
+            return Link::Nothing;
+        };
         if first.0 & FRESH != 0 {
             return Link::Fresh(NodeId(first.0 & !FRESH));
         }
@@ -214,7 +260,10 @@ impl<'run> IndexWriter<'run> {
         let entry = if entry.link_to == link_to {
             entry
         } else {
-            linked = Entry { link_to, ..entry.clone() };
+            linked = Entry {
+                link_to,
+                ..entry.clone()
+            };
             &linked
         };
         match &mut self.state {
@@ -240,7 +289,17 @@ mod tests {
 
     fn run(entries: u64) -> Run {
         let height = u8::from(entries > 150);
-        Run { serial: LevelSerial(1), root: RootNode { node: Vec::new(), height, entries }, segments: 0, subtrees: 0, head: Vec::new() }
+        Run {
+            serial: LevelSerial(1),
+            root: RootNode {
+                node: Vec::new(),
+                height,
+                entries,
+            },
+            segments: 0,
+            subtrees: 0,
+            head: Vec::new(),
+        }
     }
 
     /// Entries written in `levels` levels of `changed` changed entries each on top of `all`, and the most runs there were.
@@ -249,7 +308,11 @@ mod tests {
         for _ in 0..levels {
             let kept = runs.split_off(runs.len() - kept_runs(&runs));
             let merged: u64 = runs.iter().map(|run| run.root.entries).sum();
-            runs = if kept.is_empty() { vec![run(all)] } else { vec![run((merged + changed).min(all))] };
+            runs = if kept.is_empty() {
+                vec![run(all)]
+            } else {
+                vec![run((merged + changed).min(all))]
+            };
             written += runs[0].root.entries;
             runs.extend(kept);
             most = most.max(runs.len());
@@ -259,12 +322,22 @@ mod tests {
 
     #[test]
     fn what_is_written_is_in_proportion_to_the_change_and_runs_stay_few() {
-        for (all, changed) in [(500_000, 5_000), (500_000, 500), (10_000_000, 1_000), (10_000_000, 1), (1_000_000, 100_000), (100, 1)] {
+        for (all, changed) in [
+            (500_000, 5_000),
+            (500_000, 500),
+            (10_000_000, 1_000),
+            (10_000_000, 1),
+            (1_000_000, 100_000),
+            (100, 1),
+        ] {
             let (written, most) = written(all, changed, 1_000);
             let factor = written as f64 / (changed * 1_000) as f64;
             assert!(most <= 9, "{all} entries, {changed} changed: {most} runs");
             let least_block = 150.0 / changed as f64;
-            assert!(factor < 14.0 + least_block, "{all} entries, {changed} changed: {factor} times what changed");
+            assert!(
+                factor < 14.0 + least_block,
+                "{all} entries, {changed} changed: {factor} times what changed"
+            );
         }
     }
 

@@ -34,7 +34,8 @@ impl<'run> LaneWriter<'run> {
         segment_bytes: u64,
         uploader: Uploader,
     ) -> Result<Self, BackupError> {
-        let encoder = Encoder::new(BLOCK_COMPRESSION.0, BLOCK_COMPRESSION.1).map_err(BackupError::Frame)?;
+        let encoder =
+            Encoder::new(BLOCK_COMPRESSION.0, BLOCK_COMPRESSION.1).map_err(BackupError::Frame)?;
         Ok(Self {
             lane,
             folder,
@@ -48,19 +49,28 @@ impl<'run> LaneWriter<'run> {
     }
 
     fn upload(&self, segment: Segment) -> Result<(), BackupError> {
-        self.uploader.store(self.of.data_name(self.folder, segment.number), segment.body)
+        self.uploader
+            .store(self.of.data_name(self.folder, segment.number), segment.body)
     }
 
     fn put(&mut self, raw: &[u8]) -> Result<BlockAddress, BackupError> {
         let number = self.next;
         self.next.0 += 1;
-        let sealed = self.sealer.seal(&mut self.encoder, self.lane, number, raw).map_err(BackupError::Frame)?;
+        let sealed = self
+            .sealer
+            .seal(&mut self.encoder, self.lane, number, raw)
+            .map_err(BackupError::Frame)?;
         let length = u32::try_from(sealed.len()).map_err(|_| BackupError::BlockTooLong)?;
         let (place, full) = self.packer.put(&sealed).map_err(BackupError::Segments)?;
         if let Some(segment) = full {
             self.upload(segment)?;
         }
-        Ok(BlockAddress { number, object: place.segment, offset: place.offset, length })
+        Ok(BlockAddress {
+            number,
+            object: place.segment,
+            offset: place.offset,
+            length,
+        })
     }
 
     /// Hands over what was put so far. Returns how many segments there are, and what tells when they are stored.

@@ -41,21 +41,39 @@ impl Live {
     /// Nothing is live yet of `earlier`, the levels that the point in time before leans on, nor of `taken`, the streams of runs that were cut off.
     pub(super) fn new(earlier: &[LevelParts], taken: &[LevelParts]) -> Self {
         let earlier: Vec<LevelParts> = taken.iter().chain(earlier).cloned().collect();
-        let bytes: u64 = earlier.iter().fold(0, |sum, parts| sum.saturating_add(parts.stream_bytes));
+        let bytes: u64 = earlier
+            .iter()
+            .fold(0, |sum, parts| sum.saturating_add(parts.stream_bytes));
         let more = usize::try_from(bytes / BYTES_FOR_A_RANGE).unwrap_or(usize::MAX);
         Self::with_most(&earlier, MOST_RANGES.saturating_add(more))
     }
 
     fn with_most(earlier: &[LevelParts], most: usize) -> Self {
-        let of = |parts: &LevelParts| (parts.serial, OfLevel { before: parts.live.clone(), ranges: Vec::new(), last: 0 });
-        Self { levels: earlier.iter().map(of).collect(), gap: LEAST_GAP_BYTES, count: 0, most }
+        let of = |parts: &LevelParts| {
+            (
+                parts.serial,
+                OfLevel {
+                    before: parts.live.clone(),
+                    ranges: Vec::new(),
+                    last: 0,
+                },
+            )
+        };
+        Self {
+            levels: earlier.iter().map(of).collect(),
+            gap: LEAST_GAP_BYTES,
+            count: 0,
+            most,
+        }
     }
 
     /// All that an entry needs of earlier levels is live.
     pub(super) fn add(&mut self, entry: &Entry) {
         for (level, start, length) in entry.places() {
             // The level that is being made is not among them: all of it is live while its manifest is there.
-            let Some(of) = self.levels.get_mut(&level) else { continue };
+            let Some(of) = self.levels.get_mut(&level) else {
+                continue;
+            };
             self.count -= of.ranges.len();
             of.add(in_units(start.0, length), self.gap);
             self.count += of.ranges.len();
@@ -71,32 +89,55 @@ impl Live {
 
     /// What is live of each level; of none that is not in the result.
     pub(super) fn finish(self) -> BTreeMap<LevelSerial, Ranges> {
-        let found = self.levels.into_iter().filter(|(_, of)| !of.ranges.is_empty());
-        found.map(|(level, of)| (level, Ranges::new(of.ranges))).collect()
+        let found = self
+            .levels
+            .into_iter()
+            .filter(|(_, of)| !of.ranges.is_empty());
+        found
+            .map(|(level, of)| (level, Ranges::new(of.ranges)))
+            .collect()
     }
 }
 
 impl OfLevel {
     fn add(&mut self, range: Range<u64>, gap: u64) {
-        if range.is_empty() || self.ranges.get(self.last).is_some_and(|last| last.start <= range.start && range.end <= last.end) {
+        if range.is_empty()
+            || self
+                .ranges
+                .get(self.last)
+                .is_some_and(|last| last.start <= range.start && range.end <= last.end)
+        {
             return;
         }
         // Among the ranges before this place none reaches so far that it could be joined.
-        let extends_last = self.ranges.get(self.last).is_some_and(|last| last.start <= range.start && range.start <= last.end);
-        let at = if extends_last { self.last } else { self.ranges.partition_point(|other| other.end < range.start) };
+        let extends_last = self
+            .ranges
+            .get(self.last)
+            .is_some_and(|last| last.start <= range.start && range.start <= last.end);
+        let at = if extends_last {
+            self.last
+        } else {
+            self.ranges.partition_point(|other| other.end < range.start)
+        };
         let mut joined = range;
         let mut end = at;
         while let Some(next) = self.ranges.get(end).filter(|next| next.start <= joined.end) {
             joined = joined.start.min(next.start)..joined.end.max(next.end);
             end += 1;
         }
-        if let Some(next) = self.ranges.get(end).filter(|next| self.is_joined(&joined, next, gap)) {
+        if let Some(next) = self
+            .ranges
+            .get(end)
+            .filter(|next| self.is_joined(&joined, next, gap))
+        {
             joined.end = next.end;
             end += 1;
         }
         let mut begin = at;
-        if let Some(previous) =
-            at.checked_sub(1).and_then(|before| self.ranges.get(before)).filter(|previous| self.is_joined(previous, &joined, gap))
+        if let Some(previous) = at
+            .checked_sub(1)
+            .and_then(|before| self.ranges.get(before))
+            .filter(|previous| self.is_joined(previous, &joined, gap))
         {
             joined.start = previous.start;
             begin -= 1;
@@ -107,7 +148,11 @@ impl OfLevel {
 
     /// Whether nothing is said of what is between two ranges: it is little, and the point in time before needs it.
     fn is_joined(&self, left: &Range<u64>, right: &Range<u64>, gap: u64) -> bool {
-        right.start.saturating_sub(left.end) < gap && self.before.as_ref().is_none_or(|before| before.cover(&(left.end..right.start)))
+        right.start.saturating_sub(left.end) < gap
+            && self
+                .before
+                .as_ref()
+                .is_none_or(|before| before.cover(&(left.end..right.start)))
     }
 
     fn join(&mut self, gap: u64) {
@@ -136,7 +181,8 @@ mod tests {
     use crate::format::live::{UNIT_BYTES, decode, encode};
     use crate::format::manifest::{LevelParts, RootNode};
     use crate::model::{
-        Content, Entry, Extent, FileOffset, LevelId, LevelSerial, Metadata, Ranges, SignaturePlace, StreamOffset, TreePath,
+        Content, Entry, Extent, FileOffset, LevelId, LevelSerial, Metadata, Ranges, SignaturePlace,
+        StreamOffset, TreePath,
     };
     use proptest::prelude::*;
     use std::ops::Range;
@@ -150,7 +196,11 @@ mod tests {
             compression_level: 3,
             stream_bytes: 1 << 30,
             segments: 1,
-            frame_table: RootNode { node: Vec::new(), height: 0, entries: 0 },
+            frame_table: RootNode {
+                node: Vec::new(),
+                height: 0,
+                entries: 0,
+            },
             frame_table_segments: 0,
             live: before,
             repacked: 0,
@@ -158,12 +208,19 @@ mod tests {
     }
 
     fn file(level: u64, range: Range<u64>) -> Entry {
-        let extent =
-            Extent { at: FileOffset(0), level: LevelSerial(level), stream: StreamOffset(range.start), length: range.end - range.start };
+        let extent = Extent {
+            at: FileOffset(0),
+            level: LevelSerial(level),
+            stream: StreamOffset(range.start),
+            length: range.end - range.start,
+        };
         Entry {
             path: TreePath::root(),
             metadata: Metadata::default(),
-            content: Content::File { size: 0, extents: vec![extent] },
+            content: Content::File {
+                size: 0,
+                extents: vec![extent],
+            },
             link_to: None,
         }
     }
@@ -180,17 +237,29 @@ mod tests {
     fn signatures_are_live_and_the_own_level_is_not_told_of() {
         let mut live = Live::new(&earlier(None), &[]);
         let mut entry = file(8, 0..100);
-        entry.metadata.signatures = vec![SignaturePlace { level: LevelSerial(7), stream: StreamOffset(1 << 20), length: 5000 }];
+        entry.metadata.signatures = vec![SignaturePlace {
+            level: LevelSerial(7),
+            stream: StreamOffset(1 << 20),
+            length: 5000,
+        }];
         live.add(&entry);
         let found = live.finish();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[&LevelSerial(7)], Ranges::of(1 << 20..(1 << 20) + 5120));
+        assert_eq!(
+            found[&LevelSerial(7)],
+            Ranges::of(1 << 20..(1 << 20) + 5120)
+        );
     }
 
     #[test]
     fn files_one_after_the_other_are_one_range() {
-        let places: Vec<_> = (0..100_000_u64).map(|file| file * 3000 + 512..file * 3000 + 2900).collect();
-        assert_eq!(live_of(&places, None, 10), Ranges::of(512..in_units(0, 99_999 * 3000 + 2900).end));
+        let places: Vec<_> = (0..100_000_u64)
+            .map(|file| file * 3000 + 512..file * 3000 + 2900)
+            .collect();
+        assert_eq!(
+            live_of(&places, None, 10),
+            Ranges::of(512..in_units(0, 99_999 * 3000 + 2900).end)
+        );
     }
 
     proptest! {
@@ -232,6 +301,9 @@ mod tests {
     #[test]
     fn a_place_at_the_end_of_all_numbers_does_no_harm() {
         let found = live_of(Ranges::of(u64::MAX - 5..u64::MAX).as_slice(), None, 10);
-        assert_eq!(found, Ranges::of(u64::MAX / UNIT_BYTES * UNIT_BYTES..u64::MAX));
+        assert_eq!(
+            found,
+            Ranges::of(u64::MAX / UNIT_BYTES * UNIT_BYTES..u64::MAX)
+        );
     }
 }

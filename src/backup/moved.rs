@@ -23,12 +23,22 @@ impl Moved {
         let places = self.places.get_or_init(|| read(tree));
         let key = mixture(now.device, now.inode);
         let first = places.partition_point(|(other, _)| *other < key);
-        let same_key = places.iter().skip(first).take_while(|(other, _)| *other == key);
-        same_key.filter_map(|(_, node)| Some((*node, tree.entry(*node).ok()??))).find_map(|(node, entry)| {
-            let metadata = &entry.metadata;
-            let is_it = (metadata.device, metadata.inode) == (now.device, now.inode) && Sort::Kept(entry.content.kind()) == now.sort;
-            is_it.then_some(Previous { node, entry, is_moved: true })
-        })
+        let same_key = places
+            .iter()
+            .skip(first)
+            .take_while(|(other, _)| *other == key);
+        same_key
+            .filter_map(|(_, node)| Some((*node, tree.entry(*node).ok()??)))
+            .find_map(|(node, entry)| {
+                let metadata = &entry.metadata;
+                let is_it = (metadata.device, metadata.inode) == (now.device, now.inode)
+                    && Sort::Kept(entry.content.kind()) == now.sort;
+                is_it.then_some(Previous {
+                    node,
+                    entry,
+                    is_moved: true,
+                })
+            })
     }
 }
 
@@ -36,8 +46,14 @@ fn read(tree: &Tree) -> Vec<(u64, NodeId)> {
     let has_room = tree.entries() <= MOST as u64;
     let is_kept = |kind: Kind| kind == Kind::Directory || has_room && kind == Kind::File;
     // What cannot be read is not found, and stored again.
-    let entries = tree.all().map_while(Result::ok).filter(|(_, entry)| is_kept(entry.content.kind()));
-    let mut places: Vec<_> = entries.map(|(node, entry)| (mixture(entry.metadata.device, entry.metadata.inode), node)).take(MOST).collect();
+    let entries = tree
+        .all()
+        .map_while(Result::ok)
+        .filter(|(_, entry)| is_kept(entry.content.kind()));
+    let mut places: Vec<_> = entries
+        .map(|(node, entry)| (mixture(entry.metadata.device, entry.metadata.inode), node))
+        .take(MOST)
+        .collect();
     places.sort_unstable();
     places
 }

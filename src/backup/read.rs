@@ -116,7 +116,16 @@ impl<'run> Reader<'run> {
         progress: &'run dyn Progress,
     ) -> Self {
         let comparison = base.map(|base| base.comparison);
-        Self { owners: Owners::new(), xattrs: Xattrs::new(), comparison, base, resumed, stored, engine, progress }
+        Self {
+            owners: Owners::new(),
+            xattrs: Xattrs::new(),
+            comparison,
+            base,
+            resumed,
+            stored,
+            engine,
+            progress,
+        }
     }
 
     /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
@@ -125,7 +134,16 @@ impl<'run> Reader<'run> {
         let entries = Vec::with_capacity(step.names.len());
         let path = step.directory.path.clone();
         let (is_first, all, has_lost) = (step.is_first, step.all, step.has_lost);
-        let mut found = Found { path, is_first, directory: None, all, has_lost, entries, bytes: Vec::new(), skipped: 0 };
+        let mut found = Found {
+            path,
+            is_first,
+            directory: None,
+            all,
+            has_lost,
+            entries,
+            bytes: Vec::new(),
+            skipped: 0,
+        };
         if step.is_first {
             found.directory = self.directory(&step.directory);
         }
@@ -134,7 +152,9 @@ impl<'run> Reader<'run> {
                 let path = step.directory.path.join(&seen.listed.name);
                 match self.child(handle, seen, &path, &mut found) {
                     Ok(()) => {}
-                    Err(error) if error.is_gone() => tracing::info!(%path, "vanished before it could be read"),
+                    Err(error) if error.is_gone() => {
+                        tracing::info!(%path, "vanished before it could be read")
+                    }
                     Err(error) => self.progress.trouble(Trouble::new(path, error)),
                 }
             }
@@ -157,16 +177,22 @@ impl<'run> Reader<'run> {
         let stat = match stat {
             Ok(stat) => stat,
             Err(error) => {
-                self.progress.trouble(Trouble::new(directory.path.clone(), Unread::Stat(error)));
+                self.progress
+                    .trouble(Trouble::new(directory.path.clone(), Unread::Stat(error)));
                 return None;
             }
         };
-        let previous = directory.previous.as_ref().filter(|previous| !previous.is_moved);
+        let previous = directory
+            .previous
+            .as_ref()
+            .filter(|previous| !previous.is_moved);
         if let Some(same) = previous.and_then(|previous| self.same(previous, &stat)) {
             return Some(same);
         }
         let xattrs = match &directory.opened {
-            Opened::Open(handle) => self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)),
+            Opened::Open(handle) => {
+                self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device))
+            }
             Opened::Shut(..) => Vec::new(),
         };
         let entry = self.entry(directory.path.clone(), &stat, xattrs, Content::Directory);
@@ -174,7 +200,12 @@ impl<'run> Reader<'run> {
     }
 
     /// An entry that is no file, or the earlier one if there is no difference but one that is not looked at.
-    fn same_after_all(&self, previous: Option<&Previous>, entry: Entry, stat: &Stat) -> (Entry, Change) {
+    fn same_after_all(
+        &self,
+        previous: Option<&Previous>,
+        entry: Entry,
+        stat: &Stat,
+    ) -> (Entry, Change) {
         if let (Some(comparison), Some(previous)) = (self.comparison, previous)
             && comparison.judge(&previous.entry, stat) == Likeness::Content
             && comparison.judge_metadata(&previous.entry, &entry) == Likeness::Same
@@ -190,28 +221,53 @@ impl<'run> Reader<'run> {
     }
 
     /// A file whose content earlier levels have. It is opened only if its metadata may be other than before.
-    fn kept_file(&self, handle: &DirHandle, seen: &Seen, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
-        let (Some(comparison), Some(base)) = (self.comparison, self.base) else { return Ok(None) };
+    fn kept_file(
+        &self,
+        handle: &DirHandle,
+        seen: &Seen,
+        path: &TreePath,
+    ) -> Result<Option<FoundEntry>, Unread> {
+        let (Some(comparison), Some(base)) = (self.comparison, self.base) else {
+            return Ok(None);
+        };
         let name = &seen.listed.name;
-        let previous = seen.previous.as_ref().filter(|previous| previous.entry.content.kind() == Kind::File);
+        let previous = seen
+            .previous
+            .as_ref()
+            .filter(|previous| previous.entry.content.kind() == Kind::File);
         if previous.is_none() && seen.listed.sort != Some(Sort::Kept(Kind::File)) {
             return Ok(None);
         }
         let stat = handle.stat_child(name).map_err(Unread::Stat)?;
-        let likeness = previous.map_or(Likeness::None, |previous| comparison.judge(&previous.entry, &stat));
+        let likeness = previous.map_or(Likeness::None, |previous| {
+            comparison.judge(&previous.entry, &stat)
+        });
         // It may have had another name, also where another had this one. A new name explains that its ctime is another.
-        let moved = || base.moved(&stat).filter(|moved| comparison.judge(&moved.entry, &stat) != Likeness::None);
+        let moved = || {
+            base.moved(&stat)
+                .filter(|moved| comparison.judge(&moved.entry, &stat) != Likeness::None)
+        };
         let moved = match previous {
-            Some(previous) if previous.is_moved => (likeness != Likeness::None).then(|| previous.clone()),
+            Some(previous) if previous.is_moved => {
+                (likeness != Likeness::None).then(|| previous.clone())
+            }
             _ if likeness == Likeness::None => moved(),
             _ => None,
         };
-        if let Some(moved) = moved.filter(|moved| self.may_keep((handle, name), &stat, &moved.entry)) {
+        if let Some(moved) =
+            moved.filter(|moved| self.may_keep((handle, name), &stat, &moved.entry))
+        {
             let entry = self.with_content_of(&moved.entry, (handle, name), path, &stat);
             let change = Change::against(previous.filter(|previous| !previous.is_moved));
-            return Ok(Some(FoundEntry { entry, body: Body::Kept, change }));
+            return Ok(Some(FoundEntry {
+                entry,
+                body: Body::Kept,
+                change,
+            }));
         }
-        let Some(previous) = previous.filter(|previous| !previous.is_moved) else { return Ok(None) };
+        let Some(previous) = previous.filter(|previous| !previous.is_moved) else {
+            return Ok(None);
+        };
         if self.stored.is_some() {
             return Ok(self.read_file(previous, (handle, name), path, &stat, comparison));
         }
@@ -219,17 +275,29 @@ impl<'run> Reader<'run> {
             Likeness::None => Ok(None),
             Likeness::Same => {
                 let (entry, change) = kept(previous);
-                Ok(Some(FoundEntry { entry, body: Body::Kept, change }))
+                Ok(Some(FoundEntry {
+                    entry,
+                    body: Body::Kept,
+                    change,
+                }))
             }
             Likeness::Content => {
                 let entry = self.with_content_of(&previous.entry, (handle, name), path, &stat);
                 Ok(match comparison.judge_metadata(&previous.entry, &entry) {
                     Likeness::Same => {
                         let (entry, change) = kept(previous);
-                        Some(FoundEntry { entry, body: Body::Kept, change })
+                        Some(FoundEntry {
+                            entry,
+                            body: Body::Kept,
+                            change,
+                        })
                     }
                     Likeness::Content if comparison.same_content == SameContent::Store => None,
-                    Likeness::Content => Some(FoundEntry { entry, body: Body::Kept, change: Change::Changed }),
+                    Likeness::Content => Some(FoundEntry {
+                        entry,
+                        body: Body::Kept,
+                        change: Change::Changed,
+                    }),
                     Likeness::None => None,
                 })
             }
@@ -237,18 +305,35 @@ impl<'run> Reader<'run> {
     }
 
     /// A file whose content a run has stored that was cut off, and that has not changed since.
-    fn taken_file(&self, handle: &DirHandle, seen: &Seen, path: &TreePath) -> Result<Option<FoundEntry>, Unread> {
-        let Some(resumed) = self.resumed.filter(|_| seen.listed.sort == Some(Sort::Kept(Kind::File))) else { return Ok(None) };
+    fn taken_file(
+        &self,
+        handle: &DirHandle,
+        seen: &Seen,
+        path: &TreePath,
+    ) -> Result<Option<FoundEntry>, Unread> {
+        let Some(resumed) = self
+            .resumed
+            .filter(|_| seen.listed.sort == Some(Sort::Kept(Kind::File)))
+        else {
+            return Ok(None);
+        };
         let name = &seen.listed.name;
         let stat = handle.stat_child(name).map_err(Unread::Stat)?;
-        let Some((earlier, likeness, comparison)) = resumed.find(path, &stat) else { return Ok(None) };
+        let Some((earlier, likeness, comparison)) = resumed.find(path, &stat) else {
+            return Ok(None);
+        };
         let entry = match likeness {
             Likeness::None => return Ok(None),
-            Likeness::Same if !earlier.is_moved => Entry { link_to: None, ..earlier.entry },
+            Likeness::Same if !earlier.is_moved => Entry {
+                link_to: None,
+                ..earlier.entry
+            },
             Likeness::Same | Likeness::Content => {
                 let entry = self.with_content_of(&earlier.entry, (handle, name), path, &stat);
                 // A new name explains that its ctime is another.
-                if !earlier.is_moved && comparison.judge_metadata(&earlier.entry, &entry) == Likeness::None {
+                if !earlier.is_moved
+                    && comparison.judge_metadata(&earlier.entry, &entry) == Likeness::None
+                {
                     return Ok(None);
                 }
                 entry
@@ -258,12 +343,20 @@ impl<'run> Reader<'run> {
             return Ok(None);
         }
         let change = Change::against(seen.previous.as_ref().filter(|previous| !previous.is_moved));
-        Ok(Some(FoundEntry { entry, body: Body::Kept, change }))
+        Ok(Some(FoundEntry {
+            entry,
+            body: Body::Kept,
+            change,
+        }))
     }
 
     /// Whether nothing speaks against the content that an entry says a file has.
     fn may_keep(&self, (handle, name): (&DirHandle, &Name), stat: &Stat, earlier: &Entry) -> bool {
-        self.stored.is_none_or(|stored| handle.open_file(name).is_ok_and(|file| stored.is_that_of(&file, stat, earlier)))
+        self.stored.is_none_or(|stored| {
+            handle
+                .open_file(name)
+                .is_ok_and(|file| stored.is_that_of(&file, stat, earlier))
+        })
     }
 
     /// A file whose content was read, and is what the level before has; whatever its metadata says.
@@ -285,30 +378,58 @@ impl<'run> Reader<'run> {
         }
         let entry = self.with_content_of(&previous.entry, of, path, stat);
         let differs_in_nothing = || match likeness {
-            Likeness::Content => comparison.judge_metadata(&previous.entry, &entry) == Likeness::Same,
+            Likeness::Content => {
+                comparison.judge_metadata(&previous.entry, &entry) == Likeness::Same
+            }
             Likeness::Same | Likeness::None => entry.metadata == previous.entry.metadata,
         };
         if is_same || differs_in_nothing() {
             let (entry, change) = kept(previous);
-            return Some(FoundEntry { entry, body: Body::Kept, change });
+            return Some(FoundEntry {
+                entry,
+                body: Body::Kept,
+                change,
+            });
         }
         let is_lean = comparison.same_content == SameContent::Lean;
-        is_lean.then_some(FoundEntry { entry, body: Body::Kept, change: Change::Changed })
+        is_lean.then_some(FoundEntry {
+            entry,
+            body: Body::Kept,
+            change: Change::Changed,
+        })
     }
 
     /// A file as it is now, with the content that an earlier entry has.
-    fn with_content_of(&self, earlier: &Entry, (handle, name): (&DirHandle, &Name), path: &TreePath, stat: &Stat) -> Entry {
+    fn with_content_of(
+        &self,
+        earlier: &Entry,
+        (handle, name): (&DirHandle, &Name),
+        path: &TreePath,
+        stat: &Stat,
+    ) -> Entry {
         let xattrs = self.attributes(path, self.xattrs.of_child(handle, name));
         let mut entry = self.entry(path.clone(), stat, xattrs, earlier.content.clone());
-        entry.metadata.signatures.clone_from(&earlier.metadata.signatures);
+        entry
+            .metadata
+            .signatures
+            .clone_from(&earlier.metadata.signatures);
         entry
     }
 
-    fn child(&self, handle: &DirHandle, seen: &Seen, path: &TreePath, found: &mut Found) -> Result<(), Unread> {
+    fn child(
+        &self,
+        handle: &DirHandle,
+        seen: &Seen,
+        path: &TreePath,
+        found: &mut Found,
+    ) -> Result<(), Unread> {
         let Seen { listed, previous } = seen;
         let name = &listed.name;
         let kept = self.kept_file(handle, seen, path)?;
-        if let Some(kept) = kept.map_or_else(|| self.taken_file(handle, seen, path), |kept| Ok(Some(kept)))? {
+        if let Some(kept) = kept.map_or_else(
+            || self.taken_file(handle, seen, path),
+            |kept| Ok(Some(kept)),
+        )? {
             found.entries.push(kept);
             return Ok(());
         }
@@ -320,11 +441,21 @@ impl<'run> Reader<'run> {
                 Ok(file) => {
                     let stat = file.stat().map_err(Unread::Stat)?;
                     if stat.sort == Sort::Kept(Kind::File) {
-                        return self.file(path, file, stat, (change, seen.previous.as_ref()), found);
+                        return self.file(
+                            path,
+                            file,
+                            stat,
+                            (change, seen.previous.as_ref()),
+                            found,
+                        );
                     }
                 }
                 // Links and sockets cannot be opened so.
-                Err(error) if handle.stat_child(name).is_ok_and(|stat| stat.sort == Sort::Kept(Kind::File)) => {
+                Err(error)
+                    if handle
+                        .stat_child(name)
+                        .is_ok_and(|stat| stat.sort == Sort::Kept(Kind::File)) =>
+                {
                     return Err(Unread::Open(error));
                 }
                 Err(_) => {}
@@ -332,11 +463,16 @@ impl<'run> Reader<'run> {
             // Something else has taken its place since it was listed, or nothing.
         }
         let stat = handle.stat_child(name).map_err(Unread::Stat)?;
-        let still_to_be_read = matches!(stat.sort, Sort::Kept(Kind::File)) || Some(stat.sort) != listed.sort;
+        let still_to_be_read =
+            matches!(stat.sort, Sort::Kept(Kind::File)) || Some(stat.sort) != listed.sort;
         if let Some(previous) = previous.filter(|_| !still_to_be_read)
             && let Some((entry, change)) = self.same(previous, &stat)
         {
-            found.entries.push(FoundEntry { entry, body: Body::Kept, change });
+            found.entries.push(FoundEntry {
+                entry,
+                body: Body::Kept,
+                change,
+            });
             return Ok(());
         }
         let content = match stat.sort {
@@ -346,9 +482,13 @@ impl<'run> Reader<'run> {
                 return self.file(path, file, stat, (change, seen.previous.as_ref()), found);
             }
             // The walk goes into what was listed as a directory, and into nothing else.
-            Sort::Kept(Kind::Directory) if listed.sort != Some(Sort::Kept(Kind::Directory)) => return Err(Unread::Replaced),
+            Sort::Kept(Kind::Directory) if listed.sort != Some(Sort::Kept(Kind::Directory)) => {
+                return Err(Unread::Replaced);
+            }
             Sort::Kept(Kind::Directory) => Content::Directory,
-            Sort::Kept(Kind::Symlink) => Content::Symlink(handle.read_link(name).map_err(Unread::Open)?),
+            Sort::Kept(Kind::Symlink) => {
+                Content::Symlink(handle.read_link(name).map_err(Unread::Open)?)
+            }
             Sort::Kept(Kind::CharDevice) => Content::CharDevice(stat.rdev),
             Sort::Kept(Kind::BlockDevice) => Content::BlockDevice(stat.rdev),
             Sort::Kept(Kind::Fifo) => Content::Fifo,
@@ -359,16 +499,36 @@ impl<'run> Reader<'run> {
             }
         };
         let xattrs = self.child_attributes(handle, name, path, &stat);
-        let (entry, change) = self.same_after_all(previous, self.entry(path.clone(), &stat, xattrs, content), &stat);
-        let body = if matches!(change, Change::Unchanged(..)) { Body::Kept } else { Body::None };
-        found.entries.push(FoundEntry { entry, body, change });
+        let (entry, change) = self.same_after_all(
+            previous,
+            self.entry(path.clone(), &stat, xattrs, content),
+            &stat,
+        );
+        let body = if matches!(change, Change::Unchanged(..)) {
+            Body::Kept
+        } else {
+            Body::None
+        };
+        found.entries.push(FoundEntry {
+            entry,
+            body,
+            change,
+        });
         Ok(())
     }
 
-    fn child_attributes(&self, handle: &DirHandle, name: &Name, path: &TreePath, stat: &Stat) -> Vec<crate::model::Xattr> {
+    fn child_attributes(
+        &self,
+        handle: &DirHandle,
+        name: &Name,
+        path: &TreePath,
+        stat: &Stat,
+    ) -> Vec<crate::model::Xattr> {
         if stat.sort == Sort::Kept(Kind::Directory) {
             // The walk tells of a directory that cannot be opened.
-            let read = handle.open_child(name).and_then(|child| self.xattrs.of_open(&child, stat.device));
+            let read = handle
+                .open_child(name)
+                .and_then(|child| self.xattrs.of_open(&child, stat.device));
             return read.unwrap_or_default();
         }
         self.attributes(path, self.xattrs.of_child(handle, name))
@@ -384,15 +544,28 @@ impl<'run> Reader<'run> {
     ) -> Result<(), Unread> {
         let xattrs = self.attributes(path, self.xattrs.of_open(&file, stat.device));
         let start = found.bytes.len();
-        let has_room = stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
-        let begun = || self.resumed.filter(|_| self.stored.is_none() && !has_room)?.begun(path, &stat);
+        let has_room =
+            stat.size <= SMALL_FILE_BYTES as u64 && start + SMALL_FILE_BYTES <= STEP_BYTES;
+        let begun = || {
+            self.resumed
+                .filter(|_| self.stored.is_none() && !has_room)?
+                .begun(path, &stat)
+        };
         let body = if stat.size == 0 {
             Body::None
         } else if let Some(extents) = begun() {
             Body::Rest(file, stat.clone(), extents)
         } else if self.engine.takes(stat.size) {
             let unfinished = self.resumed.and_then(|resumed| resumed.version(path));
-            Body::Blocks(file, stat.clone(), unfinished.as_ref().or(previous).and_then(Earlier::of).map(Box::new))
+            Body::Blocks(
+                file,
+                stat.clone(),
+                unfinished
+                    .as_ref()
+                    .or(previous)
+                    .and_then(Earlier::of)
+                    .map(Box::new),
+            )
         } else if has_room && stat.blocks.saturating_mul(512) >= stat.size {
             let length = usize::try_from(stat.size).unwrap_or(usize::MAX);
             found.bytes.resize(start + length, 0);
@@ -406,7 +579,11 @@ impl<'run> Reader<'run> {
                     } else {
                         report_if_changed(path, &file, &stat);
                     }
-                    if read == 0 { Body::None } else { Body::Read(start..start + read) }
+                    if read == 0 {
+                        Body::None
+                    } else {
+                        Body::Read(start..start + read)
+                    }
                 }
                 Err(error) => {
                     found.bytes.truncate(start);
@@ -416,19 +593,37 @@ impl<'run> Reader<'run> {
         } else {
             Body::Open(file, stat.clone())
         };
-        let content = Content::File { size: stat.size, extents: Vec::new() };
-        found.entries.push(FoundEntry { entry: self.entry(path.clone(), &stat, xattrs, content), body, change });
+        let content = Content::File {
+            size: stat.size,
+            extents: Vec::new(),
+        };
+        found.entries.push(FoundEntry {
+            entry: self.entry(path.clone(), &stat, xattrs, content),
+            body,
+            change,
+        });
         Ok(())
     }
 
-    fn attributes(&self, path: &TreePath, read: io::Result<Vec<crate::model::Xattr>>) -> Vec<crate::model::Xattr> {
+    fn attributes(
+        &self,
+        path: &TreePath,
+        read: io::Result<Vec<crate::model::Xattr>>,
+    ) -> Vec<crate::model::Xattr> {
         read.unwrap_or_else(|error| {
-            self.progress.trouble(Trouble::new(path.clone(), Unread::Xattrs(error)));
+            self.progress
+                .trouble(Trouble::new(path.clone(), Unread::Xattrs(error)));
             Vec::new()
         })
     }
 
-    fn entry(&self, path: TreePath, stat: &Stat, xattrs: Vec<crate::model::Xattr>, content: Content) -> Entry {
+    fn entry(
+        &self,
+        path: TreePath,
+        stat: &Stat,
+        xattrs: Vec<crate::model::Xattr>,
+        content: Content,
+    ) -> Entry {
         let metadata = Metadata {
             mode: stat.mode,
             owner: self.owners.named(stat.uid, stat.gid),
@@ -441,7 +636,12 @@ impl<'run> Reader<'run> {
             xattrs,
             signatures: Vec::new(),
         };
-        Entry { path, metadata, content, link_to: None }
+        Entry {
+            path,
+            metadata,
+            content,
+            link_to: None,
+        }
     }
 }
 
@@ -466,7 +666,12 @@ impl Unread {
     fn is_gone(&self) -> bool {
         match self {
             Self::Open(error) | Self::Stat(error) => error.kind() == io::ErrorKind::NotFound,
-            Self::List(_) | Self::Xattrs(_) | Self::Small(_) | Self::Content(_) | Self::Replaced | Self::Shrank(_) => false,
+            Self::List(_)
+            | Self::Xattrs(_)
+            | Self::Small(_)
+            | Self::Content(_)
+            | Self::Replaced
+            | Self::Shrank(_) => false,
         }
     }
 }

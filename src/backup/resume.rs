@@ -11,7 +11,9 @@ use crate::format::checkpoint::Checkpoint;
 use crate::format::frame::Lane;
 use crate::format::manifest::LevelParts;
 use crate::index::{BlockCache, IndexError, MemoryBlocks, RunRoot, Tree};
-use crate::model::{BackupName, Content, Entry, Extent, Kind, LevelSerial, NodeId, Ranges, TreePath};
+use crate::model::{
+    BackupName, Content, Entry, Extent, Kind, LevelSerial, NodeId, Ranges, TreePath,
+};
 use crate::platform::Stat;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -43,15 +45,30 @@ struct CutOff {
 
 impl Resumed {
     /// What the runs left that a level on top of `base` can use; `None` when that is nothing.
-    pub(super) fn open(access: &Access, backup: &BackupName, left: &Left, base: Option<&Base>, levels: &Levels) -> Option<Self> {
+    pub(super) fn open(
+        access: &Access,
+        backup: &BackupName,
+        left: &Left,
+        base: Option<&Base>,
+        levels: &Levels,
+    ) -> Option<Self> {
         let streams = left.streams();
-        let earlier = base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
-        let agrees = |parts: &LevelParts| earlier.iter().all(|other| (other.serial == parts.serial) == (other.id == parts.id));
+        let earlier = base
+            .map(|base| &base.manifest.levels[..])
+            .unwrap_or_default();
+        let agrees = |parts: &LevelParts| {
+            earlier
+                .iter()
+                .all(|other| (other.serial == parts.serial) == (other.id == parts.id))
+        };
         if !streams.iter().all(agrees) {
-            tracing::warn!("what a cut-off run left does not fit the last level; it is not taken up");
+            tracing::warn!(
+                "what a cut-off run left does not fit the last level; it is not taken up"
+            );
             return None;
         }
-        let open = |checkpoint: &Checkpoint| match CutOff::open(access, backup, checkpoint, levels) {
+        let open = |checkpoint: &Checkpoint| match CutOff::open(access, backup, checkpoint, levels)
+        {
             Ok(run) => Some(run),
             Err(error) => {
                 tracing::warn!(level = %checkpoint.id, error = &*error as &dyn Error, "what a cut-off run left cannot be used");
@@ -60,9 +77,18 @@ impl Resumed {
         };
         let runs: Vec<CutOff> = left.checkpoints().iter().filter_map(open).collect();
         let is_sound = |serial: &LevelSerial| base.is_none_or(|base| base.is_sound(*serial));
-        let all = streams.iter().chain(earlier).filter(|parts| is_sound(&parts.serial));
-        let known = all.map(|parts| (parts.serial, parts.live.clone())).collect();
-        (!runs.is_empty()).then_some(Self { runs, streams, known })
+        let all = streams
+            .iter()
+            .chain(earlier)
+            .filter(|parts| is_sound(&parts.serial));
+        let known = all
+            .map(|parts| (parts.serial, parts.live.clone()))
+            .collect();
+        (!runs.is_empty()).then_some(Self {
+            runs,
+            streams,
+            known,
+        })
     }
 
     /// The streams that extents may lie in beside those of the level that is leaned on.
@@ -72,12 +98,28 @@ impl Resumed {
 
     /// What a cut-off run has of the file that is there now under this path, and how much of it is still right. A file that was renamed
     /// since is found as well.
-    pub(super) fn find(&self, path: &TreePath, now: &Stat) -> Option<(Previous, Likeness, &Comparison)> {
+    pub(super) fn find(
+        &self,
+        path: &TreePath,
+        now: &Stat,
+    ) -> Option<(Previous, Likeness, &Comparison)> {
         self.runs.iter().find_map(|run| {
-            let same_path = run.at(path).map(|(node, entry)| Previous { node, entry, is_moved: false });
-            let found = same_path.filter(|found| run.comparison.judge(&found.entry, now) != Likeness::None);
-            let moved = || run.comparison.may_have_moved(now).then(|| run.moved.find(&run.tree, now)).flatten();
-            let found = found.or_else(moved).filter(|found| self.may_use(&found.entry))?;
+            let same_path = run.at(path).map(|(node, entry)| Previous {
+                node,
+                entry,
+                is_moved: false,
+            });
+            let found =
+                same_path.filter(|found| run.comparison.judge(&found.entry, now) != Likeness::None);
+            let moved = || {
+                run.comparison
+                    .may_have_moved(now)
+                    .then(|| run.moved.find(&run.tree, now))
+                    .flatten()
+            };
+            let found = found
+                .or_else(moved)
+                .filter(|found| self.may_use(&found.entry))?;
             let likeness = run.comparison.judge(&found.entry, now);
             (likeness != Likeness::None).then_some((found, likeness, &run.comparison))
         })
@@ -85,8 +127,18 @@ impl Resumed {
 
     /// The newest version of a file of which blocks can be compared.
     pub(super) fn version(&self, path: &TreePath) -> Option<Previous> {
-        let mut versions = self.runs.iter().filter_map(|run| run.at(path)).map(|(node, entry)| Previous { node, entry, is_moved: false });
-        versions.find(|version| self.may_use(&version.entry) && !version.entry.metadata.signatures.is_empty())
+        let mut versions = self
+            .runs
+            .iter()
+            .filter_map(|run| run.at(path))
+            .map(|(node, entry)| Previous {
+                node,
+                entry,
+                is_moved: false,
+            });
+        versions.find(|version| {
+            self.may_use(&version.entry) && !version.entry.metadata.signatures.is_empty()
+        })
     }
 
     /// Where the beginning of a file is that a run was at when it was cut off, if the file has not changed since.
@@ -108,24 +160,46 @@ impl Resumed {
         entry.content.kind() == Kind::File
             && entry.places().all(|(level, start, length)| {
                 let live = self.known.get(&level);
-                live.is_some_and(|live| live.as_ref().is_none_or(|live| live.cover(&(start.0..start.0.saturating_add(length)))))
+                live.is_some_and(|live| {
+                    live.as_ref()
+                        .is_none_or(|live| live.cover(&(start.0..start.0.saturating_add(length))))
+                })
             })
     }
 }
 
 impl CutOff {
-    fn open(access: &Access, backup: &BackupName, checkpoint: &Checkpoint, levels: &Levels) -> Result<Self, Box<dyn Error>> {
+    fn open(
+        access: &Access,
+        backup: &BackupName,
+        checkpoint: &Checkpoint,
+        levels: &Levels,
+    ) -> Result<Self, Box<dyn Error>> {
         let index = &checkpoint.index;
-        let root = RunRoot { node: index.node.clone(), height: index.height, entries: index.entries };
+        let root = RunRoot {
+            node: index.node.clone(),
+            height: index.height,
+            entries: index.entries,
+        };
         let blocks = Arc::new(Blocks::new(access, backup, &checkpoint.id, Lane::Index));
         let tree = Tree::of_run_alone(root, blocks, &BlockCache::new(INDEX_CACHE_BYTES))?;
         let comparison = Comparison::new(checkpoint.began, levels)?;
         let begun = checkpoint.begun.as_ref().map(|root| {
-            let root = RunRoot { node: root.node.clone(), height: root.height, entries: root.entries };
+            let root = RunRoot {
+                node: root.node.clone(),
+                height: root.height,
+                entries: root.entries,
+            };
             Tree::of_run_alone(root, Arc::new(MemoryBlocks::default()), &BlockCache::new(0))
         });
         let begun = begun.transpose()?;
-        Ok(Self { tree, comparison, moved: Moved::default(), begun, is_unreadable: AtomicBool::new(false) })
+        Ok(Self {
+            tree,
+            comparison,
+            moved: Moved::default(),
+            begun,
+            is_unreadable: AtomicBool::new(false),
+        })
     }
 
     fn at(&self, path: &TreePath) -> Option<(NodeId, Entry)> {
@@ -134,7 +208,10 @@ impl CutOff {
         }
         self.tree.lookup(path).unwrap_or_else(|error: IndexError| {
             if !self.is_unreadable.swap(true, Ordering::Relaxed) {
-                tracing::warn!(error = &error as &dyn Error, "a part of a cut-off run's index cannot be read; what it has is stored again");
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "a part of a cut-off run's index cannot be read; what it has is stored again"
+                );
             }
             None
         })

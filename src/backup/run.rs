@@ -19,12 +19,15 @@ use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{self, Folder, LevelOf};
 use crate::catalog::{
-    Access, AccessError, Catalog, CatalogError, Held, Left, LockError, LockRequest, Patience, Verb, offer_whole, with_lock,
+    Access, AccessError, Catalog, CatalogError, Held, Left, LockError, LockRequest, Patience, Verb,
+    offer_whole, with_lock,
 };
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{DeltaRun, HeadBlock, RunRoot};
-use crate::model::{BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Ranges, StoreId, Trouble};
+use crate::model::{
+    BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Ranges, StoreId, Trouble,
+};
 use crate::platform::Clock;
 use crate::store;
 use crossbeam_channel::bounded;
@@ -118,23 +121,55 @@ pub fn run(
         return run_locked(request, access, clock, progress, cancel, None);
     };
     let unremoved = |error: CatalogError| {
-        tracing::warn!(error = &error as &dyn Error, "what a run left that was cut off could not be removed");
+        tracing::warn!(
+            error = &error as &dyn Error,
+            "what a run left that was cut off could not be removed"
+        );
     };
     let (store, catalog) = (access.store(), Catalog::new(access.store()));
-    let lock = LockRequest { backup: &request.backup, host, action: "backup", patience: *patience };
-    let outcome = with_lock(store.as_ref(), &catalog, lock, clock, cancel, Result::is_ok, |held| {
-        let left = Left::read(access, held, clock.now()).unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn Error, "what a run left that was cut off could not be looked at");
-            Left::default()
-        });
-        // With whole members alone, the streams of the levels make the tree. What is taken would be in none of them.
-        let takes_up = request.checkpoints.is_some() && request.levels.same_content == SameContent::Lean;
-        let left = if takes_up { left } else { left.without_checkpoints() };
-        left.remove(access, held).unwrap_or_else(unremoved);
-        let report = run_locked(request, access, clock, progress, cancel, Some((held, &left)))?;
-        left.settle(access, held, &report.manifest).unwrap_or_else(unremoved);
-        Ok(report)
-    });
+    let lock = LockRequest {
+        backup: &request.backup,
+        host,
+        action: "backup",
+        patience: *patience,
+    };
+    let outcome = with_lock(
+        store.as_ref(),
+        &catalog,
+        lock,
+        clock,
+        cancel,
+        Result::is_ok,
+        |held| {
+            let left = Left::read(access, held, clock.now()).unwrap_or_else(|error| {
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "what a run left that was cut off could not be looked at"
+                );
+                Left::default()
+            });
+            // With whole members alone, the streams of the levels make the tree. What is taken would be in none of them.
+            let takes_up =
+                request.checkpoints.is_some() && request.levels.same_content == SameContent::Lean;
+            let left = if takes_up {
+                left
+            } else {
+                left.without_checkpoints()
+            };
+            left.remove(access, held).unwrap_or_else(unremoved);
+            let report = run_locked(
+                request,
+                access,
+                clock,
+                progress,
+                cancel,
+                Some((held, &left)),
+            )?;
+            left.settle(access, held, &report.manifest)
+                .unwrap_or_else(unremoved);
+            Ok(report)
+        },
+    );
     match outcome {
         Err(LockError::Cancelled(_)) => Err(BackupError::Cancelled),
         other => other.map_err(BackupError::Lock)?,
@@ -151,14 +186,32 @@ fn run_locked(
 ) -> Result<Report, BackupError> {
     match attempt(request, access, clock, progress, cancel, held) {
         Err(BackupError::Base(source)) => {
-            tracing::warn!(error = &source as &dyn Error, "the last level's index cannot be read; this one is full");
+            tracing::warn!(
+                error = &source as &dyn Error,
+                "the last level's index cannot be read; this one is full"
+            );
             if let Some((held, _)) = held {
                 // What was stored of it would be taken for the next one's. Another run that thinks this one dead may lean on it.
                 held.check().map_err(BackupError::Lock)?;
-                Catalog::new(access.store()).remove_leftover(&request.backup, held.id()).map_err(BackupError::Catalog)?;
+                Catalog::new(access.store())
+                    .remove_leftover(&request.backup, held.id())
+                    .map_err(BackupError::Catalog)?;
             }
-            let levels = Levels { incremental: false, ..request.levels };
-            attempt(&BackupRequest { levels, ..request.clone() }, access, clock, progress, cancel, held)
+            let levels = Levels {
+                incremental: false,
+                ..request.levels
+            };
+            attempt(
+                &BackupRequest {
+                    levels,
+                    ..request.clone()
+                },
+                access,
+                clock,
+                progress,
+                cancel,
+                held,
+            )
         }
         outcome => outcome,
     }
@@ -178,19 +231,33 @@ fn attempt(
     let base = Base::choose(&catalog, access, &request.backup, &request.levels, began);
     let base = base.as_ref();
     if let Some(base) = base {
-        access.store().lean_on(&names::manifest_name(&request.backup, &base.manifest.id)).map_err(BackupError::Store)?;
+        access
+            .store()
+            .lean_on(&names::manifest_name(&request.backup, &base.manifest.id))
+            .map_err(BackupError::Store)?;
     }
     let left = held.map(|(_, left)| left);
     let held = held.map(|(held, _)| held);
-    let resumed = left.and_then(|left| Resumed::open(access, &request.backup, left, base, &request.levels));
+    let resumed =
+        left.and_then(|left| Resumed::open(access, &request.backup, left, base, &request.levels));
     let resumed = resumed.as_ref();
     let unfinished = left.map(Left::streams).unwrap_or_default();
     let newest = unfinished.iter().map(|parts| parts.serial).max();
     let (id, serial) = next_level(&catalog, access, (&request.backup, newest), began, held)?;
-    let of = LevelOf { backup: request.backup.clone(), level: id.clone() };
+    let of = LevelOf {
+        backup: request.backup.clone(),
+        level: id.clone(),
+    };
     let sealer = Sealer::new(access.store_id(), id.clone(), access.protection());
-    let counted = Counted { progress, troubles: AtomicU64::new(0) };
-    let source_paths = sources.paths.iter().map(|path| path.as_os_str().as_encoded_bytes().to_vec().into()).collect();
+    let counted = Counted {
+        progress,
+        troubles: AtomicU64::new(0),
+    };
+    let source_paths = sources
+        .paths
+        .iter()
+        .map(|path| path.as_os_str().as_encoded_bytes().to_vec().into())
+        .collect();
 
     let mut written = Level {
         request,
@@ -224,13 +291,22 @@ fn attempt(
         live: None,
         repacked: 0,
     };
-    let earlier = base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
+    let earlier = base
+        .map(|base| &base.manifest.levels[..])
+        .unwrap_or_default();
     let has_index = |parts: &LevelParts| written.index.iter().any(|run| run.serial == parts.serial);
     let is_other = |parts: &&LevelParts| earlier.iter().all(|other| other.serial != parts.serial);
-    let taken_from = resumed.map(Resumed::streams).unwrap_or_default().iter().filter(is_other);
+    let taken_from = resumed
+        .map(Resumed::streams)
+        .unwrap_or_default()
+        .iter()
+        .filter(is_other);
     let needed = taken_from.chain(earlier).filter_map(|parts| {
         let live = written.live.remove(&parts.serial);
-        (live.is_some() || has_index(parts)).then(|| LevelParts { live: Some(live.unwrap_or_default()), ..parts.clone() })
+        (live.is_some() || has_index(parts)).then(|| LevelParts {
+            live: Some(live.unwrap_or_default()),
+            ..parts.clone()
+        })
     });
     let levels = std::iter::once(own).chain(needed).collect();
     let manifest = Manifest::new(ManifestParts {
@@ -246,7 +322,11 @@ fn attempt(
         sources: source_paths,
         tags: request.tags.clone(),
         counts,
-        bytes: Bytes { logical: written.tally.logical_bytes, stream: written.stream_bytes, stored: written.stored_bytes },
+        bytes: Bytes {
+            logical: written.tally.logical_bytes,
+            stream: written.stream_bytes,
+            stored: written.stored_bytes,
+        },
         engine: request.engine.name(),
         has_xattrs: written.tally.has_xattrs,
         index: written.index,
@@ -256,18 +336,30 @@ fn attempt(
     if let Some(held) = held {
         held.check().map_err(BackupError::Lock)?;
     }
-    catalog.publish(&request.backup, &id, stored).map_err(BackupError::Catalog)?;
+    catalog
+        .publish(&request.backup, &id, stored)
+        .map_err(BackupError::Catalog)?;
     if let Some(checkpoint) = &written.data.checkpoint {
         let removed = access.store().delete(checkpoint);
-        removed.unwrap_or_else(|error| tracing::debug!(error = &error as &dyn Error, "the last checkpoint stays"));
+        removed.unwrap_or_else(|error| {
+            tracing::debug!(error = &error as &dyn Error, "the last checkpoint stays")
+        });
     }
     let elapsed = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
     tracing::info!(backup = %request.backup, level = %id, entries = counts.entries, stored_bytes = written.stored_bytes, "published");
     let taken = written.tally.taken;
     if taken.files > 0 {
-        tracing::info!(files = taken.files, bytes = taken.bytes, "taken from a run that was cut off");
+        tracing::info!(
+            files = taken.files,
+            bytes = taken.bytes,
+            "taken from a run that was cut off"
+        );
     }
-    Ok(Report { manifest, taken, elapsed })
+    Ok(Report {
+        manifest,
+        taken,
+        elapsed,
+    })
 }
 
 /// The identity and serial of the next level: later and higher than every one there is or that a cut-off run has left, whatever the clock says. The
@@ -282,10 +374,15 @@ fn next_level(
     let levels = catalog.levels(backup).map_err(BackupError::Catalog)?;
     let mut started = now;
     if let Some(newest) = levels.last() {
-        let after = newest.started().checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(now);
+        let after = newest
+            .started()
+            .checked_add(jiff::SignedDuration::from_millis(1))
+            .unwrap_or(now);
         started = started.max(after);
     }
-    let mut serial = newest_unfinished.map_or(0, |newest| newest.0).max(levels.len() as u64);
+    let mut serial = newest_unfinished
+        .map_or(0, |newest| newest.0)
+        .max(levels.len() as u64);
     for level in levels.iter().rev() {
         match access.manifest(backup, level) {
             Ok(manifest) => {
@@ -294,22 +391,40 @@ fn next_level(
             }
             Err(AccessError::Store(source)) if source.kind() == store::Kind::Unavailable => {
                 let (backup, level) = (backup.clone(), level.clone());
-                return Err(BackupError::Catalog(CatalogError::Level { verb: Verb::Open, backup, level, source }));
+                return Err(BackupError::Catalog(CatalogError::Level {
+                    verb: Verb::Open,
+                    backup,
+                    level,
+                    source,
+                }));
             }
             // A damaged level is no reason to make no more of them.
-            Err(error) => tracing::warn!(%level, error = &error as &dyn std::error::Error, "its manifest cannot be read"),
+            Err(error) => {
+                tracing::warn!(%level, error = &error as &dyn std::error::Error, "its manifest cannot be read")
+            }
         }
     }
-    if let Some(id) = held.map(Held::id).filter(|id| levels.last().is_none_or(|newest| newest < id)) {
+    if let Some(id) = held
+        .map(Held::id)
+        .filter(|id| levels.last().is_none_or(|newest| newest < id))
+    {
         return Ok((id.clone(), LevelSerial(serial + 1)));
     }
     let mut random = [0; 4];
-    getrandom::fill(&mut random).map_err(|error| BackupError::Frame(crate::format::frame::FrameError::Random(error)))?;
-    Ok((LevelId::new(started, u32::from_le_bytes(random)), LevelSerial(serial + 1)))
+    getrandom::fill(&mut random)
+        .map_err(|error| BackupError::Frame(crate::format::frame::FrameError::Random(error)))?;
+    Ok((
+        LevelId::new(started, u32::from_le_bytes(random)),
+        LevelSerial(serial + 1),
+    ))
 }
 
 pub(super) fn root_node(root: RunRoot) -> RootNode {
-    RootNode { node: root.node, height: root.height, entries: root.entries }
+    RootNode {
+        node: root.node,
+        height: root.height,
+        entries: root.entries,
+    }
 }
 
 /// What the threads of a run share.
@@ -345,22 +460,56 @@ impl Level<'_> {
         }
         let (uploads, uploader) = Uploads::new();
         let store = access.store();
-        let earlier = self.base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
+        let earlier = self
+            .base
+            .map(|base| &base.manifest.levels[..])
+            .unwrap_or_default();
         let unfinished = self.resumed.map(Resumed::streams).unwrap_or_default();
-        let streams = Streams::new(access, &self.of.backup, earlier.iter().chain(unfinished).cloned().collect());
+        let streams = Streams::new(
+            access,
+            &self.of.backup,
+            earlier.iter().chain(unfinished).cloned().collect(),
+        );
         let stored = StoredContent::new(&streams, self.progress, self.cancel);
         let stored = (self.request.levels.evidence == Evidence::Content).then_some(&stored);
-        let reader = Reader::new((self.base, self.resumed), stored, self.request.engine, self.progress);
+        let reader = Reader::new(
+            (self.base, self.resumed),
+            stored,
+            self.request.engine,
+            self.progress,
+        );
         let outcome = thread::scope(|scope| {
             for _ in 0..self.request.upload_jobs.max(1) {
                 scope.spawn(|| uploads.serve(store.as_ref()));
             }
-            self.with_uploads(scope, sources, (&reader, &streams, access.store_id()), &uploads, uploader)
+            self.with_uploads(
+                scope,
+                sources,
+                (&reader, &streams, access.store_id()),
+                &uploads,
+                uploader,
+            )
         });
         // What stopped the run first comes before what followed from it.
         let stored_bytes = uploads.finish()?;
-        let (Archived { stream_bytes, live, tally, .. }, index, data) = outcome?;
-        Ok(Written { tally, stream_bytes, stored_bytes, index, live, data })
+        let (
+            Archived {
+                stream_bytes,
+                live,
+                tally,
+                ..
+            },
+            index,
+            data,
+        ) = outcome?;
+        Ok(Written {
+            tally,
+            stream_bytes,
+            stored_bytes,
+            index,
+            live,
+            data,
+        })
     }
 
     fn with_uploads<'scope, 'env>(
@@ -377,7 +526,8 @@ impl Level<'_> {
         let (free_sender, free) = bounded::<Vec<u8>>(FRAMES_AHEAD + sealers);
         for _ in 0..sealers {
             let (raw, sealed, free) = (raw.clone(), sealed_sender.clone(), free_sender.clone());
-            let encoder = Encoder::new(self.request.compression, self.request.compression_level).map_err(BackupError::Frame)?;
+            let encoder = Encoder::new(self.request.compression, self.request.compression_level)
+                .map_err(BackupError::Frame)?;
             scope.spawn(move || {
                 if let Err(error) = seal(&raw, &sealed, &free, self.sealer, encoder) {
                     uploads.fail(error);
@@ -387,7 +537,8 @@ impl Level<'_> {
         drop((raw, sealed_sender, free_sender));
 
         let segment_bytes = self.request.segment_bytes;
-        let lane = |lane, uploader| LaneWriter::new(lane, self.of, self.sealer, segment_bytes, uploader);
+        let lane =
+            |lane, uploader| LaneWriter::new(lane, self.of, self.sealer, segment_bytes, uploader);
         let table_lane = lane((Lane::FrameTable, Folder::Frames), uploader.clone())?;
         let index_lane = lane((Lane::Index, Folder::Index), uploader.for_another())?;
         let checkpoints = CheckpointWriter {
@@ -396,14 +547,25 @@ impl Level<'_> {
             store,
             sealer: self.sealer,
             compression: (self.request.compression, self.request.compression_level),
-            taken: self.resumed.map(Resumed::streams).unwrap_or_default().to_vec(),
+            taken: self
+                .resumed
+                .map(Resumed::streams)
+                .unwrap_or_default()
+                .to_vec(),
             // The level's moment may be later than the clock's: what a cut-off run trusts is told by the earlier.
             began: self.began.min(self.of.level.started()),
             clock: self.clock,
             count: 0,
         };
         let collector = scope.spawn(move || {
-            let collected = collect(&sealed, self.of, segment_bytes, &uploader, table_lane, checkpoints);
+            let collected = collect(
+                &sealed,
+                self.of,
+                segment_bytes,
+                &uploader,
+                table_lane,
+                checkpoints,
+            );
             collected.map_err(|error| uploads.fail(error))
         });
 
@@ -435,11 +597,34 @@ impl Level<'_> {
         };
         let tree = IndexWriter::new(self.base.map(Base::earlier), index_lane)?;
         let blocks = Blocks::new(self.request.engine, Some(streams));
-        let due = Due::new(self.request.checkpoints.filter(|_| self.is_locked), self.clock);
-        let unfinished = self.resumed.map(Resumed::streams).unwrap_or_default().iter().map(|parts| parts.serial).collect();
-        let earlier = self.base.map(|base| &base.manifest.levels[..]).unwrap_or_default();
-        let live = Live::new(earlier, self.resumed.map(Resumed::streams).unwrap_or_default());
-        let mut archive = Archive::new(stream, tree, self.serial, blocks, (live, due, unfinished), self.progress, &halt);
+        let due = Due::new(
+            self.request.checkpoints.filter(|_| self.is_locked),
+            self.clock,
+        );
+        let unfinished = self
+            .resumed
+            .map(Resumed::streams)
+            .unwrap_or_default()
+            .iter()
+            .map(|parts| parts.serial)
+            .collect();
+        let earlier = self
+            .base
+            .map(|base| &base.manifest.levels[..])
+            .unwrap_or_default();
+        let live = Live::new(
+            earlier,
+            self.resumed.map(Resumed::streams).unwrap_or_default(),
+        );
+        let mut archive = Archive::new(
+            stream,
+            tree,
+            self.serial,
+            blocks,
+            (live, due, unfinished),
+            self.progress,
+            &halt,
+        );
         let write_all = |archive: &mut Archive<'_>| {
             for slot in slots {
                 halt()?;
@@ -455,19 +640,59 @@ impl Level<'_> {
             return Err(stopped);
         }
         let mut archived = archive.finish()?;
-        let earlier = self.base.map(|base| &base.manifest.index[..]).unwrap_or_default();
+        let earlier = self
+            .base
+            .map(|base| &base.manifest.index[..])
+            .unwrap_or_default();
         let index = self.index(std::mem::take(&mut archived.index), earlier);
-        let data = collector.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(|()| BackupError::Stopped)?;
+        let data = collector
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .map_err(|()| BackupError::Stopped)?;
         Ok((archived, index, data))
     }
 
     /// The runs of the new tree, newest first: what was written, and what is kept of the earlier ones.
-    fn index(&self, Indexed { run, kept, segments }: Indexed, earlier: &[Run]) -> Vec<Run> {
-        let written = run.map(|DeltaRun { root, head, subtrees }| {
-            let head = head.into_iter().map(|HeadBlock { number, raw }| manifest::HeadBlock { number: number.0, node: raw }).collect();
-            Run { serial: self.serial, root: root_node(root), segments, subtrees, head }
-        });
-        written.into_iter().chain(earlier.iter().skip(earlier.len().saturating_sub(kept)).cloned()).collect()
+    fn index(
+        &self,
+        Indexed {
+            run,
+            kept,
+            segments,
+        }: Indexed,
+        earlier: &[Run],
+    ) -> Vec<Run> {
+        let written = run.map(
+            |DeltaRun {
+                 root,
+                 head,
+                 subtrees,
+             }| {
+                let head = head
+                    .into_iter()
+                    .map(|HeadBlock { number, raw }| manifest::HeadBlock {
+                        number: number.0,
+                        node: raw,
+                    })
+                    .collect();
+                Run {
+                    serial: self.serial,
+                    root: root_node(root),
+                    segments,
+                    subtrees,
+                    head,
+                }
+            },
+        );
+        written
+            .into_iter()
+            .chain(
+                earlier
+                    .iter()
+                    .skip(earlier.len().saturating_sub(kept))
+                    .cloned(),
+            )
+            .collect()
     }
 }
 

@@ -46,23 +46,37 @@ impl Sources {
             [path] if path.is_dir() => {
                 let root = open_root(path)?;
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                Ok(Self { root, only: HashMap::new(), paths: vec![path] })
+                Ok(Self {
+                    root,
+                    only: HashMap::new(),
+                    paths: vec![path],
+                })
             }
             [path] => {
                 let path = resolve(path)?;
-                let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| Name::new(name.as_encoded_bytes())))
-                else {
+                let (Some(parent), Some(name)) = (
+                    path.parent(),
+                    path.file_name()
+                        .and_then(|name| Name::new(name.as_encoded_bytes())),
+                ) else {
                     return Err(SourceError::Unfit(path));
                 };
                 let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
-                Ok(Self { root: open_root(parent)?, only, paths: vec![path] })
+                Ok(Self {
+                    root: open_root(parent)?,
+                    only,
+                    paths: vec![path],
+                })
             }
             several => Self::several(several),
         }
     }
 
     fn several(paths: &[PathBuf]) -> Result<Self, SourceError> {
-        let mut resolved = paths.iter().map(|path| resolve(path)).collect::<Result<Vec<_>, _>>()?;
+        let mut resolved = paths
+            .iter()
+            .map(|path| resolve(path))
+            .collect::<Result<Vec<_>, _>>()?;
         resolved.sort();
         // What lies below another source is walked with it. Path's order puts a directory right before what is in it.
         let mut kept: Vec<PathBuf> = Vec::new();
@@ -79,19 +93,27 @@ impl Sources {
             let mut parent = TreePath::root();
             for component in path.components() {
                 if let Component::Normal(name) = component {
-                    let name = Name::new(name.as_encoded_bytes()).ok_or_else(|| SourceError::Unfit(path.clone()))?;
+                    let name = Name::new(name.as_encoded_bytes())
+                        .ok_or_else(|| SourceError::Unfit(path.clone()))?;
                     let below = parent.join(&name);
                     only.entry(parent).or_default().insert(name);
                     parent = below;
                 }
             }
         }
-        Ok(Self { root: open_root(Path::new("/"))?, only, paths: kept })
+        Ok(Self {
+            root: open_root(Path::new("/"))?,
+            only,
+            paths: kept,
+        })
     }
 }
 
 fn open_root(path: &Path) -> Result<Arc<Directory>, SourceError> {
-    let handle = DirHandle::open(path).map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
+    let handle = DirHandle::open(path).map_err(|source| SourceError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Ok(Arc::new(Directory {
         path: TreePath::root(),
@@ -104,7 +126,10 @@ fn open_root(path: &Path) -> Result<Arc<Directory>, SourceError> {
 /// The absolute path with the links on the way resolved; what the path itself names is not followed, unless it is a link
 /// to a directory.
 fn resolve(path: &Path) -> Result<PathBuf, SourceError> {
-    let failed = |source| SourceError::Open { path: path.to_owned(), source };
+    let failed = |source| SourceError::Open {
+        path: path.to_owned(),
+        source,
+    };
     path.symlink_metadata().map_err(failed)?;
     if path.is_dir() {
         return path.canonicalize().map_err(failed);

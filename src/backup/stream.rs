@@ -31,11 +31,27 @@ impl FrameSizes {
     pub fn of(method: Compression) -> Self {
         match method {
             // Deflate looks back 32 KiB: longer frames gain next to nothing.
-            Compression::None | Compression::Gzip => Self { packed: 512 << 10, large: 256 << 10, dense: 256 << 10 },
+            Compression::None | Compression::Gzip => Self {
+                packed: 512 << 10,
+                large: 256 << 10,
+                dense: 256 << 10,
+            },
             // One block of level 9.
-            Compression::Bzip2 => Self { packed: 900_000, large: 900_000, dense: 900_000 },
-            Compression::Xz => Self { packed: 2 << 20, large: 1 << 20, dense: 1 << 20 },
-            Compression::Zstd => Self { packed: 4 << 20, large: 256 << 10, dense: DENSE_BYTES },
+            Compression::Bzip2 => Self {
+                packed: 900_000,
+                large: 900_000,
+                dense: 900_000,
+            },
+            Compression::Xz => Self {
+                packed: 2 << 20,
+                large: 1 << 20,
+                dense: 1 << 20,
+            },
+            Compression::Zstd => Self {
+                packed: 4 << 20,
+                large: 256 << 10,
+                dense: DENSE_BYTES,
+            },
         }
     }
 
@@ -78,7 +94,11 @@ impl Texture {
         if self.density.is_none() {
             self.density = Density::new().ok();
         }
-        if let Some(is_dense) = self.density.as_mut().and_then(|density| density.is_dense(bytes)) {
+        if let Some(is_dense) = self
+            .density
+            .as_mut()
+            .and_then(|density| density.is_dense(bytes))
+        {
             self.is_dense = is_dense;
             self.look_at = Some(StreamOffset(end.0 + SAMPLE_EVERY));
         }
@@ -98,8 +118,20 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(sizes: FrameSizes, frames: Sender<RawFrame>, free: Receiver<Vec<u8>>) -> Self {
-        Self { sizes, buffer: Vec::new(), start: StreamOffset(0), number: FrameNo(0), texture: Texture::default(), frames, free }
+    pub(super) fn new(
+        sizes: FrameSizes,
+        frames: Sender<RawFrame>,
+        free: Receiver<Vec<u8>>,
+    ) -> Self {
+        Self {
+            sizes,
+            buffer: Vec::new(),
+            start: StreamOffset(0),
+            number: FrameNo(0),
+            texture: Texture::default(),
+            frames,
+            free,
+        }
     }
 
     /// Where the next byte goes.
@@ -109,7 +141,10 @@ impl Stream {
 
     /// Appends what `write` appends to the buffer it is given; all of it stays in one piece unless it is longer than a
     /// frame.
-    pub(super) fn append_with<T, E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<Result<T, E>, BackupError> {
+    pub(super) fn append_with<T, E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
+    ) -> Result<Result<T, E>, BackupError> {
         let before = self.buffer.len();
         self.texture.forget();
         let outcome = write(&mut self.buffer);
@@ -129,7 +164,11 @@ impl Stream {
     }
 
     /// The same for content that is read like that of a file of `file_bytes`.
-    pub(super) fn append_of(&mut self, mut bytes: &[u8], file_bytes: u64) -> Result<(), BackupError> {
+    pub(super) fn append_of(
+        &mut self,
+        mut bytes: &[u8],
+        file_bytes: u64,
+    ) -> Result<(), BackupError> {
         while !bytes.is_empty() {
             let room = self.room(bytes.len() as u64, file_bytes)?;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -173,7 +212,11 @@ impl Stream {
 
     /// Tells that a member is complete: a good place to end a frame.
     pub(super) fn member_ended(&mut self) -> Result<(), BackupError> {
-        if self.buffer.len() >= self.sizes.packed { self.cut_at(self.buffer.len()) } else { Ok(()) }
+        if self.buffer.len() >= self.sizes.packed {
+            self.cut_at(self.buffer.len())
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the last byte ended a frame.
@@ -223,7 +266,12 @@ impl Stream {
         next.extend_from_slice(&self.buffer[length..]);
         self.buffer.truncate(length);
         let bytes = std::mem::replace(&mut self.buffer, next);
-        let frame = RawFrame { number: self.number, start: self.start, bytes, mark };
+        let frame = RawFrame {
+            number: self.number,
+            start: self.start,
+            bytes,
+            mark,
+        };
         self.number.0 += 1;
         self.start.0 += length as u64;
         self.frames.send(frame).map_err(|_| BackupError::Stopped)
@@ -237,7 +285,11 @@ mod tests {
     use crate::model::{FrameNo, StreamOffset};
     use crossbeam_channel::{Receiver, unbounded};
 
-    const SIZES: FrameSizes = FrameSizes { packed: 1000, large: 400, dense: 400 };
+    const SIZES: FrameSizes = FrameSizes {
+        packed: 1000,
+        large: 400,
+        dense: 400,
+    };
 
     fn stream() -> (Stream, Receiver<RawFrame>) {
         let (sender, frames) = unbounded();
@@ -323,7 +375,10 @@ mod tests {
                     fill(space);
                     Ok::<_, ()>(space.len())
                 };
-                left -= stream.append_read(left, LARGE_FILE_BYTES, read).expect("sent").expect("read") as u64;
+                left -= stream
+                    .append_read(left, LARGE_FILE_BYTES, read)
+                    .expect("sent")
+                    .expect("read") as u64;
             }
         };
         write(&mut stream, &mut |space| noise.fill(space));

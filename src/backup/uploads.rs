@@ -62,7 +62,9 @@ pub(super) struct Receipt {
 
 impl std::fmt::Debug for Receipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Receipt").field("before", &self.before).finish_non_exhaustive()
+        f.debug_struct("Receipt")
+            .field("before", &self.before)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,7 +78,11 @@ impl Pending {
     }
 
     fn leave(&self, ticket: u64) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).tickets.remove(&ticket);
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .tickets
+            .remove(&ticket);
         self.changed.notify_all();
     }
 }
@@ -85,9 +91,23 @@ impl Receipt {
     /// Waits until all of it is stored, or has failed to be. Other threads have all of it in hand: a producer asks for a receipt when what it
     /// handed over has been taken.
     fn wait(&self) {
-        let state = self.pending.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_under_way = |state: &mut PendingState| state.tickets.first().is_some_and(|first| *first < self.before);
-        drop(self.pending.changed.wait_while(state, is_under_way).unwrap_or_else(PoisonError::into_inner));
+        let state = self
+            .pending
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_under_way = |state: &mut PendingState| {
+            state
+                .tickets
+                .first()
+                .is_some_and(|first| *first < self.before)
+        };
+        drop(
+            self.pending
+                .changed
+                .wait_while(state, is_under_way)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 }
 
@@ -96,8 +116,20 @@ impl Uploads {
     pub(super) fn new() -> (Self, Uploader) {
         let (sender, objects) = bounded(0);
         let pieces = Pieces::default();
-        let uploads = Self { objects, pieces: pieces.clone(), stored_bytes: AtomicU64::new(0), failure: Mutex::new(None) };
-        (uploads, Uploader { objects: sender, pieces, pending: Arc::default() })
+        let uploads = Self {
+            objects,
+            pieces: pieces.clone(),
+            stored_bytes: AtomicU64::new(0),
+            failure: Mutex::new(None),
+        };
+        (
+            uploads,
+            Uploader {
+                objects: sender,
+                pieces,
+                pending: Arc::default(),
+            },
+        )
     }
 
     /// Stores what is handed over until nobody is left to do so, or a store call fails. Run by each thread.
@@ -110,7 +142,13 @@ impl Uploads {
     }
 
     fn put(&self, store: &dyn Store, upload: Upload) {
-        let Upload { name, body, after, replaces, .. } = upload;
+        let Upload {
+            name,
+            body,
+            after,
+            replaces,
+            ..
+        } = upload;
         after.iter().for_each(Receipt::wait);
         if self.has_failed() {
             return; // take the rest away, so that nobody waits for a place in the queue
@@ -123,7 +161,9 @@ impl Uploads {
                 self.stored_bytes.fetch_add(length, Ordering::Relaxed);
                 tracing::debug!(object = %name, stored_bytes = length, "stored");
                 let removed = replaces.map_or(Ok(()), |older| store.delete(&older));
-                removed.unwrap_or_else(|error| tracing::debug!(error = &error as &dyn Error, "an older checkpoint stays"));
+                removed.unwrap_or_else(|error| {
+                    tracing::debug!(error = &error as &dyn Error, "an older checkpoint stays")
+                });
             }
             Err(error) => self.fail(BackupError::Store(error)),
         }
@@ -131,17 +171,27 @@ impl Uploads {
 
     /// Keeps the first failure of the run.
     pub(super) fn fail(&self, error: BackupError) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error);
     }
 
     /// Whether the run has failed already.
     pub(super) fn has_failed(&self) -> bool {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 
     /// The outcome, when all threads have ended.
     pub(super) fn finish(self) -> Result<u64, BackupError> {
-        match self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        match self
+            .failure
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             None => Ok(self.stored_bytes.into_inner()),
             Some(error) => Err(error),
         }
@@ -151,7 +201,11 @@ impl Uploads {
 impl Uploader {
     /// One for another producer: its receipts are of what is handed over with it alone.
     pub(super) fn for_another(&self) -> Self {
-        Self { objects: self.objects.clone(), pieces: self.pieces.clone(), pending: Arc::default() }
+        Self {
+            objects: self.objects.clone(),
+            pieces: self.pieces.clone(),
+            pending: Arc::default(),
+        }
     }
 
     /// What the bodies of objects are best made of: it gets them back when they are stored.
@@ -185,13 +239,35 @@ impl Uploader {
 
     /// What tells when all is stored that was handed over with this one and its clones.
     pub(super) fn receipt(&self) -> Receipt {
-        let before = self.pending.state.lock().unwrap_or_else(PoisonError::into_inner).next;
-        Receipt { pending: Arc::clone(&self.pending), before }
+        let before = self
+            .pending
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next;
+        Receipt {
+            pending: Arc::clone(&self.pending),
+            before,
+        }
     }
 
-    fn send(&self, name: ObjectName, body: Rope, after: Vec<Receipt>, replaces: Option<ObjectName>) -> Result<(), BackupError> {
+    fn send(
+        &self,
+        name: ObjectName,
+        body: Rope,
+        after: Vec<Receipt>,
+        replaces: Option<ObjectName>,
+    ) -> Result<(), BackupError> {
         let ticket = self.pending.enter();
-        self.objects.send(Upload { name, body, ticket, after, replaces }).map_err(|_| BackupError::Stopped)
+        self.objects
+            .send(Upload {
+                name,
+                body,
+                ticket,
+                after,
+                replaces,
+            })
+            .map_err(|_| BackupError::Stopped)
     }
 }
 
@@ -221,18 +297,32 @@ mod tests {
                 }
                 scope.spawn(move || {
                     for number in 0..4 {
-                        index.store(name(&format!("index-{number}")), vec![vec![1]]).expect("taken");
+                        index
+                            .store(name(&format!("index-{number}")), vec![vec![1]])
+                            .expect("taken");
                     }
                     let receipts = vec![index.receipt(), data.receipt()];
-                    data.store_after(receipts, name("checkpoint"), vec![vec![2]], Some(name("index-0"))).expect("taken");
+                    data.store_after(
+                        receipts,
+                        name("checkpoint"),
+                        vec![vec![2]],
+                        Some(name("index-0")),
+                    )
+                    .expect("taken");
                 });
                 gate.wait_for(1);
-                assert!(store.mended().get(&name("checkpoint"), 9).is_err(), "it is there before what it names");
+                assert!(
+                    store.mended().get(&name("checkpoint"), 9).is_err(),
+                    "it is there before what it names"
+                );
                 gate.open();
             });
             uploads.finish().expect("no fault");
             store.mended().get(&name("checkpoint"), 9).expect("stored");
-            store.mended().get(&name("index-0"), 9).expect_err("replaced");
+            store
+                .mended()
+                .get(&name("index-0"), 9)
+                .expect_err("replaced");
             store.mended().get(&name("index-3"), 9).expect("stored");
         }
     }
@@ -240,16 +330,26 @@ mod tests {
     #[test]
     fn after_a_failure_nothing_is_stored_that_names_what_is_not_there() {
         let (uploads, data) = Uploads::new();
-        let store = Faulty::new(Memory::default()).with(crate::store::faulty::Fault::at(Verb::Put, 0));
+        let store =
+            Faulty::new(Memory::default()).with(crate::store::faulty::Fault::at(Verb::Put, 0));
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| uploads.serve(&store));
             }
             data.store(name("segment"), vec![vec![1]]).expect("taken");
-            data.store_after(vec![data.receipt()], name("checkpoint"), vec![vec![2]], None).expect("taken");
+            data.store_after(
+                vec![data.receipt()],
+                name("checkpoint"),
+                vec![vec![2]],
+                None,
+            )
+            .expect("taken");
             drop(data);
         });
         uploads.finish().expect_err("the fault");
-        store.mended().get(&name("checkpoint"), 9).expect_err("it would name what is not there");
+        store
+            .mended()
+            .get(&name("checkpoint"), 9)
+            .expect_err("it would name what is not there");
     }
 }

@@ -134,7 +134,14 @@ pub(super) fn walk(
         let directory = match next {
             Pending::Open(directory) => directory,
             Pending::Named(parent, name, previous) => {
-                match open(&parent, name, previous.map(|previous| *previous), options, device, progress) {
+                match open(
+                    &parent,
+                    name,
+                    previous.map(|previous| *previous),
+                    options,
+                    device,
+                    progress,
+                ) {
                     Some(directory) => Arc::new(directory),
                     None => continue,
                 }
@@ -164,29 +171,49 @@ fn send_in_steps(
 ) -> Result<(), Ended> {
     let is_listed = names.is_some();
     let mut all = names.as_deref().map(all_names);
-    let mut earlier = base.zip(directory.previous.as_ref()).map(|(base, previous)| base.listing(previous));
+    let mut earlier = base
+        .zip(directory.previous.as_ref())
+        .map(|(base, previous)| base.listing(previous));
     let mut names = names.unwrap_or_default().into_iter();
     let mut is_first = true;
     loop {
         let mut step = Vec::with_capacity(names.len().min(NAMES_PER_STEP));
         for listed in names.by_ref().take(NAMES_PER_STEP) {
-            let previous = earlier.as_mut().and_then(|earlier| earlier.find(listed.name.as_bytes()));
+            let previous = earlier
+                .as_mut()
+                .and_then(|earlier| earlier.find(listed.name.as_bytes()));
             if listed.sort == Some(Sort::Kept(Kind::Directory)) {
                 let previous = previous.as_ref().filter(|previous| previous.is_directory());
-                waiting.push(Pending::Named(Arc::clone(directory), listed.name.clone(), previous.cloned().map(Box::new)));
+                waiting.push(Pending::Named(
+                    Arc::clone(directory),
+                    listed.name.clone(),
+                    previous.cloned().map(Box::new),
+                ));
             }
             step.push(Seen { listed, previous });
         }
         if step.is_empty() && !is_first {
             break;
         }
-        steps.send(Step { directory: Arc::clone(directory), is_first, all: all.take(), names: step, has_lost: false })?;
+        steps.send(Step {
+            directory: Arc::clone(directory),
+            is_first,
+            all: all.take(),
+            names: step,
+            has_lost: false,
+        })?;
         is_first = false;
     }
     if let Some(earlier) = earlier.filter(|_| is_listed)
         && earlier.finish()
     {
-        steps.send(Step { directory: Arc::clone(directory), is_first, all: None, names: Vec::new(), has_lost: true })?;
+        steps.send(Step {
+            directory: Arc::clone(directory),
+            is_first,
+            all: None,
+            names: Vec::new(),
+            has_lost: true,
+        })?;
     }
     Ok(())
 }
@@ -205,10 +232,22 @@ fn all_names(names: &[Listed]) -> DumpDir {
 }
 
 /// The names of a directory that are to be kept, sorted, each with what it is; `None` when they cannot be known.
-fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progress) -> Option<Vec<Listed>> {
-    let Opened::Open(handle) = &directory.opened else { return None };
+fn list(
+    directory: &Directory,
+    options: &WalkOptions<'_>,
+    progress: &dyn Progress,
+) -> Option<Vec<Listed>> {
+    let Opened::Open(handle) = &directory.opened else {
+        return None;
+    };
     let mut names = match options.only.get(&directory.path) {
-        Some(names) => names.iter().map(|name| Listed { name: name.clone(), sort: None }).collect(),
+        Some(names) => names
+            .iter()
+            .map(|name| Listed {
+                name: name.clone(),
+                sort: None,
+            })
+            .collect(),
         None => match handle.list() {
             Ok(names) => names,
             Err(error) => {
@@ -218,7 +257,13 @@ fn list(directory: &Directory, options: &WalkOptions<'_>, progress: &dyn Progres
         },
     };
     if !options.excludes.is_empty() {
-        names.retain(|listed| !options.excludes.matches(&directory.path.join(&listed.name), || join_on_disk(directory, &listed.name)));
+        names.retain(|listed| {
+            !options
+                .excludes
+                .matches(&directory.path.join(&listed.name), || {
+                    join_on_disk(directory, &listed.name)
+                })
+        });
     }
     for listed in &mut names {
         if listed.sort.is_none() {
@@ -243,14 +288,19 @@ fn open(
 ) -> Option<Directory> {
     let path = parent.path.join(&name);
     let on_disk = join_on_disk(parent, &name);
-    let Opened::Open(handle) = &parent.opened else { return None };
+    let Opened::Open(handle) = &parent.opened else {
+        return None;
+    };
     let opened = match handle.open_child(&name) {
         Ok(child) => match child.stat() {
             Ok(stat) if options.skip.contains(&(stat.device, stat.inode)) => {
                 tracing::info!(directory = %path, "left out: it is the store itself");
                 Opened::Shut(Arc::clone(parent), name)
             }
-            Ok(stat) if options.mounts == Mounts::Stay && device.is_some_and(|device| device != stat.device) => {
+            Ok(stat)
+                if options.mounts == Mounts::Stay
+                    && device.is_some_and(|device| device != stat.device) =>
+            {
                 Opened::Shut(Arc::clone(parent), name)
             }
             _ => Opened::Open(child),
@@ -264,7 +314,12 @@ fn open(
         (Opened::Open(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
         _ => previous,
     };
-    Some(Directory { path, on_disk, opened, previous })
+    Some(Directory {
+        path,
+        on_disk,
+        opened,
+        previous,
+    })
 }
 
 fn join_on_disk(directory: &Directory, name: &Name) -> Vec<u8> {

@@ -26,7 +26,10 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("store", &self.store.location()).field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Access")
+            .field("store", &self.store.location())
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -124,11 +127,23 @@ impl Access {
         now: jiff::Timestamp,
         wait: &dyn Fn(),
     ) -> Result<Self, AccessError> {
-        Self::make(store, passphrase, cost, now, "made with the store", Some(wait))
+        Self::make(
+            store,
+            passphrase,
+            cost,
+            now,
+            "made with the store",
+            Some(wait),
+        )
     }
 
     /// Puts the identity where the store cannot see to it that only one does. Returns whether it is there: others may have been faster.
-    fn settle(store: &dyn Store, identity: &Identity, key: Option<&str>, wait: Option<&dyn Fn()>) -> Result<bool, AccessError> {
+    fn settle(
+        store: &dyn Store,
+        identity: &Identity,
+        key: Option<&str>,
+        wait: Option<&dyn Fn()>,
+    ) -> Result<bool, AccessError> {
         if let (Some(key), Some(wait)) = (key, wait) {
             let own = names::key_name(key);
             let (mut before_own, mut others) = (0, 0);
@@ -147,7 +162,9 @@ impl Access {
             Err(AccessError::Exists(_)) => return Ok(false),
             Err(other) => return Err(other),
         }
-        let put = store.put_unless_there(&names::identity_name(), &vec![identity.encode()]).map_err(AccessError::Store)?;
+        let put = store
+            .put_unless_there(&names::identity_name(), &vec![identity.encode()])
+            .map_err(AccessError::Store)?;
         match wait {
             None if put => return Ok(true),
             Some(wait) if put => wait(),
@@ -169,20 +186,34 @@ impl Access {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| AccessError::Key(KeyError::Random(error)))?;
         let id = StoreId(id);
-        let cipher = if passphrase.is_some() { Cipher::Aes256Cfb } else { Cipher::None };
-        let identity = Identity { id, cipher, created: now };
+        let cipher = if passphrase.is_some() {
+            Cipher::Aes256Cfb
+        } else {
+            Cipher::None
+        };
+        let identity = Identity {
+            id,
+            cipher,
+            created: now,
+        };
         let unlocked = match passphrase {
             None => None,
             Some(passphrase) => {
                 let master = MasterKey::generate().map_err(AccessError::Key)?;
-                let slot = KeySlot::seal(&master, id, passphrase.expose(), cost, now, comment).map_err(AccessError::Key)?;
+                let slot = KeySlot::seal(&master, id, passphrase.expose(), cost, now, comment)
+                    .map_err(AccessError::Key)?;
                 // The key is there before anything can need it.
                 put(store.as_ref(), &names::key_name(&slot.id), slot.encode())?;
                 Some(Arc::new((master, slot.id)))
             }
         };
-        let key = unlocked.as_ref().map(|unlocked: &Arc<(MasterKey, String)>| unlocked.1.as_str());
-        let is_own = match store.put_new(&names::identity_name(), &vec![identity.encode()]).map_err(AccessError::Store)? {
+        let key = unlocked
+            .as_ref()
+            .map(|unlocked: &Arc<(MasterKey, String)>| unlocked.1.as_str());
+        let is_own = match store
+            .put_new(&names::identity_name(), &vec![identity.encode()])
+            .map_err(AccessError::Store)?
+        {
             Created::New => true,
             Created::WasThere => false,
             Created::Cannot => Self::settle(store.as_ref(), &identity, key, wait)?,
@@ -203,13 +234,22 @@ impl Access {
     ///
     /// [`AccessError::PassphraseNeeded`], [`AccessError::WrongPassphrase`], [`AccessError::KeysLost`], and [`AccessError::NotEncrypted`]: a passphrase
     /// for a store without encryption is refused, so that a forged store in place of an encrypted one is noticed.
-    pub fn open(store: Arc<dyn Store>, passphrase: Option<&Passphrase>) -> Result<Self, AccessError> {
+    pub fn open(
+        store: Arc<dyn Store>,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<Self, AccessError> {
         let identity = Self::identity(store.as_ref())?;
         let unlocked = match (identity.cipher, passphrase) {
             (Cipher::None, None) => None,
             (Cipher::None, Some(_)) => return Err(AccessError::NotEncrypted(store.location())),
-            (Cipher::Aes256Cfb, None) => return Err(AccessError::PassphraseNeeded(store.location())),
-            (Cipher::Aes256Cfb, Some(passphrase)) => Some(Arc::new(Self::unlock(store.as_ref(), &identity, passphrase)?)),
+            (Cipher::Aes256Cfb, None) => {
+                return Err(AccessError::PassphraseNeeded(store.location()));
+            }
+            (Cipher::Aes256Cfb, Some(passphrase)) => Some(Arc::new(Self::unlock(
+                store.as_ref(),
+                &identity,
+                passphrase,
+            )?)),
         };
         Ok(Self::assemble(store, identity, unlocked))
     }
@@ -220,10 +260,20 @@ impl Access {
     /// # Errors
     ///
     /// [`AccessError::OtherStore`] where another store is; [`AccessError::NoStore`] where there is none, unless it is made.
-    pub fn copy_at(&self, place: Arc<dyn Store>, if_missing: IfMissing) -> Result<Self, AccessError> {
+    pub fn copy_at(
+        &self,
+        place: Arc<dyn Store>,
+        if_missing: IfMissing,
+    ) -> Result<Self, AccessError> {
         match Self::identity(place.as_ref()) {
-            Ok(identity) if identity.id == self.identity.id && identity.cipher == self.identity.cipher => {}
-            Ok(_) => return Err(AccessError::OtherStore { here: self.store.location(), there: place.location() }),
+            Ok(identity)
+                if identity.id == self.identity.id && identity.cipher == self.identity.cipher => {}
+            Ok(_) => {
+                return Err(AccessError::OtherStore {
+                    here: self.store.location(),
+                    there: place.location(),
+                });
+            }
             Err(AccessError::NoStore(_)) if if_missing == IfMissing::Create => {}
             Err(other) => return Err(other),
         }
@@ -245,14 +295,23 @@ impl Access {
             listed.map(|()| objects).map_err(AccessError::Store)
         };
         let there = list(copy.store.as_ref())?;
-        for key in list(self.store.as_ref())?.into_iter().filter(|key| !there.contains(key)) {
-            let bytes = self.store.get(&key, MAX_DOCUMENT_BYTES).map_err(AccessError::Store)?;
+        for key in list(self.store.as_ref())?
+            .into_iter()
+            .filter(|key| !there.contains(key))
+        {
+            let bytes = self
+                .store
+                .get(&key, MAX_DOCUMENT_BYTES)
+                .map_err(AccessError::Store)?;
             put(copy.store.as_ref(), &key, bytes)?;
         }
         let name = names::identity_name();
         match copy.store.get(&name, MAX_DOCUMENT_BYTES) {
             Err(error) if error.kind() == store::Kind::Missing => {
-                let bytes = self.store.get(&name, MAX_DOCUMENT_BYTES).map_err(AccessError::Store)?;
+                let bytes = self
+                    .store
+                    .get(&name, MAX_DOCUMENT_BYTES)
+                    .map_err(AccessError::Store)?;
                 put(copy.store.as_ref(), &name, bytes)?;
                 tracing::info!(store = %copy.store.location(), "made a copy of the store");
                 Ok(())
@@ -270,12 +329,21 @@ impl Access {
         Ok(Self::identity(store)?.cipher != Cipher::None)
     }
 
-    fn assemble(store: Arc<dyn Store>, identity: Identity, unlocked: Option<Arc<(MasterKey, String)>>) -> Self {
+    fn assemble(
+        store: Arc<dyn Store>,
+        identity: Identity,
+        unlocked: Option<Arc<(MasterKey, String)>>,
+    ) -> Self {
         let protection = match &unlocked {
             None => Protection::Checksum,
             Some(unlocked) => Protection::Encrypted(Arc::new(unlocked.0.frame_keys(identity.id))),
         };
-        Self { store, identity, protection, unlocked }
+        Self {
+            store,
+            identity,
+            protection,
+            unlocked,
+        }
     }
 
     fn nothing_there(store: &dyn Store) -> Result<(), AccessError> {
@@ -289,7 +357,10 @@ impl Access {
     fn identity(store: &dyn Store) -> Result<Identity, AccessError> {
         let name = names::identity_name();
         match store.get(&name, MAX_DOCUMENT_BYTES) {
-            Ok(bytes) => Identity::decode(&bytes).map_err(|source| AccessError::Document { object: name, source }),
+            Ok(bytes) => Identity::decode(&bytes).map_err(|source| AccessError::Document {
+                object: name,
+                source,
+            }),
             Err(error) if error.kind() == store::Kind::Missing => {
                 let mut has_backups = false;
                 let seen = store.list(names::MANIFESTS, &mut |_| {
@@ -297,13 +368,21 @@ impl Access {
                     false
                 });
                 seen.map_err(AccessError::Store)?;
-                Err(if has_backups { AccessError::IdentityLost(store.location()) } else { AccessError::NoStore(store.location()) })
+                Err(if has_backups {
+                    AccessError::IdentityLost(store.location())
+                } else {
+                    AccessError::NoStore(store.location())
+                })
             }
             Err(error) => Err(AccessError::Store(error)),
         }
     }
 
-    fn unlock(store: &dyn Store, identity: &Identity, passphrase: &Passphrase) -> Result<(MasterKey, String), AccessError> {
+    fn unlock(
+        store: &dyn Store,
+        identity: &Identity,
+        passphrase: &Passphrase,
+    ) -> Result<(MasterKey, String), AccessError> {
         let mut damaged = None;
         let slots = slots(store)?;
         if slots.is_empty() {
@@ -311,14 +390,19 @@ impl Access {
         }
         for slot in slots {
             match slot.and_then(|slot| {
-                let master = slot.open(identity.id, passphrase.expose()).map_err(AccessError::Key)?;
+                let master = slot
+                    .open(identity.id, passphrase.expose())
+                    .map_err(AccessError::Key)?;
                 Ok(master.map(|master| (master, slot.id)))
             }) {
                 Ok(Some(unlocked)) => return Ok(unlocked),
                 Ok(None) => {}
                 // Another slot may still open.
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a key cannot be used");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a key cannot be used"
+                    );
                     damaged = Some(error);
                 }
             }
@@ -329,7 +413,10 @@ impl Access {
     /// The same store with the same keys, its objects had and stored through another way to it.
     #[must_use]
     pub fn through(&self, store: Arc<dyn Store>) -> Self {
-        Self { store, ..self.clone() }
+        Self {
+            store,
+            ..self.clone()
+        }
     }
 
     /// The store itself.
@@ -363,7 +450,8 @@ impl Access {
     ///
     /// [`AccessError::Store`], and [`AccessError::Manifest`] when it is damaged or not what it claims to be.
     pub fn manifest(&self, backup: &BackupName, level: &LevelId) -> Result<Manifest, AccessError> {
-        self.manifest_and_digest(backup, level).map(|(manifest, _)| manifest)
+        self.manifest_and_digest(backup, level)
+            .map(|(manifest, _)| manifest)
     }
 
     /// The same, and what those that lean on it know it by.
@@ -371,16 +459,30 @@ impl Access {
     /// # Errors
     ///
     /// As [`manifest`](Self::manifest).
-    pub fn manifest_and_digest(&self, backup: &BackupName, level: &LevelId) -> Result<(Manifest, String), AccessError> {
-        let stored = self.store.get(&names::manifest_name(backup, level), MAX_MANIFEST_BYTES).map_err(AccessError::Store)?;
-        let failed = |source| AccessError::Manifest { level: level.clone(), source };
+    pub fn manifest_and_digest(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+    ) -> Result<(Manifest, String), AccessError> {
+        let stored = self
+            .store
+            .get(&names::manifest_name(backup, level), MAX_MANIFEST_BYTES)
+            .map_err(AccessError::Store)?;
+        let failed = |source| AccessError::Manifest {
+            level: level.clone(),
+            source,
+        };
         let digest = manifest::digest(&stored);
         let manifest = Manifest::open(stored, &self.opener(level)).map_err(failed)?;
-        let claimed = manifest.backup().map_err(|source| failed(ManifestError::Document(source)))?;
+        let claimed = manifest
+            .backup()
+            .map_err(|source| failed(ManifestError::Document(source)))?;
         if &names::as_listed(&claimed) == backup || &claimed == backup && &manifest.id == level {
             Ok((manifest, digest))
         } else {
-            Err(failed(ManifestError::Document(DocumentError::Content("it belongs to another backup"))))
+            Err(failed(ManifestError::Document(DocumentError::Content(
+                "it belongs to another backup",
+            ))))
         }
     }
 
@@ -390,14 +492,24 @@ impl Access {
     ///
     /// As [`manifest`](Self::manifest).
     pub fn outline(&self, backup: &BackupName, level: &LevelId) -> Result<Outline, AccessError> {
-        let stored = self.store.get(&names::manifest_name(backup, level), MAX_MANIFEST_BYTES).map_err(AccessError::Store)?;
-        let failed = |source| AccessError::Manifest { level: level.clone(), source };
+        let stored = self
+            .store
+            .get(&names::manifest_name(backup, level), MAX_MANIFEST_BYTES)
+            .map_err(AccessError::Store)?;
+        let failed = |source| AccessError::Manifest {
+            level: level.clone(),
+            source,
+        };
         let outline = Outline::open(stored, &self.opener(level)).map_err(failed)?;
-        let claimed = outline.backup().map_err(|source| failed(ManifestError::Document(source)))?;
+        let claimed = outline
+            .backup()
+            .map_err(|source| failed(ManifestError::Document(source)))?;
         if &names::as_listed(&claimed) == backup || &claimed == backup && &outline.id == level {
             Ok(outline)
         } else {
-            Err(failed(ManifestError::Document(DocumentError::Content("it belongs to another backup"))))
+            Err(failed(ManifestError::Document(DocumentError::Content(
+                "it belongs to another backup",
+            ))))
         }
     }
 
@@ -407,7 +519,9 @@ impl Access {
     ///
     /// [`AccessError::Document`] when one is damaged.
     pub fn keys(&self) -> Result<Vec<KeySlot>, AccessError> {
-        let mut keys = slots(self.store.as_ref())?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut keys = slots(self.store.as_ref())?
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()?;
         keys.sort_by(|left, right| (left.created, &left.id).cmp(&(right.created, &right.id)));
         Ok(keys)
     }
@@ -422,10 +536,30 @@ impl Access {
     /// # Errors
     ///
     /// [`AccessError::NotEncrypted`] where there is nothing to open.
-    pub fn add_key(&self, passphrase: &Passphrase, cost: KdfCost, now: jiff::Timestamp, comment: &str) -> Result<String, AccessError> {
-        let Some(unlocked) = &self.unlocked else { return Err(AccessError::NotEncrypted(self.store.location())) };
-        let slot = KeySlot::seal(&unlocked.0, self.identity.id, passphrase.expose(), cost, now, comment).map_err(AccessError::Key)?;
-        put(self.store.as_ref(), &names::key_name(&slot.id), slot.encode())?;
+    pub fn add_key(
+        &self,
+        passphrase: &Passphrase,
+        cost: KdfCost,
+        now: jiff::Timestamp,
+        comment: &str,
+    ) -> Result<String, AccessError> {
+        let Some(unlocked) = &self.unlocked else {
+            return Err(AccessError::NotEncrypted(self.store.location()));
+        };
+        let slot = KeySlot::seal(
+            &unlocked.0,
+            self.identity.id,
+            passphrase.expose(),
+            cost,
+            now,
+            comment,
+        )
+        .map_err(AccessError::Key)?;
+        put(
+            self.store.as_ref(),
+            &names::key_name(&slot.id),
+            slot.encode(),
+        )?;
         Ok(slot.id)
     }
 
@@ -442,7 +576,9 @@ impl Access {
         if keys.len() == 1 {
             return Err(AccessError::LastKey(id.to_owned()));
         }
-        self.store.delete(&names::key_name(id)).map_err(AccessError::Store)
+        self.store
+            .delete(&names::key_name(id))
+            .map_err(AccessError::Store)
     }
 }
 
@@ -465,9 +601,17 @@ fn slots(store: &dyn Store) -> Result<Vec<Result<KeySlot, AccessError>>, AccessE
         true
     });
     listed.map_err(AccessError::Store)?;
-    let slots = found.into_iter().filter(|name| name.as_str().ends_with(".json")).map(|name| {
-        let bytes = store.get(&name, MAX_DOCUMENT_BYTES).map_err(AccessError::Store)?;
-        KeySlot::decode(&bytes).map_err(|source| AccessError::Document { object: name, source })
-    });
+    let slots = found
+        .into_iter()
+        .filter(|name| name.as_str().ends_with(".json"))
+        .map(|name| {
+            let bytes = store
+                .get(&name, MAX_DOCUMENT_BYTES)
+                .map_err(AccessError::Store)?;
+            KeySlot::decode(&bytes).map_err(|source| AccessError::Document {
+                object: name,
+                source,
+            })
+        });
     Ok(slots.collect())
 }

@@ -26,29 +26,46 @@ pub struct Blocks {
 impl Blocks {
     /// The blocks of `lane`, which is [`Lane::Index`] or [`Lane::FrameTable`].
     pub fn new(access: &Access, backup: &BackupName, level: &LevelId, lane: Lane) -> Self {
-        Self { store: access.store(), backup: backup.clone(), level: level.clone(), lane, opener: access.opener(level) }
+        Self {
+            store: access.store(),
+            backup: backup.clone(),
+            level: level.clone(),
+            lane,
+            opener: access.opener(level),
+        }
     }
 
     /// The same blocks for a reader that goes through most of them in their order.
     pub fn ahead(self) -> BlocksAhead {
-        BlocksAhead { blocks: self, window: Mutex::default() }
+        BlocksAhead {
+            blocks: self,
+            window: Mutex::default(),
+        }
     }
 
     fn fetch(&self, address: &BlockAddress, length: usize) -> Result<Vec<u8>, store::Error> {
-        let folder = if self.lane == Lane::Index { Folder::Index } else { Folder::Frames };
+        let folder = if self.lane == Lane::Index {
+            Folder::Index
+        } else {
+            Folder::Frames
+        };
         let object = names::data_name(&self.backup, &self.level, folder, address.object);
         self.store.get_range(&object, address.offset.0, length)
     }
 
     fn open(&self, address: &BlockAddress, stored: Vec<u8>) -> Result<Vec<u8>, IndexError> {
-        let opened = self.opener.open(&mut Decoder::new(), self.lane, address.number, stored);
+        let opened = self
+            .opener
+            .open(&mut Decoder::new(), self.lane, address.number, stored);
         opened.map_err(|error| IndexError::fetch(*address, error))
     }
 }
 
 impl BlockSource for Blocks {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
-        let stored = self.fetch(address, length_of(address)?).map_err(|error| IndexError::fetch(*address, error))?;
+        let stored = self
+            .fetch(address, length_of(address)?)
+            .map_err(|error| IndexError::fetch(*address, error))?;
         self.open(address, stored)
     }
 }
@@ -84,20 +101,32 @@ impl Window {
         (self.object == address.object).then(|| bytes.to_vec())
     }
 
-    fn fetch(&mut self, blocks: &Blocks, address: &BlockAddress, length: usize) -> Result<Vec<u8>, store::Error> {
+    fn fetch(
+        &mut self,
+        blocks: &Blocks,
+        address: &BlockAddress,
+        length: usize,
+    ) -> Result<Vec<u8>, store::Error> {
         if self.last != Some((address.object, address.offset.0)) {
             self.reach = 0;
             return blocks.fetch(address, length);
         }
-        let mut reach = self.reach.saturating_mul(2).clamp(FIRST_AHEAD_BYTES, MOST_AHEAD_BYTES).max(length);
+        let mut reach = self
+            .reach
+            .saturating_mul(2)
+            .clamp(FIRST_AHEAD_BYTES, MOST_AHEAD_BYTES)
+            .max(length);
         loop {
             match blocks.fetch(address, reach) {
                 Ok(bytes) => {
-                    (self.object, self.start, self.bytes, self.reach) = (address.object, address.offset.0, bytes, reach);
+                    (self.object, self.start, self.bytes, self.reach) =
+                        (address.object, address.offset.0, bytes, reach);
                     return Ok(self.bytes.get(..length).unwrap_or_default().to_vec());
                 }
                 // The object ends before.
-                Err(error) if error.kind() == store::Kind::Short && reach > length => reach = (reach / 2).max(length),
+                Err(error) if error.kind() == store::Kind::Short && reach > length => {
+                    reach = (reach / 2).max(length)
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -111,9 +140,14 @@ impl BlockSource for BlocksAhead {
             let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
             let stored = match window.get(address, length) {
                 Some(stored) => stored,
-                None => window.fetch(&self.blocks, address, length).map_err(|error| IndexError::fetch(*address, error))?,
+                None => window
+                    .fetch(&self.blocks, address, length)
+                    .map_err(|error| IndexError::fetch(*address, error))?,
             };
-            window.last = Some((address.object, address.offset.0.saturating_add(length as u64)));
+            window.last = Some((
+                address.object,
+                address.offset.0.saturating_add(length as u64),
+            ));
             stored
         };
         self.blocks.open(address, stored)

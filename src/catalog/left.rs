@@ -75,17 +75,33 @@ impl Left {
             if checkpoints.len() == MOST_TAKEN {
                 break;
             }
-            checkpoints.extend(usable(access, backup, id, now, &open)?.filter(|checkpoint| agrees(&checkpoints, checkpoint)));
+            checkpoints.extend(
+                usable(access, backup, id, now, &open)?
+                    .filter(|checkpoint| agrees(&checkpoints, checkpoint)),
+            );
         }
-        let is_kept = |id: &LevelId| checkpoints.iter().flat_map(|checkpoint| &checkpoint.levels).any(|parts| parts.id == *id);
+        let is_kept = |id: &LevelId| {
+            checkpoints
+                .iter()
+                .flat_map(|checkpoint| &checkpoint.levels)
+                .any(|parts| parts.id == *id)
+        };
         let fate = |id: &LevelId| match (published.binary_search(id).is_ok(), is_open(&id)) {
             (true, _) => Fate::Published,
             (false, false) => Fate::Older,
             (false, true) if is_kept(id) => Fate::Kept,
             (false, true) => Fate::Useless,
         };
-        let runs = held.left().iter().map(|id| (id.clone(), fate(id))).collect();
-        Ok(Self { runs, checkpoints, published })
+        let runs = held
+            .left()
+            .iter()
+            .map(|id| (id.clone(), fate(id)))
+            .collect();
+        Ok(Self {
+            runs,
+            checkpoints,
+            published,
+        })
     }
 
     /// The same, for one who wants to take nothing: all that no manifest names is of no use.
@@ -107,14 +123,21 @@ impl Left {
 
     /// The streams that the checkpoints name, each once.
     pub fn streams(&self) -> Vec<LevelParts> {
-        let all = self.checkpoints.iter().flat_map(|checkpoint| &checkpoint.levels);
-        let by_serial: BTreeMap<LevelSerial, &LevelParts> = all.map(|parts| (parts.serial, parts)).collect();
+        let all = self
+            .checkpoints
+            .iter()
+            .flat_map(|checkpoint| &checkpoint.levels);
+        let by_serial: BTreeMap<LevelSerial, &LevelParts> =
+            all.map(|parts| (parts.serial, parts)).collect();
         by_serial.into_values().rev().cloned().collect()
     }
 
     /// The runs whose data stays until the next level is made.
     pub fn kept(&self) -> impl Iterator<Item = &LevelId> {
-        self.runs.iter().filter(|(_, fate)| *fate == Fate::Kept).map(|(id, _)| id)
+        self.runs
+            .iter()
+            .filter(|(_, fate)| *fate == Fate::Kept)
+            .map(|(id, _)| id)
     }
 
     /// Removes the data that is of no use to anybody, and the claims that go with it. Stops at the first that may not be removed.
@@ -144,10 +167,17 @@ impl Left {
     /// # Errors
     ///
     /// As [`remove`](Self::remove).
-    pub fn settle(&self, access: &Access, held: &Held<'_>, manifest: &Manifest) -> Result<(), CatalogError> {
+    pub fn settle(
+        &self,
+        access: &Access,
+        held: &Held<'_>,
+        manifest: &Manifest,
+    ) -> Result<(), CatalogError> {
         for id in self.kept() {
             let parts = manifest.levels.iter().find(|parts| parts.id == *id);
-            let naming = parts.map_or(Naming::Unnamed, |parts| Naming::Named(Box::new(parts.clone())));
+            let naming = parts.map_or(Naming::Unnamed, |parts| {
+                Naming::Named(Box::new(parts.clone()))
+            });
             if !clear(access, held, id, Some(naming))? {
                 break;
             }
@@ -175,7 +205,12 @@ impl Left {
 }
 
 /// Removes what a run left, as far as no manifest names it, then its claim. Returns whether that is gone, or is to stay.
-fn clear(access: &Access, held: &Held<'_>, id: &LevelId, naming: Option<Naming>) -> Result<bool, CatalogError> {
+fn clear(
+    access: &Access,
+    held: &Held<'_>,
+    id: &LevelId,
+    naming: Option<Naming>,
+) -> Result<bool, CatalogError> {
     let backup = held.backup();
     match naming {
         None => {
@@ -195,18 +230,37 @@ fn clear(access: &Access, held: &Held<'_>, id: &LevelId, naming: Option<Naming>)
 
 /// Removes the checkpoints of a level that was made. Returns whether they are gone.
 fn remove_checkpoints(access: &Access, backup: &BackupName, level: &LevelId) -> bool {
-    let (store, of) = (access.store(), LevelOf { backup: backup.clone(), level: level.clone() });
+    let (store, of) = (
+        access.store(),
+        LevelOf {
+            backup: backup.clone(),
+            level: level.clone(),
+        },
+    );
     let mut removed = Ok(());
     let listed = store.list(&of.checkpoints_prefix(), &mut |object| {
         removed = store.delete(&object.name);
         removed.is_ok()
     });
-    listed.and(removed).inspect_err(|error| tracing::debug!(%error, "a checkpoint stays that nobody needs")).is_ok()
+    listed
+        .and(removed)
+        .inspect_err(|error| tracing::debug!(%error, "a checkpoint stays that nobody needs"))
+        .is_ok()
 }
 
 /// Removes what a cut-off run stored after its checkpoint, and what only the next run had a use for: no manifest names either.
-fn remove_surplus(access: &Access, backup: &BackupName, parts: &LevelParts) -> Result<(), CatalogError> {
-    let (store, of) = (access.store(), LevelOf { backup: backup.clone(), level: parts.id.clone() });
+fn remove_surplus(
+    access: &Access,
+    backup: &BackupName,
+    parts: &LevelParts,
+) -> Result<(), CatalogError> {
+    let (store, of) = (
+        access.store(),
+        LevelOf {
+            backup: backup.clone(),
+            level: parts.id.clone(),
+        },
+    );
     let mut is_repacked = false;
     let listed = store.list(&of.repacked_prefix(), &mut |_| {
         is_repacked = true;
@@ -230,17 +284,26 @@ fn remove_surplus(access: &Access, backup: &BackupName, parts: &LevelParts) -> R
         }
         removed.is_ok()
     });
-    listed.and(removed).map_err(|source| failed(Verb::Withdraw, backup, &parts.id, source))
+    listed
+        .and(removed)
+        .map_err(|source| failed(Verb::Withdraw, backup, &parts.id, source))
 }
 
 fn failed(verb: Verb, backup: &BackupName, level: &LevelId, source: store::Error) -> CatalogError {
-    CatalogError::Level { verb, backup: backup.clone(), level: level.clone(), source }
+    CatalogError::Level {
+        verb,
+        backup: backup.clone(),
+        level: level.clone(),
+        source,
+    }
 }
 
 /// Whether a checkpoint gives every stream the serial that later ones give it.
 fn agrees(later: &[Checkpoint], checkpoint: &Checkpoint) -> bool {
     let streams = || later.iter().flat_map(|later| &later.levels);
-    let agrees = |parts: &LevelParts| streams().all(|other| (other.serial == parts.serial) == (other.id == parts.id));
+    let agrees = |parts: &LevelParts| {
+        streams().all(|other| (other.serial == parts.serial) == (other.id == parts.id))
+    };
     checkpoint.levels.iter().all(agrees)
 }
 
@@ -253,8 +316,14 @@ fn usable(
     open: &[LevelId],
 ) -> Result<Option<Checkpoint>, CatalogError> {
     let fail = |source| failed(Verb::Open, backup, id, source);
-    let Some(checkpoint) = newest(access, backup, id).map_err(fail)? else { return Ok(None) };
-    if checkpoint.at.checked_add(KEPT_FOR).is_ok_and(|end| end < now) {
+    let Some(checkpoint) = newest(access, backup, id).map_err(fail)? else {
+        return Ok(None);
+    };
+    if checkpoint
+        .at
+        .checked_add(KEPT_FOR)
+        .is_ok_and(|end| end < now)
+    {
         tracing::info!(%backup, level = %id, "what a run left that was cut off is too old to be taken up");
         return Ok(None);
     }
@@ -268,19 +337,40 @@ fn usable(
     Ok(Some(checkpoint))
 }
 
-fn newest(access: &Access, backup: &BackupName, id: &LevelId) -> Result<Option<Checkpoint>, store::Error> {
-    let of = LevelOf { backup: backup.clone(), level: id.clone() };
+fn newest(
+    access: &Access,
+    backup: &BackupName,
+    id: &LevelId,
+) -> Result<Option<Checkpoint>, store::Error> {
+    let of = LevelOf {
+        backup: backup.clone(),
+        level: id.clone(),
+    };
     let mut newest = None;
-    access.store().list(&of.checkpoints_prefix(), &mut |object| {
-        if let Some(Meaning::Data { folder: Folder::Checkpoints, number, .. }) = names::meaning(&object.name) {
-            newest = newest.max(Some(number));
-        }
-        true
-    })?;
-    let Some(number) = newest else { return Ok(None) };
-    let stored = match access.store().get(&of.data_name(Folder::Checkpoints, number), MAX_CHECKPOINT_BYTES) {
+    access
+        .store()
+        .list(&of.checkpoints_prefix(), &mut |object| {
+            if let Some(Meaning::Data {
+                folder: Folder::Checkpoints,
+                number,
+                ..
+            }) = names::meaning(&object.name)
+            {
+                newest = newest.max(Some(number));
+            }
+            true
+        })?;
+    let Some(number) = newest else {
+        return Ok(None);
+    };
+    let stored = match access.store().get(
+        &of.data_name(Folder::Checkpoints, number),
+        MAX_CHECKPOINT_BYTES,
+    ) {
         Ok(stored) => stored,
-        Err(error) if !matches!(error.kind(), Kind::Missing | Kind::Short | Kind::TooLarge) => return Err(error),
+        Err(error) if !matches!(error.kind(), Kind::Missing | Kind::Short | Kind::TooLarge) => {
+            return Err(error);
+        }
         Err(error) => {
             tracing::warn!(level = %id, error = &error as &dyn Error, "a checkpoint cannot be read");
             return Ok(None);
@@ -291,7 +381,8 @@ fn newest(access: &Access, backup: &BackupName, id: &LevelId) -> Result<Option<C
         let claimed = checkpoint.backup().ok();
         checkpoint.id == *id
             && checkpoint.store == access.store_id()
-            && claimed.is_some_and(|claimed| claimed == *backup || names::as_listed(&claimed) == *backup)
+            && claimed
+                .is_some_and(|claimed| claimed == *backup || names::as_listed(&claimed) == *backup)
     };
     match opened {
         Ok(checkpoint) if is_its_own(&checkpoint) => Ok(Some(checkpoint)),
@@ -307,14 +398,21 @@ fn newest(access: &Access, backup: &BackupName, id: &LevelId) -> Result<Option<C
 }
 
 /// Whether the objects of a stream are all where they should be.
-fn is_there(access: &Access, backup: &BackupName, parts: &LevelParts) -> Result<bool, store::Error> {
+fn is_there(
+    access: &Access,
+    backup: &BackupName,
+    parts: &LevelParts,
+) -> Result<bool, store::Error> {
     let (mut segments, mut frames) = (0_u32, 0_u32);
-    access.store().list(&names::level_prefix(backup, &parts.id), &mut |object| {
-        if let Some(Meaning::Data { folder, number, .. }) = names::meaning(&object.name) {
-            segments += u32::from(folder == Folder::Segments && number < parts.segments);
-            frames += u32::from(folder == Folder::Frames && number < parts.frame_table_segments);
-        }
-        true
-    })?;
+    access
+        .store()
+        .list(&names::level_prefix(backup, &parts.id), &mut |object| {
+            if let Some(Meaning::Data { folder, number, .. }) = names::meaning(&object.name) {
+                segments += u32::from(folder == Folder::Segments && number < parts.segments);
+                frames +=
+                    u32::from(folder == Folder::Frames && number < parts.frame_table_segments);
+            }
+            true
+        })?;
     Ok((segments, frames) == (parts.segments, parts.frame_table_segments))
 }

@@ -89,7 +89,9 @@ pub enum LockError {
         since: Timestamp,
     },
     /// It was taken away: another thought this run dead.
-    #[error("the lock of {0} was lost while it was held: the machine stood still, or the store could not be reached for too long")]
+    #[error(
+        "the lock of {0} was lost while it was held: the machine stood still, or the store could not be reached for too long"
+    )]
     Lost(BackupName),
     /// It was asked to stop while it waited.
     #[error("it was interrupted while it waited for {0}")]
@@ -139,7 +141,9 @@ impl Held<'_> {
         let term = lock(&self.term);
         let is_there = |term| self.locks.is_there(&self.id, term);
         let holds = is_there(Term::Until(*term))? && !is_there(Term::Over)?;
-        holds.then_some(()).ok_or_else(|| LockError::Lost(self.locks.request.backup.clone()))
+        holds
+            .then_some(())
+            .ok_or_else(|| LockError::Lost(self.locks.request.backup.clone()))
     }
 
     /// The backup that is locked.
@@ -155,13 +159,22 @@ impl Held<'_> {
     /// Removes all of such a claim but that it was ended: finds out whether anything may be removed, and it is found again all the same.
     pub(super) fn remove_terms(&self, left: &LevelId) -> bool {
         let mut terms = Vec::new();
-        let listed = self.locks.store.list(&self.locks.folder(left), &mut |object| {
-            if let Some(Meaning::Claim(_, Term::Until(_))) = names::meaning(&object.name) {
-                terms.push(object.name);
-            }
-            true
-        });
-        listed.and_then(|()| terms.iter().try_for_each(|name| self.locks.store.delete(name))).is_ok()
+        let listed = self
+            .locks
+            .store
+            .list(&self.locks.folder(left), &mut |object| {
+                if let Some(Meaning::Claim(_, Term::Until(_))) = names::meaning(&object.name) {
+                    terms.push(object.name);
+                }
+                true
+            });
+        listed
+            .and_then(|()| {
+                terms
+                    .iter()
+                    .try_for_each(|name| self.locks.store.delete(name))
+            })
+            .is_ok()
     }
 }
 
@@ -180,9 +193,20 @@ pub fn with_lock<T>(
     is_done: impl Fn(&T) -> bool,
     work: impl FnOnce(&Held<'_>) -> T,
 ) -> Result<T, LockError> {
-    let locks = Locks { store, catalog, request, clock, process: Running::this_process() };
+    let locks = Locks {
+        store,
+        catalog,
+        request,
+        clock,
+        process: Running::this_process(),
+    };
     let (ours, left, term) = locks.take(cancel)?;
-    let held = Held { locks: &locks, id: ours.0.clone(), left, term: Arc::new(Mutex::new(term)) };
+    let held = Held {
+        locks: &locks,
+        id: ours.0.clone(),
+        left,
+        term: Arc::new(Mutex::new(term)),
+    };
     let outcome = thread::scope(|scope| {
         // Dropped when the work has ended, however it ends.
         let (_end, ended) = channel::<()>();
@@ -193,7 +217,9 @@ pub fn with_lock<T>(
     if is_done(&outcome) {
         locks.remove(&held.id);
     } else {
-        locks.end(&held.id).unwrap_or_else(|error| tracing::warn!(%error, "could not end the claim; it ends by itself"));
+        locks.end(&held.id).unwrap_or_else(
+            |error| tracing::warn!(%error, "could not end the claim; it ends by itself"),
+        );
     }
     Ok(outcome)
 }
@@ -203,10 +229,17 @@ pub fn with_lock<T>(
 /// # Errors
 ///
 /// That of the store; a claim that cannot be read holds until its time is over.
-pub fn claims(store: &dyn Store, backup: &BackupName, now: Timestamp) -> Result<Vec<(LevelId, bool)>, store::Error> {
+pub fn claims(
+    store: &dyn Store,
+    backup: &BackupName,
+    now: Timestamp,
+) -> Result<Vec<(LevelId, bool)>, store::Error> {
     let claims = list(store, backup)?;
     let holds = |(level, claim): (LevelId, Other)| {
-        let holds = !claim.is_over && claim.until.is_some_and(|until| until > now && !has_surely_ended(store, backup, &level, until));
+        let holds = !claim.is_over
+            && claim.until.is_some_and(|until| {
+                until > now && !has_surely_ended(store, backup, &level, until)
+            });
         (level, holds)
     };
     Ok(claims.into_iter().map(holds).collect())
@@ -223,7 +256,10 @@ fn list(store: &dyn Store, backup: &BackupName) -> Result<BTreeMap<LevelId, Othe
     let mut claims: BTreeMap<LevelId, Other> = BTreeMap::new();
     store.list(&names::locks_prefix(backup), &mut |object| {
         if let Some(Meaning::Claim(LevelOf { level, .. }, term)) = names::meaning(&object.name) {
-            let claim = claims.entry(level).or_insert(Other { until: None, is_over: false });
+            let claim = claims.entry(level).or_insert(Other {
+                until: None,
+                is_over: false,
+            });
             match term {
                 Term::Until(until) => claim.until = claim.until.max(Some(until)),
                 Term::Over => claim.is_over = true,
@@ -240,11 +276,17 @@ fn read(store: &dyn Store, backup: &BackupName, id: &LevelId, until: Timestamp) 
     Claim::decode(&bytes).ok()
 }
 
-fn has_surely_ended(store: &dyn Store, backup: &BackupName, id: &LevelId, until: Timestamp) -> bool {
+fn has_surely_ended(
+    store: &dyn Store,
+    backup: &BackupName,
+    id: &LevelId,
+    until: Timestamp,
+) -> bool {
     // Asked first: whoever gives a claim up removes it, and is forgotten after that. One that can still be read then was left.
     let is_forgotten = !lock(&OURS).contains(id);
-    read(store, backup, id, until)
-        .is_some_and(|claim| (claim.process.is_this_process() && is_forgotten) || claim.process.has_surely_ended())
+    read(store, backup, id, until).is_some_and(|claim| {
+        (claim.process.is_this_process() && is_forgotten) || claim.process.has_surely_ended()
+    })
 }
 
 struct Locks<'run> {
@@ -257,7 +299,10 @@ struct Locks<'run> {
 
 impl Locks<'_> {
     fn failed(&self, source: store::Error) -> LockError {
-        LockError::Store { backup: self.request.backup.clone(), source }
+        LockError::Store {
+            backup: self.request.backup.clone(),
+            source,
+        }
     }
 
     /// Claims until it has the lock. Gives the claim, what earlier ones left, and how long it holds.
@@ -306,31 +351,57 @@ impl Locks<'_> {
     /// An id later than that of every level.
     fn new_id(&self) -> Result<LevelId, LockError> {
         let mut started = self.clock.now();
-        if let Some(newest) = self.catalog.levels(self.request.backup).map_err(LockError::Catalog)?.last() {
-            started = started.max(newest.started().checked_add(SignedDuration::from_millis(1)).unwrap_or(started));
+        if let Some(newest) = self
+            .catalog
+            .levels(self.request.backup)
+            .map_err(LockError::Catalog)?
+            .last()
+        {
+            started = started.max(
+                newest
+                    .started()
+                    .checked_add(SignedDuration::from_millis(1))
+                    .unwrap_or(started),
+            );
         }
-        Ok(LevelId::new(started, getrandom::u32().map_err(LockError::Random)?))
+        Ok(LevelId::new(
+            started,
+            getrandom::u32().map_err(LockError::Random)?,
+        ))
     }
 
     /// Stores the claim with a new term.
     fn put(&self, id: &LevelId) -> Result<Timestamp, LockError> {
-        let until = self.clock.now().checked_add(LEASE).unwrap_or(Timestamp::MAX);
+        let until = self
+            .clock
+            .now()
+            .checked_add(LEASE)
+            .unwrap_or(Timestamp::MAX);
         let name = names::claim_name(self.request.backup, id, Term::Until(until));
-        let claim = Claim::new(self.request.host, self.request.action, id.started(), self.process.clone());
-        self.store.put(&name, &vec![claim.encode()]).map_err(|source| self.failed(source))?;
+        let claim = Claim::new(
+            self.request.host,
+            self.request.action,
+            id.started(),
+            self.process.clone(),
+        );
+        self.store
+            .put(&name, &vec![claim.encode()])
+            .map_err(|source| self.failed(source))?;
         Ok(until)
     }
 
     /// The earliest claim of others that holds; and if none does, those that hold no longer, ended by us.
     fn others(&self, id: &LevelId) -> Result<(Option<LevelId>, Vec<LevelId>), LockError> {
-        let mut others = list(self.store, self.request.backup).map_err(|source| self.failed(source))?;
+        let mut others =
+            list(self.store, self.request.backup).map_err(|source| self.failed(source))?;
         others.remove(id);
         let now = self.clock.now();
         let mut left = Vec::new();
         for (level, other) in others {
             if !other.is_over {
                 let Some(until) = other.until else { continue };
-                if until > now && !has_surely_ended(self.store, self.request.backup, &level, until) {
+                if until > now && !has_surely_ended(self.store, self.request.backup, &level, until)
+                {
                     return Ok((Some(level), Vec::new()));
                 }
                 self.end(&level).map_err(|source| self.failed(source))?;
@@ -350,8 +421,23 @@ impl Locks<'_> {
             claim.is_none()
         });
         match claim.filter(|_| listed.is_ok()) {
-            Some(Claim { host, action, since, process, .. }) => LockError::Held { backup, action, host, pid: process.pid, since },
-            None => LockError::HeldByUnknown { backup, since: id.started() },
+            Some(Claim {
+                host,
+                action,
+                since,
+                process,
+                ..
+            }) => LockError::Held {
+                backup,
+                action,
+                host,
+                pid: process.pid,
+                since,
+            },
+            None => LockError::HeldByUnknown {
+                backup,
+                since: id.started(),
+            },
         }
     }
 
@@ -360,7 +446,10 @@ impl Locks<'_> {
     }
 
     fn is_there(&self, id: &LevelId, term: Term) -> Result<bool, LockError> {
-        match self.store.get(&names::claim_name(self.request.backup, id, term), MAX_CLAIM_BYTES) {
+        match self.store.get(
+            &names::claim_name(self.request.backup, id, term),
+            MAX_CLAIM_BYTES,
+        ) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == Kind::Missing => Ok(false),
             Err(source) => Err(self.failed(source)),
@@ -375,17 +464,25 @@ impl Locks<'_> {
                     let before = std::mem::replace(&mut *lock(term), until);
                     if before != until {
                         let name = names::claim_name(self.request.backup, id, Term::Until(before));
-                        self.store.delete(&name).unwrap_or_else(|error| tracing::debug!(%error, "an earlier term of the claim stays"));
+                        self.store.delete(&name).unwrap_or_else(
+                            |error| tracing::debug!(%error, "an earlier term of the claim stays"),
+                        );
                     }
                 }
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "could not renew the claim"),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not renew the claim"
+                ),
             }
         }
     }
 
     /// Says that a claim holds no longer, and leaves it where it is.
     fn end(&self, id: &LevelId) -> Result<(), store::Error> {
-        self.store.put(&names::claim_name(self.request.backup, id, Term::Over), &vec![])
+        self.store.put(
+            &names::claim_name(self.request.backup, id, Term::Over),
+            &vec![],
+        )
     }
 
     /// Removes a claim, or ends it where nothing may be removed. Returns whether it is gone.
@@ -396,12 +493,15 @@ impl Locks<'_> {
             true
         });
         // The name `over` comes last: until all else is gone, the claim is ended.
-        let removed = listed.and_then(|()| objects.iter().try_for_each(|name| self.store.delete(name)));
+        let removed =
+            listed.and_then(|()| objects.iter().try_for_each(|name| self.store.delete(name)));
         if let Err(error) = &removed {
             tracing::debug!(%error, "the claim stays, and is ended");
             let over = names::claim_name(self.request.backup, id, Term::Over);
             if !objects.contains(&over) {
-                self.end(id).unwrap_or_else(|error| tracing::warn!(%error, "could not end the claim; it ends by itself"));
+                self.end(id).unwrap_or_else(
+                    |error| tracing::warn!(%error, "could not end the claim; it ends by itself"),
+                );
             }
         }
         removed.is_ok()
@@ -425,5 +525,7 @@ impl Drop for Ours {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

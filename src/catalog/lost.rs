@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 /// # Errors
 ///
 /// That of the store.
-pub fn lost_parts(store: &dyn Store, backup: &BackupName) -> Result<BTreeMap<LevelId, Lost>, store::Error> {
+pub fn lost_parts(
+    store: &dyn Store,
+    backup: &BackupName,
+) -> Result<BTreeMap<LevelId, Lost>, store::Error> {
     let mut levels = Vec::new();
     store.list(&names::lost_prefix(backup), &mut |object| {
         if let Some(Meaning::Lost(LevelOf { level, .. })) = names::meaning(&object.name) {
@@ -44,7 +47,16 @@ pub fn lost_parts(store: &dyn Store, backup: &BackupName) -> Result<BTreeMap<Lev
 /// # Errors
 ///
 /// That of the store.
-pub fn note_lost(store: &dyn Store, backup: &BackupName, level: &LevelId, lost: &Lost) -> Result<(), store::Error> {
+pub fn note_lost(
+    store: &dyn Store,
+    backup: &BackupName,
+    level: &LevelId,
+    lost: &Lost,
+) -> Result<(), store::Error> {
     let name = names::lost_name(backup, level);
-    if lost.is_empty() { store.delete(&name) } else { store.put(&name, &vec![lost.encode()]) }
+    if lost.is_empty() {
+        store.delete(&name)
+    } else {
+        store.put(&name, &vec![lost.encode()])
+    }
 }

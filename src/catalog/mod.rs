@@ -75,7 +75,11 @@ impl Catalog {
                     backup.newest = of.level;
                 }
                 other => {
-                    let before = other.replace(Backup { name: of.backup, levels: 1, newest: of.level });
+                    let before = other.replace(Backup {
+                        name: of.backup,
+                        levels: 1,
+                        newest: of.level,
+                    });
                     wanted = before.is_none_or(&mut *found);
                 }
             }
@@ -111,9 +115,14 @@ impl Catalog {
         }
         let mut candidates = Vec::new();
         let mut near: Vec<(f64, BackupName)> = Vec::new();
-        let cut = BackupName::new("any", wanted.name()).map(|whole| names::as_listed(&whole)).ok();
+        let cut = BackupName::new("any", wanted.name())
+            .map(|whole| names::as_listed(&whole))
+            .ok();
         self.backups(&mut |backup| {
-            if cut.as_ref().is_some_and(|cut| cut.name() == backup.name.name()) {
+            if cut
+                .as_ref()
+                .is_some_and(|cut| cut.name() == backup.name.name())
+            {
                 candidates.push(backup.name);
             } else {
                 let likeness = likeness(wanted.name(), &backup.name);
@@ -132,29 +141,53 @@ impl Catalog {
                 candidates.push(last);
                 Err(CatalogError::Ambiguous { wanted, candidates })
             }
-            (None, _) => Err(CatalogError::UnknownBackup { wanted, near: near.into_iter().map(|(_, name)| name).collect() }),
+            (None, _) => Err(CatalogError::UnknownBackup {
+                wanted,
+                near: near.into_iter().map(|(_, name)| name).collect(),
+            }),
         }
     }
 
     /// The backup and the level that are meant when it is `now` in `zone`; without a DATE, the newest level.
-    pub fn resolve(&self, wanted: &BackupRef, now: Timestamp, zone: &TimeZone) -> Result<(BackupName, LevelId), CatalogError> {
+    pub fn resolve(
+        &self,
+        wanted: &BackupRef,
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> Result<(BackupName, LevelId), CatalogError> {
         let backup = self.find(wanted)?;
         let levels = self.levels(&backup)?;
-        let choice = wanted.at().map_or(Choice::Newest, |at| at.choice(now, zone));
+        let choice = wanted
+            .at()
+            .map_or(Choice::Newest, |at| at.choice(now, zone));
         match (choice.of(&levels), levels.first()) {
             (Some(level), _) => Ok((backup, level.clone())),
             (None, Some(oldest)) => {
                 let wanted = wanted.at().map(ToString::to_string).unwrap_or_default();
-                Err(CatalogError::NoSuchLevel { backup, wanted, oldest: oldest.clone() })
+                Err(CatalogError::NoSuchLevel {
+                    backup,
+                    wanted,
+                    oldest: oldest.clone(),
+                })
             }
             // Its last level was withdrawn since it was found.
-            (None, None) => Err(CatalogError::UnknownBackup { wanted: wanted.name().to_owned(), near: Vec::new() }),
+            (None, None) => Err(CatalogError::UnknownBackup {
+                wanted: wanted.name().to_owned(),
+                near: Vec::new(),
+            }),
         }
     }
 
     /// The manifest of a level, as it was published, of at most `limit` bytes.
-    pub fn manifest(&self, backup: &BackupName, level: &LevelId, limit: u64) -> Result<Vec<u8>, CatalogError> {
-        self.store.get(&names::manifest_name(backup, level), limit).map_err(|source| of_level(Verb::Open, backup, level, source))
+    pub fn manifest(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+        limit: u64,
+    ) -> Result<Vec<u8>, CatalogError> {
+        self.store
+            .get(&names::manifest_name(backup, level), limit)
+            .map_err(|source| of_level(Verb::Open, backup, level, source))
     }
 
     /// Makes a level exist, once all that its manifest names has been stored. One call to the store beside a look
@@ -164,12 +197,25 @@ impl Catalog {
     ///
     /// [`CatalogError::Exists`] when there is a level of that id; nothing was changed then. After any other error the
     /// level may exist all the same: the answer may have been lost.
-    pub fn publish(&self, backup: &BackupName, level: &LevelId, manifest: Vec<u8>) -> Result<(), CatalogError> {
+    pub fn publish(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+        manifest: Vec<u8>,
+    ) -> Result<(), CatalogError> {
         let name = names::manifest_name(backup, level);
-        if self.is_published(&name).map_err(|source| of_level(Verb::Publish, backup, level, source))? {
-            return Err(CatalogError::Exists { backup: backup.clone(), level: level.clone() });
+        if self
+            .is_published(&name)
+            .map_err(|source| of_level(Verb::Publish, backup, level, source))?
+        {
+            return Err(CatalogError::Exists {
+                backup: backup.clone(),
+                level: level.clone(),
+            });
         }
-        self.store.put(&name, &Rope::from([manifest])).map_err(|source| of_level(Verb::Publish, backup, level, source))
+        self.store
+            .put(&name, &Rope::from([manifest]))
+            .map_err(|source| of_level(Verb::Publish, backup, level, source))
     }
 
     /// Makes a level exist no more, then removes its data. Also removes what a cut-off run left: data without a manifest.
@@ -177,13 +223,18 @@ impl Catalog {
     /// No other level may lean on it. When it is cut off, it can be repeated.
     pub fn withdraw(&self, backup: &BackupName, level: &LevelId) -> Result<(), CatalogError> {
         let fail = |source| of_level(Verb::Withdraw, backup, level, source);
-        self.store.delete(&names::manifest_name(backup, level)).map_err(fail)?;
+        self.store
+            .delete(&names::manifest_name(backup, level))
+            .map_err(fail)?;
         let mut removed = Ok(());
         self.store
-            .list(&names::level_prefix(backup, level), &mut |object: ObjectInfo| {
-                removed = self.store.delete(&object.name);
-                removed.is_ok()
-            })
+            .list(
+                &names::level_prefix(backup, level),
+                &mut |object: ObjectInfo| {
+                    removed = self.store.delete(&object.name);
+                    removed.is_ok()
+                },
+            )
             .and(removed)
             .map_err(fail)
     }
@@ -191,18 +242,28 @@ impl Catalog {
     /// Removes the data of a level, unless the level exists. Returns whether there was any.
     ///
     /// For what a run left that was cut off: whoever calls this has the backup's lock.
-    pub fn remove_leftover(&self, backup: &BackupName, level: &LevelId) -> Result<bool, CatalogError> {
+    pub fn remove_leftover(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+    ) -> Result<bool, CatalogError> {
         let fail = |source| of_level(Verb::Withdraw, backup, level, source);
-        if self.is_published(&names::manifest_name(backup, level)).map_err(fail)? {
+        if self
+            .is_published(&names::manifest_name(backup, level))
+            .map_err(fail)?
+        {
             return Ok(false);
         }
         let (mut removed, mut any) = (Ok(()), false);
         self.store
-            .list(&names::level_prefix(backup, level), &mut |object: ObjectInfo| {
-                any = true;
-                removed = self.store.delete(&object.name);
-                removed.is_ok()
-            })
+            .list(
+                &names::level_prefix(backup, level),
+                &mut |object: ObjectInfo| {
+                    any = true;
+                    removed = self.store.delete(&object.name);
+                    removed.is_ok()
+                },
+            )
             .and(removed)
             .map_err(fail)?;
         Ok(any)
@@ -224,18 +285,24 @@ impl Catalog {
     pub fn leftovers(&self, of: Option<&BackupName>) -> Result<Vec<LevelOf>, CatalogError> {
         let mut with_data = BTreeSet::new();
         let mut last = None;
-        self.each_level(&of.map_or_else(|| names::DATA.to_owned(), names::data_prefix), &mut |of| {
-            if last.as_ref() != Some(&of) {
-                last = Some(of.clone());
-                with_data.insert(of);
-            }
-            true
-        })?;
+        self.each_level(
+            &of.map_or_else(|| names::DATA.to_owned(), names::data_prefix),
+            &mut |of| {
+                if last.as_ref() != Some(&of) {
+                    last = Some(of.clone());
+                    with_data.insert(of);
+                }
+                true
+            },
+        )?;
         // Manifests second: a level that is published meanwhile has one by now.
-        self.each_level(&of.map_or_else(|| names::MANIFESTS.to_owned(), names::manifests_prefix), &mut |of| {
-            with_data.remove(&of);
-            true
-        })?;
+        self.each_level(
+            &of.map_or_else(|| names::MANIFESTS.to_owned(), names::manifests_prefix),
+            &mut |of| {
+                with_data.remove(&of);
+                true
+            },
+        )?;
         Ok(with_data.into_iter().collect())
     }
 
@@ -250,7 +317,11 @@ impl Catalog {
 
     /// Calls `found` with the level of each object below `prefix`, until it returns `false`. What is no object of a
     /// backup is passed over.
-    fn each_level(&self, prefix: &str, found: &mut dyn FnMut(LevelOf) -> bool) -> Result<(), CatalogError> {
+    fn each_level(
+        &self,
+        prefix: &str,
+        found: &mut dyn FnMut(LevelOf) -> bool,
+    ) -> Result<(), CatalogError> {
         let mut each = |object: ObjectInfo| match names::meaning(&object.name) {
             Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => found(of),
             Some(Meaning::Claim(..) | Meaning::Withdrawn(_) | Meaning::Lost(_)) | None => {
@@ -258,18 +329,34 @@ impl Catalog {
                 true
             }
         };
-        self.store.list(prefix, &mut each).map_err(|source| CatalogError::List { source })
+        self.store
+            .list(prefix, &mut each)
+            .map_err(|source| CatalogError::List { source })
     }
 }
 
-fn of_level(verb: Verb, backup: &BackupName, level: &LevelId, source: store::Error) -> CatalogError {
-    CatalogError::Level { verb, backup: backup.clone(), level: level.clone(), source }
+fn of_level(
+    verb: Verb,
+    backup: &BackupName,
+    level: &LevelId,
+    source: store::Error,
+) -> CatalogError {
+    CatalogError::Level {
+        verb,
+        backup: backup.clone(),
+        level: level.clone(),
+        source,
+    }
 }
 
 /// How much a backup looks like what was asked for, with its host or without: 0 to 1.
 fn likeness(wanted: &str, backup: &BackupName) -> f64 {
-    let to = |name: &str| strsim::normalized_damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
+    let to = |name: &str| {
+        strsim::normalized_damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase())
+    };
     let (_, last) = wanted.rsplit_once('/').unwrap_or(("", wanted));
     let last_part = if last == backup.name() { 0.9 } else { 0.0 };
-    to(backup.name()).max(to(&backup.to_string())).max(last_part)
+    to(backup.name())
+        .max(to(&backup.to_string()))
+        .max(last_part)
 }

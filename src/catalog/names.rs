@@ -52,7 +52,13 @@ pub enum Folder {
 
 impl Folder {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Segments, Self::Index, Self::Frames, Self::Repacked, Self::Checkpoints];
+    pub const ALL: [Self; 5] = [
+        Self::Segments,
+        Self::Index,
+        Self::Frames,
+        Self::Repacked,
+        Self::Checkpoints,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -108,22 +114,37 @@ pub enum Term {
 impl LevelOf {
     /// What the names of all segments of this level begin with.
     pub fn segments_prefix(&self) -> String {
-        format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Segments.as_str())
+        format!(
+            "{}{}/",
+            level_prefix(&self.backup, &self.level),
+            Folder::Segments.as_str()
+        )
     }
 
     /// What the names of all objects begin with that supersede the frame table of this level.
     pub fn repacked_prefix(&self) -> String {
-        format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Repacked.as_str())
+        format!(
+            "{}{}/",
+            level_prefix(&self.backup, &self.level),
+            Folder::Repacked.as_str()
+        )
     }
 
     /// What the names of all checkpoints of this level's run begin with.
     pub fn checkpoints_prefix(&self) -> String {
-        format!("{}{}/", level_prefix(&self.backup, &self.level), Folder::Checkpoints.as_str())
+        format!(
+            "{}{}/",
+            level_prefix(&self.backup, &self.level),
+            Folder::Checkpoints.as_str()
+        )
     }
 
     /// The object that is all segments of this level, for other programs. `ending` tells what they are: `.tar.zst`.
     pub fn stream_name(&self, ending: &str) -> ObjectName {
-        legal(format!("{}stream{ending}", level_prefix(&self.backup, &self.level)))
+        legal(format!(
+            "{}stream{ending}",
+            level_prefix(&self.backup, &self.level)
+        ))
     }
 
     /// A data object of this level; see [`data_name`].
@@ -167,7 +188,12 @@ pub fn level_prefix(backup: &BackupName, level: &LevelId) -> String {
 
 /// A data object of a level. Numbers have eight digits; those that need more are `A` and ten digits, which sort after.
 pub fn data_name(backup: &BackupName, level: &LevelId, folder: Folder, number: u32) -> ObjectName {
-    legal(format!("{}{}/{}", level_prefix(backup, level), folder.as_str(), number_text(number)))
+    legal(format!(
+        "{}{}/{}",
+        level_prefix(backup, level),
+        folder.as_str(),
+        number_text(number)
+    ))
 }
 
 /// What the names of all notes of what was withdrawn from a backup begin with.
@@ -222,23 +248,49 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     let (name, rest) = rest.split_once('/')?;
     let backup = BackupName::new(&text_of(host)?, &text_of(name)?).ok()?;
     match kind {
-        "manifests" => Some(Meaning::Manifest(LevelOf { backup, level: rest.parse().ok()? })),
-        "withdrawn" => Some(Meaning::Withdrawn(LevelOf { backup, level: rest.parse().ok()? })),
-        "lost" => Some(Meaning::Lost(LevelOf { backup, level: rest.parse().ok()? })),
+        "manifests" => Some(Meaning::Manifest(LevelOf {
+            backup,
+            level: rest.parse().ok()?,
+        })),
+        "withdrawn" => Some(Meaning::Withdrawn(LevelOf {
+            backup,
+            level: rest.parse().ok()?,
+        })),
+        "lost" => Some(Meaning::Lost(LevelOf {
+            backup,
+            level: rest.parse().ok()?,
+        })),
         "data" => {
             let (level, rest) = rest.split_once('/')?;
             let (folder, number) = rest.split_once('/')?;
-            let folder = Folder::ALL.into_iter().find(|known| known.as_str() == folder)?;
+            let folder = Folder::ALL
+                .into_iter()
+                .find(|known| known.as_str() == folder)?;
             let number = number_of(number)?;
-            Some(Meaning::Data { of: LevelOf { backup, level: level.parse().ok()? }, folder, number })
+            Some(Meaning::Data {
+                of: LevelOf {
+                    backup,
+                    level: level.parse().ok()?,
+                },
+                folder,
+                number,
+            })
         }
         "locks" => {
             let (claim, term) = rest.split_once('/')?;
             let term = match term {
                 OVER => Term::Over,
-                until => Term::Until(format!("{until}-00000000").parse::<LevelId>().ok()?.started()),
+                until => Term::Until(
+                    format!("{until}-00000000")
+                        .parse::<LevelId>()
+                        .ok()?
+                        .started(),
+                ),
             };
-            let of = LevelOf { backup, level: claim.parse().ok()? };
+            let of = LevelOf {
+                backup,
+                level: claim.parse().ok()?,
+            };
             (claim_name(&of.backup, &of.level, term) == *object).then_some(Meaning::Claim(of, term))
         }
         _ => None,
@@ -248,7 +300,8 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
 /// The name under which a listing shows a backup: its own, but where a part is too long for a component.
 pub fn as_listed(backup: &BackupName) -> BackupName {
     let listed = |part: &str| text_of(&component(part)).unwrap_or_else(|| part.to_owned());
-    BackupName::new(&listed(backup.host()), &listed(backup.name())).unwrap_or_else(|_| backup.clone())
+    BackupName::new(&listed(backup.host()), &listed(backup.name()))
+        .unwrap_or_else(|_| backup.clone())
 }
 
 fn path_of(backup: &BackupName) -> String {
@@ -260,15 +313,27 @@ fn path_of(backup: &BackupName) -> String {
 /// A part too long for a component is cut there, and the whole cannot be read from a listing (the manifest holds it).
 /// The cut form then stands for it, in both directions: a backup that was found can be opened under that name.
 fn component(part: &str) -> String {
-    if ObjectName::is_cut(part) { part.to_owned() } else { ObjectName::component(part) }
+    if ObjectName::is_cut(part) {
+        part.to_owned()
+    } else {
+        ObjectName::component(part)
+    }
 }
 
 fn text_of(component: &str) -> Option<String> {
-    if ObjectName::is_cut(component) { Some(component.to_owned()) } else { ObjectName::text_of(component) }
+    if ObjectName::is_cut(component) {
+        Some(component.to_owned())
+    } else {
+        ObjectName::text_of(component)
+    }
 }
 
 fn number_text(number: u32) -> String {
-    if number < 100_000_000 { format!("{number:08}") } else { format!("A{number:010}") }
+    if number < 100_000_000 {
+        format!("{number:08}")
+    } else {
+        format!("A{number:010}")
+    }
 }
 
 fn number_of(text: &str) -> Option<u32> {
@@ -277,14 +342,15 @@ fn number_of(text: &str) -> Option<u32> {
 }
 
 fn legal(name: String) -> ObjectName {
-    ObjectName::new(name).expect("two components of at most 200 bytes, a level id and a number make a legal name")
+    ObjectName::new(name)
+        .expect("two components of at most 200 bytes, a level id and a number make a legal name")
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, lost_name, manifest_name, manifests_prefix, meaning,
-        withdrawn_name,
+        Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, lost_name,
+        manifest_name, manifests_prefix, meaning, withdrawn_name,
     };
     use crate::model::{BackupName, LevelId};
     use crate::store::ObjectName;
@@ -297,9 +363,15 @@ mod tests {
     #[test]
     fn the_layout_is_what_the_format_says() {
         let backup = BackupName::new("web-1", "docs/old").expect("legal");
-        assert_eq!(manifest_name(&backup, &level()).as_str(), "manifests/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d");
+        assert_eq!(
+            manifest_name(&backup, &level()).as_str(),
+            "manifests/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d"
+        );
         let segment = data_name(&backup, &level(), Folder::Segments, 17);
-        assert_eq!(segment.as_str(), "data/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d/segments/00000017");
+        assert_eq!(
+            segment.as_str(),
+            "data/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d/segments/00000017"
+        );
     }
 
     #[test]
@@ -307,18 +379,40 @@ mod tests {
         let backup = BackupName::new("h", "n").expect("legal");
         let until = "2026-11-22T22:44:50.123Z".parse().expect("a moment");
         let name = claim_name(&backup, &level(), Term::Until(until));
-        assert_eq!(name.as_str(), "locks/h/n/20261122T223450.123Z-1a2b3c4d/20261122T224450.123Z");
+        assert_eq!(
+            name.as_str(),
+            "locks/h/n/20261122T223450.123Z-1a2b3c4d/20261122T224450.123Z"
+        );
         for term in [Term::Until(until), Term::Over] {
-            let of = LevelOf { backup: backup.clone(), level: level() };
-            assert_eq!(meaning(&claim_name(&backup, &level(), term)), Some(Meaning::Claim(of, term)));
+            let of = LevelOf {
+                backup: backup.clone(),
+                level: level(),
+            };
+            assert_eq!(
+                meaning(&claim_name(&backup, &level(), term)),
+                Some(Meaning::Claim(of, term))
+            );
         }
     }
 
     #[test]
     fn numbers_sort_as_text_up_to_the_last() {
         let backup = BackupName::new("h", "n").expect("legal");
-        let names = [0, 9, 10, 99_999_999, 100_000_000, 999_999_999, 1_000_000_000, u32::MAX];
-        assert!(names.map(|number| data_name(&backup, &level(), Folder::Index, number)).is_sorted());
+        let names = [
+            0,
+            9,
+            10,
+            99_999_999,
+            100_000_000,
+            999_999_999,
+            1_000_000_000,
+            u32::MAX,
+        ];
+        assert!(
+            names
+                .map(|number| data_name(&backup, &level(), Folder::Index, number))
+                .is_sorted()
+        );
     }
 
     #[test]
@@ -338,14 +432,20 @@ mod tests {
             "manifests/%2e/n/20261122T223450.123Z-1a2b3c4d",
             "manifests/h%2Fh/n/20261122T223450.123Z-1a2b3c4d",
         ] {
-            assert_eq!(meaning(&ObjectName::new(stranger).expect("legal")), None, "{stranger}");
+            assert_eq!(
+                meaning(&ObjectName::new(stranger).expect("legal")),
+                None,
+                "{stranger}"
+            );
         }
     }
 
     #[test]
     fn a_name_too_long_for_a_component_is_found_under_its_cut_form() {
         let backup = BackupName::new("h", &"\u{e9}".repeat(127)).expect("legal");
-        let Some(Meaning::Manifest(found)) = meaning(&manifest_name(&backup, &level())) else { panic!("it is a manifest") };
+        let Some(Meaning::Manifest(found)) = meaning(&manifest_name(&backup, &level())) else {
+            panic!("it is a manifest")
+        };
         assert_ne!(found.backup, backup);
         assert_eq!(super::as_listed(&backup), found.backup);
         assert_eq!(super::as_listed(&found.backup), found.backup);

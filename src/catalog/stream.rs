@@ -28,8 +28,16 @@ pub struct Share {
 /// # Errors
 ///
 /// [`IndexError::Malformed`] when its root is.
-pub fn open_frame_table(access: &Access, backup: &BackupName, parts: &LevelParts) -> Result<FrameTable, IndexError> {
-    let root = RunRoot { node: parts.frame_table.node.clone(), height: parts.frame_table.height, entries: parts.frame_table.entries };
+pub fn open_frame_table(
+    access: &Access,
+    backup: &BackupName,
+    parts: &LevelParts,
+) -> Result<FrameTable, IndexError> {
+    let root = RunRoot {
+        node: parts.frame_table.node.clone(),
+        height: parts.frame_table.height,
+        entries: parts.frame_table.entries,
+    };
     let blocks = Blocks::new(access, backup, &parts.id, Lane::FrameTable);
     FrameTable::open(root, Arc::new(blocks), BlockCache::new(TABLE_CACHE_BYTES))
 }
@@ -52,16 +60,30 @@ pub enum RepackedError {
 /// # Errors
 ///
 /// [`RepackedError`].
-pub fn newer(store: &dyn Store, opener: &Opener, of: &LevelOf, known: u32) -> Result<Option<Repacked>, RepackedError> {
+pub fn newer(
+    store: &dyn Store,
+    opener: &Opener,
+    of: &LevelOf,
+    known: u32,
+) -> Result<Option<Repacked>, RepackedError> {
     let mut newest = known;
     let listed = store.list(&of.repacked_prefix(), &mut |object| {
-        if let Some(Meaning::Data { folder: Folder::Repacked, number, .. }) = names::meaning(&object.name) {
+        if let Some(Meaning::Data {
+            folder: Folder::Repacked,
+            number,
+            ..
+        }) = names::meaning(&object.name)
+        {
             newest = newest.max(number);
         }
         true
     });
     listed.map_err(RepackedError::Store)?;
-    if newest == known { Ok(None) } else { load(store, opener, of, newest).map(Some) }
+    if newest == known {
+        Ok(None)
+    } else {
+        load(store, opener, of, newest).map(Some)
+    }
 }
 
 /// What superseded the frame table of a level when it was repacked for the `number`th time.
@@ -69,8 +91,15 @@ pub fn newer(store: &dyn Store, opener: &Opener, of: &LevelOf, known: u32) -> Re
 /// # Errors
 ///
 /// [`RepackedError`].
-pub fn load(store: &dyn Store, opener: &Opener, of: &LevelOf, number: u32) -> Result<Repacked, RepackedError> {
-    let stored = store.get(&of.data_name(Folder::Repacked, number), MAX_REPACKED_BYTES).map_err(RepackedError::Store)?;
+pub fn load(
+    store: &dyn Store,
+    opener: &Opener,
+    of: &LevelOf,
+    number: u32,
+) -> Result<Repacked, RepackedError> {
+    let stored = store
+        .get(&of.data_name(Folder::Repacked, number), MAX_REPACKED_BYTES)
+        .map_err(RepackedError::Store)?;
     Repacked::open(stored, opener, number).map_err(RepackedError::Document)
 }
 
@@ -84,12 +113,21 @@ pub fn is_live(row: &FrameRow, live: &Ranges) -> bool {
 /// # Errors
 ///
 /// [`IndexError`].
-pub fn shares(access: &Access, backup: &BackupName, parts: &LevelParts, live: &Ranges) -> Result<BTreeMap<u32, Share>, IndexError> {
+pub fn shares(
+    access: &Access,
+    backup: &BackupName,
+    parts: &LevelParts,
+    live: &Ranges,
+) -> Result<BTreeMap<u32, Share>, IndexError> {
     let mut shares: BTreeMap<u32, Share> = BTreeMap::new();
     for row in open_frame_table(access, backup, parts)?.rows() {
         let row = row?;
         let share = shares.entry(row.segment).or_default();
-        let part = if is_live(&row, live) { &mut share.live } else { &mut share.dead };
+        let part = if is_live(&row, live) {
+            &mut share.live
+        } else {
+            &mut share.dead
+        };
         *part += u64::from(row.stored_length);
     }
     Ok(shares)
@@ -138,34 +176,70 @@ pub enum Lacking {
 /// # Errors
 ///
 /// [`Lacking`]; also when more of them are not there than are known to be lost.
-pub fn find_segments(access: &Access, backup: &BackupName, parts: LevelParts, known_missing: u32) -> Result<LevelParts, Lacking> {
+pub fn find_segments(
+    access: &Access,
+    backup: &BackupName,
+    parts: LevelParts,
+    known_missing: u32,
+) -> Result<LevelParts, Lacking> {
     if parts.live.as_ref().is_some_and(Ranges::is_empty) {
         return Ok(parts);
     }
     let level = parts.id.clone();
     let (mut there, mut newest) = (BTreeSet::new(), parts.repacked);
-    let listed = access.store().list(&names::level_prefix(backup, &level), &mut |object| {
-        match names::meaning(&object.name) {
-            Some(Meaning::Data { folder: Folder::Segments, number, .. }) => _ = there.insert(number),
-            Some(Meaning::Data { folder: Folder::Repacked, number, .. }) => newest = newest.max(number),
-            _ => {}
-        }
-        true
-    });
-    listed.map_err(|source| Lacking::List { level: level.clone(), source })?;
+    let listed = access
+        .store()
+        .list(&names::level_prefix(backup, &level), &mut |object| {
+            match names::meaning(&object.name) {
+                Some(Meaning::Data {
+                    folder: Folder::Segments,
+                    number,
+                    ..
+                }) => _ = there.insert(number),
+                Some(Meaning::Data {
+                    folder: Folder::Repacked,
+                    number,
+                    ..
+                }) => newest = newest.max(number),
+                _ => {}
+            }
+            true
+        });
+    listed.map_err(|source| Lacking::List {
+        level: level.clone(),
+        source,
+    })?;
     let parts = if newest == parts.repacked {
         parts
     } else {
-        let of = LevelOf { backup: backup.clone(), level: level.clone() };
+        let of = LevelOf {
+            backup: backup.clone(),
+            level: level.clone(),
+        };
         let repacked = load(access.store().as_ref(), &access.opener(&level), &of, newest);
-        repacked.map_err(|source| Lacking::Repacked { level: level.clone(), source })?.apply(parts)
+        repacked
+            .map_err(|source| Lacking::Repacked {
+                level: level.clone(),
+                source,
+            })?
+            .apply(parts)
     };
     let all = there.range(..parts.segments).count() as u64;
     let mut count = u64::from(parts.segments).saturating_sub(all);
     if let (Some(live), true) = (&parts.live, count > 0) {
         // Some may have gone as no point in time needs them.
-        let shares = shares(access, backup, &parts, live).map_err(|source| Lacking::Table { level: level.clone(), source })?;
-        count = shares.iter().filter(|(segment, share)| share.live > 0 && !there.contains(segment)).count() as u64;
+        let shares = shares(access, backup, &parts, live).map_err(|source| Lacking::Table {
+            level: level.clone(),
+            source,
+        })?;
+        count = shares
+            .iter()
+            .filter(|(segment, share)| share.live > 0 && !there.contains(segment))
+            .count() as u64;
     }
-    if count <= u64::from(known_missing) { Ok(parts) } else { Err(Lacking::Segments { level, count }) }
+    if count <= u64::from(known_missing) {
+        Ok(parts)
+    } else {
+        Err(Lacking::Segments { level, count })
+    }
 }

@@ -1,7 +1,9 @@
 //! Opening the tree of a point in time by what its manifest says.
 
 use crate::format::manifest::{Manifest, RootNode};
-use crate::index::{BlockCache, BlockSource, HeadBlock, IndexError, RunRoot, Tree, TreeRun, WithHead};
+use crate::index::{
+    BlockCache, BlockSource, HeadBlock, IndexError, RunRoot, Tree, TreeRun, WithHead,
+};
 use crate::model::{FrameNo, LevelId, LevelSerial};
 use std::sync::Arc;
 
@@ -27,14 +29,30 @@ pub fn open_tree(
     mut blocks: impl FnMut(&LevelId) -> Arc<dyn BlockSource>,
 ) -> Result<Tree, TreeError> {
     let runs = manifest.index.iter().map(|run| {
-        let level = manifest.levels.iter().find(|parts| parts.serial == run.serial).ok_or(TreeError::NoLevel(run.serial))?;
-        let head = run.head.iter().map(|block| HeadBlock { number: FrameNo(block.number), raw: block.node.clone() });
+        let level = manifest
+            .levels
+            .iter()
+            .find(|parts| parts.serial == run.serial)
+            .ok_or(TreeError::NoLevel(run.serial))?;
+        let head = run.head.iter().map(|block| HeadBlock {
+            number: FrameNo(block.number),
+            raw: block.node.clone(),
+        });
         let source = Arc::new(WithHead::new(head.collect(), blocks(&level.id)));
-        Ok(TreeRun { level: Some(level.id.clone()), root: run_root(&run.root), subtrees: run.subtrees, source })
+        Ok(TreeRun {
+            level: Some(level.id.clone()),
+            root: run_root(&run.root),
+            subtrees: run.subtrees,
+            source,
+        })
     });
     Tree::of_runs(runs.collect::<Result<_, _>>()?, cache).map_err(TreeError::Index)
 }
 
 fn run_root(root: &RootNode) -> RunRoot {
-    RunRoot { node: root.node.clone(), height: root.height, entries: root.entries }
+    RunRoot {
+        node: root.node.clone(),
+        height: root.height,
+        entries: root.entries,
+    }
 }

@@ -20,9 +20,15 @@ pub fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segm
         (Protection::Checksum, Compression::Zstd) => ".tar.zst",
     };
     let whole = of.stream_name(ending);
-    match access.store().join(&whole, &of.segments_prefix(), segments.into()) {
+    match access
+        .store()
+        .join(&whole, &of.segments_prefix(), segments.into())
+    {
         Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
         Ok(store::Joined::Cannot) => {}
-        Err(error) => tracing::warn!(error = &error as &dyn Error, "the segments could not be made one object; the level does not need it"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn Error,
+            "the segments could not be made one object; the level does not need it"
+        ),
     }
 }

@@ -5,7 +5,9 @@ use super::interrupt;
 use super::output::{Column, Format};
 use super::session::Session;
 use super::when;
-use crate::api::{Exchanged, KeystoneSettings, NewToken, Service, Settings, TlsFiles, TokenScope, Tokens};
+use crate::api::{
+    Exchanged, KeystoneSettings, NewToken, Service, Settings, TlsFiles, TokenScope, Tokens,
+};
 use crate::config::ByteSize;
 use crate::model::Passphrase;
 use crate::platform::durable::{self, Access};
@@ -64,15 +66,30 @@ pub(super) struct Arguments {
     keystone_url: Option<String>,
 
     /// The service user that asks Keystone about tokens
-    #[arg(long, value_name = "NAME", default_value = "freezer", requires = "keystone_url")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "freezer",
+        requires = "keystone_url"
+    )]
     keystone_user: String,
 
     /// The project of the service user
-    #[arg(long, value_name = "NAME", default_value = "service", requires = "keystone_url")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "service",
+        requires = "keystone_url"
+    )]
     keystone_project: String,
 
     /// The domain of the service user and of its project
-    #[arg(long, value_name = "NAME", default_value = "Default", requires = "keystone_url")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "Default",
+        requires = "keystone_url"
+    )]
     keystone_domain: String,
 
     /// A file whose first line is the password of the service user
@@ -103,7 +120,12 @@ pub(super) struct Arguments {
 struct DatabaseArguments {
     /// Where everything is kept: sqlite:FILE, postgres://USER@HOST/NAME or mysql://USER@HOST/NAME [default:
     /// ~/.local/share/freezer/api.sqlite]
-    #[arg(long, value_name = "URL", global = true, conflicts_with = "database_file")]
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        conflicts_with = "database_file"
+    )]
     database: Option<String>,
 
     /// A file whose first line is the address of the database, for one with a password in it
@@ -134,7 +156,9 @@ enum Command {
     #[command(after_help = "Example:\n  freezer api users --json")]
     Users,
     /// Make a user, who gets tokens with a name and a password
-    #[command(after_help = "Example:\n  freezer api add-user ann --project tecs --password-file ann")]
+    #[command(
+        after_help = "Example:\n  freezer api add-user ann --project tecs --password-file ann"
+    )]
     AddUser {
         /// The name
         #[arg(value_name = "NAME")]
@@ -143,7 +167,13 @@ enum Command {
         #[arg(long, value_name = "NAME", default_value = "default")]
         project: String,
         /// What the user can do: admin is everything in all projects, project everything in this one, reader looking at it
-        #[arg(long, value_name = "SCOPE", value_enum, default_value = "project", hide_possible_values = true)]
+        #[arg(
+            long,
+            value_name = "SCOPE",
+            value_enum,
+            default_value = "project",
+            hide_possible_values = true
+        )]
         scope: Scope,
         /// A file whose first line is the password [default: asked for on the terminal]
         #[arg(long, value_name = "FILE")]
@@ -168,7 +198,14 @@ enum Command {
         #[arg(long, value_name = "NAME", default_value = "default")]
         project: String,
         /// What it is for: admin is everything in all projects, project everything in this one, reader looking at it
-        #[arg(long, value_name = "SCOPE", value_enum, default_value = "project", conflicts_with = "client", hide_possible_values = true)]
+        #[arg(
+            long,
+            value_name = "SCOPE",
+            value_enum,
+            default_value = "project",
+            conflicts_with = "client",
+            hide_possible_values = true
+        )]
         scope: Scope,
         /// For this node alone: it registers, gets its jobs, tells how they went, records its backups
         #[arg(long, value_name = "CLIENT-ID")]
@@ -212,24 +249,43 @@ impl From<Scope> for TokenScope {
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let address = address(&arguments.database, session)?;
-    let service = Service::open(&address, arguments.database.database_connections, Arc::new(SystemClock))?;
+    let service = Service::open(
+        &address,
+        arguments.database.database_connections,
+        Arc::new(SystemClock),
+    )?;
     match arguments.command {
         None => serve(arguments, &service, session)?,
-        Some(Command::Migrate) => session.output.note("the tables have the form that this version wants"),
+        Some(Command::Migrate) => session
+            .output
+            .note("the tables have the form that this version wants"),
         Some(Command::Export) => {
             let exchanged = service.export(&mut std::io::stdout())?;
-            session.output.note(format_args!("{} documents", exchanged.documents));
+            session
+                .output
+                .note(format_args!("{} documents", exchanged.documents));
         }
         Some(Command::Import { file }) => {
-            let opened = std::fs::File::open(&file).with_context(|| format!("could not open {}", file.display()))?;
+            let opened = std::fs::File::open(&file)
+                .with_context(|| format!("could not open {}", file.display()))?;
             let Exchanged { documents, present } = service.import(&mut BufReader::new(opened))?;
-            session.output.note(format_args!("{documents} documents taken in, {present} were there already"));
+            session.output.note(format_args!(
+                "{documents} documents taken in, {present} were there already"
+            ));
         }
         Some(Command::Users) => users(&service, session)?,
-        Some(Command::AddUser { name, project, scope, password_file }) => {
+        Some(Command::AddUser {
+            name,
+            project,
+            scope,
+            password_file,
+        }) => {
             let password = password(password_file.as_deref(), session)?;
             let user = service.make_user(&name, &project, &scope.into(), &password)?;
-            session.output.note(format_args!("added user {} of project {}", user.name, user.project));
+            session.output.note(format_args!(
+                "added user {} of project {}",
+                user.name, user.project
+            ));
         }
         Some(Command::RemoveUser { name }) => {
             if !service.remove_user(&name)? {
@@ -238,12 +294,23 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
             session.output.note(format_args!("removed user {name}"));
         }
         Some(Command::Tokens) => tokens(&service, session)?,
-        Some(Command::AddToken { project, scope, client, days, comment }) => {
+        Some(Command::AddToken {
+            project,
+            scope,
+            client,
+            days,
+            comment,
+        }) => {
             let scope = client.map_or_else(|| scope.into(), TokenScope::Node);
-            let expires = days.map(|days| expiry(session.clock.now(), days)).transpose()?;
-            let token = service.make_token(&NewToken::by_operator(&scope, &project, &comment, expires))?;
+            let expires = days
+                .map(|days| expiry(session.clock.now(), days))
+                .transpose()?;
+            let token =
+                service.make_token(&NewToken::by_operator(&scope, &project, &comment, expires))?;
             if session.output.format == Format::Json {
-                session.output.json(&json!({ "token": token.expose(), "project": project }))?;
+                session
+                    .output
+                    .json(&json!({ "token": token.expose(), "project": project }))?;
             } else {
                 session.output.line(token.expose())?;
             }
@@ -259,26 +326,38 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
 }
 
 fn expiry(now: Timestamp, days: i64) -> anyhow::Result<Timestamp> {
-    now.checked_add(SignedDuration::from_hours(days * 24)).context("the token would last too long")
+    now.checked_add(SignedDuration::from_hours(days * 24))
+        .context("the token would last too long")
 }
 
 /// The address of the database. One with a password in it is a secret, and comes from a file.
 fn address(arguments: &DatabaseArguments, session: &Session) -> anyhow::Result<String> {
     if let Some(path) = &arguments.database_file {
         let line = session.passphrase_in(path)?;
-        return String::from_utf8(line.expose().clone()).ok().with_context(|| format!("the first line of {} is no text", path.display()));
+        return String::from_utf8(line.expose().clone())
+            .ok()
+            .with_context(|| format!("the first line of {} is no text", path.display()));
     }
     if let Some(address) = &arguments.database {
-        let has_password = address.split_once("://").and_then(|(_, rest)| rest.split_once('@')).is_some_and(|(user, _)| user.contains(':'));
+        let has_password = address
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('@'))
+            .is_some_and(|(user, _)| user.contains(':'));
         if has_password {
-            return Err(Usage::new("an address with a password in it can be seen by everybody on this machine")
-                .hint("write it to a file: --database-file FILE")
-                .into());
+            return Err(Usage::new(
+                "an address with a password in it can be seen by everybody on this machine",
+            )
+            .hint("write it to a file: --database-file FILE")
+            .into());
         }
         return Ok(address.clone());
     }
     let Some(path) = session.environment.default_database() else {
-        return Err(Usage::new("there is no home directory to keep a database in").hint("name one: --database sqlite:FILE").into());
+        return Err(
+            Usage::new("there is no home directory to keep a database in")
+                .hint("name one: --database sqlite:FILE")
+                .into(),
+        );
     };
     make_folder_of(&path)?;
     Ok(format!("sqlite:{}", path.display()))
@@ -294,7 +373,11 @@ fn password(file: Option<&Path>, session: &Session) -> anyhow::Result<Passphrase
         return session.passphrase_in(path);
     }
     if !terminal::is_there() {
-        return Err(Usage::new("there is no terminal to ask for the password on").hint("write it to a file: --password-file FILE").into());
+        return Err(
+            Usage::new("there is no terminal to ask for the password on")
+                .hint("write it to a file: --password-file FILE")
+                .into(),
+        );
     }
     let first = session.ask("Password: ")?;
     if first.expose() != session.ask("The same again: ")?.expose() {
@@ -305,8 +388,12 @@ fn password(file: Option<&Path>, session: &Session) -> anyhow::Result<Passphrase
 
 fn serve(arguments: Arguments, service: &Service, session: &mut Session) -> anyhow::Result<()> {
     let policy = arguments.policy_file.as_deref();
-    let policy =
-        policy.map(|path| std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))).transpose()?;
+    let policy = policy
+        .map(|path| {
+            std::fs::read_to_string(path)
+                .with_context(|| format!("could not read {}", path.display()))
+        })
+        .transpose()?;
     let tokens = match (arguments.keystone_url, &arguments.keystone_password_file) {
         (Some(address), Some(file)) => Tokens::Keystone(KeystoneSettings {
             address,
@@ -319,7 +406,10 @@ fn serve(arguments: Arguments, service: &Service, session: &mut Session) -> anyh
         _ => Tokens::Builtin,
     };
     if arguments.dev && matches!(tokens, Tokens::Keystone(_)) {
-        return Err(Usage::new("--dev makes a token of this server's own, and with Keystone there are none").into());
+        return Err(Usage::new(
+            "--dev makes a token of this server's own, and with Keystone there are none",
+        )
+        .into());
     }
     let settings = Settings {
         tokens,
@@ -330,9 +420,17 @@ fn serve(arguments: Arguments, service: &Service, session: &mut Session) -> anyh
         session_timeout: Duration::from_secs(arguments.session_timeout.saturating_mul(3600)),
         public_url: arguments.public_url,
     };
-    let tls = arguments.tls_certificate.zip(arguments.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
-    let listen = arguments.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
-    let dev = arguments.dev.then(|| Dev::new(service, session)).transpose()?;
+    let tls = arguments
+        .tls_certificate
+        .zip(arguments.tls_key)
+        .map(|(certificate, key)| TlsFiles { certificate, key });
+    let listen = arguments
+        .listen
+        .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090)));
+    let dev = arguments
+        .dev
+        .then(|| Dev::new(service, session))
+        .transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let cancel = interrupt::watch()?;
     let output = &mut session.output;
@@ -363,20 +461,45 @@ struct Dev {
 impl Dev {
     fn new(service: &Service, session: &Session) -> anyhow::Result<Self> {
         let Some(file) = session.environment.dev_server() else {
-            return Err(Usage::new("there is no home directory to keep the token in").hint("make one: freezer api add-token").into());
+            return Err(
+                Usage::new("there is no home directory to keep the token in")
+                    .hint("make one: freezer api add-token")
+                    .into(),
+            );
         };
         make_folder_of(&file)?;
-        let known = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
-        let known = known.and_then(|known| Some((known.get("id")?.as_str()?.to_owned(), known.get("token")?.as_str()?.to_owned())));
+        let known = std::fs::read(&file)
+            .ok()
+            .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+        let known = known.and_then(|known| {
+            Some((
+                known.get("id")?.as_str()?.to_owned(),
+                known.get("token")?.as_str()?.to_owned(),
+            ))
+        });
         // The file may be of another database than this.
         let comment = format!("api --dev: {}", file.display());
-        let holds = service.tokens()?.into_iter().find(|token| token.comment == comment).map(|token| token.id);
+        let holds = service
+            .tokens()?
+            .into_iter()
+            .find(|token| token.comment == comment)
+            .map(|token| token.id);
         match (known, holds) {
-            (Some((id, token)), Some(held)) if id == held => return Ok(Self { token: crate::model::Secret::new(token), file }),
+            (Some((id, token)), Some(held)) if id == held => {
+                return Ok(Self {
+                    token: crate::model::Secret::new(token),
+                    file,
+                });
+            }
             (_, Some(held)) => drop(service.revoke_token(&held)?),
             (_, None) => {}
         }
-        let token = service.make_token(&NewToken::by_operator(&TokenScope::Admin, "default", &comment, None))?;
+        let token = service.make_token(&NewToken::by_operator(
+            &TokenScope::Admin,
+            "default",
+            &comment,
+            None,
+        ))?;
         Ok(Self { token, file })
     }
 
@@ -388,7 +511,11 @@ impl Dev {
         }
         let id = crate::api::token_name(self.token.expose());
         let mut file = durable::create_file(&self.file, Access::private())?;
-        writeln!(file, "{}", json!({ "url": url, "project": "default", "id": id, "token": self.token.expose() }))
+        writeln!(
+            file,
+            "{}",
+            json!({ "url": url, "project": "default", "id": id, "token": self.token.expose() })
+        )
     }
 }
 
@@ -403,12 +530,36 @@ struct UserDocument<'a> {
 fn users(service: &Service, session: &mut Session) -> anyhow::Result<()> {
     let users = service.users()?;
     if session.output.format == Format::Json {
-        let document =
-            |user: &'_ crate::api::User| json!(UserDocument { id: &user.id, name: &user.name, project: &user.project, roles: &user.roles });
-        return Ok(session.output.json(&users.iter().map(document).collect::<Vec<_>>())?);
+        let document = |user: &'_ crate::api::User| {
+            json!(UserDocument {
+                id: &user.id,
+                name: &user.name,
+                project: &user.project,
+                roles: &user.roles
+            })
+        };
+        return Ok(session
+            .output
+            .json(&users.iter().map(document).collect::<Vec<_>>())?);
     }
-    let rows: Vec<_> = users.iter().map(|user| [user.name.clone(), user.project.clone(), user.roles.join(" ")]).collect();
-    Ok(session.output.table([Column::text("USER"), Column::text("PROJECT"), Column::text("ROLES")], &rows)?)
+    let rows: Vec<_> = users
+        .iter()
+        .map(|user| {
+            [
+                user.name.clone(),
+                user.project.clone(),
+                user.roles.join(" "),
+            ]
+        })
+        .collect();
+    Ok(session.output.table(
+        [
+            Column::text("USER"),
+            Column::text("PROJECT"),
+            Column::text("ROLES"),
+        ],
+        &rows,
+    )?)
 }
 
 #[derive(Serialize)]
@@ -438,16 +589,32 @@ fn tokens(service: &Service, session: &mut Session) -> anyhow::Result<()> {
                 expires: token.expires,
             })
         };
-        return Ok(session.output.json(&tokens.iter().map(document).collect::<Vec<_>>())?);
+        return Ok(session
+            .output
+            .json(&tokens.iter().map(document).collect::<Vec<_>>())?);
     }
     let rows: Vec<_> = tokens
         .iter()
         .map(|token| {
-            let expires = token.expires.map_or_else(|| "never".to_owned(), |expires| when::show(expires, &session.zone));
+            let expires = token.expires.map_or_else(
+                || "never".to_owned(),
+                |expires| when::show(expires, &session.zone),
+            );
             let made = when::show(token.created, &session.zone);
-            [token.id.clone(), token.user.clone(), token.project.clone(), token.roles.join(" "), made, expires, token.comment.clone()]
+            [
+                token.id.clone(),
+                token.user.clone(),
+                token.project.clone(),
+                token.roles.join(" "),
+                made,
+                expires,
+                token.comment.clone(),
+            ]
         })
         .collect();
-    let columns = ["TOKEN", "USER", "PROJECT", "ROLES", "MADE", "EXPIRES", "COMMENT"].map(Column::text);
+    let columns = [
+        "TOKEN", "USER", "PROJECT", "ROLES", "MADE", "EXPIRES", "COMMENT",
+    ]
+    .map(Column::text);
     Ok(session.output.table(columns, &rows)?)
 }

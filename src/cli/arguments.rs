@@ -3,8 +3,8 @@
 use super::effort::Effort;
 use super::store_options::StoreOptions;
 use super::{
-    api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, remote, repack, repair, restore, scheduler,
-    sync,
+    api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune,
+    remote, repack, repair, restore, scheduler, sync,
 };
 use crate::config::ByteSize;
 use clap::{Args, Parser, Subcommand};
@@ -76,7 +76,13 @@ pub(super) struct Common {
     /// sftp://USER@HOST/PATH [default: $XDG_DATA_HOME/freezer/store, else
     /// ~/.local/share/freezer/store; environment: FREEZER_STORE]. backup takes several, and the name of a section
     /// [storage:NAME] of the configuration is one too
-    #[arg(long, short = 'C', visible_alias = "container", value_name = "PATH|URL", global = true)]
+    #[arg(
+        long,
+        short = 'C',
+        visible_alias = "container",
+        value_name = "PATH|URL",
+        global = true
+    )]
     pub(super) store: Vec<OsString>,
 
     /// A file whose first line is the passphrase of the store. The first backup into a new store with this option makes
@@ -105,7 +111,13 @@ pub(super) struct Common {
     pub(super) log_file: Option<PathBuf>,
 
     /// How large the log file gets before it is put aside as FILE.1 and a new one begun; 0 lets it grow
-    #[arg(long, value_name = "SIZE", default_value = "10MiB", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "10MiB",
+        global = true,
+        hide_short_help = true
+    )]
     pub(super) log_file_size: ByteSize,
 
     /// How many log files that were put aside are kept
@@ -118,7 +130,13 @@ pub(super) struct Common {
     pub(super) disk_cache: Option<PathBuf>,
 
     /// Most bytes that it takes
-    #[arg(long, value_name = "SIZE", default_value = "10GiB", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "10GiB",
+        global = true,
+        hide_short_help = true
+    )]
     pub(super) disk_cache_size: ByteSize,
 
     #[command(flatten)]

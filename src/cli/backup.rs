@@ -11,8 +11,8 @@ use super::session::{Session, StorePlace};
 use super::store_options::parse_time;
 use super::when;
 use crate::backup::{
-    self, BackupError, BackupRequest, BlockOptions, CheckpointRule, Engine, Evidence, Levels, Lies, Lock, Mounts, Report, SameContent,
-    SourceError,
+    self, BackupError, BackupRequest, BlockOptions, CheckpointRule, Engine, Evidence, Levels, Lies,
+    Lock, Mounts, Report, SameContent, SourceError,
 };
 use crate::catalog::Patience;
 use crate::config::{ByteSize, show_bytes};
@@ -47,7 +47,13 @@ pub(super) struct Arguments {
     paths: Vec<PathBuf>,
 
     /// The same as PATH
-    #[arg(long, short = 'F', alias = "file-to-backup", value_name = "PATH", hide_short_help = true)]
+    #[arg(
+        long,
+        short = 'F',
+        alias = "file-to-backup",
+        value_name = "PATH",
+        hide_short_help = true
+    )]
     path_to_backup: Vec<PathBuf>,
 
     /// What to call the backup [default: the last part of the only PATH]
@@ -109,7 +115,12 @@ pub(super) struct Arguments {
     incremental: bool,
 
     /// Begin again with a full level after level N
-    #[arg(long, alias = "max-backup-level", value_name = "N", hide_short_help = true)]
+    #[arg(
+        long,
+        alias = "max-backup-level",
+        value_name = "N",
+        hide_short_help = true
+    )]
     max_level: Option<u32>,
 
     /// Stay at level N, each time compared with level N-1; 1 compares with the full level
@@ -173,11 +184,22 @@ pub(super) struct Arguments {
     engine: String,
 
     /// Engine rsync: files from this size on are stored by blocks
-    #[arg(long, value_name = "SIZE", default_value = "1MiB", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1MiB",
+        hide_short_help = true
+    )]
     block_threshold: ByteSize,
 
     /// Engine rsync: least length of a block; it is longer in files of more than two million blocks
-    #[arg(long, alias = "rsync-block-size", value_name = "SIZE", default_value = "4KiB", hide_short_help = true)]
+    #[arg(
+        long,
+        alias = "rsync-block-size",
+        value_name = "SIZE",
+        default_value = "4KiB",
+        hide_short_help = true
+    )]
     block_size: ByteSize,
 
     // Last: its heading stands over all options after it.
@@ -192,15 +214,32 @@ fn parse_compression(text: &str) -> Result<Compression, String> {
 }
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let rules = arguments.retention.rules(session.clock.now(), &session.zone)?;
+    let rules = arguments
+        .retention
+        .rules(session.clock.now(), &session.zone)?;
     let segment_bytes = arguments.max_segment_size.0;
-    let places: Vec<StorePlace> = session.store_places()?.into_iter().map(|place| place.with_segment_bytes(segment_bytes)).collect();
+    let places: Vec<StorePlace> = session
+        .store_places()?
+        .into_iter()
+        .map(|place| place.with_segment_bytes(segment_bytes))
+        .collect();
     let request = request(&arguments, &places, session)?;
     let policy = Policy {
-        on_failure: if arguments.on_store_failure == "abort" { OnFailure::Abort } else { OnFailure::Continue },
-        patience: mirror::Patience { for_one: arguments.store_patience, in_all: arguments.store_lag },
+        on_failure: if arguments.on_store_failure == "abort" {
+            OnFailure::Abort
+        } else {
+            OnFailure::Continue
+        },
+        patience: mirror::Patience {
+            for_one: arguments.store_patience,
+            in_all: arguments.store_lag,
+        },
     };
-    let destinations = if arguments.dry_run { Destinations::rehearsal(session)? } else { Destinations::open(&places, policy, session)? };
+    let destinations = if arguments.dry_run {
+        Destinations::rehearsal(session)?
+    } else {
+        Destinations::open(&places, policy, session)?
+    };
     let access = destinations.access();
     if arguments.sync {
         flush_file_systems().context("could not flush the file systems")?;
@@ -210,50 +249,103 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
     let report = backup::run(&request, access, &session.clock, &progress, &cancel)?;
     drop(progress);
     let outcomes = destinations.outcomes();
-    tell(&arguments, &request.backup, &report, (access.cipher(), &outcomes), session)?;
+    tell(
+        &arguments,
+        &request.backup,
+        &report,
+        (access.cipher(), &outcomes),
+        session,
+    )?;
     if !rules.is_empty() && !arguments.dry_run {
         for access in destinations.complete() {
-            let pruned = prune::after_backup(&access, &request.backup, rules.clone(), session, &cancel);
+            let pruned =
+                prune::after_backup(&access, &request.backup, rules.clone(), session, &cancel);
             pruned.context("the backup is complete, but pruning it afterwards failed")?;
         }
     }
-    let is_whole = report.manifest.counts.failed == 0 && outcomes.iter().all(|outcome| outcome.failure.is_none());
-    Ok(if is_whole { Outcome::Done } else { Outcome::Partial })
+    let is_whole = report.manifest.counts.failed == 0
+        && outcomes.iter().all(|outcome| outcome.failure.is_none());
+    Ok(if is_whole {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
 }
 
-fn request(arguments: &Arguments, places: &[StorePlace], session: &Session) -> anyhow::Result<BackupRequest> {
-    let sources: Vec<PathBuf> = arguments.paths.iter().chain(&arguments.path_to_backup).cloned().collect();
+fn request(
+    arguments: &Arguments,
+    places: &[StorePlace],
+    session: &Session,
+) -> anyhow::Result<BackupRequest> {
+    let sources: Vec<PathBuf> = arguments
+        .paths
+        .iter()
+        .chain(&arguments.path_to_backup)
+        .cloned()
+        .collect();
     for path in &sources {
         // Before a store is made for nothing.
         let there = path.symlink_metadata();
-        there.map_err(|source| BackupError::Source(SourceError::Open { path: path.clone(), source }))?;
+        there.map_err(|source| {
+            BackupError::Source(SourceError::Open {
+                path: path.clone(),
+                source,
+            })
+        })?;
     }
     let name = match (&arguments.backup_name, &sources[..]) {
         (Some(name), [_, ..]) => name.clone(),
         (None, [path]) => name_of(path)?,
-        (_, []) => return Err(Usage::new("nothing to back up was named").hint("freezer backup PATH").into()),
-        (None, _) => return Err(Usage::new("several paths need a name").hint("name the backup: -N NAME").into()),
+        (_, []) => {
+            return Err(Usage::new("nothing to back up was named")
+                .hint("freezer backup PATH")
+                .into());
+        }
+        (None, _) => {
+            return Err(Usage::new("several paths need a name")
+                .hint("name the backup: -N NAME")
+                .into());
+        }
     };
     let host = match &arguments.hostname {
         Some(host) => host.clone(),
         None => host_name().context("could not find out this machine's name")?,
     };
     let compression = arguments.compression;
-    let compression_level = arguments.compression_level.unwrap_or(compression.default_level());
+    let compression_level = arguments
+        .compression_level
+        .unwrap_or(compression.default_level());
     if !compression.levels().contains(&compression_level) {
         let levels = compression.levels();
         let message = format!("{} has no level {compression_level}", compression.name());
-        return Err(Usage::new(message).hint(format!("it has {} to {}", levels.start(), levels.end())).into());
+        return Err(Usage::new(message)
+            .hint(format!("it has {} to {}", levels.start(), levels.end()))
+            .into());
     }
     if arguments.max_segment_size.0 == 0 {
-        return Err(Usage::new("a segment cannot have 0 bytes").hint("leave --max-segment-size out, or name a size such as 32MiB").into());
+        return Err(Usage::new("a segment cannot have 0 bytes")
+            .hint("leave --max-segment-size out, or name a size such as 32MiB")
+            .into());
     }
     Ok(BackupRequest {
-        backup: BackupName::new(&host, &name).map_err(|error| Usage::new(error.to_string()).hint("name the backup: -N NAME"))?,
+        backup: BackupName::new(&host, &name)
+            .map_err(|error| Usage::new(error.to_string()).hint("name the backup: -N NAME"))?,
         sources,
-        excludes: Excludes::new(arguments.exclude.iter().map(|pattern| pattern.as_encoded_bytes())),
-        mounts: if arguments.one_file_system { Mounts::Stay } else { Mounts::Cross },
-        skip: places.iter().filter_map(|place| place_of_store(&place.location)).collect(),
+        excludes: Excludes::new(
+            arguments
+                .exclude
+                .iter()
+                .map(|pattern| pattern.as_encoded_bytes()),
+        ),
+        mounts: if arguments.one_file_system {
+            Mounts::Stay
+        } else {
+            Mounts::Cross
+        },
+        skip: places
+            .iter()
+            .filter_map(|place| place_of_store(&place.location))
+            .collect(),
         levels: levels(arguments),
         engine: engine(arguments)?,
         compression,
@@ -263,11 +355,17 @@ fn request(arguments: &Arguments, places: &[StorePlace], session: &Session) -> a
         tags: arguments.tag.clone(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
         // Of several places each may have come to another one.
-        checkpoints: (places.len() == 1).then(|| CheckpointRule { interval: arguments.checkpoint_interval, ..CheckpointRule::default() }),
+        checkpoints: (places.len() == 1).then(|| CheckpointRule {
+            interval: arguments.checkpoint_interval,
+            ..CheckpointRule::default()
+        }),
         lock: if arguments.dry_run {
             None
         } else {
-            Some(Lock { host: host_name().unwrap_or(host), patience: patience(arguments.wait.as_deref())? })
+            Some(Lock {
+                host: host_name().unwrap_or(host),
+                patience: patience(arguments.wait.as_deref())?,
+            })
         },
     })
 }
@@ -282,8 +380,13 @@ pub(super) fn patience(wait: Option<&str>) -> anyhow::Result<Patience> {
 }
 
 fn duration(text: &str) -> anyhow::Result<Duration> {
-    let length = text.parse::<jiff::SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok());
-    Ok(length.ok_or_else(|| Usage::new(format!("{text:?} is no length of time")).hint("write it like 90s, 10m or 2h"))?)
+    let length = text
+        .parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|length| Duration::try_from(length).ok());
+    Ok(length.ok_or_else(|| {
+        Usage::new(format!("{text:?} is no length of time")).hint("write it like 90s, 10m or 2h")
+    })?)
 }
 
 fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
@@ -291,13 +394,27 @@ fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
         return Ok(Engine::Tar);
     }
     if arguments.tar_levels {
-        return Err(Usage::new("the engine rsync stores blocks, and --tar-levels wants whole files").hint("leave one of them out").into());
+        return Err(Usage::new(
+            "the engine rsync stores blocks, and --tar-levels wants whole files",
+        )
+        .hint("leave one of them out")
+        .into());
     }
     let sizes = 512..=64 << 20;
-    let least_block_bytes = u32::try_from(arguments.block_size.0).ok().filter(|bytes| sizes.contains(bytes)).ok_or_else(|| {
-        Usage::new(format!("a block cannot have {} bytes", arguments.block_size.0)).hint("--block-size takes 512 bytes to 64 MiB")
-    })?;
-    Ok(Engine::Rsync(BlockOptions { threshold_bytes: arguments.block_threshold.0, least_block_bytes }))
+    let least_block_bytes = u32::try_from(arguments.block_size.0)
+        .ok()
+        .filter(|bytes| sizes.contains(bytes))
+        .ok_or_else(|| {
+            Usage::new(format!(
+                "a block cannot have {} bytes",
+                arguments.block_size.0
+            ))
+            .hint("--block-size takes 512 bytes to 64 MiB")
+        })?;
+    Ok(Engine::Rsync(BlockOptions {
+        threshold_bytes: arguments.block_threshold.0,
+        least_block_bytes,
+    }))
 }
 
 fn levels(arguments: &Arguments) -> Levels {
@@ -306,24 +423,49 @@ fn levels(arguments: &Arguments) -> Levels {
         max_level: arguments.max_level,
         always_level: arguments.always_level,
         restart_after_days: arguments.restart_always_level,
-        evidence: if arguments.checksum { Evidence::Content } else { Evidence::Metadata },
-        lies: Lies { ctime: arguments.ignore_ctime, inode: arguments.ignore_inode },
-        same_content: if arguments.tar_levels { SameContent::Store } else { SameContent::Lean },
+        evidence: if arguments.checksum {
+            Evidence::Content
+        } else {
+            Evidence::Metadata
+        },
+        lies: Lies {
+            ctime: arguments.ignore_ctime,
+            inode: arguments.ignore_inode,
+        },
+        same_content: if arguments.tar_levels {
+            SameContent::Store
+        } else {
+            SameContent::Lean
+        },
     }
 }
 
 /// The last part of a path, which may be `.` or end in `..`.
 fn name_of(path: &Path) -> anyhow::Result<String> {
-    let absolute = std::path::absolute(path).with_context(|| format!("could not find {}", path.display()))?;
-    let resolved = if absolute.file_name().is_some() { absolute } else { path.canonicalize().unwrap_or(absolute) };
-    let name = resolved.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    Ok(name.ok_or_else(|| Usage::new(format!("{} gives the backup no name", path.display())).hint("name it: -N NAME"))?)
+    let absolute =
+        std::path::absolute(path).with_context(|| format!("could not find {}", path.display()))?;
+    let resolved = if absolute.file_name().is_some() {
+        absolute
+    } else {
+        path.canonicalize().unwrap_or(absolute)
+    };
+    let name = resolved
+        .file_name()
+        .and_then(|name| name.to_str())
+        .map(str::to_owned);
+    Ok(name.ok_or_else(|| {
+        Usage::new(format!("{} gives the backup no name", path.display())).hint("name it: -N NAME")
+    })?)
 }
 
 /// Where the store's own files are, so that a backup of all there is does not take them in.
 fn place_of_store(location: &Location) -> Option<(u64, u64)> {
-    let Location::Folder(path) = location else { return None };
-    let stat = DirHandle::open(path).and_then(|folder| folder.stat()).ok()?;
+    let Location::Folder(path) = location else {
+        return None;
+    };
+    let stat = DirHandle::open(path)
+        .and_then(|folder| folder.stat())
+        .ok()?;
     Some((stat.device, stat.inode))
 }
 
@@ -350,11 +492,16 @@ fn tell(
         /// Where it is, and which stores did not get it.
         stores: &'report [StoreOutcome],
     }
-    let document = Metadata { original, level: document, stores: outcomes };
+    let document = Metadata {
+        original,
+        level: document,
+        stores: outcomes,
+    };
     let to_output = arguments.metadata_out.as_deref() == Some(Path::new("-"));
     if let (Some(path), false) = (&arguments.metadata_out, to_output) {
         let json = serde_json::to_vec_pretty(&document).context("could not write the metadata")?;
-        std::fs::write(path, json).with_context(|| format!("could not write {}", path.display()))?;
+        std::fs::write(path, json)
+            .with_context(|| format!("could not write {}", path.display()))?;
     }
     if session.output.format == Format::Json || to_output {
         #[derive(serde::Serialize)]
@@ -372,31 +519,59 @@ fn tell(
             files: u64,
             bytes: u64,
         }
-        let taken = (report.taken.files > 0).then_some(Taken { files: report.taken.files, bytes: report.taken.bytes });
-        session.output.json(&Result { event: "result", dry_run: arguments.dry_run, taken, level: document })?;
+        let taken = (report.taken.files > 0).then_some(Taken {
+            files: report.taken.files,
+            bytes: report.taken.bytes,
+        });
+        session.output.json(&Result {
+            event: "result",
+            dry_run: arguments.dry_run,
+            taken,
+            level: document,
+        })?;
     }
     let complete = outcomes.iter().find(|outcome| outcome.failure.is_none());
-    for (outcome, why) in outcomes.iter().filter_map(|outcome| Some((outcome, outcome.failure.as_ref()?))) {
-        session.output.warn(format_args!("{} did not get this point in time: {why}", outcome.store));
+    for (outcome, why) in outcomes
+        .iter()
+        .filter_map(|outcome| Some((outcome, outcome.failure.as_ref()?)))
+    {
+        session.output.warn(format_args!(
+            "{} did not get this point in time: {why}",
+            outcome.store
+        ));
         if let Some(complete) = complete {
-            session.output.note(format_args!("hint: freezer sync {} {} brings it up to date", complete.store, outcome.store));
+            session.output.note(format_args!(
+                "hint: freezer sync {} {} brings it up to date",
+                complete.store, outcome.store
+            ));
         }
     }
     if session.output.format == Format::Json || to_output {
         return Ok(());
     }
-    let what = if arguments.dry_run { "would back up" } else { "backed up" };
+    let what = if arguments.dry_run {
+        "would back up"
+    } else {
+        "backed up"
+    };
     let point = when::show(manifest.started, &session.zone);
     let counts = in_words(&manifest.counts, &manifest.bytes);
-    session.output.note(format_args!("{what} {backup}@{point}: {counts}, in {:.1} s", report.elapsed.as_secs_f64()));
+    session.output.note(format_args!(
+        "{what} {backup}@{point}: {counts}, in {:.1} s",
+        report.elapsed.as_secs_f64()
+    ));
     if report.taken.files > 0 {
         let files = several(report.taken.files, "file", "files");
-        session
-            .output
-            .note(format_args!("{files} of these, {}, had been stored by a run that was cut off", show_bytes(report.taken.bytes)));
+        session.output.note(format_args!(
+            "{files} of these, {}, had been stored by a run that was cut off",
+            show_bytes(report.taken.bytes)
+        ));
     }
     if manifest.counts.failed > 0 {
-        session.output.warn(format_args!("{} could not be read as a whole", several(manifest.counts.failed, "file", "files")));
+        session.output.warn(format_args!(
+            "{} could not be read as a whole",
+            several(manifest.counts.failed, "file", "files")
+        ));
     }
     Ok(())
 }

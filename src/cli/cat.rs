@@ -27,25 +27,37 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let paths = arguments.paths.iter().map(tree_path).collect::<anyhow::Result<Vec<_>>>()?;
+    let paths = arguments
+        .paths
+        .iter()
+        .map(tree_path)
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let view = session.point(&arguments.backup)?.view;
     let mut piece = vec![0; PIECE_BYTES];
     for path in paths {
         let (_, entry) = find(&view, &path)?;
         match &entry.content {
             Content::File { .. } => {}
-            Content::Symlink(target) => bail!("{path} is a symbolic link to {}", target.escape_ascii()),
+            Content::Symlink(target) => {
+                bail!("{path} is a symbolic link to {}", target.escape_ascii())
+            }
             Content::Directory => bail!("{path} is a directory: freezer ls shows what is in it"),
-            Content::CharDevice(_) | Content::BlockDevice(_) | Content::Fifo => bail!("{path} is no file: it has no content"),
+            Content::CharDevice(_) | Content::BlockDevice(_) | Content::Fifo => {
+                bail!("{path} is no file: it has no content")
+            }
         }
         let content = view.content(&entry)?;
         let mut at = 0;
         loop {
-            let read = content.read(at, &mut piece).with_context(|| format!("could not read {path}"))?;
+            let read = content
+                .read(at, &mut piece)
+                .with_context(|| format!("could not read {path}"))?;
             if read == 0 {
                 break;
             }
-            session.output.bytes(piece.get(..read).unwrap_or_default())?;
+            session
+                .output
+                .bytes(piece.get(..read).unwrap_or_default())?;
             at += read as u64;
         }
     }

@@ -63,11 +63,18 @@ impl FromStr for Subset {
             millionths(percent).map(|millionths| Portion::Share { millionths })
         } else if let Some((part, of)) = text.split_once('/') {
             let numbers = part.parse().ok().zip(of.parse().ok());
-            numbers.filter(|(part, of)| (1..=*of).contains(part)).map(|(part, of)| Portion::Part { part, of })
+            numbers
+                .filter(|(part, of)| (1..=*of).contains(part))
+                .map(|(part, of)| Portion::Part { part, of })
         } else {
-            text.parse::<ByteSize>().ok().filter(|size| size.0 > 0).map(|size| Portion::Bytes(size.0))
+            text.parse::<ByteSize>()
+                .ok()
+                .filter(|size| size.0 > 0)
+                .map(|size| Portion::Bytes(size.0))
         };
-        portion.map(Self).ok_or_else(|| SubsetError(text.to_owned()))
+        portion
+            .map(Self)
+            .ok_or_else(|| SubsetError(text.to_owned()))
     }
 }
 
@@ -138,8 +145,12 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         // The store was opened: another key did that.
         total.damages += 1;
         match session.output.format {
-            Format::Json => session.output.json(&Event::DamagedKey { error: chain(&error) })?,
-            Format::Text => session.output.line(format_args!("one of the keys: {}", chain(&error)))?,
+            Format::Json => session.output.json(&Event::DamagedKey {
+                error: chain(&error),
+            })?,
+            Format::Text => session
+                .output
+                .line(format_args!("one of the keys: {}", chain(&error)))?,
         }
     }
     for (backup, levels) in &backups {
@@ -150,7 +161,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
                 printed = tell(session, backup, points, &damage);
             }
         };
-        let checked = upkeep::check(&access, backup, levels, depth, &mut tell, &progress, &cancel)?;
+        let checked = upkeep::check(
+            &access, backup, levels, depth, &mut tell, &progress, &cancel,
+        )?;
         drop(progress);
         printed?;
         total.entries += checked.entries;
@@ -159,7 +172,11 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         total.read_bytes += checked.read_bytes;
         total.damages += checked.damages;
         total.files_touched += checked.files_touched;
-        if arguments.backup.as_ref().is_none_or(|wanted| wanted.at().is_none()) {
+        if arguments
+            .backup
+            .as_ref()
+            .is_none_or(|wanted| wanted.at().is_none())
+        {
             let remarks = upkeep::remarks(&access, backup, session.clock.now())?;
             for remark in &remarks {
                 tell_remark(session, backup, remark)?;
@@ -191,7 +208,8 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
             Depth::Structure => "all is there (--read-data reads the data too)".to_owned(),
             Depth::Data(Portion::All) => "all data could be read".to_owned(),
             Depth::Data(_) => {
-                let [read, all] = [total.read_bytes, total.stored_bytes].map(|bytes| show_bytes(bytes).to_string());
+                let [read, all] = [total.read_bytes, total.stored_bytes]
+                    .map(|bytes| show_bytes(bytes).to_string());
                 format!("all is there, and {read} of {all} of data could be read")
             }
         };
@@ -199,11 +217,18 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         return Ok(Outcome::Done);
     }
     session.output.flush()?;
-    Err(anyhow!("{checked}: there is damage, and {} cannot be read as a whole", several(total.files_touched, "file", "files")))
+    Err(anyhow!(
+        "{checked}: there is damage, and {} cannot be read as a whole",
+        several(total.files_touched, "file", "files")
+    ))
 }
 
 /// The points in time that are meant, backup by backup.
-fn points(arguments: &Arguments, session: &Session, catalog: &Catalog) -> anyhow::Result<Vec<(BackupName, Vec<LevelId>)>> {
+fn points(
+    arguments: &Arguments,
+    session: &Session,
+    catalog: &Catalog,
+) -> anyhow::Result<Vec<(BackupName, Vec<LevelId>)>> {
     let backups = match &arguments.backup {
         Some(wanted) if wanted.at().is_some() => {
             let (backup, level) = catalog.resolve(wanted, session.clock.now(), &session.zone)?;
@@ -219,7 +244,8 @@ fn points(arguments: &Arguments, session: &Session, catalog: &Catalog) -> anyhow
             backups
         }
     };
-    let with_levels = |backup: BackupName| Ok(catalog.levels(&backup).map(|levels| (backup, levels))?);
+    let with_levels =
+        |backup: BackupName| Ok(catalog.levels(&backup).map(|levels| (backup, levels))?);
     backups.into_iter().map(with_levels).collect()
 }
 
@@ -229,35 +255,62 @@ pub(super) fn show_points(session: &Session, backup: &BackupName, points: &[Leve
     match points {
         [] => backup.to_string(),
         [only] => format!("{backup}@{}", show(only)),
-        [first, .., last] => format!("{backup}@{} to {} ({} points in time)", show(first), show(last), points.len()),
+        [first, .., last] => format!(
+            "{backup}@{} to {} ({} points in time)",
+            show(first),
+            show(last),
+            points.len()
+        ),
     }
 }
 
-fn tell(session: &mut Session, backup: &BackupName, points: &[LevelId], damage: &Damage) -> anyhow::Result<()> {
+fn tell(
+    session: &mut Session,
+    backup: &BackupName,
+    points: &[LevelId],
+    damage: &Damage,
+) -> anyhow::Result<()> {
     if session.output.format == Format::Json {
         return Ok(session.output.json(&damage_event(backup, points, damage))?);
     }
     let points = show_points(session, backup, points);
-    session.output.line(format_args!("{points}: {}", chain(damage)))?;
+    session
+        .output
+        .line(format_args!("{points}: {}", chain(damage)))?;
     Ok(session.output.flush()?)
 }
 
 /// Damage as programs are told of it.
-pub(super) fn damage_event(backup: &BackupName, points: &[LevelId], damage: &Damage) -> impl Serialize + use<> {
+pub(super) fn damage_event(
+    backup: &BackupName,
+    points: &[LevelId],
+    damage: &Damage,
+) -> impl Serialize + use<> {
     let file = match damage {
         Damage::File(path) | Damage::Extent(path) => Some(path.to_string()),
         _ => None,
     };
-    let [level_id, last_level_id] = [points.first(), points.last()].map(|level| level.map(ToString::to_string).unwrap_or_default());
-    Event::Damage { backup: backup.to_string(), level_id, last_level_id, points_in_time: points.len(), file, error: chain(damage) }
+    let [level_id, last_level_id] = [points.first(), points.last()]
+        .map(|level| level.map(ToString::to_string).unwrap_or_default());
+    Event::Damage {
+        backup: backup.to_string(),
+        level_id,
+        last_level_id,
+        points_in_time: points.len(),
+        file,
+        error: chain(damage),
+    }
 }
 
 fn tell_remark(session: &mut Session, backup: &BackupName, remark: &Remark) -> anyhow::Result<()> {
     let show = |moment| when::show(moment, &session.zone);
     let (name, level, bytes, text) = match remark {
-        Remark::UnderWay { level, bytes } => {
-            ("under_way", Some(level), Some(*bytes), format!("a run that began {} is under way", show(level.started())))
-        }
+        Remark::UnderWay { level, bytes } => (
+            "under_way",
+            Some(level),
+            Some(*bytes),
+            format!("a run that began {} is under way", show(level.started())),
+        ),
         Remark::CutOff { level, bytes } => {
             let text = format!(
                 "a run that began {} was cut off; the next one takes care of the {} it left",
@@ -268,22 +321,49 @@ fn tell_remark(session: &mut Session, backup: &BackupName, remark: &Remark) -> a
         }
         Remark::Unneeded { levels, bytes } => {
             let of = several(*levels, "level", "levels");
-            ("unneeded", None, Some(*bytes), format!("no point in time needs {} of {of}; freezer prune removes them", show_bytes(*bytes)))
+            (
+                "unneeded",
+                None,
+                Some(*bytes),
+                format!(
+                    "no point in time needs {} of {of}; freezer prune removes them",
+                    show_bytes(*bytes)
+                ),
+            )
         }
         Remark::Locked { level, until } => {
             if session.output.format == Format::Text {
                 return Ok(()); // told of all together
             }
-            ("locked", Some(level), None, format!("it is locked until {until:.0}"))
+            (
+                "locked",
+                Some(level),
+                None,
+                format!("it is locked until {until:.0}"),
+            )
         }
         Remark::Notes { count, newest } => {
             let notes = several(*count, "note", "notes");
-            ("notes", None, None, format!("{notes} of points in time that went, the last of {}", show(*newest)))
+            (
+                "notes",
+                None,
+                None,
+                format!(
+                    "{notes} of points in time that went, the last of {}",
+                    show(*newest)
+                ),
+            )
         }
     };
     if session.output.format == Format::Json {
         let level_id = level.map(ToString::to_string);
-        return Ok(session.output.json(&Event::Remark { backup: backup.to_string(), remark: name, level_id, bytes, text })?);
+        return Ok(session.output.json(&Event::Remark {
+            backup: backup.to_string(),
+            remark: name,
+            level_id,
+            bytes,
+            text,
+        })?);
     }
     session.output.note(format_args!("{backup}: {text}"));
     Ok(())
@@ -294,16 +374,39 @@ fn tell_locks(session: &Session, backup: &BackupName, remarks: &[Remark]) {
     if session.output.format == Format::Json {
         return;
     }
-    let locks =
-        || remarks.iter().filter_map(|remark| if let Remark::Locked { level, until } = remark { Some((level, *until)) } else { None });
+    let locks = || {
+        remarks.iter().filter_map(|remark| {
+            if let Remark::Locked { level, until } = remark {
+                Some((level, *until))
+            } else {
+                None
+            }
+        })
+    };
     let show = |moment| when::show(moment, &session.zone);
-    let (Some(first), Some(last)) = (locks().min_by_key(|(_, until)| *until), locks().max_by_key(|(_, until)| *until)) else { return };
-    let points = several(locks().count() as u64, "point in time is", "points in time are");
+    let (Some(first), Some(last)) = (
+        locks().min_by_key(|(_, until)| *until),
+        locks().max_by_key(|(_, until)| *until),
+    ) else {
+        return;
+    };
+    let points = several(
+        locks().count() as u64,
+        "point in time is",
+        "points in time are",
+    );
     let ends = match first.1 == last.1 {
         true => format!("until {}", show(last.1)),
-        false => format!("until {} (that of {}) and later, the last until {}", show(first.1), show(first.0.started()), show(last.1)),
+        false => format!(
+            "until {} (that of {}) and later, the last until {}",
+            show(first.1),
+            show(first.0.started()),
+            show(last.1)
+        ),
     };
-    session.output.note(format_args!("{backup}: {points} locked {ends}"));
+    session
+        .output
+        .note(format_args!("{backup}: {points} locked {ends}"));
 }
 
 #[cfg(test)]
@@ -317,11 +420,19 @@ mod tests {
         assert_eq!(of("5%"), Some(Portion::Share { millionths: 50_000 }));
         assert_eq!(of("2.5%"), Some(Portion::Share { millionths: 25_000 }));
         assert_eq!(of("0.0001%"), Some(Portion::Share { millionths: 1 }));
-        assert_eq!(of("100%"), Some(Portion::Share { millionths: 1_000_000 }));
+        assert_eq!(
+            of("100%"),
+            Some(Portion::Share {
+                millionths: 1_000_000
+            })
+        );
         assert_eq!(of("1/7"), Some(Portion::Part { part: 1, of: 7 }));
         assert_eq!(of("7/7"), Some(Portion::Part { part: 7, of: 7 }));
         assert_eq!(of("10M"), Some(Portion::Bytes(10 << 20)));
-        for text in ["", "%", "0%", "101%", "-5%", "5.12345%", "1.%", "0/7", "8/7", "1/0", "1/", "a/b", "0", "x"] {
+        for text in [
+            "", "%", "0%", "101%", "-5%", "5.12345%", "1.%", "0/7", "8/7", "1/0", "1/", "a/b", "0",
+            "x",
+        ] {
             assert_eq!(of(text), None, "{text}");
         }
     }

@@ -32,13 +32,19 @@ pub(super) struct ManArguments {
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Program::command(), "freezer", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut Program::command(),
+        "freezer",
+        &mut script,
+    );
     session.output.bytes(&script)?;
     Ok(Outcome::Done)
 }
 
 pub(super) fn man(arguments: &ManArguments, _: &mut Session) -> anyhow::Result<Outcome> {
     let directory = &arguments.directory;
-    clap_mangen::generate_to(Program::command(), directory).with_context(|| format!("could not write to {}", directory.display()))?;
+    clap_mangen::generate_to(Program::command(), directory)
+        .with_context(|| format!("could not write to {}", directory.display()))?;
     Ok(Outcome::Done)
 }

@@ -47,19 +47,40 @@ impl Destinations {
     pub(super) fn rehearsal(session: &Session) -> anyhow::Result<Self> {
         let store: Arc<dyn Store> = Arc::new(Discard);
         let passphrase = session.given_passphrase()?;
-        let access = Access::create(store, passphrase.as_ref(), KdfCost::default(), session.clock.now(), "")?;
-        Ok(Self { access, several: None, absent: Vec::new() })
+        let access = Access::create(
+            store,
+            passphrase.as_ref(),
+            KdfCost::default(),
+            session.clock.now(),
+            "",
+        )?;
+        Ok(Self {
+            access,
+            several: None,
+            absent: Vec::new(),
+        })
     }
 
     /// Opens them; makes those that are not there yet.
-    pub(super) fn open(places: &[StorePlace], policy: Policy, session: &Session) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        places: &[StorePlace],
+        policy: Policy,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
         if let [place] = places {
-            return Ok(Self { access: open_or_create(place.open(IfMissing::Create)?, session)?, several: None, absent: Vec::new() });
+            return Ok(Self {
+                access: open_or_create(place.open(IfMissing::Create)?, session)?,
+                several: None,
+                absent: Vec::new(),
+            });
         }
         let mut absent = Vec::new();
         let miss = |store: String, error: anyhow::Error| match policy.on_failure {
             OnFailure::Abort => Err(error),
-            OnFailure::Continue => Ok(StoreOutcome { store, failure: Some(chain(error.as_ref())) }),
+            OnFailure::Continue => Ok(StoreOutcome {
+                store,
+                failure: Some(chain(error.as_ref())),
+            }),
         };
         let mut stores = Vec::new();
         for place in places {
@@ -68,19 +89,27 @@ impl Destinations {
                 Err(error) => absent.push(miss(place.location.to_string(), error)?),
             }
         }
-        let Some(any) = stores.first() else { anyhow::bail!("none of the stores could be opened: {}", told(&absent)) };
+        let Some(any) = stores.first() else {
+            anyhow::bail!("none of the stores could be opened: {}", told(&absent))
+        };
         // Those that are a store already. Without one a new one may be made, but not while another place may hold one that the new one would be no copy of.
         let (mut there, mut doubtful) = (None, Vec::new());
         for store in &stores {
             match Access::is_encrypted(store.as_ref()) {
                 Ok(_) => there = there.or(Some(store)),
                 Err(AccessError::NoStore(_)) => {}
-                Err(error) => doubtful.push(StoreOutcome { store: store.location(), failure: Some(chain(&error)) }),
+                Err(error) => doubtful.push(StoreOutcome {
+                    store: store.location(),
+                    failure: Some(chain(&error)),
+                }),
             }
         }
         if there.is_none() && !(absent.is_empty() && doubtful.is_empty()) {
             doubtful.splice(0..0, absent);
-            anyhow::bail!("a new store is made only when all places can be opened, as they are to hold the same: {}", told(&doubtful));
+            anyhow::bail!(
+                "a new store is made only when all places can be opened, as they are to hold the same: {}",
+                told(&doubtful)
+            );
         }
         let first = open_or_create(Arc::clone(there.unwrap_or(any)), session)?;
         let mut copies = Vec::new();
@@ -93,9 +122,17 @@ impl Destinations {
                 Err(error) => absent.push(miss(location, error.into())?),
             }
         }
-        let mirror = Arc::new(Mirror::new(copies.iter().map(Access::store).collect(), policy.on_failure, policy.patience));
+        let mirror = Arc::new(Mirror::new(
+            copies.iter().map(Access::store).collect(),
+            policy.on_failure,
+            policy.patience,
+        ));
         let access = first.through(Arc::clone(&mirror) as Arc<dyn Store>);
-        Ok(Self { access, several: Some((mirror, copies)), absent })
+        Ok(Self {
+            access,
+            several: Some((mirror, copies)),
+            absent,
+        })
     }
 
     /// All of them as one.
@@ -106,13 +143,19 @@ impl Destinations {
     /// What became of each.
     pub(super) fn outcomes(&self) -> Vec<StoreOutcome> {
         let Some((mirror, _)) = &self.several else {
-            return vec![StoreOutcome { store: self.access.store().location(), failure: None }];
+            return vec![StoreOutcome {
+                store: self.access.store().location(),
+                failure: None,
+            }];
         };
-        let absent = self.absent.iter().map(|absent| StoreOutcome { store: absent.store.clone(), failure: absent.failure.clone() });
-        let taking_part = mirror
-            .outcomes()
-            .into_iter()
-            .map(|outcome| StoreOutcome { store: outcome.location, failure: outcome.failure.map(|failure| chain(failure.as_ref())) });
+        let absent = self.absent.iter().map(|absent| StoreOutcome {
+            store: absent.store.clone(),
+            failure: absent.failure.clone(),
+        });
+        let taking_part = mirror.outcomes().into_iter().map(|outcome| StoreOutcome {
+            store: outcome.location,
+            failure: outcome.failure.map(|failure| chain(failure.as_ref())),
+        });
         taking_part.chain(absent).collect()
     }
 
@@ -122,14 +165,25 @@ impl Destinations {
             None => vec![self.access.clone()],
             Some((mirror, copies)) => {
                 let outcomes = mirror.outcomes();
-                copies.iter().zip(outcomes).filter(|(_, outcome)| outcome.failure.is_none()).map(|(copy, _)| copy.clone()).collect()
+                copies
+                    .iter()
+                    .zip(outcomes)
+                    .filter(|(_, outcome)| outcome.failure.is_none())
+                    .map(|(copy, _)| copy.clone())
+                    .collect()
             }
         }
     }
 }
 
 fn told(outcomes: &[StoreOutcome]) -> String {
-    let tell = |outcome: &StoreOutcome| format!("{}: {}", outcome.store, outcome.failure.as_deref().unwrap_or_default());
+    let tell = |outcome: &StoreOutcome| {
+        format!(
+            "{}: {}",
+            outcome.store,
+            outcome.failure.as_deref().unwrap_or_default()
+        )
+    };
     outcomes.iter().map(tell).collect::<Vec<_>>().join("; ")
 }
 
@@ -138,17 +192,27 @@ fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Ac
         Err(AccessError::NoStore(_)) => {
             let passphrase = session.given_passphrase()?;
             let wait = || pause(UNTIL_SEEN, &Cancel::new());
-            let made = Access::create_among_others(Arc::clone(&store), passphrase.as_ref(), KdfCost::default(), session.clock.now(), &wait);
+            let made = Access::create_among_others(
+                Arc::clone(&store),
+                passphrase.as_ref(),
+                KdfCost::default(),
+                session.clock.now(),
+                &wait,
+            );
             let access = match made {
                 // Another node began at the same moment, and was faster.
                 Err(AccessError::Exists(_)) => return session.unlock(store),
                 made => made?,
             };
             let kind = match access.cipher() {
-                Cipher::None => "a store that is not encrypted (--encrypt-pass-file FILE makes one that is)",
+                Cipher::None => {
+                    "a store that is not encrypted (--encrypt-pass-file FILE makes one that is)"
+                }
                 Cipher::Aes256Cfb => "an encrypted store",
             };
-            session.output.note(format_args!("made {kind}: {}", store.location()));
+            session
+                .output
+                .note(format_args!("made {kind}: {}", store.location()));
             Ok(access)
         }
         Err(error) => Err(error.into()),

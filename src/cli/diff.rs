@@ -48,9 +48,17 @@ struct ChangeDocument {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let below = arguments.path.as_ref().map(tree_path).transpose()?.unwrap_or_default();
+    let below = arguments
+        .path
+        .as_ref()
+        .map(tree_path)
+        .transpose()?
+        .unwrap_or_default();
     let opened = session.opened()?;
-    let [before, after] = [opened.point(&arguments.before, session)?.view, opened.point(&arguments.after, session)?.view];
+    let [before, after] = [
+        opened.point(&arguments.before, session)?.view,
+        opened.point(&arguments.after, session)?.view,
+    ];
     let shown = Shown::default();
     let mut counts = [0_u64; 3];
     for difference in before.differences(&after) {
@@ -58,8 +66,11 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         if !difference.path.starts_with(&below) {
             continue;
         }
-        let [was, is] = [&difference.before, &difference.after].map(|found| found.as_ref().map(|(_, entry)| entry));
-        let Some((sign, words)) = change(was, is) else { continue };
+        let [was, is] = [&difference.before, &difference.after]
+            .map(|found| found.as_ref().map(|(_, entry)| entry));
+        let Some((sign, words)) = change(was, is) else {
+            continue;
+        };
         let (change, count) = match sign {
             "+" => ("added", 0),
             "-" => ("removed", 1),
@@ -71,27 +82,48 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         if session.output.format == Format::Json {
             let size = |entry: Option<&Entry>| entry.map(|entry| entry.content.size());
             let path = difference.path.as_bytes().to_vec().into();
-            let document = ChangeDocument { change, path, differs_in: words, size_before: size(was), size_after: size(is) };
+            let document = ChangeDocument {
+                change,
+                path,
+                differs_in: words,
+                size_before: size(was),
+                size_after: size(is),
+            };
             session.output.json_line(&document)?;
             continue;
         }
         session.output.bytes(format!("{sign} ").as_bytes())?;
-        session.output.bytes(&shown.name(name_of(&difference.path)))?;
-        let words = if words.is_empty() { String::new() } else { format!("  ({})", words.join(", ")) };
+        session
+            .output
+            .bytes(&shown.name(name_of(&difference.path)))?;
+        let words = if words.is_empty() {
+            String::new()
+        } else {
+            format!("  ({})", words.join(", "))
+        };
         session.output.line(words)?;
     }
     let [added, removed, modified] = counts;
-    session.output.note(format_args!("{added} added, {removed} removed, {modified} modified"));
+    session.output.note(format_args!(
+        "{added} added, {removed} removed, {modified} modified"
+    ));
     Ok(Outcome::Done)
 }
 
 /// A path as it is shown; the root is a dot.
 fn name_of(path: &TreePath) -> &[u8] {
-    if path.is_root() { b"." } else { path.as_bytes() }
+    if path.is_root() {
+        b"."
+    } else {
+        path.as_bytes()
+    }
 }
 
 /// The sign of a change, and in what it is one; `None` when there is none.
-fn change(before: Option<&Entry>, after: Option<&Entry>) -> Option<(&'static str, Vec<&'static str>)> {
+fn change(
+    before: Option<&Entry>,
+    after: Option<&Entry>,
+) -> Option<(&'static str, Vec<&'static str>)> {
     match (before, after) {
         (None, None) => None,
         (None, Some(_)) => Some(("+", Vec::new())),

@@ -31,7 +31,11 @@ pub(super) struct LevelDocument<'manifest> {
 }
 
 impl<'manifest> LevelDocument<'manifest> {
-    pub(super) fn of(backup: &impl ToString, manifest: &'manifest Manifest, cipher: Cipher) -> Self {
+    pub(super) fn of(
+        backup: &impl ToString,
+        manifest: &'manifest Manifest,
+        cipher: Cipher,
+    ) -> Self {
         let own = manifest.levels.first();
         Self {
             backup: backup.to_string(),
@@ -41,7 +45,10 @@ impl<'manifest> LevelDocument<'manifest> {
             started: manifest.started,
             ended: manifest.ended,
             zone: &manifest.zone,
-            seconds: manifest.ended.duration_since(manifest.started).as_secs_f64(),
+            seconds: manifest
+                .ended
+                .duration_since(manifest.started)
+                .as_secs_f64(),
             sources: &manifest.sources,
             counts: &manifest.counts,
             bytes: &manifest.bytes,
@@ -77,9 +84,16 @@ pub(super) struct OriginalDocument {
 }
 
 impl OriginalDocument {
-    pub(super) fn of(backup: &BackupName, manifest: &Manifest, cipher: Cipher, store: &str) -> Self {
+    pub(super) fn of(
+        backup: &BackupName,
+        manifest: &Manifest,
+        cipher: Cipher,
+        store: &str,
+    ) -> Self {
         let (storage, container) = match store.split_once(':') {
-            Some((scheme, rest)) if store.contains("://") || matches!(scheme, "swift" | "s3" | "sftp") => {
+            Some((scheme, rest))
+                if store.contains("://") || matches!(scheme, "swift" | "s3" | "sftp") =>
+            {
                 let rest = rest.trim_start_matches("//");
                 let kind = match scheme {
                     "sftp" => "ssh",
@@ -124,7 +138,10 @@ pub(super) fn in_words(counts: &Counts, bytes: &Bytes) -> String {
         show_bytes(bytes.stored)
     );
     if counts.skipped > 0 {
-        text.push_str(&format!("; {} skipped, which no backup can hold", several(counts.skipped, "socket", "sockets")));
+        text.push_str(&format!(
+            "; {} skipped, which no backup can hold",
+            several(counts.skipped, "socket", "sockets")
+        ));
     }
     text
 }

@@ -54,11 +54,21 @@ struct Open {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let path = arguments.path.as_ref().map(tree_path).transpose()?.unwrap_or_default();
+    let path = arguments
+        .path
+        .as_ref()
+        .map(tree_path)
+        .transpose()?
+        .unwrap_or_default();
     let view = session.point(&arguments.backup)?.view;
     let (node, entry) = find(&view, &path)?;
     if entry.content.kind() != Kind::Directory {
-        let file = Open { path, bytes: entry.content.size(), files: 1, below: Vec::new() };
+        let file = Open {
+            path,
+            bytes: entry.content.size(),
+            files: 1,
+            below: Vec::new(),
+        };
         tell(&file, session)?;
         return Ok(Outcome::Done);
     }
@@ -83,7 +93,12 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
 
 /// Sums what is in a directory itself.
 fn enter(view: &View, node: NodeId, path: TreePath) -> anyhow::Result<Open> {
-    let mut open = Open { path, bytes: 0, files: 0, below: Vec::new() };
+    let mut open = Open {
+        path,
+        bytes: 0,
+        files: 0,
+        below: Vec::new(),
+    };
     view.list(node, None, |child| {
         match child.attributes.kind {
             Kind::Directory => open.below.push(child.node),
@@ -102,9 +117,21 @@ fn enter(view: &View, node: NodeId, path: TreePath) -> anyhow::Result<Open> {
 fn tell(done: &Open, session: &mut Session) -> anyhow::Result<()> {
     if session.output.format == Format::Json {
         let path = done.path.as_bytes().to_vec().into();
-        return Ok(session.output.json_line(&DirectoryDocument { path, bytes: done.bytes, files: done.files })?);
+        return Ok(session.output.json_line(&DirectoryDocument {
+            path,
+            bytes: done.bytes,
+            files: done.files,
+        })?);
     }
-    session.output.bytes(format!("{:>10}  ", show_bytes(done.bytes).to_string()).as_bytes())?;
-    session.output.bytes(&Shown::default().name(if done.path.is_root() { b"." } else { done.path.as_bytes() }))?;
+    session
+        .output
+        .bytes(format!("{:>10}  ", show_bytes(done.bytes).to_string()).as_bytes())?;
+    session
+        .output
+        .bytes(&Shown::default().name(if done.path.is_root() {
+            b"."
+        } else {
+            done.path.as_bytes()
+        }))?;
     Ok(session.output.line("")?)
 }

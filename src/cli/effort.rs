@@ -31,8 +31,13 @@ struct IoPriority {
 }
 
 fn parse_io_priority(text: &str) -> Result<IoPriority, String> {
-    let refuse = || "there are idle, best-effort and realtime, the last two with a level: best-effort:7".to_owned();
-    let (class, level) = text.split_once(':').map_or((text, None), |(class, level)| (class, Some(level)));
+    let refuse = || {
+        "there are idle, best-effort and realtime, the last two with a level: best-effort:7"
+            .to_owned()
+    };
+    let (class, level) = text
+        .split_once(':')
+        .map_or((text, None), |(class, level)| (class, Some(level)));
     let class = match class {
         "realtime" => 1,
         "best-effort" => 2,
@@ -40,13 +45,21 @@ fn parse_io_priority(text: &str) -> Result<IoPriority, String> {
         _ => return Err(refuse()),
     };
     let level = level.map_or(Ok(4), |level| level.parse().map_err(|_| refuse()))?;
-    if level <= 7 { Ok(IoPriority { class, level }) } else { Err(refuse()) }
+    if level <= 7 {
+        Ok(IoPriority { class, level })
+    } else {
+        Err(refuse())
+    }
 }
 
 impl Effort {
     /// Sets what was asked for, for all threads that are started later.
     pub(super) fn set(&self) -> Result<(), Usage> {
-        let (nice, io) = if self.max_priority { (Some(MOST.0), Some(MOST.1)) } else { (self.nice, self.ionice) };
+        let (nice, io) = if self.max_priority {
+            (Some(MOST.0), Some(MOST.1))
+        } else {
+            (self.nice, self.ionice)
+        };
         let refused = |what: &str, error: std::io::Error| {
             Usage::new(format!("could not set the priority of {what}: {error}"))
                 .hint("only root may raise it; the program ionice is in util-linux")
@@ -55,7 +68,8 @@ impl Effort {
             platform::set_nice(level).map_err(|error| refused("the processor", error))?;
         }
         if let Some(IoPriority { class, level }) = io {
-            platform::set_io_priority(class, level).map_err(|error| refused("reads and writes", error))?;
+            platform::set_io_priority(class, level)
+                .map_err(|error| refused("reads and writes", error))?;
         }
         Ok(())
     }
@@ -67,8 +81,17 @@ mod tests {
 
     #[test]
     fn classes_of_reads_and_writes_are_read() {
-        for (text, class, level) in [("idle", 3, 4), ("best-effort", 2, 4), ("best-effort:7", 2, 7), ("realtime:0", 1, 0)] {
-            assert_eq!(parse_io_priority(text), Ok(IoPriority { class, level }), "{text}");
+        for (text, class, level) in [
+            ("idle", 3, 4),
+            ("best-effort", 2, 4),
+            ("best-effort:7", 2, 7),
+            ("realtime:0", 1, 0),
+        ] {
+            assert_eq!(
+                parse_io_priority(text),
+                Ok(IoPriority { class, level }),
+                "{text}"
+            );
         }
         for text in ["", "idle:1", "best-effort:8", "realtime:-1", "fast"] {
             parse_io_priority(text).expect_err(text);

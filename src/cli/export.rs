@@ -35,26 +35,41 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     if arguments.output.is_none() && std::io::stdout().is_terminal() {
         let hint = "send it to a file or a program: freezer export BACKUP > FILE";
-        return Err(Usage::new("an archive is not for a terminal").hint(hint).into());
+        return Err(Usage::new("an archive is not for a terminal")
+            .hint(hint)
+            .into());
     }
     let point = session.point(&arguments.backup)?;
     let cancel = interrupt::watch()?;
     let progress = session.progress();
     let exported = match &arguments.output {
-        None => restore::export(&point.view, session.output.writer(), &progress, &cancel).map_err(|error| match error {
-            ExportError::Write(source) => anyhow::Error::from(Closed::new(source)),
-            error => error.into(),
-        })?,
+        None => restore::export(&point.view, session.output.writer(), &progress, &cancel).map_err(
+            |error| match error {
+                ExportError::Write(source) => anyhow::Error::from(Closed::new(source)),
+                error => error.into(),
+            },
+        )?,
         Some(path) => {
-            let file = File::create(path).with_context(|| format!("could not create {}", path.display()))?;
+            let file = File::create(path)
+                .with_context(|| format!("could not create {}", path.display()))?;
             let mut out = BufWriter::with_capacity(1 << 20, file);
             let exported = restore::export(&point.view, &mut out, &progress, &cancel)?;
-            out.flush().and_then(|()| out.get_ref().sync_all()).with_context(|| format!("could not write {}", path.display()))?;
+            out.flush()
+                .and_then(|()| out.get_ref().sync_all())
+                .with_context(|| format!("could not write {}", path.display()))?;
             exported
         }
     };
     drop(progress);
     let members = several(exported.members, "member", "members");
-    session.output.note(format_args!("exported {}: {members}, {}", point.backup, show_bytes(exported.bytes)));
-    Ok(if exported.left_out == 0 { Outcome::Done } else { Outcome::Partial })
+    session.output.note(format_args!(
+        "exported {}: {members}, {}",
+        point.backup,
+        show_bytes(exported.bytes)
+    ));
+    Ok(if exported.left_out == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
 }

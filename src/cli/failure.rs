@@ -12,7 +12,13 @@ pub(super) enum Outcome {
     /// Some files could not be read or written; each was named.
     Partial,
     /// Another process told the user what is wrong; this is its exit code.
-    #[cfg_attr(windows, expect(dead_code, reason = "only a mount in the background is another process"))]
+    #[cfg_attr(
+        windows,
+        expect(
+            dead_code,
+            reason = "only a mount in the background is another process"
+        )
+    )]
     Told(u8),
 }
 
@@ -32,7 +38,10 @@ pub(super) struct Usage {
 
 impl Usage {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self {
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -77,7 +86,11 @@ pub(super) struct Told {
 impl Told {
     /// Says what `error` means; `None` when nothing is to be said: the reader of our output has gone.
     pub(super) fn of(error: &anyhow::Error) -> Option<Self> {
-        if error.chain().any(|cause| cause.downcast_ref::<Closed>().is_some_and(Closed::is_broken_pipe)) {
+        if error.chain().any(|cause| {
+            cause
+                .downcast_ref::<Closed>()
+                .is_some_and(Closed::is_broken_pipe)
+        }) {
             return None;
         }
         let mut lines: Vec<String> = Vec::new();
@@ -90,7 +103,12 @@ impl Told {
         }
         let causes = lines.split_off(1);
         let error_line = lines.pop().unwrap_or_default();
-        Some(Self { error: error_line, causes, hint: hint::hint(error), exit_code: hint::exit_code(error) })
+        Some(Self {
+            error: error_line,
+            causes,
+            hint: hint::hint(error),
+            exit_code: hint::exit_code(error),
+        })
     }
 }
 

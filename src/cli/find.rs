@@ -119,15 +119,30 @@ pub(super) fn find(arguments: &FindArguments, session: &mut Session) -> anyhow::
         let refuse = || Usage::new("latest is no date").hint("write a date: 2026-11-22");
         point.beginning(now, &session.zone).ok_or_else(refuse)
     };
-    let newer = arguments.newer.as_ref().map(moment).transpose()?.map(time_of);
-    let older = arguments.older.as_ref().map(moment).transpose()?.map(time_of);
+    let newer = arguments
+        .newer
+        .as_ref()
+        .map(moment)
+        .transpose()?
+        .map(time_of);
+    let older = arguments
+        .older
+        .as_ref()
+        .map(moment)
+        .transpose()?
+        .map(time_of);
     let wanted = |entry: &Entry| {
-        arguments.size.is_none_or(|size| entry.content.kind() == crate::model::Kind::File && size.takes(entry.content.size()))
-            && newer.is_none_or(|newer| entry.metadata.mtime >= newer)
+        arguments.size.is_none_or(|size| {
+            entry.content.kind() == crate::model::Kind::File && size.takes(entry.content.size())
+        }) && newer.is_none_or(|newer| entry.metadata.mtime >= newer)
             && older.is_none_or(|older| entry.metadata.mtime < older)
     };
     let named = |key: PathKey<'_>| {
-        let path = if names_alone { TreePath::parse(key.name()) } else { key.path() };
+        let path = if names_alone {
+            TreePath::parse(key.name())
+        } else {
+            key.path()
+        };
         // What is no path is taken, so that reading on finds out.
         path.is_none_or(|path| pattern.matches(&path, || [b"/", path.as_bytes()].concat()))
     };
@@ -142,15 +157,23 @@ pub(super) fn find(arguments: &FindArguments, session: &mut Session) -> anyhow::
     Ok(outcome)
 }
 
-pub(super) fn history(arguments: &HistoryArguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(super) fn history(
+    arguments: &HistoryArguments,
+    session: &mut Session,
+) -> anyhow::Result<Outcome> {
     if arguments.backup.at().is_some() {
-        return Err(Usage::new("a history is over all points in time").hint("write the backup without @DATE").into());
+        return Err(Usage::new("a history is over all points in time")
+            .hint("write the backup without @DATE")
+            .into());
     }
     let path = tree_path(&arguments.path)?;
     let (timeline, outcome) = session.timeline(&arguments.backup)?;
     let found = timeline.history(&path)?;
     if found.versions.is_empty() {
-        return Err(anyhow!("there is no {path} in any point in time of {}", arguments.backup));
+        return Err(anyhow!(
+            "there is no {path} in any point in time of {}",
+            arguments.backup
+        ));
     }
     for version in &found.versions {
         tell(version, timeline.levels(), session)?;
@@ -160,7 +183,9 @@ pub(super) fn history(arguments: &HistoryArguments, session: &mut Session) -> an
 
 fn tell(version: &Version, levels: &[LevelId], session: &mut Session) -> anyhow::Result<()> {
     let levels = levels.get(version.points.clone()).unwrap_or_default();
-    let Some((first, last)) = levels.first().zip(levels.last()) else { return Ok(()) };
+    let Some((first, last)) = levels.first().zip(levels.last()) else {
+        return Ok(());
+    };
     let (entry, count) = (&version.entry, levels.len());
     if session.output.format == Format::Json {
         let document = VersionDocument {
@@ -176,17 +201,37 @@ fn tell(version: &Version, levels: &[LevelId], session: &mut Session) -> anyhow:
     }
     let mtime = when::show_time(entry.metadata.mtime, &session.zone);
     let from = when::show(first.started(), &session.zone);
-    let text =
-        if count == 1 { format!("in {from}") } else { format!("in {count}, {from} to {}", when::show(last.started(), &session.zone)) };
-    session.output.bytes(format!("{:>12} {mtime}  {text}  ", entry.content.size()).as_bytes())?;
-    session.output.bytes(&Shown::default().name(if entry.path.is_root() { b"." } else { entry.path.as_bytes() }))?;
+    let text = if count == 1 {
+        format!("in {from}")
+    } else {
+        format!(
+            "in {count}, {from} to {}",
+            when::show(last.started(), &session.zone)
+        )
+    };
+    session
+        .output
+        .bytes(format!("{:>12} {mtime}  {text}  ", entry.content.size()).as_bytes())?;
+    session
+        .output
+        .bytes(&Shown::default().name(if entry.path.is_root() {
+            b"."
+        } else {
+            entry.path.as_bytes()
+        }))?;
     Ok(session.output.line("")?)
 }
 
 fn time_of(moment: jiff::Timestamp) -> Time {
     let nanoseconds = moment.as_nanosecond();
-    let (seconds, rest) = (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
-    Time::new(i64::try_from(seconds).unwrap_or(i64::MAX), u32::try_from(rest).unwrap_or_default())
+    let (seconds, rest) = (
+        nanoseconds.div_euclid(1_000_000_000),
+        nanoseconds.rem_euclid(1_000_000_000),
+    );
+    Time::new(
+        i64::try_from(seconds).unwrap_or(i64::MAX),
+        u32::try_from(rest).unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -195,9 +240,23 @@ mod tests {
 
     #[test]
     fn sizes_are_over_under_or_just() {
-        for (text, size, expected) in [("+1k", 1025, true), ("+1k", 1024, false), ("-1k", 1023, true), ("5", 5, true), ("5", 6, false)] {
-            assert_eq!(text.parse::<SizeTest>().expect("a size").takes(size), expected, "{text} {size}");
+        for (text, size, expected) in [
+            ("+1k", 1025, true),
+            ("+1k", 1024, false),
+            ("-1k", 1023, true),
+            ("5", 5, true),
+            ("5", 6, false),
+        ] {
+            assert_eq!(
+                text.parse::<SizeTest>().expect("a size").takes(size),
+                expected,
+                "{text} {size}"
+            );
         }
-        assert!("+".parse::<SizeTest>().is_err() && "x".parse::<SizeTest>().is_err() && "".parse::<SizeTest>().is_err());
+        assert!(
+            "+".parse::<SizeTest>().is_err()
+                && "x".parse::<SizeTest>().is_err()
+                && "".parse::<SizeTest>().is_err()
+        );
     }
 }

@@ -37,7 +37,9 @@ enum Command {
     #[command(after_help = "Example:\n  freezer key list --json")]
     List,
     /// Let another passphrase open the store
-    #[command(after_help = "Example:\n  freezer key add --comment 'the vault' --new-pass-file vault-key")]
+    #[command(
+        after_help = "Example:\n  freezer key add --comment 'the vault' --new-pass-file vault-key"
+    )]
     Add(NewKey),
     /// Take a key away: its passphrase opens the store no longer
     ///
@@ -49,7 +51,9 @@ enum Command {
         key: String,
     },
     /// Put a new passphrase in the place of the one the store was opened with
-    #[command(after_help = "Example:\n  freezer key change --encrypt-pass-file old --new-pass-file new")]
+    #[command(
+        after_help = "Example:\n  freezer key change --encrypt-pass-file old --new-pass-file new"
+    )]
     Change(NewKey),
 }
 
@@ -77,7 +81,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
             tell(session, "removed", key)?;
         }
         Command::Change(new) => {
-            let Some(old) = access.opened_by().map(str::to_owned) else { bail!("the store is not encrypted: it has no keys") };
+            let Some(old) = access.opened_by().map(str::to_owned) else {
+                bail!("the store is not encrypted: it has no keys")
+            };
             // In this order: cut off in between, both passphrases open the store.
             let id = add(&access, new, session)?;
             access.remove_key(&old)?;
@@ -103,22 +109,46 @@ fn list(access: &Access, session: &mut Session) -> anyhow::Result<()> {
         let document = |key: &'_ crate::format::keys::KeySlot| in_use == Some(key.id.as_str());
         let documents: Vec<_> = keys
             .iter()
-            .map(|key| KeyDocument { id: &key.id, created: key.created, comment: &key.comment, in_use: document(key) })
+            .map(|key| KeyDocument {
+                id: &key.id,
+                created: key.created,
+                comment: &key.comment,
+                in_use: document(key),
+            })
             .collect();
         return Ok(session.output.json(&documents)?);
     }
     if keys.is_empty() {
-        session.output.note("the store is not encrypted: it has no keys");
+        session
+            .output
+            .note("the store is not encrypted: it has no keys");
         return Ok(());
     }
     let rows: Vec<_> = keys
         .iter()
         .map(|key| {
-            let mark = if in_use == Some(key.id.as_str()) { "*" } else { "" };
-            [key.id.clone(), mark.to_owned(), when::show(key.created, &session.zone), key.comment.clone()]
+            let mark = if in_use == Some(key.id.as_str()) {
+                "*"
+            } else {
+                ""
+            };
+            [
+                key.id.clone(),
+                mark.to_owned(),
+                when::show(key.created, &session.zone),
+                key.comment.clone(),
+            ]
         })
         .collect();
-    Ok(session.output.table([Column::text("KEY"), Column::text("USED"), Column::text("MADE"), Column::text("COMMENT")], &rows)?)
+    Ok(session.output.table(
+        [
+            Column::text("KEY"),
+            Column::text("USED"),
+            Column::text("MADE"),
+            Column::text("COMMENT"),
+        ],
+        &rows,
+    )?)
 }
 
 fn add(access: &Access, new: &NewKey, session: &Session) -> anyhow::Result<String> {
@@ -126,7 +156,12 @@ fn add(access: &Access, new: &NewKey, session: &Session) -> anyhow::Result<Strin
         bail!("the store is not encrypted: it has no keys");
     }
     let passphrase = new_passphrase(new, session)?;
-    Ok(access.add_key(&passphrase, KdfCost::default(), session.clock.now(), &new.comment)?)
+    Ok(access.add_key(
+        &passphrase,
+        KdfCost::default(),
+        session.clock.now(),
+        &new.comment,
+    )?)
 }
 
 fn new_passphrase(new: &NewKey, session: &Session) -> anyhow::Result<Passphrase> {
@@ -134,9 +169,11 @@ fn new_passphrase(new: &NewKey, session: &Session) -> anyhow::Result<Passphrase>
         return session.passphrase_in(path);
     }
     if !terminal::is_there() {
-        return Err(Usage::new("there is no terminal to ask for the new passphrase on")
-            .hint("write it to a file: --new-pass-file FILE")
-            .into());
+        return Err(
+            Usage::new("there is no terminal to ask for the new passphrase on")
+                .hint("write it to a file: --new-pass-file FILE")
+                .into(),
+        );
     }
     let first = session.ask("New passphrase: ")?;
     if first.expose().is_empty() {

@@ -29,12 +29,18 @@ pub(super) struct Layered {
 ///
 /// Takes the form of the original too, which has no commands: `--action restore` is `restore`, given here or in a file.
 /// `--no-FLAG` and `--noFLAG` take back a flag that a file gives.
-pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Environment) -> anyhow::Result<Layered> {
+pub(super) fn layer(
+    typed: Vec<OsString>,
+    program: &Command,
+    environment: &Environment,
+) -> anyhow::Result<Layered> {
     refuse_secrets(&typed)?;
     let mut scan = Scan::of(typed, program);
     let settings = settings(scan.config.as_deref(), environment)?;
     let open_files = open_files(&settings);
-    let (sections, mut settings): (Vec<Setting>, Vec<Setting>) = settings.into_iter().partition(|setting| setting.section.is_some());
+    let (sections, mut settings): (Vec<Setting>, Vec<Setting>) = settings
+        .into_iter()
+        .partition(|setting| setting.section.is_some());
     let stores = NamedStore::read(sections)?;
     one_layer_of_stores(&mut settings, !stores.is_empty(), &scan, program);
     if scan.command.is_none() {
@@ -53,8 +59,20 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
             scan.command = Some((1, command.to_owned()));
         }
     }
-    let Some((position, name)) = scan.command else { return Ok(Layered { arguments: scan.arguments, stores, open_files }) };
-    let Some(command) = program.find_subcommand(&name) else { return Ok(Layered { arguments: scan.arguments, stores, open_files }) };
+    let Some((position, name)) = scan.command else {
+        return Ok(Layered {
+            arguments: scan.arguments,
+            stores,
+            open_files,
+        });
+    };
+    let Some(command) = program.find_subcommand(&name) else {
+        return Ok(Layered {
+            arguments: scan.arguments,
+            stores,
+            open_files,
+        });
+    };
     let (mut for_all, mut for_command) = (Vec::new(), Vec::new());
     for setting in settings {
         let flag_taken_back = scan.taken_back.contains(&setting.name);
@@ -65,7 +83,10 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
             for_all.push(as_argument(argument, &setting)?);
         } else if let Some(argument) = find(command, &setting.name) {
             for_command.push(as_argument(argument, &setting)?);
-        } else if !program.get_subcommands().any(|other| find(other, &setting.name).is_some()) {
+        } else if !program
+            .get_subcommands()
+            .any(|other| find(other, &setting.name).is_some())
+        {
             return Err(unknown(program, &setting));
         }
     }
@@ -74,17 +95,25 @@ pub(super) fn layer(typed: Vec<OsString>, program: &Command, environment: &Envir
     let mut layered = scan.arguments;
     layered.splice(position + 1..position + 1, for_command);
     layered.splice(1..1, for_all);
-    Ok(Layered { arguments: layered, stores, open_files })
+    Ok(Layered {
+        arguments: layered,
+        stores,
+        open_files,
+    })
 }
 
 /// Which files hold secrets and can be read by others than their owner.
 fn open_files(settings: &[Setting]) -> BTreeSet<PathBuf> {
-    let secrets = settings.iter().filter(|setting| SECRETS.contains(&setting.name.as_str()));
+    let secrets = settings
+        .iter()
+        .filter(|setting| SECRETS.contains(&setting.name.as_str()));
     let files = secrets.filter_map(|setting| match &setting.origin {
         Origin::File { path, .. } => Some(path.clone()),
         Origin::Environment(_) => None,
     });
-    files.filter(|path| config::is_open_to_others(path)).collect()
+    files
+        .filter(|path| config::is_open_to_others(path))
+        .collect()
 }
 
 fn is_store(program: &Command, setting: &Setting) -> bool {
@@ -93,25 +122,45 @@ fn is_store(program: &Command, setting: &Setting) -> bool {
 
 /// Leaves of the settings that name stores those of the one layer that counts: none when a store is typed, those of the
 /// environment, or of the last file, unless sections describe stores.
-fn one_layer_of_stores(settings: &mut Vec<Setting>, has_sections: bool, scan: &Scan, program: &Command) {
-    let origin = settings.iter().rev().find(|setting| is_store(program, setting)).map(|setting| setting.origin.clone());
+fn one_layer_of_stores(
+    settings: &mut Vec<Setting>,
+    has_sections: bool,
+    scan: &Scan,
+    program: &Command,
+) {
+    let origin = settings
+        .iter()
+        .rev()
+        .find(|setting| is_store(program, setting))
+        .map(|setting| setting.origin.clone());
     let counts = |other: &Origin| match (&origin, other) {
-        (Some(Origin::File { path, .. }), Origin::File { path: other, .. }) => path == other && !has_sections,
+        (Some(Origin::File { path, .. }), Origin::File { path: other, .. }) => {
+            path == other && !has_sections
+        }
         (Some(Origin::Environment(name)), Origin::Environment(other)) => name == other,
         _ => false,
     };
-    settings.retain(|setting| !is_store(program, setting) || !scan.names_a_store && counts(&setting.origin));
+    settings.retain(|setting| {
+        !is_store(program, setting) || !scan.names_a_store && counts(&setting.origin)
+    });
 }
 
 /// A secret that is typed can be seen by everyone on the machine.
 fn refuse_secrets(typed: &[OsString]) -> Result<(), Usage> {
-    let words = typed.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    let words = typed
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .take_while(|word| word != "--");
     for word in words {
-        let name = word.strip_prefix("--").map(|option| option.split_once('=').map_or(option, |(name, _)| name));
+        let name = word
+            .strip_prefix("--")
+            .map(|option| option.split_once('=').map_or(option, |(name, _)| name));
         if let Some(name) = name.filter(|name| SECRETS.contains(name)) {
-            let hint =
-                "write it to a configuration file that only you can read, or set the variable that the store's own tools take it from";
-            return Err(Usage::new(format!("--{name} on a command line can be seen by everyone")).hint(hint));
+            let hint = "write it to a configuration file that only you can read, or set the variable that the store's own tools take it from";
+            return Err(Usage::new(format!(
+                "--{name} on a command line can be seen by everyone"
+            ))
+            .hint(hint));
         }
     }
     Ok(())
@@ -120,13 +169,17 @@ fn refuse_secrets(typed: &[OsString]) -> Result<(), Usage> {
 /// The settings of all layers, the ones that win last.
 fn settings(named: Option<&OsStr>, environment: &Environment) -> anyhow::Result<Vec<Setting>> {
     let read = |path: &Path| config::file::read(path, environment.home());
-    let mut settings = match named.map(Path::new).or(environment.config_file().map(|path| path.as_path())) {
+    let mut settings = match named
+        .map(Path::new)
+        .or(environment.config_file().map(|path| path.as_path()))
+    {
         Some(path) => read(path)?,
         None => {
             let mut settings = Vec::new();
             for path in environment.default_config_files() {
                 match read(&path) {
-                    Err(config::file::FileError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(config::file::FileError::Read { source, .. })
+                        if source.kind() == std::io::ErrorKind::NotFound => {}
                     read => settings.extend(read?),
                 }
             }
@@ -138,13 +191,23 @@ fn settings(named: Option<&OsStr>, environment: &Environment) -> anyhow::Result<
 }
 
 fn last_action(settings: &[Setting]) -> Option<OsString> {
-    settings.iter().rev().find(|setting| setting.name == "action").map(|setting| setting.value.clone())
+    settings
+        .iter()
+        .rev()
+        .find(|setting| setting.name == "action")
+        .map(|setting| setting.value.clone())
 }
 
 /// Takes `--metadata-out FILE` out.
 fn leave_out_metadata(arguments: &mut Vec<OsString>) {
-    while let Some(at) = arguments.iter().position(|argument| argument.to_string_lossy().starts_with("--metadata-out")) {
-        let has_value_behind = arguments.get(at).is_some_and(|argument| argument == "--metadata-out") && at + 1 < arguments.len();
+    while let Some(at) = arguments
+        .iter()
+        .position(|argument| argument.to_string_lossy().starts_with("--metadata-out"))
+    {
+        let has_value_behind = arguments
+            .get(at)
+            .is_some_and(|argument| argument == "--metadata-out")
+            && at + 1 < arguments.len();
         arguments.drain(at..=at + usize::from(has_value_behind));
     }
 }
@@ -156,8 +219,12 @@ fn command_of(action: &OsStr) -> Result<&'static str, Usage> {
         Some("restore") => Ok("restore"),
         Some("info") => Ok("list"),
         Some("admin") => Ok("prune"),
-        Some("exec") => Err(Usage::new("the action exec does not exist in this version").hint("run the command itself")),
-        _ => Err(Usage::new(format!("there is no action {}", action.display())).hint("there are backup, restore, info and admin")),
+        Some("exec") => Err(Usage::new("the action exec does not exist in this version")
+            .hint("run the command itself")),
+        _ => Err(
+            Usage::new(format!("there is no action {}", action.display()))
+                .hint("there are backup, restore, info and admin"),
+        ),
     }
 }
 
@@ -169,25 +236,46 @@ pub(super) fn as_argument(argument: &Arg, setting: &Setting) -> anyhow::Result<O
         text.push("=");
         text.push(&setting.value);
     } else {
-        match setting.value.to_str().map(str::to_ascii_lowercase).as_deref() {
+        match setting
+            .value
+            .to_str()
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
             Some("true" | "yes" | "on" | "1") => {}
             Some("false" | "no" | "off" | "0") => return Ok(None),
             _ => {
-                let message = format!("{} = {}: it is true or false", setting.name, setting.value.display());
-                return Err(Usage::new(message).hint(format!("mend it in {}", setting.origin)).into());
+                let message = format!(
+                    "{} = {}: it is true or false",
+                    setting.name,
+                    setting.value.display()
+                );
+                return Err(Usage::new(message)
+                    .hint(format!("mend it in {}", setting.origin))
+                    .into());
             }
         }
     }
     // Tried alone, so that the message can say where a bad value stands. What it needs or excludes is not there: that is for the whole line.
     let argument = argument.clone().required(false).global(false);
-    let argument = argument.conflicts_with(Resettable::Reset).requires(Resettable::Reset).overrides_with(Resettable::Reset);
+    let argument = argument
+        .conflicts_with(Resettable::Reset)
+        .requires(Resettable::Reset)
+        .overrides_with(Resettable::Reset);
     let alone = Command::new("freezer").no_binary_name(true).arg(argument);
     match alone.try_get_matches_from([&text]) {
         Ok(_) => Ok(Some(text)),
         Err(error) => {
             let why = error.render().to_string();
-            let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Err(Usage::new(why).hint(format!("mend it in {}", setting.origin)).into())
+            let why = why
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            Err(Usage::new(why)
+                .hint(format!("mend it in {}", setting.origin))
+                .into())
         }
     }
 }
@@ -196,28 +284,47 @@ pub(super) fn unknown(program: &Command, setting: &Setting) -> anyhow::Error {
     let hint = match original::advice(&setting.name) {
         Some(advice) => advice.to_owned(),
         None => {
-            let known = program.get_subcommands().chain([program]).flat_map(Command::get_arguments).filter_map(Arg::get_long);
+            let known = program
+                .get_subcommands()
+                .chain([program])
+                .flat_map(Command::get_arguments)
+                .filter_map(Arg::get_long);
             match nearest(&setting.name, known) {
                 Some(near) => format!("did you mean {near}?"),
-                None => "the keys are the long names of options: see freezer COMMAND --help".to_owned(),
+                None => {
+                    "the keys are the long names of options: see freezer COMMAND --help".to_owned()
+                }
             }
         }
     };
-    Usage::new(format!("there is no option {} (in {})", setting.name, setting.origin)).hint(hint).into()
+    Usage::new(format!(
+        "there is no option {} (in {})",
+        setting.name, setting.origin
+    ))
+    .hint(hint)
+    .into()
 }
 
 /// The name that is most like `name`, if one is like it at all.
-pub(super) fn nearest<'names>(name: &str, names: impl Iterator<Item = &'names str>) -> Option<&'names str> {
+pub(super) fn nearest<'names>(
+    name: &str,
+    names: impl Iterator<Item = &'names str>,
+) -> Option<&'names str> {
     let mistakes = (name.chars().count() / 3).max(1);
-    let scored = names.map(|other| (strsim::damerau_levenshtein(name, other), other)).filter(|(distance, _)| *distance <= mistakes);
-    scored.min_by_key(|(distance, _)| *distance).map(|(_, other)| other)
+    let scored = names
+        .map(|other| (strsim::damerau_levenshtein(name, other), other))
+        .filter(|(distance, _)| *distance <= mistakes);
+    scored
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, other)| other)
 }
 
 /// The option of a command that goes by this long name.
 pub(super) fn find<'command>(command: &'command Command, name: &str) -> Option<&'command Arg> {
     command.get_arguments().find(|argument| {
         let aliases = argument.get_all_aliases().unwrap_or_default();
-        argument.get_long() == Some(name) || (argument.get_long().is_some() && aliases.contains(&name))
+        argument.get_long() == Some(name)
+            || (argument.get_long().is_some() && aliases.contains(&name))
     })
 }
 
@@ -258,7 +365,9 @@ impl Scan {
             match read_option(&text, program) {
                 Token::Word if scan.command.is_none() => {
                     let position = scan.arguments.len();
-                    scan.command = program.find_subcommand(&text).map(|command| (position, command.get_name().to_owned()));
+                    scan.command = program
+                        .find_subcommand(&text)
+                        .map(|command| (position, command.get_name().to_owned()));
                     let settled = scan.command.is_none();
                     scan.arguments.push(argument);
                     if settled && scan.action.is_none() {
@@ -270,7 +379,9 @@ impl Scan {
                 Token::Word | Token::Alone => scan.arguments.push(argument),
                 Token::WithValue { long, value } => {
                     let next = if value.is_none() { typed.next() } else { None };
-                    let value = value.map(|value| OsStr::new(value).to_owned()).or_else(|| next.clone());
+                    let value = value
+                        .map(|value| OsStr::new(value).to_owned())
+                        .or_else(|| next.clone());
                     scan.names_a_store |= long == "store";
                     match long {
                         "action" => scan.action = value,
@@ -297,7 +408,10 @@ enum Token<'text> {
     /// A flag, or options that hold their value.
     Alone,
     /// An option with a value, here or in the next argument.
-    WithValue { long: &'text str, value: Option<&'text str> },
+    WithValue {
+        long: &'text str,
+        value: Option<&'text str>,
+    },
     /// `--no-FLAG`.
     TakenBack(String),
 }
@@ -305,27 +419,44 @@ enum Token<'text> {
 fn read_option<'text>(text: &'text str, program: &'text Command) -> Token<'text> {
     let commands = || std::iter::once(program).chain(program.get_subcommands());
     let long = |name: &str| commands().find_map(|command| find(command, name));
-    let short = |name: char| commands().flat_map(Command::get_arguments).find(|argument| argument.get_short() == Some(name));
+    let short = |name: char| {
+        commands()
+            .flat_map(Command::get_arguments)
+            .find(|argument| argument.get_short() == Some(name))
+    };
     if let Some(name) = text.strip_prefix("--") {
-        let (name, value) = name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));
+        let (name, value) = name
+            .split_once('=')
+            .map_or((name, None), |(name, value)| (name, Some(value)));
         if name == "action" {
-            return Token::WithValue { long: "action", value };
+            return Token::WithValue {
+                long: "action",
+                value,
+            };
         }
         match long(name) {
-            Some(argument) if argument.get_action().takes_values() => {
-                Token::WithValue { long: argument.get_long().unwrap_or_default(), value }
-            }
+            Some(argument) if argument.get_action().takes_values() => Token::WithValue {
+                long: argument.get_long().unwrap_or_default(),
+                value,
+            },
             Some(_) => Token::Alone,
             None => {
-                let flag = name.strip_prefix("no").map(|flag| flag.strip_prefix('-').unwrap_or(flag));
-                let known = |flag: &&str| long(flag).is_some_and(|flag| !flag.get_action().takes_values());
-                flag.filter(known).map_or(Token::Alone, |flag| Token::TakenBack(flag.to_owned()))
+                let flag = name
+                    .strip_prefix("no")
+                    .map(|flag| flag.strip_prefix('-').unwrap_or(flag));
+                let known =
+                    |flag: &&str| long(flag).is_some_and(|flag| !flag.get_action().takes_values());
+                flag.filter(known)
+                    .map_or(Token::Alone, |flag| Token::TakenBack(flag.to_owned()))
             }
         }
     } else if let Some(letters) = text.strip_prefix('-').filter(|letters| !letters.is_empty()) {
         let with_value = letters.char_indices().find_map(|(at, letter)| {
             let argument = short(letter).filter(|argument| argument.get_action().takes_values())?;
-            Some((argument.get_long().unwrap_or_default(), at + letter.len_utf8()))
+            Some((
+                argument.get_long().unwrap_or_default(),
+                at + letter.len_utf8(),
+            ))
         });
         match with_value {
             Some((long, end)) if end == letters.len() => Token::WithValue { long, value: None },

@@ -64,14 +64,29 @@ fn backups(session: &mut Session) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     if backups.is_empty() {
-        session.output.note("there are no backups in this store yet");
+        session
+            .output
+            .note("there are no backups in this store yet");
         return Ok(Outcome::Done);
     }
     let rows: Vec<_> = backups
         .iter()
-        .map(|backup| [backup.name.to_string(), backup.levels.to_string(), when::show(backup.newest.started(), &session.zone)])
+        .map(|backup| {
+            [
+                backup.name.to_string(),
+                backup.levels.to_string(),
+                when::show(backup.newest.started(), &session.zone),
+            ]
+        })
         .collect();
-    session.output.table([Column::text("BACKUP"), Column::number("POINTS IN TIME"), Column::text("NEWEST")], &rows)?;
+    session.output.table(
+        [
+            Column::text("BACKUP"),
+            Column::number("POINTS IN TIME"),
+            Column::text("NEWEST"),
+        ],
+        &rows,
+    )?;
     Ok(Outcome::Done)
 }
 
@@ -89,7 +104,15 @@ fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Outcome> 
     let catalog = Catalog::new(access.store());
     let backup = catalog.find(wanted)?;
     let levels: Vec<LevelId> = match wanted.at() {
-        Some(_) => vec![catalog.resolve(wanted, crate::platform::Clock::now(&session.clock), &session.zone)?.1],
+        Some(_) => vec![
+            catalog
+                .resolve(
+                    wanted,
+                    crate::platform::Clock::now(&session.clock),
+                    &session.zone,
+                )?
+                .1,
+        ],
         None => catalog.levels(&backup)?,
     };
     let mut outcome = Outcome::Done;
@@ -112,11 +135,25 @@ fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Outcome> 
             Err(error) => {
                 outcome = Outcome::Partial;
                 let error = anyhow::Error::from(error);
-                session.output.warn(format_args!("{backup}@{point}: {error:#}"));
+                session
+                    .output
+                    .warn(format_args!("{backup}@{point}: {error:#}"));
                 let error = format!("{error:#}");
-                let document = Unreadable { backup: backup.to_string(), level_id: level.as_str(), started: level.started(), error };
+                let document = Unreadable {
+                    backup: backup.to_string(),
+                    level_id: level.as_str(),
+                    started: level.started(),
+                    error,
+                };
                 documents.push(serde_json::to_value(&document)?);
-                rows.push([point, "unreadable".to_owned(), String::new(), String::new(), String::new(), String::new()]);
+                rows.push([
+                    point,
+                    "unreadable".to_owned(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                ]);
             }
         }
     }

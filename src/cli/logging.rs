@@ -22,7 +22,13 @@ fn level(verbose: u8, quiet: bool) -> LevelFilter {
 }
 
 /// Sends log events to standard error and, from `INFO` on, to the end of a file.
-pub(super) fn start(verbose: u8, quiet: bool, file: Option<&Path>, kept: Kept, screen: Screen) -> anyhow::Result<()> {
+pub(super) fn start(
+    verbose: u8,
+    quiet: bool,
+    file: Option<&Path>,
+    kept: Kept,
+    screen: Screen,
+) -> anyhow::Result<()> {
     // Troubles are printed for people already.
     let words = tracing_subscriber::filter::filter_fn(|event| event.target() != TROUBLE);
     let on_screen = tracing_subscriber::fmt::layer()
@@ -35,12 +41,22 @@ pub(super) fn start(verbose: u8, quiet: bool, file: Option<&Path>, kept: Kept, s
     let in_file = match file {
         None => None,
         Some(path) => {
-            let file = LogFile::open(path, kept).with_context(|| format!("could not open the log file {}", path.display()))?;
+            let file = LogFile::open(path, kept)
+                .with_context(|| format!("could not open the log file {}", path.display()))?;
             let level = level(verbose, false).max(LevelFilter::INFO);
-            Some(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).with_filter(level))
+            Some(
+                tracing_subscriber::fmt::layer()
+                    .with_ansi(false)
+                    .with_writer(Mutex::new(file))
+                    .with_filter(level),
+            )
         }
     };
     // Fails only when there is one already: in a process that runs several commands, the first one's stays.
-    tracing_subscriber::registry().with(on_screen).with(in_file).try_init().ok();
+    tracing_subscriber::registry()
+        .with(on_screen)
+        .with(in_file)
+        .try_init()
+        .ok();
     Ok(())
 }

@@ -43,12 +43,20 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let mut paths = arguments.paths.iter().map(tree_path).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut paths = arguments
+        .paths
+        .iter()
+        .map(tree_path)
+        .collect::<anyhow::Result<Vec<_>>>()?;
     if paths.is_empty() {
         paths.push(TreePath::root());
     }
     let view = session.point(&arguments.backup)?.view;
-    let mut listing = Listing { arguments, shown: Shown::default(), session };
+    let mut listing = Listing {
+        arguments,
+        shown: Shown::default(),
+        session,
+    };
     for path in paths {
         let (node, entry) = find(&view, &path)?;
         if entry.content.kind() == Kind::Directory {
@@ -62,7 +70,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
 
 /// Reads a path in a tree as it was typed.
 pub(super) fn tree_path(text: &OsString) -> anyhow::Result<TreePath> {
-    let refuse = || Usage::new(format!("{} is no path in a backup", text.display())).hint("write it without ..");
+    let refuse = || {
+        Usage::new(format!("{} is no path in a backup", text.display())).hint("write it without ..")
+    };
     Ok(TreePath::parse(text.as_encoded_bytes()).ok_or_else(refuse)?)
 }
 
@@ -74,8 +84,12 @@ pub(super) fn find(view: &View, path: &TreePath) -> anyhow::Result<(NodeId, Entr
     let (mut missing, mut hint) = (path.clone(), String::new());
     while let Some(parent) = missing.parent() {
         if let Some((node, _)) = view.lookup(&parent)? {
-            let names: Vec<String> =
-                view.children(node).take(NEAR_NAMES).filter_map(Result::ok).map(|(_, entry)| entry.path.to_string()).collect();
+            let names: Vec<String> = view
+                .children(node)
+                .take(NEAR_NAMES)
+                .filter_map(Result::ok)
+                .map(|(_, entry)| entry.path.to_string())
+                .collect();
             if let Some(near) = nearest(&missing.to_string(), names.iter().map(String::as_str)) {
                 hint = format!(": is it {near}?");
             }
@@ -93,7 +107,9 @@ pub(super) struct Shown {
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { for_terminal: std::io::stdout().is_terminal() }
+        Self {
+            for_terminal: std::io::stdout().is_terminal(),
+        }
     }
 }
 
@@ -101,7 +117,11 @@ impl Shown {
     /// A name as it is shown.
     pub(super) fn name<'name>(&self, bytes: &'name [u8]) -> Cow<'name, [u8]> {
         match self.for_terminal {
-            true => bytes.utf8_chunks().fold(String::new(), escape).into_bytes().into(),
+            true => bytes
+                .utf8_chunks()
+                .fold(String::new(), escape)
+                .into_bytes()
+                .into(),
             false => bytes.into(),
         }
     }
@@ -120,7 +140,11 @@ impl Listing<'_> {
             let first = waiting.len();
             for child in view.children(directory) {
                 let (node, entry) = child?;
-                let name = if self.arguments.recursive { entry.path.as_bytes() } else { entry.path.file_name() };
+                let name = if self.arguments.recursive {
+                    entry.path.as_bytes()
+                } else {
+                    entry.path.file_name()
+                };
                 self.entry(&entry, name)?;
                 if self.arguments.recursive && entry.content.kind() == Kind::Directory {
                     waiting.push(node);
@@ -158,7 +182,10 @@ fn escape(mut text: String, chunk: std::str::Utf8Chunk<'_>) -> String {
             false => text.push(character),
         }
     }
-    chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    chunk
+        .invalid()
+        .iter()
+        .for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     text
 }
 
@@ -169,9 +196,16 @@ fn long(entry: &Entry, zone: &jiff::tz::TimeZone) -> String {
         Ok(name) if !name.is_empty() && !name.contains(char::is_control) => name.to_owned(),
         _ => number.to_string(),
     };
-    let Owner { uid, gid, user, group } = &metadata.owner;
+    let Owner {
+        uid,
+        gid,
+        user,
+        group,
+    } = &metadata.owner;
     let size = match &entry.content {
-        Content::CharDevice(device) | Content::BlockDevice(device) => format!("{}, {}", device.major, device.minor),
+        Content::CharDevice(device) | Content::BlockDevice(device) => {
+            format!("{}, {}", device.major, device.minor)
+        }
         content => content.size().to_string(),
     };
     format!(
@@ -194,7 +228,11 @@ fn mode_text(kind: Kind, mode: u32) -> String {
         Kind::BlockDevice => 'b',
         Kind::Fifo => 'p',
     });
-    for (shift, special, (with_x, without_x)) in [(6, 0o4000, ('s', 'S')), (3, 0o2000, ('s', 'S')), (0, 0o1000, ('t', 'T'))] {
+    for (shift, special, (with_x, without_x)) in [
+        (6, 0o4000, ('s', 'S')),
+        (3, 0o2000, ('s', 'S')),
+        (0, 0o1000, ('t', 'T')),
+    ] {
         let bits = mode >> shift;
         text.push(if bits & 4 == 0 { '-' } else { 'r' });
         text.push(if bits & 2 == 0 { '-' } else { 'w' });
@@ -240,7 +278,9 @@ impl EntryDocument {
         let metadata = &entry.metadata;
         let (target, device) = match &entry.content {
             Content::Symlink(target) => (Some(target.to_vec().into()), None),
-            Content::CharDevice(device) | Content::BlockDevice(device) => (None, Some([device.major, device.minor])),
+            Content::CharDevice(device) | Content::BlockDevice(device) => {
+                (None, Some([device.major, device.minor]))
+            }
             Content::File { .. } | Content::Directory | Content::Fifo => (None, None),
         };
         Self {
@@ -265,7 +305,11 @@ impl EntryDocument {
             mtime_nanoseconds: metadata.mtime.nanoseconds(),
             target,
             device,
-            xattrs: metadata.xattrs.iter().map(|xattr| xattr.name.to_vec().into()).collect(),
+            xattrs: metadata
+                .xattrs
+                .iter()
+                .map(|xattr| xattr.name.to_vec().into())
+                .collect(),
         }
     }
 }

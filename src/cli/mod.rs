@@ -73,17 +73,30 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     crate::platform::forbid_core_files();
     let environment = Environment::of_process();
     let screen = Screen::default();
-    let (arguments, Layered { stores, open_files, .. }) = match parse(arguments, &environment) {
+    let (
+        arguments,
+        Layered {
+            stores, open_files, ..
+        },
+    ) = match parse(arguments, &environment) {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&error, &screen),
     };
-    let format = if arguments.common.json { Format::Json } else { Format::Text };
+    let format = if arguments.common.json {
+        Format::Json
+    } else {
+        Format::Text
+    };
     let output = Output::new(format, arguments.common.quiet, screen.clone());
     for path in open_files {
-        output.warn(format_args!("others may read the secrets in {}: chmod 600 makes it yours alone", path.display()));
+        output.warn(format_args!(
+            "others may read the secrets in {}: chmod 600 makes it yours alone",
+            path.display()
+        ));
     }
     let mut session = Session::new(arguments.common, stores, environment, output, screen);
-    let ended = dispatch(arguments.command, &mut session).and_then(|outcome| Ok(session.output.flush().map(|()| outcome)?));
+    let ended = dispatch(arguments.command, &mut session)
+        .and_then(|outcome| Ok(session.output.flush().map(|()| outcome)?));
     match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Partial) => PARTIAL.into(),
@@ -109,7 +122,11 @@ fn refuse(error: &anyhow::Error, screen: &Screen) -> ExitCode {
         // That nobody reads the help is no failure.
         error.print().ok();
         std::io::stdout().flush().ok();
-        return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        return if error.use_stderr() {
+            USAGE.into()
+        } else {
+            ExitCode::SUCCESS
+        };
     }
     match Told::of(error) {
         None => ExitCode::SUCCESS,

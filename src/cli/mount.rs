@@ -115,18 +115,32 @@ pub(super) fn choose_log_file(arguments: &Arguments, session: &mut Session) {
     if !arguments.in_background || session.common.log_file.is_some() {
         return;
     }
-    let Some(path) = session.environment.default_log_file() else { return };
+    let Some(path) = session.environment.default_log_file() else {
+        return;
+    };
     let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    match made.and_then(|()| std::fs::OpenOptions::new().append(true).create(true).open(&path)) {
+    match made.and_then(|()| {
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+    }) {
         Ok(_) => session.common.log_file = Some(path),
-        Err(error) => session.output.warn(format_args!("the mount has no log file: could not write {}: {error}", path.display())),
+        Err(error) => session.output.warn(format_args!(
+            "the mount has no log file: could not write {}: {error}",
+            path.display()
+        )),
     }
 }
 
 /// As long as a store that is well may take to answer, at least.
 fn parse_read_timeout(text: &str) -> Result<Duration, String> {
     let time = parse_time(text)?;
-    if time < Duration::from_secs(1) { Err("no store answers everything in less than a second".to_owned()) } else { Ok(time) }
+    if time < Duration::from_secs(1) {
+        Err("no store answers everything in less than a second".to_owned())
+    } else {
+        Ok(time)
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
@@ -135,26 +149,45 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     }
     let program = std::env::current_exe().context("could not find this program's file")?;
     let mut typed: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let end_of_options = typed.iter().position(|argument| argument == "--").unwrap_or(typed.len());
+    let end_of_options = typed
+        .iter()
+        .position(|argument| argument == "--")
+        .unwrap_or(typed.len());
     typed.insert(end_of_options, IN_BACKGROUND.into());
-    match process::start_in_background(&program, &typed).context("could not start a process in the background")? {
+    match process::start_in_background(&program, &typed)
+        .context("could not start a process in the background")?
+    {
         Background::Ready(process) => {
             told_mounted(arguments, session, Some(process))?;
             Ok(Outcome::Done)
         }
-        Background::Ended(status) => {
-            Ok(Outcome::Told(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(super::failure::FAILED)))
-        }
+        Background::Ended(status) => Ok(Outcome::Told(
+            status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(super::failure::FAILED),
+        )),
     }
 }
 
-fn told_mounted(arguments: &Arguments, session: &mut Session, process: Option<u32>) -> anyhow::Result<()> {
+fn told_mounted(
+    arguments: &Arguments,
+    session: &mut Session,
+    process: Option<u32>,
+) -> anyhow::Result<()> {
     let mount_point = &arguments.mount_point;
     if session.output.format == Format::Json {
-        session.output.json(&MountDocument { mounted: arguments.backup.to_string(), mount_point, process })?;
+        session.output.json(&MountDocument {
+            mounted: arguments.backup.to_string(),
+            mount_point,
+            process,
+        })?;
     } else {
         let shown = mount_point.display();
-        session.output.note(format_args!("{} is mounted on {shown}; freezer umount {shown} ends it", arguments.backup));
+        session.output.note(format_args!(
+            "{} is mounted on {shown}; freezer umount {shown} ends it",
+            arguments.backup
+        ));
     }
     Ok(())
 }
@@ -169,8 +202,16 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
     if let Location::Folder(store) = session.location()? {
         options.store = Some(store);
     }
-    options.audience = if arguments.allow_other { Audience::Everyone } else { Audience::Owner };
-    options.occupied = if arguments.cover { Occupied::Cover } else { Occupied::Refuse };
+    options.audience = if arguments.allow_other {
+        Audience::Everyone
+    } else {
+        Audience::Owner
+    };
+    options.occupied = if arguments.cover {
+        Occupied::Cover
+    } else {
+        Occupied::Refuse
+    };
     options.appearance.uid = arguments.uid;
     options.appearance.gid = arguments.gid;
     options.appearance.patience = arguments.read_timeout;
@@ -194,24 +235,50 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
 }
 
 fn read_options(arguments: &Arguments, session: &Session) -> anyhow::Result<ReadOptions> {
-    let mut options = ReadOptions { patience: arguments.read_timeout, ..session.read_options()? };
+    let mut options = ReadOptions {
+        patience: arguments.read_timeout,
+        ..session.read_options()?
+    };
     if let Some(size) = arguments.cache_size {
-        let refuse = |_| Usage::new(format!("this machine cannot address a cache of {} bytes", size.0));
+        let refuse = |_| {
+            Usage::new(format!(
+                "this machine cannot address a cache of {} bytes",
+                size.0
+            ))
+        };
         options.cache_bytes = usize::try_from(size.0).map_err(refuse)?;
     }
     Ok(options)
 }
 
-fn forest(arguments: &Arguments, session: &Session, access: Access, reader: Arc<FileReader>) -> anyhow::Result<Forest> {
+fn forest(
+    arguments: &Arguments,
+    session: &Session,
+    access: Access,
+    reader: Arc<FileReader>,
+) -> anyhow::Result<Forest> {
     let catalog = Catalog::new(access.store());
     if arguments.backup.at().is_some() {
-        let (backup, level) = catalog.resolve(&arguments.backup, session.clock.now(), &session.zone)?;
-        return Ok(Forest::of_tree(open_view(&access, &backup, &level, &reader)?));
+        let (backup, level) =
+            catalog.resolve(&arguments.backup, session.clock.now(), &session.zone)?;
+        return Ok(Forest::of_tree(open_view(
+            &access, &backup, &level, &reader,
+        )?));
     }
     let backup = catalog.find(&arguments.backup)?;
-    let points = Points { access, catalog, backup, reader: Arc::clone(&reader) };
+    let points = Points {
+        access,
+        catalog,
+        backup,
+        reader: Arc::clone(&reader),
+    };
     let identity = Identity::of_process();
-    Ok(Forest::of_points(Arc::new(points), reader, session.zone.clone(), (identity.uid, identity.gid)))
+    Ok(Forest::of_points(
+        Arc::new(points),
+        reader,
+        session.zone.clone(),
+        (identity.uid, identity.gid),
+    ))
 }
 
 /// The points in time of one backup.
@@ -232,8 +299,14 @@ impl PointSource for Points {
     }
 }
 
-pub(super) fn unmount(arguments: &UnmountArguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(super) fn unmount(
+    arguments: &UnmountArguments,
+    session: &mut Session,
+) -> anyhow::Result<Outcome> {
     mount::unmount(&arguments.mount_point)?;
-    session.output.note(format_args!("unmounted {}", arguments.mount_point.display()));
+    session.output.note(format_args!(
+        "unmounted {}",
+        arguments.mount_point.display()
+    ));
     Ok(Outcome::Done)
 }

@@ -23,7 +23,9 @@ pub(super) struct UnmountArguments {
 pub(super) fn choose_log_file(_: &Arguments, _: &mut Session) {}
 
 pub(super) fn run(_: &Arguments, _: &mut Session) -> anyhow::Result<Outcome> {
-    bail!("mounting is not supported on Windows yet: freezer restore copies files, freezer cat prints one")
+    bail!(
+        "mounting is not supported on Windows yet: freezer restore copies files, freezer cat prints one"
+    )
 }
 
 pub(super) fn unmount(_: &UnmountArguments, _: &mut Session) -> anyhow::Result<Outcome> {

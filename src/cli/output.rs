@@ -40,7 +40,12 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(format: Format, quiet: bool, screen: Screen) -> Self {
-        Self { format, quiet, screen, data: BufWriter::with_capacity(64 << 10, io::stdout()) }
+        Self {
+            format,
+            quiet,
+            screen,
+            data: BufWriter::with_capacity(64 << 10, io::stdout()),
+        }
     }
 
     /// Prints one line of data.
@@ -66,7 +71,11 @@ impl Output {
     }
 
     /// Prints a table: the first row is the heading, columns are as wide as they need to be.
-    pub(super) fn table<const COLUMNS: usize>(&mut self, columns: [Column; COLUMNS], rows: &[[String; COLUMNS]]) -> Result<(), Closed> {
+    pub(super) fn table<const COLUMNS: usize>(
+        &mut self,
+        columns: [Column; COLUMNS],
+        rows: &[[String; COLUMNS]],
+    ) -> Result<(), Closed> {
         let mut widths = columns.map(|column| column.heading.chars().count());
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -128,11 +137,17 @@ enum Side {
 impl Column {
     /// Text.
     pub(super) const fn text(heading: &'static str) -> Self {
-        Self { heading, side: Side::Left }
+        Self {
+            heading,
+            side: Side::Left,
+        }
     }
 
     /// Numbers.
     pub(super) const fn number(heading: &'static str) -> Self {
-        Self { heading, side: Side::Right }
+        Self {
+            heading,
+            side: Side::Right,
+        }
     }
 }

@@ -39,9 +39,17 @@ impl Shown {
         };
         let files = Arc::new(AtomicU64::new(0));
         let bar = screen.show(ProgressBar::with_draw_target(None, target));
-        bar.set_style(style("{spinner} {msg}: {files} files, {bytes}, {binary_bytes_per_sec}", &files));
+        bar.set_style(style(
+            "{spinner} {msg}: {files} files, {bytes}, {binary_bytes_per_sec}",
+            &files,
+        ));
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, files, screen: screen.clone(), format }
+        Self {
+            bar,
+            files,
+            screen: screen.clone(),
+            format,
+        }
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -60,7 +68,9 @@ fn style(template: &str, files: &Arc<AtomicU64>) -> ProgressStyle {
         // A bar that cannot be drawn is no failure.
         write!(out, "{}", HumanCount(files.load(Ordering::Relaxed))).unwrap_or_default();
     };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()).with_key("files", count)
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .with_key("files", count)
 }
 
 impl Progress for Shown {
@@ -83,7 +93,10 @@ impl Progress for Shown {
     fn trouble(&self, trouble: Trouble) {
         tracing::warn!(target: TROUBLE, %trouble);
         self.screen.print(&format!("freezer: {trouble}"));
-        self.event(&Event::Trouble { path: trouble.path.to_string(), error: trouble.to_string() });
+        self.event(&Event::Trouble {
+            path: trouble.path.to_string(),
+            error: trouble.to_string(),
+        });
     }
 }
 

@@ -77,13 +77,21 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let rules = arguments.retention.rules(session.clock.now(), &session.zone)?;
+    let rules = arguments
+        .retention
+        .rules(session.clock.now(), &session.zone)?;
     let patience = patience(arguments.wait.as_deref())?;
     let access = session.access()?;
     let cancel = interrupt::watch()?;
     let mut plans = Vec::new();
     for (backup, going) in wanted(arguments, &rules, session, &Catalog::new(access.store()))? {
-        plans.push(upkeep::plan(&access, &backup, &going, session.clock.now(), &session.zone)?);
+        plans.push(upkeep::plan(
+            &access,
+            &backup,
+            &going,
+            session.clock.now(),
+            &session.zone,
+        )?);
     }
     let json = session.output.format == Format::Json;
     if !json {
@@ -92,7 +100,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         }
     }
     let repacks = |plan: &Plan| arguments.repack_below.is_some() && plan.mixed_bytes > 0;
-    let has_work = plans.iter().any(|plan| plan.going() > 0 || plan.unneeded_bytes > 0 || repacks(plan));
+    let has_work = plans
+        .iter()
+        .any(|plan| plan.going() > 0 || plan.unneeded_bytes > 0 || repacks(plan));
     let mut pruned = Vec::new();
     if has_work && !arguments.dry_run {
         session.output.flush()?;
@@ -103,8 +113,13 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
             let mut done = carry_out(&access, plan, patience, arguments.grace, session, &cancel)?;
             let mut repacked = None;
             if let Some(below) = arguments.repack_below {
-                let manner = repack::Manner { below, patience, grace: arguments.grace };
-                let (repacking, removed) = repack::carry_out(&access, &plan.backup, manner, session, &cancel)?;
+                let manner = repack::Manner {
+                    below,
+                    patience,
+                    grace: arguments.grace,
+                };
+                let (repacking, removed) =
+                    repack::carry_out(&access, &plan.backup, manner, session, &cancel)?;
                 repacked = Some(repacking);
                 done = done.and_then(&removed);
             }
@@ -112,26 +127,46 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         }
     }
     if json {
-        let documents: Vec<_> = plans.iter().enumerate().map(|(at, plan)| PlanDocument::of(plan, pruned.get(at))).collect();
+        let documents: Vec<_> = plans
+            .iter()
+            .enumerate()
+            .map(|(at, plan)| PlanDocument::of(plan, pruned.get(at)))
+            .collect();
         session.output.json(&documents)?;
         return Ok(Outcome::Done);
     }
     if arguments.dry_run || !has_work {
-        let freed: u64 = plans.iter().map(|plan| plan.freed_bytes + plan.unneeded_bytes).sum();
+        let freed: u64 = plans
+            .iter()
+            .map(|plan| plan.freed_bytes + plan.unneeded_bytes)
+            .sum();
         let going: usize = plans.iter().map(Plan::going).sum();
-        let would = several(going as u64, "point in time would go", "points in time would go");
+        let would = several(
+            going as u64,
+            "point in time would go",
+            "points in time would go",
+        );
         session.output.note(match has_work {
-            true => format!("{would}, and {} with them and of earlier ones; nothing was removed", show_bytes(freed)),
+            true => format!(
+                "{would}, and {} with them and of earlier ones; nothing was removed",
+                show_bytes(freed)
+            ),
             false => "there is nothing to remove".to_owned(),
         });
         let mixed: u64 = plans.iter().map(|plan| plan.mixed_bytes).sum();
         if arguments.dry_run && mixed > 0 {
-            session.output.note(format!("{} that nothing needs then lie among what is needed: freezer repack", show_bytes(mixed)));
+            session.output.note(format!(
+                "{} that nothing needs then lie among what is needed: freezer repack",
+                show_bytes(mixed)
+            ));
         }
         return Ok(Outcome::Done);
     }
     for (plan, (pruned, repacked)) in plans.iter().zip(&pruned) {
-        if let Some(repacked) = repacked.as_ref().filter(|repacked| repacked.segments + repacked.damaged_segments > 0) {
+        if let Some(repacked) = repacked
+            .as_ref()
+            .filter(|repacked| repacked.segments + repacked.damaged_segments > 0)
+        {
             repack::tell(&plan.backup, repacked, session);
         }
         tell(&plan.backup, pruned, session);
@@ -140,7 +175,12 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
 }
 
 /// The backups that are meant, and what goes of each.
-fn wanted(arguments: &Arguments, rules: &Retention, session: &Session, catalog: &Catalog) -> anyhow::Result<Vec<(BackupName, Going)>> {
+fn wanted(
+    arguments: &Arguments,
+    rules: &Retention,
+    session: &Session,
+    catalog: &Catalog,
+) -> anyhow::Result<Vec<(BackupName, Going)>> {
     let mut refs = arguments.backups.clone();
     if let Some(name) = &arguments.backup_name {
         let text = match &arguments.hostname {
@@ -151,7 +191,9 @@ fn wanted(arguments: &Arguments, rules: &Retention, session: &Session, catalog: 
     }
     if refs.is_empty() {
         if !arguments.all && !rules.is_empty() {
-            return Err(Usage::new("no backup was named").hint("name it, or --all: freezer prune BACKUP --keep-last 7").into());
+            return Err(Usage::new("no backup was named")
+                .hint("name it, or --all: freezer prune BACKUP --keep-last 7")
+                .into());
         }
         let mut all = Vec::new();
         catalog.backups(&mut |Backup { name, .. }| {
@@ -164,13 +206,16 @@ fn wanted(arguments: &Arguments, rules: &Retention, session: &Session, catalog: 
     for backup in &refs {
         let next = match backup.at() {
             Some(_) => {
-                let (backup, level) = catalog.resolve(backup, session.clock.now(), &session.zone)?;
+                let (backup, level) =
+                    catalog.resolve(backup, session.clock.now(), &session.zone)?;
                 (backup, Going::Named(level))
             }
             None => (catalog.find(backup)?, Going::Unprotected(rules.clone())),
         };
         if wanted.iter().any(|(other, _)| *other == next.0) {
-            return Err(Usage::new(format!("{} was named twice", next.0)).hint("name each backup once").into());
+            return Err(Usage::new(format!("{} was named twice", next.0))
+                .hint("name each backup once")
+                .into());
         }
         wanted.push(next);
     }
@@ -189,11 +234,26 @@ fn show(plan: &Plan, session: &mut Session) -> anyhow::Result<()> {
         .map(|point| {
             let (fate, why) = match &point.fate {
                 Fate::Goes => ("goes", String::new()),
-                Fate::Stays(reasons) => ("stays", reasons.iter().map(|reason| words(reason, session)).collect::<Vec<_>>().join(", ")),
+                Fate::Stays(reasons) => (
+                    "stays",
+                    reasons
+                        .iter()
+                        .map(|reason| words(reason, session))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                ),
             };
-            let level = point.number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+            let level = point
+                .number
+                .map_or_else(|| "?".to_owned(), |number| number.to_string());
             let started = when::show(point.level.started(), &session.zone);
-            [started, level, show_bytes(point.stored_bytes).to_string(), fate.to_owned(), why]
+            [
+                started,
+                level,
+                show_bytes(point.stored_bytes).to_string(),
+                fate.to_owned(),
+                why,
+            ]
         })
         .collect();
     let columns = [
@@ -215,19 +275,32 @@ fn words(reason: &Reason, session: &Session) -> String {
 
 fn question(plans: &[Plan], session: &Session) -> anyhow::Result<String> {
     let going: usize = plans.iter().map(Plan::going).sum();
-    let bytes: u64 = plans.iter().map(|plan| plan.freed_bytes + plan.unneeded_bytes).sum();
+    let bytes: u64 = plans
+        .iter()
+        .map(|plan| plan.freed_bytes + plan.unneeded_bytes)
+        .sum();
     let what = several(going as u64, "point in time", "points in time");
-    Ok(format!("Remove {what} and {} that nothing else needs from {}? [y/N] ", show_bytes(bytes), session.location()?))
+    Ok(format!(
+        "Remove {what} and {} that nothing else needs from {}? [y/N] ",
+        show_bytes(bytes),
+        session.location()?
+    ))
 }
 
 /// Asks whether that is to be done.
 pub(super) fn confirm(question: &str, otherwise: &str) -> anyhow::Result<()> {
     if !terminal::is_there() {
         let message = format!("{otherwise}: there is no terminal to ask on");
-        return Err(Usage::new(message).hint("say --yes, or --dry-run to see what would be done").into());
+        return Err(Usage::new(message)
+            .hint("say --yes, or --dry-run to see what would be done")
+            .into());
     }
     let answer = terminal::ask(question).context("could not ask")?;
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(Interrupted.into()) }
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        Ok(())
+    } else {
+        Err(Interrupted.into())
+    }
 }
 
 /// Prunes one backup.
@@ -242,7 +315,12 @@ pub(super) fn carry_out(
     let backup = plan.backup.clone();
     let store = access.store();
     let host = host_name().unwrap_or_else(|_| "unknown".to_owned());
-    let request = LockRequest { backup: &backup, host: &host, action: "prune", patience };
+    let request = LockRequest {
+        backup: &backup,
+        host: &host,
+        action: "prune",
+        patience,
+    };
     let clock = &session.clock;
     // A prune leaves nothing of its own, however it ends. A sync could bring a point in time that leans on what is removed: the lock is held for that too.
     let pruned = with_lock(
@@ -252,26 +330,42 @@ pub(super) fn carry_out(
         clock,
         cancel,
         |_| true,
-        |held| upkeep::withdraw(access, plan, held, (clock.now(), grace), cancel)?.remove(access, &backup, cancel),
+        |held| {
+            upkeep::withdraw(access, plan, held, (clock.now(), grace), cancel)?
+                .remove(access, &backup, cancel)
+        },
     );
     Ok(pruned??)
 }
 
 pub(super) fn tell(backup: &BackupName, pruned: &Pruned, session: &Session) {
     let gone = several(pruned.points, "point in time", "points in time");
-    let mut text = format!("{backup}: removed {gone} and {} of data", show_bytes(pruned.freed_bytes));
+    let mut text = format!(
+        "{backup}: removed {gone} and {} of data",
+        show_bytes(pruned.freed_bytes)
+    );
     if let (Some(until), true) = (pruned.waiting_until, pruned.waiting_bytes > 0) {
         let until = when::show(until, &session.zone);
-        text.push_str(&format!("; {} more can be removed by a prune after {until} (--grace)", show_bytes(pruned.waiting_bytes)));
+        text.push_str(&format!(
+            "; {} more can be removed by a prune after {until} (--grace)",
+            show_bytes(pruned.waiting_bytes)
+        ));
     }
     session.output.note(text);
     if let Some(until) = pruned.locked.until {
-        let (bytes, until) = (show_bytes(pruned.locked.bytes), when::show(until, &session.zone));
-        session.output.note(format_args!("{backup}: {bytes} that nothing needs are locked; a prune after {until} removes them"));
+        let (bytes, until) = (
+            show_bytes(pruned.locked.bytes),
+            when::show(until, &session.zone),
+        );
+        session.output.note(format_args!(
+            "{backup}: {bytes} that nothing needs are locked; a prune after {until} removes them"
+        ));
     }
     if pruned.doubtful_bytes > 0 {
         let bytes = show_bytes(pruned.doubtful_bytes);
-        session.output.warn(format_args!("{backup}: {bytes} stay, as a point in time that cannot be read may need them"));
+        session.output.warn(format_args!(
+            "{backup}: {bytes} stay, as a point in time that cannot be read may need them"
+        ));
     }
 }
 
@@ -283,9 +377,22 @@ pub(super) fn after_backup(
     session: &Session,
     cancel: &Cancel,
 ) -> anyhow::Result<()> {
-    let mut plan = upkeep::plan(access, backup, &Going::Unprotected(rules), session.clock.now(), &session.zone)?;
+    let mut plan = upkeep::plan(
+        access,
+        backup,
+        &Going::Unprotected(rules),
+        session.clock.now(),
+        &session.zone,
+    )?;
     if plan.going() > 0 || plan.unneeded_bytes > 0 {
-        let pruned = carry_out(access, &mut plan, Patience::None, upkeep::GRACE, session, cancel)?;
+        let pruned = carry_out(
+            access,
+            &mut plan,
+            Patience::None,
+            upkeep::GRACE,
+            session,
+            cancel,
+        )?;
         tell(backup, &pruned, session);
     }
     Ok(())
@@ -355,7 +462,11 @@ impl PlanDocument {
             started: point.level.started(),
             level: point.number,
             stored_bytes: point.stored_bytes,
-            fate: if point.fate == Fate::Goes { "goes" } else { "stays" },
+            fate: if point.fate == Fate::Goes {
+                "goes"
+            } else {
+                "stays"
+            },
             because: match &point.fate {
                 Fate::Goes => Vec::new(),
                 Fate::Stays(reasons) => reasons.iter().map(ToString::to_string).collect(),
@@ -368,7 +479,9 @@ impl PlanDocument {
             unneeded_bytes: plan.unneeded_bytes,
             mixed_bytes: plan.mixed_bytes,
             removed: done.map(|(pruned, _)| RemovedDocument::of(pruned)),
-            repacked: done.and_then(|(_, repacked)| repacked.as_ref()).map(RepackingDocument::of),
+            repacked: done
+                .and_then(|(_, repacked)| repacked.as_ref())
+                .map(RepackingDocument::of),
         }
     }
 }

@@ -71,7 +71,11 @@ pub(super) struct Manner {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let manner = Manner { below: arguments.below, patience: patience(arguments.wait.as_deref())?, grace: arguments.grace };
+    let manner = Manner {
+        below: arguments.below,
+        patience: patience(arguments.wait.as_deref())?,
+        grace: arguments.grace,
+    };
     let access = session.access()?;
     let cancel = interrupt::watch()?;
     let mut plans = Vec::new();
@@ -89,8 +93,14 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     if has_work && !arguments.dry_run {
         session.output.flush()?;
         if !arguments.yes {
-            let (copied, freed) = (show_bytes(sum(|plan| plan.copied_bytes)), show_bytes(sum(|plan| plan.freed_bytes)));
-            let question = format!("Copy {copied} in {} to give back {freed}? [y/N] ", session.location()?);
+            let (copied, freed) = (
+                show_bytes(sum(|plan| plan.copied_bytes)),
+                show_bytes(sum(|plan| plan.freed_bytes)),
+            );
+            let question = format!(
+                "Copy {copied} in {} to give back {freed}? [y/N] ",
+                session.location()?
+            );
             confirm(&question, "nothing was changed")?;
         }
         for (backup, _) in &plans {
@@ -98,11 +108,18 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         }
     }
     if json {
-        let documents: Vec<_> = plans.iter().enumerate().map(|(at, (backup, plan))| Document::of(backup, plan, done.get(at))).collect();
+        let documents: Vec<_> = plans
+            .iter()
+            .enumerate()
+            .map(|(at, (backup, plan))| Document::of(backup, plan, done.get(at)))
+            .collect();
         session.output.json(&documents)?;
     } else if done.is_empty() {
         session.output.note(match has_work {
-            true => format!("{} would be given back; nothing was changed", show_bytes(sum(|plan| plan.freed_bytes))),
+            true => format!(
+                "{} would be given back; nothing was changed",
+                show_bytes(sum(|plan| plan.freed_bytes))
+            ),
             false => "there is nothing to repack".to_owned(),
         });
     } else {
@@ -116,8 +133,16 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
 
 /// Reads `50%` or `50`.
 pub(super) fn parse_part(text: &str) -> Result<Below, String> {
-    let percent: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| refusal())?;
-    if percent > 0.0 && percent <= 100.0 { Ok(Below(percent / 100.0)) } else { Err(refusal()) }
+    let percent: f64 = text
+        .trim_end_matches('%')
+        .trim()
+        .parse()
+        .map_err(|_| refusal())?;
+    if percent > 0.0 && percent <= 100.0 {
+        Ok(Below(percent / 100.0))
+    } else {
+        Err(refusal())
+    }
 }
 
 fn refusal() -> String {
@@ -134,16 +159,22 @@ fn wanted(arguments: &Arguments, catalog: &Catalog) -> anyhow::Result<Vec<Backup
         return Ok(all);
     }
     if arguments.backups.is_empty() {
-        return Err(Usage::new("no backup was named").hint("name it, or --all: freezer repack BACKUP").into());
+        return Err(Usage::new("no backup was named")
+            .hint("name it, or --all: freezer repack BACKUP")
+            .into());
     }
     let mut wanted = Vec::new();
     for backup in &arguments.backups {
         if backup.at().is_some() {
-            return Err(Usage::new("a repack is of a whole backup").hint("leave @DATE out").into());
+            return Err(Usage::new("a repack is of a whole backup")
+                .hint("leave @DATE out")
+                .into());
         }
         let name = catalog.find(backup)?;
         if wanted.contains(&name) {
-            return Err(Usage::new(format!("{name} was named twice")).hint("name each backup once").into());
+            return Err(Usage::new(format!("{name} was named twice"))
+                .hint("name each backup once")
+                .into());
         }
         wanted.push(name);
     }
@@ -156,13 +187,23 @@ fn show(plans: &[(BackupName, Repacking)], session: &mut Session) -> anyhow::Res
         .filter(|(_, plan)| plan.segments > 0)
         .map(|(backup, plan)| {
             let bytes = |bytes| show_bytes(bytes).to_string();
-            [backup.to_string(), plan.segments.to_string(), bytes(plan.copied_bytes), bytes(plan.freed_bytes)]
+            [
+                backup.to_string(),
+                plan.segments.to_string(),
+                bytes(plan.copied_bytes),
+                bytes(plan.freed_bytes),
+            ]
         })
         .collect();
     if rows.is_empty() {
         return Ok(());
     }
-    let columns = [Column::text("BACKUP"), Column::number("SEGMENTS"), Column::number("COPIED"), Column::number("GIVEN BACK")];
+    let columns = [
+        Column::text("BACKUP"),
+        Column::number("SEGMENTS"),
+        Column::number("COPIED"),
+        Column::number("GIVEN BACK"),
+    ];
     Ok(session.output.table(columns, &rows)?)
 }
 
@@ -175,7 +216,12 @@ pub(super) fn carry_out(
     cancel: &Cancel,
 ) -> anyhow::Result<(Repacking, Pruned)> {
     let host = host_name().unwrap_or_else(|_| "unknown".to_owned());
-    let request = LockRequest { backup, host: &host, action: "repack", patience: manner.patience };
+    let request = LockRequest {
+        backup,
+        host: &host,
+        action: "repack",
+        patience: manner.patience,
+    };
     let (store, catalog, clock) = (access.store(), Catalog::new(access.store()), &session.clock);
     let mut repack = Repack::new(manner.below);
     loop {
@@ -197,18 +243,36 @@ pub(super) fn carry_out(
     let mut plan = upkeep::plan(access, backup, &nothing, clock.now(), &session.zone)?;
     let pruned = match plan.unneeded_bytes {
         0 => Pruned::default(),
-        _ => prune::carry_out(access, &mut plan, manner.patience, manner.grace, session, cancel)?,
+        _ => prune::carry_out(
+            access,
+            &mut plan,
+            manner.patience,
+            manner.grace,
+            session,
+            cancel,
+        )?,
     };
     Ok((repack.done(), pruned))
 }
 
 pub(super) fn tell(backup: &BackupName, repacked: &Repacking, session: &Session) {
     let segments = several(repacked.segments, "segment", "segments");
-    let (copied, freed) = (show_bytes(repacked.copied_bytes), show_bytes(repacked.freed_bytes));
-    session.output.note(format!("{backup}: repacked {segments}: copied {copied}, and need {freed} less"));
+    let (copied, freed) = (
+        show_bytes(repacked.copied_bytes),
+        show_bytes(repacked.freed_bytes),
+    );
+    session.output.note(format!(
+        "{backup}: repacked {segments}: copied {copied}, and need {freed} less"
+    ));
     if repacked.damaged_segments > 0 {
-        let segments = several(repacked.damaged_segments, "segment is damaged and stays", "segments are damaged and stay");
-        session.output.warn(format_args!("{backup}: {segments}; freezer check tells more"));
+        let segments = several(
+            repacked.damaged_segments,
+            "segment is damaged and stays",
+            "segments are damaged and stay",
+        );
+        session.output.warn(format_args!(
+            "{backup}: {segments}; freezer check tells more"
+        ));
     }
 }
 

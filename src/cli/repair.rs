@@ -59,9 +59,17 @@ pub(super) struct Arguments {
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
     /// Data that the next backup takes for not stored.
-    Lost { backup: String, level_id: String, bytes: u64 },
+    Lost {
+        backup: String,
+        level_id: String,
+        bytes: u64,
+    },
     /// A point in time that cannot be opened.
-    Unreadable { backup: String, level_id: String, is_newer: bool },
+    Unreadable {
+        backup: String,
+        level_id: String,
+        is_newer: bool,
+    },
     Result {
         backup: String,
         dry_run: bool,
@@ -79,7 +87,9 @@ enum Event {
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     if arguments.backup.at().is_some() {
-        return Err(Usage::new("a repair is of all points in time").hint("write the backup without @DATE").into());
+        return Err(Usage::new("a repair is of all points in time")
+            .hint("write the backup without @DATE")
+            .into());
     }
     let patience = patience(arguments.wait.as_deref())?;
     let access = session.access()?;
@@ -91,7 +101,12 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         (mend(&trial, &backup, &catalog, session, &cancel)?, 0)
     } else {
         let host = host_name().unwrap_or_else(|_| "unknown".to_owned());
-        let request = LockRequest { backup: &backup, host: &host, action: "repair", patience };
+        let request = LockRequest {
+            backup: &backup,
+            host: &host,
+            action: "repair",
+            patience,
+        };
         let (store, clock) = (access.store(), session.clock);
         let ended = with_lock(
             store.as_ref(),
@@ -114,7 +129,13 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     report(arguments, &backup, &repaired, removed, session)
 }
 
-fn mend(access: &Access, backup: &BackupName, catalog: &Catalog, session: &mut Session, cancel: &Cancel) -> anyhow::Result<Repaired> {
+fn mend(
+    access: &Access,
+    backup: &BackupName,
+    catalog: &Catalog,
+    session: &mut Session,
+    cancel: &Cancel,
+) -> anyhow::Result<Repaired> {
     let levels = catalog.levels(backup)?;
     let progress = session.progress();
     let mut printed = Ok(());
@@ -129,38 +150,77 @@ fn mend(access: &Access, backup: &BackupName, catalog: &Catalog, session: &mut S
     Ok(repaired)
 }
 
-fn tell(session: &mut Session, backup: &BackupName, points: &[LevelId], damage: &Damage) -> anyhow::Result<()> {
+fn tell(
+    session: &mut Session,
+    backup: &BackupName,
+    points: &[LevelId],
+    damage: &Damage,
+) -> anyhow::Result<()> {
     if session.output.format == Format::Json {
         return Ok(session.output.json(&damage_event(backup, points, damage))?);
     }
     let points = show_points(session, backup, points);
-    session.output.line(format_args!("{points}: {}", chain(damage)))?;
+    session
+        .output
+        .line(format_args!("{points}: {}", chain(damage)))?;
     Ok(session.output.flush()?)
 }
 
 /// Whether points in time that cannot be opened are to go.
-fn may_remove(arguments: &Arguments, backup: &BackupName, repaired: &Repaired, session: &mut Session) -> anyhow::Result<bool> {
-    let count = repaired.unreadable.iter().filter(|point| !point.is_newer).count();
+fn may_remove(
+    arguments: &Arguments,
+    backup: &BackupName,
+    repaired: &Repaired,
+    session: &mut Session,
+) -> anyhow::Result<bool> {
+    let count = repaired
+        .unreadable
+        .iter()
+        .filter(|point| !point.is_newer)
+        .count();
     if count == 0 || arguments.yes || !terminal::is_there() {
         return Ok(count > 0 && arguments.yes);
     }
     session.output.flush()?;
-    let what = several(count as u64, "point in time that cannot be opened", "points in time that cannot be opened");
-    let answer = terminal::ask(&format!("Remove {what} from {backup}? [y/N] ")).context("could not ask")?;
+    let what = several(
+        count as u64,
+        "point in time that cannot be opened",
+        "points in time that cannot be opened",
+    );
+    let answer =
+        terminal::ask(&format!("Remove {what} from {backup}? [y/N] ")).context("could not ask")?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-fn report(arguments: &Arguments, backup: &BackupName, repaired: &Repaired, removed: u64, session: &mut Session) -> anyhow::Result<Outcome> {
+fn report(
+    arguments: &Arguments,
+    backup: &BackupName,
+    repaired: &Repaired,
+    removed: u64,
+    session: &mut Session,
+) -> anyhow::Result<Outcome> {
     let lost_bytes: u64 = repaired.lost.iter().map(|lost| lost.bytes).sum();
     let is_sound = repaired.checked.damages == 0;
-    let outcome = if is_sound { Outcome::Done } else { Outcome::Partial };
+    let outcome = if is_sound {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    };
     if session.output.format == Format::Json {
         for lost in &repaired.lost {
-            session.output.json(&Event::Lost { backup: backup.to_string(), level_id: lost.level.to_string(), bytes: lost.bytes })?;
+            session.output.json(&Event::Lost {
+                backup: backup.to_string(),
+                level_id: lost.level.to_string(),
+                bytes: lost.bytes,
+            })?;
         }
         for point in &repaired.unreadable {
             let (level_id, is_newer) = (point.level.to_string(), point.is_newer);
-            session.output.json(&Event::Unreadable { backup: backup.to_string(), level_id, is_newer })?;
+            session.output.json(&Event::Unreadable {
+                backup: backup.to_string(),
+                level_id,
+                is_newer,
+            })?;
         }
         session.output.json(&Event::Result {
             backup: backup.to_string(),
@@ -177,20 +237,32 @@ fn report(arguments: &Arguments, backup: &BackupName, repaired: &Repaired, remov
         return Ok(outcome);
     }
     session.output.flush()?;
-    let (would, were) = if arguments.dry_run { ("would be ", "nothing was changed") } else { ("", "") };
+    let (would, were) = if arguments.dry_run {
+        ("would be ", "nothing was changed")
+    } else {
+        ("", "")
+    };
     let mended = repaired.index.mended + repaired.frame_tables.mended;
     if mended > 0 {
-        session.output.note(format_args!("{backup}: {} {would}mended", several(mended, "block", "blocks")));
+        session.output.note(format_args!(
+            "{backup}: {} {would}mended",
+            several(mended, "block", "blocks")
+        ));
     }
     for lost in &repaired.lost {
         let level = when::show(lost.level.started(), &session.zone);
-        session.output.note(format_args!("{backup}: {} of the data of {level} are lost", show_bytes(lost.bytes)));
+        session.output.note(format_args!(
+            "{backup}: {} of the data of {level} are lost",
+            show_bytes(lost.bytes)
+        ));
     }
     for point in &repaired.unreadable {
         let level = when::show(point.level.started(), &session.zone);
         let fate = match (point.is_newer, removed > 0) {
             (true, _) => "was made by a newer freezer, and stays",
-            (false, true) => "could not be opened any more, and was removed; freezer prune removes the data that only it had",
+            (false, true) => {
+                "could not be opened any more, and was removed; freezer prune removes the data that only it had"
+            }
             (false, false) => "cannot be opened any more; --yes removes it",
         };
         session.output.note(format_args!("{backup}@{level} {fate}"));
@@ -204,8 +276,13 @@ fn report(arguments: &Arguments, backup: &BackupName, repaired: &Repaired, remov
     let end = match (is_sound, mended) {
         (true, 0) => "there is no damage",
         (true, _) => "no damage is left",
-        (false, _) => "what can be mended is; what is named above stays damaged in its points in time",
+        (false, _) => {
+            "what can be mended is; what is named above stays damaged in its points in time"
+        }
     };
-    session.output.note(format_args!("{backup}: {end}{}{were}", if were.is_empty() { "" } else { "; " }));
+    session.output.note(format_args!(
+        "{backup}: {end}{}{were}",
+        if were.is_empty() { "" } else { "; " }
+    ));
     Ok(outcome)
 }

@@ -43,7 +43,12 @@ pub(super) struct Arguments {
     backup_name: Option<String>,
 
     /// The host the backup belongs to, where the name does not say it as HOST/NAME
-    #[arg(long, alias = "restore-from-host", value_name = "NAME", hide_short_help = true)]
+    #[arg(
+        long,
+        alias = "restore-from-host",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
     hostname: Option<String>,
 
     /// The point in time, as @DATE says it too
@@ -65,7 +70,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let (wanted, paths) = wanted(&arguments)?;
-    let paths = paths.iter().map(tree_path).collect::<anyhow::Result<Vec<_>>>()?;
+    let paths = paths
+        .iter()
+        .map(tree_path)
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let point = session.point(&wanted)?;
     for path in &paths {
         // Tells what is like a path that is not there.
@@ -75,20 +83,47 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
         return rehearse(&point.view, &paths, session);
     }
     let options = Options {
-        existing: if arguments.overwrite { Existing::Replace } else { Existing::Refuse },
-        ownership: if arguments.numeric_owner { Ownership::ByNumber } else { Ownership::ByName },
+        existing: if arguments.overwrite {
+            Existing::Replace
+        } else {
+            Existing::Refuse
+        },
+        ownership: if arguments.numeric_owner {
+            Ownership::ByNumber
+        } else {
+            Ownership::ByName
+        },
         ..Options::default()
     };
     let cancel = interrupt::watch()?;
     let progress = session.progress();
     if paths.is_empty() {
-        crate::model::Progress::expect_total(&progress, point.view.totals().entries, point.view.totals().bytes);
+        crate::model::Progress::expect_total(
+            &progress,
+            point.view.totals().entries,
+            point.view.totals().bytes,
+        );
     }
-    let summary = restore::restore(&point.view, &paths, &arguments.target, &options, &progress, &cancel)?;
+    let summary = restore::restore(
+        &point.view,
+        &paths,
+        &arguments.target,
+        &options,
+        &progress,
+        &cancel,
+    )?;
     drop(progress);
-    let name = format!("{}@{}", point.backup, when::show(point.level.started(), &session.zone));
+    let name = format!(
+        "{}@{}",
+        point.backup,
+        when::show(point.level.started(), &session.zone)
+    );
     tell(&arguments, &name, &summary, session)?;
-    Ok(if summary.troubles == 0 { Outcome::Done } else { Outcome::Partial })
+    Ok(if summary.troubles == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
 }
 
 /// What is meant by the arguments of the short form, and of the original's.
@@ -100,23 +135,38 @@ fn wanted(arguments: &Arguments) -> anyhow::Result<(BackupRef, Vec<OsString>)> {
             paths.splice(0..0, first.clone());
             name.clone()
         }
-        (None, Some(backup)) => backup.clone().into_string().map_err(|_| Usage::new("a backup's name is text in UTF-8"))?,
-        (None, None) => return Err(Usage::new("no backup was named").hint("freezer restore BACKUP --target DIRECTORY").into()),
+        (None, Some(backup)) => backup
+            .clone()
+            .into_string()
+            .map_err(|_| Usage::new("a backup's name is text in UTF-8"))?,
+        (None, None) => {
+            return Err(Usage::new("no backup was named")
+                .hint("freezer restore BACKUP --target DIRECTORY")
+                .into());
+        }
     };
     if let Some(host) = arguments.hostname.as_ref().filter(|_| !text.contains('/')) {
         text = format!("{host}/{text}");
     }
     if let Some(date) = &arguments.restore_from_date {
         if arguments.backup_name.is_none() && text.contains('@') {
-            return Err(Usage::new("the point in time is named twice").hint("leave @DATE or --restore-from-date out").into());
+            return Err(Usage::new("the point in time is named twice")
+                .hint("leave @DATE or --restore-from-date out")
+                .into());
         }
         text = format!("{text}@{date}");
     }
-    let wanted = text.parse().map_err(|error| Usage::new(format!("{text} is no BACKUP[@DATE]: {error}")))?;
+    let wanted = text
+        .parse()
+        .map_err(|error| Usage::new(format!("{text} is no BACKUP[@DATE]: {error}")))?;
     Ok((wanted, paths))
 }
 
-fn rehearse(view: &crate::fs::view::View, paths: &[TreePath], session: &mut Session) -> anyhow::Result<Outcome> {
+fn rehearse(
+    view: &crate::fs::view::View,
+    paths: &[TreePath],
+    session: &mut Session,
+) -> anyhow::Result<Outcome> {
     #[derive(Serialize)]
     struct WouldRestore {
         path: PathText,
@@ -127,20 +177,39 @@ fn rehearse(view: &crate::fs::view::View, paths: &[TreePath], session: &mut Sess
     restore::list(view, paths, |entry| {
         count += 1;
         bytes += entry.content.size();
-        let path = if entry.path.is_root() { b"." } else { entry.path.as_bytes() };
+        let path = if entry.path.is_root() {
+            b"."
+        } else {
+            entry.path.as_bytes()
+        };
         if printed.is_ok() {
             printed = match session.output.format {
-                Format::Json => session.output.json_line(&WouldRestore { path: path.to_vec().into(), size: entry.content.size() }),
-                Format::Text => session.output.bytes(path).and_then(|()| session.output.bytes(b"\n")),
+                Format::Json => session.output.json_line(&WouldRestore {
+                    path: path.to_vec().into(),
+                    size: entry.content.size(),
+                }),
+                Format::Text => session
+                    .output
+                    .bytes(path)
+                    .and_then(|()| session.output.bytes(b"\n")),
             };
         }
     })?;
     printed?;
-    session.output.note(format_args!("would restore {}, {}", several(count, "entry", "entries"), show_bytes(bytes)));
+    session.output.note(format_args!(
+        "would restore {}, {}",
+        several(count, "entry", "entries"),
+        show_bytes(bytes)
+    ));
     Ok(Outcome::Done)
 }
 
-fn tell(arguments: &Arguments, name: &str, summary: &Summary, session: &mut Session) -> anyhow::Result<()> {
+fn tell(
+    arguments: &Arguments,
+    name: &str,
+    summary: &Summary,
+    session: &mut Session,
+) -> anyhow::Result<()> {
     #[derive(Serialize)]
     struct Restored<'run> {
         event: &'static str,
@@ -152,7 +221,12 @@ fn tell(arguments: &Arguments, name: &str, summary: &Summary, session: &mut Sess
         troubles: u64,
         without_owner: u64,
     }
-    let target = arguments.target.as_os_str().as_encoded_bytes().to_vec().into();
+    let target = arguments
+        .target
+        .as_os_str()
+        .as_encoded_bytes()
+        .to_vec()
+        .into();
     if session.output.format == Format::Json {
         return Ok(session.output.json(&Restored {
             event: "result",
@@ -177,7 +251,10 @@ fn tell(arguments: &Arguments, name: &str, summary: &Summary, session: &mut Sess
         session.output.warn(format_args!("{count} did not get the owner or the system attributes they had: only root may give them"));
     }
     if summary.troubles > 0 {
-        session.output.warn(format_args!("not everything could be restored: {}", several(summary.troubles, "trouble", "troubles")));
+        session.output.warn(format_args!(
+            "not everything could be restored: {}",
+            several(summary.troubles, "trouble", "troubles")
+        ));
     }
     Ok(())
 }

@@ -57,11 +57,15 @@ impl RetentionArguments {
         let since = match (self.remove_older_than, &self.remove_from_date) {
             (Some(_), Some(_)) => {
                 let message = "--remove-older-than cannot be used with --remove-from-date";
-                return Err(Usage::new(message).hint("each says from when on points in time stay: give one"));
+                return Err(Usage::new(message)
+                    .hint("each says from when on points in time stay: give one"));
             }
             (Some(days), None) => Some(days_before(days, now)?),
             (None, Some(date)) => {
-                let refuse = || Usage::new("latest is no date").hint("write a date: --remove-from-date 2026-11-22");
+                let refuse = || {
+                    Usage::new("latest is no date")
+                        .hint("write a date: --remove-from-date 2026-11-22")
+                };
                 Some(date.beginning(now, zone).ok_or_else(refuse)?)
             }
             (None, None) => None,
@@ -81,8 +85,13 @@ impl RetentionArguments {
 }
 
 fn days_before(days: f64, now: Timestamp) -> Result<Timestamp, Usage> {
-    let refuse = || Usage::new(format!("{days} is no number of days")).hint("write --remove-older-than 30");
-    let age = if days >= 0.0 { SignedDuration::try_from_secs_f64(days * 86_400.0).map_err(|_| refuse())? } else { return Err(refuse()) };
+    let refuse =
+        || Usage::new(format!("{days} is no number of days")).hint("write --remove-older-than 30");
+    let age = if days >= 0.0 {
+        SignedDuration::try_from_secs_f64(days * 86_400.0).map_err(|_| refuse())?
+    } else {
+        return Err(refuse());
+    };
     // Before all time nothing can have begun.
     Ok(now.checked_sub(age).unwrap_or(Timestamp::MIN))
 }
@@ -97,7 +106,8 @@ pub(super) fn parse_duration(text: &str) -> Result<SignedDuration, String> {
     if text.starts_with(['P', 'p', '+', '-']) || span.is_negative() {
         return Err(refuse());
     }
-    span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| refuse())
+    span.to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| refuse())
 }
 
 #[cfg(test)]
@@ -109,8 +119,14 @@ mod tests {
     fn days_may_be_broken_and_not_negative() {
         let now = "2026-11-22T12:00:00Z".parse().expect("a time");
         let since = |days| {
-            let arguments = RetentionArguments { remove_older_than: Some(days), ..RetentionArguments::default() };
-            arguments.rules(now, &TimeZone::UTC).map(|rules| rules.since.expect("a moment").to_string()).ok()
+            let arguments = RetentionArguments {
+                remove_older_than: Some(days),
+                ..RetentionArguments::default()
+            };
+            arguments
+                .rules(now, &TimeZone::UTC)
+                .map(|rules| rules.since.expect("a moment").to_string())
+                .ok()
         };
         assert_eq!(since(1.5).as_deref(), Some("2026-11-21T00:00:00Z"));
         assert!(since(1e300).is_none() && since(-1.0).is_none() && since(f64::NAN).is_none());
@@ -129,7 +145,11 @@ mod tests {
             ("x", None),
             ("", None),
         ] {
-            assert_eq!(parse_duration(text).ok().map(|length| length.as_secs()), seconds, "{text}");
+            assert_eq!(
+                parse_duration(text).ok().map(|length| length.as_secs()),
+                seconds,
+                "{text}"
+            );
         }
     }
 }

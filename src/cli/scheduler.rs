@@ -74,7 +74,13 @@ pub(super) struct Arguments {
     interval: u64,
 
     /// What dates without an offset, and hours and minutes of timetables, mean: local, or a name such as Europe/Berlin
-    #[arg(long, value_name = "ZONE", default_value = "UTC", global = true, help_heading = "When")]
+    #[arg(
+        long,
+        value_name = "ZONE",
+        default_value = "UTC",
+        global = true,
+        help_heading = "When"
+    )]
     time_zone: String,
 
     /// Make up for runs that were missed: one for all of them, however late it is. Else a run is missed for good when it is an
@@ -142,10 +148,17 @@ enum Command {
 
 /// Gives a process in the background, which has no terminal, a log file if nobody named one.
 pub(super) fn choose_log_file(arguments: &Arguments, session: &mut Session) -> anyhow::Result<()> {
-    let Command::Start { in_background: true, .. } = arguments.command else { return Ok(()) };
+    let Command::Start {
+        in_background: true,
+        ..
+    } = arguments.command
+    else {
+        return Ok(());
+    };
     if session.common.log_file.is_none() {
         let folder = state_folder(arguments, session)?;
-        std::fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("could not make {}", folder.display()))?;
         session.common.log_file = Some(folder.join("scheduler.log"));
     }
     Ok(())
@@ -153,9 +166,16 @@ pub(super) fn choose_log_file(arguments: &Arguments, session: &mut Session) -> a
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     match &arguments.command {
-        Command::Start { foreground: false, in_background: false } => in_background(&arguments, session),
+        Command::Start {
+            foreground: false,
+            in_background: false,
+        } => in_background(&arguments, session),
         Command::Start { in_background, .. } => {
-            let told = if *in_background { Told::Parent } else { Told::Nobody };
+            let told = if *in_background {
+                Told::Parent
+            } else {
+                Told::Nobody
+            };
             work(&arguments, Span::Always, told, session)
         }
         Command::Once => work(&arguments, Span::Once, Told::Nobody, session),
@@ -163,14 +183,17 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
         Command::Status => status(&arguments, session),
         Command::Reload => {
             let folder = state_folder(&arguments, session)?;
-            let Some(process) = daemon::running(&folder)? else { bail!("no scheduler runs with the folder {}", folder.display()) };
+            let Some(process) = daemon::running(&folder)? else {
+                bail!("no scheduler runs with the folder {}", folder.display())
+            };
             process::end(&process, End::Reload).context("could not tell the scheduler")?;
             Ok(Outcome::Done)
         }
         Command::RunJob { folder } => {
             process::leave_session().context("could not leave the session")?;
             let cancel = interrupt::watch()?;
-            runner::run(&RunFolder::at(folder.clone()), &session.clock, &cancel).context("could not do what was ordered")?;
+            runner::run(&RunFolder::at(folder.clone()), &session.clock, &cancel)
+                .context("could not do what was ordered")?;
             Ok(Outcome::Done)
         }
     }
@@ -188,36 +211,61 @@ fn in_background(arguments: &Arguments, session: &mut Session) -> anyhow::Result
     source(arguments, session)?;
     let program = std::env::current_exe().context("could not find this program's file")?;
     let typed = std::env::args_os().skip(1).chain([IN_BACKGROUND.into()]);
-    match process::start_in_background(&program, typed).context("could not start a process in the background")? {
+    match process::start_in_background(&program, typed)
+        .context("could not start a process in the background")?
+    {
         Background::Ready(process) => {
             if session.output.format == Format::Json {
-                session.output.json(&json!({ "started": true, "process": process }))?;
+                session
+                    .output
+                    .json(&json!({ "started": true, "process": process }))?;
             } else {
-                session.output.note(format_args!("the scheduler runs, as process {process}; freezer scheduler stop ends it"));
+                session.output.note(format_args!(
+                    "the scheduler runs, as process {process}; freezer scheduler stop ends it"
+                ));
             }
             Ok(Outcome::Done)
         }
-        Background::Ended(status) => {
-            Ok(Outcome::Told(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(super::failure::FAILED)))
-        }
+        Background::Ended(status) => Ok(Outcome::Told(
+            status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(super::failure::FAILED),
+        )),
     }
 }
 
-fn work(arguments: &Arguments, span: Span, told: Told, session: &mut Session) -> anyhow::Result<Outcome> {
+fn work(
+    arguments: &Arguments,
+    span: Span,
+    told: Told,
+    session: &mut Session,
+) -> anyhow::Result<Outcome> {
     let settings = settings(arguments, session)?;
     let source = source(arguments, session)?;
     if told == Told::Parent {
         process::leave_session().context("could not leave the terminal")?;
     }
-    let signals = Signals { cancel: interrupt::watch()?, reload: Arc::new(AtomicBool::new(false)) };
-    signal_hook::flag::register(SIGHUP, Arc::clone(&signals.reload)).context("could not watch for signals")?;
+    let signals = Signals {
+        cancel: interrupt::watch()?,
+        reload: Arc::new(AtomicBool::new(false)),
+    };
+    signal_hook::flag::register(SIGHUP, Arc::clone(&signals.reload))
+        .context("could not watch for signals")?;
     let mut ready = Ok(());
-    daemon::run(settings, source, Arc::new(session.clock), span, &signals, || {
-        if told == Told::Parent {
-            ready = process::report_ready().context("nobody waits for the scheduler any more");
-        }
-        tracing::info!("the scheduler begins");
-    })?;
+    daemon::run(
+        settings,
+        source,
+        Arc::new(session.clock),
+        span,
+        &signals,
+        || {
+            if told == Told::Parent {
+                ready = process::report_ready().context("nobody waits for the scheduler any more");
+            }
+            tracing::info!("the scheduler begins");
+        },
+    )?;
     tracing::info!("the scheduler ends");
     ready.map(|()| Outcome::Done)
 }
@@ -225,8 +273,10 @@ fn work(arguments: &Arguments, span: Span, told: Told, session: &mut Session) ->
 fn state_folder(arguments: &Arguments, session: &Session) -> anyhow::Result<PathBuf> {
     let usual = || session.environment.default_scheduler_folder();
     let folder = arguments.state_dir.clone().or_else(usual);
-    let folder =
-        folder.ok_or_else(|| Usage::new("there is no home directory to remember jobs in").hint("name a folder: --state-dir FOLDER"))?;
+    let folder = folder.ok_or_else(|| {
+        Usage::new("there is no home directory to remember jobs in")
+            .hint("name a folder: --state-dir FOLDER")
+    })?;
     std::path::absolute(&folder).with_context(|| format!("could not find {}", folder.display()))
 }
 
@@ -234,13 +284,22 @@ fn source(arguments: &Arguments, session: &Session) -> anyhow::Result<Source> {
     if arguments.no_api {
         return Ok(Source::Folder(arguments.jobs_dir.clone()));
     }
-    Ok(Source::Server(Box::new(connect(&arguments.server, session)?)))
+    Ok(Source::Server(Box::new(connect(
+        &arguments.server,
+        session,
+    )?)))
 }
 
 fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<Settings> {
     let agent = match &arguments.original_agent {
-        Some(program) => Agent { program: program.clone(), kind: AgentKind::Original },
-        None => Agent { program: own_file()?, kind: AgentKind::Freezer },
+        Some(program) => Agent {
+            program: program.clone(),
+            kind: AgentKind::Original,
+        },
+        None => Agent {
+            program: own_file()?,
+            kind: AgentKind::Freezer,
+        },
     };
     let time_limit = arguments.time_limit.as_deref().map(length).transpose()?;
     Ok(Settings {
@@ -252,9 +311,13 @@ fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<Settings
         rules: rules(arguments)?,
         defaults: match (&agent.kind, &session.common.config) {
             (AgentKind::Original, _) => Vec::new(),
-            (AgentKind::Freezer, Some(config)) => vec![std::path::absolute(config).context("could not find the configuration file")?],
+            (AgentKind::Freezer, Some(config)) => {
+                vec![std::path::absolute(config).context("could not find the configuration file")?]
+            }
             (AgentKind::Freezer, None) => match session.environment.config_file() {
-                Some(file) => vec![std::path::absolute(file).context("could not find the configuration file")?],
+                Some(file) => vec![
+                    std::path::absolute(file).context("could not find the configuration file")?,
+                ],
                 None => session.environment.default_config_files(),
             },
         },
@@ -273,11 +336,16 @@ fn own_file() -> anyhow::Result<PathBuf> {
 fn rules(arguments: &Arguments) -> anyhow::Result<Rules> {
     let zone = match &*arguments.time_zone {
         "local" => TimeZone::system(),
-        name => TimeZone::get(name).map_err(|_| Usage::new(format!("there is no time zone {name}")).hint("write it like Europe/Berlin"))?,
+        name => TimeZone::get(name).map_err(|_| {
+            Usage::new(format!("there is no time zone {name}")).hint("write it like Europe/Berlin")
+        })?,
     };
     Ok(Rules {
         zone,
-        lateness: Lateness { grace: Duration::from_hours(1), make_up: arguments.run_missed },
+        lateness: Lateness {
+            grace: Duration::from_hours(1),
+            make_up: arguments.run_missed,
+        },
         dead_after: Duration::from_hours(24),
         cluster: arguments.cluster,
         changes_start: arguments.no_api,
@@ -286,8 +354,13 @@ fn rules(arguments: &Arguments) -> anyhow::Result<Rules> {
 
 /// `90s`, `10m`, `2h`.
 fn length(text: &str) -> anyhow::Result<Duration> {
-    let length = text.parse::<SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok());
-    Ok(length.ok_or_else(|| Usage::new(format!("{text:?} is no length of time")).hint("write it like 90s, 10m or 2h"))?)
+    let length = text
+        .parse::<SignedDuration>()
+        .ok()
+        .and_then(|length| Duration::try_from(length).ok());
+    Ok(length.ok_or_else(|| {
+        Usage::new(format!("{text:?} is no length of time")).hint("write it like 90s, 10m or 2h")
+    })?)
 }
 
 fn stop(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
@@ -305,20 +378,30 @@ fn stop(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome>
         }
         pause(Duration::from_millis(50), &cancel);
     }
-    session.output.note("the scheduler has ended; runs that are under way go on");
+    session
+        .output
+        .note("the scheduler has ended; runs that are under way go on");
     Ok(Outcome::Done)
 }
 
 /// How the last run of a job went, as the scheduler wrote it down.
 fn last_runs(folder: &Path) -> Vec<Value> {
-    let entries = std::fs::read_dir(folder.join("last")).into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()).collect()
+    let entries = std::fs::read_dir(folder.join("last"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    entries
+        .filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok())
+        .collect()
 }
 
 /// Whether a run has something to be seen to although it went well.
 fn has_warning(run: &Value) -> bool {
     let actions = run.pointer("/outcome/actions").and_then(Value::as_array);
-    actions.into_iter().flatten().any(|action| action.get("warning").is_some())
+    actions
+        .into_iter()
+        .flatten()
+        .any(|action| action.get("warning").is_some())
 }
 
 fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
@@ -326,9 +409,16 @@ fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcom
     let process = daemon::running(&folder)?;
     let (_, memory) = Journal::open(folder.join("journal.json")).map_err(DaemonError::from)?;
     let cached = std::fs::read(folder.join("jobs.json")).unwrap_or_default();
-    let book = Book::new(rules(arguments)?, memory.jobs, serde_json::from_slice(&cached).unwrap_or_default());
+    let book = Book::new(
+        rules(arguments)?,
+        memory.jobs,
+        serde_json::from_slice(&cached).unwrap_or_default(),
+    );
     let last = last_runs(&folder);
-    let last_of = |id: &str| last.iter().find(|run| run.get("job").and_then(Value::as_str) == Some(id));
+    let last_of = |id: &str| {
+        last.iter()
+            .find(|run| run.get("job").and_then(Value::as_str) == Some(id))
+    };
     if session.output.format == Format::Json {
         let jobs: Vec<Value> = book
             .records()
@@ -338,25 +428,44 @@ fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcom
                     "next": book.next(id), "last_run": last_of(id) })
             })
             .collect();
-        session.output.json(&json!({ "running": process.is_some(), "process": process.map(|process| process.pid),
-            "client_id": memory.client_id, "jobs": jobs, "last_runs": last }))?;
+        session.output.json(
+            &json!({ "running": process.is_some(), "process": process.map(|process| process.pid),
+            "client_id": memory.client_id, "jobs": jobs, "last_runs": last }),
+        )?;
         return Ok(Outcome::Done);
     }
     match process {
-        Some(process) => session.output.note(format_args!("the scheduler runs, as process {}", process.pid)),
+        Some(process) => session.output.note(format_args!(
+            "the scheduler runs, as process {}",
+            process.pid
+        )),
         None => session.output.note("no scheduler runs"),
     }
-    let show = |second: i64| Timestamp::from_second(second).ok().filter(|_| second > 0).map(|at| when::show(at, &session.zone));
+    let show = |second: i64| {
+        Timestamp::from_second(second)
+            .ok()
+            .filter(|_| second > 0)
+            .map(|at| when::show(at, &session.zone))
+    };
     let rows: Vec<_> = book
         .records()
         .iter()
         .map(|(id, record)| {
-            let description = book.document(id).and_then(|job| job.get("description")).and_then(Value::as_str).unwrap_or("");
+            let description = book
+                .document(id)
+                .and_then(|job| job.get("description"))
+                .and_then(Value::as_str)
+                .unwrap_or("");
             [
                 id.clone(),
                 description.chars().filter(|c| !c.is_control()).collect(),
-                serde_json::to_value(record.state).ok().and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default(),
-                book.next(id).map(|next| when::show(next, &session.zone)).unwrap_or_default(),
+                serde_json::to_value(record.state)
+                    .ok()
+                    .and_then(|state| state.as_str().map(str::to_owned))
+                    .unwrap_or_default(),
+                book.next(id)
+                    .map(|next| when::show(next, &session.zone))
+                    .unwrap_or_default(),
                 show(record.started).unwrap_or_default(),
                 if record.result == "success" && last_of(id).is_some_and(has_warning) {
                     "success, not all".into()
@@ -367,12 +476,26 @@ fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcom
             ]
         })
         .collect();
-    let mut columns = ["JOB", "DESCRIPTION", "STATE", "NEXT", "LAST RUN", "RESULT", "MISSED"].map(Column::text);
+    let mut columns = [
+        "JOB",
+        "DESCRIPTION",
+        "STATE",
+        "NEXT",
+        "LAST RUN",
+        "RESULT",
+        "MISSED",
+    ]
+    .map(Column::text);
     columns[6] = Column::number("MISSED");
     session.output.table(columns, &rows)?;
     // What went wrong, with the words of the agent.
     for run in &last {
-        for action in run.pointer("/outcome/actions").and_then(Value::as_array).into_iter().flatten() {
+        for action in run
+            .pointer("/outcome/actions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             let text = |key: &str| action.get(key).and_then(Value::as_str).unwrap_or("");
             if text("result") == "fail" || action.get("warning").is_some() {
                 let job = run.get("job").and_then(Value::as_str).unwrap_or("");
@@ -380,8 +503,19 @@ fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcom
                     "" => "failed",
                     warning => warning,
                 };
-                session.output.line(format_args!("\n{job}: {}: {how} (exit code {})", text("action"), action["exit_code"]))?;
-                for line in text("log").lines().rev().take(10).collect::<Vec<_>>().into_iter().rev() {
+                session.output.line(format_args!(
+                    "\n{job}: {}: {how} (exit code {})",
+                    text("action"),
+                    action["exit_code"]
+                ))?;
+                for line in text("log")
+                    .lines()
+                    .rev()
+                    .take(10)
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .rev()
+                {
                     let line: String = line.chars().filter(|c| !c.is_control()).collect();
                     session.output.line(format_args!("    {line}"))?;
                 }

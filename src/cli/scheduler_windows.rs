@@ -19,7 +19,9 @@ pub(super) fn choose_log_file(_: &Arguments, _: &mut Session) -> anyhow::Result<
 
 pub(super) fn run(arguments: Arguments, _: &mut Session) -> anyhow::Result<Outcome> {
     let typed = arguments.rest.len();
-    Err(Usage::new(format!("there is no scheduler on Windows ({typed} arguments given)"))
-        .hint("run freezer backup by the task scheduler of the system")
-        .into())
+    Err(Usage::new(format!(
+        "there is no scheduler on Windows ({typed} arguments given)"
+    ))
+    .hint("run freezer backup by the task scheduler of the system")
+    .into())
 }

@@ -56,21 +56,43 @@ pub(super) struct Point {
 impl StorePlace {
     /// Says how long the longest objects will be.
     pub(super) fn with_segment_bytes(self, segment_bytes: u64) -> Self {
-        Self { settings: self.settings.with_segment_bytes(segment_bytes), ..self }
+        Self {
+            settings: self.settings.with_segment_bytes(segment_bytes),
+            ..self
+        }
     }
 
     /// Opens the store there.
     pub(super) fn open(&self, if_missing: IfMissing) -> anyhow::Result<Arc<dyn Store>> {
-        self.location.open(if_missing, &self.settings).map_err(|error| match (if_missing, error.kind()) {
-            (IfMissing::Refuse, crate::store::Kind::Missing) => AccessError::NoStore(self.location.to_string()).into(),
-            _ => error.into(),
-        })
+        self.location
+            .open(if_missing, &self.settings)
+            .map_err(|error| match (if_missing, error.kind()) {
+                (IfMissing::Refuse, crate::store::Kind::Missing) => {
+                    AccessError::NoStore(self.location.to_string()).into()
+                }
+                _ => error.into(),
+            })
     }
 }
 
 impl Session {
-    pub(super) fn new(common: Common, described: Vec<NamedStore>, environment: Environment, output: Output, screen: Screen) -> Self {
-        Self { common, environment, output, clock: SystemClock, zone: TimeZone::system(), described, screen, patience: None }
+    pub(super) fn new(
+        common: Common,
+        described: Vec<NamedStore>,
+        environment: Environment,
+        output: Output,
+        screen: Screen,
+    ) -> Self {
+        Self {
+            common,
+            environment,
+            output,
+            clock: SystemClock,
+            zone: TimeZone::system(),
+            described,
+            screen,
+            patience: None,
+        }
     }
 
     /// Has every call of a store end within that time.
@@ -84,8 +106,17 @@ impl Session {
     }
 
     pub(super) fn log_to(&self, file: Option<&Path>) -> anyhow::Result<()> {
-        let kept = Kept { bytes: self.common.log_file_size.0, files: self.common.log_file_keep };
-        logging::start(self.common.verbose, self.common.quiet, file, kept, self.screen.clone())
+        let kept = Kept {
+            bytes: self.common.log_file_size.0,
+            files: self.common.log_file_keep,
+        };
+        logging::start(
+            self.common.verbose,
+            self.common.quiet,
+            file,
+            kept,
+            self.screen.clone(),
+        )
     }
 
     /// Shows how a long run goes on.
@@ -97,7 +128,9 @@ impl Session {
     pub(super) fn tell(&mut self, error: &anyhow::Error) -> ExitCode {
         // What was printed before it failed comes before the message; that it cannot be printed is the error itself.
         self.output.flush().ok();
-        let Some(told) = Told::of(error) else { return ExitCode::SUCCESS };
+        let Some(told) = Told::of(error) else {
+            return ExitCode::SUCCESS;
+        };
         self.screen.print(&told.to_string());
         tracing::debug!(error = ?error, "failed");
         if self.output.format == Format::Json && self.output.json(&told).is_err() {
@@ -114,23 +147,39 @@ impl Session {
     fn store_place(&self) -> anyhow::Result<StorePlace> {
         if self.common.store.len() > 1 {
             let message = "several stores were named, and this works with one";
-            return Err(Usage::new(message).hint("name the one: --store STORE; freezer backup takes several").into());
+            return Err(Usage::new(message)
+                .hint("name the one: --store STORE; freezer backup takes several")
+                .into());
         }
         let first = self.store_places()?.into_iter().next();
-        Ok(first.ok_or_else(|| Usage::new("there is no home directory to keep a store in").hint("name a store: --store PATH"))?)
+        Ok(first.ok_or_else(|| {
+            Usage::new("there is no home directory to keep a store in")
+                .hint("name a store: --store PATH")
+        })?)
     }
 
     /// Where the stores are: those that were named, else those that the configuration describes, else the usual one.
     pub(super) fn store_places(&self) -> anyhow::Result<Vec<StorePlace>> {
         if !self.common.store.is_empty() {
-            return self.common.store.iter().map(|text| self.place(text)).collect();
+            return self
+                .common
+                .store
+                .iter()
+                .map(|text| self.place(text))
+                .collect();
         }
         if !self.described.is_empty() {
-            return self.described.iter().map(|described| self.described_place(described)).collect();
+            return self
+                .described
+                .iter()
+                .map(|described| self.described_place(described))
+                .collect();
         }
         let named = self.common.stores.named(None)?;
         let text = named.or_else(|| self.environment.default_store().map(OsString::from));
-        text.map(|text| self.parsed(&text, &self.common.stores)).into_iter().collect()
+        text.map(|text| self.parsed(&text, &self.common.stores))
+            .into_iter()
+            .collect()
     }
 
     /// What a path, a URL, or the name of a store in the configuration means.
@@ -143,14 +192,22 @@ impl Session {
     }
 
     fn described_as(&self, text: &OsStr) -> Option<&NamedStore> {
-        self.described.iter().find(|described| text.to_str() == Some(described.name.as_str()))
+        self.described
+            .iter()
+            .find(|described| text.to_str() == Some(described.name.as_str()))
     }
 
     fn described_place(&self, described: &NamedStore) -> anyhow::Result<StorePlace> {
-        let named = described.options.named(described.store.as_ref())?.ok_or_else(|| {
-            let message = format!("nothing says where the store {} is", described.name);
-            Usage::new(message).hint(format!("write store = PATH or URL below [storage:{}]", described.name))
-        })?;
+        let named = described
+            .options
+            .named(described.store.as_ref())?
+            .ok_or_else(|| {
+                let message = format!("nothing says where the store {} is", described.name);
+                Usage::new(message).hint(format!(
+                    "write store = PATH or URL below [storage:{}]",
+                    described.name
+                ))
+            })?;
         self.parsed(&named, &described.options)
     }
 
@@ -160,18 +217,28 @@ impl Session {
         if let Some(lock) = options.lock_from(self.clock.now()) {
             settings = settings.with_object_lock(lock);
         }
-        Ok(StorePlace { location, settings: self.patience.into_iter().fold(settings, Settings::within) })
+        Ok(StorePlace {
+            location,
+            settings: self.patience.into_iter().fold(settings, Settings::within),
+        })
     }
 
     /// The passphrase that a file gives, if one is named.
     pub(super) fn given_passphrase(&self) -> anyhow::Result<Option<Passphrase>> {
-        self.common.encrypt_pass_file.as_deref().map(|path| self.passphrase_in(path)).transpose()
+        self.common
+            .encrypt_pass_file
+            .as_deref()
+            .map(|path| self.passphrase_in(path))
+            .transpose()
     }
 
     pub(super) fn passphrase_in(&self, path: &Path) -> anyhow::Result<Passphrase> {
         let file = read_passphrase(path)?;
         if file.open_to_others {
-            self.output.warn(format_args!("others may read {}: chmod 600 makes it yours alone", path.display()));
+            self.output.warn(format_args!(
+                "others may read {}: chmod 600 makes it yours alone",
+                path.display()
+            ));
         }
         Ok(file.passphrase)
     }
@@ -185,16 +252,23 @@ impl Session {
     /// Opens the store that is there for reading backups: through the disk cache, if one is wanted.
     pub(super) fn access_for_reading(&self) -> anyhow::Result<Access> {
         let access = self.access()?;
-        let Some(folder) = &self.common.disk_cache else { return Ok(access) };
+        let Some(folder) = &self.common.disk_cache else {
+            return Ok(access);
+        };
         let cache = DiskCache::new(access.store(), folder, self.common.disk_cache_size.0);
-        let cache = cache.with_context(|| format!("could not use {} as a disk cache", folder.display()))?;
+        let cache =
+            cache.with_context(|| format!("could not use {} as a disk cache", folder.display()))?;
         Ok(access.through(Arc::new(cache)))
     }
 
     /// How much reading may use.
     pub(super) fn read_options(&self) -> anyhow::Result<ReadOptions> {
         let options = ReadOptions::default();
-        Ok(if matches!(self.location()?, Location::Remote(_)) { options.for_network() } else { options })
+        Ok(if matches!(self.location()?, Location::Remote(_)) {
+            options.for_network()
+        } else {
+            options
+        })
     }
 
     /// Opens the store that is there without its passphrase: names of backups can be read, nothing else.
@@ -209,7 +283,11 @@ impl Session {
     }
 
     /// Opens the store that a path, a URL or a name in the configuration means.
-    pub(super) fn open_at(&self, text: &OsString, if_missing: IfMissing) -> anyhow::Result<Arc<dyn Store>> {
+    pub(super) fn open_at(
+        &self,
+        text: &OsString,
+        if_missing: IfMissing,
+    ) -> anyhow::Result<Arc<dyn Store>> {
         self.place(text)?.open(if_missing)
     }
 
@@ -227,7 +305,9 @@ impl Session {
     pub(super) fn ask(&self, question: &str) -> anyhow::Result<Passphrase> {
         match terminal::ask_secret(question) {
             Ok(answer) => Ok(answer),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(super::failure::Interrupted.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                Err(super::failure::Interrupted.into())
+            }
             Err(error) => Err(error).context("could not ask for the passphrase"),
         }
     }
@@ -236,7 +316,11 @@ impl Session {
     pub(super) fn opened(&self) -> anyhow::Result<Opened> {
         let access = self.access_for_reading()?;
         let reader = FileReader::new(&self.read_options()?).context("could not start reading")?;
-        Ok(Opened { catalog: Catalog::new(access.store()), access, reader: Arc::new(reader) })
+        Ok(Opened {
+            catalog: Catalog::new(access.store()),
+            access,
+            reader: Arc::new(reader),
+        })
     }
 
     /// Opens the point in time that is meant.
@@ -258,17 +342,28 @@ impl Session {
             (backup, levels)
         };
         let mut left_out = Vec::new();
-        let timeline = Timeline::open(&access, &backup, levels, |level, error| left_out.push((level, error)));
+        let timeline = Timeline::open(&access, &backup, levels, |level, error| {
+            left_out.push((level, error))
+        });
         if timeline.levels().is_empty()
             && let Some((level, error)) = left_out.pop()
         {
             let point = when::show(level.started(), &self.zone);
-            return Err(anyhow::Error::new(error).context(format!("could not open {backup}@{point}")));
+            return Err(
+                anyhow::Error::new(error).context(format!("could not open {backup}@{point}"))
+            );
         }
-        let outcome = if left_out.is_empty() { Outcome::Done } else { Outcome::Partial };
+        let outcome = if left_out.is_empty() {
+            Outcome::Done
+        } else {
+            Outcome::Partial
+        };
         for (level, error) in left_out {
             let point = when::show(level.started(), &self.zone);
-            self.output.warn(format_args!("{backup}@{point} is left out: {}", chain(&error)));
+            self.output.warn(format_args!(
+                "{backup}@{point} is left out: {}",
+                chain(&error)
+            ));
         }
         Ok((timeline, outcome))
     }
@@ -284,19 +379,30 @@ pub(super) struct Opened {
 impl Opened {
     /// The point in time that is meant.
     pub(super) fn point(&self, wanted: &BackupRef, session: &Session) -> anyhow::Result<Point> {
-        let (backup, level) = self.catalog.resolve(wanted, session.clock.now(), &session.zone)?;
+        let (backup, level) = self
+            .catalog
+            .resolve(wanted, session.clock.now(), &session.zone)?;
         self.level(backup, level)
     }
 
     /// That of a level.
     pub(super) fn level(&self, backup: BackupName, level: LevelId) -> anyhow::Result<Point> {
         let view = open_view(&self.access, &backup, &level, &self.reader)?;
-        Ok(Point { backup, level, view })
+        Ok(Point {
+            backup,
+            level,
+            view,
+        })
     }
 }
 
 /// Opens the tree of a level.
-pub(super) fn open_view(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<FileReader>) -> anyhow::Result<View> {
+pub(super) fn open_view(
+    access: &Access,
+    backup: &BackupName,
+    level: &LevelId,
+    reader: &Arc<FileReader>,
+) -> anyhow::Result<View> {
     let parts = ViewParts {
         manifest: access.manifest(backup, level)?,
         store: access.store(),

@@ -122,8 +122,11 @@ impl NamedStore {
         let program = Section::command();
         let mut sections: Vec<(String, Vec<OsString>)> = Vec::new();
         for setting in settings {
-            let Some(name) = setting.section.clone() else { continue };
-            let argument = layers::find(&program, &setting.name).ok_or_else(|| layers::unknown(&program, &setting))?;
+            let Some(name) = setting.section.clone() else {
+                continue;
+            };
+            let argument = layers::find(&program, &setting.name)
+                .ok_or_else(|| layers::unknown(&program, &setting))?;
             let argument = layers::as_argument(argument, &setting)?;
             match sections.iter_mut().find(|(other, _)| *other == name) {
                 Some((_, arguments)) => arguments.extend(argument),
@@ -134,7 +137,11 @@ impl NamedStore {
             .into_iter()
             .map(|(name, arguments)| {
                 let Section { store, options } = Section::try_parse_from(arguments)?;
-                Ok(Self { name, store, options })
+                Ok(Self {
+                    name,
+                    store,
+                    options,
+                })
             })
             .collect()
     }
@@ -160,16 +167,31 @@ fn parse_lock(text: &str) -> Result<Lock, String> {
         None => (LockMode::Governance, text),
         Some(("governance", time)) => (LockMode::Governance, time),
         Some(("compliance", time)) => (LockMode::Compliance, time),
-        Some((other, _)) => return Err(format!("there is no lock of the kind {other}: there are governance and compliance")),
+        Some((other, _)) => {
+            return Err(format!(
+                "there is no lock of the kind {other}: there are governance and compliance"
+            ));
+        }
     };
     let time = parse_duration(time)?;
-    if time.is_positive() { Ok(Lock { mode, time }) } else { Err("a lock lasts for a time: 30d".to_owned()) }
+    if time.is_positive() {
+        Ok(Lock { mode, time })
+    } else {
+        Err("a lock lasts for a time: 30d".to_owned())
+    }
 }
 
 /// A number of bytes for a second, with or without `/s`.
 fn parse_rate(text: &str) -> Result<ByteSize, String> {
-    let size: ByteSize = text.trim_end_matches("/s").parse().map_err(|error: crate::config::SizeError| error.to_string())?;
-    if size.0 == 0 { Err("nothing would ever be done at 0 bytes in a second".to_owned()) } else { Ok(size) }
+    let size: ByteSize = text
+        .trim_end_matches("/s")
+        .parse()
+        .map_err(|error: crate::config::SizeError| error.to_string())?;
+    if size.0 == 0 {
+        Err("nothing would ever be done at 0 bytes in a second".to_owned())
+    } else {
+        Ok(size)
+    }
 }
 
 /// A rate, or rates from times of day on.
@@ -185,10 +207,17 @@ fn parse_bandwidth(text: &str) -> Result<Bandwidth, String> {
             Ok(number) if number < below && digits.len() == 2 => Ok(number),
             _ => Err(refuse()),
         };
-        let rate = if rate == "off" { None } else { Some(parse_rate(rate)?.0) };
+        let rate = if rate == "off" {
+            None
+        } else {
+            Some(parse_rate(rate)?.0)
+        };
         Ok((number(hour, 24)? * 60 + number(minute, 60)?, rate))
     };
-    let steps = text.split_whitespace().map(step).collect::<Result<Vec<_>, _>>()?;
+    let steps = text
+        .split_whitespace()
+        .map(step)
+        .collect::<Result<Vec<_>, _>>()?;
     Bandwidth::by_time(steps).ok_or_else(refuse)
 }
 
@@ -196,7 +225,11 @@ impl StoreOptions {
     /// What is stored by a run that begins at that moment is locked until one and the same moment.
     pub(super) fn lock_from(&self, began: Timestamp) -> Option<ObjectLock> {
         let Lock { mode, time } = self.object_lock?;
-        Some(ObjectLock { mode, until: began.saturating_add(time).unwrap_or(Timestamp::MAX), holds: is_lasting })
+        Some(ObjectLock {
+            mode,
+            until: began.saturating_add(time).unwrap_or(Timestamp::MAX),
+            holds: is_lasting,
+        })
     }
 
     /// What a store is opened with.
@@ -208,7 +241,9 @@ impl StoreOptions {
         for (name, value) in environment.store_variables() {
             settings = settings.with_variable(name, value.expose().as_str());
         }
-        let secret = |value: &Option<Arc<Secret<String>>>| value.as_ref().map(|value| value.expose().clone());
+        let secret = |value: &Option<Arc<Secret<String>>>| {
+            value.as_ref().map(|value| value.expose().clone())
+        };
         let given = [
             ("endpoint", self.endpoint.clone()),
             ("access-key", self.access_key.clone()),
@@ -238,25 +273,45 @@ impl StoreOptions {
         if folder.starts_with("sftp:") {
             return Ok(folder.into());
         }
-        let host =
-            self.ssh_host.as_deref().ok_or_else(|| Usage::new("nothing says which host to go to").hint("name it: --ssh-host HOST"))?;
-        let user = self.ssh_username.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-        let port = self.ssh_port.map(|port| format!(":{port}")).unwrap_or_default();
+        let host = self.ssh_host.as_deref().ok_or_else(|| {
+            Usage::new("nothing says which host to go to").hint("name it: --ssh-host HOST")
+        })?;
+        let user = self
+            .ssh_username
+            .as_ref()
+            .map(|user| format!("{user}@"))
+            .unwrap_or_default();
+        let port = self
+            .ssh_port
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
         let below = if folder.starts_with('/') { "" } else { "/~/" };
-        Ok(format!("sftp://{user}{host}{port}{below}{}", folder.replace('%', "%25").replace('?', "%3F")).into())
+        Ok(format!(
+            "sftp://{user}{host}{port}{below}{}",
+            folder.replace('%', "%25").replace('?', "%3F")
+        )
+        .into())
     }
 
     /// The store that `--storage` and `--container` (or `--store`) name together.
     pub(super) fn named(&self, store: Option<&OsString>) -> Result<Option<OsString>, Usage> {
-        let Some(kind) = self.storage.as_deref().filter(|kind| *kind != "local") else { return Ok(store.cloned()) };
+        let Some(kind) = self.storage.as_deref().filter(|kind| *kind != "local") else {
+            return Ok(store.cloned());
+        };
         let Some(container) = store.map_or(Some(USUAL_CONTAINER), |store| store.to_str()) else {
             return Err(Usage::new("the name of a container is text"));
         };
         if kind == "ssh" {
             return self.over_ssh(container).map(Some);
         }
-        let named_whole = container.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(kind));
-        Ok(Some(if named_whole { container.into() } else { format!("{kind}://{}", container.trim_start_matches('/')).into() }))
+        let named_whole = container
+            .split_once(':')
+            .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(kind));
+        Ok(Some(if named_whole {
+            container.into()
+        } else {
+            format!("{kind}://{}", container.trim_start_matches('/')).into()
+        }))
     }
 }
 
@@ -271,8 +326,20 @@ mod tests {
     #[test]
     fn a_lock_has_a_time_and_may_have_a_kind() {
         let days = |days: i64| SignedDuration::from_hours(24 * days);
-        assert_eq!(parse_lock("30d"), Ok(Lock { mode: LockMode::Governance, time: days(30) }));
-        assert_eq!(parse_lock("compliance:1d"), Ok(Lock { mode: LockMode::Compliance, time: days(1) }));
+        assert_eq!(
+            parse_lock("30d"),
+            Ok(Lock {
+                mode: LockMode::Governance,
+                time: days(30)
+            })
+        );
+        assert_eq!(
+            parse_lock("compliance:1d"),
+            Ok(Lock {
+                mode: LockMode::Compliance,
+                time: days(1)
+            })
+        );
         for text in ["", "0", "legal:3d", "compliance", "-1d"] {
             parse_lock(text).expect_err(text);
         }
@@ -280,7 +347,13 @@ mod tests {
 
     #[test]
     fn times_and_rates_are_read_as_people_write_them() {
-        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h 30m", 5400)] {
+        for (text, seconds) in [
+            ("90", 90),
+            ("90s", 90),
+            ("10m", 600),
+            ("1h30m", 5400),
+            ("1h 30m", 5400),
+        ] {
             assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "-1s", "soon", "10q"] {
@@ -291,8 +364,20 @@ mod tests {
         parse_rate("0").expect_err("nothing");
         assert_eq!(parse_bandwidth("2MiB/s"), Ok(Bandwidth::constant(2 << 20)));
         let day = parse_bandwidth("08:00,100 18:30,off").expect("a timetable");
-        assert_eq!((day.at(480), day.at(1109), day.at(1110), day.at(479)), (Some(100), Some(100), None, None));
-        for text in ["8:00,1", "24:00,1", "08:60,1", "08:00", "08:00,0", "08:00,1 08:00,2", ",", "08:00,1 18:00"] {
+        assert_eq!(
+            (day.at(480), day.at(1109), day.at(1110), day.at(479)),
+            (Some(100), Some(100), None, None)
+        );
+        for text in [
+            "8:00,1",
+            "24:00,1",
+            "08:60,1",
+            "08:00",
+            "08:00,0",
+            "08:00,1 08:00,2",
+            ",",
+            "08:00,1 18:00",
+        ] {
             parse_bandwidth(text).expect_err(text);
         }
     }

@@ -86,7 +86,11 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     let backups = backups(arguments, &Catalog::new(from.store()))?;
     let to = copy(arguments, &from, session)?;
     let cancel = interrupt::watch()?;
-    let wanted = if arguments.all { Wanted::All } else { Wanted::Newer };
+    let wanted = if arguments.all {
+        Wanted::All
+    } else {
+        Wanted::Newer
+    };
     let mut outcome = Outcome::Done;
     for backup in backups {
         let missing = match &to {
@@ -102,7 +106,12 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         if let (Some(to), false) = (&to, arguments.dry_run || missing.is_empty()) {
             let store = to.store();
             let host = host_name().unwrap_or_else(|_| "unknown".to_owned());
-            let request = LockRequest { backup: &backup, host: &host, action: "sync", patience };
+            let request = LockRequest {
+                backup: &backup,
+                host: &host,
+                action: "sync",
+                patience,
+            };
             let progress = session.progress();
             let jobs = arguments.jobs.into();
             let pair = Pair { from: &from, to };
@@ -126,12 +135,22 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
                 points_in_time: synced.points,
                 objects: synced.objects,
                 bytes: synced.bytes,
-                unreadable: synced.unreadable.iter().map(|(level, _)| level.to_string()).collect(),
+                unreadable: synced
+                    .unreadable
+                    .iter()
+                    .map(|(level, _)| level.to_string())
+                    .collect(),
             });
         } else if session.output.format == Format::Text {
             let points = several(missing.len() as u64, "point in time", "points in time");
-            let is_lacking = if missing.is_empty() { "is up to date".to_owned() } else { format!("lacks {points}; nothing was copied") };
-            session.output.note(format_args!("{backup}: the copy {is_lacking}"));
+            let is_lacking = if missing.is_empty() {
+                "is up to date".to_owned()
+            } else {
+                format!("lacks {points}; nothing was copied")
+            };
+            session
+                .output
+                .note(format_args!("{backup}: the copy {is_lacking}"));
         }
         if session.output.format == Format::Json {
             session.output.json(&document)?;
@@ -142,12 +161,20 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
 
 /// The copy; nothing when there is none yet and none is to be made.
 fn copy(arguments: &Arguments, from: &Access, session: &Session) -> anyhow::Result<Option<Access>> {
-    let if_missing = if arguments.dry_run { IfMissing::Refuse } else { IfMissing::Create };
+    let if_missing = if arguments.dry_run {
+        IfMissing::Refuse
+    } else {
+        IfMissing::Create
+    };
     let is_none = |error: &anyhow::Error| {
         matches!(error.downcast_ref(), Some(AccessError::NoStore(_)))
-            || error.downcast_ref::<crate::store::Error>().is_some_and(|error| error.kind() == Kind::Missing)
+            || error
+                .downcast_ref::<crate::store::Error>()
+                .is_some_and(|error| error.kind() == Kind::Missing)
     };
-    let opened = session.open_at(&arguments.to, if_missing).and_then(|place| Ok(from.copy_at(place, if_missing)?));
+    let opened = session
+        .open_at(&arguments.to, if_missing)
+        .and_then(|place| Ok(from.copy_at(place, if_missing)?));
     match opened {
         Err(error) if arguments.dry_run && is_none(&error) => Ok(None),
         opened => opened.map(Some),
@@ -156,7 +183,11 @@ fn copy(arguments: &Arguments, from: &Access, session: &Session) -> anyhow::Resu
 
 fn backups(arguments: &Arguments, catalog: &Catalog) -> anyhow::Result<Vec<BackupName>> {
     if !arguments.backups.is_empty() {
-        return arguments.backups.iter().map(|wanted| Ok(catalog.find(wanted)?)).collect();
+        return arguments
+            .backups
+            .iter()
+            .map(|wanted| Ok(catalog.find(wanted)?))
+            .collect();
     }
     let mut all = Vec::new();
     catalog.backups(&mut |Backup { name, .. }| {
@@ -169,8 +200,14 @@ fn backups(arguments: &Arguments, catalog: &Catalog) -> anyhow::Result<Vec<Backu
 fn tell(backup: &BackupName, synced: &Synced, session: &Session) {
     let points = several(synced.points, "point in time", "points in time");
     let objects = several(synced.objects, "object", "objects");
-    session.output.note(format_args!("{backup}: copied {points}, {objects}, {}", show_bytes(synced.bytes)));
+    session.output.note(format_args!(
+        "{backup}: copied {points}, {objects}, {}",
+        show_bytes(synced.bytes)
+    ));
     for (level, error) in &synced.unreadable {
-        session.output.warn(format_args!("{backup}: level {level} stays behind: {}", chain(error)));
+        session.output.warn(format_args!(
+            "{backup}: level {level} stays behind: {}",
+            chain(error)
+        ));
     }
 }

@@ -6,13 +6,19 @@ use jiff::tz::TimeZone;
 
 /// Local time to the second with its distance from UTC, `2026-11-22 23:14:33+01:00`: what can be written after `@` too.
 pub(super) fn show(moment: Timestamp, zone: &TimeZone) -> String {
-    moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
+    moment
+        .to_zoned(zone.clone())
+        .strftime("%Y-%m-%d %H:%M:%S%:z")
+        .to_string()
 }
 
 /// The time of a file as `ls -l` shows it; far from our days as seconds since 1970.
 pub(super) fn show_time(time: Time, zone: &TimeZone) -> String {
     match Timestamp::new(time.seconds(), 0) {
-        Ok(moment) => moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(moment) => moment
+            .to_zoned(zone.clone())
+            .strftime("%Y-%m-%d %H:%M:%S")
+            .to_string(),
         Err(_) => format!("@{}", time.seconds()),
     }
 }
@@ -22,7 +28,9 @@ pub(super) fn rfc3339(time: Time) -> Option<String> {
     let nanoseconds = i32::try_from(time.nanoseconds()).ok()?;
     // jiff wants both parts of one sign, and does so itself with this addition.
     let second = Timestamp::new(time.seconds(), 0).ok()?;
-    let moment = second.checked_add(jiff::SignedDuration::new(0, nanoseconds)).ok()?;
+    let moment = second
+        .checked_add(jiff::SignedDuration::new(0, nanoseconds))
+        .ok()?;
     Some(moment.to_string())
 }
 
@@ -35,14 +43,26 @@ mod tests {
     #[test]
     fn moments_are_shown_with_their_zone() {
         let zone = TimeZone::get("Europe/Berlin").expect("a zone");
-        assert_eq!(show("2026-11-22T22:14:33.9Z".parse().expect("a time"), &zone), "2026-11-22 23:14:33+01:00");
+        assert_eq!(
+            show("2026-11-22T22:14:33.9Z".parse().expect("a time"), &zone),
+            "2026-11-22 23:14:33+01:00"
+        );
     }
 
     #[test]
     fn times_of_files_are_shown_however_far_they_are() {
-        assert_eq!(show_time(Time::new(-1, 500_000_000), &TimeZone::UTC), "1969-12-31 23:59:59");
-        assert_eq!(show_time(Time::new(i64::MAX, 0), &TimeZone::UTC), "@9223372036854775807");
-        assert_eq!(rfc3339(Time::new(-1, 500_000_000)).as_deref(), Some("1969-12-31T23:59:59.5Z"));
+        assert_eq!(
+            show_time(Time::new(-1, 500_000_000), &TimeZone::UTC),
+            "1969-12-31 23:59:59"
+        );
+        assert_eq!(
+            show_time(Time::new(i64::MAX, 0), &TimeZone::UTC),
+            "@9223372036854775807"
+        );
+        assert_eq!(
+            rfc3339(Time::new(-1, 500_000_000)).as_deref(),
+            Some("1969-12-31T23:59:59.5Z")
+        );
         assert_eq!(rfc3339(Time::new(i64::MIN, 0)), None);
     }
 }

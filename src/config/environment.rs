@@ -104,7 +104,10 @@ pub struct Environment {
 impl Environment {
     /// Reads that of this process.
     pub fn of_process() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one home of environment variables")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one home of environment variables"
+        )]
         Self::read(|variable| std::env::var_os(variable))
     }
 
@@ -112,9 +115,18 @@ impl Environment {
     pub fn read(value_of: impl Fn(&str) -> Option<OsString>) -> Self {
         let value_of = |variable: &str| value_of(variable).filter(|value| !value.is_empty());
         // The XDG specification has relative paths ignored.
-        let folder = |variable| value_of(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        let folder = |variable| {
+            value_of(variable)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let setting = |(variable, option): (&'static str, &str)| {
-            value_of(variable).map(|value| Setting { section: None, name: option.to_owned(), value, origin: Origin::Environment(variable) })
+            value_of(variable).map(|value| Setting {
+                section: None,
+                name: option.to_owned(),
+                value,
+                origin: Origin::Environment(variable),
+            })
         };
         let home = folder("HOME").or_else(|| folder("USERPROFILE"));
         let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
@@ -123,10 +135,17 @@ impl Environment {
             data_home: folder("XDG_DATA_HOME").or_else(|| below_home(".local/share")),
             state_home: folder("XDG_STATE_HOME").or_else(|| below_home(".local/state")),
             config: value_of("FREEZER_CONFIG").map(PathBuf::from),
-            editor: value_of("VISUAL").or_else(|| value_of("EDITOR")).and_then(|editor| editor.into_string().ok()),
+            editor: value_of("VISUAL")
+                .or_else(|| value_of("EDITOR"))
+                .and_then(|editor| editor.into_string().ok()),
             store_variables: STORE_VARIABLES
                 .into_iter()
-                .filter_map(|variable| Some((variable, Arc::new(Secret::new(value_of(variable)?.into_string().ok()?)))))
+                .filter_map(|variable| {
+                    Some((
+                        variable,
+                        Arc::new(Secret::new(value_of(variable)?.into_string().ok()?)),
+                    ))
+                })
                 .collect(),
             settings: OPTIONS.into_iter().filter_map(setting).collect(),
             home,
@@ -140,7 +159,9 @@ impl Environment {
 
     /// What stores in a network are told by the variables of the tools that are usual there.
     pub fn store_variables(&self) -> impl Iterator<Item = (&'static str, &Secret<String>)> {
-        self.store_variables.iter().map(|(name, value)| (*name, value.as_ref()))
+        self.store_variables
+            .iter()
+            .map(|(name, value)| (*name, value.as_ref()))
     }
 
     /// The configuration file that `FREEZER_CONFIG` names.
@@ -150,33 +171,47 @@ impl Environment {
 
     /// Where configuration files may be when none is named: the machine's, then the user's, whose values win.
     pub fn default_config_files(&self) -> Vec<PathBuf> {
-        let user = self.config_home.as_ref().map(|folder| folder.join("freezer/freezer.conf"));
-        std::iter::once(PathBuf::from(MACHINE_CONFIG)).chain(user).collect()
+        let user = self
+            .config_home
+            .as_ref()
+            .map(|folder| folder.join("freezer/freezer.conf"));
+        std::iter::once(PathBuf::from(MACHINE_CONFIG))
+            .chain(user)
+            .collect()
     }
 
     /// The store that is used when none is named; `None` where the user has no home.
     pub fn default_store(&self) -> Option<PathBuf> {
-        self.data_home.as_ref().map(|folder| folder.join("freezer/store"))
+        self.data_home
+            .as_ref()
+            .map(|folder| folder.join("freezer/store"))
     }
 
     /// Where the server keeps all when no database is named; `None` where the user has no home.
     pub fn default_database(&self) -> Option<PathBuf> {
-        self.data_home.as_ref().map(|folder| folder.join("freezer/api.sqlite"))
+        self.data_home
+            .as_ref()
+            .map(|folder| folder.join("freezer/api.sqlite"))
     }
 
     /// Where processes in the background log to when no file is named; `None` where the user has no home.
     pub fn default_log_file(&self) -> Option<PathBuf> {
-        self.state_home.as_ref().map(|folder| folder.join("freezer/mount.log"))
+        self.state_home
+            .as_ref()
+            .map(|folder| folder.join("freezer/mount.log"))
     }
 
     /// Where a server to try out tells others of the same user how to reach it; `None` where the user has no home.
     pub fn dev_server(&self) -> Option<PathBuf> {
-        self.default_database().map(|path| path.with_file_name("api.json"))
+        self.default_database()
+            .map(|path| path.with_file_name("api.json"))
     }
 
     /// Where the scheduler keeps what it has to remember; `None` where the user has no home.
     pub fn default_scheduler_folder(&self) -> Option<PathBuf> {
-        self.state_home.as_ref().map(|folder| folder.join("freezer/scheduler"))
+        self.state_home
+            .as_ref()
+            .map(|folder| folder.join("freezer/scheduler"))
     }
 
     /// The editor that the user likes, with its arguments.
@@ -196,28 +231,53 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
-        Environment::read(|name| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into()))
+        Environment::read(|name| {
+            variables
+                .iter()
+                .find(|(variable, _)| *variable == name)
+                .map(|(_, value)| value.into())
+        })
     }
 
     #[test]
     fn the_default_store_lies_below_the_data_directory() {
-        let plain = environment(&[("HOME", "/home/u"), ("XDG_DATA_HOME", "relative/is/ignored")]);
-        assert_eq!(plain.default_store().as_deref(), Some(Path::new("/home/u/.local/share/freezer/store")));
+        let plain = environment(&[
+            ("HOME", "/home/u"),
+            ("XDG_DATA_HOME", "relative/is/ignored"),
+        ]);
+        assert_eq!(
+            plain.default_store().as_deref(),
+            Some(Path::new("/home/u/.local/share/freezer/store"))
+        );
         let moved = environment(&[("HOME", "/home/u"), ("XDG_DATA_HOME", "/data")]);
-        assert_eq!(moved.default_store().as_deref(), Some(Path::new("/data/freezer/store")));
+        assert_eq!(
+            moved.default_store().as_deref(),
+            Some(Path::new("/data/freezer/store"))
+        );
         assert_eq!(environment(&[]).default_store(), None);
     }
 
     #[test]
     fn the_users_file_comes_after_the_machines() {
-        let files = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "/c")]).default_config_files();
-        assert_eq!(files, ["/etc/freezer/freezer.conf", "/c/freezer/freezer.conf"].map(PathBuf::from));
+        let files =
+            environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "/c")]).default_config_files();
+        assert_eq!(
+            files,
+            ["/etc/freezer/freezer.conf", "/c/freezer/freezer.conf"].map(PathBuf::from)
+        );
     }
 
     #[test]
     fn an_empty_variable_is_no_setting() {
-        let set = environment(&[("FREEZER_STORE", "/srv/b"), ("FREEZER_ENCRYPT_PASS_FILE", "")]);
-        let names: Vec<_> = set.settings().iter().map(|setting| (setting.name.as_str(), setting.value.as_os_str())).collect();
+        let set = environment(&[
+            ("FREEZER_STORE", "/srv/b"),
+            ("FREEZER_ENCRYPT_PASS_FILE", ""),
+        ]);
+        let names: Vec<_> = set
+            .settings()
+            .iter()
+            .map(|setting| (setting.name.as_str(), setting.value.as_os_str()))
+            .collect();
         assert_eq!(names, [("store", "/srv/b".as_ref())]);
     }
 }

@@ -42,20 +42,41 @@ pub enum FileError {
 ///
 /// [`FileError`]; that the file does not exist is one too.
 pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileError> {
-    let refuse = |source| FileError::Read { path: path.to_owned(), source };
+    let refuse = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let file = std::fs::File::open(path).map_err(refuse)?;
     let mut text = String::new();
-    io::Read::read_to_string(&mut io::Read::take(file, MAX_BYTES + 1), &mut text).map_err(refuse)?;
+    io::Read::read_to_string(&mut io::Read::take(file, MAX_BYTES + 1), &mut text)
+        .map_err(refuse)?;
     if text.len() as u64 > MAX_BYTES {
         return Err(refuse(io::ErrorKind::FileTooLarge.into()));
     }
-    let settings = parse(&text).map_err(|(line, why)| FileError::Line { path: path.to_owned(), line, why })?;
-    let setting = |Line { number: line, section, name, value }: Line| {
+    let settings = parse(&text).map_err(|(line, why)| FileError::Line {
+        path: path.to_owned(),
+        line,
+        why,
+    })?;
+    let setting = |Line {
+                       number: line,
+                       section,
+                       name,
+                       value,
+                   }: Line| {
         let value = match (value.strip_prefix("~/"), home) {
             (Some(rest), Some(home)) => home.join(rest).into_os_string(),
             _ => OsString::from(value),
         };
-        Setting { section, name, value, origin: Origin::File { path: path.to_owned(), line } }
+        Setting {
+            section,
+            name,
+            value,
+            origin: Origin::File {
+                path: path.to_owned(),
+                line,
+            },
+        }
     };
     Ok(settings.into_iter().map(setting).collect())
 }
@@ -80,7 +101,9 @@ fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
             continue;
         }
         if let Some(header) = content.strip_prefix('[') {
-            let name = header.strip_suffix(']').ok_or((number, "a section is written [name]"))?;
+            let name = header
+                .strip_suffix(']')
+                .ok_or((number, "a section is written [name]"))?;
             section = match name.strip_prefix("storage:").map(str::trim) {
                 Some("") => return Err((number, "a store is written [storage:name]")),
                 store => store.map(str::to_owned),
@@ -89,13 +112,32 @@ fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
         }
         if line.starts_with(char::is_whitespace) {
             // Each further line is a value of its own: only options that can be given several times use this.
-            let name = settings.last().ok_or((number, "an indented line goes on with a value, and there is none"))?.name.clone();
-            settings.push(Line { number, section: section.clone(), name, value: value_of(content, number)? });
+            let name = settings
+                .last()
+                .ok_or((
+                    number,
+                    "an indented line goes on with a value, and there is none",
+                ))?
+                .name
+                .clone();
+            settings.push(Line {
+                number,
+                section: section.clone(),
+                name,
+                value: value_of(content, number)?,
+            });
             continue;
         }
-        let (name, value) = content.split_once(['=', ':']).ok_or((number, "a line is written name = value"))?;
+        let (name, value) = content
+            .split_once(['=', ':'])
+            .ok_or((number, "a line is written name = value"))?;
         let name = name.trim().to_lowercase().replace('_', "-");
-        settings.push(Line { number, section: section.clone(), name, value: value_of(value.trim(), number)? });
+        settings.push(Line {
+            number,
+            section: section.clone(),
+            name,
+            value: value_of(value.trim(), number)?,
+        });
     }
     settings.retain(|line| !matches!(line.value.as_str(), "" | "False" | "false" | "None"));
     Ok(settings)
@@ -103,9 +145,15 @@ fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
 
 fn value_of(text: &str, line: usize) -> Result<String, BadLine> {
     if text.contains("%(") {
-        return Err((line, "%(name)s is not replaced here: write the value itself, or %% for a %"));
+        return Err((
+            line,
+            "%(name)s is not replaced here: write the value itself, or %% for a %",
+        ));
     }
-    let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text);
     Ok(bare.replace("%%", "%"))
 }
 
@@ -114,19 +162,30 @@ mod tests {
     use super::parse;
 
     fn settings(text: &str) -> Vec<(String, String)> {
-        parse(text).expect("a good file").into_iter().map(|line| (line.name, line.value)).collect()
+        parse(text)
+            .expect("a good file")
+            .into_iter()
+            .map(|line| (line.name, line.value))
+            .collect()
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        expected
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn a_job_file_of_the_original_is_read() {
         let text = "[job]\naction = backup\npath_to_backup: /srv/a b\nBackup_Name=docs\n[other]\nincremental = False\n\
                     max_level = None\nlog_file = /var/log/50%%.log\n";
-        let expected =
-            pairs(&[("action", "backup"), ("path-to-backup", "/srv/a b"), ("backup-name", "docs"), ("log-file", "/var/log/50%.log")]);
+        let expected = pairs(&[
+            ("action", "backup"),
+            ("path-to-backup", "/srv/a b"),
+            ("backup-name", "docs"),
+            ("log-file", "/var/log/50%.log"),
+        ]);
         assert_eq!(settings(text), expected);
     }
 
@@ -134,7 +193,11 @@ mod tests {
     fn a_value_on_several_lines_is_given_several_times() {
         assert_eq!(
             settings("exclude = *.o\n  *.tmp\n\n# not this\n\t\"*.a b\"\n"),
-            pairs(&[("exclude", "*.o"), ("exclude", "*.tmp"), ("exclude", "*.a b")])
+            pairs(&[
+                ("exclude", "*.o"),
+                ("exclude", "*.tmp"),
+                ("exclude", "*.a b")
+            ])
         );
     }
 
@@ -142,15 +205,29 @@ mod tests {
     fn a_section_of_a_store_is_told_from_others() {
         let text = "quiet = true\n[storage:near]\nstorage = local\ncontainer = /srv/b\n[job]\nexclude = *.o\n[storage: far]\ncontainer=c\n";
         let lines = parse(text).expect("a good file");
-        let sections: Vec<_> = lines.iter().map(|line| (line.section.as_deref(), line.name.as_str())).collect();
-        let expected =
-            [(None, "quiet"), (Some("near"), "storage"), (Some("near"), "container"), (None, "exclude"), (Some("far"), "container")];
+        let sections: Vec<_> = lines
+            .iter()
+            .map(|line| (line.section.as_deref(), line.name.as_str()))
+            .collect();
+        let expected = [
+            (None, "quiet"),
+            (Some("near"), "storage"),
+            (Some("near"), "container"),
+            (None, "exclude"),
+            (Some("far"), "container"),
+        ];
         assert_eq!(sections, expected);
     }
 
     #[test]
     fn a_line_that_is_none_is_named() {
-        for (text, line) in [("\nstore\n", 2), ("[a\n", 1), ("# x\n  y\n", 2), ("[storage:]\n", 1), ("a = %(b)s\n", 1)] {
+        for (text, line) in [
+            ("\nstore\n", 2),
+            ("[a\n", 1),
+            ("# x\n  y\n", 2),
+            ("[storage:]\n", 1),
+            ("a = %(b)s\n", 1),
+        ] {
             assert_eq!(parse(text).err().expect(text).0, line, "{text:?}");
         }
     }

@@ -44,25 +44,43 @@ pub enum PassphraseError {
 ///
 /// [`PassphraseError`].
 pub fn read_passphrase(path: &Path) -> Result<PassphraseFile, PassphraseError> {
-    let refuse = |source| PassphraseError::Read { path: path.to_owned(), source };
+    let refuse = |source| PassphraseError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(refuse)?;
     let open_to_others = open_to_others(&file.metadata().map_err(refuse)?);
     // Never grows, so no copy of the secret is left behind.
     let mut buffer = Secret::new(Vec::with_capacity(MAX_BYTES + 1));
-    io::Read::take(file, MAX_BYTES as u64 + 1).read_to_end(buffer.expose_mut()).map_err(refuse)?;
-    let line = buffer.expose().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    io::Read::take(file, MAX_BYTES as u64 + 1)
+        .read_to_end(buffer.expose_mut())
+        .map_err(refuse)?;
+    let line = buffer
+        .expose()
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let unusable = |what| Err(PassphraseError::Unusable { path: path.to_owned(), what });
+    let unusable = |what| {
+        Err(PassphraseError::Unusable {
+            path: path.to_owned(),
+            what,
+        })
+    };
     match line.len() {
         0 => unusable("empty"),
         length if length >= MAX_BYTES => unusable("too long"),
-        _ => Ok(PassphraseFile { passphrase: Secret::new(line.to_vec()), open_to_others }),
+        _ => Ok(PassphraseFile {
+            passphrase: Secret::new(line.to_vec()),
+            open_to_others,
+        }),
     }
 }
 
 /// Whether others than its owner may read a file; `false` when that cannot be found out.
 pub fn is_open_to_others(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| open_to_others(&metadata))
+    path.metadata()
+        .is_ok_and(|metadata| open_to_others(&metadata))
 }
 
 #[cfg(unix)]
@@ -89,15 +107,27 @@ mod tests {
 
     #[test]
     fn the_first_line_is_the_passphrase() {
-        for content in [&b"secret \xff"[..], b"secret \xff\n", b"secret \xff\r\n", b"secret \xff\nother\n"] {
-            assert_eq!(read(content).expect("usable"), b"secret \xff", "{content:?}");
+        for content in [
+            &b"secret \xff"[..],
+            b"secret \xff\n",
+            b"secret \xff\r\n",
+            b"secret \xff\nother\n",
+        ] {
+            assert_eq!(
+                read(content).expect("usable"),
+                b"secret \xff",
+                "{content:?}"
+            );
         }
     }
 
     #[test]
     fn a_file_without_a_passphrase_is_refused() {
         for content in [&b""[..], b"\n", b"\r\nsecret\n", &[b'x'; 1 << 17]] {
-            assert!(matches!(read(content), Err(PassphraseError::Unusable { .. })));
+            assert!(matches!(
+                read(content),
+                Err(PassphraseError::Unusable { .. })
+            ));
         }
     }
 
@@ -108,8 +138,13 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), "secret").expect("written");
         for (mode, expected) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
-            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).expect("changed");
-            assert_eq!(read_passphrase(file.path()).expect("usable").open_to_others, expected, "{mode:o}");
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode))
+                .expect("changed");
+            assert_eq!(
+                read_passphrase(file.path()).expect("usable").open_to_others,
+                expected,
+                "{mode:o}"
+            );
         }
     }
 }

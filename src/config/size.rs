@@ -20,7 +20,9 @@ impl FromStr for ByteSize {
 
     /// `K`, `M`, `G`, `T`, `P` alone or with `iB` count in 1024, with `B` in 1000; a fraction has at most nine digits.
     fn from_str(text: &str) -> Result<Self, SizeError> {
-        let split = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+        let split = text
+            .find(|character: char| !character.is_ascii_digit() && character != '.')
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at_checked(split).ok_or(SizeError)?;
         let factor = factor_of(&unit.trim_start().to_ascii_lowercase()).ok_or(SizeError)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -30,14 +32,18 @@ impl FromStr for ByteSize {
         let parse = |digits: &str| digits.parse::<u128>().map_err(|_| SizeError);
         let scale = 10_u128.pow(u32::try_from(fraction.len()).map_err(|_| SizeError)?);
         let whole = parse(whole)?.checked_mul(factor).ok_or(SizeError)?;
-        let bytes = whole.checked_add(parse(fraction)? * factor / scale).ok_or(SizeError)?;
+        let bytes = whole
+            .checked_add(parse(fraction)? * factor / scale)
+            .ok_or(SizeError)?;
         u64::try_from(bytes).map(Self).map_err(|_| SizeError)
     }
 }
 
 fn factor_of(unit: &str) -> Option<u128> {
     let mut letters = unit.chars();
-    let Some(first) = letters.next() else { return Some(1) };
+    let Some(first) = letters.next() else {
+        return Some(1);
+    };
     if unit == "b" {
         return Some(1);
     }
@@ -60,7 +66,13 @@ pub fn show_bytes(bytes: u64) -> impl fmt::Display {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(1_u64 << 50, "PiB"), (1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        let units = [
+            (1_u64 << 50, "PiB"),
+            (1 << 40, "TiB"),
+            (1 << 30, "GiB"),
+            (1 << 20, "MiB"),
+            (1 << 10, "KiB"),
+        ];
         let Some((unit, name)) = units.into_iter().find(|(unit, _)| self.0 >= *unit) else {
             return f.pad(&format!("{} B", self.0));
         };
@@ -96,14 +108,33 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "M", "-1", "1.M", ".5M", "1x", "1MiBs", "1.1.1", "16EiB", "18446744073709551616", "99999999P", "\u{661}"] {
+        for text in [
+            "",
+            "M",
+            "-1",
+            "1.M",
+            ".5M",
+            "1x",
+            "1MiBs",
+            "1.1.1",
+            "16EiB",
+            "18446744073709551616",
+            "99999999P",
+            "\u{661}",
+        ] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn sizes_are_shown_short() {
-        for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (10 << 20, "10 MiB"), (u64::MAX, "16383 PiB")] {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (10 << 20, "10 MiB"),
+            (u64::MAX, "16383 PiB"),
+        ] {
             assert_eq!(show_bytes(bytes).to_string(), text);
         }
     }

@@ -89,7 +89,8 @@ impl Checkpoint {
     ///
     /// [`DocumentError::Content`] when what it says cannot be a backup's name.
     pub fn backup(&self) -> Result<BackupName, DocumentError> {
-        BackupName::new(&self.host, &self.name).map_err(|_| DocumentError::Content("its backup name is not one"))
+        BackupName::new(&self.host, &self.name)
+            .map_err(|_| DocumentError::Content("its backup name is not one"))
     }
 
     /// Writes it as it is stored: the `number`-th of its run.
@@ -98,9 +99,13 @@ impl Checkpoint {
     ///
     /// [`ManifestError::Frame`].
     pub fn seal(&self, sealer: &Sealer, number: FrameNo) -> Result<Vec<u8>, ManifestError> {
-        let json = serde_json::to_vec(self).map_err(|error| ManifestError::Document(DocumentError::Json(error)))?;
-        let mut encoder = Encoder::new(Compression::Zstd, Compression::Zstd.default_level()).map_err(ManifestError::Frame)?;
-        sealer.seal(&mut encoder, Lane::Checkpoint, number, &json).map_err(ManifestError::Frame)
+        let json = serde_json::to_vec(self)
+            .map_err(|error| ManifestError::Document(DocumentError::Json(error)))?;
+        let mut encoder = Encoder::new(Compression::Zstd, Compression::Zstd.default_level())
+            .map_err(ManifestError::Frame)?;
+        sealer
+            .seal(&mut encoder, Lane::Checkpoint, number, &json)
+            .map_err(ManifestError::Frame)
     }
 
     /// Reads the `number`-th checkpoint of the run that `opener` is for.
@@ -109,7 +114,9 @@ impl Checkpoint {
     ///
     /// As [`Manifest::open`](super::manifest::Manifest::open).
     pub fn open(stored: Vec<u8>, opener: &Opener, number: FrameNo) -> Result<Self, ManifestError> {
-        let json = opener.open(&mut Decoder::new(), Lane::Checkpoint, number, stored).map_err(ManifestError::Frame)?;
+        let json = opener
+            .open(&mut Decoder::new(), Lane::Checkpoint, number, stored)
+            .map_err(ManifestError::Frame)?;
         Self::decode(&json).map_err(ManifestError::Document)
     }
 
@@ -121,19 +128,29 @@ impl Checkpoint {
     pub fn decode(json: &[u8]) -> Result<Self, DocumentError> {
         let version = super::version_of(json)?;
         if version != VERSION {
-            return Err(DocumentError::Version { version, known: VERSION });
+            return Err(DocumentError::Version {
+                version,
+                known: VERSION,
+            });
         }
         let checkpoint: Self = serde_json::from_slice(json).map_err(DocumentError::Json)?;
-        let (own, taken) = checkpoint.levels.split_first().ok_or(DocumentError::Content("it names no stream"))?;
+        let (own, taken) = checkpoint
+            .levels
+            .split_first()
+            .ok_or(DocumentError::Content("it names no stream"))?;
         if (own.serial, &own.id) != (checkpoint.serial, &checkpoint.id) {
             return Err(DocumentError::Content("the first stream is not its own"));
         }
-        let are_earlier = taken.iter().all(|parts| parts.serial < own.serial && parts.id < own.id);
+        let are_earlier = taken
+            .iter()
+            .all(|parts| parts.serial < own.serial && parts.id < own.id);
         let mut serials: Vec<LevelSerial> = taken.iter().map(|parts| parts.serial).collect();
         serials.sort_unstable();
         serials.dedup();
         if !are_earlier || serials.len() != taken.len() || taken.len() >= MOST_LEVELS {
-            return Err(DocumentError::Content("it takes from what cannot have been there before it"));
+            return Err(DocumentError::Content(
+                "it takes from what cannot have been there before it",
+            ));
         }
         Ok(checkpoint)
     }
@@ -147,7 +164,8 @@ mod tests {
     use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, StoreId};
 
     fn parts(serial: u64) -> LevelParts {
-        let at = jiff::Timestamp::from_second(i64::try_from(serial).expect("small")).expect("a moment");
+        let at =
+            jiff::Timestamp::from_second(i64::try_from(serial).expect("small")).expect("a moment");
         LevelParts {
             serial: LevelSerial(serial),
             id: LevelId::new(at, 5),
@@ -155,7 +173,11 @@ mod tests {
             compression_level: 6,
             stream_bytes: 10240,
             segments: 1,
-            frame_table: RootNode { node: vec![1, 2], height: 0, entries: 3 },
+            frame_table: RootNode {
+                node: vec![1, 2],
+                height: 0,
+                entries: 3,
+            },
             frame_table_segments: 0,
             live: None,
             repacked: 0,
@@ -168,8 +190,16 @@ mod tests {
             backup: BackupName::new("host", "docs").expect("legal"),
             began: jiff::Timestamp::UNIX_EPOCH,
             at: jiff::Timestamp::UNIX_EPOCH,
-            index: RootNode { node: vec![0xff, 0, 1], height: 2, entries: 77 },
-            begun: Some(RootNode { node: vec![0xff, 1], height: 0, entries: 1 }),
+            index: RootNode {
+                node: vec![0xff, 0, 1],
+                height: 2,
+                entries: 77,
+            },
+            begun: Some(RootNode {
+                node: vec![0xff, 1],
+                height: 0,
+                entries: 1,
+            }),
             own: parts(7),
             taken: vec![parts(5), parts(6)],
         })
@@ -178,14 +208,20 @@ mod tests {
     #[test]
     fn a_checkpoint_reads_back_under_its_own_number_and_is_no_manifest() {
         let checkpoint = checkpoint();
-        let sealer = Sealer::new(StoreId([1; 16]), checkpoint.id.clone(), Protection::Checksum);
+        let sealer = Sealer::new(
+            StoreId([1; 16]),
+            checkpoint.id.clone(),
+            Protection::Checksum,
+        );
         let stored = checkpoint.seal(&sealer, FrameNo(3)).expect("sealed");
         let back = Checkpoint::open(stored.clone(), &sealer.opener(), FrameNo(3)).expect("opened");
         assert_eq!(back, checkpoint);
         assert_eq!(back.backup().expect("a name").to_string(), "host/docs");
-        Checkpoint::open(stored.clone(), &sealer.opener(), FrameNo(4)).expect_err("an older one in place of a newer");
+        Checkpoint::open(stored.clone(), &sealer.opener(), FrameNo(4))
+            .expect_err("an older one in place of a newer");
         let first = checkpoint.seal(&sealer, FrameNo(0)).expect("sealed");
-        Manifest::open(first, &sealer.opener()).expect_err("whoever can move objects could else make a level of it");
+        Manifest::open(first, &sealer.opener())
+            .expect_err("whoever can move objects could else make a level of it");
     }
 
     #[test]
@@ -194,7 +230,8 @@ mod tests {
         let refused = |change: &dyn Fn(&mut Checkpoint)| {
             let mut other = sound.clone();
             change(&mut other);
-            Checkpoint::decode(&serde_json::to_vec(&other).expect("JSON")).expect_err("it contradicts itself");
+            Checkpoint::decode(&serde_json::to_vec(&other).expect("JSON"))
+                .expect_err("it contradicts itself");
         };
         refused(&|other| other.levels.clear());
         refused(&|other| other.serial = LevelSerial(9));

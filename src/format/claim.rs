@@ -31,7 +31,13 @@ pub struct Claim {
 impl Claim {
     /// A claim of this version.
     pub fn new(host: &str, action: &str, since: jiff::Timestamp, process: Running) -> Self {
-        Self { version: VERSION, host: host.to_owned(), action: action.to_owned(), since, process }
+        Self {
+            version: VERSION,
+            host: host.to_owned(),
+            action: action.to_owned(),
+            since,
+            process,
+        }
     }
 
     /// Writes the document.
@@ -47,11 +53,19 @@ impl Claim {
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
         let version = super::version_of(bytes)?;
         if version != VERSION {
-            return Err(DocumentError::Version { version, known: VERSION });
+            return Err(DocumentError::Version {
+                version,
+                known: VERSION,
+            });
         }
         let claim: Self = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
-        if [&claim.host, &claim.action].into_iter().any(|text| text.len() > SHOWN || text.chars().any(char::is_control)) {
-            return Err(DocumentError::Content("its host or action is no text to be shown"));
+        if [&claim.host, &claim.action]
+            .into_iter()
+            .any(|text| text.len() > SHOWN || text.chars().any(char::is_control))
+        {
+            return Err(DocumentError::Content(
+                "its host or action is no text to be shown",
+            ));
         }
         Ok(claim)
     }
@@ -65,11 +79,28 @@ mod tests {
 
     #[test]
     fn a_claim_reads_back_and_what_is_none_is_refused() {
-        let claim = Claim::new("web-1", "backup", jiff::Timestamp::UNIX_EPOCH, Running::this_process());
+        let claim = Claim::new(
+            "web-1",
+            "backup",
+            jiff::Timestamp::UNIX_EPOCH,
+            Running::this_process(),
+        );
         assert_eq!(Claim::decode(&claim.encode()).expect("decoded"), claim);
-        let hostile = Claim { host: "\x1b]0;".to_owned(), ..claim };
-        assert!(matches!(Claim::decode(&hostile.encode()), Err(DocumentError::Content(_))));
-        assert!(matches!(Claim::decode(br#"{"version":2}"#), Err(DocumentError::Version { version: 2, known: 1 })));
+        let hostile = Claim {
+            host: "\x1b]0;".to_owned(),
+            ..claim
+        };
+        assert!(matches!(
+            Claim::decode(&hostile.encode()),
+            Err(DocumentError::Content(_))
+        ));
+        assert!(matches!(
+            Claim::decode(br#"{"version":2}"#),
+            Err(DocumentError::Version {
+                version: 2,
+                known: 1
+            })
+        ));
         assert!(matches!(Claim::decode(b"no"), Err(DocumentError::Json(_))));
     }
 }

@@ -44,9 +44,15 @@ struct Document {
 impl Identity {
     /// Writes the document.
     pub fn encode(&self) -> Vec<u8> {
-        let document =
-            Document { format: FORMAT.to_owned(), version: VERSION, id: self.id.to_string(), cipher: self.cipher, created: self.created };
-        let mut bytes = serde_json::to_vec_pretty(&document).expect("plain text fields always become JSON");
+        let document = Document {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            id: self.id.to_string(),
+            cipher: self.cipher,
+            created: self.created,
+        };
+        let mut bytes =
+            serde_json::to_vec_pretty(&document).expect("plain text fields always become JSON");
         bytes.push(b'\n');
         bytes
     }
@@ -59,14 +65,24 @@ impl Identity {
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
         let version = super::version_of(bytes)?;
         if version != VERSION {
-            return Err(DocumentError::Version { version, known: VERSION });
+            return Err(DocumentError::Version {
+                version,
+                known: VERSION,
+            });
         }
         let document: Document = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
         if document.format != FORMAT {
             return Err(DocumentError::Content("it is not a freezer store"));
         }
-        let id = document.id.parse().map_err(|_| DocumentError::Content("its id is not one"))?;
-        Ok(Self { id, cipher: document.cipher, created: document.created })
+        let id = document
+            .id
+            .parse()
+            .map_err(|_| DocumentError::Content("its id is not one"))?;
+        Ok(Self {
+            id,
+            cipher: document.cipher,
+            created: document.created,
+        })
     }
 }
 
@@ -78,13 +94,26 @@ mod tests {
 
     #[test]
     fn an_identity_reads_back() {
-        let identity = Identity { id: StoreId([9; 16]), cipher: Cipher::Aes256Cfb, created: jiff::Timestamp::UNIX_EPOCH };
-        assert_eq!(Identity::decode(&identity.encode()).expect("decoded"), identity);
+        let identity = Identity {
+            id: StoreId([9; 16]),
+            cipher: Cipher::Aes256Cfb,
+            created: jiff::Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(
+            Identity::decode(&identity.encode()).expect("decoded"),
+            identity
+        );
     }
 
     #[test]
     fn a_newer_store_is_refused_by_its_version() {
         let bytes = br#"{"format":"freezer store","version":7,"shape":"unknown"}"#;
-        assert!(matches!(Identity::decode(bytes), Err(DocumentError::Version { version: 7, known: 1 })));
+        assert!(matches!(
+            Identity::decode(bytes),
+            Err(DocumentError::Version {
+                version: 7,
+                known: 1
+            })
+        ));
     }
 }

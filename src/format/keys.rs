@@ -46,10 +46,15 @@ impl MasterKey {
         let derived = hkdf::Hkdf::<Sha256>::new(Some(&id.0), &self.0[..]);
         let key = |info: &[u8]| {
             let mut key = Zeroizing::new([0; 32]);
-            derived.expand(info, &mut key[..]).expect("32 bytes are within HKDF's limit");
+            derived
+                .expand(info, &mut key[..])
+                .expect("32 bytes are within HKDF's limit");
             key
         };
-        FrameKeys::new(&key(b"freezer frame encryption 1"), &key(b"freezer frame authentication 1"))
+        FrameKeys::new(
+            &key(b"freezer frame encryption 1"),
+            &key(b"freezer frame authentication 1"),
+        )
     }
 }
 
@@ -68,7 +73,11 @@ impl Default for KdfCost {
     /// 19 MiB and two passes: a mount is to answer within 60 ms, and this takes about 40 of them on one core
     /// (docs/design/0003).
     fn default() -> Self {
-        Self { memory_kib: 19_456, passes: 2, lanes: 1 }
+        Self {
+            memory_kib: 19_456,
+            passes: 2,
+            lanes: 1,
+        }
     }
 }
 
@@ -147,15 +156,23 @@ impl KeySlot {
         let content = |what| KeyError::Document(DocumentError::Content(what));
         let bytes = |text: &str, what| STANDARD.decode(text).map_err(|_| content(what));
         let salt = bytes(&self.salt, "its salt is not base64")?;
-        let iv: [u8; 16] = bytes(&self.iv, "its IV is not base64")?.try_into().map_err(|_| content("its IV has the wrong length"))?;
-        let mut wrapped: Zeroizing<[u8; 32]> =
-            Zeroizing::new(bytes(&self.wrapped, "its key is not base64")?.try_into().map_err(|_| content("its key has the wrong length"))?);
+        let iv: [u8; 16] = bytes(&self.iv, "its IV is not base64")?
+            .try_into()
+            .map_err(|_| content("its IV has the wrong length"))?;
+        let mut wrapped: Zeroizing<[u8; 32]> = Zeroizing::new(
+            bytes(&self.wrapped, "its key is not base64")?
+                .try_into()
+                .map_err(|_| content("its key has the wrong length"))?,
+        );
         let stored_tag = bytes(&self.tag, "its tag is not base64")?;
         if self.kdf != "argon2id" || !self.cost.is_bearable() {
             return Err(content("its key derivation is unknown or too costly"));
         }
         let (keys, mac) = derive(passphrase, &salt, self.cost)?;
-        if mac_of(mac, store, &self.id, &iv, &wrapped).verify_slice(&stored_tag).is_err() {
+        if mac_of(mac, store, &self.id, &iv, &wrapped)
+            .verify_slice(&stored_tag)
+            .is_err()
+        {
             return Ok(None);
         }
         keys.decrypt_key(&iv, &mut wrapped);
@@ -164,7 +181,8 @@ impl KeySlot {
 
     /// Writes the document.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("plain text fields always become JSON");
+        let mut bytes =
+            serde_json::to_vec_pretty(self).expect("plain text fields always become JSON");
         bytes.push(b'\n');
         bytes
     }
@@ -177,7 +195,10 @@ impl KeySlot {
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
         let version = super::version_of(bytes)?;
         if version != VERSION {
-            return Err(DocumentError::Version { version, known: VERSION });
+            return Err(DocumentError::Version {
+                version,
+                known: VERSION,
+            });
         }
         serde_json::from_slice(bytes).map_err(DocumentError::Json)
     }
@@ -196,12 +217,19 @@ impl WrapKeys {
     }
 }
 
-fn derive(passphrase: &[u8], salt: &[u8], cost: KdfCost) -> Result<(WrapKeys, Hmac<Sha256>), KeyError> {
-    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(64)).map_err(|_| KeyError::Derive)?;
+fn derive(
+    passphrase: &[u8],
+    salt: &[u8],
+    cost: KdfCost,
+) -> Result<(WrapKeys, Hmac<Sha256>), KeyError> {
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(64))
+        .map_err(|_| KeyError::Derive)?;
     let mut output = Zeroizing::new([0; 64]);
     let blocks = params.block_count();
     let mut memory: Vec<Block> = Vec::new();
-    memory.try_reserve_exact(blocks).map_err(|_| KeyError::Derive)?;
+    memory
+        .try_reserve_exact(blocks)
+        .map_err(|_| KeyError::Derive)?;
     prefer_large_pages(memory.spare_capacity_mut());
     memory.resize(blocks, Block::default());
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -210,17 +238,27 @@ fn derive(passphrase: &[u8], salt: &[u8], cost: KdfCost) -> Result<(WrapKeys, Hm
     let (mut encryption, mut authentication) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
     encryption.copy_from_slice(&output[..32]);
     authentication.copy_from_slice(&output[32..]);
-    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&authentication[..]).expect("HMAC takes a key of any length");
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&authentication[..])
+        .expect("HMAC takes a key of any length");
     Ok((WrapKeys(FrameKeys::new(&encryption, &authentication)), mac))
 }
 
-fn mac_of(mac: Hmac<Sha256>, store: StoreId, id: &str, iv: &[u8; 16], wrapped: &[u8; 32]) -> Hmac<Sha256> {
+fn mac_of(
+    mac: Hmac<Sha256>,
+    store: StoreId,
+    id: &str,
+    iv: &[u8; 16],
+    wrapped: &[u8; 32],
+) -> Hmac<Sha256> {
     let parts: [&[u8]; 5] = [CONTEXT, &store.0, iv, wrapped, id.as_bytes()];
     parts.iter().fold(mac, |mac, part| mac.chain_update(part))
 }
 
 fn tag(mac: Hmac<Sha256>, store: StoreId, id: &str, iv: &[u8; 16], wrapped: &[u8; 32]) -> [u8; 32] {
-    mac_of(mac, store, id, iv, wrapped).finalize().into_bytes().into()
+    mac_of(mac, store, id, iv, wrapped)
+        .finalize()
+        .into_bytes()
+        .into()
 }
 
 /// Why a key could not be made or used.
@@ -242,26 +280,55 @@ mod tests {
     use super::{KdfCost, KeySlot, MasterKey};
     use crate::model::StoreId;
 
-    const CHEAP: KdfCost = KdfCost { memory_kib: 64, passes: 1, lanes: 1 };
+    const CHEAP: KdfCost = KdfCost {
+        memory_kib: 64,
+        passes: 1,
+        lanes: 1,
+    };
 
     #[test]
     fn only_the_right_passphrase_in_the_right_store_opens_a_slot() {
         let store = StoreId([1; 16]);
         let master = MasterKey::generate().expect("random bytes");
-        let slot = KeySlot::seal(&master, store, b"correct horse", CHEAP, jiff::Timestamp::UNIX_EPOCH, "laptop").expect("sealed");
+        let slot = KeySlot::seal(
+            &master,
+            store,
+            b"correct horse",
+            CHEAP,
+            jiff::Timestamp::UNIX_EPOCH,
+            "laptop",
+        )
+        .expect("sealed");
         let slot = KeySlot::decode(&slot.encode()).expect("decoded");
-        let opened = slot.open(store, b"correct horse").expect("no damage").expect("the right passphrase");
+        let opened = slot
+            .open(store, b"correct horse")
+            .expect("no damage")
+            .expect("the right passphrase");
         assert_eq!(*opened.0, *master.0);
-        assert!(slot.open(store, b"correct hors").expect("no damage").is_none());
-        assert!(slot.open(StoreId([2; 16]), b"correct horse").expect("no damage").is_none());
+        assert!(
+            slot.open(store, b"correct hors")
+                .expect("no damage")
+                .is_none()
+        );
+        assert!(
+            slot.open(StoreId([2; 16]), b"correct horse")
+                .expect("no damage")
+                .is_none()
+        );
         let mut forged = slot.clone();
         forged.cost.memory_kib = u32::MAX;
-        assert!(forged.open(store, b"correct horse").is_err(), "a forged cost must not be tried");
+        assert!(
+            forged.open(store, b"correct horse").is_err(),
+            "a forged cost must not be tried"
+        );
     }
 
     #[test]
     fn secrets_do_not_show_in_debug_output() {
         let master = MasterKey::generate().expect("random bytes");
-        assert_eq!(format!("{master:?} {:?}", master.frame_keys(StoreId([0; 16]))), "MasterKey(***) FrameKeys(***)");
+        assert_eq!(
+            format!("{master:?} {:?}", master.frame_keys(StoreId([0; 16]))),
+            "MasterKey(***) FrameKeys(***)"
+        );
     }
 }

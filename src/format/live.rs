@@ -41,9 +41,13 @@ pub fn decode(bytes: &[u8]) -> Result<Ranges, DocumentError> {
         let next = start.and_then(|start| start.checked_add(length));
         let in_bytes = |units: u64| units.checked_mul(UNIT_BYTES);
         let (Some(start), Some(next)) = (start.and_then(in_bytes), next) else {
-            return Err(DocumentError::Content("its live ranges are beyond every stream"));
+            return Err(DocumentError::Content(
+                "its live ranges are beyond every stream",
+            ));
         };
-        let last = in_bytes(next).ok_or(DocumentError::Content("its live ranges are beyond every stream"))?;
+        let last = in_bytes(next).ok_or(DocumentError::Content(
+            "its live ranges are beyond every stream",
+        ))?;
         ranges.push(start..last);
         end = next;
     }
@@ -71,7 +75,9 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u64, DocumentError> {
     let malformed = DocumentError::Content("its live ranges are malformed");
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
-        let Some((byte, rest)) = bytes.split_first() else { return Err(malformed) };
+        let Some((byte, rest)) = bytes.split_first() else {
+            return Err(malformed);
+        };
         *bytes = rest;
         let bits = u64::from(byte & 0x7f);
         if shift == 63 && bits > 1 {
@@ -79,7 +85,11 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u64, DocumentError> {
         }
         value |= bits << shift;
         if byte & 0x80 == 0 {
-            return if *byte == 0 && shift > 0 { Err(malformed) } else { Ok(value) };
+            return if *byte == 0 && shift > 0 {
+                Err(malformed)
+            } else {
+                Ok(value)
+            };
         }
     }
     Err(malformed)
@@ -92,15 +102,22 @@ pub(super) mod json {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(in crate::format) fn serialize<S: Serializer>(ranges: &Option<Ranges>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::format) fn serialize<S: Serializer>(
+        ranges: &Option<Ranges>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match ranges {
             Some(ranges) => serializer.serialize_some(&STANDARD.encode(super::encode(ranges))),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(in crate::format) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ranges>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    pub(in crate::format) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Ranges>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
         let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
         super::decode(&bytes).map(Some).map_err(D::Error::custom)
     }
@@ -121,14 +138,26 @@ mod tests {
         assert_eq!(decode(&encode(&back)).expect("sound"), back, "rounded once");
         assert_eq!(encode(&Ranges::default()), b"");
         assert_eq!(decode(b"").expect("sound"), Ranges::default());
-        assert!(decode(&encode(&Ranges::of(0..u64::MAX))).expect("sound").cover(&(0..u64::MAX - UNIT_BYTES)));
+        assert!(
+            decode(&encode(&Ranges::of(0..u64::MAX)))
+                .expect("sound")
+                .cover(&(0..u64::MAX - UNIT_BYTES))
+        );
     }
 
     #[test]
     fn what_is_not_ranges_is_refused() {
         let all = |bytes: &[u8]| decode(bytes).is_err();
         // Cut, empty, touching, not in the shortest form, too large.
-        for bytes in [&b"\x01"[..], b"\x80", b"\x01\x00", b"\x00\x01\x00\x01", b"\x81\x00\x01", b"\x00\x81\x00", &[0xff; 20]] {
+        for bytes in [
+            &b"\x01"[..],
+            b"\x80",
+            b"\x01\x00",
+            b"\x00\x01\x00\x01",
+            b"\x81\x00\x01",
+            b"\x00\x81\x00",
+            &[0xff; 20],
+        ] {
             assert!(all(bytes), "{bytes:02x?}");
         }
         let mut beyond = vec![0];

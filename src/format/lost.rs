@@ -32,7 +32,10 @@ impl Lost {
     /// `ranges` of the stream, in order, neither empty nor touching. `missing_segments` is how many segments were not there
     /// at all.
     pub fn new(missing_segments: u32, ranges: Vec<Range<u64>>) -> Self {
-        Self { missing_segments, ranges }
+        Self {
+            missing_segments,
+            ranges,
+        }
     }
 
     /// How many segments were not there.
@@ -57,7 +60,10 @@ impl Lost {
                 _ => ranges.push(range),
             }
         }
-        Self { missing_segments: self.missing_segments.max(other.missing_segments), ranges }
+        Self {
+            missing_segments: self.missing_segments.max(other.missing_segments),
+            ranges,
+        }
     }
 
     /// Whether nothing is.
@@ -68,13 +74,23 @@ impl Lost {
     /// Whether any of `length` bytes of the stream from `start` on is lost.
     pub fn touches(&self, start: u64, length: u64) -> bool {
         let first = self.ranges.partition_point(|range| range.end <= start);
-        self.ranges.get(first).is_some_and(|range| range.start < start.saturating_add(length))
+        self.ranges
+            .get(first)
+            .is_some_and(|range| range.start < start.saturating_add(length))
     }
 
     /// Writes the document.
     pub fn encode(&self) -> Vec<u8> {
-        let ranges = self.ranges.iter().map(|range| (range.start, range.end)).collect();
-        let document = Document { version: VERSION, missing_segments: self.missing_segments, ranges };
+        let ranges = self
+            .ranges
+            .iter()
+            .map(|range| (range.start, range.end))
+            .collect();
+        let document = Document {
+            version: VERSION,
+            missing_segments: self.missing_segments,
+            ranges,
+        };
         serde_json::to_vec(&document).expect("numbers always become JSON")
     }
 
@@ -86,16 +102,29 @@ impl Lost {
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
         let version = super::version_of(bytes)?;
         if version != VERSION {
-            return Err(DocumentError::Version { version, known: VERSION });
+            return Err(DocumentError::Version {
+                version,
+                known: VERSION,
+            });
         }
         let document: Document = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
         let is_sound = document.ranges.iter().all(|(start, end)| start < end)
-            && document.ranges.windows(2).all(|pair| matches!(pair, [(_, end), (start, _)] if end < start));
+            && document
+                .ranges
+                .windows(2)
+                .all(|pair| matches!(pair, [(_, end), (start, _)] if end < start));
         if !is_sound {
             return Err(DocumentError::Content("its ranges are not in order"));
         }
-        let ranges = document.ranges.into_iter().map(|(start, end)| start..end).collect();
-        Ok(Self { missing_segments: document.missing_segments, ranges })
+        let ranges = document
+            .ranges
+            .into_iter()
+            .map(|(start, end)| start..end)
+            .collect();
+        Ok(Self {
+            missing_segments: document.missing_segments,
+            ranges,
+        })
     }
 }
 
@@ -108,21 +137,43 @@ mod tests {
     fn a_note_reads_back_and_what_is_none_is_refused() {
         let lost = Lost::new(2, vec![0..10, 11..12, 4_000..u64::MAX]);
         assert_eq!(Lost::decode(&lost.encode()).expect("decoded"), lost);
-        assert_eq!(Lost::decode(&Lost::default().encode()).expect("decoded"), Lost::default());
+        assert_eq!(
+            Lost::decode(&Lost::default().encode()).expect("decoded"),
+            Lost::default()
+        );
         for ranges in ["[[1,1]]", "[[2,1]]", "[[0,5],[5,6]]", "[[3,5],[0,2]]"] {
             let text = format!(r#"{{"version":1,"missing_segments":0,"ranges":{ranges}}}"#);
-            assert!(matches!(Lost::decode(text.as_bytes()), Err(DocumentError::Content(_))), "{ranges}");
+            assert!(
+                matches!(
+                    Lost::decode(text.as_bytes()),
+                    Err(DocumentError::Content(_))
+                ),
+                "{ranges}"
+            );
         }
         let documented = br#"{"version": 1, "missing_segments": 0, "ranges": [[0, 4194816], [8389120, 8651264]]}"#;
-        assert_eq!(Lost::decode(documented).expect("decoded"), Lost::new(0, vec![0..4_194_816, 8_389_120..8_651_264]));
-        assert!(matches!(Lost::decode(br#"{"version":2}"#), Err(DocumentError::Version { .. })));
+        assert_eq!(
+            Lost::decode(documented).expect("decoded"),
+            Lost::new(0, vec![0..4_194_816, 8_389_120..8_651_264])
+        );
+        assert!(matches!(
+            Lost::decode(br#"{"version":2}"#),
+            Err(DocumentError::Version { .. })
+        ));
         assert!(Lost::decode(br#"{"version":1,"missing_segments":-1,"ranges":[]}"#).is_err());
     }
 
     #[test]
     fn a_byte_that_is_lost_touches_and_a_neighbour_does_not() {
         let lost = Lost::new(0, vec![10..22, 30..40]);
-        for (start, length, expected) in [(0, 10, false), (0, 11, true), (21, 1, true), (22, 8, false), (22, 9, true), (40, 5, false)] {
+        for (start, length, expected) in [
+            (0, 10, false),
+            (0, 11, true),
+            (21, 1, true),
+            (22, 8, false),
+            (22, 9, true),
+            (40, 5, false),
+        ] {
             assert_eq!(lost.touches(start, length), expected, "{start}+{length}");
         }
         let both = lost.with(&Lost::new(3, vec![0..5, 20..30, 50..60]));

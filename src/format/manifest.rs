@@ -170,7 +170,11 @@ pub struct LevelParts {
     /// Number of segments in the lane `frames`.
     pub frame_table_segments: u32,
     /// The bytes of its stream that this point in time needs; all of them where it does not say. It never says it of its own level.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::live::json")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "super::live::json"
+    )]
     pub live: Option<Ranges>,
     /// How often the level was repacked before this was written: where it is now is then in an object of a higher number, if any.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -198,7 +202,12 @@ pub enum PathText {
 
 impl From<Vec<u8>> for PathText {
     fn from(bytes: Vec<u8>) -> Self {
-        String::from_utf8(bytes).map_or_else(|error| Self::Bytes { base64: error.into_bytes() }, Self::Text)
+        String::from_utf8(bytes).map_or_else(
+            |error| Self::Bytes {
+                base64: error.into_bytes(),
+            },
+            Self::Text,
+        )
     }
 }
 
@@ -213,11 +222,13 @@ impl std::fmt::Display for PathText {
 
 /// What a manifest goes by in those that lean on it: SHA-256 of its bytes as stored, in hexadecimal.
 pub fn digest(stored: &[u8]) -> String {
-    Sha256::digest(stored).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // A string takes everything that is written to it.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(stored)
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // A string takes everything that is written to it.
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// What a manifest is made of, when a run has ended.
@@ -293,7 +304,8 @@ impl Manifest {
     ///
     /// [`DocumentError::Content`] when what it says cannot be a backup's name.
     pub fn backup(&self) -> Result<BackupName, DocumentError> {
-        BackupName::new(&self.host, &self.name).map_err(|_| DocumentError::Content("its backup name is not one"))
+        BackupName::new(&self.host, &self.name)
+            .map_err(|_| DocumentError::Content("its backup name is not one"))
     }
 
     /// Writes it as it is stored.
@@ -302,9 +314,13 @@ impl Manifest {
     ///
     /// [`ManifestError::Frame`].
     pub fn seal(&self, sealer: &Sealer) -> Result<Vec<u8>, ManifestError> {
-        let json = serde_json::to_vec(self).map_err(|error| ManifestError::Document(DocumentError::Json(error)))?;
-        let mut encoder = Encoder::new(Compression::Zstd, Compression::Zstd.default_level()).map_err(ManifestError::Frame)?;
-        sealer.seal(&mut encoder, Lane::Manifest, FrameNo(0), &json).map_err(ManifestError::Frame)
+        let json = serde_json::to_vec(self)
+            .map_err(|error| ManifestError::Document(DocumentError::Json(error)))?;
+        let mut encoder = Encoder::new(Compression::Zstd, Compression::Zstd.default_level())
+            .map_err(ManifestError::Frame)?;
+        sealer
+            .seal(&mut encoder, Lane::Manifest, FrameNo(0), &json)
+            .map_err(ManifestError::Frame)
     }
 
     /// Reads the manifest of the level that `opener` is for.
@@ -314,7 +330,9 @@ impl Manifest {
     /// [`ManifestError::Frame`] when it was damaged or tampered with, or the key is another one's;
     /// [`ManifestError::Document`] when this version cannot read what it says.
     pub fn open(stored: Vec<u8>, opener: &Opener) -> Result<Self, ManifestError> {
-        let json = opener.open(&mut Decoder::new(), Lane::Manifest, FrameNo(0), stored).map_err(ManifestError::Frame)?;
+        let json = opener
+            .open(&mut Decoder::new(), Lane::Manifest, FrameNo(0), stored)
+            .map_err(ManifestError::Frame)?;
         Self::decode(&json).map_err(ManifestError::Document)
     }
 
@@ -326,7 +344,10 @@ impl Manifest {
     pub fn decode(json: &[u8]) -> Result<Self, DocumentError> {
         let version = super::version_of(json)?;
         if version != VERSION {
-            return Err(DocumentError::Version { version, known: VERSION });
+            return Err(DocumentError::Version {
+                version,
+                known: VERSION,
+            });
         }
         serde_json::from_slice(json).map_err(DocumentError::Json)
     }
@@ -381,12 +402,18 @@ impl Outline {
     ///
     /// As [`Manifest::open`], but of what is passed over.
     pub fn open(stored: Vec<u8>, opener: &Opener) -> Result<Self, ManifestError> {
-        let json = opener.open(&mut Decoder::new(), Lane::Manifest, FrameNo(0), stored).map_err(ManifestError::Frame)?;
+        let json = opener
+            .open(&mut Decoder::new(), Lane::Manifest, FrameNo(0), stored)
+            .map_err(ManifestError::Frame)?;
         let version = super::version_of(&json).map_err(ManifestError::Document)?;
         if version != VERSION {
-            return Err(ManifestError::Document(DocumentError::Version { version, known: VERSION }));
+            return Err(ManifestError::Document(DocumentError::Version {
+                version,
+                known: VERSION,
+            }));
         }
-        serde_json::from_slice(&json).map_err(|error| ManifestError::Document(DocumentError::Json(error)))
+        serde_json::from_slice(&json)
+            .map_err(|error| ManifestError::Document(DocumentError::Json(error)))
     }
 
     /// See [`Manifest::backup`].
@@ -395,7 +422,8 @@ impl Outline {
     ///
     /// As there.
     pub fn backup(&self) -> Result<BackupName, DocumentError> {
-        BackupName::new(&self.host, &self.name).map_err(|_| DocumentError::Content("its backup name is not one"))
+        BackupName::new(&self.host, &self.name)
+            .map_err(|_| DocumentError::Content("its backup name is not one"))
     }
 
     /// The levels whose index objects hold the tree.
@@ -421,12 +449,19 @@ pub(super) mod text {
     use std::fmt::Display;
     use std::str::FromStr;
 
-    pub(in crate::format) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::format) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
-    pub(in crate::format) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    pub(in crate::format) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -436,11 +471,16 @@ pub(super) mod serial {
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(in crate::format) fn serialize<S: Serializer>(value: &LevelSerial, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::format) fn serialize<S: Serializer>(
+        value: &LevelSerial,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(value.0)
     }
 
-    pub(in crate::format) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelSerial, D::Error> {
+    pub(in crate::format) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<LevelSerial, D::Error> {
         u64::deserialize(deserializer).map(LevelSerial)
     }
 }
@@ -451,13 +491,19 @@ mod method {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(value: &Compression, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        value: &Compression,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(value.name())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Compression, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Compression, D::Error> {
         let name = String::deserialize(deserializer)?;
-        Compression::from_name(&name).ok_or_else(|| D::Error::custom("a compression that is unknown to this version"))
+        Compression::from_name(&name)
+            .ok_or_else(|| D::Error::custom("a compression that is unknown to this version"))
     }
 }
 
@@ -470,20 +516,31 @@ mod base64_bytes {
         serializer.serialize_str(&STANDARD.encode(value))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        STANDARD
+            .decode(String::deserialize(deserializer)?)
+            .map_err(D::Error::custom)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Counts, HeadBlock, LevelParts, Manifest, ManifestParts, Outline, Parent, PathText, RootNode, Run, digest};
+    use super::{
+        Bytes, Counts, HeadBlock, LevelParts, Manifest, ManifestParts, Outline, Parent, PathText,
+        RootNode, Run, digest,
+    };
     use crate::format::frame::{Compression, Protection, Sealer};
     use crate::model::{BackupName, LevelId, LevelSerial, Ranges, StoreId};
 
     fn manifest() -> Manifest {
         let id = LevelId::new(jiff::Timestamp::UNIX_EPOCH, 5);
-        let root = || RootNode { node: vec![0xff, 0, 1], height: 2, entries: 77 };
+        let root = || RootNode {
+            node: vec![0xff, 0, 1],
+            height: 2,
+            entries: 77,
+        };
         Manifest::new(ManifestParts {
             store: StoreId([1; 16]),
             backup: BackupName::new("host", "docs").expect("legal"),
@@ -494,7 +551,10 @@ mod tests {
             zone: "Europe/Berlin".to_owned(),
             sources: vec![b"/home/u/docs".to_vec().into(), b"/\xff".to_vec().into()],
             tags: vec!["monthly".to_owned()],
-            counts: Counts { entries: 77, ..Counts::default() },
+            counts: Counts {
+                entries: 77,
+                ..Counts::default()
+            },
             bytes: Bytes::default(),
             engine: "tar",
             has_xattrs: true,
@@ -503,10 +563,16 @@ mod tests {
                 root: root(),
                 segments: 1,
                 subtrees: 5,
-                head: vec![HeadBlock { number: 0, node: vec![3, 4] }],
+                head: vec![HeadBlock {
+                    number: 0,
+                    node: vec![3, 4],
+                }],
             }],
             level: 3,
-            parent: Some(Parent { id: id.clone(), digest: digest(b"another manifest") }),
+            parent: Some(Parent {
+                id: id.clone(),
+                digest: digest(b"another manifest"),
+            }),
             levels: vec![LevelParts {
                 serial: LevelSerial(1),
                 id,
@@ -530,18 +596,34 @@ mod tests {
         let back = Manifest::open(stored, &sealer.opener()).expect("opened");
         assert_eq!(back, manifest);
         assert_eq!(back.backup().expect("a name").to_string(), "host/docs");
-        let outline = Outline::open(manifest.seal(&sealer).expect("sealed"), &sealer.opener()).expect("opened");
-        assert_eq!((&outline.id, &outline.tags, outline.level), (&manifest.id, &manifest.tags, manifest.level));
-        assert_eq!((outline.index_serials(), &outline.levels[0].id), (vec![LevelSerial(1)], &manifest.levels[0].id));
-        assert_eq!((outline.levels[0].stream_bytes, &outline.levels[0].live), (10240, &manifest.levels[0].live));
-        assert_eq!(back.sources[1], PathText::Bytes { base64: b"/\xff".to_vec() });
+        let outline = Outline::open(manifest.seal(&sealer).expect("sealed"), &sealer.opener())
+            .expect("opened");
+        assert_eq!(
+            (&outline.id, &outline.tags, outline.level),
+            (&manifest.id, &manifest.tags, manifest.level)
+        );
+        assert_eq!(
+            (outline.index_serials(), &outline.levels[0].id),
+            (vec![LevelSerial(1)], &manifest.levels[0].id)
+        );
+        assert_eq!(
+            (outline.levels[0].stream_bytes, &outline.levels[0].live),
+            (10240, &manifest.levels[0].live)
+        );
+        assert_eq!(
+            back.sources[1],
+            PathText::Bytes {
+                base64: b"/\xff".to_vec()
+            }
+        );
     }
 
     #[test]
     fn a_manifest_of_a_newer_version_is_refused_by_its_number() {
         let mut json: serde_json::Value = serde_json::to_value(manifest()).expect("JSON");
         json["version"] = 9.into();
-        let error = Manifest::decode(&serde_json::to_vec(&json).expect("JSON")).expect_err("a newer one");
+        let error =
+            Manifest::decode(&serde_json::to_vec(&json).expect("JSON")).expect_err("a newer one");
         assert!(error.to_string().contains("version 9"), "{error}");
     }
 }

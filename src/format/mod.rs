@@ -29,7 +29,9 @@ pub enum DocumentError {
     #[error("it is not the JSON document it should be")]
     Json(#[source] serde_json::Error),
     /// A newer Freezer wrote it.
-    #[error("it has version {version}, and this program knows up to {known}: a newer freezer is needed")]
+    #[error(
+        "it has version {version}, and this program knows up to {known}: a newer freezer is needed"
+    )]
     Version {
         /// What it says.
         version: u32,

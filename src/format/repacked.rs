@@ -67,9 +67,18 @@ impl Repacked {
     ///
     /// [`ManifestError::Frame`].
     pub fn seal(&self, sealer: &Sealer) -> Result<Vec<u8>, ManifestError> {
-        let json = serde_json::to_vec(self).map_err(|error| ManifestError::Document(DocumentError::Json(error)))?;
-        let mut encoder = Encoder::new(Compression::Zstd, Compression::Zstd.default_level()).map_err(ManifestError::Frame)?;
-        sealer.seal(&mut encoder, Lane::Repacked, FrameNo(u64::from(self.number)), &json).map_err(ManifestError::Frame)
+        let json = serde_json::to_vec(self)
+            .map_err(|error| ManifestError::Document(DocumentError::Json(error)))?;
+        let mut encoder = Encoder::new(Compression::Zstd, Compression::Zstd.default_level())
+            .map_err(ManifestError::Frame)?;
+        sealer
+            .seal(
+                &mut encoder,
+                Lane::Repacked,
+                FrameNo(u64::from(self.number)),
+                &json,
+            )
+            .map_err(ManifestError::Frame)
     }
 
     /// Reads the one with that number, of the level that `opener` is for.
@@ -79,13 +88,17 @@ impl Repacked {
     /// [`ManifestError`].
     pub fn open(stored: Vec<u8>, opener: &Opener, number: u32) -> Result<Self, ManifestError> {
         let frame = FrameNo(u64::from(number));
-        let json = opener.open(&mut Decoder::new(), Lane::Repacked, frame, stored).map_err(ManifestError::Frame)?;
+        let json = opener
+            .open(&mut Decoder::new(), Lane::Repacked, frame, stored)
+            .map_err(ManifestError::Frame)?;
         let repacked = Self::decode(&json).map_err(ManifestError::Document)?;
         let id = opener.id(Lane::Repacked, frame);
         if repacked.number == number && repacked.level == id.level {
             Ok(repacked)
         } else {
-            Err(ManifestError::Document(DocumentError::Content("it belongs to another level, or has another number")))
+            Err(ManifestError::Document(DocumentError::Content(
+                "it belongs to another level, or has another number",
+            )))
         }
     }
 
@@ -97,7 +110,10 @@ impl Repacked {
     pub fn decode(json: &[u8]) -> Result<Self, DocumentError> {
         let version = super::version_of(json)?;
         if version != VERSION {
-            return Err(DocumentError::Version { version, known: VERSION });
+            return Err(DocumentError::Version {
+                version,
+                known: VERSION,
+            });
         }
         serde_json::from_slice(json).map_err(DocumentError::Json)
     }
@@ -118,7 +134,11 @@ mod tests {
             compression_level: 3,
             stream_bytes: 70_000,
             segments: 12,
-            frame_table: RootNode { node: vec![1, 0, 0], height: 0, entries: 0 },
+            frame_table: RootNode {
+                node: vec![1, 0, 0],
+                height: 0,
+                entries: 0,
+            },
             frame_table_segments: 3,
             live: None,
             repacked: 2,
@@ -130,10 +150,18 @@ mod tests {
         let sealer = |random| Sealer::new(StoreId([1; 16]), parts(random).id, Protection::Checksum);
         let repacked = Repacked::of(&parts(5), 2);
         let stored = repacked.seal(&sealer(5)).expect("sealed");
-        assert_eq!(Repacked::open(stored.clone(), &sealer(5).opener(), 2).expect("opened"), repacked);
+        assert_eq!(
+            Repacked::open(stored.clone(), &sealer(5).opener(), 2).expect("opened"),
+            repacked
+        );
         Repacked::open(stored.clone(), &sealer(5).opener(), 3).expect_err("another number");
         Repacked::open(stored.clone(), &sealer(6).opener(), 2).expect_err("another level");
-        let old = LevelParts { segments: 9, frame_table_segments: 1, repacked: 0, ..parts(5) };
+        let old = LevelParts {
+            segments: 9,
+            frame_table_segments: 1,
+            repacked: 0,
+            ..parts(5)
+        };
         assert_eq!(repacked.apply(old), parts(5));
         for at in 0..stored.len() {
             let mut flipped = stored.clone();
@@ -141,10 +169,20 @@ mod tests {
             Repacked::open(flipped, &sealer(5).opener(), 2).expect_err("damaged");
         }
         // Sealed as it should be, but a document of another.
-        let stranger = Repacked { number: 7, ..repacked };
+        let stranger = Repacked {
+            number: 7,
+            ..repacked
+        };
         let json = serde_json::to_vec(&stranger).expect("JSON");
         assert_eq!(Repacked::decode(&json).expect("a document"), stranger);
-        let newer = String::from_utf8(json).expect("text").replace("\"version\":1", "\"version\":9");
-        assert!(Repacked::decode(newer.as_bytes()).expect_err("newer").to_string().contains("version 9"));
+        let newer = String::from_utf8(json)
+            .expect("text")
+            .replace("\"version\":1", "\"version\":9");
+        assert!(
+            Repacked::decode(newer.as_bytes())
+                .expect_err("newer")
+                .to_string()
+                .contains("version 9")
+        );
     }
 }

@@ -44,7 +44,10 @@ impl Pieces {
             piece.clear();
             piece
         });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(empty.filter(|piece| piece.capacity() == PIECE_BYTES));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(empty.filter(|piece| piece.capacity() == PIECE_BYTES));
     }
 }
 
@@ -60,7 +63,15 @@ pub struct Packer {
 impl Packer {
     /// Starts with segment 0. A frame longer than `limit_bytes` gets a segment to itself.
     pub fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, current: Segment { number: 0, body: Vec::new() }, length_bytes: 0, pieces: Pieces::default() }
+        Self {
+            limit_bytes,
+            current: Segment {
+                number: 0,
+                body: Vec::new(),
+            },
+            length_bytes: 0,
+            pieces: Pieces::default(),
+        }
     }
 
     /// The same, with pieces that come from here.
@@ -78,11 +89,17 @@ impl Packer {
         let length_bytes = frame.len() as u64;
         let mut full = None;
         if self.length_bytes > 0 && self.length_bytes + length_bytes > self.limit_bytes {
-            let next = Segment { number: self.current.number.checked_add(1).ok_or(TooManySegments)?, body: Vec::new() };
+            let next = Segment {
+                number: self.current.number.checked_add(1).ok_or(TooManySegments)?,
+                body: Vec::new(),
+            };
             full = Some(std::mem::replace(&mut self.current, next));
             self.length_bytes = 0;
         }
-        let place = Place { segment: self.current.number, offset: SegmentOffset(self.length_bytes) };
+        let place = Place {
+            segment: self.current.number,
+            offset: SegmentOffset(self.length_bytes),
+        };
         self.length_bytes += length_bytes;
         self.append(frame);
         Ok((place, full))
@@ -90,10 +107,17 @@ impl Packer {
 
     fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            if self.current.body.last().is_none_or(|piece| piece.len() >= PIECE_BYTES) {
+            if self
+                .current
+                .body
+                .last()
+                .is_none_or(|piece| piece.len() >= PIECE_BYTES)
+            {
                 self.current.body.push(self.pieces.take());
             }
-            let Some(piece) = self.current.body.last_mut() else { return };
+            let Some(piece) = self.current.body.last_mut() else {
+                return;
+            };
             let (now, later) = bytes.split_at(bytes.len().min(PIECE_BYTES - piece.len()));
             piece.extend_from_slice(now);
             bytes = later;
@@ -109,7 +133,10 @@ impl Packer {
         if self.current.body.is_empty() {
             return Ok(None);
         }
-        let next = Segment { number: self.current.number.checked_add(1).ok_or(TooManySegments)?, body: Vec::new() };
+        let next = Segment {
+            number: self.current.number.checked_add(1).ok_or(TooManySegments)?,
+            body: Vec::new(),
+        };
         self.length_bytes = 0;
         Ok(Some(std::mem::replace(&mut self.current, next)))
     }
@@ -143,7 +170,10 @@ mod tests {
     fn frames_end_to_end_in_segments_are_the_frames_in_order() {
         let mut packer = Packer::new(100);
         let mut segments = Vec::new();
-        let frames: Vec<Vec<u8>> = (0..50_u8).map(|n| vec![n; 5 + usize::from(n % 40)]).chain([vec![99; 300]]).collect();
+        let frames: Vec<Vec<u8>> = (0..50_u8)
+            .map(|n| vec![n; 5 + usize::from(n % 40)])
+            .chain([vec![99; 300]])
+            .collect();
         let mut places = Vec::new();
         for (number, frame) in frames.iter().enumerate() {
             let (place, full) = packer.put(frame).expect("room");
@@ -152,7 +182,10 @@ mod tests {
             if number % 7 == 0 || number == 50 {
                 segments.extend(packer.cut().expect("room"));
                 assert_eq!(packer.closed() as usize, segments.len());
-                assert!(packer.cut().expect("room").is_none(), "there is nothing in it");
+                assert!(
+                    packer.cut().expect("room").is_none(),
+                    "there is nothing in it"
+                );
             }
         }
         let (last, count) = packer.finish();
@@ -161,7 +194,10 @@ mod tests {
         for (number, segment) in segments.iter().enumerate() {
             assert_eq!(segment.number as usize, number);
             let body = segment.body.concat();
-            assert!(body.len() <= 100 || body == frames[50], "only what is longer by itself is longer than the limit");
+            assert!(
+                body.len() <= 100 || body == frames[50],
+                "only what is longer by itself is longer than the limit"
+            );
         }
         for (place, frame) in places.iter().zip(&frames) {
             let body = segments[place.segment as usize].body.concat();
@@ -174,7 +210,8 @@ mod tests {
     fn pieces_are_used_again_and_nothing_of_what_was_in_them() {
         let (pieces, frame_bytes) = (Pieces::default(), PIECE_BYTES / 3 + 1);
         let mut packer = Packer::new(4 * PIECE_BYTES as u64).of_pieces(pieces.clone());
-        let (mut expected, mut segments, mut buffers) = (Vec::new(), 0, std::collections::BTreeSet::new());
+        let (mut expected, mut segments, mut buffers) =
+            (Vec::new(), 0, std::collections::BTreeSet::new());
         for n in 0..100_u8 {
             let (_, full) = packer.put(&vec![n; frame_bytes]).expect("room");
             if let Some(segment) = full {
@@ -187,9 +224,18 @@ mod tests {
             expected.resize(expected.len() + frame_bytes, n);
         }
         assert!(segments >= 8, "{segments}");
-        assert!(buffers.len() <= 9, "two segments' worth of buffers for all: {}", buffers.len());
+        assert!(
+            buffers.len() <= 9,
+            "two segments' worth of buffers for all: {}",
+            buffers.len()
+        );
         pieces.give_back(vec![vec![1; 5]]);
         let spare = pieces.0.lock().expect("nothing panics while it is held");
-        assert!(spare.iter().all(|piece| piece.is_empty() && piece.capacity() == PIECE_BYTES), "what is no piece is not kept");
+        assert!(
+            spare
+                .iter()
+                .all(|piece| piece.is_empty() && piece.capacity() == PIECE_BYTES),
+            "what is no piece is not kept"
+        );
     }
 }

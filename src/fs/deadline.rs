@@ -28,7 +28,9 @@ pub(super) fn until<T>(deadline: Option<Instant>, work: impl FnOnce() -> T) -> T
 
 /// How long one fetch may take that would have `patience` by itself.
 pub(super) fn left_of(patience: Duration) -> Duration {
-    UNTIL.get().map_or(patience, |deadline| patience.min(deadline.saturating_duration_since(Instant::now())))
+    UNTIL.get().map_or(patience, |deadline| {
+        patience.min(deadline.saturating_duration_since(Instant::now()))
+    })
 }
 
 #[cfg(test)]
@@ -43,9 +45,20 @@ mod tests {
         assert_eq!(left_of(MINUTE), MINUTE);
         until(Some(Instant::now()), || {
             assert_eq!(left_of(MINUTE), Duration::ZERO);
-            until(Instant::now().checked_add(2 * MINUTE), || assert_eq!(left_of(MINUTE), MINUTE, "one fetch has no more than its own"));
+            until(Instant::now().checked_add(2 * MINUTE), || {
+                assert_eq!(
+                    left_of(MINUTE),
+                    MINUTE,
+                    "one fetch has no more than its own"
+                )
+            });
             assert_eq!(left_of(MINUTE), Duration::ZERO);
-            std::thread::scope(|scope| assert_eq!(scope.spawn(|| left_of(MINUTE)).join().expect("no panic"), MINUTE));
+            std::thread::scope(|scope| {
+                assert_eq!(
+                    scope.spawn(|| left_of(MINUTE)).join().expect("no panic"),
+                    MINUTE
+                )
+            });
         });
         assert_eq!(left_of(MINUTE), MINUTE);
     }

@@ -145,7 +145,9 @@ impl ReadError {
             Self::IsADirectory => Errno::IsADirectory,
             Self::WrongKind => Errno::Invalid,
             Self::Fetch { source, .. } if source.kind() == store::Kind::Denied => Errno::Access,
-            Self::Index(IndexError::Fetch { source, .. }) => source.downcast_ref::<Self>().map_or(Errno::Io, Self::errno),
+            Self::Index(IndexError::Fetch { source, .. }) => {
+                source.downcast_ref::<Self>().map_or(Errno::Io, Self::errno)
+            }
             Self::TooMany => Errno::Overflow,
             Self::Shared(error) => error.errno(),
             Self::Fetch { .. }
@@ -163,7 +165,9 @@ impl ReadError {
     pub(super) fn is_missing(&self) -> bool {
         match self {
             Self::Fetch { source, .. } => source.kind() == store::Kind::Missing,
-            Self::Index(IndexError::Fetch { source, .. }) => source.downcast_ref::<Self>().is_some_and(Self::is_missing),
+            Self::Index(IndexError::Fetch { source, .. }) => {
+                source.downcast_ref::<Self>().is_some_and(Self::is_missing)
+            }
             Self::Shared(error) => error.is_missing(),
             _ => false,
         }
@@ -179,7 +183,13 @@ impl ReadError {
     }
 
     /// The error and its causes in one line.
-    #[cfg_attr(windows, expect(dead_code, reason = "the front ends log it, and there is none for Windows"))]
+    #[cfg_attr(
+        windows,
+        expect(
+            dead_code,
+            reason = "the front ends log it, and there is none for Windows"
+        )
+    )]
     pub(super) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);

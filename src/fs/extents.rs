@@ -38,7 +38,10 @@ impl Layout {
     /// The layout of an entry; `None` when it is not a regular file.
     pub(super) fn of(entry: &Entry) -> Option<Self> {
         match &entry.content {
-            Content::File { size, extents } => Some(Self { size: *size, extents: extents.as_slice().into() }),
+            Content::File { size, extents } => Some(Self {
+                size: *size,
+                extents: extents.as_slice().into(),
+            }),
             _ => None,
         }
     }
@@ -57,7 +60,12 @@ impl Layout {
     pub(super) fn spans(&self, from: u64, length: u64) -> impl Iterator<Item = Span> {
         let end = from.saturating_add(length).min(self.size);
         let mut at = from;
-        let mut extents = self.extents.get(self.first_ending_after(from)..).unwrap_or_default().iter().peekable();
+        let mut extents = self
+            .extents
+            .get(self.first_ending_after(from)..)
+            .unwrap_or_default()
+            .iter()
+            .peekable();
         std::iter::from_fn(move || {
             if at >= end {
                 return None;
@@ -69,7 +77,11 @@ impl Layout {
                     let length = extent.length.saturating_sub(skipped).min(end - at);
                     let level = extent.level;
                     extents.next();
-                    Span::Data { level, stream, length }
+                    Span::Data {
+                        level,
+                        stream,
+                        length,
+                    }
                 }
                 Some(extent) => Span::Hole(extent.at.0.min(end) - at),
                 None => Span::Hole(end - at),
@@ -94,7 +106,11 @@ impl Layout {
             return None;
         }
         let mut at = from;
-        for extent in self.extents.get(self.first_ending_after(from)..).unwrap_or_default() {
+        for extent in self
+            .extents
+            .get(self.first_ending_after(from)..)
+            .unwrap_or_default()
+        {
             if extent.at.0 > at {
                 break;
             }
@@ -105,12 +121,16 @@ impl Layout {
 
     /// Units of 512 bytes that the data takes, in whole blocks of 4096 bytes.
     pub(super) fn blocks(&self) -> u64 {
-        let bytes = self.extents.iter().fold(0_u64, |sum, extent| sum.saturating_add(extent.length));
+        let bytes = self
+            .extents
+            .iter()
+            .fold(0_u64, |sum, extent| sum.saturating_add(extent.length));
         bytes.div_ceil(4096).saturating_mul(8)
     }
 
     fn first_ending_after(&self, at: u64) -> usize {
-        self.extents.partition_point(|extent| extent_end(extent) <= at)
+        self.extents
+            .partition_point(|extent| extent_end(extent) <= at)
     }
 }
 
@@ -131,7 +151,10 @@ mod tests {
             stream: StreamOffset(at.wrapping_add(10_000)),
             length,
         });
-        Layout { size, extents: extents.collect() }
+        Layout {
+            size,
+            extents: extents.collect(),
+        }
     }
 
     /// Of each byte of the file, where it is in the stream; `None` for a hole.
@@ -140,7 +163,8 @@ mod tests {
         let mut map = vec![None; size];
         for extent in &layout.extents {
             for step in 0..extent.length {
-                if let Some(byte) = map.get_mut(usize::try_from(extent.at.0 + step).expect("small")) {
+                if let Some(byte) = map.get_mut(usize::try_from(extent.at.0 + step).expect("small"))
+                {
                     *byte = Some(extent.stream.0 + step);
                 }
             }
@@ -196,6 +220,12 @@ mod tests {
     fn offsets_near_the_largest_number_do_not_overflow() {
         let layout = layout(u64::MAX, &[(u64::MAX - 10, 10)]);
         assert_eq!(layout.next_data(5), Some(u64::MAX - 10));
-        assert_eq!(layout.spans(u64::MAX - 3, u64::MAX).map(|span| span.length()).sum::<u64>(), 3);
+        assert_eq!(
+            layout
+                .spans(u64::MAX - 3, u64::MAX)
+                .map(|span| span.length())
+                .sum::<u64>(),
+            3
+        );
     }
 }

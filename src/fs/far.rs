@@ -33,7 +33,11 @@ impl Delay {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 8);
         // Two threads that note at once lose one answer, which does no harm.
         let before = self.0.load(Ordering::Relaxed);
-        let now = if before == 0 { took } else { before - before / 8 + took / 8 };
+        let now = if before == 0 {
+            took
+        } else {
+            before - before / 8 + took / 8
+        };
         self.0.store(now, Ordering::Relaxed);
     }
 
@@ -43,7 +47,8 @@ impl Delay {
 
     /// Bytes that should be under way for a reader that goes through a file.
     pub(super) fn bytes_ahead(&self) -> u64 {
-        u64::try_from(self.get().as_nanos() * u128::from(BYTES_A_SECOND) / 1_000_000_000).unwrap_or(u64::MAX)
+        u64::try_from(self.get().as_nanos() * u128::from(BYTES_A_SECOND) / 1_000_000_000)
+            .unwrap_or(u64::MAX)
     }
 
     /// Bytes of the stream that one request should bring; none when frames are fetched one by one.
@@ -81,7 +86,11 @@ enum Stage {
 impl Batch {
     /// Of one row; [`push`](Self::push) adds more.
     pub(super) fn new(first: FrameRow) -> Self {
-        Self { rows: vec![first], state: Mutex::default(), changed: Condvar::new() }
+        Self {
+            rows: vec![first],
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     /// The rows, in order.
@@ -91,8 +100,11 @@ impl Batch {
 
     /// Adds a row, if it stands right behind the last and all of them are no more than `most` bytes of the stream.
     pub(super) fn push(&mut self, row: FrameRow, most: u64) -> bool {
-        let Some(last) = self.rows.last() else { return false };
-        let follows = row.segment == last.segment && last.offset.0.checked_add(u64::from(last.stored_length)) == Some(row.offset.0);
+        let Some(last) = self.rows.last() else {
+            return false;
+        };
+        let follows = row.segment == last.segment
+            && last.offset.0.checked_add(u64::from(last.stored_length)) == Some(row.offset.0);
         let bytes: u64 = self.rows.iter().map(|row| u64::from(row.raw_length)).sum();
         let fits = bytes.saturating_add(u64::from(row.raw_length)) <= most;
         if follows && fits {
@@ -104,24 +116,50 @@ impl Batch {
     /// Fetches all of it, and says of each frame by its place when it has come. Once.
     pub(super) fn load(&self, level: &LevelStream, delay: &Delay, has_come: &mut dyn FnMut(usize)) {
         let _over = self.begin();
-        let Some(first) = self.rows.first() else { return };
-        let lengths: Vec<_> = self.rows.iter().map(|row| row.stored_length as usize).collect();
+        let Some(first) = self.rows.first() else {
+            return;
+        };
+        let lengths: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| row.stored_length as usize)
+            .collect();
         let mut places = 0..;
-        let outcome = level.stored_pieces(first.segment, first.offset, &lengths, delay, &mut |stored| {
-            let Some(place) = places.next() else { return false };
-            self.come(place, stored);
-            has_come(place);
-            true
-        });
+        let outcome = level.stored_pieces(
+            first.segment,
+            first.offset,
+            &lengths,
+            delay,
+            &mut |stored| {
+                let Some(place) = places.next() else {
+                    return false;
+                };
+                self.come(place, stored);
+                has_come(place);
+                true
+            },
+        );
         if let Err(error) = outcome {
             // What is wrong shows when each frame is fetched by itself.
-            tracing::debug!(error = &error as &dyn std::error::Error, "several frames could not be had together");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "several frames could not be had together"
+            );
         }
     }
 
     /// One of its frames, decoded. A frame that does not come with the others is fetched by itself.
-    pub(super) fn frame(&self, level: &LevelStream, row: &FrameRow, delay: &Delay) -> Result<Vec<u8>, ReadError> {
-        let with_others = if self.rows.len() == 1 { None } else { self.wait(row) };
+    pub(super) fn frame(
+        &self,
+        level: &LevelStream,
+        row: &FrameRow,
+        delay: &Delay,
+    ) -> Result<Vec<u8>, ReadError> {
+        let with_others = if self.rows.len() == 1 {
+            None
+        } else {
+            self.wait(row)
+        };
         match with_others {
             Some(stored) => level.decode(row, stored, None),
             None => level.fetch(row, None, delay),
@@ -129,12 +167,23 @@ impl Batch {
     }
 
     fn wait(&self, row: &FrameRow) -> Option<Vec<u8>> {
-        let place = self.rows.iter().position(|other| other.number == row.number)?;
+        let place = self
+            .rows
+            .iter()
+            .position(|other| other.number == row.number)?;
         // Threads that wait here may be the ones that it waits for: it is not waited for long.
         let is_planned = |state: &mut State| state.stage == Stage::Planned;
-        let begun = self.changed.wait_timeout_while(self.lock(), BEGINS_WITHIN, is_planned).unwrap_or_else(PoisonError::into_inner).0;
-        let may_come = |state: &mut State| state.stage == Stage::Coming && !state.stored.contains_key(&place);
-        let mut state = self.changed.wait_while(begun, may_come).unwrap_or_else(PoisonError::into_inner);
+        let begun = self
+            .changed
+            .wait_timeout_while(self.lock(), BEGINS_WITHIN, is_planned)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        let may_come =
+            |state: &mut State| state.stage == Stage::Coming && !state.stored.contains_key(&place);
+        let mut state = self
+            .changed
+            .wait_while(begun, may_come)
+            .unwrap_or_else(PoisonError::into_inner);
         state.stored.remove(&place)
     }
 
@@ -209,7 +258,11 @@ mod tests {
             let second = scope.spawn(|| batch.wait(&row(1, 0, 100)));
             batch.come(0, vec![0]);
             batch.come(1, vec![1]);
-            assert_eq!(second.join().expect("no panic"), Some(vec![1]), "the third has not come");
+            assert_eq!(
+                second.join().expect("no panic"),
+                Some(vec![1]),
+                "the third has not come"
+            );
             assert_eq!(batch.wait(&row(0, 0, 0)), Some(vec![0]));
             let third = scope.spawn(|| batch.wait(&row(2, 0, 200)));
             drop(over);
@@ -229,7 +282,11 @@ mod tests {
         assert!(delay.bytes_ahead() < 512 << 10, "{}", delay.bytes_ahead());
         assert_eq!(delay.bytes_together(), None);
         (0..100).for_each(|_| delay.note(Duration::from_millis(20)));
-        assert!((28_000_000..=32_000_000).contains(&delay.bytes_ahead()), "{}", delay.bytes_ahead());
+        assert!(
+            (28_000_000..=32_000_000).contains(&delay.bytes_ahead()),
+            "{}",
+            delay.bytes_ahead()
+        );
         assert_eq!(delay.bytes_together(), Some(delay.bytes_ahead() / 4));
         (0..100).for_each(|_| delay.note(Duration::from_secs(1)));
         assert_eq!(delay.bytes_together(), Some(8 << 20));

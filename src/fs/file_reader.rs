@@ -4,15 +4,21 @@ use super::deadline::left_of;
 use super::error::FrameSpan;
 use super::extents::{Layout, Span};
 use super::far::{Batch, Delay};
-use super::frame_cache::{CacheCounts, FetchExtent, Flight, Frame, FrameCache, FrameKey, StreamNo, Whereabouts};
+use super::frame_cache::{
+    CacheCounts, FetchExtent, Flight, Frame, FrameCache, FrameKey, StreamNo, Whereabouts,
+};
 use super::pool::{Pool, Urgency};
 use super::read_ahead::{Access, Plan, ReadAhead};
 use super::{ReadError, ReadOptions};
 use crate::catalog::names::{self, Folder, LevelOf};
 use crate::catalog::stream;
 use crate::format::frame::{Compression, Decoder, FrameError, Glimpse, Lane, Opener};
-use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError, RunRoot};
-use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StoreId, StreamOffset};
+use crate::index::{
+    BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError, RunRoot,
+};
+use crate::model::{
+    BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StoreId, StreamOffset,
+};
 use crate::store::{self, Store};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -37,7 +43,10 @@ pub struct Piece(Inner);
 
 #[derive(Clone, Debug)]
 enum Inner {
-    Data { frame: Arc<Frame>, range: Range<usize> },
+    Data {
+        frame: Arc<Frame>,
+        range: Range<usize>,
+    },
     Hole(u64),
 }
 
@@ -45,7 +54,9 @@ impl Piece {
     /// Its bytes; `None` for a hole, which reads as zeros.
     pub fn data(&self) -> Option<&[u8]> {
         match &self.0 {
-            Inner::Data { frame, range } => Some(frame.bytes.get(range.clone()).unwrap_or_default()),
+            Inner::Data { frame, range } => {
+                Some(frame.bytes.get(range.clone()).unwrap_or_default())
+            }
             Inner::Hole(_) => None,
         }
     }
@@ -161,7 +172,10 @@ impl FileReader {
     /// Does something that calls a store, on a thread that may hang in it, and waits as long as patience allows.
     ///
     /// `work` must not wait for this reader's threads itself.
-    pub(super) fn attempt<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T, ReadError> + Send + 'static) -> Result<T, ReadError> {
+    pub(super) fn attempt<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
         attempt(&self.fetchers, self.patience, work)
     }
 
@@ -178,8 +192,19 @@ impl FileReader {
     }
 
     /// What loads the blocks of one lane of a level.
-    pub(super) fn blocks(&self, objects: LevelObjects, lane: Lane, folder: Folder) -> Arc<dyn BlockSource> {
-        Arc::new(StoredBlocks { fetchers: Arc::clone(&self.fetchers), patience: self.patience, objects, lane, folder })
+    pub(super) fn blocks(
+        &self,
+        objects: LevelObjects,
+        lane: Lane,
+        folder: Folder,
+    ) -> Arc<dyn BlockSource> {
+        Arc::new(StoredBlocks {
+            fetchers: Arc::clone(&self.fetchers),
+            patience: self.patience,
+            objects,
+            lane,
+            folder,
+        })
     }
 
     /// The bytes of a file from `from` on: `length` of them, or fewer where the file ends before.
@@ -195,10 +220,21 @@ impl FileReader {
         for span in layout.spans(from, length) {
             match span {
                 Span::Hole(length) => pieces.push(Piece(Inner::Hole(length))),
-                Span::Data { level, stream, length } => {
+                Span::Data {
+                    level,
+                    stream,
+                    length,
+                } => {
                     let level = levels.get(&level).ok_or(ReadError::NoSuchLevel(level))?;
-                    let is_spot = from > 0 && length <= SMALL_READ_BYTES && layout.size() >= LARGE_FILE_BYTES;
-                    self.data(level, stream, length, Manner { waiting, is_spot }, &mut pieces)?;
+                    let is_spot =
+                        from > 0 && length <= SMALL_READ_BYTES && layout.size() >= LARGE_FILE_BYTES;
+                    self.data(
+                        level,
+                        stream,
+                        length,
+                        Manner { waiting, is_spot },
+                        &mut pieces,
+                    )?;
                 }
             }
         }
@@ -218,21 +254,42 @@ impl FileReader {
         while at < end {
             let found = self.frame(level, at, end, manner)?;
             let here = found.frame.from(at).len();
-            let taken = usize::try_from(end.0 - at.0).unwrap_or(usize::MAX).min(here);
+            let taken = usize::try_from(end.0 - at.0)
+                .unwrap_or(usize::MAX)
+                .min(here);
             let skipped = found.frame.bytes.len() - here;
-            let (frame_end, frame_length) = (StreamOffset(found.start.0.saturating_add(found.length)), found.length);
-            let access = Access { stream: level.stream, from: at, length: taken as u64, waited: found.waited, frame_end, frame_length };
+            let (frame_end, frame_length) = (
+                StreamOffset(found.start.0.saturating_add(found.length)),
+                found.length,
+            );
+            let access = Access {
+                stream: level.stream,
+                from: at,
+                length: taken as u64,
+                waited: found.waited,
+                frame_end,
+                frame_length,
+            };
             if let Some(plan) = self.ahead.note(access, self.delay.bytes_ahead()) {
                 self.fetch_ahead(level, plan);
             }
-            pieces.push(Piece(Inner::Data { frame: found.frame, range: skipped..skipped + taken }));
+            pieces.push(Piece(Inner::Data {
+                frame: found.frame,
+                range: skipped..skipped + taken,
+            }));
             at = StreamOffset(at.0 + taken as u64);
         }
         Ok(())
     }
 
     /// The frame that holds `at`, or as much of it as stands before `until`. Where it is missing it may be somewhere else by now.
-    fn frame(&self, level: &Arc<LevelStream>, at: StreamOffset, until: StreamOffset, manner: Manner) -> Result<FoundFrame, ReadError> {
+    fn frame(
+        &self,
+        level: &Arc<LevelStream>,
+        at: StreamOffset,
+        until: StreamOffset,
+        manner: Manner,
+    ) -> Result<FoundFrame, ReadError> {
         loop {
             let current = level.current();
             match self.frame_by(&current.table, level, (at, until), manner) {
@@ -251,7 +308,12 @@ impl FileReader {
         manner: Manner,
     ) -> Result<FoundFrame, ReadError> {
         if let Some(frame) = self.cache.find(level.stream, at) {
-            return Ok(FoundFrame { start: frame.start, length: frame.bytes.len() as u64, frame, waited: false });
+            return Ok(FoundFrame {
+                start: frame.start,
+                length: frame.bytes.len() as u64,
+                frame,
+                waited: false,
+            });
         }
         if manner.waiting == Waiting::Never {
             return Err(ReadError::WouldWait);
@@ -269,7 +331,8 @@ impl FileReader {
             if row_end < until
                 && until.0 - at.0 <= SMALL_READ_BYTES
                 && let Ok(next) = table.locate(row_end)
-                && let (Whereabouts::Coming(next), _) = self.flight(level, next, row_end..until, manner)
+                && let (Whereabouts::Coming(next), _) =
+                    self.flight(level, next, row_end..until, manner)
             {
                 self.have_fetched(&next);
             }
@@ -281,9 +344,17 @@ impl FileReader {
         };
         // A frame table that leads astray must not make an endless loop.
         if frame.from(at).is_empty() {
-            return Err(ReadError::Index(IndexError::PastEnd { at, end: frame.end() }));
+            return Err(ReadError::Index(IndexError::PastEnd {
+                at,
+                end: frame.end(),
+            }));
         }
-        Ok(FoundFrame { frame, start: row.start, length: u64::from(row.raw_length), waited: true })
+        Ok(FoundFrame {
+            frame,
+            start: row.start,
+            length: u64::from(row.raw_length),
+            waited: true,
+        })
     }
 
     fn have_fetched(&self, flight: &Arc<Flight>) {
@@ -292,18 +363,42 @@ impl FileReader {
     }
 
     /// The frame of a row, and whether it is fetched because of this call. What is wanted of it is shown first then.
-    fn flight(&self, level: &Arc<LevelStream>, row: FrameRow, wanted: Range<StreamOffset>, manner: Manner) -> (Whereabouts, bool) {
-        let key = FrameKey { stream: level.stream, number: row.number, start: row.start };
-        let within = |at: StreamOffset| usize::try_from(at.0.saturating_sub(row.start.0)).unwrap_or(usize::MAX);
+    fn flight(
+        &self,
+        level: &Arc<LevelStream>,
+        row: FrameRow,
+        wanted: Range<StreamOffset>,
+        manner: Manner,
+    ) -> (Whereabouts, bool) {
+        let key = FrameKey {
+            stream: level.stream,
+            number: row.number,
+            start: row.start,
+        };
+        let within = |at: StreamOffset| {
+            usize::try_from(at.0.saturating_sub(row.start.0)).unwrap_or(usize::MAX)
+        };
         let (from, until) = (within(wanted.start), within(wanted.end));
-        let extent = if manner.is_spot { FetchExtent::UntilShown } else { FetchExtent::Whole };
+        let extent = if manner.is_spot {
+            FetchExtent::UntilShown
+        } else {
+            FetchExtent::Whole
+        };
         let mut is_own = false;
         let whereabouts = self.cache.get(key, extent, || {
             is_own = true;
             let (level, delay) = (Arc::clone(level), Arc::clone(&self.delay));
             Box::new(move |show| {
-                let mut show = |bytes: &[u8]| show(wanted.start, bytes.get(from..until).unwrap_or_default());
-                level.fetch(&row, Some(Glimpse { until, show: &mut show }), &delay)
+                let mut show =
+                    |bytes: &[u8]| show(wanted.start, bytes.get(from..until).unwrap_or_default());
+                level.fetch(
+                    &row,
+                    Some(Glimpse {
+                        until,
+                        show: &mut show,
+                    }),
+                    &delay,
+                )
             })
         });
         (whereabouts, is_own)
@@ -313,10 +408,16 @@ impl FileReader {
         if !self.planner.has_room_ahead() {
             return;
         }
-        let (cache, fetchers, level) = (Arc::clone(&self.cache), Arc::clone(&self.fetchers), Arc::clone(level));
+        let (cache, fetchers, level) = (
+            Arc::clone(&self.cache),
+            Arc::clone(&self.fetchers),
+            Arc::clone(level),
+        );
         let delay = Arc::clone(&self.delay);
         // No more than a step, as a request may go on behind what is planned: the cache has to hold all of it.
-        let together = delay.bytes_together().map_or(0, |most| most.min(self.ahead.far_step(u64::MAX)));
+        let together = delay
+            .bytes_together()
+            .map_or(0, |most| most.min(self.ahead.far_step(u64::MAX)));
         self.planner.submit(Urgency::Ahead, move || {
             let table = level.current().table;
             let mut batch: Option<Batch> = None;
@@ -327,9 +428,16 @@ impl FileReader {
                 let Ok(row) = table.locate(at) else { break };
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
                 // Another reader's, or another of this one's, as the kernel asks for several places of a file at once.
-                let is_known = cache.is_known(FrameKey { stream: level.stream, number: row.number, start: row.start });
+                let is_known = cache.is_known(FrameKey {
+                    stream: level.stream,
+                    number: row.number,
+                    start: row.start,
+                });
                 // A request goes on to the end of its segment where it may: no small rest is a request of its own.
-                let is_added = !is_known && batch.as_mut().is_some_and(|batch| batch.push(row, together));
+                let is_added = !is_known
+                    && batch
+                        .as_mut()
+                        .is_some_and(|batch| batch.push(row, together));
                 if !is_added && !is_planned {
                     break;
                 }
@@ -348,12 +456,27 @@ impl FileReader {
 }
 
 /// Has the frames of a batch fetched that are not at hand and not coming.
-fn begin(batch: Batch, level: &Arc<LevelStream>, cache: &Arc<FrameCache>, fetchers: &Arc<Pool>, delay: &Arc<Delay>) {
+fn begin(
+    batch: Batch,
+    level: &Arc<LevelStream>,
+    cache: &Arc<FrameCache>,
+    fetchers: &Arc<Pool>,
+    delay: &Arc<Delay>,
+) {
     let batch = Arc::new(batch);
     let flight = |row: &FrameRow| {
-        let (row, key) = (*row, FrameKey { stream: level.stream, number: row.number, start: row.start });
+        let (row, key) = (
+            *row,
+            FrameKey {
+                stream: level.stream,
+                number: row.number,
+                start: row.start,
+            },
+        );
         let (batch, level, delay) = (Arc::clone(&batch), Arc::clone(level), Arc::clone(delay));
-        match cache.get(key, FetchExtent::Whole, || Box::new(move |_| batch.frame(&level, &row, &delay))) {
+        match cache.get(key, FetchExtent::Whole, || {
+            Box::new(move |_| batch.frame(&level, &row, &delay))
+        }) {
             Whereabouts::Here(_) => None,
             Whereabouts::Coming(flight) => Some(flight),
         }
@@ -375,7 +498,9 @@ fn begin(batch: Batch, level: &Arc<LevelStream>, cache: &Arc<FrameCache>, fetche
                 pool.submit(Urgency::Begun, move || flight.run());
             }
         };
-        batch.load(&level, &delay, &mut |place| flights.get_mut(place).map_or((), decode));
+        batch.load(&level, &delay, &mut |place| {
+            flights.get_mut(place).map_or((), decode)
+        });
         // Those that did not come.
         flights.iter_mut().for_each(decode);
     });
@@ -383,12 +508,25 @@ fn begin(batch: Batch, level: &Arc<LevelStream>, cache: &Arc<FrameCache>, fetche
 
 impl LevelStream {
     /// The stream of a level whose frame table, after it was repacked so many times, is this.
-    pub(super) fn new(stream: StreamNo, objects: LevelObjects, compression: Compression, (table, repacked): (FrameTable, u32)) -> Self {
-        Self { stream, objects, compression, table: RwLock::new(CurrentTable { table, repacked }) }
+    pub(super) fn new(
+        stream: StreamNo,
+        objects: LevelObjects,
+        compression: Compression,
+        (table, repacked): (FrameTable, u32),
+    ) -> Self {
+        Self {
+            stream,
+            objects,
+            compression,
+            table: RwLock::new(CurrentTable { table, repacked }),
+        }
     }
 
     fn current(&self) -> CurrentTable {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.table
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether there is a newer frame table than the one that was written after so many times; it is the current one then.
@@ -398,31 +536,63 @@ impl LevelStream {
         }
         let objects = self.objects.clone();
         let newer = reader.attempt(move || {
-            let of = LevelOf { backup: objects.backup, level: objects.id };
+            let of = LevelOf {
+                backup: objects.backup,
+                level: objects.id,
+            };
             let newer = stream::newer(objects.store.as_ref(), &objects.opener, &of, repacked);
-            newer.map_err(|source| ReadError::Repacked { level: of.level, source })
+            newer.map_err(|source| ReadError::Repacked {
+                level: of.level,
+                source,
+            })
         })?;
         let Some(newer) = newer else { return Ok(false) };
-        let root = RunRoot { node: newer.frame_table.node, height: newer.frame_table.height, entries: newer.frame_table.entries };
+        let root = RunRoot {
+            node: newer.frame_table.node,
+            height: newer.frame_table.height,
+            entries: newer.frame_table.entries,
+        };
         let blocks = reader.blocks(self.objects.clone(), Lane::FrameTable, Folder::Frames);
         let table = FrameTable::open(root, blocks, Arc::clone(reader.block_cache()))?;
         let mut current = self.table.write().unwrap_or_else(PoisonError::into_inner);
         if current.repacked < newer.number {
-            *current = CurrentTable { table, repacked: newer.number };
+            *current = CurrentTable {
+                table,
+                repacked: newer.number,
+            };
         }
         Ok(true)
     }
 
     /// Fetches, authenticates and decodes one frame.
-    pub(super) fn fetch(&self, row: &FrameRow, glimpse: Option<Glimpse<'_>>, delay: &Delay) -> Result<Vec<u8>, ReadError> {
+    pub(super) fn fetch(
+        &self,
+        row: &FrameRow,
+        glimpse: Option<Glimpse<'_>>,
+        delay: &Delay,
+    ) -> Result<Vec<u8>, ReadError> {
         let stored = self.stored(row.segment, row.offset, row.stored_length as usize, delay);
-        let stored = stored.map_err(|source| ReadError::Fetch { frame: self.span_of(row), source })?;
+        let stored = stored.map_err(|source| ReadError::Fetch {
+            frame: self.span_of(row),
+            source,
+        })?;
         self.decode(row, stored, glimpse)
     }
 
     /// Fetches what stands at a place of a segment.
-    pub(super) fn stored(&self, segment: u32, offset: SegmentOffset, length: usize, delay: &Delay) -> Result<Vec<u8>, store::Error> {
-        let name = names::data_name(&self.objects.backup, &self.objects.id, Folder::Segments, segment);
+    pub(super) fn stored(
+        &self,
+        segment: u32,
+        offset: SegmentOffset,
+        length: usize,
+        delay: &Delay,
+    ) -> Result<Vec<u8>, store::Error> {
+        let name = names::data_name(
+            &self.objects.backup,
+            &self.objects.id,
+            Folder::Segments,
+            segment,
+        );
         let began = Instant::now();
         let stored = self.objects.store.get_range(&name, offset.0, length)?;
         delay.note(began.elapsed());
@@ -438,28 +608,53 @@ impl LevelStream {
         delay: &Delay,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), store::Error> {
-        let name = names::data_name(&self.objects.backup, &self.objects.id, Folder::Segments, segment);
+        let name = names::data_name(
+            &self.objects.backup,
+            &self.objects.id,
+            Folder::Segments,
+            segment,
+        );
         let mut began = Some(Instant::now());
-        self.objects.store.get_pieces(&name, offset.0, lengths, &mut |piece| {
-            if let Some(began) = began.take() {
-                delay.note(began.elapsed());
-            }
-            take(piece)
-        })
+        self.objects
+            .store
+            .get_pieces(&name, offset.0, lengths, &mut |piece| {
+                if let Some(began) = began.take() {
+                    delay.note(began.elapsed());
+                }
+                take(piece)
+            })
     }
 
     /// Authenticates and decodes a frame as it is stored.
-    pub(super) fn decode(&self, row: &FrameRow, stored: Vec<u8>, glimpse: Option<Glimpse<'_>>) -> Result<Vec<u8>, ReadError> {
+    pub(super) fn decode(
+        &self,
+        row: &FrameRow,
+        stored: Vec<u8>,
+        glimpse: Option<Glimpse<'_>>,
+    ) -> Result<Vec<u8>, ReadError> {
         let bare = row.checksum.map(|checksum| (self.compression, checksum));
         let opener = &self.objects.opener;
-        let opened =
-            DECODER.with_borrow_mut(|decoder| opener.open_data_showing(decoder, (row.number, row.raw_length), bare, stored, glimpse));
-        opened.map_err(|source| ReadError::Damaged { frame: self.span_of(row), source })
+        let opened = DECODER.with_borrow_mut(|decoder| {
+            opener.open_data_showing(decoder, (row.number, row.raw_length), bare, stored, glimpse)
+        });
+        opened.map_err(|source| ReadError::Damaged {
+            frame: self.span_of(row),
+            source,
+        })
     }
 
     fn span_of(&self, row: &FrameRow) -> FrameSpan {
-        let segment = names::data_name(&self.objects.backup, &self.objects.id, Folder::Segments, row.segment);
-        FrameSpan { lane: Lane::Data, number: row.number, segment }
+        let segment = names::data_name(
+            &self.objects.backup,
+            &self.objects.id,
+            Folder::Segments,
+            row.segment,
+        );
+        FrameSpan {
+            lane: Lane::Data,
+            number: row.number,
+            segment,
+        }
     }
 }
 
@@ -482,11 +677,25 @@ impl LevelObjects {
         open: impl FnOnce(&mut Decoder, Vec<u8>) -> Result<Vec<u8>, FrameError>,
     ) -> Result<Vec<u8>, ReadError> {
         let segment = names::data_name(&self.backup, &self.id, place.folder, place.object);
-        let frame = || FrameSpan { lane: place.lane, number, segment: segment.clone() };
+        let frame = || FrameSpan {
+            lane: place.lane,
+            number,
+            segment: segment.clone(),
+        };
         let length = place.length as usize;
-        let stored =
-            self.store.get_range(&segment, place.offset.0, length).map_err(|source| ReadError::Fetch { frame: frame(), source })?;
-        DECODER.with_borrow_mut(|decoder| open(decoder, stored)).map_err(|source| ReadError::Damaged { frame: frame(), source })
+        let stored = self
+            .store
+            .get_range(&segment, place.offset.0, length)
+            .map_err(|source| ReadError::Fetch {
+                frame: frame(),
+                source,
+            })?;
+        DECODER
+            .with_borrow_mut(|decoder| open(decoder, stored))
+            .map_err(|source| ReadError::Damaged {
+                frame: frame(),
+                source,
+            })
     }
 }
 
@@ -501,10 +710,19 @@ struct StoredBlocks {
 
 impl BlockSource for StoredBlocks {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
-        let (objects, lane, folder, address) = (self.objects.clone(), self.lane, self.folder, *address);
+        let (objects, lane, folder, address) =
+            (self.objects.clone(), self.lane, self.folder, *address);
         let block = attempt(&self.fetchers, self.patience, move || {
-            let place = Place { lane, folder, object: address.object, offset: address.offset, length: address.length };
-            objects.open(place, address.number, |decoder, stored| objects.opener.open(decoder, lane, address.number, stored))
+            let place = Place {
+                lane,
+                folder,
+                object: address.object,
+                offset: address.offset,
+                length: address.length,
+            };
+            objects.open(place, address.number, |decoder, stored| {
+                objects.opener.open(decoder, lane, address.number, stored)
+            })
         });
         block.map_err(|error| IndexError::fetch(address, error))
     }
@@ -521,5 +739,11 @@ fn attempt<T: Send + 'static>(
         tell.send(work()).ok();
     });
     told.recv_timeout(left_of(patience))
-        .unwrap_or_else(|error| Err(if error.is_timeout() { ReadError::Deadline } else { ReadError::Panicked }))
+        .unwrap_or_else(|error| {
+            Err(if error.is_timeout() {
+                ReadError::Deadline
+            } else {
+                ReadError::Panicked
+            })
+        })
 }

@@ -25,8 +25,12 @@ pub(super) struct Frame {
 impl Frame {
     /// The frame's bytes from `at` on; empty when the frame does not hold `at`.
     pub(super) fn from(&self, at: StreamOffset) -> &[u8] {
-        let skipped = at.0.checked_sub(self.start.0).and_then(|skipped| usize::try_from(skipped).ok());
-        skipped.and_then(|skipped| self.bytes.get(skipped..)).unwrap_or_default()
+        let skipped =
+            at.0.checked_sub(self.start.0)
+                .and_then(|skipped| usize::try_from(skipped).ok());
+        skipped
+            .and_then(|skipped| self.bytes.get(skipped..))
+            .unwrap_or_default()
     }
 
     /// Where the frame after it begins.
@@ -117,12 +121,18 @@ pub(super) enum Whereabouts {
 
 impl FrameCache {
     pub(super) fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, state: Mutex::default() }
+        Self {
+            limit_bytes,
+            state: Mutex::default(),
+        }
     }
 
     pub(super) fn counts(&self) -> CacheCounts {
         let state = self.lock();
-        CacheCounts { held_bytes: state.bytes as u64, ..state.counts }
+        CacheCounts {
+            held_bytes: state.bytes as u64,
+            ..state.counts
+        }
     }
 
     /// The frame that holds byte `at` of a level's stream, if it is at hand.
@@ -144,7 +154,12 @@ impl FrameCache {
     }
 
     /// The frame, or the one fetch of it: `fetch` is used only if there is none yet, and not before the flight is run.
-    pub(super) fn get(self: &Arc<Self>, key: FrameKey, extent: FetchExtent, fetch: impl FnOnce() -> Fetch) -> Whereabouts {
+    pub(super) fn get(
+        self: &Arc<Self>,
+        key: FrameKey,
+        extent: FetchExtent,
+        fetch: impl FnOnce() -> Fetch,
+    ) -> Whereabouts {
         let mut state = self.lock();
         if let Some(frame) = state.touch((key.stream, key.start)) {
             return Whereabouts::Here(frame);
@@ -186,7 +201,11 @@ impl FrameCache {
         state.flights.remove(&key);
         match result {
             Ok(bytes) => {
-                let frame = Arc::new(Frame { stream: key.stream, start: key.start, bytes });
+                let frame = Arc::new(Frame {
+                    stream: key.stream,
+                    start: key.start,
+                    bytes,
+                });
                 state.counts.fetched += 1;
                 state.keep(&frame, self.limit_bytes);
                 Ok(frame)
@@ -219,7 +238,9 @@ impl State {
             return;
         }
         while self.bytes + cost > limit_bytes {
-            let Some((_, oldest)) = self.by_use.pop_first() else { break };
+            let Some((_, oldest)) = self.by_use.pop_first() else {
+                break;
+            };
             if let Some(gone) = self.held.remove(&oldest) {
                 self.bytes -= self::cost(&gone.frame);
                 self.counts.evicted += 1;
@@ -228,7 +249,13 @@ impl State {
         let key = (frame.stream, frame.start);
         self.uses += 1;
         self.by_use.insert(self.uses, key);
-        self.held.insert(key, Held { frame: Arc::clone(frame), last_use: self.uses });
+        self.held.insert(
+            key,
+            Held {
+                frame: Arc::clone(frame),
+                last_use: self.uses,
+            },
+        );
         self.bytes += cost;
     }
 }
@@ -268,17 +295,28 @@ impl Flight {
         if !matches!(*stage, Stage::Planned(_)) {
             return;
         }
-        let Stage::Planned(fetch) = std::mem::replace(&mut *stage, Stage::Flying(None)) else { return };
+        let Stage::Planned(fetch) = std::mem::replace(&mut *stage, Stage::Flying(None)) else {
+            return;
+        };
         drop(stage);
         let mut is_left_off = false;
         let mut show = |start, bytes: &[u8]| {
-            let piece = Frame { stream: self.key.stream, start, bytes: bytes.to_vec() };
+            let piece = Frame {
+                stream: self.key.stream,
+                start,
+                bytes: bytes.to_vec(),
+            };
             *self.lock() = Stage::Flying(Some(Arc::new(piece)));
             self.changed.notify_all();
             is_left_off = self.cache.leave_off(self);
-            if is_left_off { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if is_left_off {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
-        let result = catch_unwind(AssertUnwindSafe(|| fetch(&mut show))).unwrap_or(Err(ReadError::Panicked));
+        let result =
+            catch_unwind(AssertUnwindSafe(|| fetch(&mut show))).unwrap_or(Err(ReadError::Panicked));
         if is_left_off {
             return; // the only one who waits has what it wants
         }
@@ -293,20 +331,34 @@ impl Flight {
     /// # Errors
     ///
     /// What the fetch failed with, the same for all who wait; [`ReadError::Deadline`].
-    pub(super) fn wait(&self, wanted: Range<StreamOffset>, patience: Duration) -> Result<Arc<Frame>, ReadError> {
+    pub(super) fn wait(
+        &self,
+        wanted: Range<StreamOffset>,
+        patience: Duration,
+    ) -> Result<Arc<Frame>, ReadError> {
         let deadline = Instant::now().checked_add(patience);
         let mut stage = self.lock();
         loop {
             match &*stage {
                 Stage::Landed(landing) => return landing.clone().map_err(ReadError::Shared),
-                Stage::Flying(Some(piece)) if piece.start <= wanted.start && piece.end() >= wanted.end => return Ok(Arc::clone(piece)),
+                Stage::Flying(Some(piece))
+                    if piece.start <= wanted.start && piece.end() >= wanted.end =>
+                {
+                    return Ok(Arc::clone(piece));
+                }
                 _ => {}
             }
-            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.map_or(Duration::MAX, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
             if left.is_zero() {
                 return Err(ReadError::Deadline);
             }
-            stage = self.changed.wait_timeout(stage, left).unwrap_or_else(PoisonError::into_inner).0;
+            stage = self
+                .changed
+                .wait_timeout(stage, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -332,10 +384,18 @@ mod tests {
     const ALL: Range<StreamOffset> = StreamOffset(0)..StreamOffset(u64::MAX);
 
     fn key(number: u64) -> FrameKey {
-        FrameKey { stream: StreamNo(1), number: FrameNo(number), start: StreamOffset(number * 100) }
+        FrameKey {
+            stream: StreamNo(1),
+            number: FrameNo(number),
+            start: StreamOffset(number * 100),
+        }
     }
 
-    fn fetch(cache: &Arc<FrameCache>, number: u64, result: Result<Vec<u8>, ReadError>) -> Result<Arc<Frame>, ReadError> {
+    fn fetch(
+        cache: &Arc<FrameCache>,
+        number: u64,
+        result: Result<Vec<u8>, ReadError>,
+    ) -> Result<Arc<Frame>, ReadError> {
         match cache.get(key(number), FetchExtent::Whole, || Box::new(|_| result)) {
             Whereabouts::Here(frame) => Ok(frame),
             Whereabouts::Coming(flight) => {
@@ -352,7 +412,8 @@ mod tests {
         let all = Arc::new(Barrier::new(9));
         let readers: Vec<_> = (0..8)
             .map(|_| {
-                let (cache, fetches, all) = (Arc::clone(&cache), Arc::clone(&fetches), Arc::clone(&all));
+                let (cache, fetches, all) =
+                    (Arc::clone(&cache), Arc::clone(&fetches), Arc::clone(&all));
                 thread::spawn(move || {
                     let counted = Arc::clone(&fetches);
                     let gate = Arc::clone(&all);
@@ -363,7 +424,9 @@ mod tests {
                             Ok(vec![3; 100])
                         })
                     });
-                    let Whereabouts::Coming(flight) = whereabouts else { panic!("it was here before it was fetched") };
+                    let Whereabouts::Coming(flight) = whereabouts else {
+                        panic!("it was here before it was fetched")
+                    };
                     let runner = Arc::clone(&flight);
                     let pool = thread::spawn(move || runner.run());
                     all.wait();
@@ -386,39 +449,77 @@ mod tests {
         let (go_on, gate) = mpsc::channel::<()>();
         let whereabouts = cache.get(key(1), FetchExtent::Whole, || {
             Box::new(move |show| {
-                assert!(show(StreamOffset(120), &[1; 40]).is_continue(), "the rest is wanted");
+                assert!(
+                    show(StreamOffset(120), &[1; 40]).is_continue(),
+                    "the rest is wanted"
+                );
                 gate.recv().expect("the test sends");
                 Ok(vec![1; 100])
             })
         });
-        let Whereabouts::Coming(flight) = whereabouts else { panic!("it was here before it was fetched") };
+        let Whereabouts::Coming(flight) = whereabouts else {
+            panic!("it was here before it was fetched")
+        };
         let runner = Arc::clone(&flight);
         let fetching = thread::spawn(move || runner.run());
-        let wait = |from, until, patience| flight.wait(StreamOffset(from)..StreamOffset(until), patience);
-        assert_eq!(wait(130, 160, FOREVER).expect("shown").from(StreamOffset(130)), [1; 30]);
+        let wait =
+            |from, until, patience| flight.wait(StreamOffset(from)..StreamOffset(until), patience);
+        assert_eq!(
+            wait(130, 160, FOREVER)
+                .expect("shown")
+                .from(StreamOffset(130)),
+            [1; 30]
+        );
         for not_there_yet in [(130, 161), (119, 150)] {
-            let error = wait(not_there_yet.0, not_there_yet.1, Duration::from_millis(1)).expect_err("not there yet");
+            let error = wait(not_there_yet.0, not_there_yet.1, Duration::from_millis(1))
+                .expect_err("not there yet");
             assert!(matches!(error, ReadError::Deadline), "{error}");
         }
-        assert!(cache.find(StreamNo(1), StreamOffset(100)).is_none(), "a piece is no frame");
+        assert!(
+            cache.find(StreamNo(1), StreamOffset(100)).is_none(),
+            "a piece is no frame"
+        );
         go_on.send(()).expect("it waits");
         assert_eq!(flight.wait(ALL, FOREVER).expect("fetched").bytes, [1; 100]);
         fetching.join().expect("no panic");
-        assert_eq!(cache.find(StreamNo(1), StreamOffset(199)).expect("kept").bytes.len(), 100);
+        assert_eq!(
+            cache
+                .find(StreamNo(1), StreamOffset(199))
+                .expect("kept")
+                .bytes
+                .len(),
+            100
+        );
     }
 
     #[test]
     fn a_failed_fetch_is_told_to_all_who_wait_and_not_remembered() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let flights: Vec<_> = (0..3).map(|_| cache.get(key(1), FetchExtent::Whole, || Box::new(|_| Err(ReadError::NoSuchNode)))).collect();
+        let flights: Vec<_> = (0..3)
+            .map(|_| {
+                cache.get(key(1), FetchExtent::Whole, || {
+                    Box::new(|_| Err(ReadError::NoSuchNode))
+                })
+            })
+            .collect();
         for (turn, whereabouts) in flights.into_iter().enumerate() {
-            let Whereabouts::Coming(flight) = whereabouts else { panic!("nothing can be here") };
+            let Whereabouts::Coming(flight) = whereabouts else {
+                panic!("nothing can be here")
+            };
             flight.run();
             let error = flight.wait(ALL, FOREVER).expect_err("the fetch failed");
-            assert!(matches!(&error, ReadError::Shared(shared) if matches!(**shared, ReadError::NoSuchNode)), "waiter {turn}: {error:?}");
+            assert!(
+                matches!(&error, ReadError::Shared(shared) if matches!(**shared, ReadError::NoSuchNode)),
+                "waiter {turn}: {error:?}"
+            );
         }
         assert_eq!(cache.counts().failed, 1, "one fetch for the three");
-        assert_eq!(fetch(&cache, 1, Ok(vec![7])).expect("the next try works").bytes, [7]);
+        assert_eq!(
+            fetch(&cache, 1, Ok(vec![7]))
+                .expect("the next try works")
+                .bytes,
+            [7]
+        );
     }
 
     /// A fetch of 100 bytes that shows ten of them, and says whether it was let go on.
@@ -439,33 +540,72 @@ mod tests {
     fn a_spot_is_shown_alone_at_first_and_the_second_time_the_frame_is_kept() {
         let cache = Arc::new(FrameCache::new(1 << 20));
         let gone_on = Arc::new(AtomicUsize::new(0));
-        let Whereabouts::Coming(flight) = spot(&cache, &gone_on) else { panic!("not here yet") };
+        let Whereabouts::Coming(flight) = spot(&cache, &gone_on) else {
+            panic!("not here yet")
+        };
         flight.run();
-        let piece = flight.wait(StreamOffset(120)..StreamOffset(130), FOREVER).expect("shown");
-        assert_eq!((piece.start, piece.bytes.len(), gone_on.load(Ordering::SeqCst)), (StreamOffset(120), 10, 0));
-        assert!(cache.find(StreamNo(1), StreamOffset(120)).is_none(), "a piece is no frame");
-        let Whereabouts::Coming(flight) = spot(&cache, &gone_on) else { panic!("it was left off") };
+        let piece = flight
+            .wait(StreamOffset(120)..StreamOffset(130), FOREVER)
+            .expect("shown");
+        assert_eq!(
+            (
+                piece.start,
+                piece.bytes.len(),
+                gone_on.load(Ordering::SeqCst)
+            ),
+            (StreamOffset(120), 10, 0)
+        );
+        assert!(
+            cache.find(StreamNo(1), StreamOffset(120)).is_none(),
+            "a piece is no frame"
+        );
+        let Whereabouts::Coming(flight) = spot(&cache, &gone_on) else {
+            panic!("it was left off")
+        };
         flight.run();
-        assert_eq!((flight.wait(ALL, FOREVER).expect("fetched").bytes.len(), gone_on.load(Ordering::SeqCst)), (100, 1));
+        assert_eq!(
+            (
+                flight.wait(ALL, FOREVER).expect("fetched").bytes.len(),
+                gone_on.load(Ordering::SeqCst)
+            ),
+            (100, 1)
+        );
         assert!(cache.find(StreamNo(1), StreamOffset(199)).is_some());
-        assert_eq!((cache.counts().left_off, cache.counts().fetched, cache.counts().failed), (1, 1, 0));
+        assert_eq!(
+            (
+                cache.counts().left_off,
+                cache.counts().fetched,
+                cache.counts().failed
+            ),
+            (1, 1, 0)
+        );
     }
 
     #[test]
     fn nobody_waits_for_the_rest_of_a_frame_that_is_left_off() {
         let cache = Arc::new(FrameCache::new(1 << 20));
         let gone_on = Arc::new(AtomicUsize::new(0));
-        let Whereabouts::Coming(first) = spot(&cache, &gone_on) else { panic!("not here yet") };
-        let Whereabouts::Coming(second) = spot(&cache, &gone_on) else { panic!("not here yet") };
+        let Whereabouts::Coming(first) = spot(&cache, &gone_on) else {
+            panic!("not here yet")
+        };
+        let Whereabouts::Coming(second) = spot(&cache, &gone_on) else {
+            panic!("not here yet")
+        };
         assert!(Arc::ptr_eq(&first, &second), "one fetch");
         first.run();
-        assert_eq!(second.wait(ALL, FOREVER).expect("fetched").bytes.len(), 100, "who came before the end gets the rest");
+        assert_eq!(
+            second.wait(ALL, FOREVER).expect("fetched").bytes.len(),
+            100,
+            "who came before the end gets the rest"
+        );
     }
 
     #[test]
     fn a_fetch_that_panics_is_an_error_for_those_who_wait() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let Whereabouts::Coming(flight) = cache.get(key(1), FetchExtent::Whole, || Box::new(|_| panic!("as arranged"))) else {
+        let Whereabouts::Coming(flight) = cache.get(key(1), FetchExtent::Whole, || {
+            Box::new(|_| panic!("as arranged"))
+        }) else {
             panic!("not here yet")
         };
         flight.run();
@@ -476,17 +616,26 @@ mod tests {
     #[test]
     fn who_waits_for_a_dead_store_is_told_when_the_time_is_up() {
         let cache = Arc::new(FrameCache::new(1 << 20));
-        let Whereabouts::Coming(flight) = cache.get(key(1), FetchExtent::Whole, || Box::new(|_| Ok(vec![]))) else {
+        let Whereabouts::Coming(flight) =
+            cache.get(key(1), FetchExtent::Whole, || Box::new(|_| Ok(vec![])))
+        else {
             panic!("not here yet")
         };
-        assert!(matches!(flight.wait(ALL, Duration::ZERO), Err(ReadError::Deadline)));
+        assert!(matches!(
+            flight.wait(ALL, Duration::ZERO),
+            Err(ReadError::Deadline)
+        ));
     }
 
     #[test]
     fn a_frame_is_found_by_each_of_its_bytes_and_by_no_other() {
         let cache = Arc::new(FrameCache::new(1 << 20));
         fetch(&cache, 1, Ok((0..50).collect())).expect("fetched");
-        let byte = |at: u64| cache.find(StreamNo(1), StreamOffset(at)).map(|frame| frame.from(StreamOffset(at))[0]);
+        let byte = |at: u64| {
+            cache
+                .find(StreamNo(1), StreamOffset(at))
+                .map(|frame| frame.from(StreamOffset(at))[0])
+        };
         assert_eq!(byte(100), Some(0));
         assert_eq!(byte(149), Some(49));
         assert_eq!(byte(99), None);
@@ -498,7 +647,13 @@ mod tests {
     #[test]
     fn a_frame_larger_than_the_cache_is_served_and_not_kept() {
         let cache = Arc::new(FrameCache::new(1000));
-        assert_eq!(fetch(&cache, 1, Ok(vec![1; 2000])).expect("fetched").bytes.len(), 2000);
+        assert_eq!(
+            fetch(&cache, 1, Ok(vec![1; 2000]))
+                .expect("fetched")
+                .bytes
+                .len(),
+            2000
+        );
         assert!(cache.find(StreamNo(1), StreamOffset(100)).is_none());
         assert_eq!(cache.counts().held_bytes, 0);
     }

@@ -57,7 +57,10 @@ impl ReadOptions {
     /// With threads enough for a store in a network, where fetching is waiting.
     #[must_use]
     pub fn for_network(self) -> Self {
-        Self { fetch_threads: self.fetch_threads.max(NETWORK_THREADS), ..self }
+        Self {
+            fetch_threads: self.fetch_threads.max(NETWORK_THREADS),
+            ..self
+        }
     }
 }
 

@@ -53,7 +53,10 @@ impl MountOptions {
             appearance: Appearance::default(),
             audience: Audience::Owner,
             occupied: Occupied::Refuse,
-            threads: cores.clamp(NonZeroUsize::MIN.saturating_add(1), NonZeroUsize::MIN.saturating_add(3)),
+            threads: cores.clamp(
+                NonZeroUsize::MIN.saturating_add(1),
+                NonZeroUsize::MIN.saturating_add(3),
+            ),
             stats_file: None,
         }
     }
@@ -164,24 +167,41 @@ enum State {
 /// [`MountError`]; nothing is left mounted then.
 pub fn mount(options: &MountOptions, forest: Forest) -> Result<Mounted, MountError> {
     let mount_point = prepare(options)?;
-    let failed = |source| MountError::Mount { mount_point: mount_point.clone(), source };
+    let failed = |source| MountError::Mount {
+        mount_point: mount_point.clone(),
+        source,
+    };
     let counts = Arc::new(RequestCounts::default());
-    let (adapter, hearer) = Adapter::new(forest.clone(), options.appearance, Arc::clone(&counts)).map_err(failed)?;
+    let (adapter, hearer) =
+        Adapter::new(forest.clone(), options.appearance, Arc::clone(&counts)).map_err(failed)?;
     let session = Session::new(adapter, &mount_point, &config(options)).map_err(failed)?;
-    hearer.start(forest, session.notifier(), Arc::clone(&counts)).map_err(failed)?;
+    hearer
+        .start(forest, session.notifier(), Arc::clone(&counts))
+        .map_err(failed)?;
     let (tell, ended) = bounded(1);
-    let serving = thread::Builder::new().name("freezer-mount".to_owned()).spawn(move || {
-        // Nobody listens any more when the mount is dropped.
-        tell.send(session.run()).ok();
-    });
+    let serving = thread::Builder::new()
+        .name("freezer-mount".to_owned())
+        .spawn(move || {
+            // Nobody listens any more when the mount is dropped.
+            tell.send(session.run()).ok();
+        });
     serving.map_err(failed)?;
     match rustix::fs::stat(&mount_point) {
-        Ok(status) => Ok(Mounted { mount_point, device: status.st_dev, state: State::Mounted, ended, counts }),
+        Ok(status) => Ok(Mounted {
+            mount_point,
+            device: status.st_dev,
+            state: State::Mounted,
+            ended,
+            counts,
+        }),
         Err(error) => {
             if let Err(left) = leave(&mount_point, Leave::AtOnce) {
                 tracing::error!(mount_point = %mount_point.display(), error = %left, "the mount stays behind");
             }
-            Err(MountError::NoAnswer { mount_point, source: error.into() })
+            Err(MountError::NoAnswer {
+                mount_point,
+                source: error.into(),
+            })
         }
     }
 }
@@ -205,7 +225,10 @@ impl Mounted {
     pub fn unmount(mut self) -> Result<(), MountError> {
         self.leave()?;
         match self.ended.recv_timeout(GRACE) {
-            Ok(result) => result.map_err(|source| MountError::Serve { mount_point: self.mount_point.clone(), source }),
+            Ok(result) => result.map_err(|source| MountError::Serve {
+                mount_point: self.mount_point.clone(),
+                source,
+            }),
             Err(RecvTimeoutError::Timeout) => {
                 tracing::warn!(mount_point = %self.mount_point.display(), "programs still use the mount; they get errors when this process ends");
                 Ok(())
@@ -215,11 +238,15 @@ impl Mounted {
     }
 
     fn leave(&mut self) -> Result<(), MountError> {
-        let is_there = rustix::fs::stat(&self.mount_point).is_ok_and(|status| status.st_dev == self.device);
+        let is_there =
+            rustix::fs::stat(&self.mount_point).is_ok_and(|status| status.st_dev == self.device);
         if std::mem::replace(&mut self.state, State::Left) == State::Left || !is_there {
             return Ok(());
         }
-        leave(&self.mount_point, Leave::AtOnce).map_err(|source| MountError::Unmount { mount_point: self.mount_point.clone(), source })
+        leave(&self.mount_point, Leave::AtOnce).map_err(|source| MountError::Unmount {
+            mount_point: self.mount_point.clone(),
+            source,
+        })
     }
 }
 
@@ -237,8 +264,15 @@ impl Drop for Mounted {
 /// # Errors
 ///
 /// [`MountError`].
-pub fn serve(options: &MountOptions, forest: Forest, ready: impl FnOnce()) -> Result<(), MountError> {
-    let failed = |source| MountError::Serve { mount_point: options.mount_point.clone(), source };
+pub fn serve(
+    options: &MountOptions,
+    forest: Forest,
+    ready: impl FnOnce(),
+) -> Result<(), MountError> {
+    let failed = |source| MountError::Serve {
+        mount_point: options.mount_point.clone(),
+        source,
+    };
     let at_hand = forest.at_hand();
     let (signals, watcher) = watch_signals().map_err(failed)?;
     let mounted = mount(options, forest)?;
@@ -271,7 +305,10 @@ pub fn serve(options: &MountOptions, forest: Forest, ready: impl FnOnce()) -> Re
 ///
 /// [`MountError::NotOurs`]; [`MountError::Unmount`], also when programs are still in it.
 pub fn unmount(mount_point: &Path) -> Result<(), MountError> {
-    let failed = |source| MountError::Unmount { mount_point: mount_point.to_owned(), source };
+    let failed = |source| MountError::Unmount {
+        mount_point: mount_point.to_owned(),
+        source,
+    };
     if !mounts::is_ours(mount_point).map_err(failed)? {
         return Err(MountError::NotOurs(mount_point.to_owned()));
     }
@@ -282,18 +319,24 @@ fn watch_signals() -> io::Result<(Receiver<i32>, Handle)> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
     let handle = signals.handle();
     let (tell, told): (Sender<i32>, _) = bounded(16);
-    thread::Builder::new().name("freezer-signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            if tell.send(signal).is_err() {
-                break;
+    thread::Builder::new()
+        .name("freezer-signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if tell.send(signal).is_err() {
+                    break;
+                }
             }
-        }
-    })?;
+        })?;
     Ok((told, handle))
 }
 
 fn write_stats(file: &Path, counts: &RequestCounts, forest: &Forest) -> io::Result<()> {
-    let requests: serde_json::Map<_, _> = counts.snapshot().into_iter().map(|(kind, count)| (kind.to_owned(), count.into())).collect();
+    let requests: serde_json::Map<_, _> = counts
+        .snapshot()
+        .into_iter()
+        .map(|(kind, count)| (kind.to_owned(), count.into()))
+        .collect();
     let stats = serde_json::json!({ "requests": requests, "answered": counts.answered(), "cache": forest.cache_counts() });
     std::fs::write(file, format!("{stats}\n"))
 }
@@ -325,14 +368,21 @@ fn config(options: &MountOptions) -> Config {
 /// Makes sure that the mount point can be used. Returns it as an absolute path without symbolic links.
 fn prepare(options: &MountOptions) -> Result<PathBuf, MountError> {
     let given = &options.mount_point;
-    let failed = |source: io::Error| MountError::MountPoint { mount_point: given.clone(), source };
+    let failed = |source: io::Error| MountError::MountPoint {
+        mount_point: given.clone(),
+        source,
+    };
     // A mount whose process died. What the kernel keeps of it, such as the attributes of its root, it still answers; this
     // has to be asked each time.
-    if rustix::fs::statvfs(given).err() == Some(Errno::NOTCONN) && mounts::is_ours(given).map_err(failed)? {
+    if rustix::fs::statvfs(given).err() == Some(Errno::NOTCONN)
+        && mounts::is_ours(given).map_err(failed)?
+    {
         leave(given, Leave::AtOnce).map_err(failed)?;
         tracing::warn!(mount_point = %given.display(), "a mount whose process had died was taken away");
     }
-    let mode = rustix::fs::stat(given).map_err(|error| failed(error.into()))?.st_mode;
+    let mode = rustix::fs::stat(given)
+        .map_err(|error| failed(error.into()))?
+        .st_mode;
     if rustix::fs::FileType::from_raw_mode(mode) != rustix::fs::FileType::Directory {
         return Err(MountError::NotADirectory(given.clone()));
     }
@@ -340,10 +390,16 @@ fn prepare(options: &MountOptions) -> Result<PathBuf, MountError> {
     if let Some(store) = &options.store {
         let place = store.canonicalize().map_err(failed)?;
         if place.starts_with(&mount_point) || mount_point.starts_with(&place) {
-            return Err(MountError::CoversStore { mount_point, store: store.clone() });
+            return Err(MountError::CoversStore {
+                mount_point,
+                store: store.clone(),
+            });
         }
     }
-    let is_empty = std::fs::read_dir(&mount_point).map_err(failed)?.next().is_none();
+    let is_empty = std::fs::read_dir(&mount_point)
+        .map_err(failed)?
+        .next()
+        .is_none();
     if !is_empty && options.occupied == Occupied::Refuse {
         return Err(MountError::Occupied(given.clone()));
     }
@@ -376,6 +432,15 @@ fn fusermount(mount_point: &Path, when: Leave) -> io::Result<()> {
         Leave::WhenFree => "-u",
         Leave::AtOnce => "-uz",
     };
-    let output = process::run(Path::new("fusermount3"), [OsStr::new(flags), OsStr::new("--"), mount_point.as_os_str()])?;
-    if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
+    let output = process::run(
+        Path::new("fusermount3"),
+        [OsStr::new(flags), OsStr::new("--"), mount_point.as_os_str()],
+    )?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
+    }
 }

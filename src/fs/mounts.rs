@@ -15,7 +15,10 @@ pub(super) fn is_ours(mount_point: &Path) -> io::Result<bool> {
     let table = std::fs::read("/proc/self/mountinfo")?;
     let mount_point = in_full(mount_point)?;
     // What was mounted last stands last, and hides the rest.
-    let kind = table.split(|byte| *byte == b'\n').filter_map(parse).rfind(|(place, _)| *place == mount_point);
+    let kind = table
+        .split(|byte| *byte == b'\n')
+        .filter_map(parse)
+        .rfind(|(place, _)| *place == mount_point);
     Ok(kind.is_some_and(|(_, kind)| kind == format!("fuse.{SUBTYPE}").as_bytes()))
 }
 
@@ -23,7 +26,11 @@ pub(super) fn is_ours(mount_point: &Path) -> io::Result<bool> {
 fn in_full(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if !path.is_symlink() => {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
             Ok(parent.canonicalize()?.join(name))
         }
         _ => path.canonicalize(),
@@ -44,9 +51,14 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         let escaped = after.first_chunk::<3>().filter(|_| *first == b'\\');
-        let code = escaped.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        let code = escaped
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
         bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { after.get(3..).unwrap_or_default() } else { after };
+        rest = if code.is_some() {
+            after.get(3..).unwrap_or_default()
+        } else {
+            after
+        };
     }
     bytes
 }
@@ -60,7 +72,10 @@ mod tests {
     fn a_line_of_the_table_is_read_with_its_escapes() {
         let line = b"36 35 98:0 /mnt1 /mnt\\040a\\134b rw,noatime master:1 shared:2 - fuse.freezer freezer:docs ro,user_id=0";
         let (place, kind) = parse(line).expect("a line");
-        assert_eq!((place.as_path(), kind), (Path::new("/mnt a\\b"), &b"fuse.freezer"[..]));
+        assert_eq!(
+            (place.as_path(), kind),
+            (Path::new("/mnt a\\b"), &b"fuse.freezer"[..])
+        );
         assert!(parse(b"").is_none());
         assert!(parse(b"1 2 3 4 5 6 7").is_none());
     }
@@ -77,8 +92,14 @@ mod tests {
         let whole = room.path().canonicalize().expect("there");
         std::fs::create_dir(room.path().join("m")).expect("made");
         std::os::unix::fs::symlink("m", room.path().join("link")).expect("linked");
-        assert_eq!(in_full(&room.path().join("m/")).expect("there"), whole.join("m"));
-        assert_eq!(in_full(&room.path().join("link")).expect("there"), whole.join("m"));
+        assert_eq!(
+            in_full(&room.path().join("m/")).expect("there"),
+            whole.join("m")
+        );
+        assert_eq!(
+            in_full(&room.path().join("link")).expect("there"),
+            whole.join("m")
+        );
         assert_eq!(in_full(&room.path().join("m/..")).expect("there"), whole);
     }
 }

@@ -78,20 +78,48 @@ pub struct Found<'a> {
 enum Place {
     Top(PointsFolder),
     Latest(PointsFolder, u64),
-    Tree { view: View, point: u64, node: NodeId },
+    Tree {
+        view: View,
+        point: u64,
+        node: NodeId,
+    },
 }
 
 impl Forest {
     /// A single tree.
     pub fn of_tree(view: View) -> Self {
-        Self { top: Top::Tree(view) }
+        Self {
+            top: Top::Tree(view),
+        }
     }
 
     /// A folder for each point in time. Names are made in `zone`; the top folder belongs to `owner`, user and group.
-    pub fn of_points(source: Arc<dyn PointSource>, reader: Arc<FileReader>, zone: jiff::tz::TimeZone, owner: (u32, u32)) -> Self {
-        let state = Mutex::new(State { known: Vec::new(), listing: None, open: VecDeque::new(), changes: 0 });
-        let shared = Arc::new(Points { source, reader, zone, owner, state });
-        Self { top: Top::Points(PointsFolder { shared, may_wait: true, listing_lasts: LISTING_LASTS }) }
+    pub fn of_points(
+        source: Arc<dyn PointSource>,
+        reader: Arc<FileReader>,
+        zone: jiff::tz::TimeZone,
+        owner: (u32, u32),
+    ) -> Self {
+        let state = Mutex::new(State {
+            known: Vec::new(),
+            listing: None,
+            open: VecDeque::new(),
+            changes: 0,
+        });
+        let shared = Arc::new(Points {
+            source,
+            reader,
+            zone,
+            owner,
+            state,
+        });
+        Self {
+            top: Top::Points(PointsFolder {
+                shared,
+                may_wait: true,
+                listing_lasts: LISTING_LASTS,
+            }),
+        }
     }
 
     /// Has the points listed again when the last listing is as old as this; two seconds unless said otherwise.
@@ -108,7 +136,10 @@ impl Forest {
     pub fn at_hand(&self) -> Self {
         let top = match &self.top {
             Top::Tree(view) => Top::Tree(view.at_hand()),
-            Top::Points(folder) => Top::Points(PointsFolder { may_wait: false, ..folder.clone() }),
+            Top::Points(folder) => Top::Points(PointsFolder {
+                may_wait: false,
+                ..folder.clone()
+            }),
         };
         Self { top }
     }
@@ -138,9 +169,13 @@ impl Forest {
         match self.place(inode)? {
             Place::Top(folder) => Ok(folder.itself(&*folder.listing()?)),
             Place::Latest(folder, point) => Ok(folder.latest(folder.listing()?.named(point)?)),
-            Place::Tree { view, node, .. } => {
-                Ok(Found { inode, name: b"", attributes: view.attributes(node)?, lasting: Lasting::Forever, cursor: 0 })
-            }
+            Place::Tree { view, node, .. } => Ok(Found {
+                inode,
+                name: b"",
+                attributes: view.attributes(node)?,
+                lasting: Lasting::Forever,
+                cursor: 0,
+            }),
         }
     }
 
@@ -149,14 +184,25 @@ impl Forest {
     /// # Errors
     ///
     /// [`ReadError`].
-    pub fn child<'a>(&self, directory: u64, name: &'a [u8]) -> Result<Result<Found<'a>, Lasting>, ReadError> {
+    pub fn child<'a>(
+        &self,
+        directory: u64,
+        name: &'a [u8],
+    ) -> Result<Result<Found<'a>, Lasting>, ReadError> {
         match self.place(directory)? {
             Place::Top(folder) => Ok(folder.child(name)?.ok_or(Lasting::Now)),
             Place::Latest(..) => Err(ReadError::NotADirectory),
             Place::Tree { view, point, node } => {
-                let Some(name) = Name::new(name) else { return Ok(Err(Lasting::Forever)) };
-                let found = view.child(node, &name)?.map(|child| found_in(point, &child)).transpose()?;
-                Ok(found.map(|found| Found { name: b"", ..found }).ok_or(Lasting::Forever))
+                let Some(name) = Name::new(name) else {
+                    return Ok(Err(Lasting::Forever));
+                };
+                let found = view
+                    .child(node, &name)?
+                    .map(|child| found_in(point, &child))
+                    .transpose()?;
+                Ok(found
+                    .map(|found| Found { name: b"", ..found })
+                    .ok_or(Lasting::Forever))
             }
         }
     }
@@ -166,19 +212,28 @@ impl Forest {
     /// # Errors
     ///
     /// [`ReadError`]; what was found before stands before it.
-    pub fn list(&self, directory: u64, after: u64, mut found: impl FnMut(Found<'_>) -> ControlFlow<()>) -> Result<(), ReadError> {
+    pub fn list(
+        &self,
+        directory: u64,
+        after: u64,
+        mut found: impl FnMut(Found<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
         match self.place(directory)? {
             Place::Top(folder) => folder.list(after, found),
             Place::Latest(..) => Err(ReadError::NotADirectory),
             Place::Tree { view, point, node } => {
                 let mut failed = None;
-                view.list(node, (after > 0).then_some(NodeId(after)), |child| match found_in(point, &child) {
-                    Ok(entry) => found(entry),
-                    Err(error) => {
-                        failed = Some(error);
-                        ControlFlow::Break(())
-                    }
-                })?;
+                view.list(
+                    node,
+                    (after > 0).then_some(NodeId(after)),
+                    |child| match found_in(point, &child) {
+                        Ok(entry) => found(entry),
+                        Err(error) => {
+                            failed = Some(error);
+                            ControlFlow::Break(())
+                        }
+                    },
+                )?;
                 failed.map_or(Ok(()), Err)
             }
         }
@@ -217,7 +272,9 @@ impl Forest {
     pub fn link_target(&self, inode: u64) -> Result<Box<[u8]>, ReadError> {
         match self.place(inode)? {
             Place::Top(_) => Err(ReadError::WrongKind),
-            Place::Latest(folder, point) => Ok(folder.listing()?.named(point)?.name.as_bytes().into()),
+            Place::Latest(folder, point) => {
+                Ok(folder.listing()?.named(point)?.name.as_bytes().into())
+            }
             Place::Tree { view, node, .. } => view.link_target(node),
         }
     }
@@ -254,7 +311,10 @@ impl Forest {
     /// [`ReadError`].
     pub fn totals(&self, inode: u64) -> Result<Totals, ReadError> {
         match self.place(inode)? {
-            Place::Top(folder) | Place::Latest(folder, _) => Ok(Totals { entries: folder.listing()?.points.len() as u64 + 1, bytes: 0 }),
+            Place::Top(folder) | Place::Latest(folder, _) => Ok(Totals {
+                entries: folder.listing()?.points.len() as u64 + 1,
+                bytes: 0,
+            }),
             Place::Tree { view, .. } => Ok(view.totals()),
         }
     }
@@ -264,26 +324,47 @@ impl Forest {
         match &self.top {
             Top::Tree(view) => {
                 let node = NodeId(inode.checked_sub(1).ok_or(ReadError::NoSuchNode)?);
-                Ok(Place::Tree { view: view.clone(), point: 0, node })
+                Ok(Place::Tree {
+                    view: view.clone(),
+                    point: 0,
+                    node,
+                })
             }
             Top::Points(folder) if point == 0 && low == TOP => Ok(Place::Top(folder.clone())),
-            Top::Points(folder) if point == 0 => Ok(Place::Latest(folder.clone(), low.checked_sub(TOP).ok_or(ReadError::NoSuchNode)?)),
+            Top::Points(folder) if point == 0 => Ok(Place::Latest(
+                folder.clone(),
+                low.checked_sub(TOP).ok_or(ReadError::NoSuchNode)?,
+            )),
             Top::Points(folder) => {
                 let node = NodeId(low.checked_sub(1).ok_or(ReadError::NoSuchNode)?);
-                Ok(Place::Tree { view: folder.open(point)?, point, node })
+                Ok(Place::Tree {
+                    view: folder.open(point)?,
+                    point,
+                    node,
+                })
             }
         }
     }
 }
 
 fn inode_of(point: u64, node: NodeId) -> Result<u64, ReadError> {
-    let low = node.0.checked_add(1).filter(|low| *low < 1 << NODE_BITS).ok_or(ReadError::TooMany)?;
+    let low = node
+        .0
+        .checked_add(1)
+        .filter(|low| *low < 1 << NODE_BITS)
+        .ok_or(ReadError::TooMany)?;
     Ok(point << NODE_BITS | low)
 }
 
 fn found_in<'a>(point: u64, child: &Child<'a>) -> Result<Found<'a>, ReadError> {
     let inode = inode_of(point, child.inode)?;
-    Ok(Found { inode, name: child.name, attributes: child.attributes, lasting: Lasting::Forever, cursor: child.node.0 })
+    Ok(Found {
+        inode,
+        name: child.name,
+        attributes: child.attributes,
+        lasting: Lasting::Forever,
+        cursor: child.node.0,
+    })
 }
 
 #[derive(Clone)]
@@ -329,7 +410,10 @@ struct Point {
 
 impl Listing {
     fn named(&self, number: u64) -> Result<&Point, ReadError> {
-        self.points.iter().find(|point| point.number == number).ok_or(ReadError::NoSuchNode)
+        self.points
+            .iter()
+            .find(|point| point.number == number)
+            .ok_or(ReadError::NoSuchNode)
     }
 }
 
@@ -339,19 +423,45 @@ impl PointsFolder {
         if name == LATEST {
             return Ok(listing.points.last().map(|newest| self.latest(newest)));
         }
-        let Some(point) = listing.points.iter().find(|point| point.name.as_bytes() == name) else { return Ok(None) };
+        let Some(point) = listing
+            .points
+            .iter()
+            .find(|point| point.name.as_bytes() == name)
+        else {
+            return Ok(None);
+        };
         let attributes = self.open(point.number)?.attributes(ROOT)?;
         let inode = inode_of(point.number, ROOT)?;
-        Ok(Some(Found { inode, name: b"", attributes, lasting: Lasting::Now, cursor: point.number }))
+        Ok(Some(Found {
+            inode,
+            name: b"",
+            attributes,
+            lasting: Lasting::Now,
+            cursor: point.number,
+        }))
     }
 
     /// Opens nothing: what is not known of a point is made up, and [`Lasting::Now`] has it asked for before it is used.
-    fn list(&self, after: u64, mut found: impl FnMut(Found<'_>) -> ControlFlow<()>) -> Result<(), ReadError> {
+    fn list(
+        &self,
+        after: u64,
+        mut found: impl FnMut(Found<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
         let listing = self.listing()?;
         for point in listing.points.iter().filter(|point| point.number > after) {
-            let attributes = Attributes { mtime: point.started, ctime: point.started, ..self.plain(Kind::Directory, 0o555) };
+            let attributes = Attributes {
+                mtime: point.started,
+                ctime: point.started,
+                ..self.plain(Kind::Directory, 0o555)
+            };
             let inode = inode_of(point.number, ROOT)?;
-            let entry = Found { inode, name: point.name.as_bytes(), attributes, lasting: Lasting::Now, cursor: point.number };
+            let entry = Found {
+                inode,
+                name: point.name.as_bytes(),
+                attributes,
+                lasting: Lasting::Now,
+                cursor: point.number,
+            };
             if found(entry).is_break() {
                 return Ok(());
             }
@@ -367,19 +477,46 @@ impl PointsFolder {
     }
 
     fn itself(&self, listing: &Listing) -> Found<'static> {
-        let newest = listing.points.last().map_or(Time::default(), |point| point.started);
+        let newest = listing
+            .points
+            .last()
+            .map_or(Time::default(), |point| point.started);
         // Programs and the kernel's cache of listings see by its time that the folder has changed.
         let time = Time::new(newest.seconds(), listing.changes % 1_000_000_000);
-        let links = u32::try_from(listing.points.len()).unwrap_or(u32::MAX).saturating_add(2);
-        let attributes = Attributes { mtime: time, ctime: time, links, ..self.plain(Kind::Directory, 0o555) };
-        Found { inode: TOP, name: b"", attributes, lasting: Lasting::Now, cursor: 0 }
+        let links = u32::try_from(listing.points.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(2);
+        let attributes = Attributes {
+            mtime: time,
+            ctime: time,
+            links,
+            ..self.plain(Kind::Directory, 0o555)
+        };
+        Found {
+            inode: TOP,
+            name: b"",
+            attributes,
+            lasting: Lasting::Now,
+            cursor: 0,
+        }
     }
 
     /// The link has another inode for each target: the kernel keeps the targets of links.
     fn latest(&self, newest: &Point) -> Found<'static> {
         let size = newest.name.len() as u64;
-        let attributes = Attributes { mtime: newest.started, ctime: newest.started, size, ..self.plain(Kind::Symlink, 0o777) };
-        Found { inode: TOP + newest.number, name: LATEST, attributes, lasting: Lasting::Now, cursor: 1 << NODE_BITS }
+        let attributes = Attributes {
+            mtime: newest.started,
+            ctime: newest.started,
+            size,
+            ..self.plain(Kind::Symlink, 0o777)
+        };
+        Found {
+            inode: TOP + newest.number,
+            name: LATEST,
+            attributes,
+            lasting: Lasting::Now,
+            cursor: 1 << NODE_BITS,
+        }
     }
 
     fn plain(&self, kind: Kind, mode: u32) -> Attributes {
@@ -412,7 +549,12 @@ impl PointsFolder {
             return Err(ReadError::WouldWait);
         }
         let source = Arc::clone(&self.shared.source);
-        let list = move || source.list().map_err(|source| ReadError::Open { point: "the list of points in time".to_owned(), source });
+        let list = move || {
+            source.list().map_err(|source| ReadError::Open {
+                point: "the list of points in time".to_owned(),
+                source,
+            })
+        };
         self.shared.take_in(&self.shared.reader.attempt(list)?)
     }
 
@@ -426,14 +568,24 @@ impl PointsFolder {
                 state.open.push_front(entry);
                 return Ok(if self.may_wait { view } else { view.at_hand() });
             }
-            let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-            place.and_then(|place| state.known.get(place)).cloned().ok_or(ReadError::NoSuchNode)?
+            let place = usize::try_from(number)
+                .ok()
+                .and_then(|number| number.checked_sub(1));
+            place
+                .and_then(|place| state.known.get(place))
+                .cloned()
+                .ok_or(ReadError::NoSuchNode)?
         };
         if !self.may_wait {
             return Err(ReadError::WouldWait);
         }
         let source = Arc::clone(&self.shared.source);
-        let open = move || source.open(&level).map_err(|source| ReadError::Open { point: format!("level {level}"), source });
+        let open = move || {
+            source.open(&level).map_err(|source| ReadError::Open {
+                point: format!("level {level}"),
+                source,
+            })
+        };
         let view = self.shared.reader.attempt(open)?;
         let mut state = self.shared.lock();
         state.open.push_front((number, view.clone()));
@@ -452,8 +604,13 @@ impl Points {
         let mut points: Vec<Point> = Vec::with_capacity(levels.len());
         let mut names = HashSet::with_capacity(levels.len());
         for (expected, level) in levels.iter().enumerate() {
-            let usual = state.known.get(expected).filter(|known| *known == level).map(|_| expected);
-            let place = match usual.or_else(|| state.known.iter().position(|known| known == level)) {
+            let usual = state
+                .known
+                .get(expected)
+                .filter(|known| *known == level)
+                .map(|_| expected);
+            let place = match usual.or_else(|| state.known.iter().position(|known| known == level))
+            {
                 Some(place) => place,
                 None if state.known.len() < MOST_POINTS => {
                     state.known.push(level.clone());
@@ -462,7 +619,10 @@ impl Points {
                 None => return Err(ReadError::TooMany),
             };
             let started = level.started();
-            let base = started.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H.%M.%S").to_string();
+            let base = started
+                .to_zoned(self.zone.clone())
+                .strftime("%Y-%m-%dT%H.%M.%S")
+                .to_string();
             let mut name = base.clone();
             // Two in one second, or in the hour that summer time gives twice.
             for turn in 2.. {
@@ -471,13 +631,27 @@ impl Points {
                 }
                 name = format!("{base}-{turn}");
             }
-            let started = Time::new(started.as_second(), u32::try_from(started.subsec_nanosecond()).unwrap_or_default());
-            points.push(Point { number: place as u64 + 1, name, started });
+            let started = Time::new(
+                started.as_second(),
+                u32::try_from(started.subsec_nanosecond()).unwrap_or_default(),
+            );
+            points.push(Point {
+                number: place as u64 + 1,
+                name,
+                started,
+            });
         }
-        if state.listing.as_ref().is_none_or(|(_, listing)| listing.points != points) {
+        if state
+            .listing
+            .as_ref()
+            .is_none_or(|(_, listing)| listing.points != points)
+        {
             state.changes = state.changes.wrapping_add(1);
         }
-        let listing = Arc::new(Listing { points, changes: state.changes });
+        let listing = Arc::new(Listing {
+            points,
+            changes: state.changes,
+        });
         state.listing = Some((Instant::now(), Arc::clone(&listing)));
         Ok(listing)
     }

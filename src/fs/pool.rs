@@ -52,11 +52,23 @@ const MOST_AHEAD: usize = 64;
 impl Pool {
     /// Starts `threads` threads; `name` is how a debugger shows them.
     pub(super) fn new(name: &str, threads: NonZeroUsize) -> io::Result<Self> {
-        let queue = Queue { wanted: VecDeque::new(), begun: VecDeque::new(), ahead: VecDeque::new(), open: true };
-        let pool = Self { shared: Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() }) };
+        let queue = Queue {
+            wanted: VecDeque::new(),
+            begun: VecDeque::new(),
+            ahead: VecDeque::new(),
+            open: true,
+        };
+        let pool = Self {
+            shared: Arc::new(Shared {
+                queue: Mutex::new(queue),
+                changed: Condvar::new(),
+            }),
+        };
         for number in 0..threads.get() {
             let shared = Arc::clone(&pool.shared);
-            thread::Builder::new().name(format!("{name}-{number}")).spawn(move || shared.work())?;
+            thread::Builder::new()
+                .name(format!("{name}-{number}"))
+                .spawn(move || shared.work())?;
         }
         Ok(pool)
     }
@@ -83,7 +95,11 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
         queue.open = false;
-        let left = (std::mem::take(&mut queue.wanted), std::mem::take(&mut queue.begun), std::mem::take(&mut queue.ahead));
+        let left = (
+            std::mem::take(&mut queue.wanted),
+            std::mem::take(&mut queue.begun),
+            std::mem::take(&mut queue.ahead),
+        );
         drop(queue);
         self.shared.changed.notify_all();
         drop(left);
@@ -117,7 +133,10 @@ impl Shared {
             if let Some(job) = begun.pop_front().or_else(|| ahead.pop_front()) {
                 return Some(job);
             }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -138,13 +157,21 @@ mod tests {
         let (done, order) = mpsc::channel();
         let (release, gate) = mpsc::channel::<()>();
         pool.submit(Urgency::Wanted, move || gate.recv().expect("released"));
-        let jobs = [(Urgency::Ahead, "ahead"), (Urgency::Begun, "begun"), (Urgency::Wanted, "first"), (Urgency::Wanted, "second")];
+        let jobs = [
+            (Urgency::Ahead, "ahead"),
+            (Urgency::Begun, "begun"),
+            (Urgency::Wanted, "first"),
+            (Urgency::Wanted, "second"),
+        ];
         for (urgency, name) in jobs {
             let done = done.clone();
             pool.submit(urgency, move || done.send(name).expect("received"));
         }
         release.send(()).expect("the gate stands");
-        assert_eq!(order.iter().take(4).collect::<Vec<_>>(), ["first", "second", "begun", "ahead"]);
+        assert_eq!(
+            order.iter().take(4).collect::<Vec<_>>(),
+            ["first", "second", "begun", "ahead"]
+        );
     }
 
     #[test]
@@ -169,7 +196,9 @@ mod tests {
         let (never, nothing) = mpsc::channel::<()>();
         pool.submit(Urgency::Wanted, move || drop(never));
         drop(pool);
-        nothing.recv().expect_err("the job was dropped with its sender, and not run");
+        nothing
+            .recv()
+            .expect_err("the job was dropped with its sender, and not run");
         drop(release);
     }
 }

@@ -70,7 +70,10 @@ struct Run {
 impl ReadAhead {
     /// Plans at most `limit_bytes` ahead of one reader.
     pub(super) fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, runs: Mutex::default() }
+        Self {
+            limit_bytes,
+            runs: Mutex::default(),
+        }
     }
 
     /// A step ahead: what is planned at once where the store is far away.
@@ -87,7 +90,14 @@ impl ReadAhead {
         let now = runs.accesses;
         let end = access.from.0.saturating_add(access.length);
         let Some(run) = runs.runs.iter_mut().find(|run| run.goes_on_with(&access)) else {
-            let run = Run { stream: access.stream, next: end, planned: access.frame_end.0, trust: 0, depth: FIRST_DEPTH, last_use: now };
+            let run = Run {
+                stream: access.stream,
+                next: end,
+                planned: access.frame_end.0,
+                trust: 0,
+                depth: FIRST_DEPTH,
+                last_use: now,
+            };
             runs.begin(run);
             return None;
         };
@@ -101,14 +111,22 @@ impl ReadAhead {
         if access.waited && run.trust > READS_TO_TRUST {
             run.depth = (run.depth * 2).min(MOST_DEPTH);
         }
-        let window = run.depth.saturating_mul(access.frame_length).max(far_bytes).min(self.limit_bytes);
+        let window = run
+            .depth
+            .saturating_mul(access.frame_length)
+            .max(far_bytes)
+            .min(self.limit_bytes);
         let until = run.next.saturating_add(window);
         // Half a frame at least, so that not each small read makes a plan; and enough for requests of several frames.
         let step = (access.frame_length / 2).max(self.far_step(far_bytes));
         if until < run.planned.saturating_add(step) {
             return None;
         }
-        let plan = Plan { stream: access.stream, from: StreamOffset(run.planned), until: StreamOffset(until) };
+        let plan = Plan {
+            stream: access.stream,
+            from: StreamOffset(run.planned),
+            until: StreamOffset(until),
+        };
         run.planned = until;
         Some(plan)
     }
@@ -117,7 +135,11 @@ impl ReadAhead {
 impl Run {
     /// A frame's length forward is near enough: between the files that are read lie headers, and files that are not. Long reads may be further apart.
     fn goes_on_with(&self, access: &Access) -> bool {
-        let near = if access.length >= LONG_READ { BACK_BYTES.max(access.frame_length) } else { BACK_BYTES.min(access.frame_length) };
+        let near = if access.length >= LONG_READ {
+            BACK_BYTES.max(access.frame_length)
+        } else {
+            BACK_BYTES.min(access.frame_length)
+        };
         let back = self.next.saturating_sub(near);
         let forward = self.next.saturating_add(near.max(access.frame_length));
         self.stream == access.stream && (back..=forward).contains(&access.from.0)
@@ -144,17 +166,31 @@ mod tests {
 
     fn access(from: u64, length: u64, waited: bool) -> Access {
         let frame_end = StreamOffset((from / FRAME + 1) * FRAME);
-        Access { stream: StreamNo(1), from: StreamOffset(from), length, waited, frame_end, frame_length: FRAME }
+        Access {
+            stream: StreamNo(1),
+            from: StreamOffset(from),
+            length,
+            waited,
+            frame_end,
+            frame_length: FRAME,
+        }
     }
 
     fn plans(ahead: &ReadAhead, reads: impl IntoIterator<Item = Access>) -> Vec<(u64, u64)> {
-        reads.into_iter().filter_map(|read| ahead.note(read, 0)).map(|Plan { from, until, .. }| (from.0, until.0)).collect()
+        reads
+            .into_iter()
+            .filter_map(|read| ahead.note(read, 0))
+            .map(|Plan { from, until, .. }| (from.0, until.0))
+            .collect()
     }
 
     #[test]
     fn a_reader_in_order_has_the_next_frames_fetched_each_once() {
         let ahead = ReadAhead::new(u64::MAX);
-        let plans = plans(&ahead, (0..100).map(|read| access(read * 131_072, 131_072, false)));
+        let plans = plans(
+            &ahead,
+            (0..100).map(|read| access(read * 131_072, 131_072, false)),
+        );
         assert!(!plans.is_empty());
         let mut reached = FRAME;
         for (from, until) in plans {
@@ -168,9 +204,15 @@ mod tests {
     #[test]
     fn small_files_in_stream_order_are_a_run_too() {
         let ahead = ReadAhead::new(u64::MAX);
-        let plans = plans(&ahead, (0..1000).map(|file| access(512 + file * 5000, 4000, false)));
+        let plans = plans(
+            &ahead,
+            (0..1000).map(|file| access(512 + file * 5000, 4000, false)),
+        );
         assert!(plans.iter().all(|(from, until)| until - from >= FRAME / 2));
-        assert!(plans.last().is_some_and(|(_, until)| *until > 1000 * 5000), "{plans:?}");
+        assert!(
+            plans.last().is_some_and(|(_, until)| *until > 1000 * 5000),
+            "{plans:?}"
+        );
     }
 
     #[test]
@@ -178,7 +220,9 @@ mod tests {
         let ahead = ReadAhead::new(u64::MAX);
         let mut place = 12_345_u64;
         let reads = (0..2000).map(|_| {
-            place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            place = place
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             access((place >> 30) & !4095, 4096, true) // over 16 GiB
         });
         let wasted = plans(&ahead, reads).len();
@@ -206,9 +250,16 @@ mod tests {
     #[test]
     fn two_readers_at_once_are_both_seen() {
         let ahead = ReadAhead::new(u64::MAX);
-        let reads = (0..200_u64).map(|read| access((read % 2) * (1 << 32) + (read / 2) * 131_072, 131_072, false));
+        let reads = (0..200_u64).map(|read| {
+            access(
+                (read % 2) * (1 << 32) + (read / 2) * 131_072,
+                131_072,
+                false,
+            )
+        });
         let plans = plans(&ahead, reads);
-        let (low, high): (Vec<_>, Vec<_>) = plans.into_iter().partition(|(from, _)| *from < 1 << 32);
+        let (low, high): (Vec<_>, Vec<_>) =
+            plans.into_iter().partition(|(from, _)| *from < 1 << 32);
         assert!(low.len() > 5 && high.len() > 5);
     }
 
@@ -216,18 +267,38 @@ mod tests {
     fn reads_that_the_kernel_sends_out_of_order_are_one_run() {
         let ahead = ReadAhead::new(u64::MAX);
         let order = (0..100_u64).map(|read| read ^ 1);
-        let plans = plans(&ahead, order.map(|read| access(read * 131_072, 131_072, false)));
-        assert!(plans.last().is_some_and(|(_, until)| *until > 98 * 131_072), "{plans:?}");
+        let plans = plans(
+            &ahead,
+            order.map(|read| access(read * 131_072, 131_072, false)),
+        );
+        assert!(
+            plans.last().is_some_and(|(_, until)| *until > 98 * 131_072),
+            "{plans:?}"
+        );
     }
 
     #[test]
     fn a_store_that_is_far_away_has_more_under_way_in_larger_steps() {
         let ahead = ReadAhead::new(64 * FRAME);
         let reads = (0..200).map(|number| access(number * FRAME / 4, FRAME / 4, false));
-        let plans: Vec<(u64, u64)> =
-            reads.filter_map(|read| ahead.note(read, 16 * FRAME)).map(|Plan { from, until, .. }| (from.0, until.0)).collect();
-        assert!(plans.windows(2).all(|pair| pair[0].1 == pair[1].0), "without gaps: {plans:?}");
-        assert!(plans.iter().skip(1).all(|(from, until)| until - from >= 4 * FRAME), "{plans:?}");
-        assert!(plans.last().is_some_and(|(_, until)| *until >= 60 * FRAME), "{plans:?}");
+        let plans: Vec<(u64, u64)> = reads
+            .filter_map(|read| ahead.note(read, 16 * FRAME))
+            .map(|Plan { from, until, .. }| (from.0, until.0))
+            .collect();
+        assert!(
+            plans.windows(2).all(|pair| pair[0].1 == pair[1].0),
+            "without gaps: {plans:?}"
+        );
+        assert!(
+            plans
+                .iter()
+                .skip(1)
+                .all(|(from, until)| until - from >= 4 * FRAME),
+            "{plans:?}"
+        );
+        assert!(
+            plans.last().is_some_and(|(_, until)| *until >= 60 * FRAME),
+            "{plans:?}"
+        );
     }
 }

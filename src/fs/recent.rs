@@ -25,14 +25,22 @@ impl Recent {
             let file = files.remove(at)?;
             files.push_front(file);
         }
-        files.iter().find(|(recent, _)| *recent == node).map(|(_, layout)| Arc::clone(layout))
+        files
+            .iter()
+            .find(|(recent, _)| *recent == node)
+            .map(|(_, layout)| Arc::clone(layout))
     }
 
     pub(super) fn put(&self, node: NodeId, layout: &Arc<Layout>) {
         let mut files = self.lock();
         files.retain(|(recent, _)| *recent != node);
         files.push_front((node, Arc::clone(layout)));
-        let extents = |files: &VecDeque<(NodeId, Arc<Layout>)>| files.iter().map(|(_, layout)| layout.extents()).sum::<usize>();
+        let extents = |files: &VecDeque<(NodeId, Arc<Layout>)>| {
+            files
+                .iter()
+                .map(|(_, layout)| layout.extents())
+                .sum::<usize>()
+        };
         while files.len() > MOST_FILES || (files.len() > 1 && extents(&files) > MOST_EXTENTS) {
             files.pop_back();
         }
@@ -47,14 +55,29 @@ impl Recent {
 mod tests {
     use super::{MOST_EXTENTS, MOST_FILES, Recent};
     use crate::fs::extents::Layout;
-    use crate::model::{Content, Entry, Extent, FileOffset, LevelSerial, Metadata, NodeId, StreamOffset, TreePath};
+    use crate::model::{
+        Content, Entry, Extent, FileOffset, LevelSerial, Metadata, NodeId, StreamOffset, TreePath,
+    };
     use std::sync::Arc;
 
     fn layout(extents: usize) -> Arc<Layout> {
-        let extent = |at: u64| Extent { at: FileOffset(at), level: LevelSerial(1), stream: StreamOffset(at), length: 1 };
+        let extent = |at: u64| Extent {
+            at: FileOffset(at),
+            level: LevelSerial(1),
+            stream: StreamOffset(at),
+            length: 1,
+        };
         let extents: Vec<_> = (0..extents as u64).map(extent).collect();
-        let content = Content::File { size: extents.len() as u64, extents };
-        let entry = Entry { path: TreePath::root(), metadata: Metadata::default(), content, link_to: None };
+        let content = Content::File {
+            size: extents.len() as u64,
+            extents,
+        };
+        let entry = Entry {
+            path: TreePath::root(),
+            metadata: Metadata::default(),
+            content,
+            link_to: None,
+        };
         Arc::new(Layout::of(&entry).expect("a regular file"))
     }
 
@@ -66,7 +89,12 @@ mod tests {
             recent.put(NodeId(node), &layout(1));
             assert!(recent.get(NodeId(0)).is_some(), "gone after {node} others");
         }
-        assert_eq!((1..1000).filter(|node| recent.get(NodeId(*node)).is_some()).count(), MOST_FILES - 1);
+        assert_eq!(
+            (1..1000)
+                .filter(|node| recent.get(NodeId(*node)).is_some())
+                .count(),
+            MOST_FILES - 1
+        );
     }
 
     #[test]

@@ -67,7 +67,10 @@ impl Timeline {
         levels: impl IntoIterator<Item = LevelId>,
         mut unopened: impl FnMut(LevelId, Unopened),
     ) -> Self {
-        let mut timeline = Self { levels: Vec::new(), series: TreeSeries::default() };
+        let mut timeline = Self {
+            levels: Vec::new(),
+            series: TreeSeries::default(),
+        };
         let cache = BlockCache::new(INDEX_CACHE_BYTES);
         let mut levels = levels.into_iter();
         loop {
@@ -94,8 +97,13 @@ impl Timeline {
 
     /// The versions of all paths that `wanted` takes, in the order of the index. Each part of the index is read once,
     /// however many points in time have it. Ends with the first error.
-    pub fn find(&self, wanted: impl FnMut(PathKey<'_>) -> bool) -> impl Iterator<Item = Result<Versions, ReadError>> {
-        self.series.histories(wanted).map(|history| Ok(versions(history?)))
+    pub fn find(
+        &self,
+        wanted: impl FnMut(PathKey<'_>) -> bool,
+    ) -> impl Iterator<Item = Result<Versions, ReadError>> {
+        self.series
+            .histories(wanted)
+            .map(|history| Ok(versions(history?)))
     }
 
     /// The versions of one path.
@@ -108,30 +116,51 @@ impl Timeline {
     }
 }
 
-fn open_all(access: &Access, backup: &BackupName, levels: &[LevelId], cache: &Arc<BlockCache>) -> Vec<Result<Tree, Unopened>> {
+fn open_all(
+    access: &Access,
+    backup: &BackupName,
+    levels: &[LevelId],
+    cache: &Arc<BlockCache>,
+) -> Vec<Result<Tree, Unopened>> {
     let next = AtomicUsize::new(0);
     let open_some = || {
         let mut opened = Vec::new();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(level) = levels.get(at) else { return opened };
+            let Some(level) = levels.get(at) else {
+                return opened;
+            };
             opened.push((at, open(access, backup, level, cache)));
         }
     };
     let mut opened = thread::scope(|scope| {
-        let others: Vec<_> = (1..READERS.min(levels.len())).map(|_| scope.spawn(open_some)).collect();
+        let others: Vec<_> = (1..READERS.min(levels.len()))
+            .map(|_| scope.spawn(open_some))
+            .collect();
         let mut opened = open_some();
         // A thread that panicked panics here too.
-        opened.extend(others.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+        opened.extend(others.into_iter().flat_map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        }));
         opened
     });
     opened.sort_unstable_by_key(|(at, _)| *at);
     opened.into_iter().map(|(_, tree)| tree).collect()
 }
 
-fn open(access: &Access, backup: &BackupName, level: &LevelId, cache: &Arc<BlockCache>) -> Result<Tree, Unopened> {
+fn open(
+    access: &Access,
+    backup: &BackupName,
+    level: &LevelId,
+    cache: &Arc<BlockCache>,
+) -> Result<Tree, Unopened> {
     let manifest = access.manifest(backup, level).map_err(Unopened::Manifest)?;
-    let blocks = |level: &LevelId| Arc::new(Blocks::new(access, backup, level, Lane::Index).ahead()) as Arc<dyn index::BlockSource>;
+    let blocks = |level: &LevelId| {
+        Arc::new(Blocks::new(access, backup, level, Lane::Index).ahead())
+            as Arc<dyn index::BlockSource>
+    };
     open_tree(&manifest, cache, blocks).map_err(Unopened::Tree)
 }
 
@@ -147,7 +176,11 @@ fn versions(PathHistory { path, spells }: PathHistory) -> Versions {
                 continue;
             }
         }
-        versions.push(Version { entry, points: trees, differs });
+        versions.push(Version {
+            entry,
+            points: trees,
+            differs,
+        });
     }
     Versions { path, versions }
 }
@@ -171,8 +204,14 @@ pub struct Difference {
 
 /// Whether nothing can have been written to a file between the two.
 fn is_same_file(before: &Entry, after: &Entry) -> bool {
-    let (Content::File { size: old, .. }, Content::File { size: new, .. }) = (&before.content, &after.content) else { return false };
-    old == new && before.metadata.mtime == after.metadata.mtime && before.metadata.ctime == after.metadata.ctime
+    let (Content::File { size: old, .. }, Content::File { size: new, .. }) =
+        (&before.content, &after.content)
+    else {
+        return false;
+    };
+    old == new
+        && before.metadata.mtime == after.metadata.mtime
+        && before.metadata.ctime == after.metadata.ctime
 }
 
 impl Difference {
@@ -207,6 +246,9 @@ impl Difference {
             (self.mtime, "mtime"),
             (self.xattrs, "xattrs"),
         ];
-        all.into_iter().filter(|(differs, _)| *differs).map(|(_, word)| word).collect()
+        all.into_iter()
+            .filter(|(differs, _)| *differs)
+            .map(|(_, word)| word)
+            .collect()
     }
 }

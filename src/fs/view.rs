@@ -8,7 +8,9 @@ use crate::catalog::{TreeError, open_tree};
 use crate::format::frame::{Lane, Opener, Protection};
 use crate::format::manifest::{Manifest, RootNode};
 use crate::index::{Difference, FrameTable, RunRoot, Tree};
-use crate::model::{BackupName, Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr};
+use crate::model::{
+    BackupName, Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr,
+};
 use crate::store::Store;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -83,7 +85,13 @@ impl View {
     ///
     /// [`ReadError::Index`] if the manifest's root blocks are malformed.
     pub fn open(parts: ViewParts, reader: &Arc<FileReader>) -> Result<Self, ReadError> {
-        let ViewParts { manifest, store, store_id, protection, backup } = parts;
+        let ViewParts {
+            manifest,
+            store,
+            store_id,
+            protection,
+            backup,
+        } = parts;
         let objects = |id: &LevelId| LevelObjects {
             store: Arc::clone(&store),
             backup: backup.clone(),
@@ -91,19 +99,32 @@ impl View {
             opener: Opener::new(store_id, id.clone(), protection.clone()),
         };
         let blocks = |id: &LevelId| reader.blocks(objects(id), Lane::Index, Folder::Index);
-        let tree = open_tree(&manifest, reader.block_cache(), blocks).map_err(|error| match error {
-            TreeError::NoLevel(serial) => ReadError::NoSuchLevel(serial),
-            TreeError::Index(error) => ReadError::Index(error),
-        })?;
+        let tree =
+            open_tree(&manifest, reader.block_cache(), blocks).map_err(|error| match error {
+                TreeError::NoLevel(serial) => ReadError::NoSuchLevel(serial),
+                TreeError::Index(error) => ReadError::Index(error),
+            })?;
         let mut levels = Levels::new();
         for level in manifest.levels {
             let objects = objects(&level.id);
             let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);
-            let table = FrameTable::open(run_root(level.frame_table), blocks, Arc::clone(reader.block_cache()))?;
-            let stream = LevelStream::new(reader.stream(store_id, &level.id), objects, level.compression, (table, level.repacked));
+            let table = FrameTable::open(
+                run_root(level.frame_table),
+                blocks,
+                Arc::clone(reader.block_cache()),
+            )?;
+            let stream = LevelStream::new(
+                reader.stream(store_id, &level.id),
+                objects,
+                level.compression,
+                (table, level.repacked),
+            );
             levels.insert(level.serial, Arc::new(stream));
         }
-        let totals = Totals { entries: manifest.counts.entries, bytes: manifest.bytes.logical };
+        let totals = Totals {
+            entries: manifest.counts.entries,
+            bytes: manifest.bytes.logical,
+        };
         let shared = Shared {
             tree: tree.clone(),
             levels,
@@ -112,14 +133,22 @@ impl View {
             has_xattrs: manifest.has_xattrs,
             totals,
         };
-        Ok(Self { shared: Arc::new(shared), tree, waiting: Waiting::Allowed })
+        Ok(Self {
+            shared: Arc::new(shared),
+            tree,
+            waiting: Waiting::Allowed,
+        })
     }
 
     /// The same point in time for a caller that must not wait: what needs a store gives [`ReadError::WouldWait`], and can
     /// be asked of the view itself on another thread.
     #[must_use]
     pub fn at_hand(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), tree: self.shared.tree.cached_only(), waiting: Waiting::Never }
+        Self {
+            shared: Arc::clone(&self.shared),
+            tree: self.shared.tree.cached_only(),
+            waiting: Waiting::Never,
+        }
     }
 
     /// Whether any entry has extended attributes.
@@ -170,10 +199,21 @@ impl View {
     /// # Errors
     ///
     /// As [`entry`](Self::entry).
-    pub fn child<'a>(&self, directory: NodeId, name: &'a Name) -> Result<Option<Child<'a>>, ReadError> {
-        let Some((node, attributes)) = self.tree.child_attributes(directory, name)? else { return Ok(None) };
+    pub fn child<'a>(
+        &self,
+        directory: NodeId,
+        name: &'a Name,
+    ) -> Result<Option<Child<'a>>, ReadError> {
+        let Some((node, attributes)) = self.tree.child_attributes(directory, name)? else {
+            return Ok(None);
+        };
         let attributes = self.with_blocks(node, attributes)?;
-        Ok(Some(Child { node, inode: attributes.link_to.unwrap_or(node), name: name.as_bytes(), attributes }))
+        Ok(Some(Child {
+            node,
+            inode: attributes.link_to.unwrap_or(node),
+            name: name.as_bytes(),
+            attributes,
+        }))
     }
 
     /// Calls `found` for the entries of a directory in the order of their names, all or those after `after`, until it
@@ -188,23 +228,42 @@ impl View {
         after: Option<NodeId>,
         mut found: impl FnMut(Child<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        if after.is_none() && self.tree.attributes(directory)?.ok_or(ReadError::NoSuchNode)?.kind != Kind::Directory {
+        if after.is_none()
+            && self
+                .tree
+                .attributes(directory)?
+                .ok_or(ReadError::NoSuchNode)?
+                .kind
+                != Kind::Directory
+        {
             return Err(ReadError::NotADirectory);
         }
         let mut failed = None;
-        self.tree.scan(directory, after, |node, name, attributes| match self.with_blocks(node, *attributes) {
-            Ok(attributes) => found(Child { node, inode: attributes.link_to.unwrap_or(node), name, attributes }),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
+        self.tree.scan(directory, after, |node, name, attributes| {
+            match self.with_blocks(node, *attributes) {
+                Ok(attributes) => found(Child {
+                    node,
+                    inode: attributes.link_to.unwrap_or(node),
+                    name,
+                    attributes,
+                }),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
             }
         })?;
         failed.map_or(Ok(()), Err)
     }
 
     /// Everything known of each entry of a directory, in the order of their names. Ends with the first error.
-    pub fn children(&self, directory: NodeId) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> + use<> {
-        self.tree.children(directory, None).map(|child| child.map_err(ReadError::from))
+    pub fn children(
+        &self,
+        directory: NodeId,
+    ) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> + use<> {
+        self.tree
+            .children(directory, None)
+            .map(|child| child.map_err(ReadError::from))
     }
 
     /// Every entry in index order: directory by directory, each one's entries by name. Ends with the first error.
@@ -213,8 +272,13 @@ impl View {
     }
 
     /// What differs in a later point in time, in index order. Ends with the first error.
-    pub fn differences(&self, later: &Self) -> impl Iterator<Item = Result<Difference, ReadError>> + use<> {
-        self.tree.differences(&later.tree).map(|difference| difference.map_err(ReadError::from))
+    pub fn differences(
+        &self,
+        later: &Self,
+    ) -> impl Iterator<Item = Result<Difference, ReadError>> + use<> {
+        self.tree
+            .differences(&later.tree)
+            .map(|difference| difference.map_err(ReadError::from))
     }
 
     /// The directory that holds an entry; the root for itself.
@@ -227,7 +291,10 @@ impl View {
             return Ok(ROOT);
         }
         let parent = self.entry(node)?.path.parent().unwrap_or_default();
-        self.tree.lookup(&parent)?.map(|(node, _)| node).ok_or(ReadError::NoSuchNode)
+        self.tree
+            .lookup(&parent)?
+            .map(|(node, _)| node)
+            .ok_or(ReadError::NoSuchNode)
     }
 
     /// The target of a symbolic link.
@@ -248,7 +315,13 @@ impl View {
     ///
     /// As [`entry`](Self::entry).
     pub fn xattrs(&self, node: NodeId) -> Result<Vec<Xattr>, ReadError> {
-        if !self.shared.has_xattrs || !self.tree.attributes(node)?.ok_or(ReadError::NoSuchNode)?.has_xattrs {
+        if !self.shared.has_xattrs
+            || !self
+                .tree
+                .attributes(node)?
+                .ok_or(ReadError::NoSuchNode)?
+                .has_xattrs
+        {
             return Ok(Vec::new());
         }
         Ok(self.entry(node)?.metadata.xattrs)
@@ -268,7 +341,10 @@ impl View {
                 layout
             }
         };
-        Ok(FileContent { view: self.clone(), layout })
+        Ok(FileContent {
+            view: self.clone(),
+            layout,
+        })
     }
 
     /// The content of an entry at hand.
@@ -277,12 +353,19 @@ impl View {
     ///
     /// [`ReadError::IsADirectory`], [`ReadError::WrongKind`].
     pub fn content(&self, entry: &Entry) -> Result<FileContent, ReadError> {
-        Ok(FileContent { view: self.clone(), layout: Arc::new(layout_of(entry)?) })
+        Ok(FileContent {
+            view: self.clone(),
+            layout: Arc::new(layout_of(entry)?),
+        })
     }
 
     /// Some file systems say that a small file takes no blocks, as they keep it with its metadata. A copy of it takes some,
     /// and programs take no blocks to mean nothing but holes.
-    fn with_blocks(&self, node: NodeId, mut attributes: Attributes) -> Result<Attributes, ReadError> {
+    fn with_blocks(
+        &self,
+        node: NodeId,
+        mut attributes: Attributes,
+    ) -> Result<Attributes, ReadError> {
         if attributes.kind == Kind::File && attributes.blocks == 0 && attributes.size > 0 {
             attributes.blocks = layout_of(&self.entry(node)?)?.blocks();
         }
@@ -298,7 +381,11 @@ fn layout_of(entry: &Entry) -> Result<Layout, ReadError> {
 }
 
 fn run_root(root: RootNode) -> RunRoot {
-    RunRoot { node: root.node, height: root.height, entries: root.entries }
+    RunRoot {
+        node: root.node,
+        height: root.height,
+        entries: root.entries,
+    }
 }
 
 /// The content of one regular file.
@@ -320,7 +407,13 @@ impl FileContent {
     ///
     /// [`ReadError::Fetch`], [`ReadError::Damaged`], [`ReadError::Index`], [`ReadError::Deadline`]. Never wrong bytes.
     pub fn pieces(&self, from: u64, length: u64) -> Result<Vec<Piece>, ReadError> {
-        self.view.shared.reader.pieces(&self.layout, &self.view.shared.levels, from, length, self.view.waiting)
+        self.view.shared.reader.pieces(
+            &self.layout,
+            &self.view.shared.levels,
+            from,
+            length,
+            self.view.waiting,
+        )
     }
 
     /// Fills `buffer` with the bytes from `from` on. Returns how many there were: fewer only where the file ends.
@@ -331,7 +424,9 @@ impl FileContent {
     pub fn read(&self, from: u64, buffer: &mut [u8]) -> Result<usize, ReadError> {
         let mut rest = &mut *buffer;
         for piece in self.pieces(from, rest.len() as u64)? {
-            let length = usize::try_from(piece.length()).unwrap_or(usize::MAX).min(rest.len());
+            let length = usize::try_from(piece.length())
+                .unwrap_or(usize::MAX)
+                .min(rest.len());
             let (filled, after) = rest.split_at_mut(length);
             match piece.data() {
                 Some(data) => filled.copy_from_slice(data),

@@ -22,7 +22,11 @@ pub struct BlockAddress {
 
 impl fmt::Display for BlockAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "block {} ({} bytes at {} of object {:08})", self.number.0, self.length, self.offset.0, self.object)
+        write!(
+            f,
+            "block {} ({} bytes at {} of object {:08})",
+            self.number.0, self.length, self.offset.0, self.object
+        )
     }
 }
 
@@ -91,7 +95,11 @@ impl WithHead {
 
 impl BlockSource for WithHead {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
-        match self.head.iter().find(|block| block.number == address.number) {
+        match self
+            .head
+            .iter()
+            .find(|block| block.number == address.number)
+        {
             Some(block) => Ok(block.raw.clone()),
             None => self.rest.load(address),
         }

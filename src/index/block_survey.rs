@@ -24,7 +24,11 @@ pub struct SurveyedBlock {
 /// # Errors
 ///
 /// [`IndexError::Malformed`] if the root is.
-pub fn survey_blocks(root: RunRoot, source: Arc<dyn BlockSource>, found: &mut dyn FnMut(SurveyedBlock)) -> Result<(), IndexError> {
+pub fn survey_blocks(
+    root: RunRoot,
+    source: Arc<dyn BlockSource>,
+    found: &mut dyn FnMut(SurveyedBlock),
+) -> Result<(), IndexError> {
     Run::open(root, source, BlockCache::new(0))?.survey(found);
     Ok(())
 }

@@ -32,7 +32,10 @@ pub(super) fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Appends the difference `to - from` (modulo 2^64) as a zigzag varint: small differences either way are short.
 pub(super) fn put_difference(out: &mut Vec<u8>, from: u64, to: u64) {
     let difference = to.wrapping_sub(from).cast_signed();
-    put_varint(out, ((difference << 1) ^ (difference >> 63)).cast_unsigned());
+    put_varint(
+        out,
+        ((difference << 1) ^ (difference >> 63)).cast_unsigned(),
+    );
 }
 
 /// Takes numbers and bytes from the front of what is left of arbitrary bytes.
@@ -52,7 +55,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Flaw> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or("it ends too early")?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or("it ends too early")?;
         self.rest = rest;
         Ok(taken)
     }
@@ -121,7 +127,11 @@ impl<'a> Reader<'a> {
     /// A length that the rest of the bytes can hold, one byte for each unit at least.
     pub(super) fn length(&mut self) -> Result<usize, Flaw> {
         let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
-        if length > self.rest.len() { Err("a length leads past the end".into()) } else { Ok(length) }
+        if length > self.rest.len() {
+            Err("a length leads past the end".into())
+        } else {
+            Ok(length)
+        }
     }
 
     pub(super) fn sized(&mut self) -> Result<&'a [u8], Flaw> {
@@ -137,7 +147,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn end(&self) -> Result<(), Flaw> {
-        if self.rest.is_empty() { Ok(()) } else { Err(format!("{} bytes are left over", self.rest.len()).into()) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} bytes are left over", self.rest.len()).into())
+        }
     }
 }
 
@@ -173,9 +187,18 @@ mod tests {
 
     #[test]
     fn numbers_too_long_are_refused() {
-        for bad in [&[0x80][..], &[0x80, 0], &[0xff; 10], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], &[]] {
+        for bad in [
+            &[0x80][..],
+            &[0x80, 0],
+            &[0xff; 10],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2],
+            &[],
+        ] {
             assert!(Reader::new(bad).varint().is_err(), "{bad:?}");
         }
-        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).varint(), Ok(u64::MAX));
+        assert_eq!(
+            Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).varint(),
+            Ok(u64::MAX)
+        );
     }
 }

@@ -89,7 +89,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl BlockCache {
     /// Makes an empty cache that holds at most `capacity_bytes`. With 0 it keeps nothing.
     pub fn new(capacity_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { capacity_bytes, runs: AtomicU64::new(0), state: Mutex::default() })
+        Arc::new(Self {
+            capacity_bytes,
+            runs: AtomicU64::new(0),
+            state: Mutex::default(),
+        })
     }
 
     /// How many bytes the kept blocks take, never more than the capacity.
@@ -109,7 +113,12 @@ impl BlockCache {
 
     /// Returns the block, calling `load` if it is not kept and no other thread is about to have it. A failure is not remembered. Who waited for
     /// another's fetch that failed has one more begun after it asked: what was wrong may be over.
-    pub(super) fn get_or_load(&self, run: RunNumber, block: u64, load: impl FnOnce() -> Result<CachedNode, IndexError>) -> Loaded {
+    pub(super) fn get_or_load(
+        &self,
+        run: RunNumber,
+        block: u64,
+        load: impl FnOnce() -> Result<CachedNode, IndexError>,
+    ) -> Loaded {
         let key = CacheKey { run, block };
         let mut has_waited = false;
         let own = loop {
@@ -130,7 +139,12 @@ impl BlockCache {
                 break own;
             }
         };
-        let mut ending = Ending { cache: self, key, load: &own, outcome: Outcome::Abandoned };
+        let mut ending = Ending {
+            cache: self,
+            key,
+            load: &own,
+            outcome: Outcome::Abandoned,
+        };
         let loaded = load().map(Arc::new);
         ending.outcome = Outcome::Ended(loaded.clone());
         drop(ending);
@@ -143,7 +157,14 @@ impl BlockCache {
             return;
         };
         state.shrink_to(room);
-        state.kept.insert(key, Kept { node: Arc::clone(node), bytes, used_since_queued: false });
+        state.kept.insert(
+            key,
+            Kept {
+                node: Arc::clone(node),
+                bytes,
+                used_since_queued: false,
+            },
+        );
         state.queue.push_back(key);
         state.used_bytes += bytes;
     }
@@ -177,7 +198,11 @@ impl Load {
     fn wait(&self) -> Option<Loaded> {
         let outcome = lock(&self.outcome);
         let under_way = |outcome: &mut Outcome| matches!(outcome, Outcome::UnderWay);
-        match &*self.ended.wait_while(outcome, under_way).unwrap_or_else(PoisonError::into_inner) {
+        match &*self
+            .ended
+            .wait_while(outcome, under_way)
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             Outcome::Ended(loaded) => Some(loaded.clone()),
             Outcome::UnderWay | Outcome::Abandoned => None,
         }
@@ -221,11 +246,24 @@ mod tests {
         let mut builder = NodeBuilder::new(0);
         builder.push(b"key", &vec![0; value_bytes]);
         let node = Node::decode(builder.take()).expect("a sound node");
-        CachedNode { node, claim: Claim { place: BlockPlace::Root, height: 0, first_rank: 0, entries: 1 } }
+        CachedNode {
+            node,
+            claim: Claim {
+                place: BlockPlace::Root,
+                height: 0,
+                first_rank: 0,
+                entries: 1,
+            },
+        }
     }
 
     fn failure() -> IndexError {
-        let address = BlockAddress { number: FrameNo(0), object: 0, offset: SegmentOffset(0), length: 0 };
+        let address = BlockAddress {
+            number: FrameNo(0),
+            object: 0,
+            offset: SegmentOffset(0),
+            length: 0,
+        };
         IndexError::fetch(address, std::fmt::Error)
     }
 
@@ -233,20 +271,31 @@ mod tests {
     fn the_cache_never_holds_more_than_its_capacity_and_keeps_what_is_used() {
         let cache = BlockCache::new(10_000);
         for block in 0..1000 {
-            cache.get_or_load(RUN, block, || Ok(node(800))).expect("it loads");
+            cache
+                .get_or_load(RUN, block, || Ok(node(800)))
+                .expect("it loads");
             assert!(cache.used_bytes() <= 10_000);
-            assert!(cache.get(RUN, 0).is_some(), "block 0 is used all the time, and was dropped after {block}");
+            assert!(
+                cache.get(RUN, 0).is_some(),
+                "block 0 is used all the time, and was dropped after {block}"
+            );
         }
         assert!(cache.used_bytes() > 8_000, "it is filled");
         assert!(cache.get(RunNumber(1), 0).is_none(), "runs do not mix");
-        cache.get_or_load(RUN, 2000, || Ok(node(20_000))).expect("too large to be kept, yet read");
+        cache
+            .get_or_load(RUN, 2000, || Ok(node(20_000)))
+            .expect("too large to be kept, yet read");
         assert!(cache.get(RUN, 2000).is_none());
         assert!(cache.get(RUN, 0).is_some(), "and nothing made room for it");
     }
 
     #[test]
     fn threads_that_want_one_block_at_once_load_it_once() {
-        let (cache, loads, barrier) = (BlockCache::new(100_000), AtomicUsize::new(0), Barrier::new(8));
+        let (cache, loads, barrier) = (
+            BlockCache::new(100_000),
+            AtomicUsize::new(0),
+            Barrier::new(8),
+        );
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -264,14 +313,20 @@ mod tests {
 
     /// Four threads want one block. The first load fails, and not before the others wait for it, so that they cannot come too late to share it;
     /// `next` is how later ones end. Returns how many threads got the block, and how many loads there were.
-    fn shared_failure(cache: &BlockCache, next: impl Fn() -> Result<CachedNode, IndexError> + Sync) -> (usize, usize) {
+    fn shared_failure(
+        cache: &BlockCache,
+        next: impl Fn() -> Result<CachedNode, IndexError> + Sync,
+    ) -> (usize, usize) {
         let loads = AtomicUsize::new(0);
         let load = || {
             cache.get_or_load(RUN, 1, || {
                 if loads.fetch_add(1, Ordering::Relaxed) > 0 {
                     return next();
                 }
-                while std::sync::Arc::strong_count(&super::lock(&cache.state).loading[&super::CacheKey { run: RUN, block: 1 }]) < 2 + 3 {
+                while std::sync::Arc::strong_count(
+                    &super::lock(&cache.state).loading[&super::CacheKey { run: RUN, block: 1 }],
+                ) < 2 + 3
+                {
                     std::thread::yield_now();
                 }
                 Err(failure())
@@ -279,7 +334,10 @@ mod tests {
         };
         let loaded = std::thread::scope(|scope| {
             let waiting: Vec<_> = (0..4).map(|_| scope.spawn(load)).collect();
-            waiting.into_iter().filter_map(|thread| thread.join().expect("no panic").ok()).count()
+            waiting
+                .into_iter()
+                .filter_map(|thread| thread.join().expect("no panic").ok())
+                .count()
         });
         (loaded, loads.into_inner())
     }
@@ -294,15 +352,23 @@ mod tests {
     fn a_failure_that_lasts_is_told_to_all_and_not_remembered() {
         let cache = BlockCache::new(100_000);
         let (loaded, loads) = shared_failure(&cache, || Err(failure()));
-        assert!(loaded == 0 && (2..=4).contains(&loads), "{loaded} of {loads}");
-        cache.get_or_load(RUN, 1, || Ok(node(10))).expect("asked again, it loads");
+        assert!(
+            loaded == 0 && (2..=4).contains(&loads),
+            "{loaded} of {loads}"
+        );
+        cache
+            .get_or_load(RUN, 1, || Ok(node(10)))
+            .expect("asked again, it loads");
     }
 
     #[test]
     fn a_load_that_panics_leaves_nobody_waiting() {
         let cache = BlockCache::new(100_000);
-        let loading = std::panic::AssertUnwindSafe(|| cache.get_or_load(RUN, 1, || panic!("in the test")));
+        let loading =
+            std::panic::AssertUnwindSafe(|| cache.get_or_load(RUN, 1, || panic!("in the test")));
         std::panic::catch_unwind(loading).expect_err("it panics");
-        cache.get_or_load(RUN, 1, || Ok(node(10))).expect("the next one loads");
+        cache
+            .get_or_load(RUN, 1, || Ok(node(10)))
+            .expect("the next one loads");
     }
 }

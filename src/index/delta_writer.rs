@@ -40,13 +40,21 @@ impl DeltaWriter {
     /// [`IndexError::Fetch`] and [`IndexError::Malformed`] when `earlier` cannot be read, as of everything here.
     pub fn new(earlier: &Tree) -> Result<Self, IndexError> {
         let earlier = earlier.layers().seek(&[])?;
-        Ok(Self { run: TreeWriter::new(), earlier, last: Vec::new(), key: Vec::new(), subtrees: 0 })
+        Ok(Self {
+            run: TreeWriter::new(),
+            earlier,
+            last: Vec::new(),
+            key: Vec::new(),
+            subtrees: 0,
+        })
     }
 
     /// Whether `path` is the next entry of the earlier tree: whether nothing before it is gone.
     pub fn is_next(&mut self, path: &TreePath) -> bool {
         key::of_path_into(path, &mut self.key);
-        self.earlier.current().is_some_and(|(_, item)| item.key == self.key)
+        self.earlier
+            .current()
+            .is_some_and(|(_, item)| item.key == self.key)
     }
 
     /// Whether the earlier tree has no more entries.
@@ -67,7 +75,11 @@ impl DeltaWriter {
     pub fn keep(&mut self, path: &TreePath, sink: &mut dyn BlockSink) -> Result<bool, IndexError> {
         key::of_path_into(path, &mut self.key);
         self.pass_before_key(sink)?;
-        if self.earlier.current().is_none_or(|(_, item)| item.key != self.key) {
+        if self
+            .earlier
+            .current()
+            .is_none_or(|(_, item)| item.key != self.key)
+        {
             return Ok(false);
         }
         self.earlier.advance()?;
@@ -84,7 +96,11 @@ impl DeltaWriter {
         key::of_path_into(&entry.path, &mut self.key);
         self.pass_before_key(sink)?;
         let rank = self.run.push(entry, sink)?;
-        if self.earlier.current().is_some_and(|(_, item)| item.key == self.key) {
+        if self
+            .earlier
+            .current()
+            .is_some_and(|(_, item)| item.key == self.key)
+        {
             self.earlier.advance()?;
         }
         std::mem::swap(&mut self.last, &mut self.key);
@@ -111,12 +127,20 @@ impl DeltaWriter {
             self.gone(&gone, None, sink)?;
         }
         let (root, head) = self.run.finish_with_head(sink)?;
-        Ok(DeltaRun { root, head, subtrees: self.subtrees })
+        Ok(DeltaRun {
+            root,
+            head,
+            subtrees: self.subtrees,
+        })
     }
 
     /// Notes that all that the earlier tree has before the entry at hand is gone.
     fn pass_before_key(&mut self, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
-        while let Some((_, item)) = self.earlier.current().filter(|(_, item)| item.key < self.key.as_slice()) {
+        while let Some((_, item)) = self
+            .earlier
+            .current()
+            .filter(|(_, item)| item.key < self.key.as_slice())
+        {
             let gone = item.key.to_vec();
             let next = std::mem::take(&mut self.key);
             let noted = self.gone(&gone, Some(&next), sink);
@@ -128,12 +152,24 @@ impl DeltaWriter {
 
     /// Notes that the entry where the earlier tree stands is gone, and with it all of the largest subtree that it lies in and
     /// neither the entry before nor the next does.
-    fn gone(&mut self, gone: &[u8], next: Option<&[u8]>, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
-        let is_empty = |subtree: &&[u8]| !self.last.starts_with(subtree) && next.is_none_or(|next| !next.starts_with(subtree));
+    fn gone(
+        &mut self,
+        gone: &[u8],
+        next: Option<&[u8]>,
+        sink: &mut dyn BlockSink,
+    ) -> Result<(), IndexError> {
+        let is_empty = |subtree: &&[u8]| {
+            !self.last.starts_with(subtree) && next.is_none_or(|next| !next.starts_with(subtree))
+        };
         let subtree = key::subtrees(gone).find(is_empty);
         self.earlier.advance()?;
         match subtree {
-            Some(subtree) if self.earlier.current().is_some_and(|(_, item)| item.key.starts_with(subtree)) => {
+            Some(subtree)
+                if self
+                    .earlier
+                    .current()
+                    .is_some_and(|(_, item)| item.key.starts_with(subtree)) =>
+            {
                 self.run.push_gone(subtree, sink)?;
                 self.subtrees += 1;
                 self.earlier.seek(&key::after_subtree(subtree))

@@ -41,14 +41,28 @@ struct Subtree {
 
 impl Differences {
     pub(super) fn new(before: &Tree, after: &Tree) -> Self {
-        Self { before: before.clone(), after: after.clone(), state: State::Begin }
+        Self {
+            before: before.clone(),
+            after: after.clone(),
+            state: State::Begin,
+        }
     }
 
     fn begin(&self) -> Result<State, IndexError> {
         let shared = self.before.layers().shared_with(self.after.layers());
         if shared == 0 {
-            let (before, after) = (self.before.layers().seek(&[])?, self.after.layers().seek(&[])?);
-            return Ok(State::Subtree(Vec::new(), Box::new(Subtree { before, after, end: None })));
+            let (before, after) = (
+                self.before.layers().seek(&[])?,
+                self.after.layers().seek(&[])?,
+            );
+            return Ok(State::Subtree(
+                Vec::new(),
+                Box::new(Subtree {
+                    before,
+                    after,
+                    end: None,
+                }),
+            ));
         }
         let mut cursors = self.before.layers().cursors_from(shared)?;
         cursors.extend(self.after.layers().cursors_from(shared)?);
@@ -61,7 +75,13 @@ impl Differences {
                 State::Ended => return Ok(None),
                 State::Begin => self.state = self.begin()?,
                 State::Runs(mut cursors) => {
-                    let Some(key) = cursors.iter().filter_map(Cursor::current).map(|item| item.key).min().map(<[u8]>::to_vec) else {
+                    let Some(key) = cursors
+                        .iter()
+                        .filter_map(Cursor::current)
+                        .map(|item| item.key)
+                        .min()
+                        .map(<[u8]>::to_vec)
+                    else {
                         return Ok(None);
                     };
                     for cursor in &mut cursors {
@@ -70,9 +90,13 @@ impl Differences {
                         }
                     }
                     if key::is_subtree(&key) {
-                        let (before, after) = (self.before.layers().seek(&key)?, self.after.layers().seek(&key)?);
+                        let (before, after) = (
+                            self.before.layers().seek(&key)?,
+                            self.after.layers().seek(&key)?,
+                        );
                         let end = Some(key::after_subtree(&key));
-                        self.state = State::Subtree(cursors, Box::new(Subtree { before, after, end }));
+                        self.state =
+                            State::Subtree(cursors, Box::new(Subtree { before, after, end }));
                         continue;
                     }
                     self.state = State::Runs(cursors);
@@ -89,9 +113,14 @@ impl Differences {
                         }
                     }
                     None => {
-                        let Some(end) = subtree.end else { return Ok(None) };
+                        let Some(end) = subtree.end else {
+                            return Ok(None);
+                        };
                         for cursor in &mut cursors {
-                            if cursor.current().is_some_and(|item| item.key < end.as_slice()) {
+                            if cursor
+                                .current()
+                                .is_some_and(|item| item.key < end.as_slice())
+                            {
                                 cursor.seek(&end)?;
                             }
                         }
@@ -103,13 +132,26 @@ impl Differences {
     }
 
     /// What the trees have under the next key that any has in the subtree.
-    fn next_in(&self, Subtree { before, after, end }: &mut Subtree) -> Result<Option<(Found, Found)>, IndexError> {
-        let key =
-            |merged: &Merged| merged.current().map(|(_, item)| item.key.to_vec()).filter(|key| end.as_ref().is_none_or(|end| key < end));
+    fn next_in(
+        &self,
+        Subtree { before, after, end }: &mut Subtree,
+    ) -> Result<Option<(Found, Found)>, IndexError> {
+        let key = |merged: &Merged| {
+            merged
+                .current()
+                .map(|(_, item)| item.key.to_vec())
+                .filter(|key| end.as_ref().is_none_or(|end| key < end))
+        };
         let (first, second) = (key(before), key(after));
-        let Some(least) = first.iter().chain(&second).min() else { return Ok(None) };
+        let Some(least) = first.iter().chain(&second).min() else {
+            return Ok(None);
+        };
         let mut found = [None, None];
-        for ((found, merged), (tree, key)) in found.iter_mut().zip([before, after]).zip([(&self.before, &first), (&self.after, &second)]) {
+        for ((found, merged), (tree, key)) in found
+            .iter_mut()
+            .zip([before, after])
+            .zip([(&self.before, &first), (&self.after, &second)])
+        {
             if key.as_ref() == Some(least) {
                 *found = tree.entry_here(merged)?;
                 merged.advance()?;
@@ -123,10 +165,22 @@ impl Differences {
 type Found = Option<(NodeId, Entry)>;
 
 fn difference(before: Found, after: Found) -> Option<Difference> {
-    let path = before.as_ref().or(after.as_ref()).map(|(_, entry)| entry.path.clone())?;
+    let path = before
+        .as_ref()
+        .or(after.as_ref())
+        .map(|(_, entry)| entry.path.clone())?;
     // Nodes differ with the number of runs; what a name is a link to shows in the inode.
-    let bare = |found: &Found| found.as_ref().map(|(_, entry)| Entry { link_to: None, ..entry.clone() });
-    (bare(&before) != bare(&after)).then_some(Difference { path, before, after })
+    let bare = |found: &Found| {
+        found.as_ref().map(|(_, entry)| Entry {
+            link_to: None,
+            ..entry.clone()
+        })
+    };
+    (bare(&before) != bare(&after)).then_some(Difference {
+        path,
+        before,
+        after,
+    })
 }
 
 impl Iterator for Differences {

@@ -9,8 +9,8 @@
 use super::bytes::{Reader, put_difference, put_sized, put_varint};
 use super::error::Flaw;
 use crate::model::{
-    Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, NodeId, Owner, SignaturePlace, StreamOffset, Time, TreePath,
-    Xattr,
+    Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, NodeId, Owner,
+    SignaturePlace, StreamOffset, Time, TreePath, Xattr,
 };
 
 const VERSION: u8 = 1;
@@ -82,19 +82,31 @@ pub(super) fn check(entry: &Entry) -> Result<(), &'static str> {
         return Err("it has signatures and is no file");
     }
     let mut level = None;
-    entry.metadata.signatures.iter().try_for_each(|place| check_signature(place, &mut level))?;
+    entry
+        .metadata
+        .signatures
+        .iter()
+        .try_for_each(|place| check_signature(place, &mut level))?;
     match &entry.content {
         Content::File { size, extents } => {
             let mut end = 0;
-            extents.iter().try_for_each(|extent| check_extent(extent, &mut end, *size))
+            extents
+                .iter()
+                .try_for_each(|extent| check_extent(extent, &mut end, *size))
         }
         Content::Symlink(target) => check_target(target),
-        Content::Directory | Content::CharDevice(_) | Content::BlockDevice(_) | Content::Fifo => Ok(()),
+        Content::Directory | Content::CharDevice(_) | Content::BlockDevice(_) | Content::Fifo => {
+            Ok(())
+        }
     }
 }
 
 fn check_target(target: &[u8]) -> Result<(), &'static str> {
-    if target.is_empty() || target.contains(&0) { Err("the target of the symbolic link is not one") } else { Ok(()) }
+    if target.is_empty() || target.contains(&0) {
+        Err("the target of the symbolic link is not one")
+    } else {
+        Ok(())
+    }
 }
 
 /// `end` is where the extent before this one ends in the file.
@@ -102,18 +114,34 @@ fn check_extent(extent: &Extent, end: &mut u64, size: u64) -> Result<(), &'stati
     if extent.length == 0 || extent.at.0 < *end {
         return Err("its extents are empty, overlap, or are out of order");
     }
-    *end = extent.at.0.checked_add(extent.length).filter(|end| *end <= size).ok_or("an extent reaches past the end of the file")?;
-    extent.stream.0.checked_add(extent.length).ok_or("an extent reaches past the end of all streams")?;
+    *end = extent
+        .at
+        .0
+        .checked_add(extent.length)
+        .filter(|end| *end <= size)
+        .ok_or("an extent reaches past the end of the file")?;
+    extent
+        .stream
+        .0
+        .checked_add(extent.length)
+        .ok_or("an extent reaches past the end of all streams")?;
     Ok(())
 }
 
 /// `level` is that of the signature before.
-fn check_signature(place: &SignaturePlace, level: &mut Option<LevelSerial>) -> Result<(), &'static str> {
+fn check_signature(
+    place: &SignaturePlace,
+    level: &mut Option<LevelSerial>,
+) -> Result<(), &'static str> {
     if place.length == 0 || level.is_some_and(|before| before >= place.level) {
         return Err("its signatures are empty or not sorted by level");
     }
     *level = Some(place.level);
-    place.stream.0.checked_add(place.length).ok_or("a signature reaches past the end of all streams")?;
+    place
+        .stream
+        .0
+        .checked_add(place.length)
+        .ok_or("a signature reaches past the end of all streams")?;
     Ok(())
 }
 
@@ -162,7 +190,18 @@ fn whole(size: u64, extents: &[Extent]) -> Option<&Extent> {
 
 /// Writes the value over what is in `out`. The caller has asked [`check`].
 pub(super) fn encode(entry: &Entry, out: &mut Vec<u8>) {
-    let Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs, signatures } = &entry.metadata;
+    let Metadata {
+        mode,
+        owner,
+        mtime,
+        ctime,
+        device,
+        inode,
+        links,
+        blocks,
+        xattrs,
+        signatures,
+    } = &entry.metadata;
     let (size, extents) = match &entry.content {
         Content::File { size, extents } => (*size, extents.as_slice()),
         _ => (0, &[][..]),
@@ -279,15 +318,24 @@ impl<'a> Front<'a> {
         let mut reader = Reader::new(value);
         let version = reader.u8()?;
         if version != VERSION {
-            return Err(format!("entries of version {version} are not known to this version of freezer").into());
+            return Err(format!(
+                "entries of version {version} are not known to this version of freezer"
+            )
+            .into());
         }
         let kind = kind_of(reader.u8()?)?;
         let flags = reader.u8()?;
         if flags & !KNOWN_FLAGS != 0 {
-            return Err(format!("flags {:#04x} are not known to this version of freezer", flags & !KNOWN_FLAGS).into());
+            return Err(format!(
+                "flags {:#04x} are not known to this version of freezer",
+                flags & !KNOWN_FLAGS
+            )
+            .into());
         }
         let has = |flag: u8| flags & flag != 0;
-        if (has(WHOLE) && has(EXTENTS)) || (kind != Kind::File && (has(WHOLE) || has(EXTENTS) || has(SIGNATURES))) {
+        if (has(WHOLE) && has(EXTENTS))
+            || (kind != Kind::File && (has(WHOLE) || has(EXTENTS) || has(SIGNATURES)))
+        {
             return Err(format!("flags {flags:#04x} contradict each other or the kind").into());
         }
         let mode = reader.varint_u32()?;
@@ -297,11 +345,23 @@ impl<'a> Front<'a> {
         let (uid, gid) = (reader.varint_u32()?, reader.varint_u32()?);
         let (user, group) = (reader.sized()?, reader.sized()?);
         let (device, links) = (reader.varint()?, reader.varint_u32()?);
-        let level = if has(WHOLE) { Some(LevelSerial(reader.varint()?)) } else { None };
+        let level = if has(WHOLE) {
+            Some(LevelSerial(reader.varint()?))
+        } else {
+            None
+        };
         let mtime = reader.i64_be()?;
-        let ctime = if has(CTIME) { Some(reader.i64_be()?) } else { None };
+        let ctime = if has(CTIME) {
+            Some(reader.i64_be()?)
+        } else {
+            None
+        };
         let inode = reader.u64_be()?;
-        let stream = if has(WHOLE) { Some(StreamOffset(reader.u64_be()?)) } else { None };
+        let stream = if has(WHOLE) {
+            Some(StreamOffset(reader.u64_be()?))
+        } else {
+            None
+        };
         let mtime = decode_time(mtime, reader.u32_be()?)?;
         let ctime = match ctime {
             Some(seconds) => decode_time(seconds, reader.u32_be()?)?,
@@ -323,23 +383,59 @@ impl<'a> Front<'a> {
                 target.len() as u64
             }
             Kind::CharDevice | Kind::BlockDevice => {
-                numbers = Some(Device { major: reader.varint_u32()?, minor: reader.varint_u32()? });
+                numbers = Some(Device {
+                    major: reader.varint_u32()?,
+                    minor: reader.varint_u32()?,
+                });
                 0
             }
             Kind::Directory | Kind::Fifo => 0,
         };
         let blocks = reader.difference(usual_blocks)?;
-        let link_to = if has(LINK) { Some(NodeId(reader.varint()?)) } else { None };
+        let link_to = if has(LINK) {
+            Some(NodeId(reader.varint()?))
+        } else {
+            None
+        };
         let has_xattrs = has(XATTRS);
-        let attributes =
-            Attributes { kind, mode, uid, gid, mtime, ctime, device, inode, links, blocks, size, numbers, link_to, has_xattrs };
-        Ok(Self { attributes, flags, user, group, target, whole: level.zip(stream), rest: reader })
+        let attributes = Attributes {
+            kind,
+            mode,
+            uid,
+            gid,
+            mtime,
+            ctime,
+            device,
+            inode,
+            links,
+            blocks,
+            size,
+            numbers,
+            link_to,
+            has_xattrs,
+        };
+        Ok(Self {
+            attributes,
+            flags,
+            user,
+            group,
+            target,
+            whole: level.zip(stream),
+            rest: reader,
+        })
     }
 
     fn content(&self, extents: Vec<Extent>) -> Result<Content, Flaw> {
-        let numbers = || self.attributes.numbers.ok_or_else(|| Flaw::from("a device has no numbers"));
+        let numbers = || {
+            self.attributes
+                .numbers
+                .ok_or_else(|| Flaw::from("a device has no numbers"))
+        };
         Ok(match self.attributes.kind {
-            Kind::File => Content::File { size: self.attributes.size, extents },
+            Kind::File => Content::File {
+                size: self.attributes.size,
+                extents,
+            },
             Kind::Directory => Content::Directory,
             Kind::Symlink => Content::Symlink(self.target.into()),
             Kind::CharDevice => Content::CharDevice(numbers()?),
@@ -357,35 +453,90 @@ pub(super) fn decode_attributes(value: &[u8]) -> Result<Attributes, Flaw> {
 /// Reads the whole entry.
 pub(super) fn decode(value: &[u8], path: TreePath) -> Result<Entry, Flaw> {
     let mut front = Front::decode(value)?;
-    let Attributes { mode, uid, gid, mtime, ctime, device, inode, links, blocks, size, link_to, .. } = front.attributes;
-    let xattrs = if front.flags & XATTRS == 0 { Vec::new() } else { decode_xattrs(&mut front.rest)? };
+    let Attributes {
+        mode,
+        uid,
+        gid,
+        mtime,
+        ctime,
+        device,
+        inode,
+        links,
+        blocks,
+        size,
+        link_to,
+        ..
+    } = front.attributes;
+    let xattrs = if front.flags & XATTRS == 0 {
+        Vec::new()
+    } else {
+        decode_xattrs(&mut front.rest)?
+    };
     let extents = match front.whole {
         Some((level, stream)) => {
-            let extent = Extent { at: FileOffset(0), level, stream, length: size };
+            let extent = Extent {
+                at: FileOffset(0),
+                level,
+                stream,
+                length: size,
+            };
             check_extent(&extent, &mut 0, size)?;
             vec![extent]
         }
         None if front.flags & EXTENTS == 0 => Vec::new(),
         None => decode_extents(&mut front.rest, size)?,
     };
-    let signatures = if front.flags & SIGNATURES == 0 { Vec::new() } else { decode_signatures(&mut front.rest)? };
+    let signatures = if front.flags & SIGNATURES == 0 {
+        Vec::new()
+    } else {
+        decode_signatures(&mut front.rest)?
+    };
     front.rest.end()?;
-    let owner = Owner { uid, gid, user: front.user.into(), group: front.group.into() };
-    let metadata = Metadata { mode, owner, mtime, ctime, device, inode, links, blocks, xattrs, signatures };
-    Ok(Entry { path, metadata, content: front.content(extents)?, link_to })
+    let owner = Owner {
+        uid,
+        gid,
+        user: front.user.into(),
+        group: front.group.into(),
+    };
+    let metadata = Metadata {
+        mode,
+        owner,
+        mtime,
+        ctime,
+        device,
+        inode,
+        links,
+        blocks,
+        xattrs,
+        signatures,
+    };
+    Ok(Entry {
+        path,
+        metadata,
+        content: front.content(extents)?,
+        link_to,
+    })
 }
 
 fn decode_xattrs(reader: &mut Reader<'_>) -> Result<Vec<Xattr>, Flaw> {
     let count = reader.length()?;
-    let mut xattrs: Vec<Xattr> = Vec::with_capacity(count.min(reader.remaining() / 2 / size_of::<Xattr>() + 1));
+    let mut xattrs: Vec<Xattr> =
+        Vec::with_capacity(count.min(reader.remaining() / 2 / size_of::<Xattr>() + 1));
     for _ in 0..count {
-        let xattr = Xattr { name: reader.sized()?.into(), value: reader.sized()?.into() };
+        let xattr = Xattr {
+            name: reader.sized()?.into(),
+            value: reader.sized()?.into(),
+        };
         if xattrs.last().is_some_and(|last| last.name >= xattr.name) {
             return Err("its extended attributes are not sorted by name".into());
         }
         xattrs.push(xattr);
     }
-    if xattrs.is_empty() { Err("a list of extended attributes is empty".into()) } else { Ok(xattrs) }
+    if xattrs.is_empty() {
+        Err("a list of extended attributes is empty".into())
+    } else {
+        Ok(xattrs)
+    }
 }
 
 fn decode_extents(reader: &mut Reader<'_>, size: u64) -> Result<Vec<Extent>, Flaw> {
@@ -394,10 +545,17 @@ fn decode_extents(reader: &mut Reader<'_>, size: u64) -> Result<Vec<Extent>, Fla
     let mut extents = Vec::with_capacity(count.min(reader.remaining() / 4));
     let (mut end, mut level, mut stream) = (0u64, 0, 0);
     for _ in 0..count {
-        let at = end.checked_add(reader.varint()?).ok_or("an extent begins past the end of all files")?;
+        let at = end
+            .checked_add(reader.varint()?)
+            .ok_or("an extent begins past the end of all files")?;
         level = reader.difference(level)?;
         stream = reader.difference(stream)?;
-        let extent = Extent { at: FileOffset(at), level: LevelSerial(level), stream: StreamOffset(stream), length: reader.varint()? };
+        let extent = Extent {
+            at: FileOffset(at),
+            level: LevelSerial(level),
+            stream: StreamOffset(stream),
+            length: reader.varint()?,
+        };
         check_extent(&extent, &mut end, size)?;
         stream += extent.length;
         extents.push(extent);
@@ -416,26 +574,42 @@ fn decode_signatures(reader: &mut Reader<'_>) -> Result<Vec<SignaturePlace>, Fla
     let mut level = None;
     for _ in 0..count {
         let before = level.map_or(0, |LevelSerial(level)| level);
-        let serial = before.checked_add(reader.varint()?).ok_or("the level of a signature cannot be")?;
-        let place = SignaturePlace { level: LevelSerial(serial), stream: StreamOffset(reader.varint()?), length: reader.varint()? };
+        let serial = before
+            .checked_add(reader.varint()?)
+            .ok_or("the level of a signature cannot be")?;
+        let place = SignaturePlace {
+            level: LevelSerial(serial),
+            stream: StreamOffset(reader.varint()?),
+            length: reader.varint()?,
+        };
         check_signature(&place, &mut level)?;
         signatures.push(place);
     }
-    if signatures.is_empty() { Err("a list of signatures is empty".into()) } else { Ok(signatures) }
+    if signatures.is_empty() {
+        Err("a list of signatures is empty".into())
+    } else {
+        Ok(signatures)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{check, decode, decode_attributes, encode};
     use crate::model::{
-        Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, NodeId, Owner, SignaturePlace, StreamOffset, Time,
-        TreePath, Xattr,
+        Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, NodeId, Owner,
+        SignaturePlace, StreamOffset, Time, TreePath, Xattr,
     };
-    use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+    use proptest::prelude::{
+        Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+    };
 
     /// Numbers of every length, extremes among them.
     fn number() -> impl Strategy<Value = u64> {
-        prop_oneof![(any::<u64>(), 0u32..64).prop_map(|(number, shift)| number >> shift), Just(0), Just(u64::MAX)]
+        prop_oneof![
+            (any::<u64>(), 0u32..64).prop_map(|(number, shift)| number >> shift),
+            Just(0),
+            Just(u64::MAX)
+        ]
     }
 
     fn number_u32() -> impl Strategy<Value = u32> {
@@ -443,7 +617,8 @@ mod tests {
     }
 
     fn time() -> impl Strategy<Value = Time> {
-        (any::<i64>(), 0u32..64, 0u32..1_000_000_000).prop_map(|(seconds, shift, nanoseconds)| Time::new(seconds >> shift, nanoseconds))
+        (any::<i64>(), 0u32..64, 0u32..1_000_000_000)
+            .prop_map(|(seconds, shift, nanoseconds)| Time::new(seconds >> shift, nanoseconds))
     }
 
     fn bytes(length: std::ops::Range<usize>) -> impl Strategy<Value = Box<[u8]>> {
@@ -457,10 +632,18 @@ mod tests {
             let extents = pieces.into_iter().map(|(gap, length, level, stream)| {
                 let at = end + if gap > 50_000 { 0 } else { gap };
                 end = at + length;
-                Extent { at: FileOffset(at), level: LevelSerial(level), stream: StreamOffset(stream), length }
+                Extent {
+                    at: FileOffset(at),
+                    level: LevelSerial(level),
+                    stream: StreamOffset(stream),
+                    length,
+                }
             });
             let extents = extents.collect();
-            Content::File { size: end + if hole > 50 { 0 } else { hole }, extents }
+            Content::File {
+                size: end + if hole > 50 { 0 } else { hole },
+                extents,
+            }
         })
     }
 
@@ -471,9 +654,13 @@ mod tests {
     fn content() -> impl Strategy<Value = Content> {
         prop_oneof![
             file(),
-            number().prop_map(|size| Content::File { size, extents: Vec::new() }),
+            number().prop_map(|size| Content::File {
+                size,
+                extents: Vec::new()
+            }),
             Just(Content::Directory),
-            proptest::collection::vec(1u8.., 1..300).prop_map(|target| Content::Symlink(target.into())),
+            proptest::collection::vec(1u8.., 1..300)
+                .prop_map(|target| Content::Symlink(target.into())),
             device().prop_map(Content::CharDevice),
             device().prop_map(Content::BlockDevice),
             Just(Content::Fifo),
@@ -481,37 +668,72 @@ mod tests {
     }
 
     fn xattrs() -> impl Strategy<Value = Vec<Xattr>> {
-        proptest::collection::btree_map(bytes(0..6), bytes(0..200), 0..4)
-            .prop_map(|map| map.into_iter().map(|(name, value)| Xattr { name, value }).collect())
+        proptest::collection::btree_map(bytes(0..6), bytes(0..200), 0..4).prop_map(|map| {
+            map.into_iter()
+                .map(|(name, value)| Xattr { name, value })
+                .collect()
+        })
     }
 
     fn metadata() -> impl Strategy<Value = Metadata> {
         let owner = (number_u32(), number_u32(), bytes(0..40), bytes(0..3));
-        let owner = owner.prop_map(|(uid, gid, user, group)| Owner { uid, gid, user, group });
+        let owner = owner.prop_map(|(uid, gid, user, group)| Owner {
+            uid,
+            gid,
+            user,
+            group,
+        });
         let ctime = prop_oneof![Just(None), time().prop_map(Some)];
         let numbers = (number(), number(), number_u32(), number());
-        (0u32..0o10000, owner, time(), ctime, numbers, xattrs()).prop_map(|(mode, owner, mtime, ctime, numbers, xattrs)| {
-            let (device, inode, links, blocks) = numbers;
-            Metadata { mode, owner, mtime, ctime: ctime.unwrap_or(mtime), device, inode, links, blocks, xattrs, signatures: Vec::new() }
-        })
+        (0u32..0o10000, owner, time(), ctime, numbers, xattrs()).prop_map(
+            |(mode, owner, mtime, ctime, numbers, xattrs)| {
+                let (device, inode, links, blocks) = numbers;
+                Metadata {
+                    mode,
+                    owner,
+                    mtime,
+                    ctime: ctime.unwrap_or(mtime),
+                    device,
+                    inode,
+                    links,
+                    blocks,
+                    xattrs,
+                    signatures: Vec::new(),
+                }
+            },
+        )
     }
 
     fn signatures() -> impl Strategy<Value = Vec<SignaturePlace>> {
-        proptest::collection::btree_map(number(), (0..u64::MAX / 2, 1..u64::MAX / 2), 0..4).prop_map(|map| {
-            let place = |(level, (stream, length))| SignaturePlace { level: LevelSerial(level), stream: StreamOffset(stream), length };
-            map.into_iter().map(place).collect()
-        })
+        proptest::collection::btree_map(number(), (0..u64::MAX / 2, 1..u64::MAX / 2), 0..4)
+            .prop_map(|map| {
+                let place = |(level, (stream, length))| SignaturePlace {
+                    level: LevelSerial(level),
+                    stream: StreamOffset(stream),
+                    length,
+                };
+                map.into_iter().map(place).collect()
+            })
     }
 
     fn entry() -> impl Strategy<Value = Entry> {
-        (metadata(), content(), proptest::option::of(number().prop_map(NodeId)), signatures()).prop_map(
-            |(mut metadata, content, link_to, signatures)| {
+        (
+            metadata(),
+            content(),
+            proptest::option::of(number().prop_map(NodeId)),
+            signatures(),
+        )
+            .prop_map(|(mut metadata, content, link_to, signatures)| {
                 if content.kind() == Kind::File {
                     metadata.signatures = signatures;
                 }
-                Entry { path: TreePath::root(), metadata, content, link_to }
-            },
-        )
+                Entry {
+                    path: TreePath::root(),
+                    metadata,
+                    content,
+                    link_to,
+                }
+            })
     }
 
     fn encoded(entry: &Entry) -> Vec<u8> {
@@ -557,35 +779,64 @@ mod tests {
     }
 
     fn file_of(extents: &[(u64, u64)], size: u64) -> Entry {
-        let extent = |&(at, length): &(u64, u64)| Extent { at: FileOffset(at), level: LevelSerial(1), stream: StreamOffset(512), length };
-        let content = Content::File { size, extents: extents.iter().map(extent).collect() };
-        Entry { path: TreePath::root(), metadata: Metadata::default(), content, link_to: None }
+        let extent = |&(at, length): &(u64, u64)| Extent {
+            at: FileOffset(at),
+            level: LevelSerial(1),
+            stream: StreamOffset(512),
+            length,
+        };
+        let content = Content::File {
+            size,
+            extents: extents.iter().map(extent).collect(),
+        };
+        Entry {
+            path: TreePath::root(),
+            metadata: Metadata::default(),
+            content,
+            link_to: None,
+        }
     }
 
     #[test]
     fn extents_that_contradict_the_file_are_refused_by_both_sides() {
-        for (bad, size) in
-            [(&[(0, 5)][..], 4), (&[(0, 5), (4, 5)], 20), (&[(5, 5), (0, 5)], 20), (&[(0, 0)], 4), (&[(u64::MAX, 2)], u64::MAX)]
-        {
+        for (bad, size) in [
+            (&[(0, 5)][..], 4),
+            (&[(0, 5), (4, 5)], 20),
+            (&[(5, 5), (0, 5)], 20),
+            (&[(0, 0)], 4),
+            (&[(u64::MAX, 2)], u64::MAX),
+        ] {
             let entry = file_of(bad, size);
             assert!(check(&entry).is_err(), "{bad:?}");
         }
         assert_eq!(check(&file_of(&[(0, 4), (4, 4), (9, 1)], 10)), Ok(()));
         for (bad, size) in [(&[(0, 5)][..], 4), (&[(0, 0)], 4), (&[(0, 4), (4, 4)], 7)] {
-            decode(&encoded(&file_of(bad, size)), TreePath::root()).expect_err("it contradicts itself");
+            decode(&encoded(&file_of(bad, size)), TreePath::root())
+                .expect_err("it contradicts itself");
         }
     }
 
     #[test]
     fn signatures_that_cannot_be_are_refused_by_both_sides() {
-        let place = |level, stream, length| SignaturePlace { level: LevelSerial(level), stream: StreamOffset(stream), length };
-        for bad in [vec![place(1, 5, 0)], vec![place(2, 5, 5), place(2, 50, 5)], vec![place(1, u64::MAX, 2)]] {
+        let place = |level, stream, length| SignaturePlace {
+            level: LevelSerial(level),
+            stream: StreamOffset(stream),
+            length,
+        };
+        for bad in [
+            vec![place(1, 5, 0)],
+            vec![place(2, 5, 5), place(2, 50, 5)],
+            vec![place(1, u64::MAX, 2)],
+        ] {
             let mut entry = file_of(&[(0, 5)], 5);
             entry.metadata.signatures = bad;
             assert!(check(&entry).is_err(), "{entry:?}");
             decode(&encoded(&entry), TreePath::root()).expect_err("they cannot be");
         }
-        let mut directory = Entry { content: Content::Directory, ..file_of(&[], 0) };
+        let mut directory = Entry {
+            content: Content::Directory,
+            ..file_of(&[], 0)
+        };
         directory.metadata.signatures = vec![place(1, 5, 5)];
         assert!(check(&directory).is_err());
         decode(&encoded(&directory), TreePath::root()).expect_err("it is no file");
@@ -594,7 +845,11 @@ mod tests {
     #[test]
     fn what_a_newer_version_writes_is_refused_by_name() {
         let sound = encoded(&file_of(&[(0, 5)], 5));
-        for (at, byte, says) in [(0, 2, "version 2"), (1, 6, "kind 6"), (2, 0x42, "flags 0x40")] {
+        for (at, byte, says) in [
+            (0, 2, "version 2"),
+            (1, 6, "kind 6"),
+            (2, 0x42, "flags 0x40"),
+        ] {
             let mut value = sound.clone();
             value[at] = byte;
             let flaw = decode(&value, TreePath::root()).expect_err("it is not known");

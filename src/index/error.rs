@@ -69,13 +69,21 @@ pub enum IndexError {
 
 impl IndexError {
     /// A failed fetch of `address`, for [`BlockSource`](super::BlockSource)s.
-    pub fn fetch(address: BlockAddress, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Fetch { address, source: Arc::new(source) }
+    pub fn fetch(
+        address: BlockAddress,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Fetch {
+            address,
+            source: Arc::new(source),
+        }
     }
 
     /// A failed append, for [`BlockSink`](super::BlockSink)s.
     pub fn store(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Store { source: Arc::new(source) }
+        Self::Store {
+            source: Arc::new(source),
+        }
     }
 }
 
@@ -104,7 +112,10 @@ pub(super) struct Flaw(pub(super) Cow<'static, str>);
 impl Flaw {
     /// Names the block.
     pub(super) fn within(self, block: BlockPlace) -> IndexError {
-        IndexError::Malformed { what: self.0, block }
+        IndexError::Malformed {
+            what: self.0,
+            block,
+        }
     }
 
     /// Says which entry of the run has the flaw.

@@ -54,7 +54,10 @@ impl FrameRow {
         let mut reader = Reader::new(item.value);
         let version = reader.u8()?;
         if version != VERSION {
-            return Err(format!("rows of version {version} are not known to this version of freezer").into());
+            return Err(format!(
+                "rows of version {version} are not known to this version of freezer"
+            )
+            .into());
         }
         let row = Self {
             start: StreamOffset(u64::from_be_bytes(start)),
@@ -102,7 +105,11 @@ impl FrameTableWriter {
     /// [`IndexError::OutOfOrder`] if this is not the next row; the writer is as it was. After an error of the sink the
     /// table cannot be finished.
     pub fn push(&mut self, row: &FrameRow, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
-        if row.number.0 == self.next.0 { self.push_later(row, sink) } else { Err(out_of_order(row)) }
+        if row.number.0 == self.next.0 {
+            self.push_later(row, sink)
+        } else {
+            Err(out_of_order(row))
+        }
     }
 
     /// Appends a row of a frame before which others may be left out of the table: they are not there any more.
@@ -110,11 +117,20 @@ impl FrameTableWriter {
     /// # Errors
     ///
     /// As [`push`](Self::push).
-    pub fn push_later(&mut self, row: &FrameRow, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
-        let end = row.start.0.checked_add(u64::from(row.raw_length)).filter(|_| row.raw_length > 0);
+    pub fn push_later(
+        &mut self,
+        row: &FrameRow,
+        sink: &mut dyn BlockSink,
+    ) -> Result<(), IndexError> {
+        let end = row
+            .start
+            .0
+            .checked_add(u64::from(row.raw_length))
+            .filter(|_| row.raw_length > 0);
         match end {
             Some(end) if follows(self.next, row) => {
-                self.run.push(&row.start.0.to_be_bytes(), &row.encode(), sink)?;
+                self.run
+                    .push(&row.start.0.to_be_bytes(), &row.encode(), sink)?;
                 self.next = (row.number.0 + 1, end);
                 Ok(())
             }
@@ -144,7 +160,8 @@ impl FrameTableWriter {
 /// The raw bytes of the leaf that holds these rows: as [`FrameTableWriter`] makes it, if they are those of one leaf.
 pub fn leaf_of(rows: &[FrameRow]) -> Vec<u8> {
     let mut node = NodeBuilder::new(0);
-    rows.iter().for_each(|row| node.push(&row.start.0.to_be_bytes(), &row.encode()));
+    rows.iter()
+        .for_each(|row| node.push(&row.start.0.to_be_bytes(), &row.encode()));
     node.take()
 }
 
@@ -161,14 +178,20 @@ impl FrameTable {
     /// # Errors
     ///
     /// [`IndexError::Malformed`] if the root is.
-    pub fn open(root: RunRoot, source: Arc<dyn BlockSource>, cache: Arc<BlockCache>) -> Result<Self, IndexError> {
+    pub fn open(
+        root: RunRoot,
+        source: Arc<dyn BlockSource>,
+        cache: Arc<BlockCache>,
+    ) -> Result<Self, IndexError> {
         Run::open(root, source, cache).map(|run| Self { run })
     }
 
     /// The same table for those who must not wait: see [`Tree::cached_only`](super::Tree::cached_only).
     #[must_use]
     pub fn cached_only(&self) -> Self {
-        Self { run: self.run.cached_only() }
+        Self {
+            run: self.run.cached_only(),
+        }
     }
 
     /// How many frames the table has.
@@ -196,7 +219,10 @@ impl FrameTable {
         check_order(before.as_ref(), next.as_ref()).map_err(|flaw| cursor.malformed(flaw))?;
         match next {
             Some(_) => Err(IndexError::Gone { at }),
-            None => Err(IndexError::PastEnd { at, end: before.map_or(StreamOffset(0), |row| row.end()) }),
+            None => Err(IndexError::PastEnd {
+                at,
+                end: before.map_or(StreamOffset(0), |row| row.end()),
+            }),
         }
     }
 
@@ -207,7 +233,9 @@ impl FrameTable {
     ///
     /// [`IndexError::Fetch`] and [`IndexError::Malformed`].
     pub fn row(&self, rank: u64) -> Result<Option<FrameRow>, IndexError> {
-        self.run.at(rank)?.map_or(Ok(None), |cursor| row_at(&cursor))
+        self.run
+            .at(rank)?
+            .map_or(Ok(None), |cursor| row_at(&cursor))
     }
 
     /// The row after `row`; `None` when that is the last.
@@ -216,7 +244,9 @@ impl FrameTable {
     ///
     /// [`IndexError::Fetch`], and [`IndexError::Malformed`] also if it does not follow `row`.
     pub fn next(&self, row: &FrameRow) -> Result<Option<FrameRow>, IndexError> {
-        let cursor = self.run.seek(&row.start.0.saturating_add(1).to_be_bytes())?;
+        let cursor = self
+            .run
+            .seek(&row.start.0.saturating_add(1).to_be_bytes())?;
         let next = row_at(&cursor)?;
         check_order(Some(row), next.as_ref()).map_err(|flaw| cursor.malformed(flaw))?;
         Ok(next)
@@ -236,16 +266,26 @@ impl FrameTable {
 
     /// All rows in stream order. Ends with the first error.
     pub fn rows(&self) -> Rows {
-        Rows { state: RowsState::Begin(self.clone()) }
+        Rows {
+            state: RowsState::Begin(self.clone()),
+        }
     }
 }
 
 fn row_at(cursor: &Cursor) -> Result<Option<FrameRow>, IndexError> {
-    cursor.current().map(|item| FrameRow::decode(item).map_err(|flaw| cursor.malformed(flaw))).transpose()
+    cursor
+        .current()
+        .map(|item| FrameRow::decode(item).map_err(|flaw| cursor.malformed(flaw)))
+        .transpose()
 }
 
 fn out_of_order(row: &FrameRow) -> IndexError {
-    IndexError::OutOfOrder { what: format!("frame {} at byte {} of the stream", row.number.0, row.start.0) }
+    IndexError::OutOfOrder {
+        what: format!(
+            "frame {} at byte {} of the stream",
+            row.number.0, row.start.0
+        ),
+    }
 }
 
 /// Whether a row can come where the next frame of the stream has this number and begins there. Frames that were left out before it had
@@ -253,14 +293,20 @@ fn out_of_order(row: &FrameRow) -> IndexError {
 fn follows((number, start): (u64, u64), row: &FrameRow) -> bool {
     match row.number.0.checked_sub(number) {
         Some(0) => row.start.0 == start,
-        Some(left_out) => start.checked_add(left_out).is_some_and(|least| row.start.0 >= least),
+        Some(left_out) => start
+            .checked_add(left_out)
+            .is_some_and(|least| row.start.0 >= least),
         None => false,
     }
 }
 
 fn check_order(before: Option<&FrameRow>, next: Option<&FrameRow>) -> Result<(), Flaw> {
     let expected = before.map_or((0, 0), |row| (row.number.0.saturating_add(1), row.end().0));
-    if next.is_none_or(|next| follows(expected, next)) { Ok(()) } else { Err("it does not follow the one before it".into()) }
+    if next.is_none_or(|next| follows(expected, next)) {
+        Ok(())
+    } else {
+        Err("it does not follow the one before it".into())
+    }
 }
 
 /// What [`FrameTable::rows`] lists.

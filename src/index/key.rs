@@ -24,7 +24,12 @@ pub(super) fn of_path_into(path: &TreePath, key: &mut Vec<u8>) {
     }
     let name = path.file_name();
     let directory = path.as_bytes().len() - name.len();
-    key.extend(path.as_bytes().iter().take(directory).map(|byte| if *byte == b'/' { 0 } else { *byte }));
+    key.extend(
+        path.as_bytes()
+            .iter()
+            .take(directory)
+            .map(|byte| if *byte == b'/' { 0 } else { *byte }),
+    );
     key.push(0);
     key.extend_from_slice(name);
 }
@@ -44,14 +49,24 @@ pub(super) fn prefix_of_children(directory: &[u8]) -> Vec<u8> {
 
 /// How many bytes of a tree's key stand before the name: all keys with the same ones are of the same directory.
 fn prefix_length(key: &[u8]) -> usize {
-    key.iter().rposition(|byte| *byte == 0).map_or(0, |separator| separator + 1)
+    key.iter()
+        .rposition(|byte| *byte == 0)
+        .map_or(0, |separator| separator + 1)
 }
 
 /// What all keys below a directory begin with, whatever their depth: its components, each with its NUL. Gives that of each
 /// directory that `key` lies in, the outermost first and the root left out.
 pub(super) fn subtrees(key: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = key.iter().enumerate().skip(1).filter(|(_, byte)| **byte == 0).map(|(at, _)| at + 1);
-    ends.filter_map(move |end| key.get(..end).filter(|subtree| !subtree.starts_with(&[0]) && !subtree.ends_with(&[0, 0])))
+    let ends = key
+        .iter()
+        .enumerate()
+        .skip(1)
+        .filter(|(_, byte)| **byte == 0)
+        .map(|(at, _)| at + 1);
+    ends.filter_map(move |end| {
+        key.get(..end)
+            .filter(|subtree| !subtree.starts_with(&[0]) && !subtree.ends_with(&[0, 0]))
+    })
 }
 
 /// Whether this is no path's key but that of a subtree as a whole; it stands before all keys in it.
@@ -71,7 +86,11 @@ pub(super) fn after_subtree(subtree: &[u8]) -> Vec<u8> {
 /// Refuses what is no subtree of a directory.
 pub(super) fn check_subtree(subtree: &[u8]) -> Result<(), Flaw> {
     let components = subtree.strip_suffix(&[0]).unwrap_or_default();
-    if components.split(|byte| *byte == 0).all(Name::is_legal) { Ok(()) } else { Err("a key is not that of a subtree".into()) }
+    if components.split(|byte| *byte == 0).all(Name::is_legal) {
+        Ok(())
+    } else {
+        Err("a key is not that of a subtree".into())
+    }
 }
 
 /// The path that has this key.
@@ -83,16 +102,28 @@ pub(super) fn to_path(key: &[u8]) -> Result<TreePath, Flaw> {
     let (directory, name) = key.split_at_checked(prefix_length(key)).ok_or_else(wrong)?;
     let directory = directory.strip_suffix(&[0]).ok_or_else(wrong)?;
     let mut joined = Vec::with_capacity(key.len());
-    joined.extend(directory.iter().map(|byte| if *byte == 0 { b'/' } else { *byte }));
+    joined.extend(
+        directory
+            .iter()
+            .map(|byte| if *byte == 0 { b'/' } else { *byte }),
+    );
     joined.extend_from_slice(name);
     let path = TreePath::parse(&joined).ok_or_else(wrong)?;
     // Parsing drops empty components and dots; a key with such, or with a slash in a name, is of no path.
-    if path.as_bytes() == joined && of_path(&path) == key { Ok(path) } else { Err(wrong()) }
+    if path.as_bytes() == joined && of_path(&path) == key {
+        Ok(path)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// The name of an entry whose key is `prefix` and `rest`.
 pub(super) fn check_name(rest: &[u8]) -> Result<&[u8], Flaw> {
-    if Name::is_legal(rest) { Ok(rest) } else { Err("a key is not that of a path".into()) }
+    if Name::is_legal(rest) {
+        Ok(rest)
+    } else {
+        Err("a key is not that of a path".into())
+    }
 }
 
 #[cfg(test)]
@@ -109,14 +140,19 @@ mod tests {
         let byte = proptest::sample::select(vec![1u8, b'.', b'a', b'b', 0xff]);
         proptest::collection::vec(proptest::collection::vec(byte, 1..4), 0..4).prop_map(|parts| {
             let mut path = TreePath::root();
-            parts.into_iter().filter_map(Name::new).for_each(|name| path.push(&name));
+            parts
+                .into_iter()
+                .filter_map(Name::new)
+                .for_each(|name| path.push(&name));
             path
         })
     }
 
     #[test]
     fn a_directorys_entries_stand_together_and_its_subdirectories_after_them() {
-        let order = ["", "a", "a.b", "b", "a/x", "a/y", "a/c/x", "a/c/y", "a.b/x", "b/x"];
+        let order = [
+            "", "a", "a.b", "b", "a/x", "a/y", "a/c/x", "a/c/y", "a.b/x", "b/x",
+        ];
         let keys: Vec<_> = order.iter().map(|text| of_path(&path(text))).collect();
         assert!(keys.is_sorted(), "{keys:?}");
         assert_eq!(of_path(&path("a/b/y")), b"a\0b\0\0y");
@@ -124,7 +160,11 @@ mod tests {
 
     #[test]
     fn a_subtree_stands_before_all_that_lies_in_it_and_nothing_else_does() {
-        let of = |text: &str| subtrees(&of_path(&path(text))).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let of = |text: &str| {
+            subtrees(&of_path(&path(text)))
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of("a/b/c"), [&b"a\0"[..], b"a\0b\0"]);
         assert_eq!(of("a"), Vec::<Vec<u8>>::new());
         assert_eq!(after_subtree(b"a\0b\0"), b"a\0b\x01");
@@ -136,9 +176,20 @@ mod tests {
 
     #[test]
     fn a_key_that_no_path_has_is_refused() {
-        for bad in
-            [&b"a"[..], b"\0", b"a\0", b"a\0x", b"a\0\0", b"\0\0x", b"a\0\0\0x", b"\0a/b", b"a/b\0\0x", b"\0.", b"..\0\0x", b"/\0\0x"]
-        {
+        for bad in [
+            &b"a"[..],
+            b"\0",
+            b"a\0",
+            b"a\0x",
+            b"a\0\0",
+            b"\0\0x",
+            b"a\0\0\0x",
+            b"\0a/b",
+            b"a/b\0\0x",
+            b"\0.",
+            b"..\0\0x",
+            b"/\0\0x",
+        ] {
             assert!(to_path(bad).is_err(), "{}", bad.escape_ascii());
         }
     }

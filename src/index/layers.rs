@@ -41,7 +41,10 @@ pub(super) struct Layer {
 
 impl Layer {
     /// The outermost subtree that `key` lies in and this run says to be gone.
-    pub(super) fn gone_above<'key>(&self, key: &'key [u8]) -> Result<Option<&'key [u8]>, IndexError> {
+    pub(super) fn gone_above<'key>(
+        &self,
+        key: &'key [u8],
+    ) -> Result<Option<&'key [u8]>, IndexError> {
         if self.subtrees == 0 {
             return Ok(None);
         }
@@ -55,14 +58,21 @@ impl Layer {
 
     /// Reads every entry in order and decodes it, those that newer runs replace and those that say what is gone among them, for
     /// as long as `goes_on` says so.
-    pub(super) fn verify(&self, is_oldest: bool, goes_on: impl Fn() -> bool) -> Result<(), IndexError> {
+    pub(super) fn verify(
+        &self,
+        is_oldest: bool,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<(), IndexError> {
         let mut cursor = self.run.seek(&[])?;
         let mut subtrees = 0;
         while let Some(item) = cursor.current() {
             if !goes_on() {
                 return Ok(());
             }
-            let checked = match (!is_oldest && entry_codec::is_gone(item.value), key::is_subtree(item.key)) {
+            let checked = match (
+                !is_oldest && entry_codec::is_gone(item.value),
+                key::is_subtree(item.key),
+            ) {
                 (true, true) => {
                     subtrees += 1;
                     key::check_subtree(item.key)
@@ -76,7 +86,11 @@ impl Layer {
         if subtrees == self.subtrees {
             Ok(())
         } else {
-            Err(Flaw::from(format!("{subtrees} subtrees are gone in it, and should be {}", self.subtrees)).within(BlockPlace::Root))
+            Err(Flaw::from(format!(
+                "{subtrees} subtrees are gone in it, and should be {}",
+                self.subtrees
+            ))
+            .within(BlockPlace::Root))
         }
     }
 }
@@ -96,12 +110,18 @@ pub(super) struct Spot {
 
 fn verify_entry(item: Item<'_>) -> Result<(), Flaw> {
     let entry = entry_codec::decode(item.value, key::to_path(item.key)?)?;
-    entry.link_to.map_or(Ok(()), |first| check_link(first, item.rank))
+    entry
+        .link_to
+        .map_or(Ok(()), |first| check_link(first, item.rank))
 }
 
 /// Refuses a link to what does not come before it.
 pub(super) fn check_link(first: NodeId, rank: u64) -> Result<(), Flaw> {
-    if first.0 >= rank { Err("it is a link to an entry that does not come before it".into()) } else { Ok(()) }
+    if first.0 >= rank {
+        Err("it is a link to an entry that does not come before it".into())
+    } else {
+        Ok(())
+    }
 }
 
 fn is_gone(run: usize, item: Item<'_>) -> bool {
@@ -116,24 +136,42 @@ impl Layers {
         if runs.is_empty() || runs.len() > MOST_RUNS {
             return Err(refused("a tree has no runs, or more than there may be"));
         }
-        let open = |TreeRun { level, root, subtrees, source }| {
+        let open = |TreeRun {
+                        level,
+                        root,
+                        subtrees,
+                        source,
+                    }| {
             let run = Run::open(root, source, Arc::clone(cache))?;
             if run.entries() >> RANK_BITS != 0 {
                 return Err(refused("a run has more entries than can be numbered"));
             }
-            Ok(Layer { level, run, subtrees })
+            Ok(Layer {
+                level,
+                run,
+                subtrees,
+            })
         };
-        Ok(Self { layers: runs.into_iter().rev().map(open).collect::<Result<_, _>>()? })
+        Ok(Self {
+            layers: runs.into_iter().rev().map(open).collect::<Result<_, _>>()?,
+        })
     }
 
     pub(super) fn cached_only(&self) -> Self {
-        let layers = self.layers.iter().map(|layer| Layer { run: layer.run.cached_only(), ..layer.clone() });
-        Self { layers: layers.collect() }
+        let layers = self.layers.iter().map(|layer| Layer {
+            run: layer.run.cached_only(),
+            ..layer.clone()
+        });
+        Self {
+            layers: layers.collect(),
+        }
     }
 
     /// Its oldest runs alone, one at least.
     pub(super) fn oldest(&self, count: usize) -> Self {
-        Self { layers: self.layers.iter().take(count.max(1)).cloned().collect() }
+        Self {
+            layers: self.layers.iter().take(count.max(1)).cloned().collect(),
+        }
     }
 
     /// Every run, the oldest first.
@@ -144,12 +182,18 @@ impl Layers {
     /// How many of the oldest runs another tree has too.
     pub(super) fn shared_with(&self, other: &Self) -> usize {
         let pairs = self.layers.iter().zip(other.layers.iter());
-        pairs.take_while(|(own, other)| own.level.is_some() && own.level == other.level).count()
+        pairs
+            .take_while(|(own, other)| own.level.is_some() && own.level == other.level)
+            .count()
     }
 
     /// A cursor at the first entry of each run but the oldest ones.
     pub(super) fn cursors_from(&self, oldest: usize) -> Result<Vec<Cursor>, IndexError> {
-        self.layers.iter().skip(oldest).map(|layer| layer.run.seek(&[])).collect()
+        self.layers
+            .iter()
+            .skip(oldest)
+            .map(|layer| layer.run.seek(&[]))
+            .collect()
     }
 
     /// How many runs there are.
@@ -159,7 +203,10 @@ impl Layers {
 
     /// How many entries the runs have, those of older runs that newer ones replace counted too.
     pub(super) fn entries(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.run.entries()).fold(0, u64::saturating_add)
+        self.layers
+            .iter()
+            .map(|layer| layer.run.entries())
+            .fold(0, u64::saturating_add)
     }
 
     /// The entry with this key, unless there is none.
@@ -181,11 +228,21 @@ impl Layers {
         if node == ROOT && self.layers.len() > 1 {
             return self.find(&[]);
         }
-        let Some((run, layer)) = usize::try_from(node.0 >> RANK_BITS).ok().and_then(|run| Some((run, self.layers.get(run)?))) else {
+        let Some((run, layer)) = usize::try_from(node.0 >> RANK_BITS)
+            .ok()
+            .and_then(|run| Some((run, self.layers.get(run)?)))
+        else {
             return Ok(None);
         };
-        let spot = layer.run.at(node.0 & ((1 << RANK_BITS) - 1))?.map(|cursor| Spot { run, cursor });
-        Ok(spot.filter(|spot| spot.cursor.current().is_some_and(|item| !is_gone(run, item))))
+        let spot = layer
+            .run
+            .at(node.0 & ((1 << RANK_BITS) - 1))?
+            .map(|cursor| Spot { run, cursor });
+        Ok(spot.filter(|spot| {
+            spot.cursor
+                .current()
+                .is_some_and(|item| !is_gone(run, item))
+        }))
     }
 
     /// The node of an entry.
@@ -194,7 +251,11 @@ impl Layers {
             return Ok(ROOT);
         }
         let node = NodeId((run as u64) << RANK_BITS | item.rank);
-        if node == ROOT && self.layers.len() > 1 { Err("the oldest run does not begin with the root".into()) } else { Ok(node) }
+        if node == ROOT && self.layers.len() > 1 {
+            Err("the oldest run does not begin with the root".into())
+        } else {
+            Ok(node)
+        }
     }
 
     /// The run that has the entry of a node; `None` where there is no such node.
@@ -202,21 +263,31 @@ impl Layers {
         if node == ROOT {
             return Ok(self.at(node)?.map(|spot| spot.run));
         }
-        Ok(usize::try_from(node.0 >> RANK_BITS).ok().filter(|run| *run < self.layers.len()))
+        Ok(usize::try_from(node.0 >> RANK_BITS)
+            .ok()
+            .filter(|run| *run < self.layers.len()))
     }
 
     /// The node of the entry with this rank in the same run, unless a newer run has another in its place, or says that it is
     /// gone.
     pub(super) fn neighbour(&self, run: usize, rank: u64) -> Result<Option<NodeId>, IndexError> {
-        let Some(layer) = self.layers.get(run) else { return Ok(None) };
-        let Some(cursor) = layer.run.at(rank)? else { return Ok(None) };
-        let Some(item) = cursor.current().filter(|item| !is_gone(run, *item)) else { return Ok(None) };
+        let Some(layer) = self.layers.get(run) else {
+            return Ok(None);
+        };
+        let Some(cursor) = layer.run.at(rank)? else {
+            return Ok(None);
+        };
+        let Some(item) = cursor.current().filter(|item| !is_gone(run, *item)) else {
+            return Ok(None);
+        };
         for newer in self.layers.iter().skip(run + 1) {
             if newer.run.get(item.key)?.is_some() || newer.gone_above(item.key)?.is_some() {
                 return Ok(None);
             }
         }
-        self.node(run, item).map(Some).map_err(|flaw| cursor.malformed(flaw))
+        self.node(run, item)
+            .map(Some)
+            .map_err(|flaw| cursor.malformed(flaw))
     }
 
     /// A cursor at the first entry whose key is not less than `key`.
@@ -231,7 +302,12 @@ impl Layers {
             }
         }
         cursors.reverse();
-        let mut merged = Merged { layers: self.clone(), cursors, first: 0, second: None };
+        let mut merged = Merged {
+            layers: self.clone(),
+            cursors,
+            first: 0,
+            second: None,
+        };
         merged.settle()?;
         Ok(merged)
     }
@@ -262,7 +338,10 @@ impl Merged {
     /// Goes to the next entry.
     pub(super) fn advance(&mut self) -> Result<(), IndexError> {
         self.step(self.first)?;
-        let stays_first = match (self.item(self.first), self.second.and_then(|second| self.item(second))) {
+        let stays_first = match (
+            self.item(self.first),
+            self.second.and_then(|second| self.item(second)),
+        ) {
             (None, _) => self.second.is_none(),
             (Some(item), None) => !is_gone(self.first, item),
             (Some(item), Some(other)) => item.key < other.key && !is_gone(self.first, item),
@@ -278,7 +357,10 @@ impl Merged {
 
     /// An error about the entry here.
     pub(super) fn malformed(&self, flaw: Flaw) -> IndexError {
-        self.cursors.get(self.first).map_or_else(|| flaw.clone().within(BlockPlace::Root), |cursor| cursor.malformed(flaw.clone()))
+        self.cursors.get(self.first).map_or_else(
+            || flaw.clone().within(BlockPlace::Root),
+            |cursor| cursor.malformed(flaw.clone()),
+        )
     }
 
     fn step(&mut self, run: usize) -> Result<(), IndexError> {
@@ -289,15 +371,24 @@ impl Merged {
     fn settle(&mut self) -> Result<(), IndexError> {
         loop {
             self.choose()?;
-            let Some((run, item)) = self.current().filter(|(run, item)| is_gone(*run, *item)) else {
+            let Some((run, item)) = self.current().filter(|(run, item)| is_gone(*run, *item))
+            else {
                 return Ok(());
             };
             if key::is_subtree(item.key) {
                 key::check_subtree(item.key).map_err(|flaw| self.malformed(flaw))?;
                 let subtree = item.key.to_vec();
                 let after = key::after_subtree(&subtree);
-                for (cursor, layer) in self.cursors.iter_mut().zip(self.layers.layers.iter()).take(run) {
-                    if cursor.current().is_some_and(|item| item.key.starts_with(&subtree)) {
+                for (cursor, layer) in self
+                    .cursors
+                    .iter_mut()
+                    .zip(self.layers.layers.iter())
+                    .take(run)
+                {
+                    if cursor
+                        .current()
+                        .is_some_and(|item| item.key.starts_with(&subtree))
+                    {
                         *cursor = layer.run.seek(&after)?;
                     }
                 }
@@ -312,8 +403,13 @@ impl Merged {
         let (mut first, mut second) = (None::<usize>, None::<usize>);
         for run in (0..self.cursors.len()).rev() {
             let order = loop {
-                let Some(item) = self.item(run) else { break None };
-                match first.and_then(|first| self.item(first)).map_or(Less, |least| item.key.cmp(least.key)) {
+                let Some(item) = self.item(run) else {
+                    break None;
+                };
+                match first
+                    .and_then(|first| self.item(first))
+                    .map_or(Less, |least| item.key.cmp(least.key))
+                {
                     Equal => self.step(run)?,
                     order => break Some(order),
                 }
@@ -321,7 +417,9 @@ impl Merged {
             match order {
                 Some(Less) => (first, second) = (Some(run), first),
                 Some(Greater) => {
-                    let is_less = |other| self.item(run).map(|item| item.key) < self.item(other).map(|item| item.key);
+                    let is_less = |other| {
+                        self.item(run).map(|item| item.key) < self.item(other).map(|item| item.key)
+                    };
                     if second.is_none_or(is_less) {
                         second = Some(run);
                     }

@@ -32,13 +32,22 @@ impl BlockSink for MemoryBlocks {
         let number = FrameNo(self.blocks.len() as u64);
         let offset = SegmentOffset(self.blocks.iter().map(|block| block.len() as u64).sum());
         self.blocks.push(raw.to_vec());
-        Ok(BlockAddress { number, object: 0, offset, length })
+        Ok(BlockAddress {
+            number,
+            object: 0,
+            offset,
+            length,
+        })
     }
 }
 
 impl BlockSource for MemoryBlocks {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
-        let block = usize::try_from(address.number.0).ok().and_then(|number| self.blocks.get(number));
-        block.cloned().ok_or_else(|| IndexError::fetch(*address, NoSuchBlock))
+        let block = usize::try_from(address.number.0)
+            .ok()
+            .and_then(|number| self.blocks.get(number));
+        block
+            .cloned()
+            .ok_or_else(|| IndexError::fetch(*address, NoSuchBlock))
     }
 }

@@ -49,7 +49,13 @@ pub(super) struct NodeBuilder {
 
 impl NodeBuilder {
     pub(super) fn new(height: u8) -> Self {
-        Self { height, count: 0, entries: Vec::new(), first_key: Vec::new(), last_key: Vec::new() }
+        Self {
+            height,
+            count: 0,
+            entries: Vec::new(),
+            first_key: Vec::new(),
+            last_key: Vec::new(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -61,16 +67,23 @@ impl NodeBuilder {
     }
 
     fn shared(&self, key: &[u8]) -> usize {
-        if self.count.is_multiple_of(RESTART_INTERVAL) { 0 } else { common_prefix(&self.last_key, key) }
+        if self.count.is_multiple_of(RESTART_INTERVAL) {
+            0
+        } else {
+            common_prefix(&self.last_key, key)
+        }
     }
 
     /// Whether the node should end before this entry. An inner node has two entries at least, else a tree of them would
     /// have no end.
     pub(super) fn is_full_for(&self, key: &[u8], value: &[u8]) -> bool {
         let rest = key.len() - self.shared(key);
-        let lengths = varint_length(self.shared(key) as u64) + varint_length(rest as u64) + varint_length(value.len() as u64);
+        let lengths = varint_length(self.shared(key) as u64)
+            + varint_length(rest as u64)
+            + varint_length(value.len() as u64);
         let least = if self.height == 0 { 1 } else { 2 };
-        self.count >= least && self.length_with(self.count + 1) + lengths + rest + value.len() > TARGET_BYTES
+        self.count >= least
+            && self.length_with(self.count + 1) + lengths + rest + value.len() > TARGET_BYTES
     }
 
     fn length_with(&self, count: usize) -> usize {
@@ -149,7 +162,10 @@ impl Child {
 
     fn decode(value: &[u8]) -> Result<Self, Flaw> {
         let mut reader = Reader::new(value);
-        let child = Self { address: BlockAddress::decode(&mut reader)?, first_rank: reader.varint()? };
+        let child = Self {
+            address: BlockAddress::decode(&mut reader)?,
+            first_rank: reader.varint()?,
+        };
         reader.end()?;
         Ok(child)
     }
@@ -168,12 +184,19 @@ impl Node {
         let mut reader = Reader::new(&bytes);
         let version = reader.u8()?;
         if version != VERSION {
-            return Err(format!("nodes of version {version} are not known to this version of freezer").into());
+            return Err(format!(
+                "nodes of version {version} are not known to this version of freezer"
+            )
+            .into());
         }
         let height = reader.u8()?;
         let count = reader.length()?;
         if bytes.len() > MAX_SHARED_NODE_BYTES && (count != 1 || height != 0) {
-            return Err(format!("{} bytes are too many for a node of {count} entries", bytes.len()).into());
+            return Err(format!(
+                "{} bytes are too many for a node of {count} entries",
+                bytes.len()
+            )
+            .into());
         }
         let mut slots = Vec::with_capacity(count.min(reader.remaining() / 3));
         let mut children = Vec::with_capacity(if height == 0 { 0 } else { slots.capacity() });
@@ -192,7 +215,12 @@ impl Node {
                 children.push(Child::decode(value)?);
             }
             let value_at = rest_at + rest_length;
-            slots.push(Slot { shared, rest: index(rest_at)?, value: index(value_at)?, end: index(value_at + value_length)? });
+            slots.push(Slot {
+                shared,
+                rest: index(rest_at)?,
+                value: index(value_at)?,
+                end: index(value_at + value_length)?,
+            });
         }
         reader.end()?;
         if height > 0 && children.is_empty() {
@@ -201,13 +229,25 @@ impl Node {
         if !children.is_sorted_by(|a, b| a.first_rank < b.first_rank) {
             return Err("the ranks of the children do not ascend".into());
         }
-        Ok(Self { bytes, height, slots, children })
+        Ok(Self {
+            bytes,
+            height,
+            slots,
+            children,
+        })
     }
 
     /// Makes `key` the next one of a node, if it may follow. That `shared` is exactly what the keys have in common makes
     /// the form unique, and is what [`search`](Self::search) builds on.
-    fn next_key(key: &mut Vec<u8>, position: usize, shared: usize, rest: &[u8]) -> Result<(), &'static str> {
-        let previous = key.get(shared..).ok_or("it shares more bytes than the key before it has")?;
+    fn next_key(
+        key: &mut Vec<u8>,
+        position: usize,
+        shared: usize,
+        rest: &[u8],
+    ) -> Result<(), &'static str> {
+        let previous = key
+            .get(shared..)
+            .ok_or("it shares more bytes than the key before it has")?;
         if position.is_multiple_of(RESTART_INTERVAL) {
             if shared != 0 {
                 return Err("its key should be whole");
@@ -218,14 +258,22 @@ impl Node {
         } else {
             match (previous.first(), rest.first()) {
                 (_, None) => return Err("its key does not come after the one before it"),
-                (Some(before), Some(after)) if before == after => return Err("it shares fewer bytes than it could"),
-                (Some(before), Some(after)) if before > after => return Err("its key does not come after the one before it"),
+                (Some(before), Some(after)) if before == after => {
+                    return Err("it shares fewer bytes than it could");
+                }
+                (Some(before), Some(after)) if before > after => {
+                    return Err("its key does not come after the one before it");
+                }
                 _ => {}
             }
         }
         key.truncate(shared);
         key.extend_from_slice(rest);
-        if key.len() > MAX_KEY_BYTES { Err("its key is too long") } else { Ok(()) }
+        if key.len() > MAX_KEY_BYTES {
+            Err("its key is too long")
+        } else {
+            Ok(())
+        }
     }
 
     /// 0 for a leaf.
@@ -252,7 +300,9 @@ impl Node {
     }
 
     fn part(&self, range: Range<u32>) -> &[u8] {
-        self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
+        self.bytes
+            .get(range.start as usize..range.end as usize)
+            .unwrap_or_default()
     }
 
     /// Bytes of a key after those it shares with the one before.
@@ -262,7 +312,9 @@ impl Node {
 
     /// The value of an entry; empty past the last.
     pub(super) fn value(&self, position: usize) -> &[u8] {
-        self.slots.get(position).map_or(&[], |slot| self.part(slot.value..slot.end))
+        self.slots
+            .get(position)
+            .map_or(&[], |slot| self.part(slot.value..slot.end))
     }
 
     /// Writes the key of an entry over what is in `key`.
@@ -301,7 +353,13 @@ impl Node {
         };
         // Every key passed is less than `key`, and has its first `matched` bytes, not one more.
         let mut matched = 0;
-        for (position, slot) in self.slots.iter().enumerate().skip(start).take(RESTART_INTERVAL) {
+        for (position, slot) in self
+            .slots
+            .iter()
+            .enumerate()
+            .skip(start)
+            .take(RESTART_INTERVAL)
+        {
             let shared = usize::from(slot.shared);
             if shared < matched {
                 return Err(position);
@@ -395,8 +453,14 @@ mod tests {
 
     #[test]
     fn every_single_flip_and_cut_of_a_leaf_is_noticed_or_changes_only_names_and_values() {
-        let map: Map =
-            [(&b""[..], &b"r"[..]), (b"\0a", b"x"), (b"\0ab", b""), (b"a\0\0b", b"yy")].map(|(k, v)| (k.to_vec(), v.to_vec())).into();
+        let map: Map = [
+            (&b""[..], &b"r"[..]),
+            (b"\0a", b"x"),
+            (b"\0ab", b""),
+            (b"a\0\0b", b"yy"),
+        ]
+        .map(|(k, v)| (k.to_vec(), v.to_vec()))
+        .into();
         let sound = leaf(&map);
         for at in 0..sound.len() {
             assert!(Node::decode(sound[..at].to_vec()).is_err(), "cut at {at}");

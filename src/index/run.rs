@@ -24,7 +24,10 @@ struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("number", &self.number).field("root", &self.root.claim).finish_non_exhaustive()
+        f.debug_struct("Run")
+            .field("number", &self.number)
+            .field("root", &self.root.claim)
+            .finish_non_exhaustive()
     }
 }
 
@@ -43,16 +46,38 @@ struct Step {
 }
 
 impl Run {
-    pub(super) fn open(root: RunRoot, source: Arc<dyn BlockSource>, cache: Arc<BlockCache>) -> Result<Self, IndexError> {
-        let claim = Claim { place: BlockPlace::Root, height: root.height, first_rank: 0, entries: root.entries };
-        let node = Node::decode(root.node).and_then(|node| checked(node, claim)).map_err(|flaw| flaw.within(BlockPlace::Root))?;
-        let shared = Shared { number: cache.register_run(), root: Arc::new(node), source, cache };
-        Ok(Self { shared: Arc::new(shared), reach: Reach::Source })
+    pub(super) fn open(
+        root: RunRoot,
+        source: Arc<dyn BlockSource>,
+        cache: Arc<BlockCache>,
+    ) -> Result<Self, IndexError> {
+        let claim = Claim {
+            place: BlockPlace::Root,
+            height: root.height,
+            first_rank: 0,
+            entries: root.entries,
+        };
+        let node = Node::decode(root.node)
+            .and_then(|node| checked(node, claim))
+            .map_err(|flaw| flaw.within(BlockPlace::Root))?;
+        let shared = Shared {
+            number: cache.register_run(),
+            root: Arc::new(node),
+            source,
+            cache,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            reach: Reach::Source,
+        })
     }
 
     /// The same run, but [`IndexError::NotCached`] in place of a fetch.
     pub(super) fn cached_only(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), reach: Reach::CacheOnly }
+        Self {
+            shared: Arc::clone(&self.shared),
+            reach: Reach::CacheOnly,
+        }
     }
 
     /// How many entries it has.
@@ -84,7 +109,11 @@ impl Run {
     /// A cursor at the entry with this key, if there is one.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Cursor>, IndexError> {
         let (above, leaf) = self.descend_to_key(key)?;
-        Ok(leaf.node.search(key).ok().map(|position| Cursor::new(self, above, leaf, position)))
+        Ok(leaf
+            .node
+            .search(key)
+            .ok()
+            .map(|position| Cursor::new(self, above, leaf, position)))
     }
 
     /// A cursor at the entry with this rank, if there is one.
@@ -92,8 +121,14 @@ impl Run {
         if rank >= self.entries() {
             return Ok(None);
         }
-        let (above, leaf) = self.descend(|node| node.children().partition_point(|child| child.first_rank <= rank).saturating_sub(1))?;
-        let position = rank.checked_sub(leaf.claim.first_rank).and_then(|position| usize::try_from(position).ok());
+        let (above, leaf) = self.descend(|node| {
+            node.children()
+                .partition_point(|child| child.first_rank <= rank)
+                .saturating_sub(1)
+        })?;
+        let position = rank
+            .checked_sub(leaf.claim.first_rank)
+            .and_then(|position| usize::try_from(position).ok());
         Ok(position.map(|position| Cursor::new(self, above, leaf, position)))
     }
 
@@ -104,7 +139,10 @@ impl Run {
         })
     }
 
-    fn descend(&self, choose: impl Fn(&Node) -> usize) -> Result<(Vec<Step>, Arc<CachedNode>), IndexError> {
+    fn descend(
+        &self,
+        choose: impl Fn(&Node) -> usize,
+    ) -> Result<(Vec<Step>, Arc<CachedNode>), IndexError> {
         let mut node = Arc::clone(&self.shared.root);
         let mut above = Vec::with_capacity(usize::from(node.node.height()));
         while node.node.height() > 0 {
@@ -121,10 +159,19 @@ impl Run {
         self.survey_below(&self.shared.root, &mut Vec::new(), found);
     }
 
-    fn survey_below(&self, parent: &Arc<CachedNode>, above: &mut Vec<Step>, found: &mut dyn FnMut(SurveyedBlock)) {
+    fn survey_below(
+        &self,
+        parent: &Arc<CachedNode>,
+        above: &mut Vec<Step>,
+        found: &mut dyn FnMut(SurveyedBlock),
+    ) {
         let children = parent.node.children();
         for (position, child) in children.iter().enumerate() {
-            let end = children.get(position + 1).map_or(parent.claim.first_rank + parent.claim.entries, |next| next.first_rank);
+            let end = children
+                .get(position + 1)
+                .map_or(parent.claim.first_rank + parent.claim.entries, |next| {
+                    next.first_rank
+                });
             let read = self.child(parent, position, above);
             found(SurveyedBlock {
                 address: child.address,
@@ -136,7 +183,10 @@ impl Run {
             if let Ok(node) = read.as_ref()
                 && node.node.height() > 0
             {
-                above.push(Step { node: Arc::clone(parent), position });
+                above.push(Step {
+                    node: Arc::clone(parent),
+                    position,
+                });
                 self.survey_below(node, above, found);
                 above.pop();
             }
@@ -144,21 +194,36 @@ impl Run {
     }
 
     /// The child of `parent` at `position`; `above` led to `parent`.
-    fn child(&self, parent: &CachedNode, position: usize, above: &[Step]) -> Result<Arc<CachedNode>, IndexError> {
+    fn child(
+        &self,
+        parent: &CachedNode,
+        position: usize,
+        above: &[Step],
+    ) -> Result<Arc<CachedNode>, IndexError> {
         let children = parent.node.children();
         let Some(child) = children.get(position) else {
             return Err(Flaw::from("it has fewer children than entries").within(parent.claim.place));
         };
-        let end = children.get(position + 1).map_or(parent.claim.first_rank + parent.claim.entries, |next| next.first_rank);
+        let end = children
+            .get(position + 1)
+            .map_or(parent.claim.first_rank + parent.claim.entries, |next| {
+                next.first_rank
+            });
         let claim = Claim {
             place: BlockPlace::At(child.address),
             height: parent.claim.height - 1,
             first_rank: child.first_rank,
             entries: end - child.first_rank,
         };
-        let (cache, run, number) = (&self.shared.cache, self.shared.number, child.address.number.0);
+        let (cache, run, number) = (
+            &self.shared.cache,
+            self.shared.number,
+            child.address.number.0,
+        );
         let found = match self.reach {
-            Reach::CacheOnly => cache.get(run, number).ok_or(IndexError::NotCached(child.address))?,
+            Reach::CacheOnly => cache
+                .get(run, number)
+                .ok_or(IndexError::NotCached(child.address))?,
             Reach::Source => cache.get_or_load(run, number, || {
                 let bytes = self.shared.source.load(&child.address)?;
                 let node = Node::decode(bytes).and_then(|node| {
@@ -168,7 +233,11 @@ impl Run {
                 node.map_err(|flaw| flaw.within(claim.place))
             })?,
         };
-        if found.claim == claim { Ok(found) } else { Err(Flaw::from("two places in the tree lead to it").within(claim.place)) }
+        if found.claim == claim {
+            Ok(found)
+        } else {
+            Err(Flaw::from("two places in the tree lead to it").within(claim.place))
+        }
     }
 }
 
@@ -176,28 +245,51 @@ impl Run {
 /// heights fall by one, no way down a tree is endless.
 fn checked(node: Node, claim: Claim) -> Result<CachedNode, Flaw> {
     if node.height() != claim.height {
-        return Err(format!("its height is {}, and should be {}", node.height(), claim.height).into());
+        return Err(format!(
+            "its height is {}, and should be {}",
+            node.height(),
+            claim.height
+        )
+        .into());
     }
-    let end = claim.first_rank.checked_add(claim.entries).ok_or("it has more entries than can be counted")?;
+    let end = claim
+        .first_rank
+        .checked_add(claim.entries)
+        .ok_or("it has more entries than can be counted")?;
     if let (Some(first), Some(last)) = (node.children().first(), node.children().last()) {
         if first.first_rank != claim.first_rank || last.first_rank >= end {
             return Err("its children's ranks are not those its parent gives it".into());
         }
     } else if node.len() as u64 != claim.entries {
-        return Err(format!("it has {} entries, and should have {}", node.len(), claim.entries).into());
+        return Err(format!(
+            "it has {} entries, and should have {}",
+            node.len(),
+            claim.entries
+        )
+        .into());
     }
     Ok(CachedNode { node, claim })
 }
 
 /// Holds a child's keys against those of its parent: it begins with the key it stands under and ends before the next.
-fn check_keys(child: &Node, parent: &CachedNode, position: usize, above: &[Step]) -> Result<(), Flaw> {
+fn check_keys(
+    child: &Node,
+    parent: &CachedNode,
+    position: usize,
+    above: &[Step],
+) -> Result<(), Flaw> {
     let mut key = Vec::new();
     parent.node.key_into(position, &mut key);
     if child.len() == 0 || child.first_key() != key {
         return Err("its first key is not the one its parent gives it".into());
     }
-    let steps_up = above.iter().rev().map(|step| (&step.node.node, step.position));
-    let next = std::iter::once((&parent.node, position)).chain(steps_up).find(|(node, position)| position + 1 < node.len());
+    let steps_up = above
+        .iter()
+        .rev()
+        .map(|step| (&step.node.node, step.position));
+    let next = std::iter::once((&parent.node, position))
+        .chain(steps_up)
+        .find(|(node, position)| position + 1 < node.len());
     if let Some((node, position)) = next {
         let mut last = Vec::new();
         child.key_into(child.len() - 1, &mut last);
@@ -231,7 +323,13 @@ impl Cursor {
     fn new(run: &Run, above: Vec<Step>, leaf: Arc<CachedNode>, position: usize) -> Self {
         let mut key = Vec::with_capacity(64);
         leaf.node.key_into(position, &mut key);
-        Self { run: run.clone(), above, leaf, position, key }
+        Self {
+            run: run.clone(),
+            above,
+            leaf,
+            position,
+            key,
+        }
     }
 
     /// The entry here; `None` past the last.
@@ -265,7 +363,10 @@ impl Cursor {
             if position + 1 >= node.node.len() {
                 continue;
             }
-            let mut step = Step { node, position: position + 1 };
+            let mut step = Step {
+                node,
+                position: position + 1,
+            };
             loop {
                 let child = self.run.child(&step.node, step.position, &self.above)?;
                 self.above.push(step);
@@ -275,7 +376,10 @@ impl Cursor {
                     self.leaf.node.key_into(0, &mut self.key);
                     return Ok(());
                 }
-                step = Step { node: child, position: 0 };
+                step = Step {
+                    node: child,
+                    position: 0,
+                };
             }
         }
         self.position = self.leaf.node.len();

@@ -37,7 +37,12 @@ impl RunWriter {
     }
 
     /// Appends an entry; returns its rank. The caller has asked [`fits`] and [`may_follow`](Self::may_follow).
-    pub(super) fn push(&mut self, key: &[u8], value: &[u8], sink: &mut dyn BlockSink) -> Result<u64, IndexError> {
+    pub(super) fn push(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        sink: &mut dyn BlockSink,
+    ) -> Result<u64, IndexError> {
         debug_assert!(fits(key) && self.may_follow(key), "the caller checks");
         let rank = self.entries;
         self.add(0, key, value, rank, sink)?;
@@ -47,12 +52,26 @@ impl RunWriter {
         Ok(rank)
     }
 
-    fn add(&mut self, height: u8, key: &[u8], value: &[u8], rank: u64, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
-        if self.nodes.get(usize::from(height)).is_some_and(|unfinished| unfinished.node.is_full_for(key, value)) {
+    fn add(
+        &mut self,
+        height: u8,
+        key: &[u8],
+        value: &[u8],
+        rank: u64,
+        sink: &mut dyn BlockSink,
+    ) -> Result<(), IndexError> {
+        if self
+            .nodes
+            .get(usize::from(height))
+            .is_some_and(|unfinished| unfinished.node.is_full_for(key, value))
+        {
             self.close(height, sink)?;
         }
         if self.nodes.len() == usize::from(height) {
-            self.nodes.push(Unfinished { node: NodeBuilder::new(height), first_rank: rank });
+            self.nodes.push(Unfinished {
+                node: NodeBuilder::new(height),
+                first_rank: rank,
+            });
         }
         if let Some(unfinished) = self.nodes.get_mut(usize::from(height)) {
             if unfinished.node.is_empty() {
@@ -73,9 +92,22 @@ impl RunWriter {
         let raw = node.take();
         let address = sink.append(&raw)?;
         if first_rank == 0 && raw.len() <= MAX_SHARED_NODE_BYTES {
-            self.head.push(HeadBlock { number: address.number, raw });
+            self.head.push(HeadBlock {
+                number: address.number,
+                raw,
+            });
         }
-        self.add(height + 1, &first_key, &Child { address, first_rank }.encode(), first_rank, sink)
+        self.add(
+            height + 1,
+            &first_key,
+            &Child {
+                address,
+                first_rank,
+            }
+            .encode(),
+            first_rank,
+            sink,
+        )
     }
 
     /// Ends a copy of the run where it is, and leaves this one as it was. The blocks that are not full yet go into the sink for the copy, and
@@ -90,14 +122,33 @@ impl RunWriter {
     }
 
     /// The same, and the blocks on the way from the root to the first entry: one for each height.
-    pub(super) fn finish_with_head(mut self, sink: &mut dyn BlockSink) -> Result<(RunRoot, Vec<HeadBlock>), IndexError> {
+    pub(super) fn finish_with_head(
+        mut self,
+        sink: &mut dyn BlockSink,
+    ) -> Result<(RunRoot, Vec<HeadBlock>), IndexError> {
         let mut height = 0;
         loop {
             let is_top = usize::from(height) + 1 >= self.nodes.len();
             match self.nodes.get_mut(usize::from(height)) {
-                None => return Ok((RunRoot { node: NodeBuilder::new(0).take(), height: 0, entries: 0 }, self.head)),
+                None => {
+                    return Ok((
+                        RunRoot {
+                            node: NodeBuilder::new(0).take(),
+                            height: 0,
+                            entries: 0,
+                        },
+                        self.head,
+                    ));
+                }
                 Some(top) if is_top && top.node.length() <= MAX_SHARED_NODE_BYTES => {
-                    return Ok((RunRoot { node: top.node.take(), height, entries: self.entries }, self.head));
+                    return Ok((
+                        RunRoot {
+                            node: top.node.take(),
+                            height,
+                            entries: self.entries,
+                        },
+                        self.head,
+                    ));
                 }
                 Some(_) => self.close(height, sink)?,
             }

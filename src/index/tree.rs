@@ -4,7 +4,10 @@ use super::error::Flaw;
 use super::layers::{Layers, Merged, Spot, check_link};
 use super::node::NodeBuilder;
 use super::run::{Cursor, Item};
-use super::{Attributes, BlockCache, BlockSource, Differences, IndexError, RunRoot, TreeRun, entry_codec, key};
+use super::{
+    Attributes, BlockCache, BlockSource, Differences, IndexError, RunRoot, TreeRun, entry_codec,
+    key,
+};
 use crate::model::{Entry, Name, NodeId, TreePath};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -26,8 +29,20 @@ impl Tree {
     /// # Errors
     ///
     /// [`IndexError::Malformed`] if the root is.
-    pub fn open(root: RunRoot, source: Arc<dyn BlockSource>, cache: Arc<BlockCache>) -> Result<Self, IndexError> {
-        Self::of_runs(vec![TreeRun { level: None, root, subtrees: 0, source }], &cache)
+    pub fn open(
+        root: RunRoot,
+        source: Arc<dyn BlockSource>,
+        cache: Arc<BlockCache>,
+    ) -> Result<Self, IndexError> {
+        Self::of_runs(
+            vec![TreeRun {
+                level: None,
+                root,
+                subtrees: 0,
+                source,
+            }],
+            &cache,
+        )
     }
 
     /// Opens a tree of several runs, the newest first. Loads nothing.
@@ -45,9 +60,22 @@ impl Tree {
     /// # Errors
     ///
     /// [`IndexError::Malformed`] if the root is.
-    pub fn of_run_alone(root: RunRoot, source: Arc<dyn BlockSource>, cache: &Arc<BlockCache>) -> Result<Self, IndexError> {
-        let nothing = RunRoot { node: NodeBuilder::new(0).take(), height: 0, entries: 0 };
-        let run = |root| TreeRun { level: None, root, subtrees: 0, source: Arc::clone(&source) };
+    pub fn of_run_alone(
+        root: RunRoot,
+        source: Arc<dyn BlockSource>,
+        cache: &Arc<BlockCache>,
+    ) -> Result<Self, IndexError> {
+        let nothing = RunRoot {
+            node: NodeBuilder::new(0).take(),
+            height: 0,
+            entries: 0,
+        };
+        let run = |root| TreeRun {
+            level: None,
+            root,
+            subtrees: 0,
+            source: Arc::clone(&source),
+        };
         Self::of_runs(vec![run(root), run(nothing)], cache)
     }
 
@@ -55,13 +83,17 @@ impl Tree {
     /// [`IndexError::NotCached`], and can be asked of the tree itself on another thread.
     #[must_use]
     pub fn cached_only(&self) -> Self {
-        Self { layers: self.layers.cached_only() }
+        Self {
+            layers: self.layers.cached_only(),
+        }
     }
 
     /// The tree that its oldest runs make, as many as said and one at least. What both trees have has the same node in both.
     #[must_use]
     pub fn oldest(&self, runs: usize) -> Self {
-        Self { layers: self.layers.oldest(runs) }
+        Self {
+            layers: self.layers.oldest(runs),
+        }
     }
 
     /// How many runs it has.
@@ -93,7 +125,10 @@ impl Tree {
     ///
     /// The first that there is; what follows it in that run was not looked at.
     pub fn verify(&self) -> Result<(), IndexError> {
-        self.layers.each().enumerate().try_for_each(|(run, layer)| layer.verify(run == 0, || true))
+        self.layers
+            .each()
+            .enumerate()
+            .try_for_each(|(run, layer)| layer.verify(run == 0, || true))
     }
 
     /// The entry of a node; `None` when the tree has no such node.
@@ -103,7 +138,9 @@ impl Tree {
     /// [`IndexError::Fetch`] and [`IndexError::Malformed`], as of everything here.
     pub fn entry(&self, node: NodeId) -> Result<Option<Entry>, IndexError> {
         let spot = self.layers.at(node)?;
-        Ok(self.read_entry(spot.as_ref(), None)?.map(|(_, entry)| entry))
+        Ok(self
+            .read_entry(spot.as_ref(), None)?
+            .map(|(_, entry)| entry))
     }
 
     /// The same without path, names of owners, extents and extended attributes, much faster.
@@ -113,7 +150,9 @@ impl Tree {
     /// As [`entry`](Self::entry).
     pub fn attributes(&self, node: NodeId) -> Result<Option<Attributes>, IndexError> {
         let spot = self.layers.at(node)?;
-        Ok(self.read_attributes(spot.as_ref())?.map(|(_, attributes)| attributes))
+        Ok(self
+            .read_attributes(spot.as_ref())?
+            .map(|(_, attributes)| attributes))
     }
 
     /// The entry with this path.
@@ -131,7 +170,11 @@ impl Tree {
     /// # Errors
     ///
     /// As [`entry`](Self::entry).
-    pub fn child(&self, directory: NodeId, name: &Name) -> Result<Option<(NodeId, Entry)>, IndexError> {
+    pub fn child(
+        &self,
+        directory: NodeId,
+        name: &Name,
+    ) -> Result<Option<(NodeId, Entry)>, IndexError> {
         let spot = self.child_spot(directory, name)?;
         self.read_entry(spot.as_ref(), None)
     }
@@ -141,7 +184,11 @@ impl Tree {
     /// # Errors
     ///
     /// As [`entry`](Self::entry).
-    pub fn child_attributes(&self, directory: NodeId, name: &Name) -> Result<Option<(NodeId, Attributes)>, IndexError> {
+    pub fn child_attributes(
+        &self,
+        directory: NodeId,
+        name: &Name,
+    ) -> Result<Option<(NodeId, Attributes)>, IndexError> {
         let spot = self.child_spot(directory, name)?;
         self.read_attributes(spot.as_ref())
     }
@@ -149,7 +196,13 @@ impl Tree {
     /// The entries of a directory in the order of their names: all, or those after the entry `after`. None when it is no
     /// directory. Ends with the first error.
     pub fn children(&self, directory: NodeId, after: Option<NodeId>) -> Children {
-        Children { state: ChildrenState::Begin { tree: self.clone(), directory, after } }
+        Children {
+            state: ChildrenState::Begin {
+                tree: self.clone(),
+                directory,
+                after,
+            },
+        }
     }
 
     /// Calls `found` for what [`children`](Self::children) lists, with names and numbers alone and without setting memory
@@ -180,7 +233,9 @@ impl Tree {
 
     /// All entries in index order. Ends with the first error.
     pub fn all(&self) -> Entries {
-        Entries { state: EntriesState::Begin(self.clone()) }
+        Entries {
+            state: EntriesState::Begin(self.clone()),
+        }
     }
 
     /// What a later tree of the same backup has other than this one, in index order. Reads the runs that the trees do not
@@ -195,8 +250,13 @@ impl Tree {
         self.read_entry(spot.as_ref(), None)
     }
 
-    pub(super) fn entry_here(&self, merged: &Merged) -> Result<Option<(NodeId, Entry)>, IndexError> {
-        let Some((run, item)) = merged.current() else { return Ok(None) };
+    pub(super) fn entry_here(
+        &self,
+        merged: &Merged,
+    ) -> Result<Option<(NodeId, Entry)>, IndexError> {
+        let Some((run, item)) = merged.current() else {
+            return Ok(None);
+        };
         let malformed = |flaw| merged.malformed(flaw);
         let path = key::to_path(item.key).map_err(malformed)?;
         self.entry_of(run, item, path, malformed).map(Some)
@@ -213,23 +273,36 @@ impl Tree {
     /// What the keys of this directory's entries begin with.
     fn prefix_of(&self, directory: NodeId) -> Result<Option<Vec<u8>>, IndexError> {
         let spot = self.layers.at(directory)?;
-        Ok(spot.as_ref().and_then(Spot::item).map(|item| key::prefix_of_children(item.key)))
+        Ok(spot
+            .as_ref()
+            .and_then(Spot::item)
+            .map(|item| key::prefix_of_children(item.key)))
     }
 
-    fn read_entry(&self, spot: Option<&Spot>, path: Option<&TreePath>) -> Result<Option<(NodeId, Entry)>, IndexError> {
+    fn read_entry(
+        &self,
+        spot: Option<&Spot>,
+        path: Option<&TreePath>,
+    ) -> Result<Option<(NodeId, Entry)>, IndexError> {
         let Some((spot, item)) = spot.and_then(|spot| Some((spot, spot.item()?))) else {
             return Ok(None);
         };
         let malformed = |flaw| spot.cursor.malformed(flaw);
-        let path = path.map_or_else(|| key::to_path(item.key), |path| Ok(path.clone())).map_err(malformed)?;
+        let path = path
+            .map_or_else(|| key::to_path(item.key), |path| Ok(path.clone()))
+            .map_err(malformed)?;
         self.entry_of(spot.run, item, path, malformed).map(Some)
     }
 
-    fn read_attributes(&self, spot: Option<&Spot>) -> Result<Option<(NodeId, Attributes)>, IndexError> {
+    fn read_attributes(
+        &self,
+        spot: Option<&Spot>,
+    ) -> Result<Option<(NodeId, Attributes)>, IndexError> {
         let Some((spot, item)) = spot.and_then(|spot| Some((spot, spot.item()?))) else {
             return Ok(None);
         };
-        self.attributes_of(spot.run, item, |flaw| spot.cursor.malformed(flaw)).map(Some)
+        self.attributes_of(spot.run, item, |flaw| spot.cursor.malformed(flaw))
+            .map(Some)
     }
 
     /// `malformed` makes an error about the item.
@@ -289,7 +362,11 @@ struct Listing {
 }
 
 impl Listing {
-    fn begin(tree: &Tree, directory: NodeId, after: Option<NodeId>) -> Result<Option<Self>, IndexError> {
+    fn begin(
+        tree: &Tree,
+        directory: NodeId,
+        after: Option<NodeId>,
+    ) -> Result<Option<Self>, IndexError> {
         let Some(prefix) = tree.prefix_of(directory)? else {
             return Ok(None);
         };
@@ -298,7 +375,10 @@ impl Listing {
             && let Some(item) = spot.item().filter(|item| item.key >= prefix.as_slice())
         {
             let mut cursor = tree.layers.seek(item.key)?;
-            if cursor.current().is_some_and(|(_, found)| found.key == item.key) {
+            if cursor
+                .current()
+                .is_some_and(|(_, found)| found.key == item.key)
+            {
                 cursor.advance()?;
             }
             return Ok(Some(Self { cursor, prefix }));
@@ -328,16 +408,29 @@ pub struct Children {
 
 #[derive(Debug)]
 enum ChildrenState {
-    Begin { tree: Tree, directory: NodeId, after: Option<NodeId> },
-    At { tree: Tree, listing: Listing, parent: TreePath },
+    Begin {
+        tree: Tree,
+        directory: NodeId,
+        after: Option<NodeId>,
+    },
+    At {
+        tree: Tree,
+        listing: Listing,
+        parent: TreePath,
+    },
     Ended,
 }
 
 impl Children {
     fn try_next(&mut self) -> Result<Option<(NodeId, Entry)>, IndexError> {
-        let (tree, listing, parent) = match std::mem::replace(&mut self.state, ChildrenState::Ended) {
+        let (tree, listing, parent) = match std::mem::replace(&mut self.state, ChildrenState::Ended)
+        {
             ChildrenState::Ended => return Ok(None),
-            ChildrenState::Begin { tree, directory, after } => {
+            ChildrenState::Begin {
+                tree,
+                directory,
+                after,
+            } => {
                 let Some(listing) = Listing::begin(&tree, directory, after)? else {
                     return Ok(None);
                 };
@@ -349,7 +442,11 @@ impl Children {
                 let parent = path.parent().unwrap_or_default();
                 (tree, listing, parent)
             }
-            ChildrenState::At { tree, mut listing, parent } => {
+            ChildrenState::At {
+                tree,
+                mut listing,
+                parent,
+            } => {
                 listing.cursor.advance()?;
                 (tree, listing, parent)
             }
@@ -358,9 +455,14 @@ impl Children {
             return Ok(None);
         };
         let malformed = |flaw| listing.cursor.malformed(flaw);
-        let name = Name::new(name).ok_or_else(|| malformed("a key is not that of a path".into()))?;
+        let name =
+            Name::new(name).ok_or_else(|| malformed("a key is not that of a path".into()))?;
         let found = tree.entry_of(run, item, parent.join(&name), malformed)?;
-        self.state = ChildrenState::At { tree, listing, parent };
+        self.state = ChildrenState::At {
+            tree,
+            listing,
+            parent,
+        };
         Ok(Some(found))
     }
 }

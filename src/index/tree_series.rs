@@ -76,12 +76,21 @@ struct Found {
 impl Found {
     fn at(run: usize, cursor: &Cursor) -> Option<Self> {
         let item = cursor.current()?;
-        Some(Self { run, place: cursor.place(), rank: item.rank, value: item.value.to_vec() })
+        Some(Self {
+            run,
+            place: cursor.place(),
+            rank: item.rank,
+            value: item.value.to_vec(),
+        })
     }
 
     fn entry(&self, path: &TreePath) -> Result<Entry, IndexError> {
-        let entry = entry_codec::decode(&self.value, path.clone()).map_err(|flaw| self.malformed(flaw))?;
-        Ok(Entry { link_to: None, ..entry })
+        let entry =
+            entry_codec::decode(&self.value, path.clone()).map_err(|flaw| self.malformed(flaw))?;
+        Ok(Entry {
+            link_to: None,
+            ..entry
+        })
     }
 
     fn malformed(&self, flaw: Flaw) -> IndexError {
@@ -96,14 +105,19 @@ impl TreeSeries {
         let mut numbers = Vec::new();
         for layer in tree.into_iter().flat_map(|tree| tree.layers().each()) {
             let next = self.runs.len();
-            let number = layer.level.as_ref().map_or(next, |level| *self.known.entry(level.clone()).or_insert(next));
+            let number = layer.level.as_ref().map_or(next, |level| {
+                *self.known.entry(level.clone()).or_insert(next)
+            });
             if number == next {
                 self.runs.push(layer.clone());
                 self.is_oldest.push(false);
             }
             numbers.push(number);
         }
-        if let Some(oldest) = numbers.first().and_then(|oldest| self.is_oldest.get_mut(*oldest)) {
+        if let Some(oldest) = numbers
+            .first()
+            .and_then(|oldest| self.is_oldest.get_mut(*oldest))
+        {
             *oldest = true;
         }
         numbers.reverse();
@@ -122,7 +136,11 @@ impl TreeSeries {
 
     /// The trees that have a run.
     pub fn trees_with(&self, run: usize) -> impl Iterator<Item = usize> {
-        self.trees.iter().enumerate().filter(move |(_, runs)| runs.contains(&run)).map(|(tree, _)| tree)
+        self.trees
+            .iter()
+            .enumerate()
+            .filter(move |(_, runs)| runs.contains(&run))
+            .map(|(tree, _)| tree)
     }
 
     /// Lets a tree have nothing. The others keep their places, and a run that no tree has is not read.
@@ -137,7 +155,9 @@ impl TreeSeries {
     /// The first that there is; what follows it in that run was not looked at.
     pub fn verify(&self, run: usize, goes_on: impl Fn() -> bool) -> Result<(), IndexError> {
         let is_oldest = self.is_oldest.get(run).copied().unwrap_or_default();
-        self.runs.get(run).map_or(Ok(()), |layer| layer.verify(is_oldest, goes_on))
+        self.runs
+            .get(run)
+            .map_or(Ok(()), |layer| layer.verify(is_oldest, goes_on))
     }
 
     /// What one path was in each tree. Asks each run once, and only those that no newer one answers for.
@@ -151,7 +171,10 @@ impl TreeSeries {
         let mut spells: Vec<(Range<usize>, usize)> = Vec::new();
         for (tree, numbers) in self.trees.iter().enumerate() {
             for number in numbers {
-                let (Some(run), Some(slot)) = (self.runs.get(*number), said.get_mut(*number)) else { continue };
+                let (Some(run), Some(slot)) = (self.runs.get(*number), said.get_mut(*number))
+                else {
+                    continue;
+                };
                 let answer = match slot {
                     Some(answer) => answer,
                     None => slot.insert(self.ask(*number, run, &key)?),
@@ -168,19 +191,36 @@ impl TreeSeries {
                 break;
             }
         }
-        let spells = spells.into_iter().filter_map(|(trees, number)| match said.get(number) {
-            Some(Some(Said::Entry(found))) => Some(found.entry(path).map(|entry| Spell { trees, entry })),
-            _ => None,
-        });
-        Ok(PathHistory { path: path.clone(), spells: joined(spells.collect::<Result<_, _>>()?) })
+        let spells = spells
+            .into_iter()
+            .filter_map(|(trees, number)| match said.get(number) {
+                Some(Some(Said::Entry(found))) => {
+                    Some(found.entry(path).map(|entry| Spell { trees, entry }))
+                }
+                _ => None,
+            });
+        Ok(PathHistory {
+            path: path.clone(),
+            spells: joined(spells.collect::<Result<_, _>>()?),
+        })
     }
 
     fn ask(&self, number: usize, run: &Layer, key: &[u8]) -> Result<Said, IndexError> {
         if let Some(cursor) = run.run.get(key)? {
             let found = Found::at(number, &cursor);
-            return Ok(found.map_or(Said::Nothing, |found| if self.is_gone(&found) { Said::Gone } else { Said::Entry(found) }));
+            return Ok(found.map_or(Said::Nothing, |found| {
+                if self.is_gone(&found) {
+                    Said::Gone
+                } else {
+                    Said::Entry(found)
+                }
+            }));
         }
-        Ok(if run.gone_above(key)?.is_some() { Said::Gone } else { Said::Nothing })
+        Ok(if run.gone_above(key)?.is_some() {
+            Said::Gone
+        } else {
+            Said::Nothing
+        })
     }
 
     fn is_gone(&self, found: &Found) -> bool {
@@ -193,7 +233,9 @@ impl TreeSeries {
         let mut trees_of: Vec<Vec<Range<usize>>> = vec![Vec::new(); self.runs.len()];
         for (tree, numbers) in self.trees.iter().enumerate() {
             for number in numbers {
-                let Some(ranges) = trees_of.get_mut(*number) else { continue };
+                let Some(ranges) = trees_of.get_mut(*number) else {
+                    continue;
+                };
                 match ranges.last_mut() {
                     Some(range) if range.end == tree => range.end += 1,
                     _ => ranges.push(tree..tree + 1),
@@ -217,7 +259,9 @@ fn joined(spells: Vec<Spell>) -> Vec<Spell> {
     let mut joined: Vec<Spell> = Vec::with_capacity(spells.len());
     for spell in spells {
         match joined.last_mut() {
-            Some(last) if last.trees.end == spell.trees.start && last.entry == spell.entry => last.trees.end = spell.trees.end,
+            Some(last) if last.trees.end == spell.trees.start && last.entry == spell.entry => {
+                last.trees.end = spell.trees.end
+            }
             _ => joined.push(spell),
         }
     }
@@ -275,7 +319,10 @@ impl<W: FnMut(PathKey<'_>) -> bool> Histories<W> {
             let mut cursor = layer.run.seek(&[])?;
             pass_unwanted(&mut cursor, &mut self.wanted)?;
             if let Some(item) = cursor.current() {
-                self.order.push(Head { key: item.key.to_vec(), run });
+                self.order.push(Head {
+                    key: item.key.to_vec(),
+                    run,
+                });
             }
             self.cursors.push(Some(cursor));
         }
@@ -291,7 +338,9 @@ impl<W: FnMut(PathKey<'_>) -> bool> Histories<W> {
             } else if head.key != *key {
                 break;
             }
-            let Some(Some(cursor)) = self.cursors.get_mut(head.run) else { break };
+            let Some(Some(cursor)) = self.cursors.get_mut(head.run) else {
+                break;
+            };
             found.extend(Found::at(head.run, cursor));
             cursor.advance()?;
             pass_unwanted(cursor, &mut self.wanted)?;
@@ -336,26 +385,51 @@ impl<W: FnMut(PathKey<'_>) -> bool> Histories<W> {
                 Some(first) => key::to_path(&key).map_err(|flaw| first.malformed(flaw))?,
                 None => continue,
             };
-            let spells = spells.into_iter().map(|(trees, found)| Ok(Spell { trees, entry: found.entry(&path)? }));
-            return Ok(Some(PathHistory { spells: joined(spells.collect::<Result<_, IndexError>>()?), path }));
+            let spells = spells.into_iter().map(|(trees, found)| {
+                Ok(Spell {
+                    trees,
+                    entry: found.entry(&path)?,
+                })
+            });
+            return Ok(Some(PathHistory {
+                spells: joined(spells.collect::<Result<_, IndexError>>()?),
+                path,
+            }));
         }
     }
 
     /// Which trees have what.
     fn spells<'found>(&self, found: &'found [Found]) -> Vec<(Range<usize>, &'found Found)> {
         if let ([only], true) = (found, self.gone.is_empty()) {
-            let trees = self.trees_of.get(only.run).filter(|_| !self.series.is_gone(only));
-            return trees.into_iter().flatten().map(|trees| (trees.clone(), only)).collect();
+            let trees = self
+                .trees_of
+                .get(only.run)
+                .filter(|_| !self.series.is_gone(only));
+            return trees
+                .into_iter()
+                .flatten()
+                .map(|trees| (trees.clone(), only))
+                .collect();
         }
         let mut spells: Vec<(Range<usize>, &Found)> = Vec::new();
         for (tree, runs) in self.series.trees.iter().enumerate() {
-            let decides = runs.iter().find_map(|run| match found.iter().find(|found| found.run == *run) {
-                Some(found) => Some((!self.series.is_gone(found)).then_some(found)),
-                None => self.gone.iter().any(|(_, gone)| gone == run).then_some(None),
-            });
-            let Some(Some(decides)) = decides else { continue };
+            let decides =
+                runs.iter()
+                    .find_map(|run| match found.iter().find(|found| found.run == *run) {
+                        Some(found) => Some((!self.series.is_gone(found)).then_some(found)),
+                        None => self
+                            .gone
+                            .iter()
+                            .any(|(_, gone)| gone == run)
+                            .then_some(None),
+                    });
+            let Some(Some(decides)) = decides else {
+                continue;
+            };
             match spells.last_mut() {
-                Some((trees, last)) if trees.end == tree && last.value == decides.value => trees.end += 1,
+                Some((trees, last)) if trees.end == tree && last.value == decides.value => {
+                    trees.end += 1
+                }
                 _ => spells.push((tree..tree + 1, decides)),
             }
         }
@@ -364,8 +438,14 @@ impl<W: FnMut(PathKey<'_>) -> bool> Histories<W> {
 }
 
 /// Goes on to the next path that is wanted, or the next subtree that is gone.
-fn pass_unwanted(cursor: &mut Cursor, wanted: &mut impl FnMut(PathKey<'_>) -> bool) -> Result<(), IndexError> {
-    while cursor.current().is_some_and(|item| !key::is_subtree(item.key) && !wanted(PathKey(item.key))) {
+fn pass_unwanted(
+    cursor: &mut Cursor,
+    wanted: &mut impl FnMut(PathKey<'_>) -> bool,
+) -> Result<(), IndexError> {
+    while cursor
+        .current()
+        .is_some_and(|item| !key::is_subtree(item.key) && !wanted(PathKey(item.key)))
+    {
         cursor.advance()?;
     }
     Ok(())

@@ -38,16 +38,26 @@ impl TreeWriter {
     /// tree cannot be finished.
     pub fn push(&mut self, entry: &Entry, sink: &mut dyn BlockSink) -> Result<NodeId, IndexError> {
         key::of_path_into(&entry.path, &mut self.key);
-        let unfit = |what| IndexError::Unfit { path: entry.path.clone(), what };
+        let unfit = |what| IndexError::Unfit {
+            path: entry.path.clone(),
+            what,
+        };
         if !run_writer::fits(&self.key) {
             return Err(unfit("its path is too long"));
         }
         if !self.run.may_follow(&self.key) {
-            return Err(IndexError::OutOfOrder { what: entry.path.to_string() });
+            return Err(IndexError::OutOfOrder {
+                what: entry.path.to_string(),
+            });
         }
         entry_codec::check(entry).map_err(unfit)?;
-        if entry.link_to.is_some_and(|first| first.0 >= self.run.entries()) {
-            return Err(unfit("it is a link to an entry that does not come before it"));
+        if entry
+            .link_to
+            .is_some_and(|first| first.0 >= self.run.entries())
+        {
+            return Err(unfit(
+                "it is a link to an entry that does not come before it",
+            ));
         }
         entry_codec::encode(entry, &mut self.value);
         if self.value.len() > MAX_BLOCK_BYTES - BLOCK_OVERHEAD_BYTES {
@@ -57,9 +67,15 @@ impl TreeWriter {
     }
 
     /// Says that what older runs have under this key is gone; see [`entry_codec::GONE`].
-    pub(super) fn push_gone(&mut self, key: &[u8], sink: &mut dyn BlockSink) -> Result<(), IndexError> {
+    pub(super) fn push_gone(
+        &mut self,
+        key: &[u8],
+        sink: &mut dyn BlockSink,
+    ) -> Result<(), IndexError> {
         if !self.run.may_follow(key) {
-            return Err(IndexError::OutOfOrder { what: key.escape_ascii().to_string() });
+            return Err(IndexError::OutOfOrder {
+                what: key.escape_ascii().to_string(),
+            });
         }
         self.run.push(key, &entry_codec::GONE, sink).map(drop)
     }
@@ -89,7 +105,10 @@ impl TreeWriter {
     /// # Errors
     ///
     /// Those of the sink.
-    pub fn finish_with_head(self, sink: &mut dyn BlockSink) -> Result<(RunRoot, Vec<HeadBlock>), IndexError> {
+    pub fn finish_with_head(
+        self,
+        sink: &mut dyn BlockSink,
+    ) -> Result<(RunRoot, Vec<HeadBlock>), IndexError> {
         self.run.finish_with_head(sink)
     }
 }

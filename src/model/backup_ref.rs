@@ -28,7 +28,9 @@ pub enum BackupRefError {
 impl BackupRef {
     /// Host and name, if it has both: the first reading.
     pub fn host_and_name(&self) -> Option<(&str, &str)> {
-        self.text.split_once('/').filter(|(host, name)| !host.is_empty() && !name.is_empty())
+        self.text
+            .split_once('/')
+            .filter(|(host, name)| !host.is_empty() && !name.is_empty())
     }
 
     /// All of it as the name alone, on whatever host: the second reading.
@@ -51,9 +53,15 @@ impl FromStr for BackupRef {
             Some((name, at)) => (name, Some(at.parse().map_err(BackupRefError::PointInTime)?)),
         };
         if name.is_empty() || name.chars().any(char::is_control) {
-            return Err(BackupRefError::Name(NameError { what: "backup name", text: name.to_owned() }));
+            return Err(BackupRefError::Name(NameError {
+                what: "backup name",
+                text: name.to_owned(),
+            }));
         }
-        Ok(Self { text: name.into(), at })
+        Ok(Self {
+            text: name.into(),
+            at,
+        })
     }
 }
 
@@ -69,13 +77,17 @@ mod tests {
     use super::{BackupRef, BackupRefError};
 
     fn backup(text: &str) -> BackupRef {
-        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     #[test]
     fn both_readings_of_a_slash_are_kept() {
         assert_eq!(backup("docs").host_and_name(), None);
-        assert_eq!(backup("web-1/docs").host_and_name(), Some(("web-1", "docs")));
+        assert_eq!(
+            backup("web-1/docs").host_and_name(),
+            Some(("web-1", "docs"))
+        );
         assert_eq!(backup("a/b/c").host_and_name(), Some(("a", "b/c")));
         assert_eq!(backup("a/b/c").name(), "a/b/c");
         assert_eq!(backup("/srv").host_and_name(), None);
@@ -89,10 +101,22 @@ mod tests {
         assert_eq!(docs.at().expect("a date").to_string(), "yesterday 14:00");
         assert_eq!(docs.to_string(), "web-1/docs@yesterday 14:00");
         assert_eq!(backup("me@home@latest").name(), "me@home");
-        assert!(matches!("me@home".parse::<BackupRef>(), Err(BackupRefError::PointInTime(_))));
-        assert!(matches!("docs@".parse::<BackupRef>(), Err(BackupRefError::PointInTime(_))));
-        assert!(matches!("@latest".parse::<BackupRef>(), Err(BackupRefError::Name(_))));
-        assert!(matches!("a\nb".parse::<BackupRef>(), Err(BackupRefError::Name(_))));
+        assert!(matches!(
+            "me@home".parse::<BackupRef>(),
+            Err(BackupRefError::PointInTime(_))
+        ));
+        assert!(matches!(
+            "docs@".parse::<BackupRef>(),
+            Err(BackupRefError::PointInTime(_))
+        ));
+        assert!(matches!(
+            "@latest".parse::<BackupRef>(),
+            Err(BackupRefError::Name(_))
+        ));
+        assert!(matches!(
+            "a\nb".parse::<BackupRef>(),
+            Err(BackupRefError::Name(_))
+        ));
     }
 
     proptest::proptest! {

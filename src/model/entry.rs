@@ -23,8 +23,15 @@ impl Entry {
             Content::File { extents, .. } => extents.as_slice(),
             _ => &[],
         };
-        let content = extents.iter().map(|extent| (extent.level, extent.stream, extent.length));
-        content.chain(self.metadata.signatures.iter().map(|place| (place.level, place.stream, place.length)))
+        let content = extents
+            .iter()
+            .map(|extent| (extent.level, extent.stream, extent.length));
+        content.chain(
+            self.metadata
+                .signatures
+                .iter()
+                .map(|place| (place.level, place.stream, place.length)),
+        )
     }
 }
 

@@ -47,7 +47,10 @@ impl std::str::FromStr for StoreId {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let refuse = || NameError { what: "store id", text: text.to_owned() };
+        let refuse = || NameError {
+            what: "store id",
+            text: text.to_owned(),
+        };
         if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(refuse());
         }
@@ -77,7 +80,10 @@ const LEVEL_ID_LENGTH: usize = 29;
 impl LevelId {
     /// Makes the identity of a level that begins at `started`.
     pub fn new(started: jiff::Timestamp, random: u32) -> Self {
-        let text = started.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y%m%dT%H%M%S").to_string();
+        let text = started
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .strftime("%Y%m%dT%H%M%S")
+            .to_string();
         let milliseconds = started.subsec_millisecond().unsigned_abs();
         Self(format!("{text}.{milliseconds:03}Z-{random:08x}").into())
     }
@@ -95,9 +101,15 @@ impl LevelId {
     fn parse_started(text: &str) -> Option<jiff::Timestamp> {
         let (date, rest) = (text.get(..15)?, text.get(15..20)?);
         let seconds = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", date).ok()?;
-        let milliseconds = rest.strip_prefix('.')?.strip_suffix('Z')?.parse::<i64>().ok()?;
+        let milliseconds = rest
+            .strip_prefix('.')?
+            .strip_suffix('Z')?
+            .parse::<i64>()
+            .ok()?;
         let start = seconds.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
-        start.checked_add(jiff::SignedDuration::from_millis(milliseconds)).ok()
+        start
+            .checked_add(jiff::SignedDuration::from_millis(milliseconds))
+            .ok()
     }
 }
 
@@ -107,9 +119,20 @@ impl std::str::FromStr for LevelId {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let random = text.get(20..).and_then(|rest| rest.strip_prefix('-'));
         let legal = text.len() == LEVEL_ID_LENGTH
-            && random.is_some_and(|digits| digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+            && random.is_some_and(|digits| {
+                digits
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            })
             && Self::parse_started(text).is_some();
-        if legal { Ok(Self(text.into())) } else { Err(NameError { what: "level id", text: text.to_owned() }) }
+        if legal {
+            Ok(Self(text.into()))
+        } else {
+            Err(NameError {
+                what: "level id",
+                text: text.to_owned(),
+            })
+        }
     }
 }
 
@@ -141,14 +164,28 @@ impl BackupName {
     ///
     /// [`NameError`] that holds the part which breaks the rule.
     pub fn new(host: &str, name: &str) -> Result<Self, NameError> {
-        let legal = |text: &str| (1..=255).contains(&text.len()) && !text.chars().any(char::is_control) && text != "." && text != "..";
+        let legal = |text: &str| {
+            (1..=255).contains(&text.len())
+                && !text.chars().any(char::is_control)
+                && text != "."
+                && text != ".."
+        };
         if !legal(host) || host.contains('/') {
-            return Err(NameError { what: "host name", text: host.to_owned() });
+            return Err(NameError {
+                what: "host name",
+                text: host.to_owned(),
+            });
         }
         if !legal(name) {
-            return Err(NameError { what: "backup name", text: name.to_owned() });
+            return Err(NameError {
+                what: "backup name",
+                text: name.to_owned(),
+            });
         }
-        Ok(Self { host: host.into(), name: name.into() })
+        Ok(Self {
+            host: host.into(),
+            name: name.into(),
+        })
     }
 
     /// The host.
@@ -199,13 +236,20 @@ mod tests {
     fn a_store_id_reads_back() {
         let id = StoreId([7; 16]);
         assert_eq!(id.to_string().parse::<StoreId>(), Ok(id));
-        assert!("+7070707070707070707070707070707".parse::<StoreId>().is_err());
+        assert!(
+            "+7070707070707070707070707070707"
+                .parse::<StoreId>()
+                .is_err()
+        );
     }
 
     #[test]
     fn a_host_with_a_slash_is_refused() {
         assert!(BackupName::new("a/b", "docs").is_err());
         assert!(BackupName::new("a", "").is_err());
-        assert_eq!(BackupName::new("a", "b/c").expect("legal").to_string(), "a/b/c");
+        assert_eq!(
+            BackupName::new("a", "b/c").expect("legal").to_string(),
+            "a/b/c"
+        );
     }
 }

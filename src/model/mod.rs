@@ -24,8 +24,13 @@ mod time;
 pub use backup_ref::{BackupRef, BackupRefError};
 pub use bandwidth::Bandwidth;
 pub use cancel::Cancel;
-pub use entry::{Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr};
-pub use ids::{BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset, StoreId, StreamOffset};
+pub use entry::{
+    Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
+};
+pub use ids::{
+    BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset,
+    StoreId, StreamOffset,
+};
 pub use name::{Name, TreePath};
 pub use pattern::Excludes;
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};

@@ -15,7 +15,10 @@ impl Name {
 
     /// Whether the rule holds, for those who need no `Name` of their own.
     pub fn is_legal(bytes: &[u8]) -> bool {
-        !bytes.is_empty() && bytes != b"." && bytes != b".." && !bytes.iter().any(|byte| matches!(byte, 0 | b'/'))
+        !bytes.is_empty()
+            && bytes != b"."
+            && bytes != b".."
+            && !bytes.iter().any(|byte| matches!(byte, 0 | b'/'))
     }
 
     /// The bytes as the file system has them.
@@ -53,7 +56,10 @@ impl TreePath {
     /// dropped. `None` when it holds `..` or NUL.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut path = Self(Vec::with_capacity(bytes.len()));
-        for part in bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
+        for part in bytes
+            .split(|byte| *byte == b'/')
+            .filter(|part| !part.is_empty() && *part != b".")
+        {
             if !Name::is_legal(part) {
                 return None;
             }
@@ -94,12 +100,17 @@ impl TreePath {
 
     /// The last component's bytes; empty for the root.
     pub fn file_name(&self) -> &[u8] {
-        self.0.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+        self.0
+            .rsplit(|byte| *byte == b'/')
+            .next()
+            .unwrap_or_default()
     }
 
     /// The components, outermost first.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+        self.0
+            .split(|byte| *byte == b'/')
+            .filter(|part| !part.is_empty())
     }
 
     /// Whether this is the root.
@@ -109,7 +120,11 @@ impl TreePath {
 
     /// Whether this path is `ancestor` itself or lies below it.
     pub fn starts_with(&self, ancestor: &Self) -> bool {
-        ancestor.is_root() || self.0.strip_prefix(ancestor.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
+        ancestor.is_root()
+            || self
+                .0
+                .strip_prefix(ancestor.as_bytes())
+                .is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
     }
 
     /// The joined bytes, without a leading slash.
@@ -174,7 +189,10 @@ mod tests {
         assert_eq!(path.as_bytes(), b"usr/lib/x");
         assert_eq!(path.parent().expect("not the root").as_bytes(), b"usr/lib");
         assert_eq!(path.file_name(), b"x");
-        assert_eq!(TreePath::parse(b"a").expect("legal").parent(), Some(TreePath::root()));
+        assert_eq!(
+            TreePath::parse(b"a").expect("legal").parent(),
+            Some(TreePath::root())
+        );
         assert!(TreePath::parse(b"a/../b").is_none());
         assert!(path.starts_with(&TreePath::parse(b"usr/lib").expect("legal")));
         assert!(!path.starts_with(&TreePath::parse(b"usr/li").expect("legal")));

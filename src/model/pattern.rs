@@ -25,7 +25,10 @@ impl Excludes {
         let mut excludes = Self::default();
         for pattern in patterns {
             let text = pattern.as_ref();
-            let end = text.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+            let end = text
+                .iter()
+                .rposition(|byte| *byte != b'/')
+                .map_or(0, |last| last + 1);
             match text.get(..end).unwrap_or_default() {
                 [] => {}
                 text @ [b'/', ..] => excludes.absolute.push(Pattern::parse(text)),
@@ -42,8 +45,14 @@ impl Excludes {
         if path.is_root() || self.is_empty() {
             return false;
         }
-        if self.floating.iter().any(|pattern| pattern.matches_anywhere(path.as_bytes()))
-            || self.anchored.iter().any(|pattern| pattern.matches_start(path.as_bytes()))
+        if self
+            .floating
+            .iter()
+            .any(|pattern| pattern.matches_anywhere(path.as_bytes()))
+            || self
+                .anchored
+                .iter()
+                .any(|pattern| pattern.matches_start(path.as_bytes()))
         {
             return true;
         }
@@ -51,7 +60,9 @@ impl Excludes {
             return false;
         }
         let on_disk = on_disk();
-        self.absolute.iter().any(|pattern| pattern.matches_start(&on_disk))
+        self.absolute
+            .iter()
+            .any(|pattern| pattern.matches_start(&on_disk))
     }
 
     /// Whether there is no pattern at all.
@@ -97,7 +108,10 @@ fn first_unit(text: &[u8]) -> Option<(Unit, &[u8])> {
         0xe0..0xf0 => 3,
         _ => 4,
     };
-    let character = text.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| text.chars().next());
+    let character = text
+        .get(..length)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .and_then(|text| text.chars().next());
     match character {
         Some(character) => Some((Unit::from(character), text.get(length..)?)),
         None => Some((BARE_BYTE + Unit::from(byte), text.get(1..)?)),
@@ -134,8 +148,15 @@ impl Pattern {
 
     /// Whether the pattern matches from the start or from after some `/`.
     fn matches_anywhere(&self, text: &[u8]) -> bool {
-        let starts = text.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(slash, _)| slash + 1);
-        std::iter::once(0).chain(starts).any(|start| text.get(start..).is_some_and(|text| self.matches_start(text)))
+        let starts = text
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(slash, _)| slash + 1);
+        std::iter::once(0).chain(starts).any(|start| {
+            text.get(start..)
+                .is_some_and(|text| self.matches_start(text))
+        })
     }
 
     /// Whether the pattern matches from the start, up to the end or a `/`.
@@ -153,7 +174,9 @@ impl Pattern {
                     retry = Some((at, rest));
                     Some(rest)
                 }
-                Some(token) => first_unit(rest).filter(|(unit, _)| token.holds(*unit)).map(|(_, rest)| rest),
+                Some(token) => first_unit(rest)
+                    .filter(|(unit, _)| token.holds(*unit))
+                    .map(|(_, rest)| rest),
             };
             match (matched, retry) {
                 (Some(next), _) => (at, rest) = (at + 1, next),
@@ -315,14 +338,26 @@ mod tests {
     #[test]
     fn names_that_are_not_utf8_match_byte_by_byte() {
         let path = TreePath::parse(b"a\xff\xfeb").expect("a legal path");
-        for (pattern, expected) in [(&b"a??b"[..], true), (b"a?b", false), (b"a\xff[\xfe]b", true), (b"a\xff[!\xfe]b", false)] {
-            assert_eq!(Excludes::new([pattern]).matches(&path, Vec::new), expected, "{pattern:?}");
+        for (pattern, expected) in [
+            (&b"a??b"[..], true),
+            (b"a?b", false),
+            (b"a\xff[\xfe]b", true),
+            (b"a\xff[!\xfe]b", false),
+        ] {
+            assert_eq!(
+                Excludes::new([pattern]).matches(&path, Vec::new),
+                expected,
+                "{pattern:?}"
+            );
         }
     }
 
     #[test]
     fn many_stars_do_not_take_exponential_time() {
         assert!(!excludes(&"*a".repeat(50), &"a".repeat(49)));
-        assert!(!excludes(&format!("{}b", "a*".repeat(100)), &"a".repeat(4000)));
+        assert!(!excludes(
+            &format!("{}b", "a*".repeat(100)),
+            &"a".repeat(4000)
+        ));
     }
 }

@@ -57,7 +57,10 @@ pub struct PointInTimeError {
 impl PointInTime {
     /// The newest level.
     pub fn latest() -> Self {
-        Self { text: "latest".into(), form: Form::Latest }
+        Self {
+            text: "latest".into(),
+            form: Form::Latest,
+        }
     }
 
     /// Which level is meant when it is `now` in `zone`. Moments out of range count as the first or last there is.
@@ -73,7 +76,10 @@ impl PointInTime {
             Form::EndOf(day) => end_of_day(*day, zone),
             Form::DaysAgo(days, clock) => {
                 let day = today().date().saturating_sub(days.days());
-                clock.map_or_else(|| end_of_day(day, zone), |(time, lasts)| end_of_clock(day.to_datetime(time), lasts, zone))
+                clock.map_or_else(
+                    || end_of_day(day, zone),
+                    |(time, lasts)| end_of_clock(day.to_datetime(time), lasts, zone),
+                )
             }
             Form::Back(span) => today().saturating_add(span.0).timestamp(),
         })
@@ -85,8 +91,14 @@ impl PointInTime {
     /// level, which is no moment.
     pub fn beginning(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let start_of = |clock: DateTime| {
-            let out_of_range = if clock.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
-            zone.to_ambiguous_zoned(clock).earlier().map_or(out_of_range, |start| start.timestamp())
+            let out_of_range = if clock.year() > 0 {
+                Timestamp::MAX
+            } else {
+                Timestamp::MIN
+            };
+            zone.to_ambiguous_zoned(clock)
+                .earlier()
+                .map_or(out_of_range, |start| start.timestamp())
         };
         Some(match &self.form {
             Form::Latest => return None,
@@ -95,10 +107,16 @@ impl PointInTime {
             Form::Clock(clock, _) => start_of(*clock),
             Form::EndOf(day) => start_of(day.to_datetime(Time::midnight())),
             Form::DaysAgo(days, clock) => {
-                let day = now.to_zoned(zone.clone()).date().saturating_sub(days.days());
+                let day = now
+                    .to_zoned(zone.clone())
+                    .date()
+                    .saturating_sub(days.days());
                 start_of(day.to_datetime(clock.map_or(Time::midnight(), |(time, _)| time)))
             }
-            Form::Back(span) => now.to_zoned(zone.clone()).saturating_add(span.0).timestamp(),
+            Form::Back(span) => now
+                .to_zoned(zone.clone())
+                .saturating_add(span.0)
+                .timestamp(),
         })
     }
 }
@@ -119,8 +137,13 @@ impl FromStr for PointInTime {
 
     fn from_str(text: &str) -> Result<Self, PointInTimeError> {
         let trimmed = text.trim();
-        let form = parse(trimmed).ok_or_else(|| PointInTimeError { text: text.to_owned() })?;
-        Ok(Self { text: trimmed.into(), form })
+        let form = parse(trimmed).ok_or_else(|| PointInTimeError {
+            text: text.to_owned(),
+        })?;
+        Ok(Self {
+            text: trimmed.into(),
+            form,
+        })
     }
 }
 
@@ -135,7 +158,9 @@ fn parse(text: &str) -> Option<Form> {
         return Some(Form::Level(level));
     }
     let lower = text.to_ascii_lowercase();
-    let (first, rest) = lower.split_once(char::is_whitespace).unwrap_or((&lower, ""));
+    let (first, rest) = lower
+        .split_once(char::is_whitespace)
+        .unwrap_or((&lower, ""));
     match (first, rest.trim_start()) {
         ("latest", "") => Some(Form::Latest),
         ("today", rest) => day(0, rest),
@@ -145,19 +170,31 @@ fn parse(text: &str) -> Option<Form> {
 }
 
 fn day(days_ago: i64, rest: &str) -> Option<Form> {
-    let clock = if rest.is_empty() { None } else { Some(clock_time(rest)?) };
+    let clock = if rest.is_empty() {
+        None
+    } else {
+        Some(clock_time(rest)?)
+    };
     Some(Form::DaysAgo(days_ago, clock))
 }
 
 /// A date, with or without a time and a zone, as ISO 8601 has them.
 fn moment(text: &str) -> Option<Form> {
-    let (date, rest) = text.split_once(['T', 't', ' ']).map_or((text, None), |(date, rest)| (date, Some(rest)));
+    let (date, rest) = text
+        .split_once(['T', 't', ' '])
+        .map_or((text, None), |(date, rest)| (date, Some(rest)));
     // jiff reads more than this as a date: years with a sign, a zone behind it.
-    if !matches!(date.len(), 8 | 10) || !date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+    if !matches!(date.len(), 8 | 10)
+        || !date
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-')
+    {
         return None;
     }
     let date: Date = date.parse().ok()?;
-    let Some(rest) = rest else { return Some(Form::EndOf(date)) };
+    let Some(rest) = rest else {
+        return Some(Form::EndOf(date));
+    };
     let zone_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
     let (time, zone) = rest.split_at_checked(zone_at)?;
     let (time, lasts) = clock_time(time.trim_end())?;
@@ -170,10 +207,18 @@ fn moment(text: &str) -> Option<Form> {
 
 /// `14`, `14:30`, `1430`, `14:30:05`, `143005`, `14:30:05.123`, and how long what it names lasts, to the last nanosecond.
 fn clock_time(text: &str) -> Option<(Time, SignedDuration)> {
-    let (whole, fraction) = text.split_once(['.', ',']).map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let (whole, fraction) = text
+        .split_once(['.', ','])
+        .map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
     let digits = whole.bytes().filter(u8::is_ascii_digit).count();
-    let legal = whole.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
-        && fraction.is_none_or(|fraction| digits == 6 && !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit()));
+    let legal = whole
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b':')
+        && fraction.is_none_or(|fraction| {
+            digits == 6
+                && !fraction.is_empty()
+                && fraction.bytes().all(|byte| byte.is_ascii_digit())
+        });
     let seconds = match (digits, fraction) {
         _ if !legal => return None,
         (6, Some(_)) => return Some((format!("T{text}").parse().ok()?, SignedDuration::ZERO)),
@@ -183,7 +228,10 @@ fn clock_time(text: &str) -> Option<(Time, SignedDuration)> {
         _ => return None,
     };
     // With the T, digits alone are a time and nothing else.
-    Some((format!("T{text}").parse().ok()?, SignedDuration::from_secs(seconds) - SignedDuration::from_nanos(1)))
+    Some((
+        format!("T{text}").parse().ok()?,
+        SignedDuration::from_secs(seconds) - SignedDuration::from_nanos(1),
+    ))
 }
 
 /// `-3h`, `3h ago`, `2 days ago`: only into the past.
@@ -197,15 +245,30 @@ fn back(text: &str) -> Option<Form> {
 }
 
 fn end_of_clock(clock: DateTime, lasts: SignedDuration, zone: &TimeZone) -> Timestamp {
-    let out_of_range = if clock.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
-    let start = zone.to_ambiguous_zoned(clock).later().map_or(out_of_range, |start| start.timestamp());
+    let out_of_range = if clock.year() > 0 {
+        Timestamp::MAX
+    } else {
+        Timestamp::MIN
+    };
+    let start = zone
+        .to_ambiguous_zoned(clock)
+        .later()
+        .map_or(out_of_range, |start| start.timestamp());
     start.saturating_add(lasts).unwrap_or(Timestamp::MAX)
 }
 
 fn end_of_day(day: Date, zone: &TimeZone) -> Timestamp {
     let next = day.tomorrow().and_then(|next| next.to_zoned(zone.clone()));
-    let before = |next: Zoned| next.timestamp().saturating_sub(SignedDuration::from_nanos(1)).ok();
-    next.ok().and_then(before).unwrap_or(if day.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
+    let before = |next: Zoned| {
+        next.timestamp()
+            .saturating_sub(SignedDuration::from_nanos(1))
+            .ok()
+    };
+    next.ok().and_then(before).unwrap_or(if day.year() > 0 {
+        Timestamp::MAX
+    } else {
+        Timestamp::MIN
+    })
 }
 
 #[cfg(test)]
@@ -231,7 +294,11 @@ mod tests {
 
     #[track_caller]
     fn assert_until(text: &str, moment: &str) {
-        assert_eq!(choice(text), Choice::Until(moment.parse().expect("a time")), "{text}");
+        assert_eq!(
+            choice(text),
+            Choice::Until(moment.parse().expect("a time")),
+            "{text}"
+        );
     }
 
     #[test]
@@ -250,8 +317,14 @@ mod tests {
             // With a zone.
             ("2026-11-22T14:30:05Z", "2026-11-22T14:30:05.999999999Z"),
             ("2026-11-22t14:30:05z", "2026-11-22T14:30:05.999999999Z"),
-            ("2026-11-22T14:30+05:30", "2026-11-22T14:30:59.999999999+05:30"),
-            ("2026-11-22 14:30 -0800", "2026-11-22T14:30:59.999999999-08:00"),
+            (
+                "2026-11-22T14:30+05:30",
+                "2026-11-22T14:30:59.999999999+05:30",
+            ),
+            (
+                "2026-11-22 14:30 -0800",
+                "2026-11-22T14:30:59.999999999-08:00",
+            ),
             ("20261122T143005Z", "2026-11-22T14:30:05.999999999Z"),
             ("2026-11-22T14:30:05.123Z", "2026-11-22T14:30:05.123Z"),
             // Today and yesterday.
@@ -295,12 +368,19 @@ mod tests {
             ("-3h", Some("2026-11-22T12:30:00+01:00")),
             // The hour that comes twice begins the first time.
             ("2026-10-25T02:30", Some("2026-10-25T02:30:00+02:00")),
-            ("20261122T143005.123Z-1a2b3c4d", Some("2026-11-22T14:30:05.123Z")),
+            (
+                "20261122T143005.123Z-1a2b3c4d",
+                Some("2026-11-22T14:30:05.123Z"),
+            ),
             ("latest", None),
         ] {
             let point: PointInTime = text.parse().expect("a point in time");
             let moment = moment.map(|moment| moment.parse().expect("a moment"));
-            assert_eq!(point.beginning(NOW.parse().expect("a time"), &berlin()), moment, "{text}");
+            assert_eq!(
+                point.beginning(NOW.parse().expect("a time"), &berlin()),
+                moment,
+                "{text}"
+            );
         }
     }
 
@@ -336,8 +416,14 @@ mod tests {
             "\u{e9}\u{e9}\u{e9}\u{e9}",
         ] {
             let error = text.parse::<PointInTime>().expect_err(text).to_string();
-            assert!(error.starts_with(&format!("{text:?} is not a point in time: ")), "{error}");
-            assert!(error.contains("yesterday 14:00") && error.contains("-3h"), "{error}");
+            assert!(
+                error.starts_with(&format!("{text:?} is not a point in time: ")),
+                "{error}"
+            );
+            assert!(
+                error.contains("yesterday 14:00") && error.contains("-3h"),
+                "{error}"
+            );
         }
     }
 
@@ -346,22 +432,48 @@ mod tests {
         assert_eq!(choice("9999-12-31"), Choice::Until(Timestamp::MAX));
         assert_eq!(
             choice("-19000y"),
-            Choice::Until("-009999-01-01T00:00:00Z".parse().map_or(Timestamp::MIN, |_: Timestamp| Timestamp::MIN))
+            Choice::Until(
+                "-009999-01-01T00:00:00Z"
+                    .parse()
+                    .map_or(Timestamp::MIN, |_: Timestamp| Timestamp::MIN)
+            )
         );
     }
 
     #[test]
     fn the_newest_level_at_or_before_the_moment_is_chosen() {
         let level = |text: &str| text.parse::<LevelId>().expect("a level id");
-        let levels =
-            [level("20261120T100000.000Z-00000001"), level("20261122T143005.123Z-00000002"), level("20261122T143100.000Z-00000003")];
-        let chosen = |text: &str| choice(text).of(&levels).map(|level| level.as_str().to_owned());
-        assert_eq!(chosen("latest").as_deref(), Some("20261122T143100.000Z-00000003"));
-        assert_eq!(chosen("2026-11-22T14:30:05Z").as_deref(), Some("20261122T143005.123Z-00000002"));
-        assert_eq!(chosen("2026-11-22T14:30:05.122Z").as_deref(), Some("20261120T100000.000Z-00000001"));
-        assert_eq!(chosen("2026-11-22T14:30:05.123Z").as_deref(), Some("20261122T143005.123Z-00000002"));
+        let levels = [
+            level("20261120T100000.000Z-00000001"),
+            level("20261122T143005.123Z-00000002"),
+            level("20261122T143100.000Z-00000003"),
+        ];
+        let chosen = |text: &str| {
+            choice(text)
+                .of(&levels)
+                .map(|level| level.as_str().to_owned())
+        };
+        assert_eq!(
+            chosen("latest").as_deref(),
+            Some("20261122T143100.000Z-00000003")
+        );
+        assert_eq!(
+            chosen("2026-11-22T14:30:05Z").as_deref(),
+            Some("20261122T143005.123Z-00000002")
+        );
+        assert_eq!(
+            chosen("2026-11-22T14:30:05.122Z").as_deref(),
+            Some("20261120T100000.000Z-00000001")
+        );
+        assert_eq!(
+            chosen("2026-11-22T14:30:05.123Z").as_deref(),
+            Some("20261122T143005.123Z-00000002")
+        );
         assert_eq!(chosen("2026-11-19"), None);
-        assert_eq!(chosen("20261122T143005.123Z-00000002").as_deref(), Some("20261122T143005.123Z-00000002"));
+        assert_eq!(
+            chosen("20261122T143005.123Z-00000002").as_deref(),
+            Some("20261122T143005.123Z-00000002")
+        );
         assert_eq!(chosen("20261122T143005.123Z-00000009"), None);
         assert_eq!(Choice::Newest.of(&[]), None);
     }
@@ -391,7 +503,10 @@ mod tests {
         if let Ok(point) = text.parse::<PointInTime>() {
             let now = Timestamp::from_second(now % 200_000_000_000).expect("in range");
             point.choice(now, &berlin());
-            assert_eq!(point.to_string().parse::<PointInTime>().as_ref(), Ok(&point));
+            assert_eq!(
+                point.to_string().parse::<PointInTime>().as_ref(),
+                Ok(&point)
+            );
         }
     }
 }

@@ -35,14 +35,21 @@ pub struct Trouble {
 impl Trouble {
     /// Joins a path and what happened to it.
     pub fn new(path: TreePath, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { path, error: error.into() }
+        Self {
+            path,
+            error: error.into(),
+        }
     }
 }
 
 impl fmt::Display for Trouble {
     /// `path: error: cause: its cause`, in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path: &dyn fmt::Display = if self.path.is_root() { &"." } else { &self.path };
+        let path: &dyn fmt::Display = if self.path.is_root() {
+            &"."
+        } else {
+            &self.path
+        };
         write!(f, "{path}: {}", self.error)?;
         let mut cause = self.error.source();
         while let Some(error) = cause {
@@ -129,7 +136,10 @@ mod tests {
     fn a_trouble_names_each_cause_once_in_one_line() {
         let error = Unreadable(io::Error::other("the disk is gone"));
         let path = TreePath::parse(b"a/b\n").expect("legal");
-        assert_eq!(Trouble::new(path, error).to_string(), "a/b\\n: could not read it: the disk is gone");
+        assert_eq!(
+            Trouble::new(path, error).to_string(),
+            "a/b\\n: could not read it: the disk is gone"
+        );
     }
 
     #[test]
@@ -142,6 +152,9 @@ mod tests {
         progress.trouble(Trouble::new(TreePath::root(), "gone"));
         let told = progress.told();
         assert_eq!((told.expected, told.done), ((3, 30), (2, 15)));
-        assert_eq!((told.stages, told.troubles), (vec!["reading files"], vec![".: gone".to_owned()]));
+        assert_eq!(
+            (told.stages, told.troubles),
+            (vec!["reading files"], vec![".: gone".to_owned()])
+        );
     }
 }

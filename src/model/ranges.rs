@@ -43,18 +43,27 @@ impl Ranges {
 
     /// Whether any byte of `range` is among these.
     pub fn touch(&self, range: &Range<u64>) -> bool {
-        !range.is_empty() && self.first_ending_after(range.start).is_some_and(|first| first.start < range.end)
+        !range.is_empty()
+            && self
+                .first_ending_after(range.start)
+                .is_some_and(|first| first.start < range.end)
     }
 
     /// Whether all bytes of `range` are among these.
     pub fn cover(&self, range: &Range<u64>) -> bool {
-        range.is_empty() || self.first_ending_after(range.start).is_some_and(|first| first.start <= range.start && first.end >= range.end)
+        range.is_empty()
+            || self
+                .first_ending_after(range.start)
+                .is_some_and(|first| first.start <= range.start && first.end >= range.end)
     }
 
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let (mut left, mut right) = (self.0.iter().cloned().peekable(), other.0.iter().cloned().peekable());
+        let (mut left, mut right) = (
+            self.0.iter().cloned().peekable(),
+            other.0.iter().cloned().peekable(),
+        );
         Self::joined(std::iter::from_fn(|| match (left.peek(), right.peek()) {
             (Some(first), Some(second)) if second.start < first.start => right.next(),
             (Some(_), _) => left.next(),
@@ -107,15 +116,24 @@ mod tests {
     fn a_range_is_touched_by_one_byte_and_not_by_a_neighbour() {
         let ranges = Ranges::new(vec![30..40, 10..20, 15..22, 5..5]);
         assert_eq!(ranges.as_slice(), [10..22, 30..40]);
-        for (range, expected) in
-            [(0..10, false), (0..11, true), (21..22, true), (22..30, false), (22..31, true), (40..45, false), (12..12, false)]
-        {
+        for (range, expected) in [
+            (0..10, false),
+            (0..11, true),
+            (21..22, true),
+            (22..30, false),
+            (22..31, true),
+            (40..45, false),
+            (12..12, false),
+        ] {
             assert_eq!(ranges.touch(&range), expected, "{range:?}");
         }
     }
 
     fn some() -> impl Strategy<Value = Vec<Range<u64>>> {
-        proptest::collection::vec((0_u64..100, 0_u64..20).prop_map(|(start, length)| start..start + length), 0..12)
+        proptest::collection::vec(
+            (0_u64..100, 0_u64..20).prop_map(|(start, length)| start..start + length),
+            0..12,
+        )
     }
 
     fn bytes(ranges: &[Range<u64>]) -> BTreeSet<u64> {

@@ -130,14 +130,21 @@ impl std::str::FromStr for Within {
             return Err(refuse());
         }
         let span: Span = trimmed.parse().map_err(|_| refuse())?;
-        if span.is_negative() { Err(refuse()) } else { Ok(Self(Box::new(span.fieldwise()))) }
+        if span.is_negative() {
+            Err(refuse())
+        } else {
+            Ok(Self(Box::new(span.fieldwise())))
+        }
     }
 }
 
 impl Within {
     /// The moment so long before `moment`; the first there is, if it would be before all time.
     pub fn before(&self, moment: Timestamp, zone: &TimeZone) -> Timestamp {
-        moment.to_zoned(zone.clone()).checked_sub(self.0.0).map_or(Timestamp::MIN, |zoned| zoned.timestamp())
+        moment
+            .to_zoned(zone.clone())
+            .checked_sub(self.0.0)
+            .map_or(Timestamp::MIN, |zoned| zoned.timestamp())
     }
 }
 
@@ -151,9 +158,13 @@ impl Retention {
     ///
     /// Applied again to what stays, the same rules let nothing go; a further rule never lets go more.
     pub fn decide(&self, candidates: &[Candidate], now: Timestamp, zone: &TimeZone) -> Vec<Fate> {
-        let newest = candidates.iter().rposition(|candidate| candidate.is_readable);
+        let newest = candidates
+            .iter()
+            .rposition(|candidate| candidate.is_readable);
         let young_since = self.within.as_ref().map(|within| {
-            let newest = newest.and_then(|at| candidates.get(at)).map_or(now, |candidate| candidate.level.started());
+            let newest = newest
+                .and_then(|at| candidates.get(at))
+                .map_or(now, |candidate| candidate.level.started());
             within.before(newest.min(now), zone)
         });
         let mut periods = [
@@ -185,15 +196,31 @@ impl Retention {
                     reasons.push(Reason::Last);
                 }
                 let local = started.to_zoned(zone.clone());
-                reasons.extend(periods.iter_mut().filter_map(|kept| kept.takes(&local)).map(Reason::Period));
+                reasons.extend(
+                    periods
+                        .iter_mut()
+                        .filter_map(|kept| kept.takes(&local))
+                        .map(Reason::Period),
+                );
                 if young_since.is_some_and(|since| started >= since) {
                     reasons.push(Reason::Within);
                 }
-                reasons.extend(candidate.tags.iter().filter(|tag| self.tags.contains(tag)).cloned().map(Reason::Tag));
+                reasons.extend(
+                    candidate
+                        .tags
+                        .iter()
+                        .filter(|tag| self.tags.contains(tag))
+                        .cloned()
+                        .map(Reason::Tag),
+                );
                 if self.since.is_some_and(|since| started >= since) {
                     reasons.push(Reason::Young);
                 }
-                if reasons.is_empty() { Fate::Goes } else { Fate::Stays(reasons) }
+                if reasons.is_empty() {
+                    Fate::Goes
+                } else {
+                    Fate::Stays(reasons)
+                }
             })
             .collect();
         fates.reverse();
@@ -213,7 +240,11 @@ type Span4 = (i32, i32, i32, i32);
 
 impl Kept {
     fn new(period: Period, count: u64) -> Self {
-        Self { period, left: count, current: None }
+        Self {
+            period,
+            left: count,
+            current: None,
+        }
     }
 
     /// Whether this is the newest of a period that is kept.
@@ -221,10 +252,19 @@ impl Kept {
         if self.left == 0 {
             return None;
         }
-        let (year, month, day) = (i32::from(local.year()), i32::from(local.month()), i32::from(local.day()));
+        let (year, month, day) = (
+            i32::from(local.year()),
+            i32::from(local.month()),
+            i32::from(local.day()),
+        );
         let which = match self.period {
             // The hour that comes twice in autumn is two hours: their distance from UTC differs.
-            Period::Hour => (year, month * 100 + day, i32::from(local.hour()), local.offset().seconds()),
+            Period::Hour => (
+                year,
+                month * 100 + day,
+                i32::from(local.hour()),
+                local.offset().seconds(),
+            ),
             Period::Day => (year, month, day, 0),
             Period::Week => {
                 let week = ISOWeekDate::from(local.date());
@@ -260,77 +300,167 @@ mod tests {
     }
 
     fn candidates(times: &[&str]) -> Vec<Candidate> {
-        times.iter().map(|time| Candidate { level: LevelId::new(at(time), 1), tags: Vec::new(), is_readable: true }).collect()
+        times
+            .iter()
+            .map(|time| Candidate {
+                level: LevelId::new(at(time), 1),
+                tags: Vec::new(),
+                is_readable: true,
+            })
+            .collect()
     }
 
     /// The times that stay.
     #[track_caller]
     fn assert_stay(rules: &Retention, times: &[&str], expected: &[&str]) {
         let fates = rules.decide(&candidates(times), at(times[times.len() - 1]), &berlin());
-        let stay: Vec<_> = times.iter().zip(&fates).filter(|(_, fate)| **fate != Fate::Goes).map(|(time, _)| *time).collect();
+        let stay: Vec<_> = times
+            .iter()
+            .zip(&fates)
+            .filter(|(_, fate)| **fate != Fate::Goes)
+            .map(|(time, _)| *time)
+            .collect();
         assert_eq!(stay, expected);
     }
 
     #[test]
     fn the_newest_of_each_day_stays_by_the_local_calendar() {
-        let rules = Retention { daily: 2, ..Retention::default() };
-        let times = ["2026-11-19T12:00:00Z", "2026-11-20T22:30:00Z", "2026-11-20T23:30:00Z", "2026-11-21T10:00:00Z"];
+        let rules = Retention {
+            daily: 2,
+            ..Retention::default()
+        };
+        let times = [
+            "2026-11-19T12:00:00Z",
+            "2026-11-20T22:30:00Z",
+            "2026-11-20T23:30:00Z",
+            "2026-11-21T10:00:00Z",
+        ];
         // Half past eleven in the evening of UTC is the next day in Berlin.
-        assert_stay(&rules, &times, &times[1..2].iter().chain(&times[3..]).copied().collect::<Vec<_>>());
+        assert_stay(
+            &rules,
+            &times,
+            &times[1..2]
+                .iter()
+                .chain(&times[3..])
+                .copied()
+                .collect::<Vec<_>>(),
+        );
     }
 
     #[test]
     fn the_hour_that_comes_twice_is_two_hours_and_the_days_around_it_are_days() {
-        let rules = Retention { hourly: 9, ..Retention::default() };
-        let times = ["2026-10-25T00:10:00Z", "2026-10-25T00:50:00Z", "2026-10-25T01:10:00Z", "2026-10-25T01:50:00Z"];
+        let rules = Retention {
+            hourly: 9,
+            ..Retention::default()
+        };
+        let times = [
+            "2026-10-25T00:10:00Z",
+            "2026-10-25T00:50:00Z",
+            "2026-10-25T01:10:00Z",
+            "2026-10-25T01:50:00Z",
+        ];
         assert_stay(&rules, &times, &[times[1], times[3]]);
         // The day of 25 hours, and the one of 23 hours in spring.
-        let rules = Retention { daily: 9, ..Retention::default() };
+        let rules = Retention {
+            daily: 9,
+            ..Retention::default()
+        };
         assert_stay(
             &rules,
-            &["2026-10-24T22:00:00Z", "2026-10-25T22:59:59Z", "2026-10-25T23:00:00Z"],
+            &[
+                "2026-10-24T22:00:00Z",
+                "2026-10-25T22:59:59Z",
+                "2026-10-25T23:00:00Z",
+            ],
             &["2026-10-25T22:59:59Z", "2026-10-25T23:00:00Z"],
         );
         assert_stay(
             &rules,
-            &["2026-03-28T23:00:00Z", "2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"],
+            &[
+                "2026-03-28T23:00:00Z",
+                "2026-03-29T21:59:59Z",
+                "2026-03-29T22:00:00Z",
+            ],
             &["2026-03-29T21:59:59Z", "2026-03-29T22:00:00Z"],
         );
     }
 
     #[test]
     fn weeks_begin_on_monday_and_do_not_end_with_the_year() {
-        let rules = Retention { weekly: 2, ..Retention::default() };
-        let times = ["2026-12-27T12:00:00Z", "2026-12-28T12:00:00Z", "2026-12-31T12:00:00Z", "2027-01-03T12:00:00Z"];
+        let rules = Retention {
+            weekly: 2,
+            ..Retention::default()
+        };
+        let times = [
+            "2026-12-27T12:00:00Z",
+            "2026-12-28T12:00:00Z",
+            "2026-12-31T12:00:00Z",
+            "2027-01-03T12:00:00Z",
+        ];
         assert_stay(&rules, &times, &[times[0], times[3]]);
     }
 
     #[test]
     fn reasons_add_up_and_say_what_kept_it() {
-        let rules = Retention { last: 1, monthly: 1, tags: vec!["gold".to_owned()], ..Retention::default() };
-        let mut points = candidates(&["2026-09-01T00:00:00Z", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"]);
+        let rules = Retention {
+            last: 1,
+            monthly: 1,
+            tags: vec!["gold".to_owned()],
+            ..Retention::default()
+        };
+        let mut points = candidates(&[
+            "2026-09-01T00:00:00Z",
+            "2026-10-01T00:00:00Z",
+            "2026-11-01T00:00:00Z",
+        ]);
         points[0].tags = vec!["x".to_owned(), "gold".to_owned()];
         let fates = rules.decide(&points, at("2026-11-02T00:00:00Z"), &berlin());
         assert_eq!(fates[0], Fate::Stays(vec![Reason::Tag("gold".to_owned())]));
         assert_eq!(fates[1], Fate::Goes);
-        assert_eq!(fates[2], Fate::Stays(vec![Reason::Newest, Reason::Last, Reason::Period(Period::Month)]));
+        assert_eq!(
+            fates[2],
+            Fate::Stays(vec![
+                Reason::Newest,
+                Reason::Last,
+                Reason::Period(Period::Month)
+            ])
+        );
     }
 
     #[test]
     fn a_time_to_look_back_is_of_the_calendar_and_from_the_newest_on() {
-        let rules = Retention { within: Some("1d".parse().expect("a span")), ..Retention::default() };
+        let rules = Retention {
+            within: Some("1d".parse().expect("a span")),
+            ..Retention::default()
+        };
         // 25 hours lie between noon and noon of these days.
         assert_stay(
             &rules,
-            &["2026-10-24T09:59:59Z", "2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"],
+            &[
+                "2026-10-24T09:59:59Z",
+                "2026-10-24T10:00:00Z",
+                "2026-10-25T11:00:00Z",
+            ],
             &["2026-10-24T10:00:00Z", "2026-10-25T11:00:00Z"],
         );
-        let years_later =
-            rules.decide(&candidates(&["2026-10-24T10:00:00Z", "2026-10-24T11:00:00Z"]), at("2030-01-01T00:00:00Z"), &berlin());
-        assert!(!years_later.contains(&Fate::Goes), "nothing was backed up for years: what there is stays");
-        let clock_ahead =
-            rules.decide(&candidates(&["2026-10-24T10:00:00Z", "2030-01-01T00:00:00Z"]), at("2026-10-24T11:00:00Z"), &berlin());
-        assert!(!clock_ahead.contains(&Fate::Goes), "one level with a wrong clock takes nothing with it");
+        let years_later = rules.decide(
+            &candidates(&["2026-10-24T10:00:00Z", "2026-10-24T11:00:00Z"]),
+            at("2030-01-01T00:00:00Z"),
+            &berlin(),
+        );
+        assert!(
+            !years_later.contains(&Fate::Goes),
+            "nothing was backed up for years: what there is stays"
+        );
+        let clock_ahead = rules.decide(
+            &candidates(&["2026-10-24T10:00:00Z", "2030-01-01T00:00:00Z"]),
+            at("2026-10-24T11:00:00Z"),
+            &berlin(),
+        );
+        assert!(
+            !clock_ahead.contains(&Fate::Goes),
+            "one level with a wrong clock takes nothing with it"
+        );
         for (text, legal) in [
             ("30d", true),
             ("1y6mo", true),
@@ -349,8 +479,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_stays_and_counts_for_nothing() {
-        let rules = Retention { last: 1, ..Retention::default() };
-        let mut points = candidates(&["2026-09-01T00:00:00Z", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"]);
+        let rules = Retention {
+            last: 1,
+            ..Retention::default()
+        };
+        let mut points = candidates(&[
+            "2026-09-01T00:00:00Z",
+            "2026-10-01T00:00:00Z",
+            "2026-11-01T00:00:00Z",
+        ]);
         points[2].is_readable = false;
         let fates = rules.decide(&points, at("2026-11-02T00:00:00Z"), &berlin());
         assert_eq!(fates[0], Fate::Goes);
@@ -366,7 +503,11 @@ mod tests {
             let begin = at("2025-01-01T00:00:00Z");
             let candidate = |(minute, tag, is_readable): (i64, u8, bool)| Candidate {
                 level: LevelId::new(begin + SignedDuration::from_mins(minute), 1),
-                tags: if tag == 0 { vec!["kept".to_owned()] } else { Vec::new() },
+                tags: if tag == 0 {
+                    vec!["kept".to_owned()]
+                } else {
+                    Vec::new()
+                },
                 is_readable,
             };
             points.into_iter().map(candidate).collect()
@@ -376,17 +517,24 @@ mod tests {
     fn any_rules() -> impl Strategy<Value = Retention> {
         let counts = prop::array::uniform6(prop_oneof![2 => Just(0_u64), 1 => 0_u64..9]);
         let since = prop::option::of(0_i64..3 * 365 * 24);
-        (counts, prop::option::of(0_i64..900), any::<bool>(), since).prop_map(|(counts, days, tags, since)| Retention {
-            last: counts[0],
-            hourly: counts[1],
-            daily: counts[2],
-            weekly: counts[3],
-            monthly: counts[4],
-            yearly: counts[5],
-            within: days.map(|days| format!("{days}d").parse().expect("a span")),
-            tags: if tags { vec!["kept".to_owned()] } else { Vec::new() },
-            since: since.map(|hours| at("2025-01-01T00:00:00Z") + SignedDuration::from_hours(hours)),
-        })
+        (counts, prop::option::of(0_i64..900), any::<bool>(), since).prop_map(
+            |(counts, days, tags, since)| Retention {
+                last: counts[0],
+                hourly: counts[1],
+                daily: counts[2],
+                weekly: counts[3],
+                monthly: counts[4],
+                yearly: counts[5],
+                within: days.map(|days| format!("{days}d").parse().expect("a span")),
+                tags: if tags {
+                    vec!["kept".to_owned()]
+                } else {
+                    Vec::new()
+                },
+                since: since
+                    .map(|hours| at("2025-01-01T00:00:00Z") + SignedDuration::from_hours(hours)),
+            },
+        )
     }
 
     proptest! {

@@ -12,7 +12,13 @@ pub enum Interval {
 }
 
 /// The units that an interval can have, in seconds.
-const UNITS: [(&str, u64); 5] = [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86_400), ("week", 604_800)];
+const UNITS: [(&str, u64); 5] = [
+    ("second", 1),
+    ("minute", 60),
+    ("hour", 3600),
+    ("day", 86_400),
+    ("week", 604_800),
+];
 
 impl Interval {
     /// Parses `continuous`, `1 day`, `12 hours`; `None` for anything else, nothing at all among it.
@@ -22,36 +28,58 @@ impl Interval {
         }
         let (count, unit) = text.split_once(' ')?;
         let unit = unit.trim_start_matches(' ');
-        let (_, seconds) = UNITS.iter().find(|(name, _)| unit == *name || unit.strip_suffix('s') == Some(name))?;
+        let (_, seconds) = UNITS
+            .iter()
+            .find(|(name, _)| unit == *name || unit.strip_suffix('s') == Some(name))?;
         if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
-        Some(Self::Every(Duration::from_secs(count.checked_mul(*seconds)?)))
+        Some(Self::Every(Duration::from_secs(
+            count.checked_mul(*seconds)?,
+        )))
     }
 }
 
 /// Whether a text is a moment as timetables have it: `2026-11-24T12:30:00`, with a fraction, `Z` or an offset if wanted.
 pub fn is_moment(text: &str) -> bool {
-    let Some((date, time)) = text.split_once('T') else { return false };
+    let Some((date, time)) = text.split_once('T') else {
+        return false;
+    };
     let clock_end = time.find(['Z', '+', '-']).unwrap_or(time.len());
     let (clock, zone) = time.split_at(clock_end);
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
     let digits = |text: &str, widths: &[usize], between: char| {
         let parts: Vec<&str> = text.split(between).collect();
-        parts.len() == widths.len() && parts.iter().zip(widths).all(|(part, width)| part.len() == *width && is_digits(part))
+        parts.len() == widths.len()
+            && parts
+                .iter()
+                .zip(widths)
+                .all(|(part, width)| part.len() == *width && is_digits(part))
     };
     let zone_fits = match zone.strip_prefix(['+', '-']) {
-        Some(offset) => digits(offset, &[2, 2], ':') || (is_digits(offset) && [2, 4].contains(&offset.len())),
+        Some(offset) => {
+            digits(offset, &[2, 2], ':') || (is_digits(offset) && [2, 4].contains(&offset.len()))
+        }
         None => zone.is_empty() || zone == "Z",
     };
-    let written_so = digits(date, &[4, 2, 2], '-') && digits(clock, &[2, 2, 2], ':') && is_digits(fraction) && zone_fits;
-    written_so && format!("{date}T{clock}").parse::<jiff::civil::DateTime>().is_ok()
+    let written_so = digits(date, &[4, 2, 2], '-')
+        && digits(clock, &[2, 2, 2], ':')
+        && is_digits(fraction)
+        && zone_fits;
+    written_so
+        && format!("{date}T{clock}")
+            .parse::<jiff::civil::DateTime>()
+            .is_ok()
 }
 
 /// Whether a text can be a field of a cron timetable: `*`, `*/5`, `1-5`, `mon,wed`, `last sun`, `2nd fri`.
 pub fn is_cron_field(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 255 && text.chars().all(|c| c.is_ascii_alphanumeric() || "*/,- ".contains(c))
+    !text.is_empty()
+        && text.len() <= 255
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "*/,- ".contains(c))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -66,8 +94,18 @@ mod tests {
     #[test]
     fn intervals_are_continuous_or_a_count_of_units() {
         assert_eq!(Interval::parse("continuous"), Some(Interval::Continuous));
-        for (text, seconds) in [("1 day", 86_400), ("2  days", 172_800), ("3 weeks", 1_814_400), ("5 seconds", 5), ("1 hours", 3600)] {
-            assert_eq!(Interval::parse(text), Some(Interval::Every(Duration::from_secs(seconds))), "{text}");
+        for (text, seconds) in [
+            ("1 day", 86_400),
+            ("2  days", 172_800),
+            ("3 weeks", 1_814_400),
+            ("5 seconds", 5),
+            ("1 hours", 3600),
+        ] {
+            assert_eq!(
+                Interval::parse(text),
+                Some(Interval::Every(Duration::from_secs(seconds))),
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -115,7 +153,15 @@ mod tests {
 
     #[test]
     fn cron_fields_have_their_characters_only() {
-        assert!(["*", "*/5", "1-5", "mon,wed", "last sun"].iter().all(|text| is_cron_field(text)));
-        assert!(["", "a;b", "ä", "1\n"].iter().all(|text| !is_cron_field(text)));
+        assert!(
+            ["*", "*/5", "1-5", "mon,wed", "last sun"]
+                .iter()
+                .all(|text| is_cron_field(text))
+        );
+        assert!(
+            ["", "a;b", "ä", "1\n"]
+                .iter()
+                .all(|text| !is_cron_field(text))
+        );
     }
 }

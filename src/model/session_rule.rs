@@ -96,7 +96,11 @@ mod tests {
             (1, 2, 5, SessionStart::TagTooHigh),
             (1, 2, 500, SessionStart::TagTooHigh),
         ] {
-            assert_eq!(SessionStart::of(session, known, since, 30), becomes, "{session} {known} {since}");
+            assert_eq!(
+                SessionStart::of(session, known, since, 30),
+                becomes,
+                "{session} {known} {since}"
+            );
         }
     }
 
@@ -118,14 +122,27 @@ mod tests {
             (3, Some(2), Some(1), SessionEnd::Superseded),
             (2, None, Some(1), SessionEnd::Superseded),
         ] {
-            assert_eq!(SessionEnd::of(session, started, told), is, "{session} {started:?} {told:?}");
+            assert_eq!(
+                SessionEnd::of(session, started, told),
+                is,
+                "{session} {started:?} {told:?}"
+            );
         }
     }
 
     #[test]
     fn a_session_has_a_result_when_all_jobs_have_ended() {
-        assert_eq!(SessionResult::of([("completed", "success"), ("completed", "success")]), SessionResult::Success);
-        assert_eq!(SessionResult::of([("completed", "fail"), ("running", "")]), SessionResult::Running);
-        assert_eq!(SessionResult::of([("completed", "aborted"), ("completed", "success")]), SessionResult::Fail);
+        assert_eq!(
+            SessionResult::of([("completed", "success"), ("completed", "success")]),
+            SessionResult::Success
+        );
+        assert_eq!(
+            SessionResult::of([("completed", "fail"), ("running", "")]),
+            SessionResult::Running
+        );
+        assert_eq!(
+            SessionResult::of([("completed", "aborted"), ("completed", "success")]),
+            SessionResult::Fail
+        );
     }
 }

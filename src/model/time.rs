@@ -14,7 +14,10 @@ impl Time {
     /// Makes a time; whole seconds in `nanoseconds` are carried over.
     pub fn new(seconds: i64, nanoseconds: u32) -> Self {
         let carry = i64::from(nanoseconds / 1_000_000_000);
-        Self { seconds: seconds.saturating_add(carry), nanoseconds: nanoseconds % 1_000_000_000 }
+        Self {
+            seconds: seconds.saturating_add(carry),
+            nanoseconds: nanoseconds % 1_000_000_000,
+        }
     }
 
     /// Whole seconds since 1970, rounded down.

@@ -50,7 +50,9 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self { now: Mutex::new(now) }
+        Self {
+            now: Mutex::new(now),
+        }
     }
 
     /// Sets it, forward or back.

@@ -79,7 +79,11 @@ mod system {
     }
 
     pub fn create_file(path: &Path, access: Access) -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).mode(access & 0o666).open(path)
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(access & 0o666)
+            .open(path)
     }
 
     pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
@@ -90,7 +94,14 @@ mod system {
         match File::open(path)?.sync_all() {
             // Some network and FUSE file systems cannot sync a folder; what they promise is all there is (see also
             // PostgreSQL, fsync_fname_ext).
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
             done => done,
         }
     }
@@ -118,7 +129,11 @@ mod system {
         if metadata.is_dir() {
             return (metadata.creation_time(), 0, 0);
         }
-        (metadata.creation_time(), metadata.last_write_time(), metadata.file_size())
+        (
+            metadata.creation_time(),
+            metadata.last_write_time(),
+            metadata.file_size(),
+        )
     }
 
     pub fn private() -> Access {

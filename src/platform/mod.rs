@@ -44,6 +44,7 @@ pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, pause};
 pub use running::Running;
 pub use stat::{Listed, Sort, Stat};
 pub use system::{
-    Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, flush_file_systems, forbid_core_files, host_name,
-    prefer_large_pages, raise_open_files_limit, set_io_priority, set_nice,
+    Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, flush_file_systems,
+    forbid_core_files, host_name, prefer_large_pages, raise_open_files_limit, set_io_priority,
+    set_nice,
 };

@@ -5,7 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{
+    Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio,
+};
 
 /// What a process in the background says on its standard output when it is ready.
 const READY: &[u8; 1] = b"R";
@@ -15,8 +17,14 @@ const READY: &[u8; 1] = b"R";
 /// # Errors
 ///
 /// When it could not be started; how it ended is in the output.
-pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<Output> {
-    command(program).args(arguments).stdin(Stdio::null()).output()
+pub fn run<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: impl IntoIterator<Item = S>,
+) -> io::Result<Output> {
+    command(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
 }
 
 /// Runs a program to its end, with the input and output of this one.
@@ -24,7 +32,10 @@ pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = 
 /// # Errors
 ///
 /// When it could not be started.
-pub fn run_attached<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<ExitStatus> {
+pub fn run_attached<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: impl IntoIterator<Item = S>,
+) -> io::Result<ExitStatus> {
     command(program).args(arguments).status()
 }
 
@@ -54,9 +65,22 @@ impl Piped {
 /// # Errors
 ///
 /// When it could not be started.
-pub fn start_piped<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<Piped> {
-    let mut child = command(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    Ok(Piped { input: child.stdin.take(), output: child.stdout.take(), errors: child.stderr.take(), child })
+pub fn start_piped<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: impl IntoIterator<Item = S>,
+) -> io::Result<Piped> {
+    let mut child = command(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    Ok(Piped {
+        input: child.stdin.take(),
+        output: child.stdout.take(),
+        errors: child.stderr.take(),
+        child,
+    })
 }
 
 /// How a process is told that it is to end.
@@ -104,17 +128,39 @@ impl Group {
     /// # Errors
     ///
     /// When one could not be started; those before it are killed.
-    pub fn start(programs: &[Program], variables: &[(&str, String)], output: &File, errors: &File) -> io::Result<Self> {
-        let mut group = Self { children: Vec::new(), leader: 0, ended: Vec::new() };
+    pub fn start(
+        programs: &[Program],
+        variables: &[(&str, String)],
+        output: &File,
+        errors: &File,
+    ) -> io::Result<Self> {
+        let mut group = Self {
+            children: Vec::new(),
+            leader: 0,
+            ended: Vec::new(),
+        };
         let mut input = Stdio::null();
         for (index, program) in programs.iter().enumerate() {
             let is_last = index + 1 == programs.len();
-            let started = group.add(program, variables, input, if is_last { output.try_clone()?.into() } else { Stdio::piped() }, errors);
+            let started = group.add(
+                program,
+                variables,
+                input,
+                if is_last {
+                    output.try_clone()?.into()
+                } else {
+                    Stdio::piped()
+                },
+                errors,
+            );
             input = match started {
                 Ok(output) => output.map_or_else(Stdio::null, Stdio::from),
                 Err(error) => {
                     group.end(End::AtOnce)?;
-                    group.children.iter_mut().try_for_each(|child| child.wait().map(drop))?;
+                    group
+                        .children
+                        .iter_mut()
+                        .try_for_each(|child| child.wait().map(drop))?;
                     return Err(error);
                 }
             };
@@ -131,9 +177,17 @@ impl Group {
         errors: &File,
     ) -> io::Result<Option<ChildStdout>> {
         let mut command = command(program.program.as_ref());
-        command.args(&program.arguments).envs(variables.iter().map(|(name, value)| (*name, value)));
-        command.stdin(input).stdout(output).stderr(errors.try_clone()?);
-        system::into_group(&mut command, (!self.children.is_empty()).then_some(self.leader))?;
+        command
+            .args(&program.arguments)
+            .envs(variables.iter().map(|(name, value)| (*name, value)));
+        command
+            .stdin(input)
+            .stdout(output)
+            .stderr(errors.try_clone()?);
+        system::into_group(
+            &mut command,
+            (!self.children.is_empty()).then_some(self.leader),
+        )?;
         let mut child = command.spawn()?;
         if self.children.is_empty() {
             self.leader = child.id();
@@ -155,12 +209,24 @@ impl Group {
                 }
             }
         }
-        Ok(Some(self.ended.iter().rev().flatten().find(|code| **code != 0).copied().unwrap_or(0)))
+        Ok(Some(
+            self.ended
+                .iter()
+                .rev()
+                .flatten()
+                .find(|code| **code != 0)
+                .copied()
+                .unwrap_or(0),
+        ))
     }
 
     /// Sends all of the group to its end, also what its programs have started.
     pub fn end(&self, how: End) -> io::Result<()> {
-        if self.children.is_empty() { Ok(()) } else { system::end_group(self.leader, how) }
+        if self.children.is_empty() {
+            Ok(())
+        } else {
+            system::end_group(self.leader, how)
+        }
     }
 }
 
@@ -172,7 +238,11 @@ impl Detached {
     /// Starts it; `input` is its standard input, and it holds whatever locks that has.
     pub fn start(program: &Program, input: File, output: &File) -> io::Result<Self> {
         let mut command = command(program.program.as_ref());
-        command.args(&program.arguments).stdin(input).stdout(output.try_clone()?).stderr(output.try_clone()?);
+        command
+            .args(&program.arguments)
+            .stdin(input)
+            .stdout(output.try_clone()?)
+            .stderr(output.try_clone()?);
         Ok(Self(command.spawn()?))
     }
 
@@ -200,10 +270,20 @@ pub enum Background {
 ///
 /// Its standard output is how it says so: it must print nothing there before. It should begin with
 /// [`leave_session`], so that the terminal's interrupts and hang-up do not reach it.
-pub fn start_in_background<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> io::Result<Background> {
-    let mut child = command(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+pub fn start_in_background<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: impl IntoIterator<Item = S>,
+) -> io::Result<Background> {
+    let mut child = command(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut said = [0];
-    let heard = child.stdout.take().map(|mut output| output.read_exact(&mut said));
+    let heard = child
+        .stdout
+        .take()
+        .map(|mut output| output.read_exact(&mut said));
     match heard {
         Some(Ok(())) if said == *READY => Ok(Background::Ready(child.id())),
         _ => child.wait().map(Background::Ended),
@@ -246,8 +326,18 @@ mod tests {
     fn a_child_that_says_it_is_ready_goes_on_alone() {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
-        let script = format!("printf R; exec >/dev/null; read word < '{0}'; echo \"$word\" > '{0}'", fifo.display());
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        let script = format!(
+            "printf R; exec >/dev/null; read word < '{0}'; echo \"$word\" > '{0}'",
+            fifo.display()
+        );
         assert!(matches!(shell(&script), Background::Ready(_)));
         std::fs::write(&fifo, "alive\n").unwrap();
         assert_eq!(std::fs::read_to_string(&fifo).unwrap(), "alive\n");
@@ -255,15 +345,26 @@ mod tests {
 
     #[test]
     fn a_child_that_ends_before_it_is_ready_gives_its_status() {
-        let Background::Ended(status) = shell("exit 7") else { panic!("it was never ready") };
+        let Background::Ended(status) = shell("exit 7") else {
+            panic!("it was never ready")
+        };
         assert_eq!(status.code(), Some(7));
-        let Background::Ended(status) = shell("echo wrong; exit 3") else { panic!("it said something else") };
+        let Background::Ended(status) = shell("echo wrong; exit 3") else {
+            panic!("it said something else")
+        };
         assert_eq!(status.code(), Some(3));
     }
 
     #[test]
     fn a_run_gives_what_was_printed() {
-        let output = run("/bin/sh".as_ref(), ["-c", "cat; echo out; echo err >&2; exit 2"]).unwrap();
-        assert_eq!((&*output.stdout, &*output.stderr, output.status.code()), (&b"out\n"[..], &b"err\n"[..], Some(2)));
+        let output = run(
+            "/bin/sh".as_ref(),
+            ["-c", "cat; echo out; echo err >&2; exit 2"],
+        )
+        .unwrap();
+        assert_eq!(
+            (&*output.stdout, &*output.stderr, output.status.code()),
+            (&b"out\n"[..], &b"err\n"[..], Some(2))
+        );
     }
 }

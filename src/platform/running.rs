@@ -41,7 +41,9 @@ impl Running {
         match both(&self.boot, &this.boot) {
             None => false,
             // The machine was started again since.
-            Some((then, now)) if then != now => both(&self.machine, &this.machine).is_some_and(|(theirs, ours)| theirs == ours),
+            Some((then, now)) if then != now => {
+                both(&self.machine, &this.machine).is_some_and(|(theirs, ours)| theirs == ours)
+            }
             Some(_) => {
                 both(&self.namespace, &this.namespace).is_some_and(|(theirs, ours)| theirs == ours)
                     && !system::is_running(self.pid, self.began)
@@ -58,19 +60,59 @@ mod tests {
     fn this_process_runs_and_one_of_the_same_number_that_began_earlier_has_ended() {
         let this = Running::this_process();
         assert!(this.is_this_process() && !this.has_surely_ended());
-        let reused = Running { began: this.began.map(|began| began - 1), ..this.clone() };
+        let reused = Running {
+            began: this.began.map(|began| began - 1),
+            ..this.clone()
+        };
         assert!(!reused.is_this_process() && reused.has_surely_ended());
         // No process has that number: it is above what Linux gives.
-        assert!(Running { pid: (1 << 22) + 1, ..this.clone() }.has_surely_ended());
+        assert!(
+            Running {
+                pid: (1 << 22) + 1,
+                ..this.clone()
+            }
+            .has_surely_ended()
+        );
     }
 
     #[test]
     fn what_cannot_be_seen_from_here_may_run() {
-        let dead = Running { pid: (1 << 22) + 1, ..Running::this_process() };
-        assert!(!Running { namespace: Some("pid:[1]".to_owned()), ..dead.clone() }.has_surely_ended(), "another container");
-        assert!(!Running { boot: None, ..dead.clone() }.has_surely_ended(), "it does not tell");
-        let other_boot = Running { boot: Some("0".to_owned()), ..dead };
-        assert!(!Running { machine: Some("another".to_owned()), ..other_boot.clone() }.has_surely_ended(), "another machine");
-        assert_eq!(other_boot.has_surely_ended(), other_boot.machine.is_some(), "this machine before its last start");
+        let dead = Running {
+            pid: (1 << 22) + 1,
+            ..Running::this_process()
+        };
+        assert!(
+            !Running {
+                namespace: Some("pid:[1]".to_owned()),
+                ..dead.clone()
+            }
+            .has_surely_ended(),
+            "another container"
+        );
+        assert!(
+            !Running {
+                boot: None,
+                ..dead.clone()
+            }
+            .has_surely_ended(),
+            "it does not tell"
+        );
+        let other_boot = Running {
+            boot: Some("0".to_owned()),
+            ..dead
+        };
+        assert!(
+            !Running {
+                machine: Some("another".to_owned()),
+                ..other_boot.clone()
+            }
+            .has_surely_ended(),
+            "another machine"
+        );
+        assert_eq!(
+            other_boot.has_surely_ended(),
+            other_boot.machine.is_some(),
+            "this machine before its last start"
+        );
     }
 }

@@ -261,7 +261,12 @@ pub struct Identity {
 impl Identity {
     /// That of any process.
     pub fn of_process() -> Self {
-        Self { uid: 0, gid: 0, groups: Vec::new(), umask: None }
+        Self {
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+            umask: None,
+        }
     }
 
     /// Never.
@@ -291,7 +296,11 @@ impl Owners {
 
     /// The owner with these numbers, without names.
     pub fn named(&self, uid: u32, gid: u32) -> Owner {
-        Owner { uid, gid, ..Owner::default() }
+        Owner {
+            uid,
+            gid,
+            ..Owner::default()
+        }
     }
 
     /// The numbers as they were.
@@ -341,12 +350,21 @@ pub fn flush_file_systems() -> io::Result<()> {
 }
 
 fn refused(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, format!("{what} is not supported on Windows"))
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("{what} is not supported on Windows"),
+    )
 }
 
 /// This process, by its number alone.
 pub fn this_process() -> super::Running {
-    super::Running { pid: std::process::id(), machine: None, boot: None, namespace: None, began: None }
+    super::Running {
+        pid: std::process::id(),
+        machine: None,
+        boot: None,
+        namespace: None,
+        began: None,
+    }
 }
 
 /// Not known here.

@@ -6,7 +6,9 @@ use super::file::{LargeFile, PIECE_BYTES, pieces};
 use super::run::{Run, Summary};
 use super::selection::{Chosen, listing};
 use super::{Attempt, Existing, FileError, Options, RestoreError, Source};
-use crate::model::{Cancel, Content, Entry, Extent, Kind, Metadata, Name, NodeId, Progress, TreePath};
+use crate::model::{
+    Cancel, Content, Entry, Extent, Kind, Metadata, Name, NodeId, Progress, TreePath,
+};
 use crate::platform::{Attributes, DirHandle, Sort, Xattrs, raise_open_files_limit};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
@@ -105,7 +107,8 @@ fn write<S: Source>(run: &Run<'_, S>, jobs: &Receiver<Job<S::Content>>) {
             Job::Batch(batch) => {
                 for (directory, entry) in batch {
                     if !run.is_stopped() {
-                        run.make(&directory, &entry).unwrap_or_else(|error| run.trouble(&entry.path, error));
+                        run.make(&directory, &entry)
+                            .unwrap_or_else(|error| run.trouble(&entry.path, error));
                     }
                     run.leave(&directory);
                 }
@@ -115,8 +118,16 @@ fn write<S: Source>(run: &Run<'_, S>, jobs: &Receiver<Job<S::Content>>) {
     }
 }
 
-fn open_target<S: Source>(run: &Run<'_, S>, chosen: &Chosen, metadata: &Metadata, path: &Path) -> Result<Arc<Directory>, RestoreError> {
-    let refused = |source| RestoreError::Target { path: path.to_owned(), source };
+fn open_target<S: Source>(
+    run: &Run<'_, S>,
+    chosen: &Chosen,
+    metadata: &Metadata,
+    path: &Path,
+) -> Result<Arc<Directory>, RestoreError> {
+    let refused = |source| RestoreError::Target {
+        path: path.to_owned(),
+        source,
+    };
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(refused)?;
     }
@@ -126,7 +137,10 @@ fn open_target<S: Source>(run: &Run<'_, S>, chosen: &Chosen, metadata: &Metadata
         Err(error) => return Err(refused(error)),
     };
     let handle = DirHandle::open(path).map_err(refused)?;
-    if !new && run.options.existing == Existing::Refuse && !handle.list().map_err(refused)?.is_empty() {
+    if !new
+        && run.options.existing == Existing::Refuse
+        && !handle.list().map_err(refused)?.is_empty()
+    {
         return Err(RestoreError::NotEmpty(path.to_owned()));
     }
     let whole = *chosen == Chosen::All;
@@ -134,10 +148,16 @@ fn open_target<S: Source>(run: &Run<'_, S>, chosen: &Chosen, metadata: &Metadata
         handle.set_mode(PRIVATE).map_err(refused)?;
     }
     let stat = handle.stat().map_err(refused)?;
-    let xattrs = Xattrs::new().of_open(&handle, stat.device).map_err(refused)?;
+    let xattrs = Xattrs::new()
+        .of_open(&handle, stat.device)
+        .map_err(refused)?;
     // What would make the things in it other than we ask for: a group of its own to pass on (or mount option grpid),
     // or ACLs.
-    let plain = stat.gid == run.identity.gid && stat.mode & 0o2000 == 0 && !xattrs.iter().any(|xattr| xattr.name.starts_with(b"system."));
+    let plain = stat.gid == run.identity.gid
+        && stat.mode & 0o2000 == 0
+        && !xattrs
+            .iter()
+            .any(|xattr| xattr.name.starts_with(b"system."));
     let wanted = whole.then(|| run.wanted(metadata));
     let mut directory = Directory::new(handle, TreePath::root(), wanted, Start::UNKNOWN, None);
     (directory.plain, directory.private) = (plain, new && whole);
@@ -162,7 +182,9 @@ impl<S: Source> Descent<'_, S> {
                     let subdirectories = self.fill(node, &directory, chosen);
                     levels.push((directory, subdirectories.into_iter()));
                 }
-                Err(error) => self.run.trouble(&path, FileError::new(Attempt::Create, error)),
+                Err(error) => self
+                    .run
+                    .trouble(&path, FileError::new(Attempt::Create, error)),
             }
         }
         self.hand_out_batch();
@@ -174,31 +196,59 @@ impl<S: Source> Descent<'_, S> {
         path: &TreePath,
         subdirectory: Subdirectory<'chosen>,
     ) -> io::Result<(NodeId, Arc<Directory>, &'chosen Chosen)> {
-        let Subdirectory { node, name, chosen, wanted, new } = subdirectory;
+        let Subdirectory {
+            node,
+            name,
+            chosen,
+            wanted,
+            new,
+        } = subdirectory;
         let handle = parent.handle.open_child(&name)?;
         let plain = new && parent.plain;
-        let start = if plain { self.run.start(parent, PRIVATE) } else { Start::UNKNOWN };
+        let start = if plain {
+            self.run.start(parent, PRIVATE)
+        } else {
+            Start::UNKNOWN
+        };
         let mut directory = Directory::new(handle, path.clone(), wanted, start, Some(parent));
         (directory.plain, directory.private) = (plain, new);
         Ok((node, Arc::new(directory), chosen))
     }
 
     /// Makes what is chosen of a directory's entries, or hands it out; returns the directories among them, in order.
-    fn fill<'chosen>(&mut self, node: NodeId, directory: &Arc<Directory>, chosen: &'chosen Chosen) -> Vec<Subdirectory<'chosen>> {
+    fn fill<'chosen>(
+        &mut self,
+        node: NodeId,
+        directory: &Arc<Directory>,
+        chosen: &'chosen Chosen,
+    ) -> Vec<Subdirectory<'chosen>> {
         let mut subdirectories = Vec::new();
-        let listed = listing(self.run.source, node, &directory.path, chosen, |node, entry, chosen| {
-            if entry.content.kind() == Kind::Directory {
-                match self.make_directory(directory, node, &entry, chosen) {
-                    Ok(subdirectory) => subdirectories.push(subdirectory),
-                    Err(error) => self.run.trouble(&entry.path, FileError::new(Attempt::Create, error)),
+        let listed = listing(
+            self.run.source,
+            node,
+            &directory.path,
+            chosen,
+            |node, entry, chosen| {
+                if entry.content.kind() == Kind::Directory {
+                    match self.make_directory(directory, node, &entry, chosen) {
+                        Ok(subdirectory) => subdirectories.push(subdirectory),
+                        Err(error) => self
+                            .run
+                            .trouble(&entry.path, FileError::new(Attempt::Create, error)),
+                    }
+                } else {
+                    self.file(directory, node, entry);
                 }
-            } else {
-                self.file(directory, node, entry);
-            }
-            if self.run.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+                if self.run.is_stopped() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            },
+        );
         if let Err(source) = listed {
-            self.run.trouble(&directory.path, FileError::new(Attempt::List, source));
+            self.run
+                .trouble(&directory.path, FileError::new(Attempt::List, source));
         }
         subdirectories
     }
@@ -213,11 +263,17 @@ impl<S: Source> Descent<'_, S> {
         let name = Name::new(entry.path.file_name()).ok_or(io::ErrorKind::InvalidFilename)?;
         let new = match parent.handle.create_dir(&name, PRIVATE) {
             Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.run.options.existing == Existing::Replace => {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && self.run.options.existing == Existing::Replace =>
+            {
                 let stat = parent.handle.stat_child(&name)?;
                 if stat.sort == Sort::Kept(Kind::Directory) {
                     // Not as root we could be kept out of what is ours.
-                    if *chosen == Chosen::All && stat.uid == self.run.identity.uid && stat.mode & PRIVATE != PRIVATE {
+                    if *chosen == Chosen::All
+                        && stat.uid == self.run.identity.uid
+                        && stat.mode & PRIVATE != PRIVATE
+                    {
                         parent.handle.child(&name).set_mode(stat.mode | PRIVATE)?;
                     }
                     false
@@ -231,7 +287,13 @@ impl<S: Source> Descent<'_, S> {
         };
         self.run.counts.directory();
         let wanted = (new || *chosen == Chosen::All).then(|| self.run.wanted(&entry.metadata));
-        Ok(Subdirectory { node, name, chosen, wanted, new })
+        Ok(Subdirectory {
+            node,
+            name,
+            chosen,
+            wanted,
+            new,
+        })
     }
 
     /// Makes a file with several names at once, so that they can be linked to it; hands out any other.
@@ -240,7 +302,9 @@ impl<S: Source> Descent<'_, S> {
             return self.linked_file(directory, node, &entry);
         }
         match &entry.content {
-            Content::File { size, extents } if extents.iter().map(|extent| extent.length).sum::<u64>() > PIECE_BYTES => {
+            Content::File { size, extents }
+                if extents.iter().map(|extent| extent.length).sum::<u64>() > PIECE_BYTES =>
+            {
                 self.hand_out_batch();
                 match self.run.begin_large(directory, &entry, *size) {
                     Ok(large) => {
@@ -281,25 +345,45 @@ impl<S: Source> Descent<'_, S> {
         match self.run.make(directory, entry) {
             Ok(()) => {
                 let more = entry.metadata.links - 1;
-                self.first_names.entry(first).or_insert_with(|| FirstName { path: entry.path.clone(), more });
+                self.first_names.entry(first).or_insert_with(|| FirstName {
+                    path: entry.path.clone(),
+                    more,
+                });
             }
             Err(error) => self.run.trouble(&entry.path, error),
         }
     }
 
     /// Links `entry` to what was made at `first`, which is reached step by step, through no link.
-    fn link(&self, directory: &Directory, entry: &Entry, first: &TreePath) -> Result<(), FileError> {
+    fn link(
+        &self,
+        directory: &Directory,
+        entry: &Entry,
+        first: &TreePath,
+    ) -> Result<(), FileError> {
         let failed = |error: io::Error| FileError::new(Attempt::Link, error);
-        let name = Name::new(first.file_name()).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let name =
+            Name::new(first.file_name()).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let parent = first.parent().unwrap_or_default();
         if parent == directory.path {
             return self.run.link(directory, entry, &directory.handle, &name);
         }
         let mut place: Option<DirHandle> = None;
         for name in parent.components().filter_map(Name::new) {
-            place = Some(place.as_ref().unwrap_or(&self.root.handle).open_child(&name).map_err(failed)?);
+            place = Some(
+                place
+                    .as_ref()
+                    .unwrap_or(&self.root.handle)
+                    .open_child(&name)
+                    .map_err(failed)?,
+            );
         }
-        self.run.link(directory, entry, place.as_ref().unwrap_or(&self.root.handle), &name)
+        self.run.link(
+            directory,
+            entry,
+            place.as_ref().unwrap_or(&self.root.handle),
+            &name,
+        )
     }
 
     fn hand_out_batch(&mut self) {

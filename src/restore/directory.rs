@@ -27,11 +27,26 @@ pub(super) struct Directory {
 
 impl Directory {
     /// A directory that the walk has entered. Ends with [`Run::leave`].
-    pub(super) fn new(handle: DirHandle, path: TreePath, wanted: Option<Wanted>, start: Start, parent: Option<&Arc<Self>>) -> Self {
+    pub(super) fn new(
+        handle: DirHandle,
+        path: TreePath,
+        wanted: Option<Wanted>,
+        start: Start,
+        parent: Option<&Arc<Self>>,
+    ) -> Self {
         if let Some(parent) = parent {
             parent.enter();
         }
-        Self { handle, path, plain: false, private: false, wanted, start, parent: parent.cloned(), outstanding: AtomicUsize::new(1) }
+        Self {
+            handle,
+            path,
+            plain: false,
+            private: false,
+            wanted,
+            start,
+            parent: parent.cloned(),
+            outstanding: AtomicUsize::new(1),
+        }
     }
 
     /// One more thing is to be done in it. Each ends with [`Run::leave`].
@@ -47,7 +62,13 @@ impl<S: Source> Run<'_, S> {
         // Acquire and Release: whoever is last sees what the others did.
         while directory.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
             if let Some(wanted) = &directory.wanted {
-                self.apply(&directory.handle, Kind::Directory, wanted, directory.start, |error| self.trouble(&directory.path, error));
+                self.apply(
+                    &directory.handle,
+                    Kind::Directory,
+                    wanted,
+                    directory.start,
+                    |error| self.trouble(&directory.path, error),
+                );
             }
             match &directory.parent {
                 Some(parent) => directory = parent,

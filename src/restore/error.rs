@@ -59,7 +59,10 @@ pub struct FileError {
 
 impl FileError {
     pub(super) fn new(attempted: Attempt, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { attempted, source: source.into() }
+        Self {
+            attempted,
+            source: source.into(),
+        }
     }
 
     /// Whether it failed for want of room, so that all else will fail as well.
@@ -69,7 +72,12 @@ impl FileError {
             && self
                 .source
                 .downcast_ref::<io::Error>()
-                .is_some_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+                .is_some_and(|error| {
+                    matches!(
+                        error.kind(),
+                        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                    )
+                })
     }
 }
 

@@ -5,7 +5,9 @@
 
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
 use crate::fs::view::{FileContent, ROOT, ReadError, View};
-use crate::model::{Cancel, Content, DataRun, Entry, FileOffset, Kind, NodeId, Progress, TreePath, Trouble};
+use crate::model::{
+    Cancel, Content, DataRun, Entry, FileOffset, Kind, NodeId, Progress, TreePath, Trouble,
+};
 use std::collections::HashSet;
 use std::io::{self, Write};
 
@@ -54,10 +56,17 @@ pub struct Exported {
 /// # Errors
 ///
 /// [`ExportError`].
-pub fn export(view: &View, out: &mut dyn Write, progress: &dyn Progress, cancel: &Cancel) -> Result<Exported, ExportError> {
+pub fn export(
+    view: &View,
+    out: &mut dyn Write,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Exported, ExportError> {
     progress.stage("exporting");
     progress.expect_total(view.totals().entries, view.totals().bytes);
-    let root = view.entry(ROOT).map_err(|error| ExportError::Tree(TreePath::root(), error))?;
+    let root = view
+        .entry(ROOT)
+        .map_err(|error| ExportError::Tree(TreePath::root(), error))?;
     let mut export = Export {
         view,
         out,
@@ -97,17 +106,25 @@ struct Export<'run> {
 
 impl Export<'_> {
     /// Writes a directory and what is in it but directories, which are appended to `waiting`.
-    fn directory(&mut self, node: NodeId, directory: &Entry, waiting: &mut Vec<(NodeId, Entry)>) -> Result<(), ExportError> {
+    fn directory(
+        &mut self,
+        node: NodeId,
+        directory: &Entry,
+        waiting: &mut Vec<(NodeId, Entry)>,
+    ) -> Result<(), ExportError> {
         self.member(directory, None, &[])?;
         for child in self.view.children(node) {
             if self.cancel.is_requested() {
                 return Err(ExportError::Cancelled);
             }
-            let (child, entry) = child.map_err(|error| ExportError::Tree(directory.path.clone(), error))?;
+            let (child, entry) =
+                child.map_err(|error| ExportError::Tree(directory.path.clone(), error))?;
             match entry.content.kind() {
                 Kind::Directory => waiting.push((child, entry)),
                 Kind::File => self.file(child, &entry)?,
-                Kind::Symlink | Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => self.header_alone(&entry)?,
+                Kind::Symlink | Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => {
+                    self.header_alone(&entry)?
+                }
             }
         }
         Ok(())
@@ -116,14 +133,19 @@ impl Export<'_> {
     /// Writes a member without data: of a hard link if the entry is one.
     fn header_alone(&mut self, entry: &Entry) -> Result<(), ExportError> {
         let first = entry.link_to.map(|node| self.view.entry(node)).transpose();
-        let first = first.map_err(|error| ExportError::Tree(entry.path.clone(), error))?.map(|first| first.path);
+        let first = first
+            .map_err(|error| ExportError::Tree(entry.path.clone(), error))?
+            .map(|first| first.path);
         self.member(entry, first.as_ref(), &[])?;
         Ok(())
     }
 
     fn file(&mut self, node: NodeId, entry: &Entry) -> Result<(), ExportError> {
         // What is unreadable under its first name is so under each.
-        if entry.link_to.is_some_and(|first| !self.left_out.contains(&first)) {
+        if entry
+            .link_to
+            .is_some_and(|first| !self.left_out.contains(&first))
+        {
             return self.header_alone(entry);
         }
         let content = match self.readable(entry) {
@@ -131,7 +153,8 @@ impl Export<'_> {
             Err(error) => {
                 self.exported.left_out += 1;
                 self.left_out.insert(node);
-                self.progress.trouble(Trouble::new(entry.path.clone(), error));
+                self.progress
+                    .trouble(Trouble::new(entry.path.clone(), error));
                 return Ok(());
             }
         };
@@ -158,19 +181,30 @@ impl Export<'_> {
         Ok(content)
     }
 
-    fn copy(&mut self, entry: &Entry, content: &FileContent, run: DataRun) -> Result<(), ExportError> {
+    fn copy(
+        &mut self,
+        entry: &Entry,
+        content: &FileContent,
+        run: DataRun,
+    ) -> Result<(), ExportError> {
         let (mut at, mut left) = (run.at.0, run.length);
         while left > 0 {
             if self.cancel.is_requested() {
                 return Err(ExportError::Cancelled);
             }
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-            let Some(piece) = self.piece.get_mut(..wanted) else { break };
-            let read = content.read(at, piece).map_err(|error| ExportError::Cut(entry.path.clone(), error))?;
+            let Some(piece) = self.piece.get_mut(..wanted) else {
+                break;
+            };
+            let read = content
+                .read(at, piece)
+                .map_err(|error| ExportError::Cut(entry.path.clone(), error))?;
             if read == 0 {
                 break;
             }
-            self.out.write_all(piece.get(..read).unwrap_or_default()).map_err(ExportError::Write)?;
+            self.out
+                .write_all(piece.get(..read).unwrap_or_default())
+                .map_err(ExportError::Write)?;
             at += read as u64;
             left -= read as u64;
             self.exported.bytes += read as u64;
@@ -180,11 +214,21 @@ impl Export<'_> {
         self.write_zeros(left)
     }
 
-    fn member(&mut self, entry: &Entry, link_to: Option<&TreePath>, runs: &[DataRun]) -> Result<Vec<DataRun>, ExportError> {
+    fn member(
+        &mut self,
+        entry: &Entry,
+        link_to: Option<&TreePath>,
+        runs: &[DataRun],
+    ) -> Result<Vec<DataRun>, ExportError> {
         self.header.clear();
-        let plan = self.members.header(entry, link_to, runs, &mut self.header).map_err(ExportError::Member)?;
+        let plan = self
+            .members
+            .header(entry, link_to, runs, &mut self.header)
+            .map_err(ExportError::Member)?;
         let runs = plan.runs().to_vec();
-        self.out.write_all(&self.header).map_err(ExportError::Write)?;
+        self.out
+            .write_all(&self.header)
+            .map_err(ExportError::Write)?;
         self.exported.bytes += self.header.len() as u64;
         self.exported.members += 1;
         self.progress.advance(1, 0);
@@ -200,7 +244,9 @@ impl Export<'_> {
     fn write_zeros(&mut self, count: u64) -> Result<(), ExportError> {
         let mut left = count;
         while left > 0 {
-            let length = usize::try_from(left).unwrap_or(usize::MAX).min(END_OF_ARCHIVE.len());
+            let length = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(END_OF_ARCHIVE.len());
             self.write(END_OF_ARCHIVE.get(..length).unwrap_or_default())?;
             left -= length as u64;
         }
@@ -210,12 +256,17 @@ impl Export<'_> {
 
 /// The runs of data in a file, joined where they touch.
 fn runs_of(entry: &Entry) -> Vec<DataRun> {
-    let Content::File { extents, .. } = &entry.content else { return Vec::new() };
+    let Content::File { extents, .. } = &entry.content else {
+        return Vec::new();
+    };
     let mut runs: Vec<DataRun> = Vec::new();
     for extent in extents {
         match runs.last_mut() {
             Some(last) if last.end() == Some(extent.at.0) => last.length += extent.length,
-            _ => runs.push(DataRun { at: FileOffset(extent.at.0), length: extent.length }),
+            _ => runs.push(DataRun {
+                at: FileOffset(extent.at.0),
+                length: extent.length,
+            }),
         }
     }
     runs

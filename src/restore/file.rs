@@ -30,11 +30,16 @@ impl Placed {
 
     /// Gives it its name.
     fn settle(&self, directory: &Directory) -> Result<(), FileError> {
-        let Some(temporary) = &self.temporary else { return Ok(()) };
-        directory.handle.rename_over(temporary, &self.name).map_err(|error| {
-            self.discard(directory);
-            FileError::new(Attempt::Replace, error)
-        })
+        let Some(temporary) = &self.temporary else {
+            return Ok(());
+        };
+        directory
+            .handle
+            .rename_over(temporary, &self.name)
+            .map_err(|error| {
+                self.discard(directory);
+                FileError::new(Attempt::Replace, error)
+            })
     }
 
     /// Takes it away: it is not what it should be.
@@ -71,28 +76,57 @@ impl<S: Source> Run<'_, S> {
     pub(super) fn make(&self, directory: &Directory, entry: &Entry) -> Result<(), FileError> {
         let handle = &directory.handle;
         let mode = self.first_mode(directory, &entry.metadata);
-        let special = |kind, numbers| self.place(entry, |name| handle.create_special(name, kind, numbers, mode));
+        let special = |kind, numbers| {
+            self.place(entry, |name| {
+                handle.create_special(name, kind, numbers, mode)
+            })
+        };
         let ((), placed) = match &entry.content {
-            Content::File { size, extents } => return self.make_file(directory, entry, *size, extents),
-            Content::Directory => return Err(FileError::new(Attempt::Create, io::Error::from(io::ErrorKind::IsADirectory))),
-            Content::Symlink(target) => self.place(entry, |name| handle.create_symlink(name, target)),
+            Content::File { size, extents } => {
+                return self.make_file(directory, entry, *size, extents);
+            }
+            Content::Directory => {
+                return Err(FileError::new(
+                    Attempt::Create,
+                    io::Error::from(io::ErrorKind::IsADirectory),
+                ));
+            }
+            Content::Symlink(target) => {
+                self.place(entry, |name| handle.create_symlink(name, target))
+            }
             Content::CharDevice(numbers) => special(Kind::CharDevice, *numbers),
             Content::BlockDevice(numbers) => special(Kind::BlockDevice, *numbers),
             Content::Fifo => special(Kind::Fifo, Device { major: 0, minor: 0 }),
         }?;
-        self.complete(directory, &handle.child(placed.current()), &placed, entry, self.start(directory, mode))?;
+        self.complete(
+            directory,
+            &handle.child(placed.current()),
+            &placed,
+            entry,
+            self.start(directory, mode),
+        )?;
         self.advance(1, 0);
         Ok(())
     }
 
-    fn make_file(&self, directory: &Directory, entry: &Entry, size: u64, extents: &[Extent]) -> Result<(), FileError> {
+    fn make_file(
+        &self,
+        directory: &Directory,
+        entry: &Entry,
+        size: u64,
+        extents: &[Extent],
+    ) -> Result<(), FileError> {
         let (file, placed, start) = self.create_file(directory, entry)?;
-        let written = self.content(entry).and_then(|content| self.copy(&content, extents, &file)).and_then(|written| {
-            if extents.last().map_or(0, Extent::end) != size {
-                file.set_size(size).map_err(|error| FileError::new(Attempt::Write, error))?;
-            }
-            Ok(written)
-        });
+        let written = self
+            .content(entry)
+            .and_then(|content| self.copy(&content, extents, &file))
+            .and_then(|written| {
+                if extents.last().map_or(0, Extent::end) != size {
+                    file.set_size(size)
+                        .map_err(|error| FileError::new(Attempt::Write, error))?;
+                }
+                Ok(written)
+            });
         let written = written.inspect_err(|_| placed.discard(directory))?;
         self.complete(directory, &file, &placed, entry, start)?;
         self.advance(1, written);
@@ -100,10 +134,19 @@ impl<S: Source> Run<'_, S> {
     }
 
     /// Gives what is called `from` in the directory `of` the name of `entry` in `directory`.
-    pub(super) fn link(&self, directory: &Directory, entry: &Entry, of: &DirHandle, from: &Name) -> Result<(), FileError> {
+    pub(super) fn link(
+        &self,
+        directory: &Directory,
+        entry: &Entry,
+        of: &DirHandle,
+        from: &Name,
+    ) -> Result<(), FileError> {
         let ((), placed) = self
             .place(entry, |name| directory.handle.create_link(name, of, from))
-            .map_err(|error| FileError { attempted: Attempt::Link, ..error })?;
+            .map_err(|error| FileError {
+                attempted: Attempt::Link,
+                ..error
+            })?;
         placed.settle(directory)?;
         self.advance(1, 0);
         Ok(())
@@ -142,7 +185,9 @@ impl<S: Source> Run<'_, S> {
         if !given_up() {
             match self.copy(&large.content, extents, &large.file) {
                 Ok(written) => self.advance(0, written),
-                Err(error) if !large.failed.swap(true, Ordering::Relaxed) => self.trouble(&large.entry.path, error),
+                Err(error) if !large.failed.swap(true, Ordering::Relaxed) => {
+                    self.trouble(&large.entry.path, error)
+                }
                 Err(_) => {}
             }
         }
@@ -153,7 +198,13 @@ impl<S: Source> Run<'_, S> {
         if given_up() {
             large.placed.discard(&large.directory);
         } else {
-            match self.complete(&large.directory, &large.file, &large.placed, &large.entry, large.start) {
+            match self.complete(
+                &large.directory,
+                &large.file,
+                &large.placed,
+                &large.entry,
+                large.start,
+            ) {
                 Ok(()) => self.advance(1, 0),
                 Err(error) => self.trouble(&large.entry.path, error),
             }
@@ -171,51 +222,92 @@ impl<S: Source> Run<'_, S> {
         start: Start,
     ) -> Result<(), FileError> {
         let wanted = self.wanted(&entry.metadata);
-        self.apply(node, entry.content.kind(), &wanted, start, |error| self.trouble(&entry.path, error));
+        self.apply(node, entry.content.kind(), &wanted, start, |error| {
+            self.trouble(&entry.path, error)
+        });
         placed.settle(directory)
     }
 
-    fn create_file(&self, directory: &Directory, entry: &Entry) -> Result<(NewFile, Placed, Start), FileError> {
+    fn create_file(
+        &self,
+        directory: &Directory,
+        entry: &Entry,
+    ) -> Result<(NewFile, Placed, Start), FileError> {
         let mode = self.first_mode(directory, &entry.metadata);
         let (file, placed) = self.place(entry, |name| directory.handle.create_file(name, mode))?;
         Ok((file, placed, self.start(directory, mode)))
     }
 
     /// Makes something under the name it shall have, or, where that is taken and may be replaced, under another.
-    fn place<T>(&self, entry: &Entry, create: impl Fn(&Name) -> io::Result<T>) -> Result<(T, Placed), FileError> {
+    fn place<T>(
+        &self,
+        entry: &Entry,
+        create: impl Fn(&Name) -> io::Result<T>,
+    ) -> Result<(T, Placed), FileError> {
         let failed = |error: io::Error| FileError::new(Attempt::Create, error);
-        let name = Name::new(entry.path.file_name()).ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+        let name = Name::new(entry.path.file_name())
+            .ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
         match create(&name) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.options.existing == Existing::Replace => {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && self.options.existing == Existing::Replace =>
+            {
                 let temporary = self.temporary_name().map_err(failed)?;
                 let made = create(&temporary).map_err(failed)?;
-                Ok((made, Placed { name, temporary: Some(temporary) }))
+                Ok((
+                    made,
+                    Placed {
+                        name,
+                        temporary: Some(temporary),
+                    },
+                ))
             }
-            made => Ok((made.map_err(failed)?, Placed { name, temporary: None })),
+            made => Ok((
+                made.map_err(failed)?,
+                Placed {
+                    name,
+                    temporary: None,
+                },
+            )),
         }
     }
 
     /// The mode to make something with: at once the right one where nobody else can reach it yet, else for us alone until
     /// it has its owner. Attributes of the `user` kind need a mode that allows writing.
     fn first_mode(&self, directory: &Directory, metadata: &Metadata) -> u32 {
-        if directory.private && directory.plain && metadata.xattrs.is_empty() { metadata.mode & 0o777 } else { 0o600 }
+        if directory.private && directory.plain && metadata.xattrs.is_empty() {
+            metadata.mode & 0o777
+        } else {
+            0o600
+        }
     }
 
     /// What a thing has that was just made with `mode` in `directory`.
     pub(super) fn start(&self, directory: &Directory, mode: u32) -> Start {
         if directory.plain {
-            Start { mode: self.identity.umask.map(|umask| mode & !umask), ours: true, inherits: false }
+            Start {
+                mode: self.identity.umask.map(|umask| mode & !umask),
+                ours: true,
+                inherits: false,
+            }
         } else {
             Start::UNKNOWN
         }
     }
 
     fn content(&self, entry: &Entry) -> Result<S::Content, FileError> {
-        self.source.content(entry).map_err(|error| FileError::new(Attempt::Read, error))
+        self.source
+            .content(entry)
+            .map_err(|error| FileError::new(Attempt::Read, error))
     }
 
     /// Copies extents to where they belong in `file`; returns how many bytes.
-    fn copy(&self, content: &S::Content, extents: &[Extent], file: &NewFile) -> Result<u64, FileError> {
+    fn copy(
+        &self,
+        content: &S::Content,
+        extents: &[Extent],
+        file: &NewFile,
+    ) -> Result<u64, FileError> {
         let mut written = 0;
         for extent in pieces(extents).flatten() {
             let mut at = extent.at.0;
@@ -230,12 +322,17 @@ impl<S: Source> Run<'_, S> {
                     ControlFlow::Break(())
                 }
             };
-            self.source.read(content, extent.at.0, extent.length, &mut take).map_err(|error| FileError::new(Attempt::Read, error))?;
+            self.source
+                .read(content, extent.at.0, extent.length, &mut take)
+                .map_err(|error| FileError::new(Attempt::Read, error))?;
             if let Some(error) = stuck {
                 return Err(FileError::new(Attempt::Write, error));
             }
             if at != extent.end() {
-                return Err(FileError::new(Attempt::Read, io::Error::from(io::ErrorKind::UnexpectedEof)));
+                return Err(FileError::new(
+                    Attempt::Read,
+                    io::Error::from(io::ErrorKind::UnexpectedEof),
+                ));
             }
             written += extent.length;
         }

@@ -51,7 +51,11 @@ impl Default for Options {
     /// Into an empty directory, owners by name, one writer per processor.
     fn default() -> Self {
         let writers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { existing: Existing::Refuse, ownership: Ownership::ByName, writers }
+        Self {
+            existing: Existing::Refuse,
+            ownership: Ownership::ByName,
+            writers,
+        }
     }
 }
 
@@ -103,7 +107,11 @@ pub fn restore<S: Source>(
 /// # Errors
 ///
 /// [`RestoreError::Missing`] and [`RestoreError::Tree`]; what was found before that stands.
-pub fn list<S: Source>(source: &S, selection: &[TreePath], mut found: impl FnMut(&Entry)) -> Result<(), RestoreError> {
+pub fn list<S: Source>(
+    source: &S,
+    selection: &[TreePath],
+    mut found: impl FnMut(&Entry),
+) -> Result<(), RestoreError> {
     let (chosen, (root, entry)) = Chosen::find(source, selection)?;
     found(&entry);
     let mut waiting = vec![(root, entry.path, &chosen)];

@@ -60,7 +60,12 @@ pub(super) struct Run<'run, S> {
 }
 
 impl<'run, S: Source> Run<'run, S> {
-    pub(super) fn new(source: &'run S, options: &'run Options, progress: &'run dyn Progress, cancel: &'run Cancel) -> Self {
+    pub(super) fn new(
+        source: &'run S,
+        options: &'run Options,
+        progress: &'run dyn Progress,
+        cancel: &'run Cancel,
+    ) -> Self {
         Self {
             source,
             options,
@@ -81,7 +86,10 @@ impl<'run, S: Source> Run<'run, S> {
         if error.is_full() {
             self.stopped.store(true, Ordering::Relaxed);
             let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-            reason.get_or_insert(RestoreError::Full { path: path.clone(), source: error });
+            reason.get_or_insert(RestoreError::Full {
+                path: path.clone(),
+                source: error,
+            });
         } else {
             self.counts.troubles.fetch_add(1, Ordering::Relaxed);
             self.progress.trouble(Trouble::new(path.clone(), error));
@@ -103,12 +111,17 @@ impl<'run, S: Source> Run<'run, S> {
     /// A name for what is to replace another, which nothing else has.
     pub(super) fn temporary_name(&self) -> io::Result<Name> {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
-        Name::new(format!(".freezer-restore-{}-{number}", self.salt).into_bytes()).ok_or_else(|| io::ErrorKind::InvalidFilename.into())
+        Name::new(format!(".freezer-restore-{}-{number}", self.salt).into_bytes())
+            .ok_or_else(|| io::ErrorKind::InvalidFilename.into())
     }
 
     /// How it ended.
     pub(super) fn finish(self) -> Result<Summary, RestoreError> {
-        if let Some(reason) = self.reason.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(reason) = self
+            .reason
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             return Err(reason);
         }
         if self.cancel.is_requested() {
@@ -152,7 +165,13 @@ pub(super) mod tests {
             Ok(())
         }
 
-        fn read(&self, _: &(), _: u64, _: u64, _: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
+        fn read(
+            &self,
+            _: &(),
+            _: u64,
+            _: u64,
+            _: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+        ) -> io::Result<()> {
             Ok(())
         }
     }
@@ -163,14 +182,23 @@ pub(super) mod tests {
         let cancel = Cancel::new();
         let run = Run::new(&Nothing, &options, &progress, &cancel);
         let path = |text: &str| TreePath::parse(text.as_bytes()).expect("legal");
-        let full = |attempted| FileError::new(attempted, io::Error::from(io::ErrorKind::StorageFull));
-        run.trouble(&path("attribute"), full(Attempt::SetXattr((*b"user.large").into())));
-        run.trouble(&path("other"), FileError::new(Attempt::Write, io::Error::other("no luck")));
+        let full =
+            |attempted| FileError::new(attempted, io::Error::from(io::ErrorKind::StorageFull));
+        run.trouble(
+            &path("attribute"),
+            full(Attempt::SetXattr((*b"user.large").into())),
+        );
+        run.trouble(
+            &path("other"),
+            FileError::new(Attempt::Write, io::Error::other("no luck")),
+        );
         assert!(!run.is_stopped());
         run.trouble(&path("first"), full(Attempt::Write));
         run.trouble(&path("second"), full(Attempt::Create));
         assert!(run.is_stopped());
         assert_eq!(progress.told().troubles.len(), 2);
-        assert!(matches!(run.finish(), Err(RestoreError::Full { path: at, .. }) if at == path("first")));
+        assert!(
+            matches!(run.finish(), Err(RestoreError::Full { path: at, .. }) if at == path("first"))
+        );
     }
 }

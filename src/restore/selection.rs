@@ -19,14 +19,27 @@ const ALL: &Chosen = &Chosen::All;
 
 impl Chosen {
     /// The selection as a tree, all of it if it is empty, and the root of the backup; everything selected was found.
-    pub(super) fn find<S: Source>(source: &S, selection: &[TreePath]) -> Result<(Self, (NodeId, Entry)), RestoreError> {
-        let find = |path: &TreePath| source.find(path).map_err(|source| RestoreError::Tree { path: path.clone(), source: source.into() });
-        let mut chosen = if selection.is_empty() { Self::All } else { Self::Only(BTreeMap::new()) };
+    pub(super) fn find<S: Source>(
+        source: &S,
+        selection: &[TreePath],
+    ) -> Result<(Self, (NodeId, Entry)), RestoreError> {
+        let find = |path: &TreePath| {
+            source.find(path).map_err(|source| RestoreError::Tree {
+                path: path.clone(),
+                source: source.into(),
+            })
+        };
+        let mut chosen = if selection.is_empty() {
+            Self::All
+        } else {
+            Self::Only(BTreeMap::new())
+        };
         for path in selection {
             find(path)?.ok_or_else(|| RestoreError::Missing(path.clone()))?;
             chosen.add(path);
         }
-        let root = find(&TreePath::root())?.ok_or_else(|| RestoreError::Missing(TreePath::root()))?;
+        let root =
+            find(&TreePath::root())?.ok_or_else(|| RestoreError::Missing(TreePath::root()))?;
         Ok((chosen, root))
     }
 
@@ -34,7 +47,9 @@ impl Chosen {
         let mut place = self;
         for name in path.components().filter_map(Name::new) {
             let Self::Only(entries) = place else { return };
-            place = entries.entry(name).or_insert_with(|| Self::Only(BTreeMap::new()));
+            place = entries
+                .entry(name)
+                .or_insert_with(|| Self::Only(BTreeMap::new()));
         }
         *place = Self::All;
     }
@@ -59,7 +74,9 @@ pub(super) fn listing<'chosen, S: Source>(
         }
         Chosen::Only(entries) => {
             for (name, chosen) in entries {
-                let (node, entry) = source.find(&path.join(name))?.ok_or("what was selected is gone")?;
+                let (node, entry) = source
+                    .find(&path.join(name))?
+                    .ok_or("what was selected is gone")?;
                 if found(node, entry, chosen).is_break() {
                     break;
                 }
@@ -77,7 +94,9 @@ mod tests {
 
     fn chosen(paths: &[&str]) -> Chosen {
         let mut chosen = Chosen::Only(BTreeMap::new());
-        paths.iter().for_each(|path| chosen.add(&TreePath::parse(path.as_bytes()).expect("legal")));
+        paths
+            .iter()
+            .for_each(|path| chosen.add(&TreePath::parse(path.as_bytes()).expect("legal")));
         chosen
     }
 

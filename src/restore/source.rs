@@ -16,7 +16,10 @@ pub trait Source: Sync {
     fn find(&self, path: &TreePath) -> Result<Option<(NodeId, Entry)>, Self::Error>;
 
     /// The entries of a directory in bytewise order of names. Ends with the first error.
-    fn children(&self, directory: NodeId) -> impl Iterator<Item = Result<(NodeId, Entry), Self::Error>>;
+    fn children(
+        &self,
+        directory: NodeId,
+    ) -> impl Iterator<Item = Result<(NodeId, Entry), Self::Error>>;
 
     /// The content of a regular file.
     fn content(&self, entry: &Entry) -> Result<Self::Content, Self::Error>;

@@ -14,7 +14,10 @@ impl Source for View {
         self.lookup(path)
     }
 
-    fn children(&self, directory: NodeId) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> {
+    fn children(
+        &self,
+        directory: NodeId,
+    ) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> {
         Self::children(self, directory)
     }
 
@@ -22,7 +25,13 @@ impl Source for View {
         Self::content(self, entry)
     }
 
-    fn read(&self, content: &FileContent, from: u64, length: u64, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ReadError> {
+    fn read(
+        &self,
+        content: &FileContent,
+        from: u64,
+        length: u64,
+        take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
         for piece in content.pieces(from, length)? {
             if piece.data().is_some_and(|data| take(data).is_break()) {
                 break;

@@ -82,15 +82,27 @@ pub struct Book {
 impl Book {
     /// With what was remembered, and the documents that were last seen. Jobs without one wait for the server.
     pub fn new(rules: Rules, records: BTreeMap<String, Record>, documents: Vec<Document>) -> Self {
-        let mut documents: BTreeMap<String, Document> =
-            documents.into_iter().map(|document| (text(&document, "job_id").to_owned(), document)).collect();
-        let mut book = Self { rules, jobs: BTreeMap::new() };
+        let mut documents: BTreeMap<String, Document> = documents
+            .into_iter()
+            .map(|document| (text(&document, "job_id").to_owned(), document))
+            .collect();
+        let mut book = Self {
+            rules,
+            jobs: BTreeMap::new(),
+        };
         for (id, record) in records {
             let document = documents.remove(&id).unwrap_or_default();
-            let timetable = Timetable::read(&object(&document, "job_schedule"), &book.rules.zone).ok();
+            let timetable =
+                Timetable::read(&object(&document, "job_schedule"), &book.rules.zone).ok();
             // Without its document nothing is known of when it is due.
             let timetable = timetable.filter(|_| !document.is_empty());
-            let mut job = Job { record, document, timetable, next: None, is_claiming: false };
+            let mut job = Job {
+                record,
+                document,
+                timetable,
+                next: None,
+                is_claiming: false,
+            };
             job.look_ahead();
             book.jobs.insert(id, job);
         }
@@ -99,12 +111,19 @@ impl Book {
 
     /// What is to be remembered.
     pub fn records(&self) -> BTreeMap<String, Record> {
-        self.jobs.iter().map(|(id, job)| (id.clone(), job.record.clone())).collect()
+        self.jobs
+            .iter()
+            .map(|(id, job)| (id.clone(), job.record.clone()))
+            .collect()
     }
 
     /// The documents as they were last seen.
     pub fn documents(&self) -> Vec<Value> {
-        self.jobs.values().filter(|job| !job.document.is_empty()).map(|job| Value::Object(job.document.clone())).collect()
+        self.jobs
+            .values()
+            .filter(|job| !job.document.is_empty())
+            .map(|job| Value::Object(job.document.clone()))
+            .collect()
     }
 
     /// What is remembered of one.
@@ -119,7 +138,10 @@ impl Book {
 
     /// The next moment of its timetable.
     pub fn next(&self, id: &str) -> Option<Timestamp> {
-        self.jobs.get(id).filter(|job| job.record.state == State::Scheduled).and_then(|job| job.record.waiting.or(job.next))
+        self.jobs
+            .get(id)
+            .filter(|job| job.record.state == State::Scheduled)
+            .and_then(|job| job.record.waiting.or(job.next))
     }
 
     /// Takes in all jobs that the server has of this client. A document that is not as it should be is left out, and
@@ -136,7 +158,12 @@ impl Book {
             there.insert(id.clone());
             self.see_one(&id, document, now, &mut tasks);
         }
-        let gone: Vec<String> = self.jobs.keys().filter(|id| seen == Seen::All && !there.contains(*id)).cloned().collect();
+        let gone: Vec<String> = self
+            .jobs
+            .keys()
+            .filter(|id| seen == Seen::All && !there.contains(*id))
+            .cloned()
+            .collect();
         for id in gone {
             self.happen(&id, Event::Removed, now, &mut tasks);
             self.forget_if_gone(&id);
@@ -144,9 +171,18 @@ impl Book {
         tasks.into_iter().collect()
     }
 
-    fn see_one(&mut self, id: &str, document: Document, now: Timestamp, tasks: &mut BTreeSet<(String, Task)>) {
+    fn see_one(
+        &mut self,
+        id: &str,
+        document: Document,
+        now: Timestamp,
+        tasks: &mut BTreeSet<(String, Task)>,
+    ) {
         let schedule = object(&document, "job_schedule");
-        let (word, status) = (text(&schedule, "event").to_owned(), text(&schedule, "status").to_owned());
+        let (word, status) = (
+            text(&schedule, "event").to_owned(),
+            text(&schedule, "status").to_owned(),
+        );
         let timetable = match Timetable::read(&schedule, &self.rules.zone) {
             Ok(timetable) => Some(timetable),
             Err(error) => {
@@ -181,9 +217,22 @@ impl Book {
                     event: String::new(),
                     unsent: false,
                 };
-                self.jobs.insert(id.to_owned(), Job { record, document, timetable, next: None, is_claiming: false });
+                self.jobs.insert(
+                    id.to_owned(),
+                    Job {
+                        record,
+                        document,
+                        timetable,
+                        next: None,
+                        is_claiming: false,
+                    },
+                );
                 // A job that nobody has said anything of starts by itself.
-                Some(Event::named(&word).unwrap_or(if status == "stop" { Event::Stop } else { Event::Start }))
+                Some(Event::named(&word).unwrap_or(if status == "stop" {
+                    Event::Stop
+                } else {
+                    Event::Start
+                }))
             }
             Some(job) => {
                 (job.document, job.timetable) = (document, timetable);
@@ -226,7 +275,8 @@ impl Book {
             if job.timetable.is_none() && job.record.state == State::Scheduled {
                 // Nobody will ever run it, and somebody should see that.
                 job.record.state = State::Stopped;
-                (job.record.status, job.record.result) = ("completed".to_owned(), "fail".to_owned());
+                (job.record.status, job.record.result) =
+                    ("completed".to_owned(), "fail".to_owned());
                 job.record.unsent = true;
                 tasks.insert((id.to_owned(), Task::Report));
             }
@@ -241,7 +291,13 @@ impl Book {
     }
 
     /// Lets an event happen to a job.
-    fn happen(&mut self, id: &str, event: Event, now: Timestamp, tasks: &mut BTreeSet<(String, Task)>) -> Option<Duty> {
+    fn happen(
+        &mut self,
+        id: &str,
+        event: Event,
+        now: Timestamp,
+        tasks: &mut BTreeSet<(String, Task)>,
+    ) -> Option<Duty> {
         let job = self.jobs.get_mut(id)?;
         let step = job.record.state.on(event);
         job.record.state = step.next;
@@ -265,7 +321,11 @@ impl Book {
     }
 
     fn forget_if_gone(&mut self, id: &str) {
-        if self.jobs.get(id).is_some_and(|job| job.record.state == State::Gone && !job.record.unsent) {
+        if self
+            .jobs
+            .get(id)
+            .is_some_and(|job| job.record.state == State::Gone && !job.record.unsent)
+        {
             self.jobs.remove(id);
         }
     }
@@ -273,12 +333,20 @@ impl Book {
     /// Looks at what is due, and gives at most `places` jobs that are to be run now, the most urgent first.
     pub fn due(&mut self, now: Timestamp, places: usize) -> (Launches, Tasks) {
         let mut tasks = BTreeSet::new();
-        let come: Vec<String> =
-            self.jobs.iter().filter(|(_, job)| job.next.is_some_and(|next| next <= now)).map(|(id, _)| id.clone()).collect();
+        let come: Vec<String> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.next.is_some_and(|next| next <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in come {
             let lateness = self.rules.lateness;
-            let Some(job) = self.jobs.get_mut(&id) else { continue };
-            let due = job.timetable.as_ref().and_then(|timetable| timetable.due(job.record.handled, job.record.armed, now, lateness));
+            let Some(job) = self.jobs.get_mut(&id) else {
+                continue;
+            };
+            let due = job.timetable.as_ref().and_then(|timetable| {
+                timetable.due(job.record.handled, job.record.armed, now, lateness)
+            });
             if let Some(due) = due {
                 job.record.handled = due.handled;
                 job.look_ahead();
@@ -298,7 +366,11 @@ impl Book {
         let ended: Vec<String> = self
             .jobs
             .iter()
-            .filter(|(_, job)| job.record.state == State::Scheduled && job.record.waiting.is_none() && job.next.is_none())
+            .filter(|(_, job)| {
+                job.record.state == State::Scheduled
+                    && job.record.waiting.is_none()
+                    && job.next.is_none()
+            })
             .filter(|(_, job)| job.timetable.is_some())
             .map(|(id, _)| id.clone())
             .collect();
@@ -312,7 +384,11 @@ impl Book {
             .filter_map(|(id, job)| Some((-priority(&job.document), job.record.waiting?, id)))
             .collect();
         waiting.sort();
-        let launch = waiting.into_iter().take(places).map(|(_, at, id)| (id.clone(), at)).collect();
+        let launch = waiting
+            .into_iter()
+            .take(places)
+            .map(|(_, at, id)| (id.clone(), at))
+            .collect();
         (launch, tasks.into_iter().collect())
     }
 
@@ -320,13 +396,20 @@ impl Book {
     pub fn begin(&mut self, id: &str, run: &str, now: Timestamp) {
         let mut tasks = BTreeSet::new();
         self.happen(id, Event::Due, now, &mut tasks);
-        let Some(job) = self.jobs.get_mut(id) else { return };
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
         job.record.run = Some(run.to_owned());
         job.record.waiting = None;
-        (job.record.started, job.record.own, job.record.ended) = (now.as_second(), now.as_second(), -1);
+        (job.record.started, job.record.own, job.record.ended) =
+            (now.as_second(), now.as_second(), -1);
         job.record.result.clear();
         job.record.pid = None;
-        if job.timetable.as_ref().is_some_and(|timetable| timetable.floating().is_some()) {
+        if job
+            .timetable
+            .as_ref()
+            .is_some_and(|timetable| timetable.floating().is_some())
+        {
             // Whoever schedules this client's jobs counts from the last run.
             (job.record.armed, job.record.handled) = (now, now);
         }
@@ -393,9 +476,17 @@ impl Book {
             job.record.ended = now.as_second();
             result.clone_into(&mut job.record.result);
             job.look_ahead();
-            let event = if job.next.is_some() { Event::EndedMore } else { Event::EndedLast };
+            let event = if job.next.is_some() {
+                Event::EndedMore
+            } else {
+                Event::EndedLast
+            };
             self.happen(id, event, now, &mut tasks);
-            if let Some(job) = self.jobs.get_mut(id).filter(|job| job.record.state == State::Gone) {
+            if let Some(job) = self
+                .jobs
+                .get_mut(id)
+                .filter(|job| job.record.state == State::Gone)
+            {
                 // Nobody wants to know; where the document is there still, it is right to have the end in it.
                 job.record.status = "completed".to_owned();
                 job.record.unsent = true;
@@ -407,7 +498,11 @@ impl Book {
 
     /// The jobs that the server has yet to be told of.
     pub fn unsent(&self) -> Vec<String> {
-        self.jobs.iter().filter(|(_, job)| job.record.unsent && !job.is_claiming).map(|(id, _)| id.clone()).collect()
+        self.jobs
+            .iter()
+            .filter(|(_, job)| job.record.unsent && !job.is_claiming)
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     /// Whether the server's document tells of a run that is not ours, and newer than all of ours.
@@ -415,7 +510,11 @@ impl Book {
         let schedule = object(fresh, "job_schedule");
         let ours = self.jobs.get(id).map_or(-1, |job| job.record.started);
         let theirs = integer(&schedule, "time_started").unwrap_or(-1);
-        if runs(&schedule) { self.is_elsewhere(&schedule, ours, now) } else { theirs > ours }
+        if runs(&schedule) {
+            self.is_elsewhere(&schedule, ours, now)
+        } else {
+            theirs > ours
+        }
     }
 
     /// Whether the run that the server's document tells of is another scheduler's, when our last one began at `ours`.
@@ -424,13 +523,21 @@ impl Book {
     /// that the server was not told of, and clocks may differ.
     fn is_elsewhere(&self, schedule: &Document, ours: i64, now: Timestamp) -> bool {
         let theirs = integer(schedule, "time_started").unwrap_or(-1);
-        let is_other = if self.rules.cluster { theirs != ours } else { theirs > ours };
+        let is_other = if self.rules.cluster {
+            theirs != ours
+        } else {
+            theirs > ours
+        };
         is_other && !self.is_dead(schedule, now)
     }
 
     /// What a run that is due at this moment is judged by.
     pub fn occasion(&self, id: &str, firing: Timestamp) -> Option<Occasion> {
-        self.jobs.get(id).map(|job| Occasion { firing, armed: job.record.armed, own: job.record.own })
+        self.jobs.get(id).map(|job| Occasion {
+            firing,
+            armed: job.record.armed,
+            own: job.record.own,
+        })
     }
 
     /// Whether a run is due still, now that the server's document is known as it is: another scheduler of this client may
@@ -446,7 +553,12 @@ impl Book {
             // Nobody but us has run it, or somebody wants it run again.
             return true;
         }
-        match self.jobs.get(id).and_then(|job| job.timetable.as_ref()).and_then(Timetable::floating) {
+        match self
+            .jobs
+            .get(id)
+            .and_then(|job| job.timetable.as_ref())
+            .and_then(Timetable::floating)
+        {
             Some(length) => now.as_second().saturating_sub(last) >= length.as_secs(),
             // In whole seconds, as the document has it.
             None => due.firing.as_second() > last || due.armed.as_second() > last,
@@ -469,13 +581,17 @@ impl Book {
             schedule.insert("current_pid".into(), pid.into());
         }
         let session = text(fresh, "session_id");
-        Some(json!({ "job_schedule": schedule, "session_id": session, "session_tag": record.session_tag }))
+        Some(
+            json!({ "job_schedule": schedule, "session_id": session, "session_tag": record.session_tag }),
+        )
     }
 
     /// Notes that the server knows; `patch` is what it was told, if it has the job at all. What has changed since has yet to be
     /// told.
     pub fn sent(&mut self, id: &str, patch: Option<&Value>) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
         job.record.unsent = patch.is_some_and(|patch| !job.record.is_told_by(patch));
         job.record.event.clear();
         if let Some(Value::Object(patch)) = patch {
@@ -491,7 +607,10 @@ impl Book {
 
     /// How many runs are under way.
     pub fn running(&self) -> usize {
-        self.jobs.values().filter(|job| job.record.state.has_run()).count()
+        self.jobs
+            .values()
+            .filter(|job| job.record.state.has_run())
+            .count()
     }
 
     /// All ids.
@@ -504,7 +623,9 @@ impl Record {
     /// Whether a change of the server's document says all of it.
     fn is_told_by(&self, patch: &Value) -> bool {
         let schedule = patch.get("job_schedule").and_then(Value::as_object);
-        let is = |key: &str, value: Value| schedule.and_then(|schedule| schedule.get(key)) == Some(&value);
+        let is = |key: &str, value: Value| {
+            schedule.and_then(|schedule| schedule.get(key)) == Some(&value)
+        };
         is("status", self.status.as_str().into())
             && is("result", self.result.as_str().into())
             && is("time_started", self.started.into())
@@ -517,7 +638,10 @@ impl Record {
 impl Job {
     fn arm(&mut self, now: Timestamp) {
         self.record.armed = now;
-        self.record.handled = self.timetable.as_ref().map_or(now, |timetable| timetable.handled_when_armed(now));
+        self.record.handled = self
+            .timetable
+            .as_ref()
+            .map_or(now, |timetable| timetable.handled_when_armed(now));
         self.record.waiting = None;
         self.look_ahead();
     }
@@ -535,15 +659,24 @@ fn runs(schedule: &Document) -> bool {
 
 /// The keys of a timetable that say when, as one text.
 fn timetable_text(schedule: &Document) -> String {
-    let when: BTreeMap<&String, &Value> =
-        schedule.iter().filter(|(key, value)| key.starts_with("schedule_") && !value.is_null() && *value != "").collect();
+    let when: BTreeMap<&String, &Value> = schedule
+        .iter()
+        .filter(|(key, value)| key.starts_with("schedule_") && !value.is_null() && *value != "")
+        .collect();
     serde_json::to_string(&when).unwrap_or_default()
 }
 
 /// How urgent a job is: as its most urgent action.
 fn priority(job: &Document) -> i64 {
-    let of = |action: &Document| integer(&object(action, "freezer_action"), "priority").or_else(|| integer(action, "priority"));
-    actions(job).filter_map(of).max().unwrap_or(0).clamp(-1_000_000, 1_000_000)
+    let of = |action: &Document| {
+        integer(&object(action, "freezer_action"), "priority")
+            .or_else(|| integer(action, "priority"))
+    };
+    actions(job)
+        .filter_map(of)
+        .max()
+        .unwrap_or(0)
+        .clamp(-1_000_000, 1_000_000)
 }
 
 #[cfg(test)]

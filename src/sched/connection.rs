@@ -1,7 +1,9 @@
 //! The talk with a Freezer API: ours or the original.
 
 use crate::model::Secret;
-use crate::store::{Body, Error as StoreError, Http, Kind, Login, Pass, Reply, Service, Settings, Silence, encode};
+use crate::store::{
+    Body, Error as StoreError, Http, Kind, Login, Pass, Reply, Service, Settings, Silence, encode,
+};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -190,10 +192,18 @@ impl ApiConnection {
     pub fn new(entrance: Entrance, settings: &Settings) -> Result<Self, ApiError> {
         let http = Http::with_patience(settings, PATIENCE).map_err(no_login)?;
         let way = match entrance {
-            Entrance::Token { url, project, token } => {
-                Way::Token { url: url.trim_end_matches('/').to_owned(), token: Arc::new(token), project: Mutex::new(project) }
-            }
-            Entrance::Openstack => Way::Openstack(Login::new(&http, Service::Backup, None, settings).map_err(no_login)?),
+            Entrance::Token {
+                url,
+                project,
+                token,
+            } => Way::Token {
+                url: url.trim_end_matches('/').to_owned(),
+                token: Arc::new(token),
+                project: Mutex::new(project),
+            },
+            Entrance::Openstack => Way::Openstack(
+                Login::new(&http, Service::Backup, None, settings).map_err(no_login)?,
+            ),
         };
         Ok(Self { http, way })
     }
@@ -207,30 +217,45 @@ impl ApiConnection {
             }
             Way::Openstack(login) => {
                 let pass = login.pass().map_err(no_login)?;
-                let of_address = || pass.account.split_once("/v2/").map(|(_, project)| project.to_owned());
-                pass.project
-                    .clone()
-                    .or_else(of_address)
-                    .ok_or_else(|| ApiError::Answer("it does not say which project the token is for".into()))
+                let of_address = || {
+                    pass.account
+                        .split_once("/v2/")
+                        .map(|(_, project)| project.to_owned())
+                };
+                pass.project.clone().or_else(of_address).ok_or_else(|| {
+                    ApiError::Answer("it does not say which project the token is for".into())
+                })
             }
         }
     }
 
     fn open(&self) -> Result<Open, ApiError> {
         match &self.way {
-            Way::Token { url, token, project } => {
+            Way::Token {
+                url,
+                token,
+                project,
+            } => {
                 let mut known = project.lock().unwrap_or_else(PoisonError::into_inner);
                 let project = match known.as_ref() {
                     Some(project) => project.clone(),
                     None if url.contains("/v2/") => String::new(),
                     None => known.insert(self.project_of(url, token)?).clone(),
                 };
-                Ok(Open { base: base(url, &project), token: token.expose().clone(), pass: None })
+                Ok(Open {
+                    base: base(url, &project),
+                    token: token.expose().clone(),
+                    pass: None,
+                })
             }
             Way::Openstack(login) => {
                 let pass = login.pass().map_err(no_login)?;
                 let project = pass.project.as_deref().unwrap_or_default();
-                Ok(Open { base: base(&pass.account, project), token: pass.token.expose().clone(), pass: Some(pass) })
+                Ok(Open {
+                    base: base(&pass.account, project),
+                    token: pass.token.expose().clone(),
+                    pass: Some(pass),
+                })
             }
         }
     }
@@ -243,17 +268,34 @@ impl ApiConnection {
             .header("X-Subject-Token", token.expose())
             .body(())
             .map_err(|error| unreachable_at(url, error))?;
-        let reply = self.http.send(request, Body::None).map_err(|silence| unreachable_at(url, silence))?;
+        let reply = self
+            .http
+            .send(request, Body::None)
+            .map_err(|silence| unreachable_at(url, silence))?;
         if reply.status == 404 {
-            return Err(ApiError::Answer("it does not say which project the token is for: name it with --api-project".into()));
+            return Err(ApiError::Answer(
+                "it does not say which project the token is for: name it with --api-project".into(),
+            ));
         }
         let answer = read(reply, url, "take the token")?;
-        let project = answer.body.pointer("/token/project/id").and_then(Value::as_str).filter(|project| !project.is_empty());
-        project.map(str::to_owned).ok_or_else(|| ApiError::Answer("the token is for no project: name one with --api-project".into()))
+        let project = answer
+            .body
+            .pointer("/token/project/id")
+            .and_then(Value::as_str)
+            .filter(|project| !project.is_empty());
+        project.map(str::to_owned).ok_or_else(|| {
+            ApiError::Answer("the token is for no project: name one with --api-project".into())
+        })
     }
 
     /// Asks the server. `below` is what follows the project in the address.
-    pub fn call(&self, method: &Method, below: &str, body: Option<&Value>, version: Option<&str>) -> Result<Answer, ApiError> {
+    pub fn call(
+        &self,
+        method: &Method,
+        below: &str,
+        body: Option<&Value>,
+        version: Option<&str>,
+    ) -> Result<Answer, ApiError> {
         let open = self.open()?;
         let reply = self.send(&open, method, below, body, version)?;
         if reply.status == 401
@@ -268,7 +310,14 @@ impl ApiConnection {
         read(reply, &open.base, &format!("{method} {}", named(below)))
     }
 
-    fn send(&self, open: &Open, method: &Method, below: &str, body: Option<&Value>, version: Option<&str>) -> Result<Reply, ApiError> {
+    fn send(
+        &self,
+        open: &Open,
+        method: &Method,
+        below: &str,
+        body: Option<&Value>,
+        version: Option<&str>,
+    ) -> Result<Reply, ApiError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}/{below}", open.base))
@@ -278,27 +327,60 @@ impl ApiConnection {
         if let Some(version) = version {
             request = request.header("If-Match", version);
         }
-        let request = request.body(()).map_err(|error| unreachable_at(&open.base, error))?;
+        let request = request
+            .body(())
+            .map_err(|error| unreachable_at(&open.base, error))?;
         let text = body.map(Value::to_string);
-        let body = text.as_ref().map_or(Body::None, |text| Body::Bytes(text.as_bytes()));
-        self.http.send(request, body).map_err(|silence| unreachable_at(&open.base, silence))
+        let body = text
+            .as_ref()
+            .map_or(Body::None, |text| Body::Bytes(text.as_bytes()));
+        self.http
+            .send(request, body)
+            .map_err(|silence| unreachable_at(&open.base, silence))
     }
 
     /// A part of a list, searched by the server.
-    pub fn list(&self, resource: Resource, search: &Value, page: Page, more: &str) -> Result<Vec<Value>, ApiError> {
-        let below = format!("{}/?limit={}&offset={}{more}", resource.plural(), page.limit, page.offset);
+    pub fn list(
+        &self,
+        resource: Resource,
+        search: &Value,
+        page: Page,
+        more: &str,
+    ) -> Result<Vec<Value>, ApiError> {
+        let below = format!(
+            "{}/?limit={}&offset={}{more}",
+            resource.plural(),
+            page.limit,
+            page.offset
+        );
         let mut body = self.call(&Method::GET, &below, Some(search), None)?.body;
         match body.get_mut(resource.plural()).map(Value::take) {
             Some(Value::Array(list)) => Ok(list),
-            _ => Err(ApiError::Answer(format!("it has no list of {}", resource.plural()))),
+            _ => Err(ApiError::Answer(format!(
+                "it has no list of {}",
+                resource.plural()
+            ))),
         }
     }
 
     /// All of a list, page by page.
-    pub fn all(&self, resource: Resource, search: &Value, more: &str) -> Result<Vec<Value>, ApiError> {
+    pub fn all(
+        &self,
+        resource: Resource,
+        search: &Value,
+        more: &str,
+    ) -> Result<Vec<Value>, ApiError> {
         let mut all = Vec::new();
         loop {
-            let page = self.list(resource, search, Page { limit: PAGE, offset: all.len() }, more)?;
+            let page = self.list(
+                resource,
+                search,
+                Page {
+                    limit: PAGE,
+                    offset: all.len(),
+                },
+                more,
+            )?;
             let is_last = page.len() < PAGE;
             all.extend(page);
             if is_last {
@@ -317,54 +399,106 @@ impl ApiConnection {
 
     /// Makes one; its id.
     pub fn create(&self, resource: Resource, document: &Value) -> Result<String, ApiError> {
-        let id = document.get(resource.id_key()).and_then(Value::as_str).filter(|_| resource == Resource::Jobs);
-        self.created(resource, &id.map_or_else(|| format!("{}/", resource.plural()), |id| address(resource, id)), document)
+        let id = document
+            .get(resource.id_key())
+            .and_then(Value::as_str)
+            .filter(|_| resource == Resource::Jobs);
+        self.created(
+            resource,
+            &id.map_or_else(
+                || format!("{}/", resource.plural()),
+                |id| address(resource, id),
+            ),
+            document,
+        )
     }
 
     /// Makes one under an id; refused with 409 where there is one.
-    pub fn create_as(&self, resource: Resource, id: &str, document: &Value) -> Result<String, ApiError> {
+    pub fn create_as(
+        &self,
+        resource: Resource,
+        id: &str,
+        document: &Value,
+    ) -> Result<String, ApiError> {
         self.created(resource, &address(resource, id), document)
     }
 
-    fn created(&self, resource: Resource, below: &str, document: &Value) -> Result<String, ApiError> {
+    fn created(
+        &self,
+        resource: Resource,
+        below: &str,
+        document: &Value,
+    ) -> Result<String, ApiError> {
         let key = resource.id_key();
         let answer = self.call(&Method::POST, below, Some(document), None)?;
         let id = answer.body.get(&key).and_then(Value::as_str);
-        id.map(str::to_owned).ok_or_else(|| ApiError::Answer(format!("it has no {key}")))
+        id.map(str::to_owned)
+            .ok_or_else(|| ApiError::Answer(format!("it has no {key}")))
     }
 
     /// Changes one, if it has that version still.
-    pub fn update(&self, resource: Resource, id: &str, patch: &Value, version: Option<&str>) -> Result<Answer, ApiError> {
+    pub fn update(
+        &self,
+        resource: Resource,
+        id: &str,
+        patch: &Value,
+        version: Option<&str>,
+    ) -> Result<Answer, ApiError> {
         self.call(&Method::PATCH, &address(resource, id), Some(patch), version)
     }
 
     /// Removes one.
     pub fn delete(&self, resource: Resource, id: &str) -> Result<(), ApiError> {
-        self.call(&Method::DELETE, &address(resource, id), None, None).map(drop)
+        self.call(&Method::DELETE, &address(resource, id), None, None)
+            .map(drop)
     }
 
     /// Tells a job that something is wanted of it; what the server said to that.
     pub fn event(&self, job: &str, event: &str) -> Result<String, ApiError> {
         let below = format!("{}/event", address(Resource::Jobs, job));
         let answer = self.call(&Method::POST, &below, Some(&json!({ event: null })), None)?;
-        Ok(answer.body.get("result").and_then(Value::as_str).unwrap_or("success").to_owned())
+        Ok(answer
+            .body
+            .get("result")
+            .and_then(Value::as_str)
+            .unwrap_or("success")
+            .to_owned())
     }
 
     /// Starts or ends a job's part in a session; what the server said, and the tag.
     pub fn session_action(&self, session: &str, action: &Value) -> Result<(String, i64), ApiError> {
-        let answer = self.call(&Method::POST, &format!("{}/action", address(Resource::Sessions, session)), Some(action), None)?;
-        let result = answer.body.get("result").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok((result, answer.body.get("session_tag").and_then(Value::as_i64).unwrap_or_default()))
+        let answer = self.call(
+            &Method::POST,
+            &format!("{}/action", address(Resource::Sessions, session)),
+            Some(action),
+            None,
+        )?;
+        let result = answer
+            .body
+            .get("result")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        Ok((
+            result,
+            answer
+                .body
+                .get("session_tag")
+                .and_then(Value::as_i64)
+                .unwrap_or_default(),
+        ))
     }
 
     /// Puts a job into a session.
     pub fn add_to_session(&self, session: &str, job: &str) -> Result<(), ApiError> {
-        self.call(&Method::PUT, &member(session, job), None, None).map(drop)
+        self.call(&Method::PUT, &member(session, job), None, None)
+            .map(drop)
     }
 
     /// Takes a job out of a session.
     pub fn remove_from_session(&self, session: &str, job: &str) -> Result<(), ApiError> {
-        self.call(&Method::DELETE, &member(session, job), None, None).map(drop)
+        self.call(&Method::DELETE, &member(session, job), None, None)
+            .map(drop)
     }
 }
 
@@ -375,7 +509,11 @@ pub fn address(resource: Resource, id: &str) -> String {
 }
 
 fn member(session: &str, job: &str) -> String {
-    format!("{}/{}", address(Resource::Sessions, session), address(Resource::Jobs, job))
+    format!(
+        "{}/{}",
+        address(Resource::Sessions, session),
+        address(Resource::Jobs, job)
+    )
 }
 
 /// The address that all objects of a project are below: catalogs have it with or without version and project.
@@ -396,36 +534,65 @@ fn named(below: &str) -> &str {
 }
 
 fn no_login(error: StoreError) -> ApiError {
-    ApiError::Login { is_away: error.kind() == Kind::Unavailable, source: error.into_cause() }
+    ApiError::Login {
+        is_away: error.kind() == Kind::Unavailable,
+        source: error.into_cause(),
+    }
 }
 
-fn unreachable_at(url: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ApiError {
+fn unreachable_at(
+    url: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> ApiError {
     let root = url.split_once("/v2").map_or(url, |(root, _)| root);
-    ApiError::Unreachable { url: root.to_owned(), source: source.into() }
+    ApiError::Unreachable {
+        url: root.to_owned(),
+        source: source.into(),
+    }
 }
 
 fn read(reply: Reply, url: &str, what: &str) -> Result<Answer, ApiError> {
     let (status, is_done) = (reply.status, reply.is_done());
     let version = reply.header("etag").map(str::to_owned);
     let cut_off = |silence: Silence| unreachable_at(url, silence);
-    let bytes = reply.bytes(LONGEST).map_err(cut_off)?.ok_or_else(|| ApiError::Answer("it is too long".into()))?;
+    let bytes = reply
+        .bytes(LONGEST)
+        .map_err(cut_off)?
+        .ok_or_else(|| ApiError::Answer("it is too long".into()))?;
     if !is_done {
-        return Err(ApiError::Refused { what: what.to_owned(), status, words: words(&bytes) });
+        return Err(ApiError::Refused {
+            what: what.to_owned(),
+            status,
+            words: words(&bytes),
+        });
     }
     if bytes.is_empty() {
-        return Ok(Answer { body: Value::Null, version });
+        return Ok(Answer {
+            body: Value::Null,
+            version,
+        });
     }
-    let body = serde_json::from_slice(&bytes).map_err(|error| ApiError::Answer(error.to_string()))?;
+    let body =
+        serde_json::from_slice(&bytes).map_err(|error| ApiError::Answer(error.to_string()))?;
     Ok(Answer { body, version })
 }
 
 /// What an error says of itself: servers of Freezer and of OpenStack have it at different places.
 fn words(bytes: &[u8]) -> String {
     let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let said = ["/description", "/error/message", "/title"].iter().find_map(|at| body.pointer(at).and_then(Value::as_str));
-    let text = said.map_or_else(|| String::from_utf8_lossy(bytes).into_owned(), str::to_owned);
+    let said = ["/description", "/error/message", "/title"]
+        .iter()
+        .find_map(|at| body.pointer(at).and_then(Value::as_str));
+    let text = said.map_or_else(
+        || String::from_utf8_lossy(bytes).into_owned(),
+        str::to_owned,
+    );
     let text: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
-    if text.trim().is_empty() { "it gives no reason".to_owned() } else { text }
+    if text.trim().is_empty() {
+        "it gives no reason".to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -434,20 +601,35 @@ mod tests {
 
     #[test]
     fn an_endpoint_may_have_the_version_and_the_project_or_not() {
-        for endpoint in ["http://h:9090", "http://h:9090/", "http://h:9090/v2", "http://h:9090/v2/", "http://h:9090/v2/p"] {
+        for endpoint in [
+            "http://h:9090",
+            "http://h:9090/",
+            "http://h:9090/v2",
+            "http://h:9090/v2/",
+            "http://h:9090/v2/p",
+        ] {
             assert_eq!(base(endpoint, "p"), "http://h:9090/v2/p", "{endpoint}");
         }
     }
 
     #[test]
     fn an_id_stays_one_part_of_the_address() {
-        assert_eq!(address(Resource::Clients, "p_vm.x/../jobs?a"), "clients/p_vm.x%2F..%2Fjobs%3Fa");
+        assert_eq!(
+            address(Resource::Clients, "p_vm.x/../jobs?a"),
+            "clients/p_vm.x%2F..%2Fjobs%3Fa"
+        );
     }
 
     #[test]
     fn what_servers_say_is_found_wherever_they_say_it() {
-        assert_eq!(words(br#"{"title": "t", "description": "no such client"}"#), "no such client");
-        assert_eq!(words(br#"{"error": {"code": 401, "message": "who?"}}"#), "who?");
+        assert_eq!(
+            words(br#"{"title": "t", "description": "no such client"}"#),
+            "no such client"
+        );
+        assert_eq!(
+            words(br#"{"error": {"code": 401, "message": "who?"}}"#),
+            "who?"
+        );
         assert_eq!(words(b"<html>\x07gone"), "<html>gone");
         assert_eq!(words(b""), "it gives no reason");
     }

@@ -19,7 +19,9 @@ const FIELDS: [(&str, i16, i16, Option<i16>); 8] = [
     ("minute", 0, 59, Some(0)),
     ("second", 0, 59, Some(0)),
 ];
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const ORDINALS: [&str; 5] = ["1st", "2nd", "3rd", "4th", "5th"];
 
@@ -59,17 +61,35 @@ pub struct CronError {
 impl Cron {
     /// The fields of a timetable; none if it has none.
     pub(super) fn read(schedule: &Document) -> Result<Option<Self>, CronError> {
-        let given = FIELDS.map(|(name, ..)| text(schedule, &format!("schedule_{name}")).trim().to_ascii_lowercase());
-        let Some(smallest) = given.iter().rposition(|text| !text.is_empty()) else { return Ok(None) };
+        let given = FIELDS.map(|(name, ..)| {
+            text(schedule, &format!("schedule_{name}"))
+                .trim()
+                .to_ascii_lowercase()
+        });
+        let Some(smallest) = given.iter().rposition(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
         let mut fields: [Vec<Piece>; 8] = Default::default();
         for (index, (field, text)) in fields.iter_mut().zip(&given).enumerate() {
             let (name, first, last, usual) = FIELDS[index];
             *field = if !text.is_empty() {
-                let pieces: Option<Vec<Piece>> = text.split(',').map(|part| piece(name, part.trim(), first, last)).collect();
-                pieces.ok_or_else(|| CronError { field: name, value: text.clone() })?
+                let pieces: Option<Vec<Piece>> = text
+                    .split(',')
+                    .map(|part| piece(name, part.trim(), first, last))
+                    .collect();
+                pieces.ok_or_else(|| CronError {
+                    field: name,
+                    value: text.clone(),
+                })?
             } else {
-                let (first, last) = usual.filter(|_| index > smallest).map_or((first, last), |usual| (usual, usual));
-                vec![Piece::Range { first, last, step: 1 }]
+                let (first, last) = usual
+                    .filter(|_| index > smallest)
+                    .map_or((first, last), |usual| (usual, usual));
+                vec![Piece::Range {
+                    first,
+                    last,
+                    step: 1,
+                }]
             };
         }
         Ok(Some(Self { fields }))
@@ -77,7 +97,9 @@ impl Cron {
 
     fn has(&self, field: usize, value: i16) -> bool {
         self.fields[field].iter().any(|piece| match *piece {
-            Piece::Range { first, last, step } => (first..=last).contains(&value) && (value - first) % step == 0,
+            Piece::Range { first, last, step } => {
+                (first..=last).contains(&value) && (value - first) % step == 0
+            }
             Piece::LastDay | Piece::Nth { .. } => false,
         })
     }
@@ -130,7 +152,9 @@ impl Cron {
                     continue;
                 }
                 let mut seconds = (0..60).filter(|second| self.has(7, (*second).into()));
-                if let Some(found) = seconds.find_map(|second| at(hour, minute, second).filter(|at| *at > after)) {
+                if let Some(found) =
+                    seconds.find_map(|second| at(hour, minute, second).filter(|at| *at > after))
+                {
                     return Some(found);
                 }
             }
@@ -146,7 +170,10 @@ pub(super) fn moment(time: jiff::civil::DateTime, zone: &TimeZone) -> Option<Tim
     let shifted = ambiguous.compatible().ok()?;
     if left_out {
         // As far after the change as the time is within the gap.
-        return zone.preceding(shifted.checked_add(1.nanosecond()).ok()?).next().map(|change| change.timestamp());
+        return zone
+            .preceding(shifted.checked_add(1.nanosecond()).ok()?)
+            .next()
+            .map(|change| change.timestamp());
     }
     Some(shifted)
 }
@@ -173,7 +200,9 @@ fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
             let weekday = name_in(&WEEKDAYS, weekday.trim())?;
             let number = match ordinal {
                 "last" => None,
-                ordinal => Some(i8::try_from(ORDINALS.iter().position(|known| *known == ordinal)? + 1).ok()?),
+                ordinal => Some(
+                    i8::try_from(ORDINALS.iter().position(|known| *known == ordinal)? + 1).ok()?,
+                ),
             };
             return Some(Piece::Nth { number, weekday });
         }
@@ -184,19 +213,44 @@ fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
             "day_of_week" => name_in(&WEEKDAYS, text),
             _ => None,
         };
-        let number = || text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        named.or_else(number).filter(|value| (least..=greatest).contains(value))
+        let number = || {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse().ok())
+                .flatten()
+        };
+        named
+            .or_else(number)
+            .filter(|value| (least..=greatest).contains(value))
     };
     let (range, step) = match text.split_once('/') {
-        Some((range, step)) => (range, Some(step.parse().ok().filter(|step: &i16| (1..=greatest).contains(step))?)),
+        Some((range, step)) => (
+            range,
+            Some(
+                step.parse()
+                    .ok()
+                    .filter(|step: &i16| (1..=greatest).contains(step))?,
+            ),
+        ),
         None => (text, None),
     };
     let (first, last) = match range.split_once('-') {
         _ if range == "*" => (least, greatest),
         Some((first, last)) => (value(first)?, value(last)?),
-        None => (value(range)?, if step.is_some() { greatest } else { value(range)? }),
+        None => (
+            value(range)?,
+            if step.is_some() {
+                greatest
+            } else {
+                value(range)?
+            },
+        ),
     };
-    (first <= last).then_some(Piece::Range { first, last, step: step.unwrap_or(1) })
+    (first <= last).then_some(Piece::Range {
+        first,
+        last,
+        step: step.unwrap_or(1),
+    })
 }
 
 fn name_in(names: &[&str], text: &str) -> Option<i16> {
@@ -211,7 +265,9 @@ mod tests {
     use serde_json::{Value, json};
 
     fn cron(schedule: Value) -> Cron {
-        Cron::read(schedule.as_object().expect("an object")).expect("good fields").expect("some fields")
+        Cron::read(schedule.as_object().expect("an object"))
+            .expect("good fields")
+            .expect("some fields")
     }
 
     fn times(schedule: Value, from: &str, zone: &str, count: usize) -> Vec<String> {
@@ -220,7 +276,9 @@ mod tests {
         let mut after: Timestamp = from.parse().expect("a moment");
         let mut found = Vec::new();
         while found.len() < count {
-            let Some(next) = cron.after(after, &zone) else { break };
+            let Some(next) = cron.after(after, &zone) else {
+                break;
+            };
             assert!(next > after);
             found.push(next.to_string());
             after = next;
@@ -230,29 +288,99 @@ mod tests {
 
     #[test]
     fn smaller_fields_than_those_given_are_at_their_least() {
-        let daily = times(json!({"schedule_hour": "3"}), "2026-11-24T03:00:00Z", "UTC", 2);
+        let daily = times(
+            json!({"schedule_hour": "3"}),
+            "2026-11-24T03:00:00Z",
+            "UTC",
+            2,
+        );
         assert_eq!(daily, ["2026-11-25T03:00:00Z", "2026-11-26T03:00:00Z"]);
-        let quarters = times(json!({"schedule_minute": "*/15"}), "2026-11-24T23:31:07Z", "UTC", 3);
-        assert_eq!(quarters, ["2026-11-24T23:45:00Z", "2026-11-25T00:00:00Z", "2026-11-25T00:15:00Z"]);
-        assert_eq!(times(json!({"schedule_year": "2030"}), "2026-11-24T00:00:00Z", "UTC", 2), ["2030-01-01T00:00:00Z"]);
+        let quarters = times(
+            json!({"schedule_minute": "*/15"}),
+            "2026-11-24T23:31:07Z",
+            "UTC",
+            3,
+        );
+        assert_eq!(
+            quarters,
+            [
+                "2026-11-24T23:45:00Z",
+                "2026-11-25T00:00:00Z",
+                "2026-11-25T00:15:00Z"
+            ]
+        );
+        assert_eq!(
+            times(
+                json!({"schedule_year": "2030"}),
+                "2026-11-24T00:00:00Z",
+                "UTC",
+                2
+            ),
+            ["2030-01-01T00:00:00Z"]
+        );
         // All larger ones are open.
-        let seconds = times(json!({"schedule_second": "10,50"}), "2026-12-31T23:59:20Z", "UTC", 2);
+        let seconds = times(
+            json!({"schedule_second": "10,50"}),
+            "2026-12-31T23:59:20Z",
+            "UTC",
+            2,
+        );
         assert_eq!(seconds, ["2026-12-31T23:59:50Z", "2027-01-01T00:00:10Z"]);
     }
 
     #[test]
     fn days_are_found_by_month_week_and_weekday() {
-        let workdays = times(json!({"schedule_day_of_week": "mon-fri", "schedule_hour": "22"}), "2026-11-26T22:00:00Z", "UTC", 2);
+        let workdays = times(
+            json!({"schedule_day_of_week": "mon-fri", "schedule_hour": "22"}),
+            "2026-11-26T22:00:00Z",
+            "UTC",
+            2,
+        );
         assert_eq!(workdays, ["2026-11-27T22:00:00Z", "2026-11-30T22:00:00Z"]);
-        let last = times(json!({"schedule_day": "last"}), "2027-01-31T00:00:00Z", "UTC", 2);
+        let last = times(
+            json!({"schedule_day": "last"}),
+            "2027-01-31T00:00:00Z",
+            "UTC",
+            2,
+        );
         assert_eq!(last, ["2027-02-28T00:00:00Z", "2027-03-31T00:00:00Z"]);
-        let second_friday = times(json!({"schedule_day": "2nd fri, last sun"}), "2026-11-24T00:00:00Z", "UTC", 3);
-        assert_eq!(second_friday, ["2026-11-29T00:00:00Z", "2026-12-11T00:00:00Z", "2026-12-27T00:00:00Z"]);
-        let week = times(json!({"schedule_week": "53", "schedule_day_of_week": "0"}), "2026-11-24T00:00:00Z", "UTC", 1);
+        let second_friday = times(
+            json!({"schedule_day": "2nd fri, last sun"}),
+            "2026-11-24T00:00:00Z",
+            "UTC",
+            3,
+        );
+        assert_eq!(
+            second_friday,
+            [
+                "2026-11-29T00:00:00Z",
+                "2026-12-11T00:00:00Z",
+                "2026-12-27T00:00:00Z"
+            ]
+        );
+        let week = times(
+            json!({"schedule_week": "53", "schedule_day_of_week": "0"}),
+            "2026-11-24T00:00:00Z",
+            "UTC",
+            1,
+        );
         assert_eq!(week, ["2026-12-28T00:00:00Z"]);
-        let leap = times(json!({"schedule_month": "feb", "schedule_day": "29"}), "2026-11-24T00:00:00Z", "UTC", 1);
+        let leap = times(
+            json!({"schedule_month": "feb", "schedule_day": "29"}),
+            "2026-11-24T00:00:00Z",
+            "UTC",
+            1,
+        );
         assert_eq!(leap, ["2028-02-29T00:00:00Z"]);
-        assert_eq!(times(json!({"schedule_month": "feb", "schedule_day": "30"}), "2026-11-24T00:00:00Z", "UTC", 1), [""; 0]);
+        assert_eq!(
+            times(
+                json!({"schedule_month": "feb", "schedule_day": "30"}),
+                "2026-11-24T00:00:00Z",
+                "UTC",
+                1
+            ),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -262,8 +390,21 @@ mod tests {
         assert_eq!(spring, ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
         let autumn = times(night, "2026-10-24T12:00:00Z", "Europe/Berlin", 2);
         assert_eq!(autumn, ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
-        let hourly = times(json!({"schedule_minute": "30"}), "2026-03-29T00:15:00Z", "Europe/Berlin", 4);
-        assert_eq!(hourly, ["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z", "2026-03-29T02:30:00Z"]);
+        let hourly = times(
+            json!({"schedule_minute": "30"}),
+            "2026-03-29T00:15:00Z",
+            "Europe/Berlin",
+            4,
+        );
+        assert_eq!(
+            hourly,
+            [
+                "2026-03-29T00:30:00Z",
+                "2026-03-29T01:00:00Z",
+                "2026-03-29T01:30:00Z",
+                "2026-03-29T02:30:00Z"
+            ]
+        );
     }
 
     #[test]

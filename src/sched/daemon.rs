@@ -148,7 +148,10 @@ pub fn run(
 
 /// The process that works with this folder, if one does.
 pub fn running(folder: &std::path::Path) -> Result<Option<Running>, DaemonError> {
-    let wrong = |source| DaemonError::Folder { path: folder.to_owned(), source };
+    let wrong = |source| DaemonError::Folder {
+        path: folder.to_owned(),
+        source,
+    };
     match File::open(folder.join("lock")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(wrong(error)),
@@ -158,15 +161,25 @@ pub fn running(folder: &std::path::Path) -> Result<Option<Running>, DaemonError>
             Err(std::fs::TryLockError::Error(error)) => return Err(wrong(error)),
         },
     }
-    RunFolder::at(folder.to_owned()).read("process.json").map_err(wrong)
+    RunFolder::at(folder.to_owned())
+        .read("process.json")
+        .map_err(wrong)
 }
 
 /// Makes the folders, and locks them.
 fn begin(folder: &std::path::Path) -> Result<File, DaemonError> {
-    let wrong = |source| DaemonError::Folder { path: folder.to_owned(), source };
+    let wrong = |source| DaemonError::Folder {
+        path: folder.to_owned(),
+        source,
+    };
     let parent = folder.parent().unwrap_or(folder);
     std::fs::create_dir_all(parent).map_err(wrong)?;
-    for path in [folder.to_owned(), folder.join("runs"), folder.join("outbox"), folder.join("last")] {
+    for path in [
+        folder.to_owned(),
+        folder.join("runs"),
+        folder.join("outbox"),
+        folder.join("last"),
+    ] {
         match durable::create_folder(&path, Access::private()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(wrong(error)),
             _ => {}
@@ -180,9 +193,13 @@ fn begin(folder: &std::path::Path) -> Result<File, DaemonError> {
     let lock = lock.map_err(wrong)?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => return Err(DaemonError::Another(folder.to_owned())),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            return Err(DaemonError::Another(folder.to_owned()));
+        }
         Err(std::fs::TryLockError::Error(error)) => return Err(wrong(error)),
     }
-    RunFolder::at(folder.to_owned()).write("process.json", &Running::this_process()).map_err(wrong)?;
+    RunFolder::at(folder.to_owned())
+        .write("process.json", &Running::this_process())
+        .map_err(wrong)?;
     Ok(lock)
 }

@@ -20,10 +20,18 @@ pub(super) fn integer(document: &Document, key: &str) -> Option<i64> {
 
 /// An object below a key; empty where there is none.
 pub(super) fn object(document: &Document, key: &str) -> Document {
-    document.get(key).and_then(Value::as_object).cloned().unwrap_or_default()
+    document
+        .get(key)
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// The actions of a job that are objects.
 pub(super) fn actions(job: &Document) -> impl Iterator<Item = &Document> {
-    job.get("job_actions").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
+    job.get("job_actions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
 }

@@ -85,7 +85,11 @@ impl Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { version: VERSION, client_id: None, jobs: BTreeMap::new() }
+        Self {
+            version: VERSION,
+            client_id: None,
+            jobs: BTreeMap::new(),
+        }
     }
 }
 
@@ -132,7 +136,13 @@ impl Journal {
         let written = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok((Self { path, written: Vec::new() }, Memory::default()));
+                return Ok((
+                    Self {
+                        path,
+                        written: Vec::new(),
+                    },
+                    Memory::default(),
+                ));
             }
             Err(source) => return Err(JournalError::File { path, source }),
         };
@@ -141,16 +151,25 @@ impl Journal {
             Err(source) => return Err(JournalError::Text { path, source }),
         };
         if memory.version > VERSION {
-            return Err(JournalError::Later { path, version: memory.version });
+            return Err(JournalError::Later {
+                path,
+                version: memory.version,
+            });
         }
         Ok((Self { path, written }, memory))
     }
 
     /// Has all of it on disk when this returns. Writes nothing where nothing has changed.
     pub fn keep(&mut self, memory: &Memory) -> Result<(), JournalError> {
-        let text = memory.encode().map_err(|source| JournalError::Text { path: self.path.clone(), source })?;
+        let text = memory.encode().map_err(|source| JournalError::Text {
+            path: self.path.clone(),
+            source,
+        })?;
         if text != self.written {
-            replace_file(&self.path, &text).map_err(|source| JournalError::File { path: self.path.clone(), source })?;
+            replace_file(&self.path, &text).map_err(|source| JournalError::File {
+                path: self.path.clone(),
+                source,
+            })?;
             self.written = text;
         }
         Ok(())
@@ -197,9 +216,16 @@ mod tests {
         let path = folder.path().join("journal");
         for text in ["", "{", "[]", "{\"version\": 1, \"jobs\": {\"a\": {}}}"] {
             std::fs::write(&path, text).expect("written");
-            assert!(matches!(Journal::open(path.clone()), Err(JournalError::Text { .. })), "{text}");
+            assert!(
+                matches!(Journal::open(path.clone()), Err(JournalError::Text { .. })),
+                "{text}"
+            );
         }
-        std::fs::write(&path, "{\"version\": 2, \"client_id\": null, \"jobs\": {}}").expect("written");
-        assert!(matches!(Journal::open(path), Err(JournalError::Later { version: 2, .. })));
+        std::fs::write(&path, "{\"version\": 2, \"client_id\": null, \"jobs\": {}}")
+            .expect("written");
+        assert!(matches!(
+            Journal::open(path),
+            Err(JournalError::Later { version: 2, .. })
+        ));
     }
 }

@@ -37,7 +37,14 @@ impl Shared {
         let last: Vec<Document> = serde_json::from_slice(&cached).unwrap_or_default();
         let client_id = settings.client_id.clone().or(memory.client_id);
         let book = Book::new(settings.rules.clone(), memory.jobs, last);
-        Ok(Self(Arc::new(Mutex::new(Known { book, client_id, journal, documents, cached, is_closed: false }))))
+        Ok(Self(Arc::new(Mutex::new(Known {
+            book,
+            client_id,
+            journal,
+            documents,
+            cached,
+            is_closed: false,
+        }))))
     }
 
     /// Never held while a server or a run is waited for.
@@ -61,7 +68,10 @@ impl Known {
         self.journal.keep(&memory)?;
         let documents = serde_json::to_vec(&self.book.documents()).unwrap_or_default();
         if documents != self.cached {
-            let wrong = |source| DaemonError::Folder { path: self.documents.clone(), source };
+            let wrong = |source| DaemonError::Folder {
+                path: self.documents.clone(),
+                source,
+            };
             replace_file(&self.documents, &documents).map_err(wrong)?;
             self.cached = documents;
         }
@@ -71,7 +81,10 @@ impl Known {
     /// The same, where nothing depends on it yet: it is tried again with the next change.
     pub(super) fn try_to_remember(&mut self) {
         if let Err(error) = self.remember() {
-            tracing::error!(error = &error as &dyn std::error::Error, "what is known of jobs cannot be written");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "what is known of jobs cannot be written"
+            );
         }
     }
 

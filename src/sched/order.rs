@@ -85,7 +85,9 @@ impl RunResult {
 impl Outcome {
     /// The warnings of its actions.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
-        self.actions.iter().filter_map(|action| action.warning.as_deref())
+        self.actions
+            .iter()
+            .filter_map(|action| action.warning.as_deref())
     }
 }
 

@@ -16,14 +16,25 @@ impl Outbox {
 
     /// Keeps what is to be sent, until it is. A name that is there already is the same thing.
     pub(super) fn put(&self, name: &str, message: &Value) -> io::Result<()> {
-        replace_file(&self.0.join(format!("{name}.json")), message.to_string().as_bytes())
+        replace_file(
+            &self.0.join(format!("{name}.json")),
+            message.to_string().as_bytes(),
+        )
     }
 
     /// What is to be sent, the oldest first.
     pub(super) fn kept(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(&self.0).into_iter().flatten().filter_map(Result::ok);
-        let mut files: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
+        let entries = std::fs::read_dir(&self.0)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        let mut files: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "json")
+            })
+            .collect();
         files.sort();
         files
     }
@@ -62,8 +73,18 @@ mod tests {
         std::fs::write(folder.path().join("c.json"), "{").expect("written");
         std::fs::write(folder.path().join("d.new"), "half").expect("written");
         let kept = outbox.kept();
-        let read: Vec<_> = kept.iter().map(|file| outbox.read(file).expect("read")).collect();
-        assert_eq!(read, [Some(json!({ "number": 1 })), Some(json!({ "number": 2 })), None]);
+        let read: Vec<_> = kept
+            .iter()
+            .map(|file| outbox.read(file).expect("read"))
+            .collect();
+        assert_eq!(
+            read,
+            [
+                Some(json!({ "number": 1 })),
+                Some(json!({ "number": 2 })),
+                None
+            ]
+        );
         assert!(folder.path().join("c.damaged").exists());
         outbox.done(&kept[0]);
         assert_eq!(outbox.kept().len(), 1);

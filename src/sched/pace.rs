@@ -17,7 +17,10 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, failures: 0 }
+        Self {
+            interval,
+            failures: 0,
+        }
     }
 
     /// The server has answered.
@@ -34,7 +37,10 @@ impl Pace {
     /// says, which is between 0 and 1: so that nodes which lost a server at the same moment do not all come back at once.
     pub(super) fn pause(&self, spread: f64) -> Duration {
         let longest = LONGEST_PAUSE.max(self.interval);
-        let base = self.interval.saturating_mul(1 << self.failures.min(20)).min(longest);
+        let base = self
+            .interval
+            .saturating_mul(1 << self.failures.min(20))
+            .min(longest);
         base.mul_f64(1.0 - JITTER + 2.0 * JITTER * spread.clamp(0.0, 1.0))
     }
 }
@@ -50,7 +56,10 @@ mod tests {
     fn polls_are_an_interval_apart_a_tenth_more_or_less() {
         let pace = Pace::new(Duration::from_secs(60));
         for (spread, seconds) in [(0.0, 54.0), (0.5, 60.0), (1.0, 66.0), (7.0, 66.0)] {
-            assert!((pace.pause(spread).as_secs_f64() - seconds).abs() < 0.001, "{spread}");
+            assert!(
+                (pace.pause(spread).as_secs_f64() - seconds).abs() < 0.001,
+                "{spread}"
+            );
         }
     }
 

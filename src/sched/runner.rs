@@ -45,10 +45,17 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     folder.write("process.json", &Running::this_process())?;
     std::fs::remove_file(folder.file("order.json"))?;
     let log = durable::create_file(&folder.file("log"), Access::private())?;
-    let mut run = Run { folder, order: &order, cancel, log };
+    let mut run = Run {
+        folder,
+        order: &order,
+        cancel,
+        log,
+    };
     let (mut result, mut actions) = (RunResult::Success, Vec::new());
     for (number, action) in order.actions.iter().enumerate() {
-        let outcome = if result != RunResult::Success && !truth(action, "mandatory") || cancel.is_requested() {
+        let outcome = if result != RunResult::Success && !truth(action, "mandatory")
+            || cancel.is_requested()
+        {
             run.left_out(action)
         } else {
             run.action(number, action)
@@ -63,7 +70,14 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     if cancel.is_requested() {
         result = RunResult::Aborted;
     }
-    keep(folder, &Outcome { result, ended: clock.now().as_second(), actions })
+    keep(
+        folder,
+        &Outcome {
+            result,
+            ended: clock.now().as_second(),
+            actions,
+        },
+    )
 }
 
 /// Writes down how it went. A full disk is waited for: what was done for hours is not to end as if it had not been.
@@ -71,7 +85,14 @@ fn keep(folder: &RunFolder, outcome: &Outcome) -> io::Result<()> {
     let never = Cancel::new();
     for _ in 1..TRIES_TO_KEEP {
         match folder.write("outcome.json", outcome) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => pause(PAUSE_TO_KEEP, &never),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                pause(PAUSE_TO_KEEP, &never)
+            }
             written => return written,
         }
     }
@@ -97,15 +118,29 @@ struct Try {
 impl Run<'_> {
     fn left_out(&self, action: &Document) -> ActionOutcome {
         let action = name(action);
-        ActionOutcome { action, result: None, exit_code: None, tries: 0, seconds: 0.0, log: String::new(), metadata: None, warning: None }
+        ActionOutcome {
+            action,
+            result: None,
+            exit_code: None,
+            tries: 0,
+            seconds: 0.0,
+            log: String::new(),
+            metadata: None,
+            warning: None,
+        }
     }
 
     /// Whatever goes wrong is how it went: what was changed before an action is put back after it in any case.
     fn action(&mut self, number: usize, action: &Document) -> ActionOutcome {
         let options = object(action, "freezer_action");
-        let (began, log_from) = (Instant::now(), self.log.metadata().map_or(0, |log| log.len()));
+        let (began, log_from) = (
+            Instant::now(),
+            self.log.metadata().map_or(0, |log| log.len()),
+        );
         let most = integer(action, "max_retries").unwrap_or(0).clamp(0, 1000);
-        let between = integer(action, "max_retries_interval").unwrap_or(USUAL_PAUSE).clamp(0, 7 * 86_400);
+        let between = integer(action, "max_retries_interval")
+            .unwrap_or(USUAL_PAUSE)
+            .clamp(0, 7 * 86_400);
         let mut tries = 0;
         let mut last = self.script(&options, "pre_script", "");
         if last.result == RunResult::Success {
@@ -113,7 +148,9 @@ impl Run<'_> {
                 tries += 1;
                 last = match self.attempt(number, &options) {
                     Ok(attempt) => attempt,
-                    Err(error) => self.refuse(format_args!("the action could not be done: {error}")),
+                    Err(error) => {
+                        self.refuse(format_args!("the action could not be done: {error}"))
+                    }
                 };
                 if !last.again || i64::from(tries) > most || self.cancel.is_requested() {
                     break;
@@ -126,12 +163,18 @@ impl Run<'_> {
         }
         // Also after a failure: it puts back what the first one has changed.
         let after = self.script(&options, "post_script", last.result.word());
-        let mut result = if self.cancel.is_requested() { RunResult::Aborted } else { last.result };
+        let mut result = if self.cancel.is_requested() {
+            RunResult::Aborted
+        } else {
+            last.result
+        };
         if result == RunResult::Success {
             result = after.result;
         }
         let action = name(action);
-        let partly = self.order.agent.kind == AgentKind::Freezer && action == "backup" && last.code == Some(PARTIAL);
+        let partly = self.order.agent.kind == AgentKind::Freezer
+            && action == "backup"
+            && last.code == Some(PARTIAL);
         ActionOutcome {
             warning: partly.then(|| NOT_ALL.to_owned()),
             action,
@@ -139,20 +182,29 @@ impl Run<'_> {
             exit_code: last.code,
             tries,
             seconds: began.elapsed().as_secs_f64(),
-            log: self.log_since(log_from).unwrap_or_else(|error| format!("the log cannot be read: {error}")),
+            log: self
+                .log_since(log_from)
+                .unwrap_or_else(|error| format!("the log cannot be read: {error}")),
             metadata: last.metadata,
         }
     }
 
     /// Runs the script of an action, if it has one: a program, with arguments if any, and no shell.
     fn script(&mut self, options: &Document, key: &str, so_far: &str) -> Try {
-        let fine = Try { code: None, result: RunResult::Success, metadata: None, again: false };
+        let fine = Try {
+            code: None,
+            result: RunResult::Success,
+            metadata: None,
+            again: false,
+        };
         let command = text(options, key);
         if command.trim().is_empty() {
             return fine;
         }
         if !self.order.commands {
-            return self.refuse(format_args!("{key}: commands of the server are not run on this node"));
+            return self.refuse(format_args!(
+                "{key}: commands of the server are not run on this node"
+            ));
         }
         let programs = match options::pipeline(command) {
             Ok(programs) => programs,
@@ -160,18 +212,38 @@ impl Run<'_> {
         };
         // The script that puts things back is not cut off by an abort.
         let never = Cancel::new();
-        let cancel = if key == "post_script" { never } else { self.cancel.clone() };
+        let cancel = if key == "post_script" {
+            never
+        } else {
+            self.cancel.clone()
+        };
         let programs: Vec<Program> = programs.into_iter().map(program).collect();
-        let ran = self.log.try_clone().and_then(|output| self.programs(&programs, so_far, &output, &cancel));
+        let ran = self
+            .log
+            .try_clone()
+            .and_then(|output| self.programs(&programs, so_far, &output, &cancel));
         match ran {
-            Ok(code) => Try { code, result: if code == Some(0) { RunResult::Success } else { RunResult::Fail }, ..fine },
+            Ok(code) => Try {
+                code,
+                result: if code == Some(0) {
+                    RunResult::Success
+                } else {
+                    RunResult::Fail
+                },
+                ..fine
+            },
             Err(error) => self.refuse(format_args!("{key}: {error}")),
         }
     }
 
     fn refuse(&mut self, why: std::fmt::Arguments<'_>) -> Try {
         self.note(why);
-        Try { code: None, result: RunResult::Fail, metadata: None, again: false }
+        Try {
+            code: None,
+            result: RunResult::Fail,
+            metadata: None,
+            again: false,
+        }
     }
 
     /// Writes to the log, if it can be written: a full disk ends no run, and leaves no program without its watcher.
@@ -198,8 +270,17 @@ impl Run<'_> {
         }
     }
 
-    fn agent(&mut self, number: usize, arguments: Vec<Argument>, config: &str, is_backup: bool) -> io::Result<Try> {
-        let (config_file, metadata_file) = (self.folder.file(&format!("config-{number}")), self.folder.file(&format!("metadata-{number}")));
+    fn agent(
+        &mut self,
+        number: usize,
+        arguments: Vec<Argument>,
+        config: &str,
+        is_backup: bool,
+    ) -> io::Result<Try> {
+        let (config_file, metadata_file) = (
+            self.folder.file(&format!("config-{number}")),
+            self.folder.file(&format!("metadata-{number}")),
+        );
         let output_file = self.folder.file(&format!("output-{number}"));
         for file in [&config_file, &metadata_file, &output_file] {
             remove(file)?;
@@ -210,26 +291,38 @@ impl Run<'_> {
             Argument::Config => config_file.clone().into_os_string(),
             Argument::MetadataOut => metadata_file.clone().into_os_string(),
         });
-        let agent = Program { program: self.order.agent.program.clone().into_os_string(), arguments: words.collect() };
+        let agent = Program {
+            program: self.order.agent.program.clone().into_os_string(),
+            arguments: words.collect(),
+        };
         let output = durable::create_file(&output_file, Access::private())?;
         let cancel = self.cancel.clone();
         let code = self.programs(&[agent], "", &output, &cancel);
         // There may be secrets in it.
         remove(&config_file)?;
         let code = code?;
-        let metadata = [&metadata_file, &output_file].into_iter().find_map(|file| read_object(file));
+        let metadata = [&metadata_file, &output_file]
+            .into_iter()
+            .find_map(|file| read_object(file));
         remove(&metadata_file)?;
         // What it printed for people belongs to the log.
         if metadata.is_none() {
-            let copied = File::open(&output_file).and_then(|output| io::copy(&mut output.take(LOG_TAIL), &mut self.log));
+            let copied = File::open(&output_file)
+                .and_then(|output| io::copy(&mut output.take(LOG_TAIL), &mut self.log));
             if let Err(error) = copied {
-                self.note(format_args!("what the agent printed cannot be kept: {error}"));
+                self.note(format_args!(
+                    "what the agent printed cannot be kept: {error}"
+                ));
             }
         }
         remove(&output_file)?;
         let is_ours = self.order.agent.kind == AgentKind::Freezer;
         // A backup without some files is one. A restore, repair or copy that is not whole is not what was wanted.
-        let fine: &[i32] = if is_ours && is_backup { &[0, PARTIAL] } else { &[0] };
+        let fine: &[i32] = if is_ours && is_backup {
+            &[0, PARTIAL]
+        } else {
+            &[0]
+        };
         let tried = self.tried(code, metadata, fine);
         // What could not be done is not to be had by doing all of it again.
         let again = tried.again && !(is_ours && code == Some(PARTIAL));
@@ -257,11 +350,22 @@ impl Run<'_> {
             _ if self.cancel.is_requested() => RunResult::Aborted,
             _ => RunResult::Fail,
         };
-        Try { code, result, metadata, again: result == RunResult::Fail }
+        Try {
+            code,
+            result,
+            metadata,
+            again: result == RunResult::Fail,
+        }
     }
 
     /// Runs programs to their end, or to the end of their time. None if they could not be started or took too long.
-    fn programs(&mut self, programs: &[Program], so_far: &str, output: &File, cancel: &Cancel) -> io::Result<Option<i32>> {
+    fn programs(
+        &mut self,
+        programs: &[Program],
+        so_far: &str,
+        output: &File,
+        cancel: &Cancel,
+    ) -> io::Result<Option<i32>> {
         let variables = [
             (MARK, self.order.run.clone()),
             ("FREEZER_JOB_ID", self.order.job.clone()),
@@ -271,12 +375,18 @@ impl Run<'_> {
         let mut group = match Group::start(programs, &variables, output, &self.log) {
             Ok(group) => group,
             Err(error) => {
-                let named = programs.first().map(|program| program.program.to_string_lossy().into_owned()).unwrap_or_default();
+                let named = programs
+                    .first()
+                    .map(|program| program.program.to_string_lossy().into_owned())
+                    .unwrap_or_default();
                 self.note(format_args!("could not start {named}: {error}"));
                 return Ok(None);
             }
         };
-        let limit = self.order.time_limit.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let limit = self
+            .order
+            .time_limit
+            .map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let never = Cancel::new();
         let mut told: Option<Instant> = None;
         let mut too_long = false;
@@ -288,7 +398,10 @@ impl Run<'_> {
             if told.is_none() {
                 too_long = limit.is_some_and(|limit| now >= limit);
                 if too_long {
-                    self.note(format_args!("ended after {} seconds, its time limit", self.order.time_limit.unwrap_or_default()));
+                    self.note(format_args!(
+                        "ended after {} seconds, its time limit",
+                        self.order.time_limit.unwrap_or_default()
+                    ));
                 }
                 if too_long || cancel.is_requested() {
                     group.end(End::Gently)?;
@@ -335,7 +448,10 @@ fn name(action: &Document) -> String {
 
 fn program(words: Vec<String>) -> Program {
     let mut words = words.into_iter();
-    Program { program: words.next().unwrap_or_default().into(), arguments: words.map(Into::into).collect() }
+    Program {
+        program: words.next().unwrap_or_default().into(),
+        arguments: words.map(Into::into).collect(),
+    }
 }
 
 fn remove(file: &std::path::Path) -> io::Result<()> {
@@ -348,7 +464,14 @@ fn remove(file: &std::path::Path) -> io::Result<()> {
 /// The JSON object that a file holds and nothing else.
 fn read_object(file: &std::path::Path) -> Option<Value> {
     let mut text = String::new();
-    File::open(file).ok()?.take(MOST_METADATA).read_to_string(&mut text).ok()?;
+    File::open(file)
+        .ok()?
+        .take(MOST_METADATA)
+        .read_to_string(&mut text)
+        .ok()?;
     let value: Value = serde_json::from_str(&text).ok()?;
-    value.as_object().is_some_and(|object| !object.is_empty()).then_some(value)
+    value
+        .as_object()
+        .is_some_and(|object| !object.is_empty())
+        .then_some(value)
 }

@@ -60,7 +60,11 @@ impl Line {
 
     /// Has the server told all that it does not know.
     pub(super) fn tell(&self) -> Result<(), DaemonError> {
-        if self.will_tell.swap(true, Ordering::AcqRel) { Ok(()) } else { self.ask(Ask::Tell) }
+        if self.will_tell.swap(true, Ordering::AcqRel) {
+            Ok(())
+        } else {
+            self.ask(Ask::Tell)
+        }
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -92,8 +96,15 @@ impl Speaker {
     /// Begins. It ends when the line is dropped, or with the process: what it is at then is as if the process had been killed.
     pub(super) fn start(self) -> Line {
         let (asks, inbox) = unbounded();
-        let (open, will_tell) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let line = Line { asks, open: Arc::clone(&open), will_tell: Arc::clone(&will_tell) };
+        let (open, will_tell) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let line = Line {
+            asks,
+            open: Arc::clone(&open),
+            will_tell: Arc::clone(&will_tell),
+        };
         std::thread::spawn(move || self.work(&inbox, &open, &will_tell));
         line
     }
@@ -112,7 +123,10 @@ impl Speaker {
                     // Before it looks at what there is: what comes later is another's.
                     will_tell.store(false, Ordering::Release);
                     if let Err(error) = self.tell() {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "the server cannot be told how jobs stand; it will be");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the server cannot be told how jobs stand; it will be"
+                        );
                     }
                 }
             }
@@ -147,7 +161,10 @@ impl Speaker {
             match self.talk.register(&node) {
                 Err(error) if error.is_away() => return Err(error.into()),
                 // As the original: it may have been registered by somebody else.
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "this node cannot be registered"),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "this node cannot be registered"
+                ),
                 Ok(()) => {}
             }
         }
@@ -177,7 +194,9 @@ impl Speaker {
             match self.talk.report(&id, self.clock.now()) {
                 Err(error) if error.is_away() => return Err(error.into()),
                 // One that the server does not take keeps none of the others waiting.
-                Err(error) => tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "how a job stands is refused"),
+                Err(error) => {
+                    tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "how a job stands is refused")
+                }
                 Ok(()) => {}
             }
         }
@@ -226,7 +245,11 @@ impl Speaker {
         let state = known.book.record(id).map(|record| record.state);
         let may = may && matches!(state, Some(State::Running | State::Stopping));
         drop(known);
-        self.say(Heard::Claimed { id: id.clone(), run: run.clone(), may });
+        self.say(Heard::Claimed {
+            id: id.clone(),
+            run: run.clone(),
+            may,
+        });
     }
 
     fn ask_for(&self, claiming: &Claiming) -> Result<(Claim, Joined), ApiError> {
@@ -234,7 +257,10 @@ impl Speaker {
             // The end of the last start of a session comes before the next one.
             self.talk.send_kept()?;
         }
-        match self.talk.claim(&claiming.id, &claiming.occasion, self.clock.now()) {
+        match self
+            .talk
+            .claim(&claiming.id, &claiming.occasion, self.clock.now())
+        {
             Ok(Claim::Taken) => return Ok((Claim::Taken, Joined::Go)),
             Ok(Claim::Mine) => {}
             Err(error) if error.is_away() || self.node.cluster => return Err(error),
@@ -247,5 +273,8 @@ impl Speaker {
 }
 
 fn not_kept(error: &DaemonError) {
-    tracing::error!(error = error as &dyn std::error::Error, "what is known of jobs cannot be written: no run begins before it can");
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "what is known of jobs cannot be written: no run begins before it can"
+    );
 }

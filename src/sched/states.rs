@@ -73,16 +73,26 @@ pub struct Step {
 }
 
 const fn to(next: State) -> Step {
-    Step { next, duty: None, says: None }
+    Step {
+        next,
+        duty: None,
+        says: None,
+    }
 }
 
 impl Step {
     const fn does(self, duty: Duty) -> Self {
-        Self { duty: Some(duty), ..self }
+        Self {
+            duty: Some(duty),
+            ..self
+        }
     }
 
     const fn says(self, status: &'static str) -> Self {
-        Self { says: Some(status), ..self }
+        Self {
+            says: Some(status),
+            ..self
+        }
     }
 }
 
@@ -198,7 +208,10 @@ impl State {
 
     /// Whether a run is under way.
     pub fn has_run(self) -> bool {
-        matches!(self, Self::Running | Self::Stopping | Self::Aborting | Self::Leaving)
+        matches!(
+            self,
+            Self::Running | Self::Stopping | Self::Aborting | Self::Leaving
+        )
     }
 }
 
@@ -220,8 +233,16 @@ mod tests {
     use super::{Duty, Event, State, TABLE};
     use std::collections::HashSet;
 
-    const EVENTS: [Event; 8] =
-        [Event::Start, Event::Stop, Event::Abort, Event::Removed, Event::Due, Event::Exhausted, Event::EndedMore, Event::EndedLast];
+    const EVENTS: [Event; 8] = [
+        Event::Start,
+        Event::Stop,
+        Event::Abort,
+        Event::Removed,
+        Event::Due,
+        Event::Exhausted,
+        Event::EndedMore,
+        Event::EndedLast,
+    ];
 
     #[test]
     fn the_table_has_every_state_with_every_event_once() {
@@ -230,7 +251,10 @@ mod tests {
         for (state, events) in &TABLE {
             let known: HashSet<Event> = events.iter().map(|(event, _)| *event).collect();
             assert_eq!(known.len(), EVENTS.len(), "{state:?}");
-            assert!(EVENTS.iter().all(|event| known.contains(event)), "{state:?}");
+            assert!(
+                EVENTS.iter().all(|event| known.contains(event)),
+                "{state:?}"
+            );
         }
     }
 
@@ -239,7 +263,11 @@ mod tests {
         for (state, events) in &TABLE {
             for (event, step) in events {
                 let begins = step.duty == Some(Duty::Launch);
-                assert_eq!(begins, *state == State::Scheduled && *event == Event::Due, "{state:?} {event:?}");
+                assert_eq!(
+                    begins,
+                    *state == State::Scheduled && *event == Event::Due,
+                    "{state:?} {event:?}"
+                );
                 let ended = matches!(event, Event::EndedMore | Event::EndedLast);
                 if state.has_run() {
                     assert_eq!(step.next.has_run(), !ended, "{state:?} {event:?}");
@@ -247,7 +275,10 @@ mod tests {
                     assert_eq!(step.next.has_run(), begins, "{state:?} {event:?}");
                 }
                 // Only a run that is under way is ended, and only once.
-                assert!(step.duty != Some(Duty::Kill) || (state.has_run() && *state != State::Aborting), "{state:?} {event:?}");
+                assert!(
+                    step.duty != Some(Duty::Kill) || (state.has_run() && *state != State::Aborting),
+                    "{state:?} {event:?}"
+                );
             }
         }
     }
@@ -266,8 +297,12 @@ mod tests {
                 };
                 assert!(fits, "{state:?} {event:?} says {:?}", step.says);
                 // An event of a person is always answered: it stays in the document otherwise, and is seen again and again.
-                let answered = step.says.is_some() || step.duty == Some(Duty::Wait) || *state == State::Gone;
-                assert!(answered || !matches!(event, Event::Start | Event::Stop | Event::Abort), "{state:?} {event:?}");
+                let answered =
+                    step.says.is_some() || step.duty == Some(Duty::Wait) || *state == State::Gone;
+                assert!(
+                    answered || !matches!(event, Event::Start | Event::Stop | Event::Abort),
+                    "{state:?} {event:?}"
+                );
             }
         }
     }
@@ -275,7 +310,10 @@ mod tests {
     #[test]
     fn after_a_stop_or_an_abort_nothing_runs_before_a_start() {
         // Every path of eight events that begins with a stop or an abort and has no start in it.
-        let events: Vec<Event> = EVENTS.into_iter().filter(|event| *event != Event::Start).collect();
+        let events: Vec<Event> = EVENTS
+            .into_iter()
+            .filter(|event| *event != Event::Start)
+            .collect();
         for (state, _) in &TABLE {
             for first in [Event::Stop, Event::Abort] {
                 let mut now = HashSet::from([state.on(first).next]);

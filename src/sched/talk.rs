@@ -19,7 +19,9 @@ const MODES: [&str; 1] = ["fs"];
 const STORAGES: [&str; 4] = ["local", "swift", "ssh", "s3"];
 const ENGINES: [&str; 3] = ["tar", "rsync", "rsyncv2"];
 const ACTIONS: [&str; 4] = ["backup", "restore", "info", "admin"];
-const OUR_ACTIONS: [&str; 7] = ["mount", "umount", "check", "prune", "repack", "repair", "sync"];
+const OUR_ACTIONS: [&str; 7] = [
+    "mount", "umount", "check", "prune", "repack", "repair", "sync",
+];
 
 /// How this node is registered.
 #[derive(Clone, Debug)]
@@ -62,7 +64,11 @@ pub(super) struct Talk {
 
 impl Talk {
     pub(super) fn new(connection: ApiConnection, known: Shared, outbox: Outbox) -> Self {
-        Self { connection, known, outbox }
+        Self {
+            connection,
+            known,
+            outbox,
+        }
     }
 
     /// The project that all is in.
@@ -73,7 +79,12 @@ impl Talk {
     /// Registers this node; that it is registered already is fine.
     pub(super) fn register(&self, node: &Node) -> Result<(), ApiError> {
         let commands: &[&str] = if node.commands { &["exec"] } else { &[] };
-        let with_ours: Vec<&str> = ACTIONS.iter().chain(commands).chain(&OUR_ACTIONS).copied().collect();
+        let with_ours: Vec<&str> = ACTIONS
+            .iter()
+            .chain(commands)
+            .chain(&OUR_ACTIONS)
+            .copied()
+            .collect();
         let without_ours: Vec<&str> = ACTIONS.iter().chain(commands).copied().collect();
         let document = |actions: &[&str]| {
             let mut document = json!({ "client_id": node.client_id, "hostname": node.host, "supported_actions": actions });
@@ -84,9 +95,15 @@ impl Talk {
             }
             document
         };
-        let first = if node.original { &without_ours } else { &with_ours };
+        let first = if node.original {
+            &without_ours
+        } else {
+            &with_ours
+        };
         let result = match self.connection.create(Resource::Clients, &document(first)) {
-            Err(ApiError::Refused { status: 400, .. }) => self.connection.create(Resource::Clients, &document(&without_ours)),
+            Err(ApiError::Refused { status: 400, .. }) => self
+                .connection
+                .create(Resource::Clients, &document(&without_ours)),
             result => result,
         };
         match result {
@@ -98,9 +115,21 @@ impl Talk {
     /// All jobs of this node that are not over.
     pub(super) fn jobs(&self, client_id: &str) -> Result<Vec<Document>, ApiError> {
         let search = json!({ "match_not": [{ "status": "completed" }], "match": [{ "client_id": client_id }] });
-        let jobs = self.connection.all(Resource::Jobs, &search, "&all_projects=False")?;
+        let jobs = self
+            .connection
+            .all(Resource::Jobs, &search, "&all_projects=False")?;
         let ours = |job: &Document| text(job, "client_id") == client_id;
-        Ok(jobs.into_iter().filter_map(|job| if let Value::Object(job) = job { Some(job) } else { None }).filter(ours).collect())
+        Ok(jobs
+            .into_iter()
+            .filter_map(|job| {
+                if let Value::Object(job) = job {
+                    Some(job)
+                } else {
+                    None
+                }
+            })
+            .filter(ours)
+            .collect())
     }
 
     /// Tells the server how a job stands.
@@ -109,7 +138,9 @@ impl Talk {
         loop {
             tries += 1;
             let fresh = self.connection.get(Resource::Jobs, id)?;
-            let Some((document, version)) = fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version))) else {
+            let Some((document, version)) =
+                fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version)))
+            else {
                 self.known.lock().book.sent(id, None);
                 return Ok(());
             };
@@ -126,7 +157,10 @@ impl Talk {
                 book.patch(id, &document)
             };
             let Some(patch) = patch else { return Ok(()) };
-            match self.connection.update(Resource::Jobs, id, &patch, version.as_deref()) {
+            match self
+                .connection
+                .update(Resource::Jobs, id, &patch, version.as_deref())
+            {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 Err(ApiError::Refused { status: 404, .. }) => {
                     self.known.lock().book.sent(id, None);
@@ -142,12 +176,19 @@ impl Talk {
     }
 
     /// Makes a run ours, by a change of its document that only one can make. The book has it begun already.
-    pub(super) fn claim(&self, id: &str, due: &Occasion, now: Timestamp) -> Result<Claim, ApiError> {
+    pub(super) fn claim(
+        &self,
+        id: &str,
+        due: &Occasion,
+        now: Timestamp,
+    ) -> Result<Claim, ApiError> {
         let mut tries = 0;
         loop {
             tries += 1;
             let fresh = self.connection.get(Resource::Jobs, id)?;
-            let Some((document, version)) = fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version))) else {
+            let Some((document, version)) =
+                fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version)))
+            else {
                 return Ok(Claim::Taken);
             };
             let patch = {
@@ -157,8 +198,13 @@ impl Talk {
                 }
                 book.patch(id, &document)
             };
-            let Some(patch) = patch else { return Ok(Claim::Taken) };
-            match self.connection.update(Resource::Jobs, id, &patch, version.as_deref()) {
+            let Some(patch) = patch else {
+                return Ok(Claim::Taken);
+            };
+            match self
+                .connection
+                .update(Resource::Jobs, id, &patch, version.as_deref())
+            {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 Err(ApiError::Refused { status: 404, .. }) => return Ok(Claim::Taken),
                 Err(error) => return Err(error),
@@ -174,8 +220,17 @@ impl Talk {
     pub(super) fn join(&self, id: &str) -> Joined {
         let (session, tag) = {
             let mut known = self.known.lock();
-            let session = known.book.document(id).map(|job| text(job, "session_id").to_owned()).filter(|session| !session.is_empty());
-            let (Some(session), Some(tag)) = (session, known.book.record(id).map(|record| record.session_tag)) else { return Joined::Go };
+            let session = known
+                .book
+                .document(id)
+                .map(|job| text(job, "session_id").to_owned())
+                .filter(|session| !session.is_empty());
+            let (Some(session), Some(tag)) = (
+                session,
+                known.book.record(id).map(|record| record.session_tag),
+            ) else {
+                return Joined::Go;
+            };
             // Noted before it is said: who comes after a crash ends what this one has begun, and no session waits for it.
             known.book.may_be_in_session(id, &session);
             if let Err(error) = known.remember() {
@@ -234,9 +289,14 @@ impl Talk {
                 }
             };
             match self.send(&message) {
-                Err(error) if error.is_away() || matches!(error.status(), Some(401 | 403)) => return Err(error),
+                Err(error) if error.is_away() || matches!(error.status(), Some(401 | 403)) => {
+                    return Err(error);
+                }
                 // It will not take it tomorrow either.
-                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the server refuses what a run has to say"),
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the server refuses what a run has to say"
+                ),
                 Ok(()) => {}
             }
             self.outbox.done(&file);
@@ -246,12 +306,24 @@ impl Talk {
 
     fn send(&self, message: &Value) -> Result<(), ApiError> {
         if let Some(session) = message.get("session").and_then(Value::as_str) {
-            return self.connection.session_action(session, &message["action"]).map(drop);
+            return self
+                .connection
+                .session_action(session, &message["action"])
+                .map(drop);
         }
-        if let Some(backups) = message.pointer("/backup/deleted_freezer_backup_ids").and_then(Value::as_array) {
-            return backups.iter().filter_map(Value::as_str).try_for_each(|id| self.connection.delete(Resource::Backups, id));
+        if let Some(backups) = message
+            .pointer("/backup/deleted_freezer_backup_ids")
+            .and_then(Value::as_array)
+        {
+            return backups
+                .iter()
+                .filter_map(Value::as_str)
+                .try_for_each(|id| self.connection.delete(Resource::Backups, id));
         }
-        match (message.get("backup"), message.get("id").and_then(Value::as_str)) {
+        match (
+            message.get("backup"),
+            message.get("id").and_then(Value::as_str),
+        ) {
             (Some(backup), Some(id)) => self.record(id, backup),
             (Some(backup), None) => self.connection.create(Resource::Backups, backup).map(drop),
             (None, _) => Ok(()),
@@ -263,10 +335,24 @@ impl Talk {
         match self.connection.create_as(Resource::Backups, id, backup) {
             Ok(_) | Err(ApiError::Refused { status: 409, .. }) => Ok(()),
             // The original's server gives ids itself.
-            Err(ApiError::Refused { status: 404 | 405, .. }) => {
+            Err(ApiError::Refused {
+                status: 404 | 405, ..
+            }) => {
                 let search = json!({ "match": [{ "run_id": id }] });
-                let known = self.connection.list(Resource::Backups, &search, Page { limit: 1, offset: 0 }, "")?;
-                if known.is_empty() { self.connection.create(Resource::Backups, backup).map(drop) } else { Ok(()) }
+                let known = self.connection.list(
+                    Resource::Backups,
+                    &search,
+                    Page {
+                        limit: 1,
+                        offset: 0,
+                    },
+                    "",
+                )?;
+                if known.is_empty() {
+                    self.connection.create(Resource::Backups, backup).map(drop)
+                } else {
+                    Ok(())
+                }
             }
             Err(error) => Err(error),
         }

@@ -38,7 +38,9 @@ pub enum TimetableError {
     #[error("{0} is no moment as in 2026-11-24T12:30:00Z: {1:?}")]
     Moment(&'static str, String),
     /// An interval that is none.
-    #[error("schedule_interval is neither continuous nor a number of seconds, minutes, hours, days or weeks: {0:?}")]
+    #[error(
+        "schedule_interval is neither continuous nor a number of seconds, minutes, hours, days or weeks: {0:?}"
+    )]
     Interval(String),
     /// A field of the calendar that is none.
     #[error(transparent)]
@@ -70,12 +72,17 @@ impl Timetable {
     pub fn read(schedule: &Document, zone: &TimeZone) -> Result<Self, TimetableError> {
         let date = |key: &'static str| match text(schedule, key).trim() {
             "" => Ok(None),
-            text => read_moment(text, zone).map(Some).ok_or_else(|| TimetableError::Moment(key, text.to_owned())),
+            text => read_moment(text, zone)
+                .map(Some)
+                .ok_or_else(|| TimetableError::Moment(key, text.to_owned())),
         };
         let (start, end) = (date("schedule_start_date")?, date("schedule_end_date")?);
         // As the original: an end before the start is none.
         let end = end.filter(|end| start.is_none_or(|start| *end >= start));
-        let kind = match (date("schedule_date")?, text(schedule, "schedule_interval").trim()) {
+        let kind = match (
+            date("schedule_date")?,
+            text(schedule, "schedule_interval").trim(),
+        ) {
             (Some(once), _) => Kind::Once(once),
             (None, "") => Cron::read(schedule)?.map_or(Kind::Now, Kind::Calendar),
             (None, interval) => {
@@ -87,7 +94,12 @@ impl Timetable {
                 Kind::Every(i128::try_from(length.as_nanos()).unwrap_or(i128::MAX))
             }
         };
-        Ok(Self { kind, start, end, zone: zone.clone() })
+        Ok(Self {
+            kind,
+            start,
+            end,
+            zone: zone.clone(),
+        })
     }
 
     /// The moment up to which all counts as done when it is armed: what is to run once is to run even where its moment has come.
@@ -103,7 +115,9 @@ impl Timetable {
     /// The length of an interval that is counted from when it was armed, or from the last run: it has no date to count from.
     pub fn floating(&self) -> Option<SignedDuration> {
         match self.kind {
-            Kind::Every(length) if self.start.is_none() => i64::try_from(length / 1_000_000_000).ok().map(SignedDuration::from_secs),
+            Kind::Every(length) if self.start.is_none() => i64::try_from(length / 1_000_000_000)
+                .ok()
+                .map(SignedDuration::from_secs),
             _ => None,
         }
     }
@@ -118,12 +132,19 @@ impl Timetable {
                 let (origin, least) = self.start.map_or((armed, 1), |start| (start, 0));
                 let since = after.as_nanosecond() - origin.as_nanosecond();
                 let steps = (since.div_euclid(*length) + 1).max(least);
-                let nanoseconds = length.checked_mul(steps).and_then(|offset| origin.as_nanosecond().checked_add(offset));
+                let nanoseconds = length
+                    .checked_mul(steps)
+                    .and_then(|offset| origin.as_nanosecond().checked_add(offset));
                 nanoseconds.and_then(|nanoseconds| Timestamp::from_nanosecond(nanoseconds).ok())
             }
             Kind::Calendar(cron) => {
-                let before_start = self.start.map(|start| start - SignedDuration::from_nanos(1));
-                cron.after(before_start.map_or(after, |start| start.max(after)), &self.zone)
+                let before_start = self
+                    .start
+                    .map(|start| start - SignedDuration::from_nanos(1));
+                cron.after(
+                    before_start.map_or(after, |start| start.max(after)),
+                    &self.zone,
+                )
             }
         };
         let is_bounded = matches!(self.kind, Kind::Every(_) | Kind::Calendar(_));
@@ -134,10 +155,15 @@ impl Timetable {
     /// that have come are looked at.
     fn newest(&self, last: Timestamp, armed: Timestamp, now: Timestamp) -> Timestamp {
         let within = |seconds: i64| {
-            let from = now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(last);
+            let from = now
+                .saturating_sub(SignedDuration::from_secs(seconds))
+                .unwrap_or(last);
             self.after(from.max(last), armed).filter(|at| *at <= now)
         };
-        let mut newest = [1, 60, 3600, 86_400, 31 * 86_400].into_iter().find_map(within).unwrap_or(last);
+        let mut newest = [1, 60, 3600, 86_400, 31 * 86_400]
+            .into_iter()
+            .find_map(within)
+            .unwrap_or(last);
         while let Some(next) = self.after(newest, armed).filter(|at| *at <= now) {
             newest = next;
         }
@@ -145,7 +171,13 @@ impl Timetable {
     }
 
     /// What is to be done at `now`, when all up to `handled` is done with; none if nothing has come.
-    pub fn due(&self, handled: Timestamp, armed: Timestamp, now: Timestamp, lateness: Lateness) -> Option<Due> {
+    pub fn due(
+        &self,
+        handled: Timestamp,
+        armed: Timestamp,
+        now: Timestamp,
+        lateness: Lateness,
+    ) -> Option<Due> {
         let mut last = self.after(handled, armed).filter(|at| *at <= now)?;
         let mut count = 1;
         while let Some(next) = self.after(last, armed).filter(|at| *at <= now) {
@@ -157,13 +189,19 @@ impl Timetable {
         }
         let late = Duration::try_from(now.duration_since(last)).unwrap_or_default();
         let runs = late <= lateness.grace || lateness.make_up;
-        Some(Due { run: runs.then_some(last), missed: if runs { count - 1 } else { count }, handled: last })
+        Some(Due {
+            run: runs.then_some(last),
+            missed: if runs { count - 1 } else { count },
+            handled: last,
+        })
     }
 }
 
 /// A moment as timetables have it.
 fn read_moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| moment(text.parse().ok()?, zone))
+    text.parse()
+        .ok()
+        .or_else(|| moment(text.parse().ok()?, zone))
 }
 
 #[cfg(test)]
@@ -174,21 +212,28 @@ mod tests {
     use serde_json::{Value, json};
     use std::time::Duration;
 
-    const USUAL: Lateness = Lateness { grace: Duration::from_hours(1), make_up: false };
+    const USUAL: Lateness = Lateness {
+        grace: Duration::from_hours(1),
+        make_up: false,
+    };
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a moment")
     }
 
     fn timetable(schedule: &Value) -> Timetable {
-        Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC).expect("a timetable")
+        Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC)
+            .expect("a timetable")
     }
 
     fn first(schedule: &Value, armed: &str, count: usize) -> Vec<String> {
         let (timetable, armed) = (timetable(schedule), at(armed));
         let mut after = timetable.handled_when_armed(armed);
         let mut found = Vec::new();
-        while let Some(next) = timetable.after(after, armed).filter(|_| found.len() < count) {
+        while let Some(next) = timetable
+            .after(after, armed)
+            .filter(|_| found.len() < count)
+        {
             found.push(next.to_string());
             after = next;
         }
@@ -197,42 +242,86 @@ mod tests {
 
     #[test]
     fn without_a_timetable_it_is_due_once_when_it_is_armed() {
-        assert_eq!(first(&json!({}), "2026-11-24T12:00:00Z", 5), ["2026-11-24T12:00:00Z"]);
+        assert_eq!(
+            first(&json!({}), "2026-11-24T12:00:00Z", 5),
+            ["2026-11-24T12:00:00Z"]
+        );
         // Dates alone say nothing of when.
-        assert_eq!(first(&json!({"schedule_end_date": "2020-01-01T00:00:00"}), "2026-11-24T12:00:00Z", 5), ["2026-11-24T12:00:00Z"]);
+        assert_eq!(
+            first(
+                &json!({"schedule_end_date": "2020-01-01T00:00:00"}),
+                "2026-11-24T12:00:00Z",
+                5
+            ),
+            ["2026-11-24T12:00:00Z"]
+        );
     }
 
     #[test]
     fn an_interval_counts_from_arming_or_from_its_start_date() {
-        let hours = first(&json!({"schedule_interval": "2 hours"}), "2026-11-24T12:00:00Z", 2);
+        let hours = first(
+            &json!({"schedule_interval": "2 hours"}),
+            "2026-11-24T12:00:00Z",
+            2,
+        );
         assert_eq!(hours, ["2026-11-24T14:00:00Z", "2026-11-24T16:00:00Z"]);
-        let from_then = json!({"schedule_interval": "1 day", "schedule_start_date": "2026-11-20T02:00:00"});
-        assert_eq!(first(&from_then, "2026-11-24T12:00:00Z", 1), ["2026-11-25T02:00:00Z"]);
+        let from_then =
+            json!({"schedule_interval": "1 day", "schedule_start_date": "2026-11-20T02:00:00"});
+        assert_eq!(
+            first(&from_then, "2026-11-24T12:00:00Z", 1),
+            ["2026-11-25T02:00:00Z"]
+        );
         let later = json!({"schedule_interval": "1 week", "schedule_start_date": "2026-12-01T02:00:00+02:00"});
-        assert_eq!(first(&later, "2026-11-24T12:00:00Z", 2), ["2026-12-01T00:00:00Z", "2026-12-08T00:00:00Z"]);
-        let ends = json!({"schedule_interval": "1 day", "schedule_end_date": "2026-11-26T12:00:00"});
-        assert_eq!(first(&ends, "2026-11-24T12:00:00Z", 9), ["2026-11-25T12:00:00Z", "2026-11-26T12:00:00Z"]);
-        let wrong_end =
-            json!({"schedule_interval": "1 day", "schedule_start_date": "2026-12-01T02:00:00", "schedule_end_date": "2026-01-01T00:00:00"});
-        assert_eq!(first(&wrong_end, "2026-11-24T12:00:00Z", 1), ["2026-12-01T02:00:00Z"]);
+        assert_eq!(
+            first(&later, "2026-11-24T12:00:00Z", 2),
+            ["2026-12-01T00:00:00Z", "2026-12-08T00:00:00Z"]
+        );
+        let ends =
+            json!({"schedule_interval": "1 day", "schedule_end_date": "2026-11-26T12:00:00"});
+        assert_eq!(
+            first(&ends, "2026-11-24T12:00:00Z", 9),
+            ["2026-11-25T12:00:00Z", "2026-11-26T12:00:00Z"]
+        );
+        let wrong_end = json!({"schedule_interval": "1 day", "schedule_start_date": "2026-12-01T02:00:00", "schedule_end_date": "2026-01-01T00:00:00"});
+        assert_eq!(
+            first(&wrong_end, "2026-11-24T12:00:00Z", 1),
+            ["2026-12-01T02:00:00Z"]
+        );
     }
 
     #[test]
     fn the_calendar_keeps_to_start_and_end() {
-        let schedule =
-            json!({"schedule_hour": "3", "schedule_start_date": "2026-12-24T03:00:00", "schedule_end_date": "2026-12-25T03:00:00"});
-        assert_eq!(first(&schedule, "2026-11-24T12:00:00Z", 9), ["2026-12-24T03:00:00Z", "2026-12-25T03:00:00Z"]);
+        let schedule = json!({"schedule_hour": "3", "schedule_start_date": "2026-12-24T03:00:00", "schedule_end_date": "2026-12-25T03:00:00"});
+        assert_eq!(
+            first(&schedule, "2026-11-24T12:00:00Z", 9),
+            ["2026-12-24T03:00:00Z", "2026-12-25T03:00:00Z"]
+        );
     }
 
     #[test]
     fn what_has_come_is_run_once_and_the_rest_is_missed() {
         let hourly = timetable(&json!({"schedule_interval": "1 hour"}));
         let armed = at("2026-11-24T12:00:00Z");
-        assert_eq!(hourly.due(armed, armed, at("2026-11-24T12:59:59Z"), USUAL), None);
-        let due = hourly.due(armed, armed, at("2026-11-24T15:10:00Z"), USUAL).expect("three have come");
+        assert_eq!(
+            hourly.due(armed, armed, at("2026-11-24T12:59:59Z"), USUAL),
+            None
+        );
+        let due = hourly
+            .due(armed, armed, at("2026-11-24T15:10:00Z"), USUAL)
+            .expect("three have come");
         let last = at("2026-11-24T15:00:00Z");
-        assert_eq!(due, Due { run: Some(last), missed: 2, handled: last });
-        assert_eq!(hourly.due(due.handled, armed, at("2026-11-24T15:10:00Z"), USUAL), None);
+        assert_eq!(
+            due,
+            Due {
+                run: Some(last),
+                missed: 2,
+                handled: last
+            }
+        );
+        assert_eq!(
+            hourly.due(due.handled, armed, at("2026-11-24T15:10:00Z"), USUAL),
+            None
+        );
     }
 
     #[test]
@@ -241,32 +330,73 @@ mod tests {
         let (armed, now) = (at("2026-11-24T11:00:00Z"), at("2026-11-24T13:00:01Z"));
         let moment = at("2026-11-24T12:00:00Z");
         let handled = once.handled_when_armed(armed);
-        assert_eq!(once.due(handled, armed, now, USUAL), Some(Due { run: None, missed: 1, handled: moment }));
-        assert_eq!(once.due(handled, armed, at("2026-11-24T13:00:00Z"), USUAL).and_then(|due| due.run), Some(moment));
-        let make_up = Lateness { make_up: true, ..USUAL };
-        assert_eq!(once.due(handled, armed, now, make_up), Some(Due { run: Some(moment), missed: 0, handled: moment }));
+        assert_eq!(
+            once.due(handled, armed, now, USUAL),
+            Some(Due {
+                run: None,
+                missed: 1,
+                handled: moment
+            })
+        );
+        assert_eq!(
+            once.due(handled, armed, at("2026-11-24T13:00:00Z"), USUAL)
+                .and_then(|due| due.run),
+            Some(moment)
+        );
+        let make_up = Lateness {
+            make_up: true,
+            ..USUAL
+        };
+        assert_eq!(
+            once.due(handled, armed, now, make_up),
+            Some(Due {
+                run: Some(moment),
+                missed: 0,
+                handled: moment
+            })
+        );
         // Armed when its moment had gone: the same.
         let armed = now;
         let handled = once.handled_when_armed(armed);
-        assert_eq!(once.due(handled, armed, now, make_up).and_then(|due| due.run), Some(moment));
+        assert_eq!(
+            once.due(handled, armed, now, make_up)
+                .and_then(|due| due.run),
+            Some(moment)
+        );
     }
 
     #[test]
     fn a_year_of_seconds_is_not_counted_one_by_one() {
-        for schedule in [json!({"schedule_interval": "continuous"}), json!({"schedule_second": "*"})] {
+        for schedule in [
+            json!({"schedule_interval": "continuous"}),
+            json!({"schedule_second": "*"}),
+        ] {
             let timetable = timetable(&schedule);
             let (armed, now) = (at("2025-11-24T12:00:00Z"), at("2026-11-24T12:00:00.5Z"));
             let due = timetable.due(armed, armed, now, USUAL).expect("many");
-            assert_eq!((due.run, due.missed), (Some(at("2026-11-24T12:00:00Z")), 999), "{schedule}");
-            assert_eq!(timetable.due(due.handled, armed, now, USUAL), None, "{schedule}");
+            assert_eq!(
+                (due.run, due.missed),
+                (Some(at("2026-11-24T12:00:00Z")), 999),
+                "{schedule}"
+            );
+            assert_eq!(
+                timetable.due(due.handled, armed, now, USUAL),
+                None,
+                "{schedule}"
+            );
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        for (key, value) in [("schedule_date", "tomorrow"), ("schedule_interval", "1 fortnight"), ("schedule_hour", "25")] {
+        for (key, value) in [
+            ("schedule_date", "tomorrow"),
+            ("schedule_interval", "1 fortnight"),
+            ("schedule_hour", "25"),
+        ] {
             let schedule = json!({ key: value });
-            let error = Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC).expect_err(value);
+            let error = Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC)
+                .expect_err(value);
             assert!(error.to_string().contains(key), "{error}");
         }
     }
@@ -274,7 +404,10 @@ mod tests {
     #[test]
     fn the_furthest_moments_there_are_do_no_harm() {
         let schedule = json!({"schedule_interval": "106751 days", "schedule_start_date": "9999-12-30T00:00:00Z"});
-        assert_eq!(first(&schedule, "2026-11-24T12:00:00Z", 3), ["9999-12-30T00:00:00Z"]);
+        assert_eq!(
+            first(&schedule, "2026-11-24T12:00:00Z", 3),
+            ["9999-12-30T00:00:00Z"]
+        );
         let schedule = json!({"schedule_day": "1", "schedule_start_date": "9999-12-30T00:00:00Z"});
         assert_eq!(first(&schedule, "2026-11-24T12:00:00Z", 3), [""; 0]);
     }

@@ -23,24 +23,37 @@ impl Address {
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+        let (user, host) = authority
+            .rsplit_once('@')
+            .map_or((None, authority), |(user, host)| (Some(user), host));
         if user.is_some_and(|user| user.contains(':')) {
             return Err("a password does not belong in a URL, where everybody sees it".to_owned());
         }
         let (host, port) = match host.rsplit_once(':') {
-            Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => {
-                (host, Some(port.parse().map_err(|_| "after : stands the number of a port".to_owned())?))
-            }
+            Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => (
+                host,
+                Some(
+                    port.parse()
+                        .map_err(|_| "after : stands the number of a port".to_owned())?,
+                ),
+            ),
             _ => (host, None),
         };
         let text = |text: &str| {
-            let bytes = percent::decode(text).ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
+            let bytes = percent::decode(text)
+                .ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
             let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
-            if text.contains(char::is_control) { Err("it holds control characters") } else { Ok(text) }
+            if text.contains(char::is_control) {
+                Err("it holds control characters")
+            } else {
+                Ok(text)
+            }
         };
         let mut known = BTreeMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').ok_or_else(|| format!("after ? stand key=value pairs, and {pair} is none"))?;
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| format!("after ? stand key=value pairs, and {pair} is none"))?;
             if !keys.contains(&key) {
                 return Err(match keys {
                     [] => format!("it takes no {key}"),
@@ -54,13 +67,28 @@ impl Address {
             return Err(format!("it names nothing: {scheme}://NAME"));
         }
         let user = user.map(text).transpose()?;
-        Ok(Self { scheme, user, host, port, path: text(path)?.trim_end_matches('/').to_owned(), query: known })
+        Ok(Self {
+            scheme,
+            user,
+            host,
+            port,
+            path: text(path)?.trim_end_matches('/').to_owned(),
+            query: known,
+        })
     }
 
     /// What the names of objects begin with there: the path and a slash, or nothing. Refuses what no object's name may hold.
     pub(super) fn prefix(&self) -> Result<String, &'static str> {
-        let prefix = if self.path.is_empty() { String::new() } else { format!("{}/", self.path) };
-        if legal_prefix(&prefix) { Ok(prefix) } else { Err("its path holds what no object's name may hold") }
+        let prefix = if self.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", self.path)
+        };
+        if legal_prefix(&prefix) {
+            Ok(prefix)
+        } else {
+            Err("its path holds what no object's name may hold")
+        }
     }
 }
 
@@ -80,7 +108,12 @@ impl fmt::Display for Address {
             write!(f, "/{}", encode(&self.path))?;
         }
         for (number, (key, value)) in self.query.iter().enumerate() {
-            write!(f, "{}{key}={}", if number == 0 { '?' } else { '&' }, encode(value))?;
+            write!(
+                f,
+                "{}{key}={}",
+                if number == 0 { '?' } else { '&' },
+                encode(value)
+            )?;
         }
         Ok(())
     }
@@ -96,13 +129,29 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_apart_and_put_together_again() {
-        let address = parse("//u%40x@host:8022/a%20b/c/?endpoint=http://127.0.0.1:9000&region=r").expect("good");
-        assert_eq!((address.user.as_deref(), &*address.host, address.port, &*address.path), (Some("u@x"), "host", Some(8022), "a b/c"));
+        let address = parse("//u%40x@host:8022/a%20b/c/?endpoint=http://127.0.0.1:9000&region=r")
+            .expect("good");
+        assert_eq!(
+            (
+                address.user.as_deref(),
+                &*address.host,
+                address.port,
+                &*address.path
+            ),
+            (Some("u@x"), "host", Some(8022), "a b/c")
+        );
         assert_eq!(address.query["endpoint"], "http://127.0.0.1:9000");
         let shown = address.to_string();
-        assert_eq!(parse(shown.strip_prefix("s3:").expect("scheme")), Ok(address), "{shown}");
+        assert_eq!(
+            parse(shown.strip_prefix("s3:").expect("scheme")),
+            Ok(address),
+            "{shown}"
+        );
         let short = parse("bucket/x").expect("good");
-        assert_eq!((&*short.host, &*short.path, short.to_string()), ("bucket", "x", "s3://bucket/x".to_owned()));
+        assert_eq!(
+            (&*short.host, &*short.path, short.to_string()),
+            ("bucket", "x", "s3://bucket/x".to_owned())
+        );
         assert_eq!(parse("//[::1]:22/x").expect("good").host, "[::1]");
     }
 
@@ -115,7 +164,10 @@ mod tests {
             ("//u:p@h/x", "password"),
             ("//h/%zz", "hexadecimal"),
             ("//h/%0a", "control"),
-            ("//h?colour=red", "it takes no colour: there are endpoint, region"),
+            (
+                "//h?colour=red",
+                "it takes no colour: there are endpoint, region",
+            ),
             ("//h?region", "key=value"),
         ] {
             let error = parse(rest).expect_err(rest);

@@ -55,7 +55,13 @@ impl<S: Store> DiskCache<S> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let cache = Self { inner, folder: folder.to_owned(), limit_bytes, hits: AtomicU64::new(0), has_failed: AtomicBool::new(false) };
+        let cache = Self {
+            inner,
+            folder: folder.to_owned(),
+            limit_bytes,
+            hits: AtomicU64::new(0),
+            has_failed: AtomicBool::new(false),
+        };
         let lock = cache.lock()?;
         // Another limit may have held before, and a process may have died in the midst of adding.
         cache.count_anew(limit_bytes)?;
@@ -88,7 +94,9 @@ impl<S: Store> DiskCache<S> {
         let mut sum = [0; SUM];
         file.read_exact(&mut sum).ok()?;
         let mut bytes = Vec::with_capacity(length);
-        Read::take(&mut file, length as u64 + 1).read_to_end(&mut bytes).ok()?;
+        Read::take(&mut file, length as u64 + 1)
+            .read_to_end(&mut bytes)
+            .ok()?;
         if bytes.len() != length || sum_of(key, &bytes) != sum {
             // Whoever finds it next need not read it again.
             fs::remove_file(path).ok();
@@ -105,7 +113,9 @@ impl<S: Store> DiskCache<S> {
             return Ok(());
         }
         let _lock = self.lock()?;
-        let mut held = self.counted().map_or_else(|| self.count_anew(self.limit_bytes), Ok)?;
+        let mut held = self
+            .counted()
+            .map_or_else(|| self.count_anew(self.limit_bytes), Ok)?;
         if held + size > self.limit_bytes {
             let room = size + self.limit_bytes / MADE_AT_ONCE;
             held = self.count_anew(self.limit_bytes.saturating_sub(room))?;
@@ -123,7 +133,13 @@ impl<S: Store> DiskCache<S> {
         }
         let unfinished = path.with_extension("part");
         // What a process left that died; the lock says that no other is at it.
-        fs::remove_file(&unfinished).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        fs::remove_file(&unfinished).or_else(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        })?;
         let mut file = durable::create_file(&unfinished, Access::private())?;
         file.write_all(&sum_of(key, bytes))?;
         file.write_all(bytes)?;
@@ -133,13 +149,21 @@ impl<S: Store> DiskCache<S> {
 
     /// Keeps other processes and threads from adding. A lock ends with the process that holds it.
     fn lock(&self) -> io::Result<File> {
-        let lock = File::options().create(true).truncate(false).write(true).open(self.folder.join("lock"))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.folder.join("lock"))?;
         lock.lock()?;
         Ok(lock)
     }
 
     fn counted(&self) -> Option<u64> {
-        fs::read_to_string(self.folder.join("bytes")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.folder.join("bytes"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     fn count(&self, bytes: u64) -> io::Result<()> {
@@ -160,7 +184,11 @@ impl<S: Store> DiskCache<S> {
                 if path.extension().is_some() {
                     fs::remove_file(&path)?;
                 } else if metadata.is_file() {
-                    kept.push(Kept { path, bytes: on_disk(metadata.len()), used: metadata.modified()? });
+                    kept.push(Kept {
+                        path,
+                        bytes: on_disk(metadata.len()),
+                        used: metadata.modified()?,
+                    });
                 }
             }
         }
@@ -261,17 +289,36 @@ mod tests {
     /// A store with objects of 10,000 bytes each.
     fn store(objects: u8) -> Arc<Memory> {
         let store = Arc::new(Memory::default());
-        (0..objects).for_each(|number| store.put(&name(&format!("data/{number}")), &vec![vec![number; 10_000]]).expect("memory"));
+        (0..objects).for_each(|number| {
+            store
+                .put(
+                    &name(&format!("data/{number}")),
+                    &vec![vec![number; 10_000]],
+                )
+                .expect("memory")
+        });
         store
     }
 
     fn files(folder: &Path) -> Vec<PathBuf> {
-        let folders = fs::read_dir(folder).expect("there").map(|entry| entry.expect("read").path()).filter(|path| path.is_dir());
-        folders.flat_map(|folder| fs::read_dir(folder).expect("there").map(|entry| entry.expect("read").path())).collect()
+        let folders = fs::read_dir(folder)
+            .expect("there")
+            .map(|entry| entry.expect("read").path())
+            .filter(|path| path.is_dir());
+        folders
+            .flat_map(|folder| {
+                fs::read_dir(folder)
+                    .expect("there")
+                    .map(|entry| entry.expect("read").path())
+            })
+            .collect()
     }
 
     fn bytes(folder: &Path) -> u64 {
-        files(folder).iter().map(|path| super::on_disk(path.metadata().expect("there").len())).sum()
+        files(folder)
+            .iter()
+            .map(|path| super::on_disk(path.metadata().expect("there").len()))
+            .sum()
     }
 
     #[test]
@@ -279,8 +326,16 @@ mod tests {
         let (room, inner) = (tempfile::tempdir().expect("a directory"), store(2));
         for round in 0..3 {
             let cache = DiskCache::new(Arc::clone(&inner), room.path(), 1 << 20).expect("a folder");
-            assert_eq!(cache.get_range(&name("data/1"), 10, 500).expect("read"), vec![1; 500]);
-            assert_eq!(cache.get_range(&name("data/1"), 10, 400).expect("another part"), vec![1; 400]);
+            assert_eq!(
+                cache.get_range(&name("data/1"), 10, 500).expect("read"),
+                vec![1; 500]
+            );
+            assert_eq!(
+                cache
+                    .get_range(&name("data/1"), 10, 400)
+                    .expect("another part"),
+                vec![1; 400]
+            );
             assert_eq!(cache.hits(), if round == 0 { 0 } else { 2 });
         }
         assert_eq!(inner.calls().of(Verb::Get), 2);
@@ -294,7 +349,9 @@ mod tests {
         let harms: [fn(&Path); 5] = [
             |path| fs::write(path, b"").expect("written"),
             |path| fs::write(path, &fs::read(path).expect("read")[..100]).expect("written"),
-            |path| fs::write(path, [fs::read(path).expect("read"), vec![0]].concat()).expect("written"),
+            |path| {
+                fs::write(path, [fs::read(path).expect("read"), vec![0]].concat()).expect("written")
+            },
             |path| {
                 let mut bytes = fs::read(path).expect("read");
                 bytes[200] ^= 1;
@@ -306,7 +363,10 @@ mod tests {
             cache.get_range(&name("data/1"), 0, 500).expect("read");
             fetched += u64::from(fetched == 0);
             harm(files(room.path()).first().expect("one file"));
-            assert_eq!(cache.get_range(&name("data/1"), 0, 500).expect("read"), vec![1; 500]);
+            assert_eq!(
+                cache.get_range(&name("data/1"), 0, 500).expect("read"),
+                vec![1; 500]
+            );
             fetched += 1;
             assert_eq!(inner.calls().of(Verb::Get), fetched);
         }
@@ -315,7 +375,12 @@ mod tests {
         let both = files(room.path());
         fs::copy(&both[0], &both[1]).expect("copied");
         for number in [0, 1] {
-            assert_eq!(cache.get_range(&name(&format!("data/{number}")), 0, 500).expect("read"), vec![number; 500]);
+            assert_eq!(
+                cache
+                    .get_range(&name(&format!("data/{number}")), 0, 500)
+                    .expect("read"),
+                vec![number; 500]
+            );
         }
     }
 
@@ -323,18 +388,37 @@ mod tests {
     fn it_never_takes_more_than_it_may_and_keeps_what_is_used() {
         let (room, inner) = (tempfile::tempdir().expect("a directory"), store(200));
         let limit = 40 * 12_288;
-        let caches = [0, 1].map(|_| DiskCache::new(Arc::clone(&inner), room.path(), limit).expect("a folder"));
+        let caches = [0, 1]
+            .map(|_| DiskCache::new(Arc::clone(&inner), room.path(), limit).expect("a folder"));
         for number in 0..200_u8 {
             let cache = &caches[usize::from(number % 2)];
-            cache.get_range(&name(&format!("data/{number}")), 0, 10_000).expect("read");
+            cache
+                .get_range(&name(&format!("data/{number}")), 0, 10_000)
+                .expect("read");
             cache.get_range(&name("data/0"), 0, 10_000).expect("read");
-            assert!(bytes(room.path()) <= limit, "after {number}: {}", bytes(room.path()));
+            assert!(
+                bytes(room.path()) <= limit,
+                "after {number}: {}",
+                bytes(room.path())
+            );
         }
         assert!(bytes(room.path()) > limit / 2, "{}", bytes(room.path()));
-        assert_eq!(caches.iter().map(DiskCache::hits).sum::<u64>(), 200, "what is used all the time is never thrown out");
+        assert_eq!(
+            caches.iter().map(DiskCache::hits).sum::<u64>(),
+            200,
+            "what is used all the time is never thrown out"
+        );
         DiskCache::new(Arc::clone(&inner), room.path(), 30_000).expect("a folder");
-        assert!(bytes(room.path()) <= 30_000, "a smaller limit holds at once");
-        assert_eq!(caches[0].get_range(&name("data/7"), 0, 10_000).expect("read"), vec![7; 10_000]);
+        assert!(
+            bytes(room.path()) <= 30_000,
+            "a smaller limit holds at once"
+        );
+        assert_eq!(
+            caches[0]
+                .get_range(&name("data/7"), 0, 10_000)
+                .expect("read"),
+            vec![7; 10_000]
+        );
     }
 
     #[test]
@@ -343,7 +427,10 @@ mod tests {
         let folder = room.path().join("cache");
         let cache = DiskCache::new(Arc::clone(&inner), &folder, 1 << 20).expect("a folder");
         fs::remove_dir_all(&folder).expect("removed");
-        assert_eq!(cache.get_range(&name("data/1"), 0, 500).expect("read"), vec![1; 500]);
+        assert_eq!(
+            cache.get_range(&name("data/1"), 0, 500).expect("read"),
+            vec![1; 500]
+        );
         assert!(DiskCache::new(inner, Path::new("/dev/null/x"), 1).is_err());
     }
 }

@@ -19,12 +19,24 @@ pub struct Error {
 impl Error {
     /// An error about one object.
     pub fn new(kind: Kind, verb: Verb, object: &ObjectName) -> Self {
-        Self { kind, verb, object: Some(object.clone()), retry_after: None, source: None }
+        Self {
+            kind,
+            verb,
+            object: Some(object.clone()),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// An error about the store as a whole or a listing.
     pub fn of_store(kind: Kind, verb: Verb) -> Self {
-        Self { kind, verb, object: None, retry_after: None, source: None }
+        Self {
+            kind,
+            verb,
+            object: None,
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// Keeps what caused it.
@@ -139,7 +151,13 @@ mod tests {
     #[test]
     fn an_error_reads_as_a_sentence_with_and_without_an_object() {
         let name = ObjectName::new("data/a").expect("legal");
-        assert_eq!(Error::new(Kind::Missing, Verb::Get, &name).to_string(), "could not read data/a: it does not exist");
-        assert_eq!(Error::of_store(Kind::Denied, Verb::Open).to_string(), "could not open the store: access is denied");
+        assert_eq!(
+            Error::new(Kind::Missing, Verb::Get, &name).to_string(),
+            "could not read data/a: it does not exist"
+        );
+        assert_eq!(
+            Error::of_store(Kind::Denied, Verb::Open).to_string(),
+            "could not open the store: access is denied"
+        );
     }
 }

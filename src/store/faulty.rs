@@ -32,12 +32,21 @@ enum Lasting {
 impl Fault {
     /// The call of that kind with that number, counted from 0, fails once with [`Kind::Unavailable`] and has no effect.
     pub fn at(verb: Verb, number: u64) -> Self {
-        Self { verb: Some(verb), number, kind: Kind::Unavailable, effect: Effect::Missing, lasting: Lasting::Once }
+        Self {
+            verb: Some(verb),
+            number,
+            kind: Kind::Unavailable,
+            effect: Effect::Missing,
+            lasting: Lasting::Once,
+        }
     }
 
     /// As [`at`](Self::at), counting calls of every kind.
     pub fn at_any(number: u64) -> Self {
-        Self { verb: None, ..Self::at(Verb::Put, number) }
+        Self {
+            verb: None,
+            ..Self::at(Verb::Put, number)
+        }
     }
 
     /// The caller is told of another kind of failure.
@@ -49,13 +58,19 @@ impl Fault {
     /// The call has its effect in the store, yet the caller is told that it failed: an answer was lost.
     #[must_use]
     pub fn after_effect(self) -> Self {
-        Self { effect: Effect::Done, ..self }
+        Self {
+            effect: Effect::Done,
+            ..self
+        }
     }
 
     /// Every call after this one fails too and has no effect: the caller was cut off.
     #[must_use]
     pub fn for_good(self) -> Self {
-        Self { lasting: Lasting::ForGood, ..self }
+        Self {
+            lasting: Lasting::ForGood,
+            ..self
+        }
     }
 }
 
@@ -134,21 +149,39 @@ impl<S: Store> Faulty<S> {
     }
 
     /// Numbers the call, waits at gates and strikes with what is due.
-    fn call<T>(&self, verb: Verb, name: Option<&ObjectName>, work: impl FnOnce(&S) -> Result<T, Error>) -> Result<T, Error> {
+    fn call<T>(
+        &self,
+        verb: Verb,
+        name: Option<&ObjectName>,
+        work: impl FnOnce(&S) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let due = self.due(verb);
-        let latches: Vec<_> = self.gates().iter().filter(|(of, _)| *of == verb).map(|(_, latch)| Arc::clone(latch)).collect();
+        let latches: Vec<_> = self
+            .gates()
+            .iter()
+            .filter(|(of, _)| *of == verb)
+            .map(|(_, latch)| Arc::clone(latch))
+            .collect();
         latches.iter().for_each(|latch| latch.pass());
-        let Some((kind, effect)) = due else { return work(&self.inner) };
+        let Some((kind, effect)) = due else {
+            return work(&self.inner);
+        };
         self.struck.count(verb);
         if effect == Effect::Done {
             work(&self.inner)?;
         }
-        let error = name.map_or_else(|| Error::of_store(kind, verb), |name| Error::new(kind, verb, name));
+        let error = name.map_or_else(
+            || Error::of_store(kind, verb),
+            |name| Error::new(kind, verb, name),
+        );
         Err(error.because("a fault that the test asked for"))
     }
 
     fn due(&self, verb: Verb) -> Option<(Kind, Effect)> {
-        let mut calls_before = self.numbering.lock().expect("nothing panics while it is held");
+        let mut calls_before = self
+            .numbering
+            .lock()
+            .expect("nothing panics while it is held");
         let (any, of_verb) = (*calls_before, self.calls.count(verb));
         *calls_before += 1;
         if self.cut.load(Ordering::SeqCst) {
@@ -175,7 +208,9 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.call(Verb::Get, Some(name), |inner| inner.get_range(name, offset, length))
+        self.call(Verb::Get, Some(name), |inner| {
+            inner.get_range(name, offset, length)
+        })
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -187,7 +222,9 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.call(Verb::Join, Some(whole), |inner| inner.join(whole, parts, count))
+        self.call(Verb::Join, Some(whole), |inner| {
+            inner.join(whole, parts, count)
+        })
     }
 
     fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
@@ -195,7 +232,9 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        self.call(Verb::Put, Some(name), |inner| inner.put_unless_there(name, body))
+        self.call(Verb::Put, Some(name), |inner| {
+            inner.put_unless_there(name, body)
+        })
     }
 
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
@@ -216,7 +255,12 @@ impl Gate {
     /// Waits until that many calls stand at the gate.
     pub fn wait_for(&self, calls: usize) {
         let state = self.latch.state();
-        drop(self.latch.changed.wait_while(state, |state| state.arrived < calls).expect("nothing panics while it is held"));
+        drop(
+            self.latch
+                .changed
+                .wait_while(state, |state| state.arrived < calls)
+                .expect("nothing panics while it is held"),
+        );
     }
 
     /// Lets all calls through, those to come as well.
@@ -254,7 +298,11 @@ impl Latch {
         let mut state = self.state();
         state.arrived += 1;
         self.changed.notify_all();
-        drop(self.changed.wait_while(state, |state| !state.open).expect("nothing panics while it is held"));
+        drop(
+            self.changed
+                .wait_while(state, |state| !state.open)
+                .expect("nothing panics while it is held"),
+        );
     }
 }
 
@@ -276,14 +324,31 @@ mod tests {
         store.get(&name("a"), 9).expect_err("after the cut");
         assert!(store.has_struck());
         assert_eq!((store.calls().of(Verb::Put), store.calls().all()), (2, 3));
-        store.mended().get(&name("a"), 9).expect("what was stored stays");
-        assert_eq!(store.mended().get(&name("b"), 9).expect_err("never stored").kind(), Kind::Missing);
+        store
+            .mended()
+            .get(&name("a"), 9)
+            .expect("what was stored stays");
+        assert_eq!(
+            store
+                .mended()
+                .get(&name("b"), 9)
+                .expect_err("never stored")
+                .kind(),
+            Kind::Missing
+        );
     }
 
     #[test]
     fn a_lost_answer_is_a_failure_with_effect_and_only_once() {
-        let store = Faulty::new(Memory::default()).with(Fault::at(Verb::Put, 0).after_effect().with_kind(Kind::Full));
-        assert_eq!(store.put(&name("a"), &vec![b"x".to_vec()]).expect_err("told so").kind(), Kind::Full);
+        let store = Faulty::new(Memory::default())
+            .with(Fault::at(Verb::Put, 0).after_effect().with_kind(Kind::Full));
+        assert_eq!(
+            store
+                .put(&name("a"), &vec![b"x".to_vec()])
+                .expect_err("told so")
+                .kind(),
+            Kind::Full
+        );
         assert_eq!(store.get(&name("a"), 9).expect("it is there"), b"x");
         store.put(&name("b"), &vec![]).expect("only once");
     }
@@ -294,12 +359,19 @@ mod tests {
         store.put(&name("a"), &vec![]).expect("no fault");
         let gate = store.gate(Verb::Get);
         std::thread::scope(|scope| {
-            let readers = [scope.spawn(|| store.get(&name("a"), 9)), scope.spawn(|| store.get(&name("a"), 9))];
+            let readers = [
+                scope.spawn(|| store.get(&name("a"), 9)),
+                scope.spawn(|| store.get(&name("a"), 9)),
+            ];
             gate.wait_for(2);
-            store.put(&name("b"), &vec![]).expect("another kind is not held");
+            store
+                .put(&name("b"), &vec![])
+                .expect("another kind is not held");
             assert_eq!(store.mended().calls().of(Verb::Get), 0);
             gate.open();
-            readers.into_iter().for_each(|reader| drop(reader.join().expect("no panic").expect("no fault")));
+            readers
+                .into_iter()
+                .for_each(|reader| drop(reader.join().expect("no panic").expect("no fault")));
         });
     }
 }

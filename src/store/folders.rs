@@ -11,10 +11,14 @@ pub(super) const TEMPORARY: &str = "#tmp";
 pub(super) fn temporary() -> Option<String> {
     let mut random = [0; 12];
     getrandom::fill(&mut random).ok()?;
-    Some(random.iter().fold(format!("{TEMPORARY}/"), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes all that is written");
-        text
-    }))
+    Some(
+        random
+            .iter()
+            .fold(format!("{TEMPORARY}/"), |mut text, byte| {
+                write!(text, "{byte:02x}").expect("a String takes all that is written");
+                text
+            }),
+    )
 }
 
 /// What is in a folder.
@@ -48,7 +52,8 @@ pub(super) fn list(
     found: &mut dyn FnMut(ObjectInfo) -> bool,
 ) -> Result<(), Error> {
     if !legal_prefix(prefix) {
-        return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
+        return Err(Error::of_store(Kind::Failed, Verb::List)
+            .because(format!("{prefix:?} is not a prefix of whole components")));
     }
     let mut in_order = |below: &str| -> Result<std::vec::IntoIter<Entry>, Error> {
         let mut entries = entries(below)?;
@@ -67,7 +72,10 @@ pub(super) fn list(
             let entries = in_order(&name)?;
             open.push((name, entries));
         } else if let Some(name) = ObjectName::new(name)
-            && !found(ObjectInfo { name, length: entry.length })
+            && !found(ObjectInfo {
+                name,
+                length: entry.length,
+            })
         {
             return Ok(());
         }
@@ -104,15 +112,27 @@ mod tests {
             });
             outcome.map(|()| names)
         };
-        assert_eq!(listed("", 99).expect("listed"), ["a-b", "a.b", "a/c-d", "a/c/x", "a/z", "b"]);
+        assert_eq!(
+            listed("", 99).expect("listed"),
+            ["a-b", "a.b", "a/c-d", "a/c/x", "a/z", "b"]
+        );
         assert_eq!(listed("a/", 2).expect("listed"), ["a/c-d", "a/c/x"]);
-        assert_eq!(listed("x/", 9).expect_err("what listing it says").kind(), Kind::Missing);
-        assert_eq!(listed("a", 9).expect_err("no whole component").kind(), Kind::Failed);
+        assert_eq!(
+            listed("x/", 9).expect_err("what listing it says").kind(),
+            Kind::Missing
+        );
+        assert_eq!(
+            listed("a", 9).expect_err("no whole component").kind(),
+            Kind::Failed
+        );
     }
 
     #[test]
     fn what_is_not_whole_has_a_name_that_no_object_has() {
-        let (one, other) = (temporary().expect("randomness"), temporary().expect("randomness"));
+        let (one, other) = (
+            temporary().expect("randomness"),
+            temporary().expect("randomness"),
+        );
         assert!(one != other && ObjectName::new(one).is_none());
     }
 }

@@ -67,11 +67,18 @@ impl Http {
     /// The same, with another patience.
     pub(crate) fn with_patience(settings: &Settings, idle: Duration) -> Result<Self, Error> {
         let failed = |text: String| Error::of_store(Kind::Failed, Verb::Open).because(text);
-        let bundle = settings.option("cacert").or_else(|| settings.variable("OS_CACERT")).or_else(|| settings.variable("AWS_CA_BUNDLE"));
+        let bundle = settings
+            .option("cacert")
+            .or_else(|| settings.variable("OS_CACERT"))
+            .or_else(|| settings.variable("AWS_CA_BUNDLE"));
         let roots = match bundle {
             None => RootCerts::PlatformVerifier,
             Some(path) => {
-                let pem = std::fs::read(path).map_err(|error| failed(format!("the certificates in {path} cannot be read: {error}")))?;
+                let pem = std::fs::read(path).map_err(|error| {
+                    failed(format!(
+                        "the certificates in {path} cannot be read: {error}"
+                    ))
+                })?;
                 let found: Result<Vec<_>, _> = ureq::tls::parse_pem(&pem)
                     .filter_map(|item| match item {
                         Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(Ok(certificate)),
@@ -79,16 +86,21 @@ impl Http {
                         Err(error) => Some(Err(error)),
                     })
                     .collect();
-                let found: Vec<Certificate<'static>> = found.map_err(|error| failed(format!("{path} holds no certificates: {error}")))?;
+                let found: Vec<Certificate<'static>> = found
+                    .map_err(|error| failed(format!("{path} holds no certificates: {error}")))?;
                 RootCerts::new_with_certs(&found)
             }
         };
-        let insecure = settings.option("insecure").or_else(|| settings.variable("OS_INSECURE"));
+        let insecure = settings
+            .option("insecure")
+            .or_else(|| settings.variable("OS_INSECURE"));
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .root_certs(roots)
-            .disable_verification(insecure.is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes")))
+            .disable_verification(insecure.is_some_and(|text| {
+                matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes")
+            }))
             .build();
         let mut config = Agent::config_builder()
             .tls_config(tls)
@@ -106,36 +118,59 @@ impl Http {
             .max_idle_connections_per_host(32)
             .max_idle_age(Duration::from_secs(20));
         if let Some(proxy) = settings.option("proxy") {
-            config = config.proxy(Some(ureq::Proxy::new(proxy).map_err(|error| failed(format!("the proxy cannot be used: {error}")))?));
+            config = config
+                .proxy(Some(ureq::Proxy::new(proxy).map_err(|error| {
+                    failed(format!("the proxy cannot be used: {error}"))
+                })?));
         }
-        Ok(Self { agent: config.build().new_agent() })
+        Ok(Self {
+            agent: config.build().new_agent(),
+        })
     }
 
     /// Sends one request and waits for the head of its answer.
     pub(crate) fn send(&self, mut request: Request<()>, body: Body<'_>) -> Result<Reply, Silence> {
         if !matches!(body, Body::None) {
-            request.headers_mut().insert("content-length", body.length().into());
+            request
+                .headers_mut()
+                .insert("content-length", body.length().into());
         }
         if body.length() > ASK_FROM_BYTES {
-            request.headers_mut().insert("expect", ureq::http::HeaderValue::from_static("100-continue"));
+            request.headers_mut().insert(
+                "expect",
+                ureq::http::HeaderValue::from_static("100-continue"),
+            );
         }
         let answer = match body {
             Body::None => self.agent.run(request),
             Body::Bytes(bytes) => {
                 let mut rest = bytes;
-                self.agent.run(request.map(|()| SendBody::from_reader(&mut rest)))
+                self.agent
+                    .run(request.map(|()| SendBody::from_reader(&mut rest)))
             }
             Body::Rope(rope) => {
-                let mut reader = RopeReader { pieces: rope.iter(), rest: &[] };
-                self.agent.run(request.map(|()| SendBody::from_reader(&mut reader)))
+                let mut reader = RopeReader {
+                    pieces: rope.iter(),
+                    rest: &[],
+                };
+                self.agent
+                    .run(request.map(|()| SendBody::from_reader(&mut reader)))
             }
             Body::Pieces(pieces) => {
-                let mut reader = RopeReader { pieces: pieces.iter(), rest: &[] };
-                self.agent.run(request.map(|()| SendBody::from_reader(&mut reader)))
+                let mut reader = RopeReader {
+                    pieces: pieces.iter(),
+                    rest: &[],
+                };
+                self.agent
+                    .run(request.map(|()| SendBody::from_reader(&mut reader)))
             }
         };
         let (head, body) = answer.map_err(Silence)?.into_parts();
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+        Ok(Reply {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        })
     }
 }
 
@@ -178,7 +213,12 @@ impl Reply {
         }
         let silence = |error| Silence(ureq::Error::Io(error));
         let mut body = self.body;
-        body.with_config().limit(u64::MAX).reader().take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(silence)?;
+        body.with_config()
+            .limit(u64::MAX)
+            .reader()
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(silence)?;
         let whole = announced.is_none_or(|length| length == bytes.len() as u64);
         if !whole {
             return Err(silence(std::io::ErrorKind::UnexpectedEof.into()));
@@ -187,13 +227,21 @@ impl Reply {
     }
 
     /// The beginning of the answer in pieces of these lengths, each as soon as it is there, until `take` returns `false`.
-    pub(super) fn pieces(self, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Silence> {
+    pub(super) fn pieces(
+        self,
+        lengths: &[usize],
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Silence> {
         let silence = |error| Silence(ureq::Error::Io(error));
         let mut body = self.body;
         let mut reader = body.with_config().limit(u64::MAX).reader();
         for length in lengths {
             let mut piece = Vec::with_capacity(*length);
-            reader.by_ref().take(*length as u64).read_to_end(&mut piece).map_err(silence)?;
+            reader
+                .by_ref()
+                .take(*length as u64)
+                .read_to_end(&mut piece)
+                .map_err(silence)?;
             if piece.len() != *length {
                 return Err(silence(std::io::ErrorKind::UnexpectedEof.into()));
             }
@@ -210,16 +258,28 @@ impl Reply {
         if !self.is_done() {
             return Err(self.refusal(verb, object));
         }
-        self.bytes(MAX_DOCUMENT).map(drop).map_err(|silence| silence.of(verb, object))
+        self.bytes(MAX_DOCUMENT)
+            .map(drop)
+            .map_err(|silence| silence.of(verb, object))
     }
 
     /// The error that this answer is.
     pub(super) fn refusal(self, verb: Verb, object: Option<&ObjectName>) -> Error {
         let status = self.status;
-        let retry_after = self.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let words = self.bytes(MAX_WORDS).ok().flatten().map(|bytes| readable(&bytes)).filter(|words| !words.is_empty());
+        let retry_after = self
+            .header("retry-after")
+            .and_then(|text| text.trim().parse().ok())
+            .map(Duration::from_secs);
+        let words = self
+            .bytes(MAX_WORDS)
+            .ok()
+            .flatten()
+            .map(|bytes| readable(&bytes))
+            .filter(|words| !words.is_empty());
         let kind = kind_of(status, words.as_deref().unwrap_or_default());
-        about(kind, verb, object).not_before(retry_after).because(Refusal { status, words })
+        about(kind, verb, object)
+            .not_before(retry_after)
+            .because(Refusal { status, words })
     }
 }
 
@@ -227,7 +287,10 @@ impl Silence {
     /// The error that it is for the caller of a store.
     pub(super) fn of(self, verb: Verb, object: Option<&ObjectName>) -> Error {
         let kind = match &self.0 {
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::BadUri(_) | ureq::Error::Http(_) => Kind::Failed,
+            ureq::Error::Rustls(_)
+            | ureq::Error::Tls(_)
+            | ureq::Error::BadUri(_)
+            | ureq::Error::Http(_) => Kind::Failed,
             _ => Kind::Unavailable,
         };
         about(kind, verb, object).because(self)
@@ -236,7 +299,10 @@ impl Silence {
 
 /// An error about an object or the whole store.
 pub(super) fn about(kind: Kind, verb: Verb, object: Option<&ObjectName>) -> Error {
-    object.map_or_else(|| Error::of_store(kind, verb), |object| Error::new(kind, verb, object))
+    object.map_or_else(
+        || Error::of_store(kind, verb),
+        |object| Error::new(kind, verb, object),
+    )
 }
 
 /// What an answer means to a caller.
@@ -248,7 +314,12 @@ fn kind_of(status: u16, words: &str) -> Kind {
         413 | 507 => Kind::Full,
         // What was sent is not what arrived (Swift: 422), or a server in trouble.
         408 | 409 | 422 | 425 | 429 | 498 | 499 | 500 | 502 | 503 | 504 => Kind::Unavailable,
-        400 if ["RequestTimeout", "BadDigest", "IncompleteBody"].iter().any(|code| words.contains(code)) => Kind::Unavailable,
+        400 if ["RequestTimeout", "BadDigest", "IncompleteBody"]
+            .iter()
+            .any(|code| words.contains(code)) =>
+        {
+            Kind::Unavailable
+        }
         _ => Kind::Failed,
     }
 }
@@ -310,8 +381,17 @@ mod tests {
         for status in [408, 429, 500, 502, 503, 504, 498] {
             assert_eq!(kind_of(status, ""), Kind::Unavailable, "{status}");
         }
-        assert_eq!(kind_of(400, "RequestTimeout Your socket"), Kind::Unavailable);
-        for (status, kind) in [(400, Kind::Failed), (401, Kind::Denied), (403, Kind::Denied), (404, Kind::Missing), (507, Kind::Full)] {
+        assert_eq!(
+            kind_of(400, "RequestTimeout Your socket"),
+            Kind::Unavailable
+        );
+        for (status, kind) in [
+            (400, Kind::Failed),
+            (401, Kind::Denied),
+            (403, Kind::Denied),
+            (404, Kind::Missing),
+            (507, Kind::Full),
+        ] {
             assert_eq!(kind_of(status, ""), kind, "{status}");
         }
     }
@@ -320,7 +400,12 @@ mod tests {
     fn a_rope_is_read_piece_by_piece() {
         let rope = [b"ab".to_vec(), vec![], b"c".to_vec()];
         let mut text = String::new();
-        RopeReader { pieces: rope.iter(), rest: &[] }.read_to_string(&mut text).expect("memory");
+        RopeReader {
+            pieces: rope.iter(),
+            rest: &[],
+        }
+        .read_to_string(&mut text)
+        .expect("memory");
         assert_eq!(text, "abc");
     }
 }

@@ -28,7 +28,10 @@ struct Bucket {
 
 impl Bucket {
     fn new(rate: Bandwidth) -> Self {
-        Self { rate, paid: Mutex::new(None) }
+        Self {
+            rate,
+            paid: Mutex::new(None),
+        }
     }
 
     /// Books bytes; returns how long to wait before (or after) they go.
@@ -37,7 +40,8 @@ impl Bucket {
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let free = paid.unwrap_or(now).max(now);
         #[expect(clippy::cast_precision_loss, reason = "a time, good to a millionth")]
-        let cost = Duration::try_from_secs_f64(bytes as f64 / bytes_per_second as f64).unwrap_or(Duration::MAX);
+        let cost = Duration::try_from_secs_f64(bytes as f64 / bytes_per_second as f64)
+            .unwrap_or(Duration::MAX);
         *paid = free.checked_add(cost);
         free - now
     }
@@ -45,13 +49,26 @@ impl Bucket {
 
 impl<S: Store> Limit<S> {
     /// Limits what is given.
-    pub fn new(inner: S, upload: Option<Bandwidth>, download: Option<Bandwidth>, cancel: Cancel) -> Self {
-        Self { inner, upload: upload.map(Bucket::new), download: download.map(Bucket::new), cancel }
+    pub fn new(
+        inner: S,
+        upload: Option<Bandwidth>,
+        download: Option<Bandwidth>,
+        cancel: Cancel,
+    ) -> Self {
+        Self {
+            inner,
+            upload: upload.map(Bucket::new),
+            download: download.map(Bucket::new),
+            cancel,
+        }
     }
 
     fn spend(&self, bucket: Option<&Bucket>, bytes: u64) {
         if let Some(bucket) = bucket {
-            platform::pause(bucket.book(bytes, Instant::now(), minute_of_day()), &self.cancel);
+            platform::pause(
+                bucket.book(bytes, Instant::now(), minute_of_day()),
+                &self.cancel,
+            );
         }
     }
 }
@@ -64,7 +81,10 @@ fn minute_of_day() -> u16 {
 
 impl<S: Store> Store for Limit<S> {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.spend(self.upload.as_ref(), body.iter().map(|piece| piece.len() as u64).sum());
+        self.spend(
+            self.upload.as_ref(),
+            body.iter().map(|piece| piece.len() as u64).sum(),
+        );
         self.inner.put(name, body)
     }
 
@@ -79,10 +99,22 @@ impl<S: Store> Store for Limit<S> {
         self.inner.get_range(name, offset, length)
     }
 
-    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+    fn get_pieces(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        lengths: &[usize],
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
         // All of it has its turn before what others ask for later, and no more of the line than that.
-        self.spend(self.download.as_ref(), super::together(lengths).map_or(u64::MAX, |length| length as u64));
-        let pace = self.download.as_ref().map(|bucket| Bucket::new(bucket.rate.clone()));
+        self.spend(
+            self.download.as_ref(),
+            super::together(lengths).map_or(u64::MAX, |length| length as u64),
+        );
+        let pace = self
+            .download
+            .as_ref()
+            .map(|bucket| Bucket::new(bucket.rate.clone()));
         let mut next = lengths.iter().map(|length| *length as u64);
         self.spend(pace.as_ref(), next.next().unwrap_or(0));
         self.inner.get_pieces(name, offset, lengths, &mut |piece| {
@@ -142,24 +174,50 @@ mod tests {
             came.push((piece.len(), start.elapsed()));
             true
         };
-        store.get_pieces(&name, 0, &[30, 30, 40], &mut take).expect("read");
-        assert_eq!(came.iter().map(|(length, _)| *length).collect::<Vec<_>>(), [30, 30, 40]);
-        assert!(came[1].1 >= Duration::from_millis(30) && came[2].1 >= Duration::from_millis(60), "{came:?}");
-        store.get_pieces(&name, 0, &[1], &mut |_| true).expect("read");
-        assert!(start.elapsed() >= Duration::from_millis(100), "the next one waits for all of the first");
+        store
+            .get_pieces(&name, 0, &[30, 30, 40], &mut take)
+            .expect("read");
+        assert_eq!(
+            came.iter().map(|(length, _)| *length).collect::<Vec<_>>(),
+            [30, 30, 40]
+        );
+        assert!(
+            came[1].1 >= Duration::from_millis(30) && came[2].1 >= Duration::from_millis(60),
+            "{came:?}"
+        );
+        store
+            .get_pieces(&name, 0, &[1], &mut |_| true)
+            .expect("read");
+        assert!(
+            start.elapsed() >= Duration::from_millis(100),
+            "the next one waits for all of the first"
+        );
     }
 
     #[test]
     fn what_went_has_to_be_paid_for_before_the_next_goes() {
-        let bucket = Bucket::new(Bandwidth::by_time(vec![(0, Some(1000)), (600, None)]).expect("two steps"));
+        let bucket =
+            Bucket::new(Bandwidth::by_time(vec![(0, Some(1000)), (600, None)]).expect("two steps"));
         let start = Instant::now();
         let after = |ms| start + Duration::from_millis(ms);
-        assert_eq!(bucket.book(500, start, 0), Duration::ZERO, "the first goes at once");
+        assert_eq!(
+            bucket.book(500, start, 0),
+            Duration::ZERO,
+            "the first goes at once"
+        );
         assert_eq!(bucket.book(2000, after(100), 0), Duration::from_millis(400));
         assert_eq!(bucket.book(0, after(2400), 0), Duration::from_millis(100));
-        assert_eq!(bucket.book(1000, after(9000), 0), Duration::ZERO, "idle time is not saved up");
+        assert_eq!(
+            bucket.book(1000, after(9000), 0),
+            Duration::ZERO,
+            "idle time is not saved up"
+        );
         assert_eq!(bucket.book(1, after(9000), 0), Duration::from_secs(1));
-        assert_eq!(bucket.book(1 << 40, after(20_000), 600), Duration::ZERO, "as much as there is");
+        assert_eq!(
+            bucket.book(1 << 40, after(20_000), 600),
+            Duration::ZERO,
+            "as much as there is"
+        );
         assert!(bucket.book(1, after(20_000), 0) < Duration::from_millis(1));
     }
 }

@@ -67,8 +67,18 @@ static KINDS: &[RemoteKind] = &[
         path: PathIs::Prefix,
         open: |at, with, how| Ok(Box::new(opendal::gcs(at, with, how)?)),
     },
-    RemoteKind { scheme: "s3", keys: &s3::KEYS, path: PathIs::Prefix, open: |at, with, how| Ok(Box::new(S3::open(at, with, how)?)) },
-    RemoteKind { scheme: "sftp", keys: &sftp::KEYS, path: PathIs::Folder, open: |at, with, how| Ok(Box::new(Sftp::open(at, with, how)?)) },
+    RemoteKind {
+        scheme: "s3",
+        keys: &s3::KEYS,
+        path: PathIs::Prefix,
+        open: |at, with, how| Ok(Box::new(S3::open(at, with, how)?)),
+    },
+    RemoteKind {
+        scheme: "sftp",
+        keys: &sftp::KEYS,
+        path: PathIs::Folder,
+        open: |at, with, how| Ok(Box::new(Sftp::open(at, with, how)?)),
+    },
     RemoteKind {
         scheme: "swift",
         keys: &swift::KEYS,
@@ -126,8 +136,8 @@ pub enum LocationError {
 
 /// Schemes that are taken for one even without `//` after them.
 const KNOWN_SCHEMES: [&str; 18] = [
-    "azblob", "file", "gcs", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https", "webdav", "gs", "azure", "b2", "rclone", "rest",
-    "rsync",
+    "azblob", "file", "gcs", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https",
+    "webdav", "gs", "azure", "b2", "rclone", "rest", "rsync",
 ];
 
 impl Location {
@@ -135,18 +145,24 @@ impl Location {
     ///
     /// A path that would read as a URL can be written with `./` before it. The path need not exist, and may be relative.
     pub fn parse(text: &OsStr) -> Result<Self, LocationError> {
-        let malformed = |why: String| LocationError::Malformed { text: without_password(&text.to_string_lossy()), why };
+        let malformed = |why: String| LocationError::Malformed {
+            text: without_password(&text.to_string_lossy()),
+            why,
+        };
         if text.is_empty() {
             return Err(malformed("it is empty".to_owned()));
         }
         match text.to_str().and_then(scheme) {
             None => Ok(Self::Folder(PathBuf::from(text))),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
-                folder_of_url(rest).map(Self::Folder).map_err(|why| malformed(why.to_owned()))
-            }
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => folder_of_url(rest)
+                .map(Self::Folder)
+                .map_err(|why| malformed(why.to_owned())),
             Some((scheme, rest)) => {
-                let kind = KINDS.iter().find(|kind| kind.scheme.eq_ignore_ascii_case(scheme));
-                let kind = kind.ok_or_else(|| LocationError::Unsupported(scheme.to_ascii_lowercase()))?;
+                let kind = KINDS
+                    .iter()
+                    .find(|kind| kind.scheme.eq_ignore_ascii_case(scheme));
+                let kind =
+                    kind.ok_or_else(|| LocationError::Unsupported(scheme.to_ascii_lowercase()))?;
                 let address = Address::parse(kind.scheme, rest, kind.keys).map_err(malformed)?;
                 if kind.path == PathIs::Prefix {
                     address.prefix().map_err(|why| malformed(why.to_owned()))?;
@@ -157,7 +173,11 @@ impl Location {
     }
 
     /// Opens the store. One in a network tries again what may help to be tried again, and keeps to the bandwidth that is set.
-    pub fn open(&self, if_missing: IfMissing, settings: &Settings) -> Result<Arc<dyn Store>, Error> {
+    pub fn open(
+        &self,
+        if_missing: IfMissing,
+        settings: &Settings,
+    ) -> Result<Arc<dyn Store>, Error> {
         match (self, if_missing) {
             (Self::Folder(path), IfMissing::Refuse) => Ok(Arc::new(Local::open(path)?)),
             (Self::Folder(path), IfMissing::Create) => Ok(Arc::new(Local::create(path)?)),
@@ -165,7 +185,12 @@ impl Location {
                 let patience = Patience::new(settings.retry_for(), settings.cancel().clone());
                 let open = || (kind.open)(address, settings, if_missing);
                 let store = patience.attempt(|| self.to_string(), Verb::Open, None, open)?;
-                let store = Limit::new(store, settings.upload_limit(), settings.download_limit(), settings.cancel().clone());
+                let store = Limit::new(
+                    store,
+                    settings.upload_limit(),
+                    settings.download_limit(),
+                    settings.cancel().clone(),
+                );
                 Ok(Arc::new(Retry::patiently(store, patience)))
             }
         }
@@ -174,10 +199,15 @@ impl Location {
 
 /// The URL without a password that somebody wrote into it.
 fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+    match authority
+        .rsplit_once('@')
+        .and_then(|(user, host)| Some((user.split_once(':')?.0, host)))
+    {
         Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
         None => url.to_owned(),
     }
@@ -196,7 +226,11 @@ impl fmt::Display for Location {
 pub(super) fn file_url(path: &Path) -> String {
     let keep = |_, byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte);
     let path = percent::encode(path.as_os_str().as_encoded_bytes(), keep);
-    if path.starts_with('/') { format!("file://{path}") } else { format!("file:///{}", path.replace("%5C", "/")) }
+    if path.starts_with('/') {
+        format!("file://{path}")
+    } else {
+        format!("file:///{}", path.replace("%5C", "/"))
+    }
 }
 
 /// Splits a scheme off, if the text has one. A single letter is a Windows drive.
@@ -204,8 +238,13 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let legal = scheme.len() > 1
         && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    let meant = rest.starts_with("//") || KNOWN_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme));
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let meant = rest.starts_with("//")
+        || KNOWN_SCHEMES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(scheme));
     (legal && meant).then_some((scheme, rest))
 }
 
@@ -213,7 +252,9 @@ fn folder_of_url(rest: &str) -> Result<PathBuf, &'static str> {
     let path = match rest.strip_prefix("//") {
         None => rest,
         Some(rest) => {
-            let (host, _) = rest.split_once('/').ok_or("a file URL has three slashes: file:///PATH")?;
+            let (host, _) = rest
+                .split_once('/')
+                .ok_or("a file URL has three slashes: file:///PATH")?;
             if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
                 return Err("a file URL names no other host: file:///PATH");
             }
@@ -226,7 +267,8 @@ fn folder_of_url(rest: &str) -> Result<PathBuf, &'static str> {
     if path.contains(['?', '#']) {
         return Err("? and # are written %3F and %23 in a URL");
     }
-    let bytes = percent::decode(path).ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
+    let bytes = percent::decode(path)
+        .ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
     if bytes.contains(&0) {
         return Err("a path holds no NUL");
     }
@@ -256,7 +298,12 @@ mod windows {
     /// `/C:/folder` is `C:/folder`.
     pub fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
         let path = String::from_utf8(bytes).ok()?;
-        Some(path.strip_prefix('/').filter(|path| path.as_bytes().get(1) == Some(&b':')).unwrap_or(&path).into())
+        Some(
+            path.strip_prefix('/')
+                .filter(|path| path.as_bytes().get(1) == Some(&b':'))
+                .unwrap_or(&path)
+                .into(),
+        )
     }
 }
 
@@ -277,7 +324,15 @@ mod tests {
 
     #[test]
     fn a_path_is_taken_as_it_is() {
-        for path in ["/srv/backups", "backups", "./swift:x", "a%20b", "a:b", "C:\\b", "/a?b#c"] {
+        for path in [
+            "/srv/backups",
+            "backups",
+            "./swift:x",
+            "a%20b",
+            "a:b",
+            "C:\\b",
+            "/a?b#c",
+        ] {
             assert_eq!(folder(path), PathBuf::from(path));
         }
         let bytes = OsStr::from_bytes(b"/srv/\xff");
@@ -289,13 +344,23 @@ mod tests {
         assert_eq!(folder("file:///srv/a%20b%25"), PathBuf::from("/srv/a b%"));
         assert_eq!(folder("FILE://localhost/srv"), PathBuf::from("/srv"));
         assert_eq!(folder("file:/srv"), PathBuf::from("/srv"));
-        assert_eq!(folder("file:///%FF"), PathBuf::from(OsStr::from_bytes(b"/\xff")));
+        assert_eq!(
+            folder("file:///%FF"),
+            PathBuf::from(OsStr::from_bytes(b"/\xff"))
+        );
     }
 
     #[test]
     fn what_this_build_cannot_open_is_refused_by_name() {
-        for (text, scheme) in [("rclone:backups", "rclone"), ("FTP://host/x", "ftp"), ("new+kind://x", "new+kind")] {
-            assert_eq!(Location::parse(text.as_ref()), Err(LocationError::Unsupported(scheme.to_owned())));
+        for (text, scheme) in [
+            ("rclone:backups", "rclone"),
+            ("FTP://host/x", "ftp"),
+            ("new+kind://x", "new+kind"),
+        ] {
+            assert_eq!(
+                Location::parse(text.as_ref()),
+                Err(LocationError::Unsupported(scheme.to_owned()))
+            );
         }
     }
 
@@ -303,32 +368,67 @@ mod tests {
     fn a_store_in_a_network_is_shown_as_it_can_be_written() {
         for (text, shown) in [
             ("S3://bucket/x/?region=r", "s3://bucket/x?region=r"),
-            ("sftp://me@host:2222/srv/b?key=/home/me/.ssh/id", "sftp://me@host:2222/srv/b?key=/home/me/.ssh/id"),
+            (
+                "sftp://me@host:2222/srv/b?key=/home/me/.ssh/id",
+                "sftp://me@host:2222/srv/b?key=/home/me/.ssh/id",
+            ),
             ("sftp://host/~/b", "sftp://host/~/b"),
             ("swift:backups", "swift://backups"),
             ("swift://a%20b/c/d", "swift://a%20b/c/d"),
         ] {
-            let location = Location::parse(text.as_ref()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let location =
+                Location::parse(text.as_ref()).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(location.to_string(), shown);
             assert_eq!(Location::parse(shown.as_ref()), Ok(location));
         }
-        for text in ["s3:", "s3://bucket/a/../b", "s3://bucket?colour=red", "swift:c/a:b"] {
-            assert!(matches!(Location::parse(text.as_ref()), Err(LocationError::Malformed { .. })), "{text}");
+        for text in [
+            "s3:",
+            "s3://bucket/a/../b",
+            "s3://bucket?colour=red",
+            "swift:c/a:b",
+        ] {
+            assert!(
+                matches!(
+                    Location::parse(text.as_ref()),
+                    Err(LocationError::Malformed { .. })
+                ),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_password_in_a_url_is_refused_and_not_repeated() {
-        let error = Location::parse("s3://me:hunter2@bucket/x".as_ref()).expect_err("refused").to_string();
-        assert!(error.contains("s3://me:***@bucket/x") && !error.contains("hunter2"), "{error}");
+        let error = Location::parse("s3://me:hunter2@bucket/x".as_ref())
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            error.contains("s3://me:***@bucket/x") && !error.contains("hunter2"),
+            "{error}"
+        );
         assert_eq!(without_password("s3://bucket/a:b@c"), "s3://bucket/a:b@c");
     }
 
     #[test]
     fn a_broken_file_url_is_refused() {
-        for text in ["", "file:", "file:srv", "file://srv", "file://host/srv", "file:///a%zz", "file:///a?b", "file:///a#b", "file:///%00"]
-        {
-            assert!(matches!(Location::parse(text.as_ref()), Err(LocationError::Malformed { .. })), "{text}");
+        for text in [
+            "",
+            "file:",
+            "file:srv",
+            "file://srv",
+            "file://host/srv",
+            "file:///a%zz",
+            "file:///a?b",
+            "file:///a#b",
+            "file:///%00",
+        ] {
+            assert!(
+                matches!(
+                    Location::parse(text.as_ref()),
+                    Err(LocationError::Malformed { .. })
+                ),
+                "{text}"
+            );
         }
     }
 
@@ -336,10 +436,23 @@ mod tests {
     fn a_store_that_is_not_there_is_refused_or_made_as_asked_and_tells_where_it_is() {
         let folder = tempfile::tempdir().expect("a folder");
         let location = Location::Folder(folder.path().join("a b"));
-        assert_eq!(location.open(IfMissing::Refuse, &Settings::default()).err().map(|error| error.kind()), Some(Kind::Missing));
-        let store = location.open(IfMissing::Create, &Settings::default()).expect("made");
-        assert_eq!(Location::parse(store.location().as_ref()), Ok(location.clone()));
-        location.open(IfMissing::Refuse, &Settings::default()).expect("there");
+        assert_eq!(
+            location
+                .open(IfMissing::Refuse, &Settings::default())
+                .err()
+                .map(|error| error.kind()),
+            Some(Kind::Missing)
+        );
+        let store = location
+            .open(IfMissing::Create, &Settings::default())
+            .expect("made");
+        assert_eq!(
+            Location::parse(store.location().as_ref()),
+            Ok(location.clone())
+        );
+        location
+            .open(IfMissing::Refuse, &Settings::default())
+            .expect("there");
     }
 
     proptest::proptest! {

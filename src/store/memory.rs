@@ -21,12 +21,17 @@ impl Memory {
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<ObjectName, Arc<Vec<u8>>>> {
-        self.objects.lock().expect("nothing panics while it is held")
+        self.objects
+            .lock()
+            .expect("nothing panics while it is held")
     }
 
     fn object(&self, name: &ObjectName) -> Result<Arc<Vec<u8>>, Error> {
         self.calls.count(Verb::Get);
-        self.objects().get(name).cloned().ok_or_else(|| Error::new(Kind::Missing, Verb::Get, name))
+        self.objects()
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Error::new(Kind::Missing, Verb::Get, name))
     }
 }
 
@@ -67,17 +72,25 @@ impl Store for Memory {
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         self.calls.count(Verb::List);
         if !legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
+            return Err(Error::of_store(Kind::Failed, Verb::List)
+                .because(format!("{prefix:?} is not a prefix of whole components")));
         }
         let mut after: Option<ObjectName> = None;
         loop {
             let info = {
                 let objects = self.objects();
-                let from = after.as_ref().map_or(Bound::Included(prefix), |name| Bound::Excluded(name.as_str()));
+                let from = after.as_ref().map_or(Bound::Included(prefix), |name| {
+                    Bound::Excluded(name.as_str())
+                });
                 let next = objects.range::<str, _>((from, Bound::Unbounded)).next();
-                next.map(|(name, body)| ObjectInfo { name: name.clone(), length: body.len() as u64 })
+                next.map(|(name, body)| ObjectInfo {
+                    name: name.clone(),
+                    length: body.len() as u64,
+                })
             };
-            let Some(info) = info.filter(|info| info.name.as_str().starts_with(prefix)) else { return Ok(()) };
+            let Some(info) = info.filter(|info| info.name.as_str().starts_with(prefix)) else {
+                return Ok(());
+            };
             after = Some(info.name.clone());
             if !found(info) {
                 return Ok(());

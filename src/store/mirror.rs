@@ -125,7 +125,10 @@ struct OfPlace {
 
 impl Place {
     fn failure(&self) -> Option<Arc<Error>> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn delay(&self) -> MutexGuard<'_, Delay> {
@@ -144,14 +147,25 @@ impl Place {
 impl Mirror {
     /// Several places as one. A place has at most as long as `patience` says to do what another has done already.
     pub fn new(stores: Vec<Arc<dyn Store>>, on_failure: OnFailure, patience: Patience) -> Self {
-        let place = |store| Place { store, out: Mutex::new(None), delay: Mutex::default() };
-        Self { places: stores.into_iter().map(place).collect(), on_failure, patience }
+        let place = |store| Place {
+            store,
+            out: Mutex::new(None),
+            delay: Mutex::default(),
+        };
+        Self {
+            places: stores.into_iter().map(place).collect(),
+            on_failure,
+            patience,
+        }
     }
 
     /// How much longer a place is waited for that has not done what another did `waited` ago, or why no longer.
     fn wait_for(&self, place: &Place, waited: Duration) -> Result<Duration, TooSlow> {
         let delay = place.delay().so_far();
-        match (self.patience.for_one.checked_sub(waited), self.patience.in_all.checked_sub(delay)) {
+        match (
+            self.patience.for_one.checked_sub(waited),
+            self.patience.in_all.checked_sub(delay),
+        ) {
             (None | Some(Duration::ZERO), _) => Err(TooSlow::StandsStill(self.patience.for_one)),
             (_, None | Some(Duration::ZERO)) => Err(TooSlow::FellBehind(delay)),
             (Some(for_one), Some(in_all)) => Ok(for_one.min(in_all)),
@@ -160,21 +174,36 @@ impl Mirror {
 
     /// What became of each place, in the order they were given.
     pub fn outcomes(&self) -> Vec<Outcome> {
-        self.places.iter().map(|place| Outcome { location: place.store.location(), failure: place.failure() }).collect()
+        self.places
+            .iter()
+            .map(|place| Outcome {
+                location: place.store.location(),
+                failure: place.failure(),
+            })
+            .collect()
     }
 
     fn taking_part(&self) -> Vec<&Place> {
-        self.places.iter().filter(|place| place.failure().is_none()).collect()
+        self.places
+            .iter()
+            .filter(|place| place.failure().is_none())
+            .collect()
     }
 
     /// The places failed: what the caller is told.
     fn failed(verb: Verb, object: Option<&ObjectName>, place: &Place, why: Arc<Error>) -> Error {
         let error = super::http::about(why.kind(), verb, object).not_before(why.retry_after());
-        error.because(OfPlace { location: place.store.location(), source: why })
+        error.because(OfPlace {
+            location: place.store.location(),
+            source: why,
+        })
     }
 
     fn nobody_left(&self, verb: Verb, object: Option<&ObjectName>) -> Error {
-        let first = self.places.iter().find_map(|place| Some((place, place.failure()?)));
+        let first = self
+            .places
+            .iter()
+            .find_map(|place| Some((place, place.failure()?)));
         match first {
             Some((place, why)) => Self::failed(verb, object, place, why),
             None => super::http::about(Kind::Failed, verb, object).because("there is no store"),
@@ -194,30 +223,40 @@ impl Mirror {
         for (number, place) in places.iter().enumerate() {
             let (work, store, done) = (Arc::clone(&work), Arc::clone(&place.store), done.clone());
             // One that is given up goes on by itself: its outcome interests nobody.
-            let started =
-                thread::Builder::new().name("freezer-mirror".to_owned()).spawn(move || drop(done.send((number, work(store.as_ref())))));
+            let started = thread::Builder::new()
+                .name("freezer-mirror".to_owned())
+                .spawn(move || drop(done.send((number, work(store.as_ref())))));
             if let Err(error) = started {
                 return Err(super::http::about(Kind::Failed, verb, object).because(error));
             }
         }
         drop(done);
-        let mut waiting: BTreeMap<usize, (&Place, Option<Waiting<'_>>)> =
-            places.into_iter().map(|place| (place, None)).enumerate().collect();
+        let mut waiting: BTreeMap<usize, (&Place, Option<Waiting<'_>>)> = places
+            .into_iter()
+            .map(|place| (place, None))
+            .enumerate()
+            .collect();
         let (mut values, mut first_done) = (Vec::new(), None);
         while !waiting.is_empty() {
             let mut left: Vec<(&Place, Error)> = Vec::new();
             let mut longest = Duration::MAX;
             if let Some(at) = first_done {
-                waiting.retain(|_, (place, _)| match self.wait_for(place, Instant::elapsed(&at)) {
-                    Ok(longer) => {
-                        longest = longest.min(longer);
-                        true
-                    }
-                    Err(too_slow) => {
-                        left.push((place, super::http::about(Kind::Unavailable, verb, object).because(too_slow)));
-                        false
-                    }
-                });
+                waiting.retain(
+                    |_, (place, _)| match self.wait_for(place, Instant::elapsed(&at)) {
+                        Ok(longer) => {
+                            longest = longest.min(longer);
+                            true
+                        }
+                        Err(too_slow) => {
+                            left.push((
+                                place,
+                                super::http::about(Kind::Unavailable, verb, object)
+                                    .because(too_slow),
+                            ));
+                            false
+                        }
+                    },
+                );
             }
             let outcome = match (left.is_empty(), first_done) {
                 (false, _) => Err(RecvTimeoutError::Timeout),
@@ -233,12 +272,20 @@ impl Mirror {
                         others.get_or_insert_with(|| Waiting::new(place));
                     }
                 }
-                Ok((number, Err(error))) => left.extend(waiting.remove(&number).map(|(place, _)| (place, error))),
+                Ok((number, Err(error))) => {
+                    left.extend(waiting.remove(&number).map(|(place, _)| (place, error)))
+                }
                 // Whose time is up is seen at the next turn.
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    let ended = || super::http::about(Kind::Failed, verb, object).because("its thread ended");
-                    left.extend(std::mem::take(&mut waiting).into_values().map(|(place, _)| (place, ended())));
+                    let ended = || {
+                        super::http::about(Kind::Failed, verb, object).because("its thread ended")
+                    };
+                    left.extend(
+                        std::mem::take(&mut waiting)
+                            .into_values()
+                            .map(|(place, _)| (place, ended())),
+                    );
                 }
             }
             for (place, error) in left {
@@ -249,7 +296,11 @@ impl Mirror {
                 }
             }
         }
-        if values.is_empty() { Err(self.nobody_left(verb, object)) } else { Ok(values) }
+        if values.is_empty() {
+            Err(self.nobody_left(verb, object))
+        } else {
+            Ok(values)
+        }
     }
 
     /// Asks one place after the other until one has it.
@@ -264,7 +315,9 @@ impl Mirror {
         for place in &places {
             let (done, outcome) = channel();
             let (work, store) = (Arc::clone(&read), Arc::clone(&place.store));
-            let started = thread::Builder::new().name("freezer-mirror".to_owned()).spawn(move || drop(done.send(work(store.as_ref()))));
+            let started = thread::Builder::new()
+                .name("freezer-mirror".to_owned())
+                .spawn(move || drop(done.send(work(store.as_ref()))));
             if let Err(error) = started {
                 return Err(Error::new(Kind::Failed, Verb::Get, object).because(error));
             }
@@ -283,7 +336,8 @@ impl Mirror {
                 }
                 Ok(Err(error)) if error.kind() == Kind::TooLarge => return Err(error),
                 Ok(Err(error)) => error,
-                Err(_) => Error::new(Kind::Unavailable, Verb::Get, object).because(TooSlow::StandsStill(self.patience.for_one)),
+                Err(_) => Error::new(Kind::Unavailable, Verb::Get, object)
+                    .because(TooSlow::StandsStill(self.patience.for_one)),
             };
             let error = Arc::new(error);
             place.leave(Arc::clone(&error));
@@ -299,7 +353,10 @@ impl Store for Mirror {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         // A place that is given up goes on with its own.
         let (object, body) = (name.clone(), Arc::new(body.clone()));
-        self.everywhere(Verb::Put, Some(name), move |store| store.put(&object, &body)).map(drop)
+        self.everywhere(Verb::Put, Some(name), move |store| {
+            store.put(&object, &body)
+        })
+        .map(drop)
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
@@ -323,7 +380,11 @@ impl Store for Mirror {
             })?;
             Ok(objects)
         })?;
-        let all: BTreeMap<ObjectName, u64> = listings.into_iter().flatten().map(|object| (object.name, object.length)).collect();
+        let all: BTreeMap<ObjectName, u64> = listings
+            .into_iter()
+            .flatten()
+            .map(|object| (object.name, object.length))
+            .collect();
         for (name, length) in all {
             if !found(ObjectInfo { name, length }) {
                 break;
@@ -334,7 +395,8 @@ impl Store for Mirror {
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
         let object = name.clone();
-        self.everywhere(Verb::Delete, Some(name), move |store| store.delete(&object)).map(drop)
+        self.everywhere(Verb::Delete, Some(name), move |store| store.delete(&object))
+            .map(drop)
     }
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
@@ -356,7 +418,9 @@ impl Store for Mirror {
             let error = match place.store.get(object, 0) {
                 Ok(_) => continue,
                 Err(error) if error.kind() == Kind::TooLarge => continue,
-                Err(error) if error.kind() == Kind::Missing => Error::of_store(Kind::Failed, Verb::Put).because(Behind),
+                Err(error) if error.kind() == Kind::Missing => {
+                    Error::of_store(Kind::Failed, Verb::Put).because(Behind)
+                }
                 Err(error) => error,
             };
             let error = Arc::new(error);
@@ -365,16 +429,28 @@ impl Store for Mirror {
                 return Err(Self::failed(Verb::Put, None, place, error));
             }
         }
-        if self.taking_part().is_empty() { Err(self.nobody_left(Verb::Put, None)) } else { Ok(()) }
+        if self.taking_part().is_empty() {
+            Err(self.nobody_left(Verb::Put, None))
+        } else {
+            Ok(())
+        }
     }
 
     /// As long as any place holds it.
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        self.taking_part().into_iter().try_fold(None, |last, place| Ok(last.max(place.store.held_until(name)?)))
+        self.taking_part()
+            .into_iter()
+            .try_fold(None, |last, place| {
+                Ok(last.max(place.store.held_until(name)?))
+            })
     }
 
     fn location(&self) -> String {
-        self.places.iter().map(|place| place.store.location()).collect::<Vec<_>>().join(" and ")
+        self.places
+            .iter()
+            .map(|place| place.store.location())
+            .collect::<Vec<_>>()
+            .join(" and ")
     }
 }
 
@@ -402,35 +478,77 @@ mod tests {
         names
     }
 
-    const MINUTE: Patience = Patience { for_one: Duration::from_mins(1), in_all: Duration::from_mins(1) };
+    const MINUTE: Patience = Patience {
+        for_one: Duration::from_mins(1),
+        in_all: Duration::from_mins(1),
+    };
 
     #[test]
     fn what_is_stored_is_in_every_place_and_read_from_any() {
         let places = [Arc::new(Memory::default()), Arc::new(Memory::default())];
-        let mirror = Mirror::new(vec![places[0].clone(), places[1].clone()], OnFailure::Continue, MINUTE);
-        mirror.put(&name("a"), &vec![b"x".to_vec(), b"y".to_vec()]).expect("stored");
-        assert!(places.iter().all(|place| place.get(&name("a"), 9).expect("there") == b"xy"));
+        let mirror = Mirror::new(
+            vec![places[0].clone(), places[1].clone()],
+            OnFailure::Continue,
+            MINUTE,
+        );
+        mirror
+            .put(&name("a"), &vec![b"x".to_vec(), b"y".to_vec()])
+            .expect("stored");
+        assert!(
+            places
+                .iter()
+                .all(|place| place.get(&name("a"), 9).expect("there") == b"xy")
+        );
         places[0].delete(&name("a")).expect("removed");
         assert_eq!(mirror.get(&name("a"), 9).expect("in the second"), b"xy");
-        assert_eq!(mirror.get(&name("a"), 1).expect_err("longer").kind(), Kind::TooLarge);
-        assert_eq!(mirror.get_range(&name("a"), 1, 1).expect("in the second"), b"y");
+        assert_eq!(
+            mirror.get(&name("a"), 1).expect_err("longer").kind(),
+            Kind::TooLarge
+        );
+        assert_eq!(
+            mirror.get_range(&name("a"), 1, 1).expect("in the second"),
+            b"y"
+        );
         places[0].put(&name("b"), &vec![]).expect("stored");
         assert_eq!(listed(&mirror), ["a", "b"], "what any place has");
         mirror.delete(&name("a")).expect("removed");
-        assert_eq!(mirror.get(&name("a"), 9).expect_err("nowhere").kind(), Kind::Missing);
-        assert!(mirror.outcomes().iter().all(|outcome| outcome.failure.is_none()));
+        assert_eq!(
+            mirror.get(&name("a"), 9).expect_err("nowhere").kind(),
+            Kind::Missing
+        );
+        assert!(
+            mirror
+                .outcomes()
+                .iter()
+                .all(|outcome| outcome.failure.is_none())
+        );
     }
 
     #[test]
     fn a_place_that_fails_takes_no_further_part_and_the_others_go_on() {
         let whole = Arc::new(Memory::default());
         let broken = Arc::new(Faulty::new(Memory::default()).with(Fault::at(Verb::Put, 1)));
-        let mirror = Mirror::new(vec![broken.clone(), whole.clone()], OnFailure::Continue, MINUTE);
-        ["a", "b", "c"].iter().for_each(|object| mirror.put(&name(object), &vec![]).expect("one of them takes it"));
+        let mirror = Mirror::new(
+            vec![broken.clone(), whole.clone()],
+            OnFailure::Continue,
+            MINUTE,
+        );
+        ["a", "b", "c"].iter().for_each(|object| {
+            mirror
+                .put(&name(object), &vec![])
+                .expect("one of them takes it")
+        });
         assert_eq!(listed(whole.as_ref()), ["a", "b", "c"]);
-        assert_eq!(listed(broken.mended().as_ref()), ["a"], "nothing after what is missing");
+        assert_eq!(
+            listed(broken.mended().as_ref()),
+            ["a"],
+            "nothing after what is missing"
+        );
         let outcomes = mirror.outcomes();
-        assert_eq!(outcomes[0].failure.as_ref().map(|why| why.kind()), Some(Kind::Unavailable));
+        assert_eq!(
+            outcomes[0].failure.as_ref().map(|why| why.kind()),
+            Some(Kind::Unavailable)
+        );
         assert!(outcomes[1].failure.is_none());
         assert_eq!(mirror.get(&name("c"), 9).expect("read"), b"");
     }
@@ -440,24 +558,54 @@ mod tests {
         let broken = || Arc::new(Faulty::cut_at(Memory::default(), 0));
         let all = Mirror::new(vec![broken(), broken()], OnFailure::Continue, MINUTE);
         let error = all.put(&name("a"), &vec![]).expect_err("nobody takes it");
-        assert_eq!((error.kind(), error.object()), (Kind::Unavailable, Some(&name("a"))));
-        assert!(error.source().expect("a cause").to_string().ends_with(" failed"), "{error:?}");
+        assert_eq!(
+            (error.kind(), error.object()),
+            (Kind::Unavailable, Some(&name("a")))
+        );
+        assert!(
+            error
+                .source()
+                .expect("a cause")
+                .to_string()
+                .ends_with(" failed"),
+            "{error:?}"
+        );
         all.get(&name("a"), 9).expect_err("nobody is left");
-        let strict = Mirror::new(vec![Arc::new(Memory::default()), broken()], OnFailure::Abort, MINUTE);
-        strict.put(&name("a"), &vec![]).expect_err("one of them failed");
+        let strict = Mirror::new(
+            vec![Arc::new(Memory::default()), broken()],
+            OnFailure::Abort,
+            MINUTE,
+        );
+        strict
+            .put(&name("a"), &vec![])
+            .expect_err("one of them failed");
     }
 
     #[test]
     fn a_place_that_lacks_what_is_leaned_on_takes_no_further_part() {
         let places = [Arc::new(Memory::default()), Arc::new(Memory::default())];
-        places[1].put(&name("base"), &vec![b"x".to_vec()]).expect("stored");
-        let mirror = Mirror::new(vec![places[0].clone(), places[1].clone()], OnFailure::Continue, MINUTE);
+        places[1]
+            .put(&name("base"), &vec![b"x".to_vec()])
+            .expect("stored");
+        let mirror = Mirror::new(
+            vec![places[0].clone(), places[1].clone()],
+            OnFailure::Continue,
+            MINUTE,
+        );
         mirror.lean_on(&name("base")).expect("one has it");
         mirror.put(&name("next"), &vec![]).expect("stored");
-        assert_eq!((listed(places[0].as_ref()), listed(places[1].as_ref())), (vec![], vec!["base".to_owned(), "next".to_owned()]));
+        assert_eq!(
+            (listed(places[0].as_ref()), listed(places[1].as_ref())),
+            (vec![], vec!["base".to_owned(), "next".to_owned()])
+        );
         let why = mirror.outcomes()[0].failure.clone().expect("it is behind");
-        assert!(why.source().is_some_and(|cause| cause.is::<Behind>()), "{why:?}");
-        mirror.lean_on(&name("nowhere")).expect_err("nobody is left");
+        assert!(
+            why.source().is_some_and(|cause| cause.is::<Behind>()),
+            "{why:?}"
+        );
+        mirror
+            .lean_on(&name("nowhere"))
+            .expect_err("nobody is left");
     }
 
     /// Stores nothing before it is let go.
@@ -466,7 +614,11 @@ mod tests {
     impl Store for Stuck {
         fn put(&self, _: &ObjectName, _: &Rope) -> Result<(), Error> {
             let (is_free, changed) = &*self.0;
-            drop(changed.wait_while(is_free.lock().expect("no panic"), |is_free| !*is_free).expect("no panic"));
+            drop(
+                changed
+                    .wait_while(is_free.lock().expect("no panic"), |is_free| !*is_free)
+                    .expect("no panic"),
+            );
             Ok(())
         }
 
@@ -498,12 +650,25 @@ mod tests {
         let mirror = Mirror::new(
             vec![Arc::new(Stuck(gate.clone())), whole.clone()],
             OnFailure::Continue,
-            Patience { for_one: Duration::from_millis(20), ..MINUTE },
+            Patience {
+                for_one: Duration::from_millis(20),
+                ..MINUTE
+            },
         );
-        (0..50).for_each(|number| mirror.put(&name(&format!("a/{number}")), &vec![]).expect("the other takes it"));
+        (0..50).for_each(|number| {
+            mirror
+                .put(&name(&format!("a/{number}")), &vec![])
+                .expect("the other takes it")
+        });
         assert_eq!(listed(whole.as_ref()).len(), 50);
         let why = mirror.outcomes()[0].failure.clone().expect("too slow");
-        assert!(why.source().expect("a cause").to_string().starts_with("the others had done it"), "{why:?}");
+        assert!(
+            why.source()
+                .expect("a cause")
+                .to_string()
+                .starts_with("the others had done it"),
+            "{why:?}"
+        );
         *gate.0.lock().expect("no panic") = true;
         gate.1.notify_all();
     }
@@ -521,11 +686,20 @@ mod tests {
             self.0.get(name, limit)
         }
 
-        fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        fn get_range(
+            &self,
+            name: &ObjectName,
+            offset: u64,
+            length: usize,
+        ) -> Result<Vec<u8>, Error> {
             self.0.get_range(name, offset, length)
         }
 
-        fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        fn list(
+            &self,
+            prefix: &str,
+            found: &mut dyn FnMut(ObjectInfo) -> bool,
+        ) -> Result<(), Error> {
             self.0.list(prefix, found)
         }
 
@@ -540,16 +714,39 @@ mod tests {
 
     #[test]
     fn a_place_that_is_slower_all_the_time_is_left_behind_once_it_has_cost_the_others_too_much() {
-        let (slow, fast) = (Arc::new(Slow(Memory::default())), Arc::new(Memory::default()));
+        let (slow, fast) = (
+            Arc::new(Slow(Memory::default())),
+            Arc::new(Memory::default()),
+        );
         let put_all = |mirror: &Mirror| {
-            (0..30).for_each(|number| mirror.put(&name(&format!("a/{number:02}")), &vec![]).expect("the other takes it"));
+            (0..30).for_each(|number| {
+                mirror
+                    .put(&name(&format!("a/{number:02}")), &vec![])
+                    .expect("the other takes it")
+            });
         };
-        let patience = Patience { in_all: Duration::from_millis(200), ..MINUTE };
-        let mirror = Mirror::new(vec![slow.clone(), fast.clone()], OnFailure::Continue, patience);
+        let patience = Patience {
+            in_all: Duration::from_millis(200),
+            ..MINUTE
+        };
+        let mirror = Mirror::new(
+            vec![slow.clone(), fast.clone()],
+            OnFailure::Continue,
+            patience,
+        );
         put_all(&mirror);
         let outcomes = mirror.outcomes();
-        let why = outcomes[0].failure.clone().expect("600 ms are more than 200");
-        assert!(why.source().expect("a cause").to_string().starts_with("it is slower than the others"), "{why:?}");
+        let why = outcomes[0]
+            .failure
+            .clone()
+            .expect("600 ms are more than 200");
+        assert!(
+            why.source()
+                .expect("a cause")
+                .to_string()
+                .starts_with("it is slower than the others"),
+            "{why:?}"
+        );
         assert!(outcomes[1].failure.is_none());
         // What it has is the beginning of what the other has, which is everything.
         let (kept, all) = (listed(slow.as_ref()), listed(fast.as_ref()));
@@ -557,10 +754,24 @@ mod tests {
 
         let patient = Mirror::new(vec![slow, fast], OnFailure::Continue, MINUTE);
         put_all(&patient);
-        assert!(patient.outcomes().iter().all(|outcome| outcome.failure.is_none()), "it had time enough");
-        let (slow, fast) = (Arc::new(Slow(Memory::default())), Arc::new(Memory::default()));
+        assert!(
+            patient
+                .outcomes()
+                .iter()
+                .all(|outcome| outcome.failure.is_none()),
+            "it had time enough"
+        );
+        let (slow, fast) = (
+            Arc::new(Slow(Memory::default())),
+            Arc::new(Memory::default()),
+        );
         let strict = Mirror::new(vec![slow, fast], OnFailure::Abort, patience);
-        let failed = (0..30).find_map(|number| strict.put(&name(&format!("a/{number:02}")), &vec![]).err());
-        assert_eq!(failed.map(|error| error.kind()), Some(Kind::Unavailable), "where one must not be left out, the call fails");
+        let failed =
+            (0..30).find_map(|number| strict.put(&name(&format!("a/{number:02}")), &vec![]).err());
+        assert_eq!(
+            failed.map(|error| error.kind()),
+            Some(Kind::Unavailable),
+            "where one must not be left out, the call fails"
+        );
     }
 }

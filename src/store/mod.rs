@@ -88,12 +88,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// As of [`get_range`](Self::get_range). What was handed over before stays good.
-    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+    fn get_pieces(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        lengths: &[usize],
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
         let length = together(lengths).ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
         let whole = self.get_range(name, offset, length)?;
         let mut rest = whole.as_slice();
         for length in lengths {
-            let (piece, behind) = rest.split_at_checked(*length).ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
+            let (piece, behind) = rest
+                .split_at_checked(*length)
+                .ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
             rest = behind;
             if !take(piece.to_vec()) {
                 break;
@@ -238,10 +246,15 @@ pub enum Joined {
 
 /// How long pieces are together; nothing where no object could be so long.
 fn together(lengths: &[usize]) -> Option<usize> {
-    lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length))
+    lengths
+        .iter()
+        .try_fold(0_usize, |sum, length| sum.checked_add(*length))
 }
 
 /// Whether `prefix` is one that [`Store::list`] takes.
 fn legal_prefix(prefix: &str) -> bool {
-    prefix.is_empty() || prefix.strip_suffix('/').is_some_and(|components| ObjectName::new(components).is_some())
+    prefix.is_empty()
+        || prefix
+            .strip_suffix('/')
+            .is_some_and(|components| ObjectName::new(components).is_some())
 }

@@ -38,16 +38,19 @@ impl ObjectName {
         use sha2::Digest;
         use std::fmt::Write;
         let at_an_end = |position| position == 0 || position + 1 == text.len();
-        let mut escaped = percent::encode(text.as_bytes(), |position, byte| legal_byte(byte) && !(byte == b'.' && at_an_end(position)));
+        let mut escaped = percent::encode(text.as_bytes(), |position, byte| {
+            legal_byte(byte) && !(byte == b'.' && at_an_end(position))
+        });
         if escaped.len() > WHOLE_BYTES {
-            let kept = (KEPT_BYTES - 2..KEPT_BYTES).find(|at| escaped.as_bytes().get(*at) == Some(&b'%')).unwrap_or(KEPT_BYTES);
+            let kept = (KEPT_BYTES - 2..KEPT_BYTES)
+                .find(|at| escaped.as_bytes().get(*at) == Some(&b'%'))
+                .unwrap_or(KEPT_BYTES);
             escaped.truncate(kept);
             escaped.push_str(CUT_MARK);
             let digest = sha2::Sha256::digest(text.as_bytes());
-            digest
-                .iter()
-                .take(DIGEST_DIGITS / 2)
-                .for_each(|byte| write!(escaped, "{byte:02x}").expect("a String takes all that is written"));
+            digest.iter().take(DIGEST_DIGITS / 2).for_each(|byte| {
+                write!(escaped, "{byte:02x}").expect("a String takes all that is written")
+            });
         }
         escaped
     }
@@ -60,12 +63,17 @@ impl ObjectName {
 
     /// Whether [`component`](Self::component) cut the text it made this of.
     pub fn is_cut(component: &str) -> bool {
-        component.rsplit_once(CUT_MARK).is_some_and(|(kept, digest)| {
-            (KEPT_BYTES - 2..=KEPT_BYTES).contains(&kept.len())
-                && percent::decode(kept).is_some()
-                && digest.len() == DIGEST_DIGITS
-                && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        }) && legal_component(component)
+        component
+            .rsplit_once(CUT_MARK)
+            .is_some_and(|(kept, digest)| {
+                (KEPT_BYTES - 2..=KEPT_BYTES).contains(&kept.len())
+                    && percent::decode(kept).is_some()
+                    && digest.len() == DIGEST_DIGITS
+                    && digest
+                        .bytes()
+                        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            })
+            && legal_component(component)
     }
 
     /// The text.
@@ -80,7 +88,9 @@ fn legal_byte(byte: u8) -> bool {
 
 /// Whether an [`ObjectName`] may have this component.
 pub(super) fn legal_component(component: &str) -> bool {
-    (1..=255).contains(&component.len()) && !component.ends_with('.') && component.bytes().all(legal_byte)
+    (1..=255).contains(&component.len())
+        && !component.ends_with('.')
+        && component.bytes().all(legal_byte)
 }
 
 impl Borrow<str> for ObjectName {
@@ -108,7 +118,10 @@ mod tests {
 
     #[test]
     fn a_name_that_could_leave_the_store_is_refused() {
-        for bad in ["", "/", "a/", "/a", "a//b", "a/../b", "a/./b", ".", "..", "a.", "a:b", "a b", "a\0", "a\\b", "\u{e9}"] {
+        for bad in [
+            "", "/", "a/", "/a", "a//b", "a/../b", "a/./b", ".", "..", "a.", "a:b", "a b", "a\0",
+            "a\\b", "\u{e9}",
+        ] {
             assert!(ObjectName::new(bad).is_none(), "{bad:?}");
         }
         assert!(ObjectName::new("data/host/docs/segments/00000001").is_some());
@@ -117,7 +130,10 @@ mod tests {
     #[test]
     fn any_text_makes_a_component_and_different_texts_stay_different() {
         assert_eq!(ObjectName::component("docs"), "docs");
-        assert_eq!(ObjectName::component("a/b \u{e9}%41"), "a%2Fb%20%C3%A9%2541");
+        assert_eq!(
+            ObjectName::component("a/b \u{e9}%41"),
+            "a%2Fb%20%C3%A9%2541"
+        );
         assert_eq!(ObjectName::component(".."), "%2E%2E");
         assert_eq!(ObjectName::component("c:.x."), "c%3A.x%2E");
         let long = "\u{e9}".repeat(120);

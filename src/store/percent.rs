@@ -40,7 +40,10 @@ mod tests {
 
     #[test]
     fn escapes_are_read_back_and_bad_ones_refused() {
-        assert_eq!(encode(b"a b%\xff/", |_, byte| byte.is_ascii_alphanumeric()), "a%20b%25%FF%2F");
+        assert_eq!(
+            encode(b"a b%\xff/", |_, byte| byte.is_ascii_alphanumeric()),
+            "a%20b%25%FF%2F"
+        );
         assert_eq!(decode("a%20b%25%fF/").as_deref(), Some(&b"a b%\xff/"[..]));
         for bad in ["%", "%4", "a%zz", "%+1", "%\u{e9}"] {
             assert_eq!(decode(bad), None, "{bad}");

@@ -47,7 +47,11 @@ pub struct GaveUp {
 }
 
 fn tries_in_words(tries: u32) -> String {
-    if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") }
+    if tries == 1 {
+        "1 try".to_owned()
+    } else {
+        format!("{tries} tries")
+    }
 }
 
 impl<S: Store> Retry<S> {
@@ -67,14 +71,24 @@ impl<S: Store> Retry<S> {
         self
     }
 
-    fn attempt<T>(&self, verb: Verb, object: Option<&ObjectName>, work: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-        self.patience.attempt(|| self.inner.location(), verb, object, work)
+    fn attempt<T>(
+        &self,
+        verb: Verb,
+        object: Option<&ObjectName>,
+        work: impl FnMut() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.patience
+            .attempt(|| self.inner.location(), verb, object, work)
     }
 }
 
 impl Patience {
     pub(super) fn new(deadline: Duration, cancel: Cancel) -> Self {
-        Self { deadline, cancel, pause: Box::new(platform::pause) }
+        Self {
+            deadline,
+            cancel,
+            pause: Box::new(platform::pause),
+        }
     }
 
     /// Does it again until it is done, fails for good, or takes too long.
@@ -93,11 +107,19 @@ impl Patience {
                 Err(error) if error.kind() == Kind::Unavailable => error,
                 outcome => return outcome,
             };
-            let elapsed = first_failure.get_or_insert_with(Instant::now).elapsed().max(paused);
+            let elapsed = first_failure
+                .get_or_insert_with(Instant::now)
+                .elapsed()
+                .max(paused);
             let wait = error.retry_after().unwrap_or_else(|| below(bound));
             bound = (bound * 2).min(LONGEST);
             if self.cancel.is_requested() || elapsed.saturating_add(wait) > self.deadline {
-                let gave_up = GaveUp { location: location(), tries, elapsed, last: Some(Box::new(error)) };
+                let gave_up = GaveUp {
+                    location: location(),
+                    tries,
+                    elapsed,
+                    last: Some(Box::new(error)),
+                };
                 return Err(super::http::about(Kind::Unavailable, verb, object).because(gave_up));
             }
             tracing::warn!(
@@ -131,11 +153,19 @@ impl<S: Store> Store for Retry<S> {
     }
 
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.attempt(Verb::Get, Some(name), || self.inner.get_range(name, offset, length))
+        self.attempt(Verb::Get, Some(name), || {
+            self.inner.get_range(name, offset, length)
+        })
     }
 
     /// Goes on after the last piece that was handed over: none is handed over twice.
-    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+    fn get_pieces(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        lengths: &[usize],
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
         let (mut offset, mut left, mut goes_on) = (offset, lengths, true);
         self.attempt(Verb::Get, Some(name), || {
             let (begin, lengths) = (offset, left);
@@ -171,7 +201,9 @@ impl<S: Store> Store for Retry<S> {
     }
 
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.attempt(Verb::Join, Some(whole), || self.inner.join(whole, parts, count))
+        self.attempt(Verb::Join, Some(whole), || {
+            self.inner.join(whole, parts, count)
+        })
     }
 
     /// Tried once: had the first attempt done it and its answer been lost, the second would be told that somebody else did.
@@ -180,7 +212,9 @@ impl<S: Store> Store for Retry<S> {
     }
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        self.attempt(Verb::Put, Some(name), || self.inner.put_unless_there(name, body))
+        self.attempt(Verb::Put, Some(name), || {
+            self.inner.put_unless_there(name, body)
+        })
     }
 
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
@@ -212,7 +246,10 @@ mod tests {
         let pauses: Arc<Mutex<Vec<Duration>>> = Arc::default();
         let noted = Arc::clone(&pauses);
         let retry = Retry::new(inner, Duration::from_mins(1), Cancel::new());
-        (retry.with_pause(move |pause, _| noted.lock().expect("no panic").push(pause)), pauses)
+        (
+            retry.with_pause(move |pause, _| noted.lock().expect("no panic").push(pause)),
+            pauses,
+        )
     }
 
     #[test]
@@ -220,21 +257,37 @@ mod tests {
         let faults = (0..5).map(|number| Fault::at(Verb::Put, number));
         let faulty = faults.fold(Faulty::new(Memory::default()), Faulty::with);
         let (store, pauses) = retry(faulty);
-        store.put(&name("a"), &vec![b"x".to_vec()]).expect("the sixth try");
+        store
+            .put(&name("a"), &vec![b"x".to_vec()])
+            .expect("the sixth try");
         assert_eq!(store.get(&name("a"), 9).expect("stored"), b"x");
         let pauses = pauses.lock().expect("no panic");
         assert_eq!(pauses.len(), 5);
         for (number, pause) in (0..).zip(pauses.iter()) {
             let bound = Duration::from_millis(500 << number);
-            assert!(*pause >= bound / 2 && *pause <= bound, "{number}: {pause:?}");
+            assert!(
+                *pause >= bound / 2 && *pause <= bound,
+                "{number}: {pause:?}"
+            );
         }
     }
 
     #[test]
     fn what_cannot_pass_is_told_at_once() {
-        for kind in [Kind::Missing, Kind::Short, Kind::TooLarge, Kind::Denied, Kind::Full, Kind::Failed] {
-            let (store, pauses) = retry(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, 0).with_kind(kind)));
-            assert_eq!(store.get(&name("a"), 9).expect_err("the fault").kind(), kind);
+        for kind in [
+            Kind::Missing,
+            Kind::Short,
+            Kind::TooLarge,
+            Kind::Denied,
+            Kind::Full,
+            Kind::Failed,
+        ] {
+            let (store, pauses) =
+                retry(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, 0).with_kind(kind)));
+            assert_eq!(
+                store.get(&name("a"), 9).expect_err("the fault").kind(),
+                kind
+            );
             assert!(pauses.lock().expect("no panic").is_empty(), "{kind:?}");
         }
     }
@@ -244,19 +297,35 @@ mod tests {
         let (store, pauses) = retry(Faulty::cut_at(Memory::default(), 0));
         let error = store.get(&name("a/b"), 9).expect_err("for good");
         let waited: Duration = pauses.lock().expect("no panic").iter().sum();
-        assert!(waited <= Duration::from_mins(1) && waited + 2 * LONGEST > Duration::from_mins(1), "{waited:?}");
-        assert_eq!((error.kind(), error.object()), (Kind::Unavailable, Some(&name("a/b"))));
+        assert!(
+            waited <= Duration::from_mins(1) && waited + 2 * LONGEST > Duration::from_mins(1),
+            "{waited:?}"
+        );
+        assert_eq!(
+            (error.kind(), error.object()),
+            (Kind::Unavailable, Some(&name("a/b")))
+        );
         let cause = error.source().expect("a cause");
-        assert!(cause.to_string().starts_with("gave up on memory: after "), "{cause}");
+        assert!(
+            cause.to_string().starts_with("gave up on memory: after "),
+            "{cause}"
+        );
         let last = cause.source().expect("the last failure");
-        assert_eq!(last.source().expect("its cause").to_string(), "a fault that the test asked for");
+        assert_eq!(
+            last.source().expect("its cause").to_string(),
+            "a fault that the test asked for"
+        );
     }
 
     #[test]
     fn a_run_that_is_to_stop_waits_no_longer() {
         let cancel = Cancel::new();
         cancel.request();
-        let store = Retry::new(Faulty::cut_at(Memory::default(), 0), Duration::from_mins(10), cancel);
+        let store = Retry::new(
+            Faulty::cut_at(Memory::default(), 0),
+            Duration::from_mins(10),
+            cancel,
+        );
         store.get(&name("a"), 9).expect_err("at once");
     }
 
@@ -265,7 +334,8 @@ mod tests {
 
     impl Store for Busy {
         fn put(&self, name: &ObjectName, _: &Rope) -> Result<(), Error> {
-            Err(Error::new(Kind::Unavailable, Verb::Put, name).not_before(Some(Duration::from_secs(25))))
+            Err(Error::new(Kind::Unavailable, Verb::Put, name)
+                .not_before(Some(Duration::from_secs(25))))
         }
 
         fn get(&self, _: &ObjectName, _: u64) -> Result<Vec<u8>, Error> {
@@ -293,7 +363,10 @@ mod tests {
     fn a_store_is_left_alone_as_long_as_it_asks() {
         let (store, pauses) = retry(Busy);
         store.put(&name("a"), &vec![]).expect_err("it stays busy");
-        assert_eq!(*pauses.lock().expect("no panic"), [Duration::from_secs(25); 2]);
+        assert_eq!(
+            *pauses.lock().expect("no panic"),
+            [Duration::from_secs(25); 2]
+        );
     }
 
     /// Breaks each listing off after so many objects.
@@ -308,7 +381,12 @@ mod tests {
             self.0.get(name, limit)
         }
 
-        fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        fn get_range(
+            &self,
+            name: &ObjectName,
+            offset: u64,
+            length: usize,
+        ) -> Result<Vec<u8>, Error> {
             self.0.get_range(name, offset, length)
         }
 
@@ -322,10 +400,18 @@ mod tests {
         ) -> Result<(), Error> {
             let come = lengths.get(..2).unwrap_or(lengths);
             self.0.get_pieces(name, offset, come, take)?;
-            if come.len() < lengths.len() { Err(Error::new(Kind::Unavailable, Verb::Get, name)) } else { Ok(()) }
+            if come.len() < lengths.len() {
+                Err(Error::new(Kind::Unavailable, Verb::Get, name))
+            } else {
+                Ok(())
+            }
         }
 
-        fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        fn list(
+            &self,
+            prefix: &str,
+            found: &mut dyn FnMut(ObjectInfo) -> bool,
+        ) -> Result<(), Error> {
             let round = self.0.calls().of(Verb::List) + 1;
             let mut left = 3 * round;
             let mut broke_off = false;
@@ -334,7 +420,11 @@ mod tests {
                 left = left.saturating_sub(1);
                 !broke_off && found(object)
             })?;
-            if broke_off { Err(Error::of_store(Kind::Unavailable, Verb::List)) } else { Ok(()) }
+            if broke_off {
+                Err(Error::of_store(Kind::Unavailable, Verb::List))
+            } else {
+                Ok(())
+            }
         }
 
         fn delete(&self, name: &ObjectName) -> Result<(), Error> {
@@ -349,23 +439,33 @@ mod tests {
     #[test]
     fn pieces_that_came_before_it_broke_off_come_once() {
         let (store, pauses) = retry(BreaksOff(Memory::default()));
-        store.put(&name("a"), &vec![b"0123456789abcdef".to_vec()]).expect("stored");
+        store
+            .put(&name("a"), &vec![b"0123456789abcdef".to_vec()])
+            .expect("stored");
         let mut pieces = Vec::new();
         let mut take = |piece| {
             pieces.push(piece);
             true
         };
-        store.get_pieces(&name("a"), 1, &[1, 2, 3, 4, 5], &mut take).expect("the third time brings the last one");
+        store
+            .get_pieces(&name("a"), 1, &[1, 2, 3, 4, 5], &mut take)
+            .expect("the third time brings the last one");
         assert_eq!(pieces, [&b"1"[..], b"23", b"456", b"789a", b"bcdef"]);
         assert_eq!(pauses.lock().expect("no panic").len(), 2);
-        store.get_pieces(&name("a"), 0, &[1, 1, 1], &mut |piece| piece == b"0").expect("nobody wants the third");
+        store
+            .get_pieces(&name("a"), 0, &[1, 1, 1], &mut |piece| piece == b"0")
+            .expect("nobody wants the third");
         assert_eq!(pauses.lock().expect("no panic").len(), 2);
     }
 
     #[test]
     fn a_listing_that_broke_off_goes_on_where_it_was() {
         let memory = Memory::default();
-        (0..10).for_each(|number| memory.put(&name(&format!("a/{number}")), &vec![]).expect("memory"));
+        (0..10).for_each(|number| {
+            memory
+                .put(&name(&format!("a/{number}")), &vec![])
+                .expect("memory")
+        });
         let (store, _) = retry(BreaksOff(memory));
         let mut shown = Vec::new();
         let mut show = |object: ObjectInfo| {
@@ -373,6 +473,11 @@ mod tests {
             true
         };
         store.list("a/", &mut show).expect("in the end");
-        assert_eq!(shown, (0..10).map(|number| format!("a/{number}")).collect::<Vec<_>>());
+        assert_eq!(
+            shown,
+            (0..10)
+                .map(|number| format!("a/{number}"))
+                .collect::<Vec<_>>()
+        );
     }
 }

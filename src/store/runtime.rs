@@ -56,6 +56,8 @@ mod tests {
             Poll::Pending
         }));
         assert_eq!(value, 7);
-        helper.into_iter().for_each(|helper| helper.join().expect("no panic"));
+        helper
+            .into_iter()
+            .for_each(|helper| helper.join().expect("no panic"));
     }
 }

@@ -55,14 +55,16 @@ impl Settings {
     /// Adds what an option says.
     #[must_use]
     pub fn with_option(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.options.insert(name.to_owned(), Secret::new(value.into()));
+        self.options
+            .insert(name.to_owned(), Secret::new(value.into()));
         self
     }
 
     /// Adds a variable of the environment.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.variables.insert(name.to_owned(), Secret::new(value.into()));
+        self.variables
+            .insert(name.to_owned(), Secret::new(value.into()));
         self
     }
 
@@ -91,8 +93,16 @@ impl Settings {
     /// for tries after the first, and a quarter is the longest silence.
     #[must_use]
     pub fn within(self, patience: Duration) -> Self {
-        let (idle, retry_for) = (self.idle().min(patience / 4), self.retry_for().min(patience / 2));
-        Self { idle: Some(idle), retry_for: Some(retry_for), whole: Some(patience), ..self }
+        let (idle, retry_for) = (
+            self.idle().min(patience / 4),
+            self.retry_for().min(patience / 2),
+        );
+        Self {
+            idle: Some(idle),
+            retry_for: Some(retry_for),
+            whole: Some(patience),
+            ..self
+        }
     }
 
     /// Sets the most bytes that are sent and received in a second.
@@ -130,12 +140,16 @@ impl Settings {
 
     /// What a variable of the environment says.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(|value| value.expose().as_str())
+        self.variables
+            .get(name)
+            .map(|value| value.expose().as_str())
     }
 
     /// Every variable.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.variables.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()))
+        self.variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose().as_str()))
     }
 
     pub(super) fn home(&self) -> Option<&Path> {
@@ -193,15 +207,32 @@ mod tests {
     fn a_call_that_somebody_waits_for_ends_before_they_give_up() {
         let second = Duration::from_secs(1);
         let usual = Settings::default().within(120 * second);
-        assert_eq!((usual.idle(), usual.retry_for(), usual.whole()), (30 * second, 60 * second, Some(120 * second)));
-        let impatient = Settings::default().with_idle(2 * second).with_retry_for(5 * second).within(120 * second);
-        assert_eq!((impatient.idle(), impatient.retry_for()), (2 * second, 5 * second));
+        assert_eq!(
+            (usual.idle(), usual.retry_for(), usual.whole()),
+            (30 * second, 60 * second, Some(120 * second))
+        );
+        let impatient = Settings::default()
+            .with_idle(2 * second)
+            .with_retry_for(5 * second)
+            .within(120 * second);
+        assert_eq!(
+            (impatient.idle(), impatient.retry_for()),
+            (2 * second, 5 * second)
+        );
     }
 
     #[test]
     fn debug_output_shows_names_and_nothing_that_was_said() {
-        let settings = Settings::default().with_option("secret-key", "hunter2").with_variable("OS_PASSWORD", "hunter3");
+        let settings = Settings::default()
+            .with_option("secret-key", "hunter2")
+            .with_variable("OS_PASSWORD", "hunter3");
         assert_eq!(format!("{settings:?}"), r#"{"secret-key", "OS_PASSWORD"}"#);
-        assert_eq!((settings.option("secret-key"), settings.variable("OS_PASSWORD")), (Some("hunter2"), Some("hunter3")));
+        assert_eq!(
+            (
+                settings.option("secret-key"),
+                settings.variable("OS_PASSWORD")
+            ),
+            (Some("hunter2"), Some("hunter3"))
+        );
     }
 }

@@ -17,7 +17,11 @@ pub struct Trial<S> {
 impl<S: Store> Trial<S> {
     /// Nothing is changed yet.
     pub fn new(inner: S) -> Self {
-        Self { inner, stored: Memory::default(), removed: Mutex::default() }
+        Self {
+            inner,
+            stored: Memory::default(),
+            removed: Mutex::default(),
+        }
     }
 
     fn removed(&self) -> MutexGuard<'_, BTreeSet<ObjectName>> {
@@ -25,7 +29,11 @@ impl<S: Store> Trial<S> {
     }
 
     /// What was stored here, else what `inner` gives, unless it was removed here.
-    fn read<T>(&self, name: &ObjectName, read: impl Fn(&dyn Store) -> Result<T, Error>) -> Result<T, Error> {
+    fn read<T>(
+        &self,
+        name: &ObjectName,
+        read: impl Fn(&dyn Store) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         match read(&self.stored) {
             Err(error) if error.kind() == Kind::Missing => {}
             here => return here,
@@ -84,7 +92,11 @@ impl<S: Store> Store for Trial<S> {
     }
 
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        if self.removed().contains(name) { Ok(None) } else { self.inner.held_until(name) }
+        if self.removed().contains(name) {
+            Ok(None)
+        } else {
+            self.inner.held_until(name)
+        }
     }
 
     fn location(&self) -> String {
@@ -103,7 +115,9 @@ mod tests {
         let name = |text: &str| ObjectName::new(text).expect("legal");
         let inner = Arc::new(Memory::default());
         for (object, body) in [("a/1", "one"), ("a/3", "three"), ("a/5", "five")] {
-            inner.put(&name(object), &vec![body.into()]).expect("stored");
+            inner
+                .put(&name(object), &vec![body.into()])
+                .expect("stored");
         }
         let trial = Trial::new(inner.clone());
         let list = |store: &dyn Store| {
@@ -117,20 +131,35 @@ mod tests {
         };
         let before = list(inner.as_ref());
         assert_eq!(list(&trial), before);
-        trial.put(&name("a/2"), &vec!["two".into()]).expect("stored");
-        trial.put(&name("a/3"), &vec!["drei!!".into()]).expect("stored");
+        trial
+            .put(&name("a/2"), &vec!["two".into()])
+            .expect("stored");
+        trial
+            .put(&name("a/3"), &vec!["drei!!".into()])
+            .expect("stored");
         trial.put(&name("a/9"), &vec![Vec::new()]).expect("stored");
         trial.delete(&name("a/1")).expect("removed");
         trial.delete(&name("a/2")).expect("removed");
-        trial.put(&name("a/4"), &vec!["four".into()]).expect("stored");
-        let names = |list: Vec<(String, u64)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        trial
+            .put(&name("a/4"), &vec!["four".into()])
+            .expect("stored");
+        let names =
+            |list: Vec<(String, u64)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(list(&trial)), ["a/3", "a/4", "a/5", "a/9"]);
         assert_eq!(list(&trial)[0].1, 6);
         assert_eq!(trial.get(&name("a/3"), 10).expect("there"), b"drei!!");
         assert_eq!(trial.get_range(&name("a/5"), 1, 2).expect("there"), b"iv");
-        assert_eq!(trial.get(&name("a/1"), 10).expect_err("removed").kind(), Kind::Missing);
-        assert_eq!(trial.get(&name("a/3"), 1).expect_err("too long").kind(), Kind::TooLarge);
-        trial.put(&name("a/1"), &vec!["again".into()]).expect("stored");
+        assert_eq!(
+            trial.get(&name("a/1"), 10).expect_err("removed").kind(),
+            Kind::Missing
+        );
+        assert_eq!(
+            trial.get(&name("a/3"), 1).expect_err("too long").kind(),
+            Kind::TooLarge
+        );
+        trial
+            .put(&name("a/1"), &vec!["again".into()])
+            .expect("stored");
         assert_eq!(trial.get(&name("a/1"), 10).expect("there"), b"again");
         let mut first = Vec::new();
         let mut one = |object: crate::store::ObjectInfo| {

@@ -12,7 +12,10 @@ use crate::format::DocumentError;
 use crate::format::frame::Lane;
 use crate::format::manifest::{LevelParts, Manifest, ManifestError};
 use crate::index::{BlockCache, BlockSource, Tree, TreeSeries};
-use crate::model::{BackupName, Cancel, Content, Entry, Extent, Kind, LevelId, LevelSerial, NodeId, Progress, Ranges, TreePath};
+use crate::model::{
+    BackupName, Cancel, Content, Entry, Extent, Kind, LevelId, LevelSerial, NodeId, Progress,
+    Ranges, TreePath,
+};
 use crate::store::{self, ObjectName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -89,7 +92,8 @@ pub fn check(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Checked, CheckError> {
-    examine_to(depth, access, backup, levels, found, progress, cancel).map(|examined| examined.checked)
+    examine_to(depth, access, backup, levels, found, progress, cancel)
+        .map(|examined| examined.checked)
 }
 
 /// A point in time that cannot be opened any more.
@@ -126,7 +130,15 @@ pub(super) fn examine(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Examined, CheckError> {
-    examine_to(Depth::Data(Portion::All), access, backup, levels, found, progress, cancel)
+    examine_to(
+        Depth::Data(Portion::All),
+        access,
+        backup,
+        levels,
+        found,
+        progress,
+        cancel,
+    )
 }
 
 fn examine_to(
@@ -138,8 +150,16 @@ fn examine_to(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Examined, CheckError> {
-    let mut check =
-        Check { access, backup, found, progress, cancel, checked: Checked::default(), touches: Vec::new(), unreadable: Vec::new() };
+    let mut check = Check {
+        access,
+        backup,
+        found,
+        progress,
+        cancel,
+        checked: Checked::default(),
+        touches: Vec::new(),
+        unreadable: Vec::new(),
+    };
     progress.stage("reading the manifests");
     let mut survey = Survey::default();
     for level in levels {
@@ -158,14 +178,21 @@ fn examine_to(
         },
         level: stream.parts.id,
     });
-    Ok(Examined { checked: check.checked, unreadable: check.unreadable, streams: streams.collect() })
+    Ok(Examined {
+        checked: check.checked,
+        unreadable: check.unreadable,
+        streams: streams.collect(),
+    })
 }
 
 /// Whether a store's answer says that what it holds is damaged, rather than that it cannot be asked.
 pub(super) fn is_damage(error: &store::Error) -> bool {
     match error.kind() {
         store::Kind::Missing | store::Kind::Short | store::Kind::TooLarge => true,
-        store::Kind::Denied | store::Kind::Full | store::Kind::Unavailable | store::Kind::Failed => false,
+        store::Kind::Denied
+        | store::Kind::Full
+        | store::Kind::Unavailable
+        | store::Kind::Failed => false,
     }
 }
 
@@ -185,12 +212,23 @@ impl Stream {
     /// since, the newer one knows better.
     fn join(&mut self, parts: &LevelParts) -> bool {
         let known = &self.parts;
-        let as_known = LevelParts { live: known.live.clone(), ..parts.clone() };
+        let as_known = LevelParts {
+            live: known.live.clone(),
+            ..parts.clone()
+        };
         if as_known != *known && parts.repacked == known.repacked {
             return false;
         }
-        let live = known.live.as_ref().zip(parts.live.as_ref()).map(|(known, live)| known.union(live));
-        let newest = if parts.repacked > known.repacked { parts.clone() } else { known.clone() };
+        let live = known
+            .live
+            .as_ref()
+            .zip(parts.live.as_ref())
+            .map(|(known, live)| known.union(live));
+        let newest = if parts.repacked > known.repacked {
+            parts.clone()
+        } else {
+            known.clone()
+        };
         self.parts = LevelParts { live, ..newest };
         true
     }
@@ -235,25 +273,45 @@ impl Survey {
                 0
             }
         };
-        let streams = manifest.levels.into_iter().map(|parts| (parts.serial, self.stream(parts))).collect();
-        self.points.push(Point { level: manifest.id, entries, streams });
+        let streams = manifest
+            .levels
+            .into_iter()
+            .map(|parts| (parts.serial, self.stream(parts)))
+            .collect();
+        self.points.push(Point {
+            level: manifest.id,
+            entries,
+            streams,
+        });
     }
 
     fn stream(&mut self, parts: LevelParts) -> usize {
         let places = self.known.entry(parts.id.clone()).or_default();
         for place in places.iter() {
-            if self.streams.get_mut(*place).is_some_and(|stream| stream.join(&parts)) {
+            if self
+                .streams
+                .get_mut(*place)
+                .is_some_and(|stream| stream.join(&parts))
+            {
                 return *place;
             }
         }
         let place = self.streams.len();
         places.push(place);
-        self.streams.push(Stream { parts, lengths: BTreeMap::new(), missing_segments: 0, unreadable: Ranges::default() });
+        self.streams.push(Stream {
+            parts,
+            lengths: BTreeMap::new(),
+            missing_segments: 0,
+            unreadable: Ranges::default(),
+        });
         place
     }
 
     fn leaning_on(&self, stream: usize) -> Vec<LevelId> {
-        let points = self.points.iter().filter(|point| point.streams.values().any(|place| *place == stream));
+        let points = self
+            .points
+            .iter()
+            .filter(|point| point.streams.values().any(|place| *place == stream));
         points.map(|point| point.level.clone()).collect()
     }
 }
@@ -288,13 +346,22 @@ impl Check<'_> {
         }
         match self.access.manifest(self.backup, level) {
             Ok(manifest) => Ok(Some(manifest)),
-            Err(AccessError::Store(error)) if !is_damage(&error) => {
-                Err(CheckError::Manifest { level: level.clone(), source: AccessError::Store(error) })
-            }
+            Err(AccessError::Store(error)) if !is_damage(&error) => Err(CheckError::Manifest {
+                level: level.clone(),
+                source: AccessError::Store(error),
+            }),
             Err(error) => {
-                let is_newer =
-                    matches!(&error, AccessError::Manifest { source: ManifestError::Document(DocumentError::Version { .. }), .. });
-                self.unreadable.push(Unreadable { level: level.clone(), is_newer });
+                let is_newer = matches!(
+                    &error,
+                    AccessError::Manifest {
+                        source: ManifestError::Document(DocumentError::Version { .. }),
+                        ..
+                    }
+                );
+                self.unreadable.push(Unreadable {
+                    level: level.clone(),
+                    is_newer,
+                });
                 self.tell_of(std::slice::from_ref(level), Damage::Manifest(error));
                 Ok(None)
             }
@@ -302,7 +369,10 @@ impl Check<'_> {
     }
 
     fn open(&self, manifest: &Manifest) -> Result<Tree, crate::catalog::TreeError> {
-        let blocks = |level: &LevelId| Arc::new(Blocks::new(self.access, self.backup, level, Lane::Index).ahead()) as Arc<dyn BlockSource>;
+        let blocks = |level: &LevelId| {
+            Arc::new(Blocks::new(self.access, self.backup, level, Lane::Index).ahead())
+                as Arc<dyn BlockSource>
+        };
         // The blocks that the manifest holds as well are read where they belong: there others need them.
         let mut bare = manifest.clone();
         bare.index.iter_mut().for_each(|run| run.head.clear());
@@ -313,7 +383,11 @@ impl Check<'_> {
     fn streams(&mut self, survey: &mut Survey, depth: Depth) -> Result<(), CheckError> {
         for place in 0..survey.streams.len() {
             self.touches = survey.leaning_on(place);
-            if let Some(stream) = survey.streams.get_mut(place).filter(|stream| !stream.is_dead()) {
+            if let Some(stream) = survey
+                .streams
+                .get_mut(place)
+                .filter(|stream| !stream.is_dead())
+            {
                 self.segments(stream)?;
                 self.checked.stored_bytes += stream.lengths.values().sum::<u64>();
             }
@@ -321,25 +395,42 @@ impl Check<'_> {
         let chosen = match depth {
             Depth::Structure => None,
             Depth::Data(portion) => {
-                let segments = survey.streams.iter().map(|stream| (&stream.parts.id, &stream.lengths));
+                let segments = survey
+                    .streams
+                    .iter()
+                    .map(|stream| (&stream.parts.id, &stream.lengths));
                 let chosen = Chosen::new(portion, segments).map_err(CheckError::Random)?;
-                let stream_bytes: u64 = survey.streams.iter().map(|stream| stream.parts.stream_bytes).sum();
-                self.progress.expect_total(0, chosen.share_of(stream_bytes, self.checked.stored_bytes));
+                let stream_bytes: u64 = survey
+                    .streams
+                    .iter()
+                    .map(|stream| stream.parts.stream_bytes)
+                    .sum();
+                self.progress
+                    .expect_total(0, chosen.share_of(stream_bytes, self.checked.stored_bytes));
                 self.checked.read_bytes = chosen.bytes();
                 Some(chosen)
             }
         };
-        self.progress.stage(if chosen.is_some() { "reading the data" } else { "checking the frame tables" });
+        self.progress.stage(if chosen.is_some() {
+            "reading the data"
+        } else {
+            "checking the frame tables"
+        });
         for place in 0..survey.streams.len() {
             self.touches = survey.leaning_on(place);
-            let Some(stream) = survey.streams.get_mut(place) else { continue };
+            let Some(stream) = survey.streams.get_mut(place) else {
+                continue;
+            };
             let chosen = chosen.as_ref().map(|chosen| chosen.of(place));
             if stream.is_dead() {
                 stream.unreadable = Ranges::of(0..u64::MAX);
                 continue;
             }
             let seen = Frames::new(self, &stream.parts, &stream.lengths, chosen).check()?;
-            (stream.unreadable, stream.missing_segments) = (seen.unreadable, stream.missing_segments + seen.missing_segments);
+            (stream.unreadable, stream.missing_segments) = (
+                seen.unreadable,
+                stream.missing_segments + seen.missing_segments,
+            );
         }
         Ok(())
     }
@@ -351,8 +442,16 @@ impl Check<'_> {
         let store = self.access.store();
         let listed = store.list(&names::level_prefix(self.backup, level), &mut |object| {
             match names::meaning(&object.name) {
-                Some(Meaning::Data { folder: Folder::Segments, number, .. }) => _ = lengths.insert(number, object.length),
-                Some(Meaning::Data { folder: Folder::Repacked, number, .. }) => repacked = repacked.max(number),
+                Some(Meaning::Data {
+                    folder: Folder::Segments,
+                    number,
+                    ..
+                }) => _ = lengths.insert(number, object.length),
+                Some(Meaning::Data {
+                    folder: Folder::Repacked,
+                    number,
+                    ..
+                }) => repacked = repacked.max(number),
                 _ => {}
             }
             !self.cancel.is_requested()
@@ -362,10 +461,16 @@ impl Check<'_> {
             return Err(CheckError::Cancelled);
         }
         if repacked > stream.parts.repacked {
-            let of = LevelOf { backup: self.backup.clone(), level: level.clone() };
+            let of = LevelOf {
+                backup: self.backup.clone(),
+                level: level.clone(),
+            };
             match stream::load(store.as_ref(), &self.access.opener(level), &of, repacked) {
                 Ok(newest) => stream.parts = newest.apply(stream.parts.clone()),
-                Err(source) => self.tell(Damage::Repacked { object: of.data_name(Folder::Repacked, repacked), source }),
+                Err(source) => self.tell(Damage::Repacked {
+                    object: of.data_name(Folder::Repacked, repacked),
+                    source,
+                }),
             }
         }
         let parts = &stream.parts;
@@ -387,7 +492,12 @@ impl Check<'_> {
 
     /// Reads the trees: those whose runs are sound all at once, the others each by itself.
     fn trees(&mut self, survey: &mut Survey) -> Result<(), CheckError> {
-        let Survey { points, streams, series, .. } = survey;
+        let Survey {
+            points,
+            streams,
+            series,
+            ..
+        } = survey;
         let mut hurt = BTreeSet::new();
         for run in 0..series.runs() {
             let sound = series.verify(run, || !self.cancel.is_requested());
@@ -412,14 +522,18 @@ impl Check<'_> {
             };
             for spell in history.spells {
                 for (at, step) in [(spell.trees.start, 1), (spell.trees.end, -1)] {
-                    steps.get_mut(at).into_iter().for_each(|count| *count += step);
+                    steps
+                        .get_mut(at)
+                        .into_iter()
+                        .for_each(|count| *count += step);
                 }
                 let touched = points.get(spell.trees).unwrap_or_default();
                 if let Some(point) = touched.first()
                     && let Some(damage) = touched_by(&spell.entry, point, streams)
                 {
                     self.checked.files_touched += 1;
-                    let levels: Vec<LevelId> = touched.iter().map(|point| point.level.clone()).collect();
+                    let levels: Vec<LevelId> =
+                        touched.iter().map(|point| point.level.clone()).collect();
                     self.tell_of(&levels, damage);
                 }
             }
@@ -434,7 +548,13 @@ impl Check<'_> {
             let found = entries.unsigned_abs();
             self.checked.entries += found;
             if found != point.entries {
-                self.tell_of(std::slice::from_ref(&point.level), Damage::Entries { found, expected: point.entries });
+                self.tell_of(
+                    std::slice::from_ref(&point.level),
+                    Damage::Entries {
+                        found,
+                        expected: point.entries,
+                    },
+                );
             }
         }
         Ok(())
@@ -442,7 +562,9 @@ impl Check<'_> {
 
     /// Reads one tree directory by directory, so that a damaged block hides no more than its own entries.
     fn tree(&mut self, point: &Point, streams: &[Stream]) -> Result<(), CheckError> {
-        let Some(manifest) = self.manifest(&point.level)? else { return Ok(()) };
+        let Some(manifest) = self.manifest(&point.level)? else {
+            return Ok(());
+        };
         self.touches = vec![point.level.clone()];
         let tree = match self.open(&manifest) {
             Ok(tree) => tree,
@@ -472,7 +594,10 @@ impl Check<'_> {
                     }
                     Err(source) => {
                         unreadable += 1;
-                        self.tell(Damage::Directory { path: path.clone(), source });
+                        self.tell(Damage::Directory {
+                            path: path.clone(),
+                            source,
+                        });
                         break;
                     }
                 }
@@ -481,7 +606,10 @@ impl Check<'_> {
         self.checked.entries += entries;
         // With a directory unreadable the count cannot be right, and that was told.
         if unreadable == 0 && entries != manifest.counts.entries {
-            self.tell(Damage::Entries { found: entries, expected: manifest.counts.entries });
+            self.tell(Damage::Entries {
+                found: entries,
+                expected: manifest.counts.entries,
+            });
         }
         if unreadable == 0
             && let Err(error) = tree.verify()
@@ -494,16 +622,36 @@ impl Check<'_> {
 
 /// What is wrong with the content of an entry of a point in time.
 fn touched_by(entry: &Entry, point: &Point, streams: &[Stream]) -> Option<Damage> {
-    let Content::File { extents, .. } = &entry.content else { return None };
-    let stream = |extent: &Extent| point.streams.get(&extent.level).and_then(|place| streams.get(*place));
+    let Content::File { extents, .. } = &entry.content else {
+        return None;
+    };
+    let stream = |extent: &Extent| {
+        point
+            .streams
+            .get(&extent.level)
+            .and_then(|place| streams.get(*place))
+    };
     let exists = |extent: &Extent| {
-        stream(extent).is_some_and(|stream| extent.stream.0.checked_add(extent.length).is_some_and(|end| end <= stream.parts.stream_bytes))
+        stream(extent).is_some_and(|stream| {
+            extent
+                .stream
+                .0
+                .checked_add(extent.length)
+                .is_some_and(|end| end <= stream.parts.stream_bytes)
+        })
     };
     if !extents.iter().all(exists) {
         return Some(Damage::Extent(entry.path.clone()));
     }
     let is_hurt = |extent: &Extent| {
-        stream(extent).is_some_and(|stream| stream.unreadable.touch(&(extent.stream.0..extent.stream.0.saturating_add(extent.length))))
+        stream(extent).is_some_and(|stream| {
+            stream
+                .unreadable
+                .touch(&(extent.stream.0..extent.stream.0.saturating_add(extent.length)))
+        })
     };
-    extents.iter().any(is_hurt).then(|| Damage::File(entry.path.clone()))
+    extents
+        .iter()
+        .any(is_hurt)
+        .then(|| Damage::File(entry.path.clone()))
 }

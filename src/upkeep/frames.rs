@@ -88,7 +88,9 @@ impl<'check, 'run> Frames<'check, 'run> {
     /// Looks at every frame.
     pub(super) fn check(mut self) -> Result<Seen, CheckError> {
         let readers = match self.reads {
-            Some(segments) if !segments.is_empty() => thread::available_parallelism().map_or(1, usize::from),
+            Some(segments) if !segments.is_empty() => {
+                thread::available_parallelism().map_or(1, usize::from)
+            }
             _ => 0,
         };
         let compression = self.parts.compression;
@@ -99,7 +101,13 @@ impl<'check, 'run> Frames<'check, 'run> {
         let (failures, failed) = crossbeam_channel::unbounded::<Failed>();
         let table = thread::scope(|scope| {
             for number in 0..readers {
-                let reader = Reader { store: Arc::clone(&store), opener: opener.clone(), decoder: Decoder::new(), compression, progress };
+                let reader = Reader {
+                    store: Arc::clone(&store),
+                    opener: opener.clone(),
+                    decoder: Decoder::new(),
+                    compression,
+                    progress,
+                };
                 let (work, failures) = (work.clone(), failures.clone());
                 thread::Builder::new()
                     .name(format!("check-{number}"))
@@ -118,27 +126,48 @@ impl<'check, 'run> Frames<'check, 'run> {
             self.unreadable.push(row.start.0..row.end().0);
             let frame = row.number.0;
             self.check.tell(match why {
-                Why::Fetch(source) => Damage::Fetch { frame, object, source },
-                Why::Frame(source) => Damage::Frame { frame, object, source },
+                Why::Fetch(source) => Damage::Fetch {
+                    frame,
+                    object,
+                    source,
+                },
+                Why::Frame(source) => Damage::Frame {
+                    frame,
+                    object,
+                    source,
+                },
             });
         }
         let missing_segments = u32::try_from(self.missing.len()).unwrap_or(u32::MAX);
-        Ok(Seen { unreadable: Ranges::new(self.unreadable), missing_segments })
+        Ok(Seen {
+            unreadable: Ranges::new(self.unreadable),
+            missing_segments,
+        })
     }
 
     /// Goes through the frame table and hands the frames to those who read them.
     fn table(&mut self, batches: Option<&Sender<Batch>>) -> Result<(), CheckError> {
         let root = &self.parts.frame_table;
-        let root = RunRoot { node: root.node.clone(), height: root.height, entries: root.entries };
-        let blocks = Blocks::new(self.check.access, self.check.backup, &self.parts.id, Lane::FrameTable);
-        let table = match FrameTable::open(root, Arc::new(blocks), BlockCache::new(TABLE_CACHE_BYTES)) {
-            Ok(table) => table,
-            Err(source) => {
-                self.check.tell(Damage::FrameTable { frame: 0, source });
-                self.unreadable.push(0..self.parts.stream_bytes);
-                return Ok(());
-            }
+        let root = RunRoot {
+            node: root.node.clone(),
+            height: root.height,
+            entries: root.entries,
         };
+        let blocks = Blocks::new(
+            self.check.access,
+            self.check.backup,
+            &self.parts.id,
+            Lane::FrameTable,
+        );
+        let table =
+            match FrameTable::open(root, Arc::new(blocks), BlockCache::new(TABLE_CACHE_BYTES)) {
+                Ok(table) => table,
+                Err(source) => {
+                    self.check.tell(Damage::FrameTable { frame: 0, source });
+                    self.unreadable.push(0..self.parts.stream_bytes);
+                    return Ok(());
+                }
+            };
         let mut batch: Option<Batch> = None;
         let mut stream_end = 0;
         let mut number = 0;
@@ -162,7 +191,10 @@ impl<'check, 'run> Frames<'check, 'run> {
                 Ok(None) => break,
                 Err(source) => {
                     if !in_gap {
-                        self.check.tell(Damage::FrameTable { frame: number, source });
+                        self.check.tell(Damage::FrameTable {
+                            frame: number,
+                            source,
+                        });
                     }
                     self.unsure.insert(self.segment);
                     (in_gap, had_gap) = (true, true);
@@ -180,7 +212,10 @@ impl<'check, 'run> Frames<'check, 'run> {
         // Where the level was repacked, what nothing needs was left out at the end too.
         if stream_end != self.parts.stream_bytes {
             if !in_gap && self.parts.repacked == 0 {
-                self.check.tell(Damage::StreamEnd { found: stream_end, expected: self.parts.stream_bytes });
+                self.check.tell(Damage::StreamEnd {
+                    found: stream_end,
+                    expected: self.parts.stream_bytes,
+                });
             }
             self.unreadable.push(stream_end..self.parts.stream_bytes);
         }
@@ -193,21 +228,36 @@ impl<'check, 'run> Frames<'check, 'run> {
         let end = row.offset.0.saturating_add(u64::from(row.stored_length));
         let is_repacked = self.parts.repacked > 0;
         let so_far = self.ends.get(&row.segment).copied().unwrap_or(0);
-        let is_next = row.segment == self.segment || Some(row.segment) == self.segment.checked_add(1);
+        let is_next =
+            row.segment == self.segment || Some(row.segment) == self.segment.checked_add(1);
         let fits = after_gap || is_repacked || row.offset.0 == so_far && is_next;
         // Where they are in any order: the lengths of all frames in it.
-        let so_far = if is_repacked { so_far.saturating_add(u64::from(row.stored_length)) } else { end };
+        let so_far = if is_repacked {
+            so_far.saturating_add(u64::from(row.stored_length))
+        } else {
+            end
+        };
         self.ends.insert(row.segment, so_far);
         self.segment = row.segment;
         let object = self.check.segment(self.parts, row.segment);
-        let is_there = self.lengths.get(&row.segment).is_some_and(|length| end <= *length);
+        let is_there = self
+            .lengths
+            .get(&row.segment)
+            .is_some_and(|length| end <= *length);
         if !fits || row.segment >= self.parts.segments {
-            self.check.tell(Damage::Place { frame: row.number.0, object });
+            self.check.tell(Damage::Place {
+                frame: row.number.0,
+                object,
+            });
             self.unreadable.push(row.start.0..row.end().0);
         } else if !is_there {
             // That the segment is missing or short is told for the segment.
             if !self.lengths.contains_key(&row.segment)
-                && self.parts.live.as_ref().is_some_and(|live| is_live(row, live))
+                && self
+                    .parts
+                    .live
+                    .as_ref()
+                    .is_some_and(|live| is_live(row, live))
                 && self.missing.insert(row.segment)
             {
                 self.check.tell(Damage::Missing(object));
@@ -219,10 +269,18 @@ impl<'check, 'run> Frames<'check, 'run> {
     /// Checks that the frames fill their segments.
     fn segments_end(&mut self) {
         for (segment, expected) in std::mem::take(&mut self.ends) {
-            let found = self.lengths.get(&segment).copied().filter(|found| *found != expected && !self.unsure.contains(&segment));
+            let found = self
+                .lengths
+                .get(&segment)
+                .copied()
+                .filter(|found| *found != expected && !self.unsure.contains(&segment));
             if let Some(found) = found {
                 let object = self.check.segment(self.parts, segment);
-                self.check.tell(Damage::Length { object, found, expected });
+                self.check.tell(Damage::Length {
+                    object,
+                    found,
+                    expected,
+                });
             }
         }
     }
@@ -230,22 +288,36 @@ impl<'check, 'run> Frames<'check, 'run> {
     /// Adds a frame to the batch, or hands that out and begins another. Frames of segments that are missing or not chosen are
     /// not read.
     fn hand_out(&self, row: FrameRow, batch: &mut Option<Batch>, batches: &Sender<Batch>) {
-        if !self.lengths.contains_key(&row.segment) || !self.reads.is_some_and(|chosen| chosen.contains(&row.segment)) {
+        if !self.lengths.contains_key(&row.segment)
+            || !self
+                .reads
+                .is_some_and(|chosen| chosen.contains(&row.segment))
+        {
             return;
         }
         if let Some(current) = batch {
-            let joined = current.rows.first().zip(current.rows.last()).is_some_and(|(first, last)| {
-                let end = last.offset.0.saturating_add(u64::from(last.stored_length));
-                let length = end.saturating_sub(first.offset.0).saturating_add(u64::from(row.stored_length));
-                last.segment == row.segment && end == row.offset.0 && length <= BATCH_BYTES
-            });
+            let joined =
+                current
+                    .rows
+                    .first()
+                    .zip(current.rows.last())
+                    .is_some_and(|(first, last)| {
+                        let end = last.offset.0.saturating_add(u64::from(last.stored_length));
+                        let length = end
+                            .saturating_sub(first.offset.0)
+                            .saturating_add(u64::from(row.stored_length));
+                        last.segment == row.segment && end == row.offset.0 && length <= BATCH_BYTES
+                    });
             if joined {
                 current.rows.push(row);
                 return;
             }
         }
         let object = self.check.segment(self.parts, row.segment);
-        if let Some(full) = batch.replace(Batch { object, rows: vec![row] }) {
+        if let Some(full) = batch.replace(Batch {
+            object,
+            rows: vec![row],
+        }) {
             send(batches, full);
         }
     }
@@ -281,7 +353,13 @@ impl Reader<'_> {
                 };
                 self.progress.advance(0, u64::from(row.raw_length));
                 if let Some(why) = why {
-                    failures.send(Failed { row, object: object.clone(), why }).ok();
+                    failures
+                        .send(Failed {
+                            row,
+                            object: object.clone(),
+                            why,
+                        })
+                        .ok();
                 }
             }
         }
@@ -291,8 +369,15 @@ impl Reader<'_> {
     fn fetch_together(&self, object: &ObjectName, rows: &[FrameRow]) -> Option<(u64, Vec<u8>)> {
         let (first, last) = rows.first().zip(rows.last())?;
         let start = first.offset.0;
-        let length = last.offset.0.checked_add(u64::from(last.stored_length))?.checked_sub(start)?;
-        let bytes = self.store.get_range(object, start, usize::try_from(length).ok()?).ok()?;
+        let length = last
+            .offset
+            .0
+            .checked_add(u64::from(last.stored_length))?
+            .checked_sub(start)?;
+        let bytes = self
+            .store
+            .get_range(object, start, usize::try_from(length).ok()?)
+            .ok()?;
         Some((start, bytes))
     }
 
@@ -309,7 +394,9 @@ impl Reader<'_> {
 
     fn open(&mut self, row: &FrameRow, stored: Vec<u8>) -> Result<(), FrameError> {
         let bare = row.checksum.map(|checksum| (self.compression, checksum));
-        self.opener.open_data(&mut self.decoder, row.number, row.raw_length, bare, stored).map(|_| ())
+        self.opener
+            .open_data(&mut self.decoder, row.number, row.raw_length, bare, stored)
+            .map(|_| ())
     }
 }
 

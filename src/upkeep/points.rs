@@ -84,25 +84,42 @@ impl Points {
     }
 
     /// Reads the manifests that were not there before, and drops the points in time that are not there any more.
-    pub(super) fn read_new(&mut self, access: &Access, backup: &BackupName) -> Result<(), PruneError> {
-        let levels = Catalog::new(access.store()).levels(backup).map_err(PruneError::Catalog)?;
+    pub(super) fn read_new(
+        &mut self,
+        access: &Access,
+        backup: &BackupName,
+    ) -> Result<(), PruneError> {
+        let levels = Catalog::new(access.store())
+            .levels(backup)
+            .map_err(PruneError::Catalog)?;
         let there: BTreeSet<&LevelId> = levels.iter().collect();
         self.points.retain(|point| there.contains(&point.level));
-        let known: BTreeSet<LevelId> = self.points.iter().map(|point| point.level.clone()).collect();
-        let new: Vec<LevelId> = levels.into_iter().filter(|level| !known.contains(level)).collect();
+        let known: BTreeSet<LevelId> = self
+            .points
+            .iter()
+            .map(|point| point.level.clone())
+            .collect();
+        let new: Vec<LevelId> = levels
+            .into_iter()
+            .filter(|level| !known.contains(level))
+            .collect();
         for (level, outline) in outlines(access, backup, new) {
             let known = match outline {
                 // Withdrawn since it was listed.
                 Err(AccessError::Store(error)) if error.kind() == store::Kind::Missing => continue,
                 Err(AccessError::Store(error)) if !is_damage(&error) => {
-                    return Err(PruneError::Manifest { level, source: AccessError::Store(error) });
+                    return Err(PruneError::Manifest {
+                        level,
+                        source: AccessError::Store(error),
+                    });
                 }
                 Err(error) => Err(error),
                 Ok(outline) => Ok(self.known(outline)),
             };
             self.points.push(Point { level, known });
         }
-        self.points.sort_by(|left, right| left.level.cmp(&right.level));
+        self.points
+            .sort_by(|left, right| left.level.cmp(&right.level));
         Ok(())
     }
 
@@ -112,13 +129,25 @@ impl Points {
         for level in outline.levels {
             let number = self.number(&level.id);
             // As long as a level is there itself, all of its stream is a tar archive that other programs can read.
-            let live = level.live.filter(|_| level.id != outline.id).map(|live| self.shared(number, live));
-            leans_on.push(Lean { level: number, live });
+            let live = level
+                .live
+                .filter(|_| level.id != outline.id)
+                .map(|live| self.shared(number, live));
+            leans_on.push(Lean {
+                level: number,
+                live,
+            });
             if index_serials.contains(&level.serial) {
                 index_in.push(number);
             }
         }
-        Known { number: outline.level, tags: outline.tags, stored_bytes: outline.bytes.stored, leans_on, index_in }
+        Known {
+            number: outline.level,
+            tags: outline.tags,
+            stored_bytes: outline.bytes.stored,
+            leans_on,
+            index_in,
+        }
     }
 
     fn shared(&mut self, level: u32, live: Ranges) -> Arc<Ranges> {
@@ -149,7 +178,10 @@ impl Points {
     /// What those of the points in time need that `stays` says stay. One that cannot be read may need every level up to itself.
     pub(super) fn needed(&self, stays: impl Fn(&LevelId) -> bool) -> Needed {
         let mut needed = Needed::default();
-        let (mut streams, mut indexes) = (BTreeMap::<u32, Option<Ranges>>::new(), BTreeSet::<u32>::new());
+        let (mut streams, mut indexes) = (
+            BTreeMap::<u32, Option<Ranges>>::new(),
+            BTreeSet::<u32>::new(),
+        );
         let mut last: BTreeMap<u32, &Arc<Ranges>> = BTreeMap::new();
         for point in self.points.iter().filter(|point| stays(&point.level)) {
             let Ok(known) = &point.known else {
@@ -157,10 +189,16 @@ impl Points {
                 continue;
             };
             for Lean { level, live } in &known.leans_on {
-                let all = streams.entry(*level).or_insert_with(|| Some(Ranges::default()));
+                let all = streams
+                    .entry(*level)
+                    .or_insert_with(|| Some(Ranges::default()));
                 match (live, &mut *all) {
                     (None, all) => *all = None,
-                    (Some(live), Some(all)) if !last.insert(*level, live).is_some_and(|last| Arc::ptr_eq(last, live)) => {
+                    (Some(live), Some(all))
+                        if !last
+                            .insert(*level, live)
+                            .is_some_and(|last| Arc::ptr_eq(last, live)) =>
+                    {
                         *all = all.union(live)
                     }
                     (Some(_), _) => {}
@@ -168,32 +206,68 @@ impl Points {
             }
             indexes.extend(&known.index_in);
         }
-        needed.streams = streams.into_iter().filter_map(|(number, live)| Some((self.id(number)?.clone(), live))).collect();
-        needed.indexes = indexes.into_iter().filter_map(|number| self.id(number)).cloned().collect();
+        needed.streams = streams
+            .into_iter()
+            .filter_map(|(number, live)| Some((self.id(number)?.clone(), live)))
+            .collect();
+        needed.indexes = indexes
+            .into_iter()
+            .filter_map(|number| self.id(number))
+            .cloned()
+            .collect();
         needed
     }
 
     /// The newest point in time whose manifest can be read and leans on a level.
     pub(super) fn newest_that_leans_on(&self, level: &LevelId) -> Option<&LevelId> {
         let number = self.numbers.get(level)?;
-        let leans = |point: &&Point| point.known.as_ref().is_ok_and(|known| known.leans_on.iter().any(|lean| lean.level == *number));
-        self.points.iter().rev().find(leans).map(|point| &point.level)
+        let leans = |point: &&Point| {
+            point
+                .known
+                .as_ref()
+                .is_ok_and(|known| known.leans_on.iter().any(|lean| lean.level == *number))
+        };
+        self.points
+            .iter()
+            .rev()
+            .find(leans)
+            .map(|point| &point.level)
     }
 
     /// The levels that a point in time needs, its own first.
-    pub(super) fn needed_by<'points>(&'points self, level: &'points LevelId) -> impl Iterator<Item = &'points LevelId> {
-        let known = self.points.iter().find(|point| point.level == *level).and_then(|point| point.known.as_ref().ok());
-        let leans_on = known.into_iter().flat_map(|known| &known.leans_on).filter_map(|lean| self.id(lean.level));
+    pub(super) fn needed_by<'points>(
+        &'points self,
+        level: &'points LevelId,
+    ) -> impl Iterator<Item = &'points LevelId> {
+        let known = self
+            .points
+            .iter()
+            .find(|point| point.level == *level)
+            .and_then(|point| point.known.as_ref().ok());
+        let leans_on = known
+            .into_iter()
+            .flat_map(|known| &known.leans_on)
+            .filter_map(|lean| self.id(lean.level));
         std::iter::once(level).chain(leans_on.filter(move |other| *other != level))
     }
 
     /// The levels that any of these points in time names.
     pub(super) fn named_by(&self, going: &BTreeSet<LevelId>) -> BTreeSet<LevelId> {
         let mut named = BTreeSet::new();
-        for point in self.points.iter().filter(|point| going.contains(&point.level)) {
+        for point in self
+            .points
+            .iter()
+            .filter(|point| going.contains(&point.level))
+        {
             named.insert(point.level.clone());
             if let Ok(known) = &point.known {
-                named.extend(known.leans_on.iter().filter_map(|lean| self.id(lean.level)).cloned());
+                named.extend(
+                    known
+                        .leans_on
+                        .iter()
+                        .filter_map(|lean| self.id(lean.level))
+                        .cloned(),
+                );
             }
         }
         named
@@ -233,7 +307,11 @@ impl Needed {
 }
 
 /// Reads manifests, several at once.
-fn outlines(access: &Access, backup: &BackupName, levels: Vec<LevelId>) -> Vec<(LevelId, Result<Outline, AccessError>)> {
+fn outlines(
+    access: &Access,
+    backup: &BackupName,
+    levels: Vec<LevelId>,
+) -> Vec<(LevelId, Result<Outline, AccessError>)> {
     let next = AtomicUsize::new(0);
     let read = || {
         let mut mine = Vec::new();
@@ -243,10 +321,16 @@ fn outlines(access: &Access, backup: &BackupName, levels: Vec<LevelId>) -> Vec<(
         mine
     };
     thread::scope(|scope| {
-        let readers: Vec<_> = (1..READERS.min(levels.len())).map(|_| scope.spawn(read)).collect();
+        let readers: Vec<_> = (1..READERS.min(levels.len()))
+            .map(|_| scope.spawn(read))
+            .collect();
         let mut all = read();
         for reader in readers {
-            all.extend(reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            all.extend(
+                reader
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            );
         }
         all
     })

@@ -37,7 +37,10 @@ impl Chosen {
         portion: Portion,
         levels: impl Iterator<Item = (&'levels LevelId, &'levels BTreeMap<u32, u64>)>,
     ) -> Result<Self, getrandom::Error> {
-        let mut chosen = Self { segments: Vec::new(), bytes: 0 };
+        let mut chosen = Self {
+            segments: Vec::new(),
+            bytes: 0,
+        };
         let mut rest = Vec::new();
         for (place, (level, lengths)) in levels.enumerate() {
             chosen.segments.push(BTreeSet::new());
@@ -45,11 +48,15 @@ impl Chosen {
                 match portion {
                     Portion::All => chosen.take(place, *number, *length),
                     Portion::Part { part, of } => {
-                        if place_of(level, *number) % u64::from(of.max(1)) == u64::from(part.saturating_sub(1)) {
+                        if place_of(level, *number) % u64::from(of.max(1))
+                            == u64::from(part.saturating_sub(1))
+                        {
                             chosen.take(place, *number, *length);
                         }
                     }
-                    Portion::Share { .. } | Portion::Bytes(_) => rest.push((place, *number, *length)),
+                    Portion::Share { .. } | Portion::Bytes(_) => {
+                        rest.push((place, *number, *length))
+                    }
                 }
             }
         }
@@ -100,7 +107,9 @@ fn share(whole: u64, some: u64, all: u64) -> u64 {
 /// low bits alone would follow the last digits.
 fn place_of(level: &LevelId, number: u32) -> u64 {
     let bytes = level.as_str().bytes().chain(number.to_le_bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed ^ (mixed >> 33)
 }
@@ -112,15 +121,32 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn levels() -> Vec<(LevelId, BTreeMap<u32, u64>)> {
-        let lengths = |level: u32| (0..100 + level).map(|number| (number, u64::from(1000 + number))).collect();
-        (0..10).map(|level| (LevelId::new(jiff::Timestamp::UNIX_EPOCH, level), lengths(level))).collect()
+        let lengths = |level: u32| {
+            (0..100 + level)
+                .map(|number| (number, u64::from(1000 + number)))
+                .collect()
+        };
+        (0..10)
+            .map(|level| {
+                (
+                    LevelId::new(jiff::Timestamp::UNIX_EPOCH, level),
+                    lengths(level),
+                )
+            })
+            .collect()
     }
 
     fn choose(portion: Portion) -> (Vec<(usize, u32)>, u64) {
         let levels = levels();
-        let chosen = Chosen::new(portion, levels.iter().map(|(id, lengths)| (id, lengths))).expect("random numbers");
-        let segments: Vec<_> = (0..levels.len()).flat_map(|level| chosen.of(level).iter().map(move |number| (level, *number))).collect();
-        let bytes = segments.iter().map(|(level, number)| levels[*level].1[number]).sum();
+        let chosen = Chosen::new(portion, levels.iter().map(|(id, lengths)| (id, lengths)))
+            .expect("random numbers");
+        let segments: Vec<_> = (0..levels.len())
+            .flat_map(|level| chosen.of(level).iter().map(move |number| (level, *number)))
+            .collect();
+        let bytes = segments
+            .iter()
+            .map(|(level, number)| levels[*level].1[number])
+            .sum();
         assert_eq!(chosen.bytes(), bytes);
         (segments, bytes)
     }
@@ -129,13 +155,24 @@ mod tests {
     fn the_parts_together_are_every_segment_once_and_stay_what_they_are() {
         let (mut all, whole) = choose(Portion::All);
         for of in [1, 2, 7, 100] {
-            let parts: Vec<_> = (1..=of).map(|part| choose(Portion::Part { part, of }).0).collect();
+            let parts: Vec<_> = (1..=of)
+                .map(|part| choose(Portion::Part { part, of }).0)
+                .collect();
             let mut together = parts.concat();
             together.sort_unstable();
             all.sort_unstable();
             assert_eq!(together, all, "{of} parts");
-            let (least, most) = (parts.iter().map(Vec::len).min(), parts.iter().map(Vec::len).max());
-            assert!(of > 10 || least.zip(most).is_some_and(|(least, most)| most < 2 * least), "{least:?} to {most:?} in {of} parts");
+            let (least, most) = (
+                parts.iter().map(Vec::len).min(),
+                parts.iter().map(Vec::len).max(),
+            );
+            assert!(
+                of > 10
+                    || least
+                        .zip(most)
+                        .is_some_and(|(least, most)| most < 2 * least),
+                "{least:?} to {most:?} in {of} parts"
+            );
             assert_eq!(choose(Portion::Part { part: 1, of }).0, parts[0]);
         }
         assert!(whole > 1_000_000);
@@ -144,12 +181,24 @@ mod tests {
     #[test]
     fn chance_picks_as_many_bytes_as_are_asked_for_and_not_always_the_same() {
         let (_, all) = choose(Portion::All);
-        for (portion, wanted) in [(Portion::Share { millionths: 50_000 }, all / 20), (Portion::Bytes(30_000), 30_000)] {
+        for (portion, wanted) in [
+            (Portion::Share { millionths: 50_000 }, all / 20),
+            (Portion::Bytes(30_000), 30_000),
+        ] {
             let (first, bytes) = choose(portion);
-            assert!((wanted..wanted + 2000).contains(&bytes), "{bytes} for {wanted}");
+            assert!(
+                (wanted..wanted + 2000).contains(&bytes),
+                "{bytes} for {wanted}"
+            );
             assert!((0..50).any(|_| choose(portion).0 != first));
         }
-        assert_eq!(choose(Portion::Share { millionths: 1_000_000 }).1, all);
+        assert_eq!(
+            choose(Portion::Share {
+                millionths: 1_000_000
+            })
+            .1,
+            all
+        );
         assert_eq!(choose(Portion::Bytes(u64::MAX)).1, all);
     }
 }

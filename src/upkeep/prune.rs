@@ -97,8 +97,16 @@ impl Pruned {
             points: self.points + next.points,
             objects: self.objects + next.objects,
             freed_bytes: self.freed_bytes + next.freed_bytes,
-            waiting_bytes: if is_new { next.waiting_bytes } else { self.waiting_bytes },
-            waiting_until: if is_new { next.waiting_until } else { self.waiting_until },
+            waiting_bytes: if is_new {
+                next.waiting_bytes
+            } else {
+                self.waiting_bytes
+            },
+            waiting_until: if is_new {
+                next.waiting_until
+            } else {
+                self.waiting_until
+            },
             doubtful_bytes: self.doubtful_bytes.max(next.doubtful_bytes),
             locked: next.locked,
         }
@@ -110,7 +118,13 @@ impl Pruned {
 /// # Errors
 ///
 /// [`PruneError`]; a damaged manifest is none: its point in time stays.
-pub fn plan(access: &Access, backup: &BackupName, going: &Going, now: Timestamp, zone: &TimeZone) -> Result<Plan, PruneError> {
+pub fn plan(
+    access: &Access,
+    backup: &BackupName,
+    going: &Going,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<Plan, PruneError> {
     let space = Space::read(access, backup).map_err(PruneError::List)?;
     let read = Points::read(access, backup)?;
     let candidates: Vec<Candidate> = read
@@ -118,22 +132,38 @@ pub fn plan(access: &Access, backup: &BackupName, going: &Going, now: Timestamp,
         .iter()
         .map(|point| Candidate {
             level: point.level.clone(),
-            tags: point.known.as_ref().map(|known| known.tags.clone()).unwrap_or_default(),
+            tags: point
+                .known
+                .as_ref()
+                .map(|known| known.tags.clone())
+                .unwrap_or_default(),
             is_readable: point.known.is_ok(),
         })
         .collect();
     let fates = match going {
         Going::Unprotected(rules) => rules.decide(&candidates, now, zone),
         Going::Named(level) => {
-            let fate = |point: &Candidate| if point.level == *level { Fate::Goes } else { Fate::Stays(vec![Reason::NoRule]) };
+            let fate = |point: &Candidate| {
+                if point.level == *level {
+                    Fate::Goes
+                } else {
+                    Fate::Stays(vec![Reason::NoRule])
+                }
+            };
             candidates.iter().map(fate).collect()
         }
     };
-    let fates = read.points.iter().zip(fates).map(|(point, fate)| match fate {
-        Fate::Goes => stays_if_locked(access, backup, &point.level),
-        stays => Ok(stays),
-    });
-    let fates = fates.collect::<Result<Vec<_>, _>>().map_err(PruneError::List)?;
+    let fates = read
+        .points
+        .iter()
+        .zip(fates)
+        .map(|(point, fate)| match fate {
+            Fate::Goes => stays_if_locked(access, backup, &point.level),
+            stays => Ok(stays),
+        });
+    let fates = fates
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(PruneError::List)?;
     let points: Vec<Planned> = read
         .points
         .iter()
@@ -147,18 +177,46 @@ pub fn plan(access: &Access, backup: &BackupName, going: &Going, now: Timestamp,
         .collect();
     let going = going_of(&points);
     let mut streams = Streams::default();
-    let unneeded_bytes = streams.unneeded(access, backup, (&read, &space, &needed(&read, &space, |_| true)))?.bytes;
-    let then = streams.unneeded(access, backup, (&read, &space, &needed(&read, &space, |level| !going.contains(level))))?;
+    let unneeded_bytes = streams
+        .unneeded(
+            access,
+            backup,
+            (&read, &space, &needed(&read, &space, |_| true)),
+        )?
+        .bytes;
+    let then = streams.unneeded(
+        access,
+        backup,
+        (
+            &read,
+            &space,
+            &needed(&read, &space, |level| !going.contains(level)),
+        ),
+    )?;
     let freed_bytes = then.bytes.saturating_sub(unneeded_bytes);
-    Ok(Plan { backup: backup.clone(), points, freed_bytes, unneeded_bytes, mixed_bytes: then.among_needed, read, streams })
+    Ok(Plan {
+        backup: backup.clone(),
+        points,
+        freed_bytes,
+        unneeded_bytes,
+        mixed_bytes: then.among_needed,
+        read,
+        streams,
+    })
 }
 
 /// Removes what cut-off runs left; what of it is locked is no reason not to go on.
 fn remove_left(access: &Access, left: &Left, held: &Held<'_>) -> Result<(), PruneError> {
-    let Err(error) = left.remove(access, held) else { return Ok(()) };
+    let Err(error) = left.remove(access, held) else {
+        return Ok(());
+    };
     if let CatalogError::Level { source, .. } = &error
         && let (store::Kind::Denied, Some(object)) = (source.kind(), source.object())
-        && access.store().held_until(object).map_err(PruneError::List)?.is_some()
+        && access
+            .store()
+            .held_until(object)
+            .map_err(PruneError::List)?
+            .is_some()
     {
         return Ok(());
     }
@@ -166,26 +224,41 @@ fn remove_left(access: &Access, left: &Left, held: &Held<'_>) -> Result<(), Prun
 }
 
 /// A point in time whose manifest the store does not let go stays whole, and so does all that it needs.
-fn stays_if_locked(access: &Access, backup: &BackupName, level: &LevelId) -> Result<Fate, store::Error> {
-    let until = access.store().held_until(&names::manifest_name(backup, level))?;
+fn stays_if_locked(
+    access: &Access,
+    backup: &BackupName,
+    level: &LevelId,
+) -> Result<Fate, store::Error> {
+    let until = access
+        .store()
+        .held_until(&names::manifest_name(backup, level))?;
     Ok(until.map_or(Fate::Goes, |until| Fate::Stays(vec![Reason::Locked(until)])))
 }
 
 /// What must stay as far as can be told without the lock: what the next run may go on with, too.
 fn needed(read: &Points, space: &Space, stays: impl Fn(&LevelId) -> bool) -> Needed {
     let mut needed = read.needed(stays);
-    space.resumable(read.points.last().map(|point| &point.level)).for_each(|level| needed.whole(level.clone()));
+    space
+        .resumable(read.points.last().map(|point| &point.level))
+        .for_each(|level| needed.whole(level.clone()));
     needed
 }
 
 fn going_of(points: &[Planned]) -> BTreeSet<LevelId> {
-    points.iter().filter(|point| point.fate == Fate::Goes).map(|point| point.level.clone()).collect()
+    points
+        .iter()
+        .filter(|point| point.fate == Fate::Goes)
+        .map(|point| point.level.clone())
+        .collect()
 }
 
 impl Plan {
     /// How many points in time go.
     pub fn going(&self) -> usize {
-        self.points.iter().filter(|point| point.fate == Fate::Goes).count()
+        self.points
+            .iter()
+            .filter(|point| point.fate == Fate::Goes)
+            .count()
     }
 }
 
@@ -217,15 +290,22 @@ pub fn withdraw(
     remove_left(access, &left, held)?;
     let going = going_of(&plan.points);
     plan.read.read_new(access, &backup)?;
-    let going: BTreeSet<LevelId> =
-        plan.read.points.iter().map(|point| &point.level).filter(|level| going.contains(*level)).cloned().collect();
+    let going: BTreeSet<LevelId> = plan
+        .read
+        .points
+        .iter()
+        .map(|point| &point.level)
+        .filter(|level| going.contains(*level))
+        .cloned()
+        .collect();
     let is_claimed = claimed(access, &backup, &going)?;
     if let Some(level) = is_claimed {
         return Err(PruneError::Claimed { level });
     }
     if !going.is_empty() && grace > SignedDuration::ZERO {
         let id = LevelId::new(now, getrandom::u32().map_err(PruneError::Random)?);
-        withdrawn::store(access, &backup, &id, &plan.read.named_by(&going)).map_err(PruneError::Withdraw)?;
+        withdrawn::store(access, &backup, &id, &plan.read.named_by(&going))
+            .map_err(PruneError::Withdraw)?;
     }
     let mut pruned = Pruned::default();
     held.check().map_err(PruneError::Lock)?;
@@ -233,7 +313,10 @@ pub fn withdraw(
         if cancel.is_requested() {
             return Err(PruneError::Cancelled);
         }
-        access.store().delete(&names::manifest_name(&backup, level)).map_err(PruneError::Withdraw)?;
+        access
+            .store()
+            .delete(&names::manifest_name(&backup, level))
+            .map_err(PruneError::Withdraw)?;
         pruned.points += 1;
         tracing::info!(%backup, %level, "withdrew a point in time");
     }
@@ -245,35 +328,60 @@ pub fn withdraw(
     let mut needed = read.needed(|_| true);
     // What a run left that was cut off, and that the next one can take.
     left.kept().for_each(|level| needed.whole(level.clone()));
-    let unneeded = streams.unneeded(access, &backup, (read, &space, &needed))?.bytes;
+    let unneeded = streams
+        .unneeded(access, &backup, (read, &space, &needed))?
+        .bytes;
     if !read.points.iter().all(|point| point.known.is_ok()) {
-        let readable: BTreeSet<_> = read.points.iter().filter(|point| point.known.is_ok()).map(|point| &point.level).collect();
+        let readable: BTreeSet<_> = read
+            .points
+            .iter()
+            .filter(|point| point.known.is_ok())
+            .map(|point| &point.level)
+            .collect();
         let without_doubt = read.needed(|level| readable.contains(level));
-        pruned.doubtful_bytes = streams.unneeded(access, &backup, (read, &space, &without_doubt))?.bytes.saturating_sub(unneeded);
+        pruned.doubtful_bytes = streams
+            .unneeded(access, &backup, (read, &space, &without_doubt))?
+            .bytes
+            .saturating_sub(unneeded);
     }
     let notes = Notes::list(access, &backup).map_err(PruneError::List)?;
-    pruned.waiting_until = notes.keep(access, &backup, (now, grace), &mut needed).map_err(PruneError::List)?;
+    pruned.waiting_until = notes
+        .keep(access, &backup, (now, grace), &mut needed)
+        .map_err(PruneError::List)?;
     let found = streams.unneeded(access, &backup, (read, &space, &needed))?;
     // Their names may be used again by whoever has the lock next.
-    let removed = space::remove(access, &backup, &found.leftovers, cancel).map_err(PruneError::Remove)?;
+    let removed =
+        space::remove(access, &backup, &found.leftovers, cancel).map_err(PruneError::Remove)?;
     (pruned.objects, pruned.locked) = (removed.objects, removed.locked);
     pruned.freed_bytes = found.bytes;
     pruned.waiting_bytes = unneeded.saturating_sub(found.bytes);
-    Ok(Condemned { doomed: found.doomed, notes, pruned, grace, now })
+    Ok(Condemned {
+        doomed: found.doomed,
+        notes,
+        pruned,
+        grace,
+        now,
+    })
 }
 
 /// A level of these that a run which was cut off still claims. The next backup removes the data of such a run if it made no level; it could
 /// not tell that from one that has gone and that others lean on.
-fn claimed(access: &Access, backup: &BackupName, going: &BTreeSet<LevelId>) -> Result<Option<LevelId>, PruneError> {
+fn claimed(
+    access: &Access,
+    backup: &BackupName,
+    going: &BTreeSet<LevelId>,
+) -> Result<Option<LevelId>, PruneError> {
     let mut claimed = None;
-    let listed = access.store().list(&names::locks_prefix(backup), &mut |object| {
-        if let Some(names::Meaning::Claim(of, _)) = names::meaning(&object.name)
-            && going.contains(&of.level)
-        {
-            claimed = Some(of.level);
-        }
-        claimed.is_none()
-    });
+    let listed = access
+        .store()
+        .list(&names::locks_prefix(backup), &mut |object| {
+            if let Some(names::Meaning::Claim(of, _)) = names::meaning(&object.name)
+                && going.contains(&of.level)
+            {
+                claimed = Some(of.level);
+            }
+            claimed.is_none()
+        });
     listed.map_err(PruneError::List)?;
     Ok(claimed)
 }
@@ -284,16 +392,24 @@ impl Condemned {
     /// # Errors
     ///
     /// [`PruneError::Remove`] when some of it could not be removed: the next prune tries again.
-    pub fn remove(self, access: &Access, backup: &BackupName, cancel: &Cancel) -> Result<Pruned, PruneError> {
+    pub fn remove(
+        self,
+        access: &Access,
+        backup: &BackupName,
+        cancel: &Cancel,
+    ) -> Result<Pruned, PruneError> {
         let mut pruned = self.pruned;
-        let removed = space::remove(access, backup, &self.doomed, cancel).map_err(PruneError::Remove)?;
+        let removed =
+            space::remove(access, backup, &self.doomed, cancel).map_err(PruneError::Remove)?;
         pruned.objects += removed.objects;
         pruned.locked = pruned.locked.and(removed.locked);
         pruned.freed_bytes = pruned.freed_bytes.saturating_sub(pruned.locked.bytes);
         if cancel.is_requested() {
             return Err(PruneError::Cancelled);
         }
-        self.notes.remove_old(access, backup, (self.now, self.grace)).map_err(PruneError::Remove)?;
+        self.notes
+            .remove_old(access, backup, (self.now, self.grace))
+            .map_err(PruneError::Remove)?;
         Ok(pruned)
     }
 }
@@ -306,5 +422,11 @@ impl Condemned {
 pub fn unneeded_bytes(access: &Access, backup: &BackupName) -> Result<u64, PruneError> {
     let space = Space::read(access, backup).map_err(PruneError::List)?;
     let read = Points::read(access, backup)?;
-    Ok(Streams::default().unneeded(access, backup, (&read, &space, &needed(&read, &space, |_| true)))?.bytes)
+    Ok(Streams::default()
+        .unneeded(
+            access,
+            backup,
+            (&read, &space, &needed(&read, &space, |_| true)),
+        )?
+        .bytes)
 }

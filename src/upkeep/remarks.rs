@@ -58,19 +58,32 @@ pub enum Remark {
 /// # Errors
 ///
 /// [`PruneError`].
-pub fn remarks(access: &Access, backup: &BackupName, now: Timestamp) -> Result<Vec<Remark>, PruneError> {
+pub fn remarks(
+    access: &Access,
+    backup: &BackupName,
+    now: Timestamp,
+) -> Result<Vec<Remark>, PruneError> {
     // Data first: what is published after that has its manifest by the time those are read.
     let space = Space::read(access, backup).map_err(PruneError::List)?;
     let claims = claims(&access.store(), backup, now).map_err(PruneError::List)?;
     let points = Points::read(access, backup)?;
-    let mut unneeded = Streams::default().unneeded(access, backup, (&points, &space, &points.needed(|_| true)))?.by_level;
+    let mut unneeded = Streams::default()
+        .unneeded(access, backup, (&points, &space, &points.needed(|_| true)))?
+        .by_level;
     let mut remarks = Vec::new();
     for (level, is_live) in claims {
         let bytes = unneeded.remove(&level).unwrap_or_default();
-        remarks.push(if is_live { Remark::UnderWay { level, bytes } } else { Remark::CutOff { level, bytes } });
+        remarks.push(if is_live {
+            Remark::UnderWay { level, bytes }
+        } else {
+            Remark::CutOff { level, bytes }
+        });
     }
     if !unneeded.is_empty() {
-        remarks.push(Remark::Unneeded { levels: unneeded.len() as u64, bytes: unneeded.values().sum() });
+        remarks.push(Remark::Unneeded {
+            levels: unneeded.len() as u64,
+            bytes: unneeded.values().sum(),
+        });
     }
     // What one run stored is locked until one moment.
     let mut locks = BTreeMap::new();
@@ -80,12 +93,17 @@ pub fn remarks(access: &Access, backup: &BackupName, now: Timestamp) -> Result<V
             let of_level = match locks.get(level) {
                 Some(known) => *known,
                 None => {
-                    let segment = space.of(level).and_then(|objects| objects.segments.keys().next());
+                    let segment = space
+                        .of(level)
+                        .and_then(|objects| objects.segments.keys().next());
                     let object = match segment {
                         Some(number) => names::data_name(backup, level, Folder::Segments, *number),
                         None => names::manifest_name(backup, level),
                     };
-                    let of_level = access.store().held_until(&object).map_err(PruneError::List)?;
+                    let of_level = access
+                        .store()
+                        .held_until(&object)
+                        .map_err(PruneError::List)?;
                     locks.insert(level.clone(), of_level);
                     of_level
                 }
@@ -97,12 +115,18 @@ pub fn remarks(access: &Access, backup: &BackupName, now: Timestamp) -> Result<V
             until = Some(until.map_or(of_level, |until: Timestamp| until.min(of_level)));
         }
         if let Some(until) = until {
-            remarks.push(Remark::Locked { level: point.level.clone(), until });
+            remarks.push(Remark::Locked {
+                level: point.level.clone(),
+                until,
+            });
         }
     }
     let notes = Notes::list(access, backup).map_err(PruneError::List)?;
     if let Some(newest) = notes.newest() {
-        remarks.push(Remark::Notes { count: notes.count(), newest });
+        remarks.push(Remark::Notes {
+            count: notes.count(),
+            newest,
+        });
     }
     Ok(remarks)
 }

@@ -94,7 +94,11 @@ struct Chosen<'a> {
 /// # Errors
 ///
 /// [`PruneError`].
-pub fn plan_repack(access: &Access, backup: &BackupName, below: Below) -> Result<Repacking, PruneError> {
+pub fn plan_repack(
+    access: &Access,
+    backup: &BackupName,
+    below: Below,
+) -> Result<Repacking, PruneError> {
     Repack::new(below).look(access, backup, u64::MAX, &mut |_| Ok(()))
 }
 
@@ -111,7 +115,13 @@ pub struct Repack {
 impl Repack {
     /// Begins one.
     pub fn new(below: Below) -> Self {
-        Self { below, streams: Streams::default(), damaged: BTreeSet::new(), done: Repacking::default(), levels: BTreeSet::new() }
+        Self {
+            below,
+            streams: Streams::default(),
+            damaged: BTreeSet::new(),
+            done: Repacking::default(),
+            levels: BTreeSet::new(),
+        }
     }
 
     /// Rewrites about a gigabyte of segments. The caller has the backup's lock, and calls this until it says that there is no more.
@@ -130,13 +140,30 @@ impl Repack {
         let mut rewritten = Vec::new();
         let (mut damaged, mut left) = (Vec::new(), Share::default());
         let looked = self.look(access, backup, AT_A_TIME_BYTES, &mut |chosen| {
-            let of = LevelOf { backup: backup.clone(), level: chosen.level.clone() };
-            let rewrite = Rewrite { access, of: &of, opener: access.opener(chosen.level), cancel };
+            let of = LevelOf {
+                backup: backup.clone(),
+                level: chosen.level.clone(),
+            };
+            let rewrite = Rewrite {
+                access,
+                of: &of,
+                opener: access.opener(chosen.level),
+                cancel,
+            };
             let (repacked, lost) = rewrite.level(&chosen)?;
-            for share in lost.iter().filter_map(|segment| chosen.segments.get(segment)) {
-                left = Share { live: left.live + share.live, dead: left.dead + share.dead };
+            for share in lost
+                .iter()
+                .filter_map(|segment| chosen.segments.get(segment))
+            {
+                left = Share {
+                    live: left.live + share.live,
+                    dead: left.dead + share.dead,
+                };
             }
-            damaged.extend(lost.into_iter().map(|segment| (chosen.level.clone(), segment)));
+            damaged.extend(
+                lost.into_iter()
+                    .map(|segment| (chosen.level.clone(), segment)),
+            );
             rewritten.extend(repacked.map(|repacked| (of, repacked)));
             Ok(())
         })?;
@@ -150,7 +177,10 @@ impl Repack {
             let sealer = Sealer::new(access.store_id(), of.level.clone(), access.protection());
             let sealed = repacked.seal(&sealer).map_err(PruneError::Seal)?;
             let name = of.data_name(Folder::Repacked, repacked.number);
-            access.store().put(&name, &vec![sealed]).map_err(PruneError::Store)?;
+            access
+                .store()
+                .put(&name, &vec![sealed])
+                .map_err(PruneError::Store)?;
             tracing::info!(%backup, level = %of.level, number = repacked.number, "repacked");
             self.levels.insert(of.level);
         }
@@ -181,30 +211,55 @@ impl Repack {
         let needed = points.needed(|_| true);
         let mut all = Repacking::default();
         for (level, objects) in space.levels() {
-            let Needs::Some(live) = needed.stream(level) else { continue };
+            let Needs::Some(live) = needed.stream(level) else {
+                continue;
+            };
             if live.is_empty() || all.copied_bytes >= most_bytes {
                 continue;
             }
-            let Some((stream, shares)) = self.streams.shares(access, backup, (&points, level, objects, live))? else { continue };
+            let Some((stream, shares)) =
+                self.streams
+                    .shares(access, backup, (&points, level, objects, live))?
+            else {
+                continue;
+            };
             let mut segments = BTreeMap::new();
             let mut freed_bytes = 0;
             for (segment, share) in shares {
-                let is_sound = objects.segments.contains_key(segment) && !self.damaged.contains(&(level.clone(), *segment));
+                let is_sound = objects.segments.contains_key(segment)
+                    && !self.damaged.contains(&(level.clone(), *segment));
                 if is_sound && self.below.holds(share) && all.copied_bytes < most_bytes {
                     all.copied_bytes += share.live;
                     freed_bytes += share.dead;
                     segments.insert(*segment, *share);
                 }
             }
-            if freed_bytes < objects.tables.values().sum::<u64>().saturating_add(LEAST_WORTH_BYTES) {
+            if freed_bytes
+                < objects
+                    .tables
+                    .values()
+                    .sum::<u64>()
+                    .saturating_add(LEAST_WORTH_BYTES)
+            {
                 all.copied_bytes -= segments.values().map(|share| share.live).sum::<u64>();
                 continue;
             }
             all.levels += 1;
             all.segments += segments.len() as u64;
             all.freed_bytes += freed_bytes;
-            let needed = shares.iter().filter(|(_, share)| share.live > 0).map(|(segment, _)| *segment).collect();
-            found(Chosen { level, objects, live, parts: stream.parts.clone(), segments, needed })?;
+            let needed = shares
+                .iter()
+                .filter(|(_, share)| share.live > 0)
+                .map(|(segment, _)| *segment)
+                .collect();
+            found(Chosen {
+                level,
+                objects,
+                live,
+                parts: stream.parts.clone(),
+                segments,
+                needed,
+            })?;
         }
         Ok(all)
     }
@@ -235,8 +290,12 @@ impl Rewrite<'_> {
     /// Copies what is needed of the chosen segments, and writes a frame table. Returns what supersedes the old one, and the segments that could
     /// not be read: they stay.
     fn level(&self, chosen: &Chosen<'_>) -> Result<(Option<Repacked>, Vec<u32>), PruneError> {
-        let table_failed = |source| PruneError::Table { level: chosen.level.clone(), source };
-        let table = open_frame_table(self.access, &self.of.backup, &chosen.parts).map_err(table_failed)?;
+        let table_failed = |source| PruneError::Table {
+            level: chosen.level.clone(),
+            source,
+        };
+        let table =
+            open_frame_table(self.access, &self.of.backup, &chosen.parts).map_err(table_failed)?;
         let mut wanted: BTreeMap<u32, Vec<FrameRow>> = BTreeMap::new();
         for row in table.rows() {
             let row = row.map_err(table_failed)?;
@@ -244,25 +303,48 @@ impl Rewrite<'_> {
                 wanted.entry(row.segment).or_default().push(row);
             }
         }
-        let beyond =
-            |listed: &BTreeMap<u32, u64>, bound: u32| listed.keys().next_back().map_or(0, |last| last.saturating_add(1)).max(bound);
+        let beyond = |listed: &BTreeMap<u32, u64>, bound: u32| {
+            listed
+                .keys()
+                .next_back()
+                .map_or(0, |last| last.saturating_add(1))
+                .max(bound)
+        };
         let first_segment = beyond(&chosen.objects.segments, chosen.parts.segments);
-        let Copies { places, end: segments, lost } = self.copy(chosen, wanted, first_segment)?;
+        let Copies {
+            places,
+            end: segments,
+            lost,
+        } = self.copy(chosen, wanted, first_segment)?;
         if places.is_empty() {
             return Ok((None, lost));
         }
         let first_table = beyond(&chosen.objects.tables, chosen.parts.frame_table_segments);
-        let number = chosen.objects.repacked.keys().next_back().copied().unwrap_or(0).max(chosen.parts.repacked);
-        let number = number.checked_add(1).ok_or(PruneError::Segments(TooManySegments))?;
+        let number = chosen
+            .objects
+            .repacked
+            .keys()
+            .next_back()
+            .copied()
+            .unwrap_or(0)
+            .max(chosen.parts.repacked);
+        let number = number
+            .checked_add(1)
+            .ok_or(PruneError::Segments(TooManySegments))?;
         let mut blocks = TableBlocks::new(self.access, self.of, number, first_table)?;
         let mut writer = FrameTableWriter::new();
         for row in table.rows() {
             let row = row.map_err(table_failed)?;
             let row = match places.get(&row.number) {
-                Some((segment, offset)) => FrameRow { segment: *segment, offset: *offset, ..row },
+                Some((segment, offset)) => FrameRow {
+                    segment: *segment,
+                    offset: *offset,
+                    ..row
+                },
                 // All frames of a segment that stays are in the table; of others, those that are needed and cannot be had.
                 None if chosen.needed.contains(&row.segment)
-                    && (!chosen.segments.contains_key(&row.segment) || lost.contains(&row.segment)) =>
+                    && (!chosen.segments.contains_key(&row.segment)
+                        || lost.contains(&row.segment)) =>
                 {
                     row
                 }
@@ -270,11 +352,19 @@ impl Rewrite<'_> {
             };
             writer.push_later(&row, &mut blocks).map_err(table_failed)?;
         }
-        let RunRoot { node, height, entries } = writer.finish(&mut blocks).map_err(table_failed)?;
+        let RunRoot {
+            node,
+            height,
+            entries,
+        } = writer.finish(&mut blocks).map_err(table_failed)?;
         let frame_table_segments = blocks.finish()?;
         let parts = LevelParts {
             segments,
-            frame_table: RootNode { node, height, entries },
+            frame_table: RootNode {
+                node,
+                height,
+                entries,
+            },
             frame_table_segments,
             repacked: number,
             ..chosen.parts.clone()
@@ -284,8 +374,20 @@ impl Rewrite<'_> {
     }
 
     /// Copies frames into new segments from `first` on.
-    fn copy(&self, chosen: &Chosen<'_>, wanted: BTreeMap<u32, Vec<FrameRow>>, first: u32) -> Result<Copies, PruneError> {
-        let limit = chosen.objects.segments.values().copied().max().unwrap_or(0).max(MIN_SEGMENT_BYTES);
+    fn copy(
+        &self,
+        chosen: &Chosen<'_>,
+        wanted: BTreeMap<u32, Vec<FrameRow>>,
+        first: u32,
+    ) -> Result<Copies, PruneError> {
+        let limit = chosen
+            .objects
+            .segments
+            .values()
+            .copied()
+            .max()
+            .unwrap_or(0)
+            .max(MIN_SEGMENT_BYTES);
         let compression = chosen.parts.compression;
         let (sender, fetched) = bounded::<Result<Copied, store::Error>>(0);
         thread::scope(|scope| {
@@ -306,28 +408,44 @@ impl Rewrite<'_> {
                 };
                 for (row, stored) in frames {
                     let (place, full) = packer.put(&stored).map_err(PruneError::Segments)?;
-                    let segment = first.checked_add(place.segment).ok_or(PruneError::Segments(TooManySegments))?;
+                    let segment = first
+                        .checked_add(place.segment)
+                        .ok_or(PruneError::Segments(TooManySegments))?;
                     places.insert(row.number, (segment, place.offset));
                     self.put(first, full, &pieces)?;
                 }
             }
             let (last, count) = packer.finish();
             self.put(first, last, &pieces)?;
-            let end = first.checked_add(count).ok_or(PruneError::Segments(TooManySegments))?;
+            let end = first
+                .checked_add(count)
+                .ok_or(PruneError::Segments(TooManySegments))?;
             Ok(Copies { places, end, lost })
         })
     }
 
     fn put(&self, first: u32, segment: Option<Segment>, pieces: &Pieces) -> Result<(), PruneError> {
-        let Some(Segment { number, body }) = segment else { return Ok(()) };
-        let name = self.of.data_name(Folder::Segments, first.saturating_add(number));
-        self.access.store().put(&name, &body).map_err(PruneError::Store)?;
+        let Some(Segment { number, body }) = segment else {
+            return Ok(());
+        };
+        let name = self
+            .of
+            .data_name(Folder::Segments, first.saturating_add(number));
+        self.access
+            .store()
+            .put(&name, &body)
+            .map_err(PruneError::Store)?;
         pieces.give_back(body);
         Ok(())
     }
 
     /// Fetches and authenticates all that is wanted, segment after segment, ahead of who stores it.
-    fn fetch(&self, wanted: BTreeMap<u32, Vec<FrameRow>>, compression: Compression, sender: &Sender<Result<Copied, store::Error>>) {
+    fn fetch(
+        &self,
+        wanted: BTreeMap<u32, Vec<FrameRow>>,
+        compression: Compression,
+        sender: &Sender<Result<Copied, store::Error>>,
+    ) {
         for (segment, rows) in wanted {
             let fetched = match self.fetch_segment(segment, rows, compression) {
                 Err(error) if is_damage(&error) => {
@@ -343,7 +461,12 @@ impl Rewrite<'_> {
         }
     }
 
-    fn fetch_segment(&self, segment: u32, rows: Vec<FrameRow>, compression: Compression) -> Result<Copied, store::Error> {
+    fn fetch_segment(
+        &self,
+        segment: u32,
+        rows: Vec<FrameRow>,
+        compression: Compression,
+    ) -> Result<Copied, store::Error> {
         let store = self.access.store();
         let name = self.of.data_name(Folder::Segments, segment);
         let mut frames = Vec::with_capacity(rows.len());
@@ -361,14 +484,21 @@ impl Rewrite<'_> {
             }
             let (batch, later) = rest.split_at(count);
             rest = later;
-            let bytes = store.get_range(&name, first.offset.0, usize::try_from(length).unwrap_or(usize::MAX))?;
+            let bytes = store.get_range(
+                &name,
+                first.offset.0,
+                usize::try_from(length).unwrap_or(usize::MAX),
+            )?;
             let mut from = 0;
             for row in batch {
                 let end = from + row.stored_length as usize;
                 let stored = bytes.get(from..end).unwrap_or_default().to_vec();
                 from = end;
                 let bare = row.checksum.map(|checksum| (compression, checksum));
-                if let Err(error) = self.opener.verify_data((row.number, row.raw_length), bare, &stored) {
+                if let Err(error) =
+                    self.opener
+                        .verify_data((row.number, row.raw_length), bare, &stored)
+                {
                     tracing::warn!(object = %name, error = &error as &dyn Error, "it is damaged, and its segment stays as it is");
                     return Ok(Err(segment));
                 }
@@ -391,12 +521,18 @@ struct TableBlocks<'run> {
 }
 
 impl<'run> TableBlocks<'run> {
-    fn new(access: &Access, of: &'run LevelOf, number: u32, first_object: u32) -> Result<Self, PruneError> {
+    fn new(
+        access: &Access,
+        of: &'run LevelOf,
+        number: u32,
+        first_object: u32,
+    ) -> Result<Self, PruneError> {
         Ok(Self {
             store: access.store(),
             of,
             sealer: Sealer::new(access.store_id(), of.level.clone(), access.protection()),
-            encoder: Encoder::new(Compression::Zstd, Compression::Zstd.default_level()).map_err(PruneError::Frame)?,
+            encoder: Encoder::new(Compression::Zstd, Compression::Zstd.default_level())
+                .map_err(PruneError::Frame)?,
             packer: Packer::new(TABLE_OBJECT_BYTES),
             first_object,
             next: FrameNo(u64::from(number) * BLOCKS_OF_A_TABLE),
@@ -404,7 +540,10 @@ impl<'run> TableBlocks<'run> {
     }
 
     fn put(&self, segment: Segment) -> Result<(), store::Error> {
-        let name = self.of.data_name(Folder::Frames, self.first_object.saturating_add(segment.number));
+        let name = self.of.data_name(
+            Folder::Frames,
+            self.first_object.saturating_add(segment.number),
+        );
         self.store.put(&name, &segment.body)
     }
 
@@ -412,8 +551,11 @@ impl<'run> TableBlocks<'run> {
     fn finish(mut self) -> Result<u32, PruneError> {
         let packer = std::mem::replace(&mut self.packer, Packer::new(0));
         let (last, count) = packer.finish();
-        last.map_or(Ok(()), |segment| self.put(segment)).map_err(PruneError::Store)?;
-        self.first_object.checked_add(count).ok_or(PruneError::Segments(TooManySegments))
+        last.map_or(Ok(()), |segment| self.put(segment))
+            .map_err(PruneError::Store)?;
+        self.first_object
+            .checked_add(count)
+            .ok_or(PruneError::Segments(TooManySegments))
     }
 }
 
@@ -421,11 +563,24 @@ impl BlockSink for TableBlocks<'_> {
     fn append(&mut self, raw: &[u8]) -> Result<BlockAddress, IndexError> {
         let number = self.next;
         self.next.0 += 1;
-        let sealed = self.sealer.seal(&mut self.encoder, Lane::FrameTable, number, raw).map_err(IndexError::store)?;
+        let sealed = self
+            .sealer
+            .seal(&mut self.encoder, Lane::FrameTable, number, raw)
+            .map_err(IndexError::store)?;
         let length = u32::try_from(sealed.len()).map_err(IndexError::store)?;
         let (place, full) = self.packer.put(&sealed).map_err(IndexError::store)?;
-        full.map_or(Ok(()), |segment| self.put(segment)).map_err(IndexError::store)?;
-        let object = self.first_object.checked_add(place.segment).ok_or(TooManySegments).map_err(IndexError::store)?;
-        Ok(BlockAddress { number, object, offset: place.offset, length })
+        full.map_or(Ok(()), |segment| self.put(segment))
+            .map_err(IndexError::store)?;
+        let object = self
+            .first_object
+            .checked_add(place.segment)
+            .ok_or(TooManySegments)
+            .map_err(IndexError::store)?;
+        Ok(BlockAddress {
+            number,
+            object,
+            offset: place.offset,
+            length,
+        })
     }
 }

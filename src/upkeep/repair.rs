@@ -95,20 +95,38 @@ pub fn repair(
             return Err(RepairError::Check(CheckError::Cancelled));
         }
         // What is wrong with a manifest is told by the check.
-        let Ok(manifest) = access.manifest(backup, level) else { continue };
+        let Ok(manifest) = access.manifest(backup, level) else {
+            continue;
+        };
         seen.mend(access, backup, manifest, &mut repaired)?;
     }
-    let Examined { checked, unreadable, streams } = examine(access, backup, levels, found, progress, cancel).map_err(RepairError::Check)?;
+    let Examined {
+        checked,
+        unreadable,
+        streams,
+    } = examine(access, backup, levels, found, progress, cancel).map_err(RepairError::Check)?;
     repaired.checked = checked;
     repaired.unreadable = unreadable;
     let mut lost: BTreeMap<LevelId, Lost> = BTreeMap::new();
     for stream in streams {
-        let own = Lost::new(stream.missing_segments, stream.unreadable.as_slice().to_vec());
-        let bytes: u64 = own.ranges().iter().map(|range| range.end - range.start).sum();
+        let own = Lost::new(
+            stream.missing_segments,
+            stream.unreadable.as_slice().to_vec(),
+        );
+        let bytes: u64 = own
+            .ranges()
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum();
         if bytes > 0 {
-            repaired.lost.push(LostData { level: stream.level.clone(), bytes });
+            repaired.lost.push(LostData {
+                level: stream.level.clone(),
+                bytes,
+            });
         }
-        lost.entry(stream.level).and_modify(|other| *other = other.with(&own)).or_insert(own);
+        lost.entry(stream.level)
+            .and_modify(|other| *other = other.with(&own))
+            .or_insert(own);
     }
     let store = access.store();
     let known = lost_parts(&store, backup).map_err(RepairError::Store)?;
@@ -132,11 +150,19 @@ pub fn repair(
 /// # Errors
 ///
 /// [`RepairError`]; it can be repeated.
-pub fn remove_unreadable(access: &Access, backup: &BackupName, repaired: &Repaired, held: &Held<'_>) -> Result<u64, RepairError> {
+pub fn remove_unreadable(
+    access: &Access,
+    backup: &BackupName,
+    repaired: &Repaired,
+    held: &Held<'_>,
+) -> Result<u64, RepairError> {
     let mut removed = 0;
     held.check().map_err(RepairError::Lock)?;
     for Unreadable { level, .. } in repaired.unreadable.iter().filter(|point| !point.is_newer) {
-        access.store().delete(&names::manifest_name(backup, level)).map_err(RepairError::Store)?;
+        access
+            .store()
+            .delete(&names::manifest_name(backup, level))
+            .map_err(RepairError::Store)?;
         tracing::info!(%backup, %level, "removed a point in time that could not be opened");
         removed += 1;
     }
@@ -153,9 +179,19 @@ struct Seen {
 }
 
 impl Seen {
-    fn mend(&mut self, access: &Access, backup: &BackupName, manifest: Manifest, repaired: &mut Repaired) -> Result<(), RepairError> {
+    fn mend(
+        &mut self,
+        access: &Access,
+        backup: &BackupName,
+        manifest: Manifest,
+        repaired: &mut Repaired,
+    ) -> Result<(), RepairError> {
         for parts in &manifest.levels {
-            let mender = Mender { access, backup, level: &parts.id };
+            let mender = Mender {
+                access,
+                backup,
+                level: &parts.id,
+            };
             if let Some(run) = manifest.index.iter().find(|run| run.serial == parts.serial)
                 && !self.runs.contains(&parts.id)
             {
@@ -180,8 +216,13 @@ impl Seen {
     /// Where the stream of a level is by now. That it cannot be found out is told by the check.
     fn newest(&mut self, access: &Access, backup: &BackupName, parts: &LevelParts) -> LevelParts {
         let repacked = self.repacked.entry(parts.id.clone()).or_insert_with(|| {
-            let of = LevelOf { backup: backup.clone(), level: parts.id.clone() };
-            stream::newer(access.store().as_ref(), &access.opener(&parts.id), &of, 0).ok().flatten()
+            let of = LevelOf {
+                backup: backup.clone(),
+                level: parts.id.clone(),
+            };
+            stream::newer(access.store().as_ref(), &access.opener(&parts.id), &of, 0)
+                .ok()
+                .flatten()
         });
         match repacked {
             Some(repacked) if repacked.number > parts.repacked => repacked.apply(parts.clone()),

@@ -27,7 +27,10 @@ impl Part {
     /// The part that an object of a level is of. What is in no folder is made of the stream, for other programs.
     fn of(object: &ObjectName) -> Self {
         match names::meaning(object) {
-            Some(Meaning::Data { folder: Folder::Index | Folder::Checkpoints, .. }) => Self::Index,
+            Some(Meaning::Data {
+                folder: Folder::Index | Folder::Checkpoints,
+                ..
+            }) => Self::Index,
             _ => Self::Stream,
         }
     }
@@ -56,7 +59,9 @@ impl Doomed {
             Self::Some(_, objects) => match names::meaning(object) {
                 Some(Meaning::Data { folder, number, .. }) => objects.contains(&(folder, number)),
                 Some(_) => false,
-                None => objects.iter().any(|(folder, _)| *folder == Folder::Segments),
+                None => objects
+                    .iter()
+                    .any(|(folder, _)| *folder == Folder::Segments),
             },
         }
     }
@@ -80,7 +85,10 @@ pub(super) struct Objects {
 impl Objects {
     /// Bytes of segments and frame tables.
     pub(super) fn stream_bytes(&self) -> u64 {
-        [&self.segments, &self.tables, &self.repacked].into_iter().flat_map(BTreeMap::values).sum()
+        [&self.segments, &self.tables, &self.repacked]
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .sum()
     }
 }
 
@@ -92,24 +100,26 @@ impl Space {
     /// Lists the data of a backup. Memory holds some 20 bytes for each object.
     pub(super) fn read(access: &Access, backup: &BackupName) -> Result<Self, store::Error> {
         let mut levels: BTreeMap<LevelId, Objects> = BTreeMap::new();
-        access.store().list(&names::data_prefix(backup), &mut |object| {
-            if let Some(Meaning::Data { of, folder, number }) = names::meaning(&object.name) {
-                let objects = levels.entry(of.level).or_default();
-                let of_folder = match folder {
-                    // Checkpoints go with the index, of which they tell.
-                    Folder::Index | Folder::Checkpoints => {
-                        objects.index_bytes += object.length;
-                        objects.has_checkpoint |= folder == Folder::Checkpoints;
-                        return true;
-                    }
-                    Folder::Segments => &mut objects.segments,
-                    Folder::Frames => &mut objects.tables,
-                    Folder::Repacked => &mut objects.repacked,
-                };
-                of_folder.insert(number, object.length);
-            }
-            true
-        })?;
+        access
+            .store()
+            .list(&names::data_prefix(backup), &mut |object| {
+                if let Some(Meaning::Data { of, folder, number }) = names::meaning(&object.name) {
+                    let objects = levels.entry(of.level).or_default();
+                    let of_folder = match folder {
+                        // Checkpoints go with the index, of which they tell.
+                        Folder::Index | Folder::Checkpoints => {
+                            objects.index_bytes += object.length;
+                            objects.has_checkpoint |= folder == Folder::Checkpoints;
+                            return true;
+                        }
+                        Folder::Segments => &mut objects.segments,
+                        Folder::Frames => &mut objects.tables,
+                        Folder::Repacked => &mut objects.repacked,
+                    };
+                    of_folder.insert(number, object.length);
+                }
+                true
+            })?;
         Ok(Self(levels))
     }
 
@@ -119,9 +129,19 @@ impl Space {
     }
 
     /// Levels after this one that a run which was cut off left, or one that is under way makes, as far as the next run may go on with them.
-    pub(super) fn resumable<'a>(&'a self, newest: Option<&'a LevelId>) -> impl Iterator<Item = &'a LevelId> {
-        let last = self.0.iter().rev().find(|(_, objects)| objects.has_checkpoint).map(|(level, _)| level);
-        let is_later = move |level: &&LevelId| newest.is_none_or(|newest| newest < *level) && last.is_some_and(|last| *level <= last);
+    pub(super) fn resumable<'a>(
+        &'a self,
+        newest: Option<&'a LevelId>,
+    ) -> impl Iterator<Item = &'a LevelId> {
+        let last = self
+            .0
+            .iter()
+            .rev()
+            .find(|(_, objects)| objects.has_checkpoint)
+            .map(|(level, _)| level);
+        let is_later = move |level: &&LevelId| {
+            newest.is_none_or(|newest| newest < *level) && last.is_some_and(|last| *level <= last)
+        };
         self.0.keys().filter(is_later)
     }
 
@@ -144,7 +164,10 @@ impl Locked {
     /// Both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { bytes: self.bytes + other.bytes, until: self.until.max(other.until) }
+        Self {
+            bytes: self.bytes + other.bytes,
+            until: self.until.max(other.until),
+        }
     }
 }
 
@@ -158,11 +181,23 @@ pub(super) struct Removed {
 }
 
 /// Removes objects but those that the store holds. Goes on after an object that cannot be removed, and then returns the first error.
-pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], cancel: &Cancel) -> Result<Removed, store::Error> {
+pub(super) fn remove(
+    access: &Access,
+    backup: &BackupName,
+    doomed: &[Doomed],
+    cancel: &Cancel,
+) -> Result<Removed, store::Error> {
     let store = access.store();
-    let (removed, failed, held) = (AtomicU64::new(0), Mutex::new(None), Mutex::new(Locked::default()));
+    let (removed, failed, held) = (
+        AtomicU64::new(0),
+        Mutex::new(None),
+        Mutex::new(Locked::default()),
+    );
     let fail = |error: store::Error| {
-        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error);
     };
     let (sender, objects) = bounded::<ObjectInfo>(2 * REMOVERS);
     thread::scope(|scope| {
@@ -178,7 +213,10 @@ pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], ca
                     match store.held_until(&object.name) {
                         Ok(until @ Some(_)) if error.kind() == store::Kind::Denied => {
                             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-                            *held = held.and(Locked { bytes: object.length, until });
+                            *held = held.and(Locked {
+                                bytes: object.length,
+                                until,
+                            });
                         }
                         _ => fail(error),
                     }
@@ -187,10 +225,14 @@ pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], ca
         }
         drop(objects);
         for of_level in doomed {
-            let listed = store.list(&names::level_prefix(backup, of_level.level()), &mut |object| {
-                // The removers live as long as this sender.
-                (!of_level.holds(&object.name) || sender.send(object).is_ok()) && !cancel.is_requested()
-            });
+            let listed = store.list(
+                &names::level_prefix(backup, of_level.level()),
+                &mut |object| {
+                    // The removers live as long as this sender.
+                    (!of_level.holds(&object.name) || sender.send(object).is_ok())
+                        && !cancel.is_requested()
+                },
+            );
             listed.unwrap_or_else(&fail);
             if cancel.is_requested() {
                 break;
@@ -199,7 +241,10 @@ pub(super) fn remove(access: &Access, backup: &BackupName, doomed: &[Doomed], ca
         drop(sender);
     });
     match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        None => Ok(Removed { objects: removed.into_inner(), locked: held.into_inner().unwrap_or_else(PoisonError::into_inner) }),
+        None => Ok(Removed {
+            objects: removed.into_inner(),
+            locked: held.into_inner().unwrap_or_else(PoisonError::into_inner),
+        }),
         Some(error) => Err(error),
     }
 }

@@ -8,7 +8,9 @@
 use super::check::is_damage;
 use super::error::SyncError;
 use crate::catalog::names::{Folder, LevelOf, Meaning};
-use crate::catalog::{Access, AccessError, Catalog, Held, lost_parts, names, note_lost, offer_whole};
+use crate::catalog::{
+    Access, AccessError, Catalog, Held, lost_parts, names, note_lost, offer_whole,
+};
 use crate::format::lost::Lost;
 use crate::format::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use crate::format::repacked::MAX_REPACKED_BYTES;
@@ -56,11 +58,22 @@ pub enum Wanted {
 /// # Errors
 ///
 /// [`SyncError::Catalog`].
-pub fn missing(pair: Pair<'_>, backup: &BackupName, wanted: Wanted) -> Result<Vec<LevelId>, SyncError> {
-    let levels = |access: &Access| Catalog::new(access.store()).levels(backup).map_err(SyncError::Catalog);
+pub fn missing(
+    pair: Pair<'_>,
+    backup: &BackupName,
+    wanted: Wanted,
+) -> Result<Vec<LevelId>, SyncError> {
+    let levels = |access: &Access| {
+        Catalog::new(access.store())
+            .levels(backup)
+            .map_err(SyncError::Catalog)
+    };
     let there: BTreeSet<LevelId> = levels(pair.to)?.into_iter().collect();
     let newest = there.last().filter(|_| wanted == Wanted::Newer);
-    Ok(levels(pair.from)?.into_iter().filter(|level| !there.contains(level) && newest.is_none_or(|newest| level > newest)).collect())
+    Ok(levels(pair.from)?
+        .into_iter()
+        .filter(|level| !there.contains(level) && newest.is_none_or(|newest| level > newest))
+        .collect())
 }
 
 /// Copies what the copy lacks of a backup, `jobs` objects at once. Memory holds that many objects.
@@ -77,7 +90,11 @@ pub fn sync(
     cancel: &Cancel,
 ) -> Result<Synced, SyncError> {
     let mut synced = Synced::default();
-    let levels = |access: &Access| Catalog::new(access.store()).levels(backup).map_err(SyncError::Catalog);
+    let levels = |access: &Access| {
+        Catalog::new(access.store())
+            .levels(backup)
+            .map_err(SyncError::Catalog)
+    };
     let from: BTreeSet<LevelId> = levels(pair.from)?.into_iter().collect();
     let has_more = levels(pair.to)?.iter().any(|level| !from.contains(level));
     let lost = lost_parts(pair.from.store().as_ref(), backup).map_err(SyncError::List)?;
@@ -98,7 +115,10 @@ pub fn sync(
         let (manifest, stored) = match run.manifest(&level) {
             Err(AccessError::Store(error)) if error.kind() == store::Kind::Missing => continue, // it went since it was listed
             Err(AccessError::Store(error)) if !is_damage(&error) => {
-                return Err(SyncError::Manifest { level, source: AccessError::Store(error) });
+                return Err(SyncError::Manifest {
+                    level,
+                    source: AccessError::Store(error),
+                });
             }
             Err(error) => {
                 tracing::warn!(%backup, %level, error = &error as &dyn std::error::Error, "its manifest cannot be read");
@@ -112,7 +132,10 @@ pub fn sync(
         match run.manifest(&level) {
             Ok((_, again)) if again == stored => {}
             Err(AccessError::Store(error)) if error.kind() != store::Kind::Missing => {
-                return Err(SyncError::Manifest { level, source: AccessError::Store(error) });
+                return Err(SyncError::Manifest {
+                    level,
+                    source: AccessError::Store(error),
+                });
             }
             _ => {
                 tracing::info!(%backup, %level, "it went from the other store while it was copied");
@@ -121,9 +144,19 @@ pub fn sync(
         }
         held.check().map_err(SyncError::Lock)?;
         let manifest_bytes = stored.len() as u64;
-        Catalog::new(pair.to.store()).publish(backup, &level, stored).map_err(SyncError::Catalog)?;
+        Catalog::new(pair.to.store())
+            .publish(backup, &level, stored)
+            .map_err(SyncError::Catalog)?;
         if let Some(own) = manifest.levels.first() {
-            offer_whole(pair.to, &LevelOf { backup: backup.clone(), level: level.clone() }, own.compression, own.segments);
+            offer_whole(
+                pair.to,
+                &LevelOf {
+                    backup: backup.clone(),
+                    level: level.clone(),
+                },
+                own.compression,
+                own.segments,
+            );
         }
         synced.points += 1;
         synced.objects += objects + 1;
@@ -155,9 +188,18 @@ impl Run<'_> {
     /// The manifest of a level, and its bytes.
     fn manifest(&self, level: &LevelId) -> Result<(Manifest, Vec<u8>), AccessError> {
         let name = names::manifest_name(self.backup, level);
-        let stored = self.pair.from.store().get(&name, MAX_MANIFEST_BYTES).map_err(AccessError::Store)?;
-        let failed = |source: ManifestError| AccessError::Manifest { level: level.clone(), source };
-        let manifest = Manifest::open(stored.clone(), &self.pair.from.opener(level)).map_err(failed)?;
+        let stored = self
+            .pair
+            .from
+            .store()
+            .get(&name, MAX_MANIFEST_BYTES)
+            .map_err(AccessError::Store)?;
+        let failed = |source: ManifestError| AccessError::Manifest {
+            level: level.clone(),
+            source,
+        };
+        let manifest =
+            Manifest::open(stored.clone(), &self.pair.from.opener(level)).map_err(failed)?;
         Ok((manifest, stored))
     }
 
@@ -165,30 +207,52 @@ impl Run<'_> {
     fn copy(&mut self, manifest: &Manifest) -> Result<(u64, u64), SyncError> {
         let (mut objects, mut repacked) = (Vec::new(), Vec::new());
         for (level, folders) in needed_by(manifest) {
-            let folders: BTreeSet<Folder> = folders.into_iter().filter(|folder| self.done.insert((level.clone(), *folder))).collect();
+            let folders: BTreeSet<Folder> = folders
+                .into_iter()
+                .filter(|folder| self.done.insert((level.clone(), *folder)))
+                .collect();
             if folders.is_empty() {
                 continue;
             }
-            let there: BTreeMap<_, _> = self.list(self.pair.to, &level)?.map(|object| (object.name, object.length)).collect();
+            let there: BTreeMap<_, _> = self
+                .list(self.pair.to, &level)?
+                .map(|object| (object.name, object.length))
+                .collect();
             let is_wanted = |object: &ObjectInfo| match names::meaning(&object.name) {
                 Some(Meaning::Data { folder, .. }) => folders.contains(&folder),
                 _ => false,
             };
-            let of_level: Vec<ObjectInfo> = self.list(self.pair.from, &level)?.filter(is_wanted).collect();
+            let of_level: Vec<ObjectInfo> = self
+                .list(self.pair.from, &level)?
+                .filter(is_wanted)
+                .collect();
             if folders.contains(&Folder::Repacked) {
                 self.check_repacked(&level, &of_level, &there)?;
             }
-            let lacking: Vec<ObjectInfo> = of_level.into_iter().filter(|object| there.get(&object.name) != Some(&object.length)).collect();
+            let lacking: Vec<ObjectInfo> = of_level
+                .into_iter()
+                .filter(|object| there.get(&object.name) != Some(&object.length))
+                .collect();
             let segments = there.keys().filter(|name| is_segment(name)).count() as u64;
-            let named = manifest.levels.iter().find(|parts| parts.id == level).map_or(0, |parts| u64::from(parts.segments));
-            if self.lost.contains_key(&level) && (segments < named || lacking.iter().any(|object| is_segment(&object.name))) {
+            let named = manifest
+                .levels
+                .iter()
+                .find(|parts| parts.id == level)
+                .map_or(0, |parts| u64::from(parts.segments));
+            if self.lost.contains_key(&level)
+                && (segments < named || lacking.iter().any(|object| is_segment(&object.name)))
+            {
                 self.unnoted.insert(level.clone());
             }
             let (last, first): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_repacked);
             objects.extend(first);
             repacked.extend(last);
         }
-        let bytes: u64 = objects.iter().chain(&repacked).map(|object| object.length).sum();
+        let bytes: u64 = objects
+            .iter()
+            .chain(&repacked)
+            .map(|object| object.length)
+            .sum();
         let count = (objects.len() + repacked.len()) as u64;
         self.expected = (self.expected.0 + count, self.expected.1 + bytes);
         self.progress.expect_total(self.expected.0, self.expected.1);
@@ -208,8 +272,12 @@ impl Run<'_> {
         let store = self.pair.to.store();
         let here = lost_parts(store.as_ref(), self.backup).map_err(SyncError::List)?;
         for level in std::mem::take(&mut self.unnoted) {
-            let Some(there) = self.lost.get(&level) else { continue };
-            let both = here.get(&level).map_or_else(|| there.clone(), |here| here.with(there));
+            let Some(there) = self.lost.get(&level) else {
+                continue;
+            };
+            let both = here
+                .get(&level)
+                .map_or_else(|| there.clone(), |here| here.with(there));
             note_lost(store.as_ref(), self.backup, &level, &both).map_err(SyncError::Note)?;
         }
         Ok(())
@@ -217,25 +285,63 @@ impl Run<'_> {
 
     /// Whether the copy can take over where a level was repacked to. The new frame table lacks what no point in time of the other store needs;
     /// and two stores that repack a level each by itself give the same names to different objects.
-    fn check_repacked(&self, level: &LevelId, of_level: &[ObjectInfo], there: &BTreeMap<store::ObjectName, u64>) -> Result<(), SyncError> {
-        let from: BTreeSet<_> = of_level.iter().filter(|object| is_repacked(object)).map(|object| &object.name).collect();
-        let to: Vec<_> =
-            there.keys().filter(|name| matches!(names::meaning(name), Some(Meaning::Data { folder: Folder::Repacked, .. }))).collect();
+    fn check_repacked(
+        &self,
+        level: &LevelId,
+        of_level: &[ObjectInfo],
+        there: &BTreeMap<store::ObjectName, u64>,
+    ) -> Result<(), SyncError> {
+        let from: BTreeSet<_> = of_level
+            .iter()
+            .filter(|object| is_repacked(object))
+            .map(|object| &object.name)
+            .collect();
+        let to: Vec<_> = there
+            .keys()
+            .filter(|name| {
+                matches!(
+                    names::meaning(name),
+                    Some(Meaning::Data {
+                        folder: Folder::Repacked,
+                        ..
+                    })
+                )
+            })
+            .collect();
         let has_news = from.iter().any(|name| !there.contains_key(*name));
-        let body = |access: &Access, name| access.store().get(name, MAX_REPACKED_BYTES).map_err(SyncError::List);
+        let body = |access: &Access, name| {
+            access
+                .store()
+                .get(name, MAX_REPACKED_BYTES)
+                .map_err(SyncError::List)
+        };
         let mut is_other = has_news && self.has_more;
         for name in to {
-            is_other = is_other || !from.contains(name) || body(self.pair.from, name)? != body(self.pair.to, name)?;
+            is_other = is_other
+                || !from.contains(name)
+                || body(self.pair.from, name)? != body(self.pair.to, name)?;
         }
-        if is_other { Err(SyncError::Repacked { level: level.clone() }) } else { Ok(()) }
+        if is_other {
+            Err(SyncError::Repacked {
+                level: level.clone(),
+            })
+        } else {
+            Ok(())
+        }
     }
 
-    fn list(&self, access: &Access, level: &LevelId) -> Result<impl Iterator<Item = ObjectInfo> + use<>, SyncError> {
+    fn list(
+        &self,
+        access: &Access,
+        level: &LevelId,
+    ) -> Result<impl Iterator<Item = ObjectInfo> + use<>, SyncError> {
         let mut objects = Vec::new();
-        let listed = access.store().list(&names::level_prefix(self.backup, level), &mut |object| {
-            objects.push(object);
-            true
-        });
+        let listed = access
+            .store()
+            .list(&names::level_prefix(self.backup, level), &mut |object| {
+                objects.push(object);
+                true
+            });
         listed.map_err(SyncError::List)?;
         Ok(objects.into_iter())
     }
@@ -246,7 +352,10 @@ impl Run<'_> {
         let failures = AtomicU64::new(0);
         let fail = |error: SyncError| {
             failures.fetch_add(1, Ordering::Relaxed);
-            failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+            failed
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .get_or_insert(error);
         };
         let (sender, wanted) = bounded::<ObjectInfo>(0);
         thread::scope(|scope| {
@@ -256,7 +365,10 @@ impl Run<'_> {
                     for object in wanted {
                         match copy_one(from.as_ref(), to.as_ref(), &object) {
                             Ok(()) => self.progress.advance(1, object.length),
-                            Err(source) => fail(SyncError::Copy { object: object.name, source }),
+                            Err(source) => fail(SyncError::Copy {
+                                object: object.name,
+                                source,
+                            }),
                         }
                     }
                 });
@@ -264,13 +376,19 @@ impl Run<'_> {
             drop(wanted);
             for object in objects {
                 // The threads live as long as this sender.
-                if self.cancel.is_requested() || failures.load(Ordering::Relaxed) > 0 || sender.send(object).is_err() {
+                if self.cancel.is_requested()
+                    || failures.load(Ordering::Relaxed) > 0
+                    || sender.send(object).is_err()
+                {
                     break;
                 }
             }
             drop(sender);
         });
-        match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        match failed
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        {
             Some(error) => Err(error),
             None if self.cancel.is_requested() => Err(SyncError::Cancelled),
             None => Ok(()),
@@ -279,18 +397,34 @@ impl Run<'_> {
 }
 
 fn is_segment(object: &store::ObjectName) -> bool {
-    matches!(names::meaning(object), Some(Meaning::Data { folder: Folder::Segments, .. }))
+    matches!(
+        names::meaning(object),
+        Some(Meaning::Data {
+            folder: Folder::Segments,
+            ..
+        })
+    )
 }
 
 fn is_repacked(object: &ObjectInfo) -> bool {
-    matches!(names::meaning(&object.name), Some(Meaning::Data { folder: Folder::Repacked, .. }))
+    matches!(
+        names::meaning(&object.name),
+        Some(Meaning::Data {
+            folder: Folder::Repacked,
+            ..
+        })
+    )
 }
 
 fn copy_one(from: &dyn Store, to: &dyn Store, object: &ObjectInfo) -> Result<(), store::Error> {
     let body = from.get(&object.name, object.length)?;
     if body.len() as u64 != object.length {
         // It was listed with another length than it has now: objects are never changed.
-        return Err(store::Error::new(store::Kind::Short, store::Verb::Get, &object.name));
+        return Err(store::Error::new(
+            store::Kind::Short,
+            store::Verb::Get,
+            &object.name,
+        ));
     }
     to.put(&object.name, &vec![body])
 }

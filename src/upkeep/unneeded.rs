@@ -71,12 +71,19 @@ impl Streams {
             match needed.stream(level) {
                 Needs::All => {}
                 Needs::Some(live) if !live.is_empty() => {
-                    self.of_level(access, backup, (points, level, objects, live), &mut unneeded)?;
+                    self.of_level(
+                        access,
+                        backup,
+                        (points, level, objects, live),
+                        &mut unneeded,
+                    )?;
                 }
                 Needs::Some(_) | Needs::Nothing => whole(Part::Stream, objects.stream_bytes()),
             }
             if unneeded.bytes > before {
-                unneeded.by_level.insert(level.clone(), unneeded.bytes - before);
+                unneeded
+                    .by_level
+                    .insert(level.clone(), unneeded.bytes - before);
             }
         }
         Ok(unneeded)
@@ -90,27 +97,45 @@ impl Streams {
         (points, level, objects, live): (&Points, &LevelId, &Objects, &Ranges),
         unneeded: &mut Unneeded,
     ) -> Result<(), PruneError> {
-        let Some((stream, shares)) = self.shares(access, backup, (points, level, objects, live))? else { return Ok(()) };
+        let Some((stream, shares)) = self.shares(access, backup, (points, level, objects, live))?
+        else {
+            return Ok(());
+        };
         let (mut doomed, mut leftovers) = (BTreeSet::new(), BTreeSet::new());
         let mut add = |folder, number, length, was_named| {
             unneeded.bytes += length;
-            let among = if was_named { &mut doomed } else { &mut leftovers };
+            let among = if was_named {
+                &mut doomed
+            } else {
+                &mut leftovers
+            };
             among.insert((folder, number));
         };
         for (segment, length) in &objects.segments {
             match shares.get(segment) {
                 Some(share) if share.live > 0 => unneeded.among_needed += share.dead,
-                _ => add(Folder::Segments, *segment, *length, *segment < stream.parts.segments),
+                _ => add(
+                    Folder::Segments,
+                    *segment,
+                    *length,
+                    *segment < stream.parts.segments,
+                ),
             }
         }
         let tables = stream.first_table..stream.parts.frame_table_segments;
-        for (number, length) in objects.tables.iter().filter(|(number, _)| !tables.contains(*number)) {
+        for (number, length) in objects
+            .tables
+            .iter()
+            .filter(|(number, _)| !tables.contains(*number))
+        {
             add(Folder::Frames, *number, *length, *number < tables.end);
         }
         for (number, length) in objects.repacked.range(..stream.parts.repacked) {
             add(Folder::Repacked, *number, *length, true);
         }
-        let of_level = |objects: BTreeSet<_>| (!objects.is_empty()).then(|| Doomed::Some(level.clone(), objects));
+        let of_level = |objects: BTreeSet<_>| {
+            (!objects.is_empty()).then(|| Doomed::Some(level.clone(), objects))
+        };
         unneeded.doomed.extend(of_level(doomed));
         unneeded.leftovers.extend(of_level(leftovers));
         Ok(())
@@ -124,18 +149,34 @@ impl Streams {
         backup: &BackupName,
         (points, level, objects, live): (&Points, &LevelId, &Objects, &Ranges),
     ) -> Result<Option<Shares<'_>>, PruneError> {
-        let Some(stream) = self.stream(access, backup, (points, level, objects))?.cloned() else { return Ok(None) };
+        let Some(stream) = self
+            .stream(access, backup, (points, level, objects))?
+            .cloned()
+        else {
+            return Ok(None);
+        };
         let parts = &stream.parts;
         let is_plain = objects.repacked.is_empty()
-            && objects.segments.keys().all(|number| *number < parts.segments)
-            && objects.tables.keys().all(|number| *number < parts.frame_table_segments);
+            && objects
+                .segments
+                .keys()
+                .all(|number| *number < parts.segments)
+            && objects
+                .tables
+                .keys()
+                .all(|number| *number < parts.frame_table_segments);
         if is_plain && live.longest_gap(&(0..parts.stream_bytes)) < LEAST_GAP_BYTES {
             return Ok(None);
         }
-        if self.shares.get(level).is_none_or(|(known, repacked, _)| (known, *repacked) != (live, parts.repacked)) {
+        if self
+            .shares
+            .get(level)
+            .is_none_or(|(known, repacked, _)| (known, *repacked) != (live, parts.repacked))
+        {
             match shares(access, backup, parts, live) {
                 Ok(found) => {
-                    self.shares.insert(level.clone(), (live.clone(), parts.repacked, found));
+                    self.shares
+                        .insert(level.clone(), (live.clone(), parts.repacked, found));
                 }
                 Err(error) => {
                     tracing::warn!(%backup, %level, error = &error as &dyn Error, "its frame table cannot be read: all of its stream stays");
@@ -143,7 +184,10 @@ impl Streams {
                 }
             }
         }
-        Ok(self.known.get(level).zip(self.shares.get(level).map(|(.., shares)| shares)))
+        Ok(self
+            .known
+            .get(level)
+            .zip(self.shares.get(level).map(|(.., shares)| shares)))
     }
 
     /// Where the stream of a level is, by the newest manifest that says so and what the level has besides.
@@ -154,30 +198,56 @@ impl Streams {
         (points, level, objects): (&Points, &LevelId, &Objects),
     ) -> Result<Option<&Stream>, PruneError> {
         if !self.known.contains_key(level) {
-            let Some(newest) = points.newest_that_leans_on(level) else { return Ok(None) };
+            let Some(newest) = points.newest_that_leans_on(level) else {
+                return Ok(None);
+            };
             match access.manifest(backup, newest) {
                 Ok(manifest) => {
                     for parts in manifest.levels {
-                        let parts = LevelParts { live: None, ..parts };
-                        self.known.entry(parts.id.clone()).or_insert(Stream { parts, first_table: 0 });
+                        let parts = LevelParts {
+                            live: None,
+                            ..parts
+                        };
+                        self.known.entry(parts.id.clone()).or_insert(Stream {
+                            parts,
+                            first_table: 0,
+                        });
                     }
                 }
                 Err(error @ AccessError::Manifest { .. }) => {
                     tracing::warn!(%backup, level = %newest, error = &error as &dyn Error, "its manifest cannot be read");
                 }
-                Err(source) => return Err(PruneError::Manifest { level: newest.clone(), source }),
+                Err(source) => {
+                    return Err(PruneError::Manifest {
+                        level: newest.clone(),
+                        source,
+                    });
+                }
             }
         }
-        let (Some(stream), newest) = (self.known.get_mut(level), objects.repacked.keys().next_back()) else { return Ok(None) };
+        let (Some(stream), newest) = (
+            self.known.get_mut(level),
+            objects.repacked.keys().next_back(),
+        ) else {
+            return Ok(None);
+        };
         match newest {
             Some(newest) if *newest > stream.parts.repacked || stream.first_table == 0 => {
-                let of = LevelOf { backup: backup.clone(), level: level.clone() };
+                let of = LevelOf {
+                    backup: backup.clone(),
+                    level: level.clone(),
+                };
                 match stream::load(access.store().as_ref(), &access.opener(level), &of, *newest) {
                     Ok(repacked) => {
                         let parts = repacked.apply(stream.parts.clone());
-                        *stream = Stream { parts, first_table: repacked.first_frame_table_segment };
+                        *stream = Stream {
+                            parts,
+                            first_table: repacked.first_frame_table_segment,
+                        };
                     }
-                    Err(RepackedError::Store(error)) if !is_damage(&error) => return Err(PruneError::List(error)),
+                    Err(RepackedError::Store(error)) if !is_damage(&error) => {
+                        return Err(PruneError::List(error));
+                    }
                     Err(error) => {
                         let error = &error as &dyn Error;
                         tracing::warn!(%backup, %level, error, "where it was repacked to cannot be read: all of its stream stays");

@@ -25,12 +25,16 @@ impl Notes {
     /// Finds them.
     pub(super) fn list(access: &Access, backup: &BackupName) -> Result<Self, store::Error> {
         let mut notes = Vec::new();
-        access.store().list(&names::withdrawn_prefix(backup), &mut |object| {
-            if let Some(Meaning::Withdrawn(LevelOf { level, .. })) = names::meaning(&object.name) {
-                notes.push(level);
-            }
-            true
-        })?;
+        access
+            .store()
+            .list(&names::withdrawn_prefix(backup), &mut |object| {
+                if let Some(Meaning::Withdrawn(LevelOf { level, .. })) =
+                    names::meaning(&object.name)
+                {
+                    notes.push(level);
+                }
+                true
+            })?;
         Ok(Self { notes })
     }
 
@@ -74,12 +78,17 @@ impl Notes {
         backup: &BackupName,
         (now, grace): (Timestamp, SignedDuration),
     ) -> Result<(), store::Error> {
-        self.notes.iter().filter(|note| is_over(note, now, grace)).try_for_each(|note| access.store().delete(&name(backup, note)))
+        self.notes
+            .iter()
+            .filter(|note| is_over(note, now, grace))
+            .try_for_each(|note| access.store().delete(&name(backup, note)))
     }
 }
 
 fn is_over(note: &LevelId, now: Timestamp, grace: SignedDuration) -> bool {
-    note.started().checked_add(grace).is_ok_and(|end| end <= now)
+    note.started()
+        .checked_add(grace)
+        .is_ok_and(|end| end <= now)
 }
 
 fn name(backup: &BackupName, note: &LevelId) -> ObjectName {
@@ -87,17 +96,29 @@ fn name(backup: &BackupName, note: &LevelId) -> ObjectName {
 }
 
 /// Stores a note that these levels are kept for a while from `now` on.
-pub(super) fn store(access: &Access, backup: &BackupName, id: &LevelId, levels: &BTreeSet<LevelId>) -> Result<(), store::Error> {
+pub(super) fn store(
+    access: &Access,
+    backup: &BackupName,
+    id: &LevelId,
+    levels: &BTreeSet<LevelId>,
+) -> Result<(), store::Error> {
     access.store().put(&name(backup, id), &vec![encode(levels)])
 }
 
 /// A level's id in each line.
 fn encode(levels: &BTreeSet<LevelId>) -> Vec<u8> {
-    levels.iter().fold(String::new(), |text, level| text + level.as_str() + "\n").into_bytes()
+    levels
+        .iter()
+        .fold(String::new(), |text, level| text + level.as_str() + "\n")
+        .into_bytes()
 }
 
 fn decode(bytes: &[u8]) -> Option<Vec<LevelId>> {
-    std::str::from_utf8(bytes).ok()?.lines().map(|line| line.parse().ok()).collect()
+    std::str::from_utf8(bytes)
+        .ok()?
+        .lines()
+        .map(|line| line.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -108,9 +129,14 @@ mod tests {
 
     #[test]
     fn a_note_reads_back_and_one_that_was_cut_does_not() {
-        let levels: BTreeSet<LevelId> = (1..4).map(|random| LevelId::new(jiff::Timestamp::UNIX_EPOCH, random)).collect();
+        let levels: BTreeSet<LevelId> = (1..4)
+            .map(|random| LevelId::new(jiff::Timestamp::UNIX_EPOCH, random))
+            .collect();
         let bytes = encode(&levels);
-        assert_eq!(decode(&bytes).expect("a note"), levels.iter().cloned().collect::<Vec<_>>());
+        assert_eq!(
+            decode(&bytes).expect("a note"),
+            levels.iter().cloned().collect::<Vec<_>>()
+        );
         assert_eq!(decode(&bytes[..bytes.len() - 5]), None);
         assert_eq!(decode(b"\xff"), None);
     }

@@ -10,12 +10,33 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("format", &["model", "platform"]),
     ("store", &["model", "platform"]),
     ("index", &["model", "format"]),
-    ("catalog", &["model", "platform", "format", "store", "index"]),
-    ("fs", &["model", "platform", "format", "store", "index", "catalog"]),
-    ("backup", &["model", "platform", "format", "store", "index", "catalog"]),
+    (
+        "catalog",
+        &["model", "platform", "format", "store", "index"],
+    ),
+    (
+        "fs",
+        &["model", "platform", "format", "store", "index", "catalog"],
+    ),
+    (
+        "backup",
+        &["model", "platform", "format", "store", "index", "catalog"],
+    ),
     // the view, and the error of its calls; an export writes members as a backup does
-    ("restore", &["model", "platform", "format::tar", "fs::view", "fs::ReadError"]),
-    ("upkeep", &["model", "platform", "format", "store", "index", "catalog"]),
+    (
+        "restore",
+        &[
+            "model",
+            "platform",
+            "format::tar",
+            "fs::view",
+            "fs::ReadError",
+        ],
+    ),
+    (
+        "upkeep",
+        &["model", "platform", "format", "store", "index", "catalog"],
+    ),
     ("api", &["model", "platform", "fs::view"]),
     // of the store: HTTP, and the log-in to OpenStack's services
     (
@@ -37,7 +58,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &["model", "platform"]),
-    ("cli", &["model", "platform", "format", "store", "index", "catalog", "fs", "backup", "restore", "upkeep", "api", "sched", "config"]),
+    (
+        "cli",
+        &[
+            "model", "platform", "format", "store", "index", "catalog", "fs", "backup", "restore",
+            "upkeep", "api", "sched", "config",
+        ],
+    ),
 ];
 
 /// Crates that one module keeps to itself.
@@ -74,10 +101,14 @@ fn code_of(source: &str) -> String {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if rest.starts_with("r\"") || rest.starts_with("r#") && rest.trim_start_matches(['r', '#']).starts_with('"') {
+        } else if rest.starts_with("r\"")
+            || rest.starts_with("r#") && rest.trim_start_matches(['r', '#']).starts_with('"')
+        {
             let hashes = rest[1..].bytes().take_while(|b| *b == b'#').count();
             let end = format!("\"{}", "#".repeat(hashes));
-            rest[hashes + 2..].find(&end).map_or(rest.len(), |at| at + hashes + 2 + end.len())
+            rest[hashes + 2..]
+                .find(&end)
+                .map_or(rest.len(), |at| at + hashes + 2 + end.len())
         } else if first == '"' {
             let mut escaped = false;
             rest[1..]
@@ -94,7 +125,11 @@ fn code_of(source: &str) -> String {
             rest = &rest[first.len_utf8()..];
             continue;
         };
-        code.extend(rest[..length].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+        code.extend(
+            rest[..length]
+                .chars()
+                .map(|c| if c == '\n' { '\n' } else { ' ' }),
+        );
         rest = &rest[length..];
     }
     code
@@ -141,14 +176,24 @@ fn expand(tree: &str) -> Vec<Vec<String>> {
         }
         return found;
     }
-    let name: String = tree.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let name: String = tree
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
     if name.is_empty() {
         return Vec::new();
     }
     match tree[name.len()..].trim_start().strip_prefix("::") {
         Some(rest) => {
             let below = expand(rest);
-            if below.is_empty() { vec![vec![name]] } else { below.into_iter().map(|b| vec![name.clone(), b[0].clone()]).collect() }
+            if below.is_empty() {
+                vec![vec![name]]
+            } else {
+                below
+                    .into_iter()
+                    .map(|b| vec![name.clone(), b[0].clone()])
+                    .collect()
+            }
         }
         None => vec![vec![name]],
     }
@@ -173,10 +218,14 @@ fn module_of(file: &Path, root: &Path) -> Option<String> {
 }
 
 fn is_allowed(module: &str, named: &[String]) -> bool {
-    let Some((_, may)) = MAY_NAME.iter().find(|(from, _)| *from == module) else { return false };
+    let Some((_, may)) = MAY_NAME.iter().find(|(from, _)| *from == module) else {
+        return false;
+    };
     named[0] == module
         || may.iter().any(|to| match to.split_once("::") {
-            Some((top, part)) => named[0] == top && named.get(1).is_some_and(|second| second == part),
+            Some((top, part)) => {
+                named[0] == top && named.get(1).is_some_and(|second| second == part)
+            }
             None => named[0] == *to,
         })
 }
@@ -187,22 +236,47 @@ fn imports_go_down_and_only_where_the_table_says() {
     let (mut files, mut wrong) = (Vec::new(), Vec::new());
     source_files(&root, &mut files);
     for file in &files {
-        let Some(module) = module_of(file, &root) else { continue };
+        let Some(module) = module_of(file, &root) else {
+            continue;
+        };
         let code = code_of(&std::fs::read_to_string(file).expect("a source file can be read"));
-        let shown = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("it is below").display();
+        let shown = file
+            .strip_prefix(env!("CARGO_MANIFEST_DIR"))
+            .expect("it is below")
+            .display();
         for named in paths(&code, "crate") {
             if !is_allowed(&module, &named.segments) {
-                wrong.push(format!("{shown}:{}: {module} names crate::{}", named.line, named.segments.join("::")));
+                wrong.push(format!(
+                    "{shown}:{}: {module} names crate::{}",
+                    named.line,
+                    named.segments.join("::")
+                ));
             }
         }
         for (library, homes) in HOMES {
-            for named in paths(&code, library).iter().filter(|_| !homes.contains(&module.as_str())) {
-                wrong.push(format!("{shown}:{}: {library} belongs in {}", named.line, homes.join(" and ")));
+            for named in paths(&code, library)
+                .iter()
+                .filter(|_| !homes.contains(&module.as_str()))
+            {
+                wrong.push(format!(
+                    "{shown}:{}: {library} belongs in {}",
+                    named.line,
+                    homes.join(" and ")
+                ));
             }
         }
     }
-    assert!(files.len() > 10, "only {} files found below {}", files.len(), root.display());
-    assert!(wrong.is_empty(), "not in the table (tests/it/architecture.rs):\n{}", wrong.join("\n"));
+    assert!(
+        files.len() > 10,
+        "only {} files found below {}",
+        files.len(),
+        root.display()
+    );
+    assert!(
+        wrong.is_empty(),
+        "not in the table (tests/it/architecture.rs):\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -211,7 +285,10 @@ fn the_table_points_down_only() {
         for to in *may {
             let top = to.split("::").next().expect("split gives one at least");
             let at = MAY_NAME.iter().position(|(name, _)| *name == top);
-            assert!(at.is_some_and(|at| at < from), "{module} → {to} does not point down");
+            assert!(
+                at.is_some_and(|at| at < from),
+                "{module} → {to} does not point down"
+            );
         }
     }
 }
@@ -220,7 +297,10 @@ fn the_table_points_down_only() {
 fn paths_are_found_however_they_are_written() {
     let source = "use crate::model::{Name, Entry};\nuse crate::{\n    fs::view::View, store,\n    format::{frame, segment::Writer},\n};\n\
                   // crate::commented\nlet s = \"crate::quoted\"; let r = r#\"crate::raw \" \"#;\nfn f() -> crate::index::Tree { mycrate::x() }\n";
-    let found: Vec<(usize, String)> = paths(&code_of(source), "crate").into_iter().map(|n| (n.line, n.segments.join("::"))).collect();
+    let found: Vec<(usize, String)> = paths(&code_of(source), "crate")
+        .into_iter()
+        .map(|n| (n.line, n.segments.join("::")))
+        .collect();
     let want = [
         (1, "model::Name"),
         (1, "model::Entry"),

@@ -1,5 +1,8 @@
 //! `packaging/rescue/freezer-rescue.py` reads our stores with nothing of ours.
-#![expect(clippy::disallowed_methods, reason = "the script and tar are other programs")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the script and tar are other programs"
+)]
 
 use crate::support::{backup, oracle, torture};
 use freezer::catalog::Access;
@@ -9,16 +12,28 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/rescue/freezer-rescue.py");
+const SCRIPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/packaging/rescue/freezer-rescue.py"
+);
 
 /// Every Python here that has the package `cryptography`: their versions take different ways to Argon2.
 fn pythons() -> Vec<&'static str> {
     let works = |python: &&str| {
-        let run = Command::new(python).args(["-c", "import cryptography"]).stderr(Stdio::null()).status();
+        let run = Command::new(python)
+            .args(["-c", "import cryptography"])
+            .stderr(Stdio::null())
+            .status();
         run.is_ok_and(|status| status.success())
     };
-    let found: Vec<&str> = ["/usr/bin/python3", "python3"].into_iter().filter(works).collect();
-    assert!(!found.is_empty(), "needs Python with the package cryptography (Debian: python3-cryptography)");
+    let found: Vec<&str> = ["/usr/bin/python3", "python3"]
+        .into_iter()
+        .filter(works)
+        .collect();
+    assert!(
+        !found.is_empty(),
+        "needs Python with the package cryptography (Debian: python3-cryptography)"
+    );
     found
 }
 
@@ -37,7 +52,12 @@ impl Room {
         std::fs::create_dir(&tree).expect("made");
         let line = [backup::passphrase().expose(), &b"\n"[..]].concat();
         std::fs::write(&pass_file, line).expect("written");
-        Self { folder, tree, store, pass_file }
+        Self {
+            folder,
+            tree,
+            store,
+            pass_file,
+        }
     }
 
     /// Files of 300 KiB that do not compress, one after the other in the stream: several frames, several segments.
@@ -45,7 +65,9 @@ impl Room {
         let mut state = 1_u64;
         for file in 0..16 {
             let random = std::iter::repeat_with(|| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 state.to_be_bytes()[0]
             });
             let content: Vec<u8> = random.take(300 << 10).collect();
@@ -63,22 +85,36 @@ impl Room {
             request.compression = method;
             request.compression_level = method.default_level();
         });
-        self.store.join(format!("data/host/tree/{}/segments", report.manifest.id))
+        self.store
+            .join(format!("data/host/tree/{}/segments", report.manifest.id))
     }
 
     fn rescue(&self, python: &str, arguments: &[&str]) -> Output {
         let mut script = Command::new(python);
-        script.arg(SCRIPT).arg(&self.store).args(arguments).arg("--pass-file").arg(&self.pass_file);
+        script
+            .arg(SCRIPT)
+            .arg(&self.store)
+            .args(arguments)
+            .arg("--pass-file")
+            .arg(&self.pass_file);
         script.stdin(Stdio::null()).output().expect("Python runs")
     }
 
     /// Unpacks a stream with stock tar; says how tar ended.
     fn extract(&self, stream: &[u8]) -> (PathBuf, bool) {
-        let target = tempfile::tempdir_in(self.folder.path()).expect("a directory").keep();
+        let target = tempfile::tempdir_in(self.folder.path())
+            .expect("a directory")
+            .keep();
         let file = target.with_extension("tar");
         std::fs::write(&file, stream).expect("written");
         let options = ["--xattrs", "--xattrs-include=*", "--acls", "-xpf"];
-        let tar = Command::new("tar").args(options).arg(&file).arg("-C").arg(&target).output().expect("tar runs");
+        let tar = Command::new("tar")
+            .args(options)
+            .arg(&file)
+            .arg("-C")
+            .arg(&target)
+            .output()
+            .expect("tar runs");
         (target, tar.status.success())
     }
 }
@@ -116,7 +152,11 @@ fn every_python_here_opens_the_store_whichever_argon2_it_has() {
     room.back_up(&backup::create_encrypted(room.store()), Compression::Zstd);
     for python in pythons() {
         let output = room.rescue(python, &[]);
-        assert!(output.status.success(), "{python}: {}", text(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{python}: {}",
+            text(&output.stderr)
+        );
         assert!(text(&output.stdout).starts_with("host/tree/"), "{python}");
     }
 }
@@ -127,22 +167,43 @@ fn the_script_reads_every_compression_with_and_without_a_passphrase() {
         let room = Room::new();
         room.fill();
         let expected = oracle::scan(&room.tree);
-        let access = if encrypted { backup::create_encrypted(room.store()) } else { backup::create_plain(room.store()) };
+        let access = if encrypted {
+            backup::create_encrypted(room.store())
+        } else {
+            backup::create_plain(room.store())
+        };
         for method in Compression::ALL {
             let segments = room.back_up(&access, method);
             let output = room.rescue(pythons()[0], &["host/tree"]);
-            assert!(output.status.success(), "{method}: {}", text(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{method}: {}",
+                text(&output.stderr)
+            );
             let (target, tar_was_happy) = room.extract(&output.stdout);
             assert!(tar_was_happy);
-            let differences = oracle::compare(&expected, &oracle::scan(&target), oracle::Holes::Zeros);
-            assert!(differences.is_empty(), "{method}, encrypted: {encrypted}:\n{}", differences.join("\n"));
-            assert!(std::fs::read_dir(segments).expect("listed").count() > 1, "one segment proves little");
+            let differences =
+                oracle::compare(&expected, &oracle::scan(&target), oracle::Holes::Zeros);
+            assert!(
+                differences.is_empty(),
+                "{method}, encrypted: {encrypted}:\n{}",
+                differences.join("\n")
+            );
+            assert!(
+                std::fs::read_dir(segments).expect("listed").count() > 1,
+                "one segment proves little"
+            );
         }
         let listed = room.rescue(pythons()[0], &[]);
         assert!(listed.status.success(), "{}", text(&listed.stderr));
         let lines = text(&listed.stdout);
         assert_eq!(lines.lines().count(), Compression::ALL.len(), "{lines}");
-        assert!(lines.lines().all(|line| line.starts_with("host/tree/") && line.ends_with("17 entries")), "{lines}");
+        assert!(
+            lines
+                .lines()
+                .all(|line| line.starts_with("host/tree/") && line.ends_with("17 entries")),
+            "{lines}"
+        );
     }
 }
 
@@ -155,7 +216,11 @@ fn a_wrong_passphrase_is_said_and_nothing_comes_out() {
     for python in pythons() {
         let output = room.rescue(python, &["host/tree"]);
         assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("wrong passphrase"), "{python}: {}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("wrong passphrase"),
+            "{python}: {}",
+            text(&output.stderr)
+        );
         assert!(output.stdout.is_empty());
     }
 }
@@ -172,17 +237,31 @@ fn a_tampered_frame_never_comes_out_and_the_rest_does_when_asked_for() {
     let strict = room.rescue(python, &["host/tree"]);
     assert_eq!(strict.status.code(), Some(1));
     let said = text(&strict.stderr);
-    assert!(said.contains("in segment 00000001 fails authentication"), "{said}");
+    assert!(
+        said.contains("in segment 00000001 fails authentication"),
+        "{said}"
+    );
 
     let lenient = room.rescue(python, &["host/tree", "--keep-going"]);
     assert_eq!(lenient.status.code(), Some(3));
-    assert!(text(&lenient.stderr).contains("in segment 00000001 fails authentication: filler takes its place"));
+    assert!(
+        text(&lenient.stderr)
+            .contains("in segment 00000001 fails authentication: filler takes its place")
+    );
     let (target, _) = room.extract(&lenient.stdout);
     let found = oracle::scan(&target);
-    let intact = expected.iter().filter(|(path, entry)| found.get(*path).is_some_and(|now| now.content == entry.content));
+    let intact = expected.iter().filter(|(path, entry)| {
+        found
+            .get(*path)
+            .is_some_and(|now| now.content == entry.content)
+    });
     let intact = intact.count();
     assert!(intact < expected.len(), "the damage hit nothing");
-    assert!(intact >= expected.len() - 6, "only {intact} of {} entries came through one damaged frame", expected.len());
+    assert!(
+        intact >= expected.len() - 6,
+        "only {intact} of {} entries came through one damaged frame",
+        expected.len()
+    );
 }
 
 #[test]
@@ -190,11 +269,19 @@ fn a_missing_segment_is_named() {
     for encrypted in [true, false] {
         let room = Room::new();
         room.fill();
-        let access = if encrypted { backup::create_encrypted(room.store()) } else { backup::create_plain(room.store()) };
+        let access = if encrypted {
+            backup::create_encrypted(room.store())
+        } else {
+            backup::create_plain(room.store())
+        };
         let segments = room.back_up(&access, Compression::Gzip);
         std::fs::remove_file(segments.join("00000001")).expect("removed");
         let output = room.rescue(pythons()[0], &["host/tree"]);
         assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("segment 00000001 is missing"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("segment 00000001 is missing"),
+            "{}",
+            text(&output.stderr)
+        );
     }
 }

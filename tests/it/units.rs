@@ -14,10 +14,18 @@ fn systemd_takes_the_units_and_freezer_takes_their_commands() {
     for entry in std::fs::read_dir(&units).expect("there are some") {
         let path = entry.expect("listed").path();
         let text = std::fs::read_to_string(&path).expect("text");
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         // Where the program is here.
         let here = room.path().join(&name);
-        std::fs::write(&here, text.replace("/usr/bin/freezer", env!("CARGO_BIN_EXE_freezer"))).expect("written");
+        std::fs::write(
+            &here,
+            text.replace("/usr/bin/freezer", env!("CARGO_BIN_EXE_freezer")),
+        )
+        .expect("written");
         let mut judge = Command::new("systemd-analyze");
         judge.args(["verify", "--man=no"]);
         if name.contains(".user.") {
@@ -27,11 +35,28 @@ fn systemd_takes_the_units_and_freezer_takes_their_commands() {
         let output = judge.arg(&here).output().expect("systemd-analyze is there");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let about_this: Vec<&str> = told.lines().filter(|line| line.contains(&name)).collect();
-        assert!(output.status.success() && about_this.is_empty(), "{name}: {told}");
-        for line in text.lines().filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/freezer ")) {
-            let words: Vec<&str> = line.split_whitespace().filter(|word| !word.starts_with('$')).collect();
-            let output = Command::new(env!("CARGO_BIN_EXE_freezer")).args(words).arg("--help").output().expect("it runs");
-            assert!(output.status.success(), "{name}: {line}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success() && about_this.is_empty(),
+            "{name}: {told}"
+        );
+        for line in text
+            .lines()
+            .filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/freezer "))
+        {
+            let words: Vec<&str> = line
+                .split_whitespace()
+                .filter(|word| !word.starts_with('$'))
+                .collect();
+            let output = Command::new(env!("CARGO_BIN_EXE_freezer"))
+                .args(words)
+                .arg("--help")
+                .output()
+                .expect("it runs");
+            assert!(
+                output.status.success(),
+                "{name}: {line}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             seen += 1;
         }
     }

@@ -8,19 +8,42 @@ fn a_mount_point_that_cannot_be_used_is_refused_by_name() {
     let view = store(small_files(1, 1), Recipe::default()).view();
     let directory = scratch();
     let attempt = |path: &Path, store: Option<&Path>| {
-        let options = MountOptions { store: store.map(Path::to_owned), ..MountOptions::new(path, "test") };
-        mount::mount(&options, Forest::of_tree(view.clone())).map(|_| ()).expect_err("refused")
+        let options = MountOptions {
+            store: store.map(Path::to_owned),
+            ..MountOptions::new(path, "test")
+        };
+        mount::mount(&options, Forest::of_tree(view.clone()))
+            .map(|_| ())
+            .expect_err("refused")
     };
     let inside = directory.path().join("store/inside");
     fs::create_dir_all(&inside).expect("made");
     fs::write(directory.path().join("file"), "x").expect("written");
-    assert!(matches!(attempt(&directory.path().join("absent"), None), MountError::MountPoint { .. }));
-    assert!(matches!(attempt(&directory.path().join("file"), None), MountError::NotADirectory(_)));
-    assert!(matches!(attempt(directory.path(), None), MountError::Occupied(_)));
+    assert!(matches!(
+        attempt(&directory.path().join("absent"), None),
+        MountError::MountPoint { .. }
+    ));
+    assert!(matches!(
+        attempt(&directory.path().join("file"), None),
+        MountError::NotADirectory(_)
+    ));
+    assert!(matches!(
+        attempt(directory.path(), None),
+        MountError::Occupied(_)
+    ));
     let store = directory.path().join("store");
-    assert!(matches!(attempt(directory.path(), Some(&store)), MountError::CoversStore { .. }));
-    assert!(matches!(attempt(&store, Some(&store)), MountError::CoversStore { .. }));
-    assert!(matches!(attempt(&inside, Some(&store)), MountError::CoversStore { .. }));
+    assert!(matches!(
+        attempt(directory.path(), Some(&store)),
+        MountError::CoversStore { .. }
+    ));
+    assert!(matches!(
+        attempt(&store, Some(&store)),
+        MountError::CoversStore { .. }
+    ));
+    assert!(matches!(
+        attempt(&inside, Some(&store)),
+        MountError::CoversStore { .. }
+    ));
 }
 
 #[test]
@@ -38,8 +61,14 @@ fn a_mount_ends_though_a_program_is_in_it() {
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn what_is_not_a_mount_of_ours_is_not_unmounted() {
     let directory = scratch();
-    assert!(matches!(mount::unmount(directory.path()), Err(MountError::NotOurs(_))));
-    assert!(matches!(mount::unmount(Path::new("/proc")), Err(MountError::NotOurs(_))));
+    assert!(matches!(
+        mount::unmount(directory.path()),
+        Err(MountError::NotOurs(_))
+    ));
+    assert!(matches!(
+        mount::unmount(Path::new("/proc")),
+        Err(MountError::NotOurs(_))
+    ));
 }
 
 #[test]
@@ -49,11 +78,18 @@ fn a_mount_that_is_in_use_is_not_unmounted_until_it_is_free() {
     let mount_point = show.mounted().mount_point().to_owned();
     let held = fs::File::open(show.at("d000/f0000")).expect("opened");
     let error = mount::unmount(&mount_point).expect_err("a file is open");
-    let source = std::error::Error::source(&error).expect("a cause").downcast_ref::<std::io::Error>().expect("of the system");
+    let source = std::error::Error::source(&error)
+        .expect("a cause")
+        .downcast_ref::<std::io::Error>()
+        .expect("of the system");
     assert_eq!(source.raw_os_error(), Some(Errno::BUSY.raw_os_error()));
     drop(held);
     mount::unmount(&mount_point).expect("free");
-    show.mounted.take().expect("still there").unmount().expect("it has ended by itself");
+    show.mounted
+        .take()
+        .expect("still there")
+        .unmount()
+        .expect("it has ended by itself");
     assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0);
 }
 
@@ -62,7 +98,9 @@ fn a_mount_that_is_in_use_is_not_unmounted_until_it_is_free() {
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn serve_for_another_test() {
     let mut mount_point = String::new();
-    std::io::stdin().read_line(&mut mount_point).expect("a line");
+    std::io::stdin()
+        .read_line(&mut mount_point)
+        .expect("a line");
     if mount_point.is_empty() {
         return; // no other test has started this
     }
@@ -71,13 +109,19 @@ fn serve_for_another_test() {
         stats_file: Some(PathBuf::from(format!("{}.stats", mount_point.trim()))),
         ..MountOptions::new(mount_point.trim(), "test")
     };
-    mount::serve(&options, Forest::of_tree(view), || println!("\nready")).expect("served to the end");
+    mount::serve(&options, Forest::of_tree(view), || println!("\nready"))
+        .expect("served to the end");
 }
 
 fn serve_elsewhere(mount_point: &Path) -> std::process::Child {
     let program = std::env::current_exe().expect("this program");
     let mut child = Command::new(program)
-        .args(["--exact", "ends::serve_for_another_test", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "ends::serve_for_another_test",
+            "--ignored",
+            "--nocapture",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -87,7 +131,10 @@ fn serve_elsewhere(mount_point: &Path) -> std::process::Child {
     let mut line = String::new();
     while line.trim() != "ready" {
         line.clear();
-        assert!(output.read_line(&mut line).expect("read") > 0, "it ended before it was ready");
+        assert!(
+            output.read_line(&mut line).expect("read") > 0,
+            "it ended before it was ready"
+        );
     }
     // Its end must not be held up by a full pipe.
     thread::spawn(move || output.read_to_end(&mut Vec::new()));
@@ -104,12 +151,23 @@ fn a_mount_whose_process_was_killed_is_taken_away_by_the_next() {
     assert!(mount_point.join("d000/f0001").exists());
     child.kill().expect("killed");
     child.wait().expect("ended");
-    assert_eq!(rustix::fs::statvfs(&mount_point).err(), Some(Errno::NOTCONN));
+    assert_eq!(
+        rustix::fs::statvfs(&mount_point).err(),
+        Some(Errno::NOTCONN)
+    );
     let view = store(small_files(1, 1), Recipe::default()).view();
-    let mounted = mount::mount(&MountOptions::new(&mount_point, "test"), Forest::of_tree(view)).expect("mounted again");
+    let mounted = mount::mount(
+        &MountOptions::new(&mount_point, "test"),
+        Forest::of_tree(view),
+    )
+    .expect("mounted again");
     assert!(mount_point.join("d000/f0000").exists());
     mounted.unmount().expect("unmounted");
-    assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0, "nothing is left");
+    assert_eq!(
+        fs::read_dir(&mount_point).expect("listed").count(),
+        0,
+        "nothing is left"
+    );
 }
 
 #[test]
@@ -121,14 +179,24 @@ fn a_signal_ends_the_mount_and_leaves_nothing_but_the_counts() {
         let mount_point = directory.path().join("mnt");
         fs::create_dir(&mount_point).expect("made");
         let mut child = serve_elsewhere(&mount_point);
-        assert_eq!(fs::read_dir(mount_point.join("d001")).expect("listed").count(), 30);
+        assert_eq!(
+            fs::read_dir(mount_point.join("d001"))
+                .expect("listed")
+                .count(),
+            30
+        );
         let pid = Pid::from_child(&child);
         kill_process(pid, signal).expect("sent");
         assert!(child.wait().expect("ended").success());
         assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0);
         let stats = fs::read_to_string(directory.path().join("mnt.stats")).expect("written");
         let stats: serde_json::Value = serde_json::from_str(&stats).expect("JSON");
-        assert!(stats["requests"]["readdirplus"].as_u64().is_some_and(|count| count > 0), "{stats}");
+        assert!(
+            stats["requests"]["readdirplus"]
+                .as_u64()
+                .is_some_and(|count| count > 0),
+            "{stats}"
+        );
         assert!(stats["cache"]["fetched"].is_u64(), "{stats}");
     }
 }

@@ -1,6 +1,9 @@
 //! Real FUSE mounts: what the kernel and ordinary programs see of a point in time.
 #![cfg(target_os = "linux")]
-#![expect(clippy::disallowed_methods, reason = "oracles are ordinary programs, and they are started here")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "oracles are ordinary programs, and they are started here"
+)]
 
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the other tests use the rest")]
@@ -62,7 +65,10 @@ impl Show {
         let mut options = MountOptions::new(directory.path(), "test");
         change(&mut options);
         let mounted = mount::mount(&options, forest).expect("mounted");
-        Self { mounted: Some(mounted), _directory: directory }
+        Self {
+            mounted: Some(mounted),
+            _directory: directory,
+        }
     }
 
     fn mounted(&self) -> &Mounted {
@@ -113,7 +119,11 @@ fn show(entries: impl IntoIterator<Item = Planned>) -> Show {
 /// A real backup of a tree on disk, in a store in memory.
 fn back_up(source: &Path, compression: Compression, encrypted: bool) -> View {
     let store: Arc<dyn Store> = Arc::new(Memory::default());
-    let access = if encrypted { backup::create_encrypted(store) } else { backup::create_plain(store) };
+    let access = if encrypted {
+        backup::create_encrypted(store)
+    } else {
+        backup::create_plain(store)
+    };
     let report = backup::back_up(&access, &[source], |request| {
         request.compression = compression;
         request.compression_level = compression.default_level();
@@ -132,15 +142,27 @@ fn back_up(source: &Path, compression: Compression, encrypted: bool) -> View {
 fn show_everything() -> (tempfile::TempDir, Show) {
     let source = scratch();
     torture::build(source.path());
-    let show = Show::new(Forest::of_tree(back_up(source.path(), Compression::Zstd, true)));
+    let show = Show::new(Forest::of_tree(back_up(
+        source.path(),
+        Compression::Zstd,
+        true,
+    )));
     (source, show)
 }
 
 /// Runs a program to its end and returns what it printed.
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).env("LC_ALL", "C").output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = Command::new(program)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {} {errors}", output.status);
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {} {errors}",
+        output.status
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -152,8 +174,12 @@ fn small_files(directories: usize, files: usize) -> Vec<Planned> {
     let mut tree = vec![Planned::directory("")];
     tree.extend((0..directories).map(|number| Planned::directory(&format!("d{number:03}"))));
     for directory in 0..directories {
-        let content = |file: usize| format!("line {file} of directory {directory}\n").repeat(1 + file % 90);
-        tree.extend((0..files).map(|file| Planned::file(&format!("d{directory:03}/f{file:04}"), content(file))));
+        let content =
+            |file: usize| format!("line {file} of directory {directory}\n").repeat(1 + file % 90);
+        tree.extend(
+            (0..files)
+                .map(|file| Planned::file(&format!("d{directory:03}/f{file:04}"), content(file))),
+        );
     }
     tree
 }

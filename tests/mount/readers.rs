@@ -11,7 +11,9 @@ fn a_file_whose_blocks_lie_in_twenty_levels_reads_as_one() {
     let mut manifest = None;
     for level in 0..20_u64 {
         for page in 0..10 {
-            let at = usize::try_from((level * 77_719 + page * 947_291) % (content.len() as u64 - 5000)).expect("small");
+            let at =
+                usize::try_from((level * 77_719 + page * 947_291) % (content.len() as u64 - 5000))
+                    .expect("small");
             content[at..at + 4096].copy_from_slice(&noise(level * 100 + page, 4096));
         }
         content.splice(9000..9000, noise(level, 100));
@@ -25,12 +27,19 @@ fn a_file_whose_blocks_lie_in_twenty_levels_reads_as_one() {
     let manifest = manifest.expect("twenty");
     assert_eq!(manifest.levels.len(), 20, "each holds some of it");
     let (store, store_id, protection) = (access.store(), access.store_id(), access.protection());
-    let parts = ViewParts { manifest, store, store_id, protection, backup: backup::name() };
+    let parts = ViewParts {
+        manifest,
+        store,
+        store_id,
+        protection,
+        backup: backup::name(),
+    };
     let view = View::open(parts, &support::stored_tree::reader(64 << 20)).expect("opened");
     let show = Show::new(Forest::of_tree(view));
     let file = fs::File::open(show.at("image")).expect("opened");
     for turn in 0..300_u64 {
-        let at = usize::try_from(turn * 7_654_321 % (content.len() as u64 - 10_000)).expect("small");
+        let at =
+            usize::try_from(turn * 7_654_321 % (content.len() as u64 - 10_000)).expect("small");
         let mut buffer = vec![0; 10_000];
         file.read_exact_at(&mut buffer, at as u64).expect("read");
         assert!(buffer == content[at..at + 10_000], "wrong bytes at {at}");
@@ -42,9 +51,18 @@ fn a_file_whose_blocks_lie_in_twenty_levels_reads_as_one() {
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn many_readers_at_once_each_read_right_through_a_small_cache() {
     let content = noise(7, 20_000_000);
-    let files =
-        [Planned::directory(""), Planned::file("random", content.clone()), Planned::file("text", b"to be or not to be\n".repeat(500_000))];
-    let stored = store(files, Recipe { frame_bytes: 300_000, ..Recipe::default() });
+    let files = [
+        Planned::directory(""),
+        Planned::file("random", content.clone()),
+        Planned::file("text", b"to be or not to be\n".repeat(500_000)),
+    ];
+    let stored = store(
+        files,
+        Recipe {
+            frame_bytes: 300_000,
+            ..Recipe::default()
+        },
+    );
     let reader = support::stored_tree::reader(2_000_000);
     let show = Show::new(Forest::of_tree(stored.view_through(&reader)));
     thread::scope(|scope| {
@@ -54,7 +72,9 @@ fn many_readers_at_once_each_read_right_through_a_small_cache() {
                 let file = fs::File::open(path).expect("opened");
                 let mut place = reader.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
                 for turn in 0..60 {
-                    place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    place = place
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     let at = usize::try_from((place >> 33) % 19_000_000).expect("small");
                     let length = if turn % 4 == 0 { 900_000 } else { 5000 };
                     let mut buffer = vec![0; length];
@@ -75,7 +95,14 @@ fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
     let faulty = Arc::new(Faulty::new(Memory::default()));
     let mut tree = small_files(1, 50);
     tree.push(Planned::file("d000/z big", noise(1, 5_000_000)));
-    let stored = StoredTree::write(Arc::clone(&faulty) as Arc<dyn Store>, tree, Recipe { frame_bytes: 100_000, ..Recipe::default() });
+    let stored = StoredTree::write(
+        Arc::clone(&faulty) as Arc<dyn Store>,
+        tree,
+        Recipe {
+            frame_bytes: 100_000,
+            ..Recipe::default()
+        },
+    );
     let show = Show::new(Forest::of_tree(stored.view()));
     let first = fs::read(show.at("d000/f0001")).expect("read");
     let gate = faulty.gate(Verb::Get);
@@ -97,7 +124,10 @@ fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
         // know yet, a listing, a small file in the frame at hand.
         assert_eq!(fs::read_dir(show.at("d000")).expect("listed").count(), 51);
         assert_eq!(fs::read(show.at("d000/f0001")).expect("read"), first);
-        assert_eq!(fs::read(show.at("d000/f0002")).expect("read").len(), "line 2 of directory 0\n".len() * 3);
+        assert_eq!(
+            fs::read(show.at("d000/f0002")).expect("read").len(),
+            "line 2 of directory 0\n".len() * 3
+        );
         assert!(waiting.iter().all(|reader| !reader.is_finished()));
         gate.open();
     });

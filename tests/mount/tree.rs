@@ -10,12 +10,30 @@ fn a_mount_of_a_tree_with_everything_is_that_tree() {
     // What is not on the disk yet may take another number of blocks there.
     run("sync", &["-f", text(source.path())]);
     let expected = oracle::scan(source.path());
-    let usage = |path: &Path| run("du", &["-s", "--block-size=1", text(path)]).split('\t').next().expect("a number").to_owned();
-    for (compression, encrypted) in [(Compression::Zstd, true), (Compression::Gzip, false), (Compression::Xz, true)] {
-        let show = Show::new(Forest::of_tree(back_up(source.path(), compression, encrypted)));
+    let usage = |path: &Path| {
+        run("du", &["-s", "--block-size=1", text(path)])
+            .split('\t')
+            .next()
+            .expect("a number")
+            .to_owned()
+    };
+    for (compression, encrypted) in [
+        (Compression::Zstd, true),
+        (Compression::Gzip, false),
+        (Compression::Xz, true),
+    ] {
+        let show = Show::new(Forest::of_tree(back_up(
+            source.path(),
+            compression,
+            encrypted,
+        )));
         let mount_point = show.mounted().mount_point();
         let differences = oracle::compare(&expected, &oracle::scan(mount_point), Holes::Same);
-        assert!(differences.is_empty(), "{compression}:\n{}", differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "{compression}:\n{}",
+            differences.join("\n")
+        );
         if compression == Compression::Zstd {
             assert_eq!(oracle::rsync(source.path(), mount_point), [""; 0]);
             assert_eq!(usage(source.path()), usage(mount_point));
@@ -28,7 +46,14 @@ fn a_mount_of_a_tree_with_everything_is_that_tree() {
 fn a_copy_out_of_the_mount_is_the_source_with_its_holes() {
     let (source, show) = show_everything();
     let target = scratch();
-    run("cp", &["-a", &format!("{}/.", text(&show.at(""))), text(target.path())]);
+    run(
+        "cp",
+        &[
+            "-a",
+            &format!("{}/.", text(&show.at(""))),
+            text(target.path()),
+        ],
+    );
     let differences = oracle::differences(source.path(), target.path(), Holes::Same);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
@@ -46,26 +71,55 @@ fn numbers_that_stat_shows_are_those_of_the_source() {
             };
             let expected = rustix::fs::lstat(entry.path()).expect("stat");
             let numbers = |stat: &rustix::fs::Stat| {
-                let times = [(stat.st_mtime, stat.st_mtime_nsec), (stat.st_ctime, stat.st_ctime_nsec)];
+                let times = [
+                    (stat.st_mtime, stat.st_mtime_nsec),
+                    (stat.st_ctime, stat.st_ctime_nsec),
+                ];
                 // A directory's size is its file system's own.
-                let size = if stat.st_mode & 0o170_000 == 0o040_000 { 0 } else { stat.st_size };
-                ((stat.st_mode, stat.st_uid, stat.st_gid), (stat.st_nlink, size, stat.st_rdev, stat.st_blksize), times)
+                let size = if stat.st_mode & 0o170_000 == 0o040_000 {
+                    0
+                } else {
+                    stat.st_size
+                };
+                (
+                    (stat.st_mode, stat.st_uid, stat.st_gid),
+                    (stat.st_nlink, size, stat.st_rdev, stat.st_blksize),
+                    times,
+                )
             };
-            assert_eq!(numbers(&shown), numbers(&expected), "{}", entry.path().display());
+            assert_eq!(
+                numbers(&shown),
+                numbers(&expected),
+                "{}",
+                entry.path().display()
+            );
         }
     }
     let shown = |path: &Path| fs::symlink_metadata(path).expect("there");
     let mut names = HashMap::<u64, Vec<PathBuf>>::new();
     for entry in fs::read_dir(source.path().join("links")).expect("listed") {
         let entry = entry.expect("listed");
-        names.entry(entry.metadata().expect("known").ino()).or_default().push(entry.file_name().into());
+        names
+            .entry(entry.metadata().expect("known").ino())
+            .or_default()
+            .push(entry.file_name().into());
     }
     let inode = |name: &PathBuf| shown(&show.at("links").join(name)).ino();
     let groups: Vec<u64> = names.values().map(|names| inode(&names[0])).collect();
     for names in names.values() {
-        assert!(names.iter().all(|name| inode(name) == inode(&names[0])), "names of one file have different inodes: {names:?}");
+        assert!(
+            names.iter().all(|name| inode(name) == inode(&names[0])),
+            "names of one file have different inodes: {names:?}"
+        );
     }
-    assert_eq!(groups.iter().collect::<std::collections::HashSet<_>>().len(), groups.len(), "different files share an inode");
+    assert_eq!(
+        groups
+            .iter()
+            .collect::<std::collections::HashSet<_>>()
+            .len(),
+        groups.len(),
+        "different files share an inode"
+    );
     assert_eq!(shown(&show.at("links/..")).ino(), 1);
 }
 
@@ -75,17 +129,43 @@ fn holes_are_found_with_seek_through_the_mount() {
     let (source, show) = show_everything();
     let mut files = 0;
     for folder in ["sparse", "giant", "sizes"] {
-        let entries = fs::read_dir(source.path().join(folder)).expect("listed").map(|entry| entry.expect("listed").path());
+        let entries = fs::read_dir(source.path().join(folder))
+            .expect("listed")
+            .map(|entry| entry.expect("listed").path());
         for path in entries.filter(|path| path.is_file()) {
             let name = path.strip_prefix(source.path()).expect("below it");
-            let open = |root: &Path| rustix::fs::open(root.join(name), OFlags::RDONLY, Mode::empty()).expect("opened");
+            let open = |root: &Path| {
+                rustix::fs::open(root.join(name), OFlags::RDONLY, Mode::empty()).expect("opened")
+            };
             let (expected, shown) = (open(source.path()), open(show.mounted().mount_point()));
             let size = fs::metadata(&path).expect("there").len();
-            for from in [0, 1, 4095, 4096, 8192, 1 << 20, (1 << 20) + 1, 8 << 20, size.saturating_sub(1), size, size + 1] {
+            for from in [
+                0,
+                1,
+                4095,
+                4096,
+                8192,
+                1 << 20,
+                (1 << 20) + 1,
+                8 << 20,
+                size.saturating_sub(1),
+                size,
+                size + 1,
+            ] {
                 let data = |file| rustix::fs::seek(file, SeekFrom::Data(from));
                 let hole = |file| rustix::fs::seek(file, SeekFrom::Hole(from));
-                assert_eq!(data(&shown), data(&expected), "data of {} from {from}", name.display());
-                assert_eq!(hole(&shown), hole(&expected), "hole of {} from {from}", name.display());
+                assert_eq!(
+                    data(&shown),
+                    data(&expected),
+                    "data of {} from {from}",
+                    name.display()
+                );
+                assert_eq!(
+                    hole(&shown),
+                    hole(&expected),
+                    "hole of {} from {from}",
+                    name.display()
+                );
             }
             files += 1;
         }
@@ -97,7 +177,10 @@ fn holes_are_found_with_seek_through_the_mount() {
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_file_of_many_gigabytes_is_as_long_as_it_was() {
     let size = 20 << 30;
-    let content = freezer::model::Content::File { size, extents: Vec::new() };
+    let content = freezer::model::Content::File {
+        size,
+        extents: Vec::new(),
+    };
     let mut file = Planned::new("disk", Default::default(), content);
     file.data = vec![(0, b"begin".to_vec()), (size - 3, b"end".to_vec())];
     let show = show([Planned::directory(""), file]);
@@ -113,10 +196,22 @@ fn a_file_of_many_gigabytes_is_as_long_as_it_was() {
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn everything_is_found_again_after_the_kernel_forgot_it() {
     let show = show(small_files(5, 50));
-    let read = || run("sh", &["-c", &format!("cd '{}' && find . -printf '%i %p %s\\n' | sort && cat d00*/*", text(&show.at("")))]);
+    let read = || {
+        run(
+            "sh",
+            &[
+                "-c",
+                &format!(
+                    "cd '{}' && find . -printf '%i %p %s\\n' | sort && cat d00*/*",
+                    text(&show.at(""))
+                ),
+            ],
+        )
+    };
     let first = read();
     // Mounting it again where it is makes the kernel drop every entry that is not in use.
-    rustix::mount::mount_remount(show.mounted().mount_point(), MountFlags::RDONLY, c"").expect("root may");
+    rustix::mount::mount_remount(show.mounted().mount_point(), MountFlags::RDONLY, c"")
+        .expect("root may");
     assert_eq!(read(), first);
     assert!(show.counts()["forget"] > 200, "{:?}", show.counts());
 }
@@ -127,7 +222,16 @@ fn the_next_mount_of_a_point_in_time_has_the_same_inode_numbers() {
     let stored = store(small_files(3, 40), Recipe::default());
     let numbers = || {
         let show = Show::new(Forest::of_tree(stored.view()));
-        run("sh", &["-c", &format!("cd '{}' && find . -printf '%i %p\\n' | sort -k 2", text(&show.at("")))])
+        run(
+            "sh",
+            &[
+                "-c",
+                &format!(
+                    "cd '{}' && find . -printf '%i %p\\n' | sort -k 2",
+                    text(&show.at(""))
+                ),
+            ],
+        )
     };
     let first = numbers();
     assert_eq!(first.lines().count(), 1 + 3 + 3 * 40);
@@ -162,7 +266,12 @@ fn a_device_is_there_with_its_numbers_and_does_not_act() {
     device.entry.metadata.mode = 0o666;
     let show = show([Planned::directory(""), device]);
     let shown = fs::metadata(show.at("null")).expect("there");
-    assert_eq!(shown.rdev(), fs::metadata("/dev/null").expect("every system has it").rdev());
+    assert_eq!(
+        shown.rdev(),
+        fs::metadata("/dev/null")
+            .expect("every system has it")
+            .rdev()
+    );
     let error = fs::read(show.at("null")).expect_err("it is a picture of a device");
     assert_eq!(error.raw_os_error(), Some(Errno::ACCESS.raw_os_error()));
 }
@@ -171,20 +280,44 @@ fn a_device_is_there_with_its_numbers_and_does_not_act() {
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn sizes_of_extended_attributes_are_told_and_checked() {
     let mut file = Planned::file("plain", "x");
-    let xattr = |name: &str, value: &[u8]| Xattr { name: name.as_bytes().into(), value: value.into() };
-    file.entry.metadata.xattrs = vec![xattr("user.comment", b"a comment"), xattr("user.empty", b"")];
+    let xattr = |name: &str, value: &[u8]| Xattr {
+        name: name.as_bytes().into(),
+        value: value.into(),
+    };
+    file.entry.metadata.xattrs = vec![
+        xattr("user.comment", b"a comment"),
+        xattr("user.empty", b""),
+    ];
     let show = show([Planned::directory(""), file, Planned::file("without", "x")]);
     let path = show.at("plain");
     let mut value = [0; 100];
-    assert_eq!(rustix::fs::getxattr(&path, "user.comment", &mut value), Ok(9));
+    assert_eq!(
+        rustix::fs::getxattr(&path, "user.comment", &mut value),
+        Ok(9)
+    );
     assert_eq!(&value[..9], b"a comment");
-    assert_eq!(rustix::fs::getxattr(&path, "user.comment", &mut [0; 3][..]), Err(Errno::RANGE));
+    assert_eq!(
+        rustix::fs::getxattr(&path, "user.comment", &mut [0; 3][..]),
+        Err(Errno::RANGE)
+    );
     assert_eq!(rustix::fs::getxattr_query(&path, "user.comment"), Ok(9));
     assert_eq!(rustix::fs::getxattr(&path, "user.empty", &mut value), Ok(0));
-    assert_eq!(rustix::fs::getxattr(&path, "user.absent", &mut value), Err(Errno::NODATA));
-    assert_eq!(rustix::fs::getxattr(show.at("without"), "user.absent", &mut value), Err(Errno::NODATA));
-    assert_eq!(rustix::fs::listxattr(&path, &mut value), Ok(b"user.comment\0user.empty\0".len()));
-    assert_eq!(rustix::fs::listxattr(&path, &mut [0; 3][..]), Err(Errno::RANGE));
+    assert_eq!(
+        rustix::fs::getxattr(&path, "user.absent", &mut value),
+        Err(Errno::NODATA)
+    );
+    assert_eq!(
+        rustix::fs::getxattr(show.at("without"), "user.absent", &mut value),
+        Err(Errno::NODATA)
+    );
+    assert_eq!(
+        rustix::fs::listxattr(&path, &mut value),
+        Ok(b"user.comment\0user.empty\0".len())
+    );
+    assert_eq!(
+        rustix::fs::listxattr(&path, &mut [0; 3][..]),
+        Err(Errno::RANGE)
+    );
 }
 
 #[test]
@@ -192,7 +325,10 @@ fn sizes_of_extended_attributes_are_told_and_checked() {
 fn the_size_of_the_file_system_is_that_of_the_tree() {
     let show = show(small_files(2, 30));
     let statistics = rustix::fs::statvfs(show.at("")).expect("known");
-    assert_eq!((statistics.f_files, statistics.f_ffree, statistics.f_bfree), (63, 0, 0));
+    assert_eq!(
+        (statistics.f_files, statistics.f_ffree, statistics.f_bfree),
+        (63, 0, 0)
+    );
     assert!(statistics.f_blocks > 0);
 }
 
@@ -200,7 +336,12 @@ fn the_size_of_the_file_system_is_that_of_the_tree() {
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_listing_goes_on_from_any_position_it_had() {
     let show = show(small_files(3, 2000));
-    let directory = rustix::fs::open(show.at("d001"), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).expect("opened");
+    let directory = rustix::fs::open(
+        show.at("d001"),
+        OFlags::RDONLY | OFlags::DIRECTORY,
+        Mode::empty(),
+    )
+    .expect("opened");
     let list = || {
         // A small buffer: the kernel is asked in many steps.
         let mut buffer = Vec::with_capacity(1000);

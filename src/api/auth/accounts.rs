@@ -91,14 +91,27 @@ pub struct NewToken {
 
 impl NewToken {
     /// A token of no user, made by who runs the server.
-    pub fn by_operator(scope: &TokenScope, project: &str, comment: &str, expires: Option<Timestamp>) -> Self {
+    pub fn by_operator(
+        scope: &TokenScope,
+        project: &str,
+        comment: &str,
+        expires: Option<Timestamp>,
+    ) -> Self {
         let client_id = match scope {
             TokenScope::Node(client) => Some(client.clone()),
             TokenScope::Admin | TokenScope::Project | TokenScope::Reader => None,
         };
         let name = client_id.clone().unwrap_or_else(|| "operator".to_owned());
         let (project, comment) = (project.to_owned(), comment.to_owned());
-        Self { user_id: name.clone(), user_name: name, project, roles: scope.roles(), client_id, comment, expires }
+        Self {
+            user_id: name.clone(),
+            user_name: name,
+            project,
+            roles: scope.roles(),
+            client_id,
+            comment,
+            expires,
+        }
     }
 }
 
@@ -138,7 +151,10 @@ pub struct User {
 
 /// The SHA-256 of a token, in hexadecimal.
 pub(in crate::api) fn digest(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(token.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The name that a token is shown by: the first digits of its digest.
@@ -155,32 +171,60 @@ pub(in crate::api) fn new_id() -> Result<String, AccountError> {
 
 /// Whether a name of a user or a project can be used.
 fn check_name(what: &'static str, value: &str) -> Result<(), AccountError> {
-    let fits = (1..=64).contains(&value.len()) && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
-    if fits { Ok(()) } else { Err(AccountError::Name { what, value: value.to_owned() }) }
+    let fits = (1..=64).contains(&value.len())
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c));
+    if fits {
+        Ok(())
+    } else {
+        Err(AccountError::Name {
+            what,
+            value: value.to_owned(),
+        })
+    }
 }
 
 /// Who has the token with this digest, and until which second.
-pub(in crate::api) async fn identify(database: &Database, digest: &str, now: Timestamp) -> Result<Option<(Identity, i64)>, Error> {
+pub(in crate::api) async fn identify(
+    database: &Database,
+    digest: &str,
+    now: Timestamp,
+) -> Result<Option<(Identity, i64)>, Error> {
     let statement =
         Statement::new("SELECT user_id, user_name, project_id, roles, client_id, expires_us FROM tokens WHERE digest = ?").bind(digest);
     let rows = database.fetch("read a token", &statement).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
     let expires = row.integer(5).unwrap_or(0);
     if expires <= now.as_microsecond() {
         return Ok(None);
     }
     let client_id = Some(row.text(4)).filter(|client| !client.is_empty());
-    let identity =
-        Identity { user_id: row.text(0), user_name: row.text(1), project_id: row.text(2), roles: roles(&row.text(3)), client_id };
+    let identity = Identity {
+        user_id: row.text(0),
+        user_name: row.text(1),
+        project_id: row.text(2),
+        roles: roles(&row.text(3)),
+        client_id,
+    };
     Ok(Some((identity, expires / 1_000_000)))
 }
 
 /// Makes a token. It is seen this once.
-pub(in crate::api) async fn make_token(database: &Database, new: &NewToken, now: Timestamp) -> Result<Secret<String>, AccountError> {
+pub(in crate::api) async fn make_token(
+    database: &Database,
+    new: &NewToken,
+    now: Timestamp,
+) -> Result<Secret<String>, AccountError> {
     check_name("the project", &new.project)?;
     let mut bytes = Secret::new(vec![0; 32]);
     getrandom::fill(bytes.expose_mut()).map_err(|_| AccountError::Secret)?;
-    let token = Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes.expose())));
+    let token = Secret::new(format!(
+        "{PREFIX}{}",
+        URL_SAFE_NO_PAD.encode(bytes.expose())
+    ));
     let sql = "INSERT INTO tokens (digest, id, user_id, user_name, project_id, roles, client_id, comment, created_us, expires_us) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let statement = Statement::new(sql)
@@ -199,10 +243,18 @@ pub(in crate::api) async fn make_token(database: &Database, new: &NewToken, now:
 }
 
 /// All tokens that have not expired.
-pub(in crate::api) async fn tokens(database: &Database, now: Timestamp) -> Result<Vec<KnownToken>, Error> {
+pub(in crate::api) async fn tokens(
+    database: &Database,
+    now: Timestamp,
+) -> Result<Vec<KnownToken>, Error> {
     let sql = "SELECT id, user_name, project_id, roles, client_id, comment, created_us, expires_us FROM tokens \
                WHERE expires_us > ? ORDER BY created_us, id";
-    let rows = database.fetch("list tokens", &Statement::new(sql).bind(now.as_microsecond())).await?;
+    let rows = database
+        .fetch(
+            "list tokens",
+            &Statement::new(sql).bind(now.as_microsecond()),
+        )
+        .await?;
     Ok(rows.iter().map(known_token).collect())
 }
 
@@ -222,17 +274,40 @@ fn known_token(row: &Row) -> KnownToken {
 
 /// Takes back the token with this name; whether there was one.
 pub(in crate::api) async fn revoke(database: &Database, id: &str) -> Result<bool, Error> {
-    Ok(database.execute("take back a token", &Statement::new("DELETE FROM tokens WHERE id = ?").bind(id)).await? > 0)
+    Ok(database
+        .execute(
+            "take back a token",
+            &Statement::new("DELETE FROM tokens WHERE id = ?").bind(id),
+        )
+        .await?
+        > 0)
 }
 
 /// Takes back a token itself.
-pub(in crate::api) async fn revoke_digest(database: &Database, digest: &str) -> Result<bool, Error> {
-    Ok(database.execute("take back a token", &Statement::new("DELETE FROM tokens WHERE digest = ?").bind(digest)).await? > 0)
+pub(in crate::api) async fn revoke_digest(
+    database: &Database,
+    digest: &str,
+) -> Result<bool, Error> {
+    Ok(database
+        .execute(
+            "take back a token",
+            &Statement::new("DELETE FROM tokens WHERE digest = ?").bind(digest),
+        )
+        .await?
+        > 0)
 }
 
 /// Removes tokens that have expired.
-pub(in crate::api) async fn forget_expired(database: &Database, now: Timestamp) -> Result<u64, Error> {
-    database.execute("forget old tokens", &Statement::new("DELETE FROM tokens WHERE expires_us <= ?").bind(now.as_microsecond())).await
+pub(in crate::api) async fn forget_expired(
+    database: &Database,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    database
+        .execute(
+            "forget old tokens",
+            &Statement::new("DELETE FROM tokens WHERE expires_us <= ?").bind(now.as_microsecond()),
+        )
+        .await
 }
 
 /// Makes a user. Takes as long as the hashing of his password.
@@ -245,7 +320,12 @@ pub(in crate::api) async fn make_user(
 ) -> Result<User, AccountError> {
     check_name("the user", name)?;
     check_name("the project", project)?;
-    let user = User { id: new_id()?, name: name.to_owned(), project: project.to_owned(), roles: scope.roles() };
+    let user = User {
+        id: new_id()?,
+        name: name.to_owned(),
+        project: project.to_owned(),
+        roles: scope.roles(),
+    };
     let statement = Statement::new("INSERT INTO users (id, name, project_id, roles, password, created_us) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(user.id.as_str())
         .bind(name)
@@ -261,49 +341,100 @@ pub(in crate::api) async fn make_user(
 
 /// All users.
 pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, Error> {
-    let rows = database.fetch("list users", &Statement::new("SELECT id, name, project_id, roles FROM users ORDER BY name")).await?;
-    Ok(rows.iter().map(|row| User { id: row.text(0), name: row.text(1), project: row.text(2), roles: roles(&row.text(3)) }).collect())
+    let rows = database
+        .fetch(
+            "list users",
+            &Statement::new("SELECT id, name, project_id, roles FROM users ORDER BY name"),
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| User {
+            id: row.text(0),
+            name: row.text(1),
+            project: row.text(2),
+            roles: roles(&row.text(3)),
+        })
+        .collect())
 }
 
 /// Removes a user and takes back his tokens; whether there was one.
 pub(in crate::api) async fn remove_user(database: &Database, name: &str) -> Result<bool, Error> {
     let mut transaction = database.begin().await?;
-    let tokens = Statement::new("DELETE FROM tokens WHERE user_id IN (SELECT id FROM users WHERE name = ?)").bind(name);
+    let tokens =
+        Statement::new("DELETE FROM tokens WHERE user_id IN (SELECT id FROM users WHERE name = ?)")
+            .bind(name);
     transaction.execute("take back his tokens", &tokens).await?;
-    let removed = transaction.execute("remove a user", &Statement::new("DELETE FROM users WHERE name = ?").bind(name)).await?;
+    let removed = transaction
+        .execute(
+            "remove a user",
+            &Statement::new("DELETE FROM users WHERE name = ?").bind(name),
+        )
+        .await?;
     transaction.commit().await?;
     Ok(removed > 0)
 }
 
 /// The user with this name or id and password. A name that is not there takes as long as a wrong password.
-pub(in crate::api) async fn log_in(database: &Database, name_or_id: &str, password: Secret<Vec<u8>>) -> Result<Option<User>, AccountError> {
-    let statement = Statement::new("SELECT id, name, project_id, roles, password FROM users WHERE name = ? OR id = ?");
-    let rows = database.fetch("read a user", &statement.bind(name_or_id).bind(name_or_id)).await?;
-    let stored = rows.first().map_or_else(|| NOBODY.to_owned(), |row| row.text(4));
-    let right = tokio::task::spawn_blocking(move || verify(&stored, password.expose())).await.map_err(|_| AccountError::Secret)?;
+pub(in crate::api) async fn log_in(
+    database: &Database,
+    name_or_id: &str,
+    password: Secret<Vec<u8>>,
+) -> Result<Option<User>, AccountError> {
+    let statement = Statement::new(
+        "SELECT id, name, project_id, roles, password FROM users WHERE name = ? OR id = ?",
+    );
+    let rows = database
+        .fetch("read a user", &statement.bind(name_or_id).bind(name_or_id))
+        .await?;
+    let stored = rows
+        .first()
+        .map_or_else(|| NOBODY.to_owned(), |row| row.text(4));
+    let right = tokio::task::spawn_blocking(move || verify(&stored, password.expose()))
+        .await
+        .map_err(|_| AccountError::Secret)?;
     let user = rows.first().filter(|_| right);
-    Ok(user.map(|row| User { id: row.text(0), name: row.text(1), project: row.text(2), roles: roles(&row.text(3)) }))
+    Ok(user.map(|row| User {
+        id: row.text(0),
+        name: row.text(1),
+        project: row.text(2),
+        roles: roles(&row.text(3)),
+    }))
 }
 
 /// A hash that no password has.
-const NOBODY: &str = "argon2id$19456$2$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "argon2id$19456$2$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn roles(text: &str) -> Vec<String> {
-    text.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .filter(|role| !role.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn hash(password: &[u8]) -> Result<String, AccountError> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|_| AccountError::Secret)?;
     let hash = derive(password, &salt, MEMORY_KIB, PASSES).ok_or(AccountError::Secret)?;
-    Ok(format!("argon2id${MEMORY_KIB}${PASSES}${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash)))
+    Ok(format!(
+        "argon2id${MEMORY_KIB}${PASSES}${}${}",
+        STANDARD_NO_PAD.encode(salt),
+        STANDARD_NO_PAD.encode(hash)
+    ))
 }
 
 fn verify(stored: &str, password: &[u8]) -> bool {
     let parts: Vec<&str> = stored.split('$').collect();
-    let ["argon2id", memory, passes, salt, hash] = parts[..] else { return false };
-    let (Ok(memory), Ok(passes)) = (memory.parse::<u32>(), passes.parse::<u32>()) else { return false };
-    let (Ok(salt), Ok(hash)) = (STANDARD_NO_PAD.decode(salt), STANDARD_NO_PAD.decode(hash)) else { return false };
+    let ["argon2id", memory, passes, salt, hash] = parts[..] else {
+        return false;
+    };
+    let (Ok(memory), Ok(passes)) = (memory.parse::<u32>(), passes.parse::<u32>()) else {
+        return false;
+    };
+    let (Ok(salt), Ok(hash)) = (STANDARD_NO_PAD.decode(salt), STANDARD_NO_PAD.decode(hash)) else {
+        return false;
+    };
     // What stands in the database was written by this program; a larger cost there is none of its own.
     if memory > 1024 * 1024 || passes > 16 {
         return false;
@@ -314,7 +445,9 @@ fn verify(stored: &str, password: &[u8]) -> bool {
 fn derive(password: &[u8], salt: &[u8], memory: u32, passes: u32) -> Option<[u8; 32]> {
     let params = Params::new(memory, passes, 1, Some(32)).ok()?;
     let mut derived = [0; 32];
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(password, salt, &mut derived).ok()?;
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(password, salt, &mut derived)
+        .ok()?;
     Some(derived)
 }
 
@@ -328,7 +461,11 @@ mod tests {
         assert!(verify(&stored, b"correct horse"));
         assert!(!verify(&stored, b"correct hors"));
         assert!(!verify(NOBODY, b"") && !verify("", b"") && !verify("argon2id$9$9$!$!", b""));
-        assert_ne!(stored, hash(b"correct horse").expect("memory"), "each has its own salt");
+        assert_ne!(
+            stored,
+            hash(b"correct horse").expect("memory"),
+            "each has its own salt"
+        );
     }
 
     #[test]

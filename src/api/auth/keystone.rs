@@ -56,10 +56,25 @@ impl Keystone {
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .root_certs(RootCerts::PlatformVerifier)
             .build();
-        let agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).tls_config(tls).build();
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .tls_config(tls)
+            .build();
         let address = settings.address.trim_end_matches('/');
-        let address = if address.ends_with("/v3") { address.to_owned() } else { format!("{address}/v3") };
-        Self { shared: Arc::new(Shared { settings, address, agent: agent.into(), own: Mutex::default() }) }
+        let address = if address.ends_with("/v3") {
+            address.to_owned()
+        } else {
+            format!("{address}/v3")
+        };
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                address,
+                agent: agent.into(),
+                own: Mutex::default(),
+            }),
+        }
     }
 
     /// Where clients get tokens.
@@ -104,7 +119,9 @@ impl Shared {
                 StatusCode::OK => return Ok(read(&body(answer)?)),
                 StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Ok(None),
                 // The service user's own token has expired.
-                StatusCode::UNAUTHORIZED => *self.own.lock().unwrap_or_else(PoisonError::into_inner) = None,
+                StatusCode::UNAUTHORIZED => {
+                    *self.own.lock().unwrap_or_else(PoisonError::into_inner) = None
+                }
                 status => return Err(KeystoneError::Status(status)),
             }
         }
@@ -122,14 +139,21 @@ impl Shared {
         let scope = json!({ "project": { "name": settings.project, "domain": { "name": settings.project_domain } } });
         let body = json!({ "auth": { "identity": { "methods": ["password"], "password": { "user": user } }, "scope": scope } });
         let body = Secret::new(body.to_string());
-        let answer =
-            self.agent.post(format!("{}/auth/tokens", self.address)).header("Content-Type", "application/json").send(body.expose())?;
+        let answer = self
+            .agent
+            .post(format!("{}/auth/tokens", self.address))
+            .header("Content-Type", "application/json")
+            .send(body.expose())?;
         match answer.status() {
             StatusCode::CREATED => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(KeystoneError::Refused),
             status => return Err(KeystoneError::Status(status)),
         }
-        let token = answer.headers().get("X-Subject-Token").and_then(|token| token.to_str().ok()).ok_or(KeystoneError::Refused)?;
+        let token = answer
+            .headers()
+            .get("X-Subject-Token")
+            .and_then(|token| token.to_str().ok())
+            .ok_or(KeystoneError::Refused)?;
         let token = Arc::new(Secret::new(token.to_owned()));
         *own = Some(Arc::clone(&token));
         Ok(token)
@@ -137,21 +161,41 @@ impl Shared {
 }
 
 fn body(mut answer: ureq::http::Response<ureq::Body>) -> Result<Value, KeystoneError> {
-    let text = answer.body_mut().with_config().limit(LONGEST).read_to_string()?;
+    let text = answer
+        .body_mut()
+        .with_config()
+        .limit(LONGEST)
+        .read_to_string()?;
     serde_json::from_str(&text).map_err(|error| KeystoneError::Answer(error.into()))
 }
 
 /// The identity in Keystone's answer. A token without a project is of no use here, and one without an end is none.
 fn read(answer: &Value) -> Option<(Identity, i64)> {
     let token = answer.get("token")?;
-    let text =
-        |value: &Value| value.as_str().filter(|text| !text.is_empty() && text.len() <= 255 && !text.contains('\0')).map(str::to_owned);
-    let roles = token.get("roles").and_then(Value::as_array).into_iter().flatten();
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .filter(|text| !text.is_empty() && text.len() <= 255 && !text.contains('\0'))
+            .map(str::to_owned)
+    };
+    let roles = token
+        .get("roles")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let identity = Identity {
         user_id: text(token.pointer("/user/id")?)?,
-        user_name: token.pointer("/user/name").and_then(text).unwrap_or_default(),
-        project_id: token.pointer("/project/id").and_then(text).unwrap_or_default(),
-        roles: roles.filter_map(|role| Some(role.get("name")?.as_str()?.to_lowercase())).collect(),
+        user_name: token
+            .pointer("/user/name")
+            .and_then(text)
+            .unwrap_or_default(),
+        project_id: token
+            .pointer("/project/id")
+            .and_then(text)
+            .unwrap_or_default(),
+        roles: roles
+            .filter_map(|role| Some(role.get("name")?.as_str()?.to_lowercase()))
+            .collect(),
         client_id: None,
     };
     let expires: jiff::Timestamp = token.get("expires_at")?.as_str()?.parse().ok()?;
@@ -168,15 +212,25 @@ mod tests {
         let answer = json!({"token": {"user": {"id": "u", "name": "demo"}, "project": {"id": "p"}, "expires_at": "2026-11-24T12:00:00.000000Z",
             "roles": [{"name": "Member"}, {"name": "reader"}]}});
         let (identity, expires) = read(&answer).expect("it is whole");
-        assert_eq!((&*identity.user_id, &*identity.project_id, identity.roles.join(",")), ("u", "p", "member,reader".to_owned()));
+        assert_eq!(
+            (
+                &*identity.user_id,
+                &*identity.project_id,
+                identity.roles.join(",")
+            ),
+            ("u", "p", "member,reader".to_owned())
+        );
         assert_eq!(expires, 1_795_521_600);
     }
 
     #[test]
     fn half_an_answer_is_none() {
-        for answer in
-            [json!({}), json!({"token": {}}), json!({"token": {"user": {"id": 5}, "expires_at": "2026-11-24T12:00:00Z"}}), json!([])]
-        {
+        for answer in [
+            json!({}),
+            json!({"token": {}}),
+            json!({"token": {"user": {"id": 5}, "expires_at": "2026-11-24T12:00:00Z"}}),
+            json!([]),
+        ] {
             assert!(read(&answer).is_none(), "{answer}");
         }
     }

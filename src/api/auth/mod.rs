@@ -52,12 +52,20 @@ enum Source {
 impl Authenticator {
     /// That of this server's own users.
     pub(super) fn builtin() -> Self {
-        Self { source: Source::Builtin, remember: 5, answers: Mutex::default() }
+        Self {
+            source: Source::Builtin,
+            remember: 5,
+            answers: Mutex::default(),
+        }
     }
 
     /// That of OpenStack.
     pub(super) fn keystone(keystone: Keystone) -> Self {
-        Self { source: Source::Keystone(keystone), remember: 60, answers: Mutex::default() }
+        Self {
+            source: Source::Keystone(keystone),
+            remember: 60,
+            answers: Mutex::default(),
+        }
     }
 
     /// The address that clients are told to get tokens at, where it is another server's.
@@ -69,7 +77,12 @@ impl Authenticator {
     }
 
     /// Who has this token.
-    pub(super) async fn identify(&self, database: &Database, clock: &dyn Clock, token: &str) -> Result<Identity, Failure> {
+    pub(super) async fn identify(
+        &self,
+        database: &Database,
+        clock: &dyn Clock,
+        token: &str,
+    ) -> Result<Identity, Failure> {
         // What is no header of ours is not worth a question.
         if token.is_empty() || token.len() > 8192 || !token.is_ascii() {
             return Err(Failure::Unauthenticated);
@@ -85,7 +98,9 @@ impl Authenticator {
             Source::Builtin => accounts::identify(database, &digest, clock.now()).await?,
             Source::Keystone(keystone) => keystone.identify(token).await?,
         }
-        .map_or((None, i64::MAX), |(identity, expires)| (Some(identity), expires));
+        .map_or((None, i64::MAX), |(identity, expires)| {
+            (Some(identity), expires)
+        });
         let identity = identity.filter(|_| expires > now);
         let mut answers = self.answers();
         if answers.len() >= REMEMBERED {

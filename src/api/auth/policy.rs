@@ -15,14 +15,23 @@ const USUAL: &[(&str, &str)] = &[
     ("reader", "role:reader and project_id:%(project_id)s"),
     // A token for one node: its registration, its jobs, its backups. The resources see to it that they are its own.
     ("node", "role:node and project_id:%(project_id)s"),
-    ("read", "rule:admin_or_service or rule:member or rule:reader"),
+    (
+        "read",
+        "rule:admin_or_service or rule:member or rule:reader",
+    ),
     ("node_reads", "rule:read or rule:node"),
     ("write", "rule:admin or rule:member"),
     ("node_writes", "rule:write or rule:node"),
     ("backups:get_all", "rule:node_reads"),
     ("backups:get", "rule:node_reads"),
-    ("backups:create", "rule:admin_or_service or rule:node_writes"),
-    ("backups:update", "rule:admin_or_service or rule:node_writes"),
+    (
+        "backups:create",
+        "rule:admin_or_service or rule:node_writes",
+    ),
+    (
+        "backups:update",
+        "rule:admin_or_service or rule:node_writes",
+    ),
     ("backups:delete", "rule:admin_or_service or rule:member"),
     ("clients:get_all", "rule:node_reads"),
     ("clients:get", "rule:node_reads"),
@@ -95,7 +104,9 @@ impl Policy {
     /// The usual rules, with those of a file in their place: lines `"name": "rule"`, as YAML and JSON have them.
     pub(in crate::api) fn new(file: Option<&str>) -> Result<Self, PolicyError> {
         let mut rules = BTreeMap::new();
-        let usual = USUAL.iter().map(|(name, rule)| ((*name).to_owned(), (*rule).to_owned()));
+        let usual = USUAL
+            .iter()
+            .map(|(name, rule)| ((*name).to_owned(), (*rule).to_owned()));
         for (name, rule) in usual.chain(file.map(lines).transpose()?.unwrap_or_default()) {
             let check = parse(&rule).ok_or_else(|| PolicyError::Rule(name.clone()))?;
             rules.insert(name, check);
@@ -113,18 +124,25 @@ impl Policy {
         }
         match check {
             Check::Rule(other) => {
-                let check = self.rules.get(other).ok_or_else(|| PolicyError::Unknown(name.to_owned(), other.clone()))?;
+                let check = self
+                    .rules
+                    .get(other)
+                    .ok_or_else(|| PolicyError::Unknown(name.to_owned(), other.clone()))?;
                 self.resolve(name, check, depth + 1)
             }
             Check::Not(inner) => self.resolve(name, inner, depth + 1),
-            Check::All(parts) | Check::Any(parts) => parts.iter().try_for_each(|part| self.resolve(name, part, depth + 1)),
+            Check::All(parts) | Check::Any(parts) => parts
+                .iter()
+                .try_for_each(|part| self.resolve(name, part, depth + 1)),
             Check::Always | Check::Never | Check::Role(_) | Check::Attribute(..) => Ok(()),
         }
     }
 
     /// Whether he may do that to what belongs to `project`. An unknown rule allows nothing.
     pub(in crate::api) fn allows(&self, rule: &str, identity: &Identity, project: &str) -> bool {
-        self.rules.get(rule).is_some_and(|check| self.holds(check, identity, project))
+        self.rules
+            .get(rule)
+            .is_some_and(|check| self.holds(check, identity, project))
     }
 
     fn holds(&self, check: &Check, identity: &Identity, project: &str) -> bool {
@@ -132,9 +150,16 @@ impl Policy {
             Check::Always => true,
             Check::Never => false,
             Check::Rule(name) => self.allows(name, identity, project),
-            Check::Role(role) => identity.roles.iter().any(|has| has.eq_ignore_ascii_case(role)),
+            Check::Role(role) => identity
+                .roles
+                .iter()
+                .any(|has| has.eq_ignore_ascii_case(role)),
             Check::Attribute(name, wanted) => {
-                let wanted = if wanted == "%(project_id)s" { project } else { wanted };
+                let wanted = if wanted == "%(project_id)s" {
+                    project
+                } else {
+                    wanted
+                };
                 let has = match name.as_str() {
                     "project_id" | "tenant_id" => Some(identity.project_id.as_str()),
                     "user_id" => Some(identity.user_id.as_str()),
@@ -159,7 +184,11 @@ fn lines(text: &str) -> Result<Vec<(String, String)>, PolicyError> {
             continue;
         }
         let (name, rest) = quoted(line).ok_or(PolicyError::Line(number))?;
-        let rule = rest.trim_start().strip_prefix(':').ok_or(PolicyError::Line(number))?.trim();
+        let rule = rest
+            .trim_start()
+            .strip_prefix(':')
+            .ok_or(PolicyError::Line(number))?
+            .trim();
         let (rule, rest) = quoted(rule).ok_or(PolicyError::Line(number))?;
         if !rest.trim().is_empty() && !rest.trim_start().starts_with('#') {
             return Err(PolicyError::Line(number));
@@ -192,25 +221,42 @@ fn parse(rule: &str) -> Option<Check> {
 
 /// Parentheses apart from words, but not those of `%(project_id)s`.
 fn spaced(rule: &str) -> String {
-    rule.replace("%(project_id)s", "%project%").replace("%(tenant_id)s", "%project%").replace('(', " ( ").replace(')', " ) ")
+    rule.replace("%(project_id)s", "%project%")
+        .replace("%(tenant_id)s", "%project%")
+        .replace('(', " ( ")
+        .replace(')', " ) ")
 }
 
 fn any(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
     let mut parts = vec![all(words, at, depth)?];
-    while words.get(*at).is_some_and(|word| word.eq_ignore_ascii_case("or")) {
+    while words
+        .get(*at)
+        .is_some_and(|word| word.eq_ignore_ascii_case("or"))
+    {
         *at += 1;
         parts.push(all(words, at, depth)?);
     }
-    Some(if parts.len() == 1 { parts.remove(0) } else { Check::Any(parts) })
+    Some(if parts.len() == 1 {
+        parts.remove(0)
+    } else {
+        Check::Any(parts)
+    })
 }
 
 fn all(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
     let mut parts = vec![single(words, at, depth)?];
-    while words.get(*at).is_some_and(|word| word.eq_ignore_ascii_case("and")) {
+    while words
+        .get(*at)
+        .is_some_and(|word| word.eq_ignore_ascii_case("and"))
+    {
         *at += 1;
         parts.push(single(words, at, depth)?);
     }
-    Some(if parts.len() == 1 { parts.remove(0) } else { Check::All(parts) })
+    Some(if parts.len() == 1 {
+        parts.remove(0)
+    } else {
+        Check::All(parts)
+    })
 }
 
 fn single(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
@@ -237,7 +283,9 @@ fn single(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
             match kind {
                 "rule" => Some(Check::Rule(value)),
                 "role" => Some(Check::Role(value)),
-                "project_id" | "tenant_id" | "user_id" | "client_id" => Some(Check::Attribute(kind.to_owned(), value)),
+                "project_id" | "tenant_id" | "user_id" | "client_id" => {
+                    Some(Check::Attribute(kind.to_owned(), value))
+                }
                 _ => None,
             }
         }
@@ -250,7 +298,11 @@ mod tests {
     use super::{Policy, PolicyError};
 
     fn with(role: &str, project: &str) -> Identity {
-        Identity { roles: vec![role.to_owned()], project_id: project.to_owned(), ..Identity::default() }
+        Identity {
+            roles: vec![role.to_owned()],
+            project_id: project.to_owned(),
+            ..Identity::default()
+        }
     }
 
     #[test]
@@ -272,7 +324,11 @@ mod tests {
             ("node", "mine", "jobs:create", false),
             ("nobody", "mine", "jobs:get", false),
         ] {
-            assert_eq!(policy.allows(rule, &with(role, project), "mine"), may, "{role} of {project}: {rule}");
+            assert_eq!(
+                policy.allows(rule, &with(role, project), "mine"),
+                may,
+                "{role} of {project}: {rule}"
+            );
         }
     }
 
@@ -284,7 +340,12 @@ mod tests {
         assert!(policy.allows("jobs:get", &with("reader", "mine"), "mine"));
         assert!(!policy.allows("extra", &with("admin", "mine"), "mine"));
         assert!(policy.allows("jobs:delete", &with("nobody", "x"), "mine"));
-        assert!(Policy::new(Some("{\n  \"jobs:get\": \"role:x\",\n  \"jobs:create\": \"role:y\"\n}\n")).is_ok());
+        assert!(
+            Policy::new(Some(
+                "{\n  \"jobs:get\": \"role:x\",\n  \"jobs:create\": \"role:y\"\n}\n"
+            ))
+            .is_ok()
+        );
     }
 
     #[test]
@@ -293,8 +354,14 @@ mod tests {
             ("jobs:get role:x", PolicyError::Line(1)),
             ("\"a\": \"role:x or\"", PolicyError::Rule("a".into())),
             ("\"a\": \"(role:x\"", PolicyError::Rule("a".into())),
-            ("\"a\": \"rule:b\"", PolicyError::Unknown("a".into(), "b".into())),
-            ("\"a\": \"rule:b\"\n\"b\": \"rule:a\"", PolicyError::Circle("a".into())),
+            (
+                "\"a\": \"rule:b\"",
+                PolicyError::Unknown("a".into(), "b".into()),
+            ),
+            (
+                "\"a\": \"rule:b\"\n\"b\": \"rule:a\"",
+                PolicyError::Circle("a".into()),
+            ),
         ] {
             assert_eq!(Policy::new(Some(file)).err(), Some(error), "{file}");
         }

@@ -25,7 +25,11 @@ impl Rate {
 
     /// So many a second, and so many at once.
     pub(in crate::api) fn with_burst(per_second: u32, at_once: u32) -> Self {
-        Self { per_second, at_once, askers: Mutex::default() }
+        Self {
+            per_second,
+            at_once,
+            askers: Mutex::default(),
+        }
     }
 
     /// Whether one more is within the limit.
@@ -55,7 +59,12 @@ impl Rate {
 
     /// Counts one less: what was taken turned out to be none of what is limited.
     pub(in crate::api) fn give_back(&self, asker: &str) {
-        if let Some((used, _)) = self.askers.lock().unwrap_or_else(PoisonError::into_inner).get_mut(asker) {
+        if let Some((used, _)) = self
+            .askers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(asker)
+        {
             *used = used.saturating_sub(WHOLE).max(0);
         }
     }

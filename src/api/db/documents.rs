@@ -34,18 +34,33 @@ pub(in crate::api) const CLIENTS: Collection = Collection {
     shared: true,
 };
 /// Actions.
-pub(in crate::api) const ACTIONS: Collection = Collection { table: "actions", keys: &[], number: None, for_client: false, shared: false };
+pub(in crate::api) const ACTIONS: Collection = Collection {
+    table: "actions",
+    keys: &[],
+    number: None,
+    for_client: false,
+    shared: false,
+};
 /// Jobs.
 pub(in crate::api) const JOBS: Collection = Collection {
     table: "jobs",
-    keys: &[("client_id", "client_id"), ("status", "job_schedule/status"), ("session_id", "session_id")],
+    keys: &[
+        ("client_id", "client_id"),
+        ("status", "job_schedule/status"),
+        ("session_id", "session_id"),
+    ],
     number: None,
     for_client: true,
     shared: false,
 };
 /// Sessions. Their number is the second in which they were last started.
-pub(in crate::api) const SESSIONS: Collection =
-    Collection { table: "sessions", keys: &[("status", "status")], number: Some("time_start"), for_client: false, shared: false };
+pub(in crate::api) const SESSIONS: Collection = Collection {
+    table: "sessions",
+    keys: &[("status", "status")],
+    number: Some("time_start"),
+    for_client: false,
+    shared: false,
+};
 /// What was backed up. Their number is their time stamp.
 pub(in crate::api) const BACKUPS: Collection = Collection {
     table: "backups",
@@ -135,12 +150,20 @@ impl Collection {
     fn scope(&self, scope: &Scope, statement: &mut Statement) {
         match scope {
             Scope::AllProjects => statement.add("1 = 1", []),
-            Scope::Project(project) if self.shared => statement.add("(project_id = ? OR central = 1)", [project.as_str().into()]),
+            Scope::Project(project) if self.shared => {
+                statement.add("(project_id = ? OR central = 1)", [project.as_str().into()])
+            }
             Scope::Project(project) => statement.add("project_id = ?", [project.as_str().into()]),
         }
     }
 
-    fn condition(&self, backend: Backend, scope: &Scope, search: &Search, statement: &mut Statement) {
+    fn condition(
+        &self,
+        backend: Backend,
+        scope: &Scope,
+        search: &Search,
+        statement: &mut Statement,
+    ) {
         self.scope(scope, statement);
         let position = position(backend);
         for fact in &search.facts {
@@ -148,18 +171,30 @@ impl Collection {
             if let Some(column) = self.column(fact) {
                 statement.add(&format!(" AND {column} = ?"), [fact.digest().into()]);
             }
-            statement.add(&format!(" AND {position}(facts, ?) {} 0", if wanted { ">" } else { "=" }), [text.into()]);
+            statement.add(
+                &format!(
+                    " AND {position}(facts, ?) {} 0",
+                    if wanted { ">" } else { "=" }
+                ),
+                [text.into()],
+            );
         }
         for fact in &search.not {
             let (text, wanted) = fact.needle();
             let unlike = format!("{position}(facts, ?) {} 0", if wanted { "=" } else { ">" });
             match self.column(fact) {
-                Some(column) => statement.add(&format!(" AND ({column} <> ? OR {unlike})"), [fact.digest().into(), text.into()]),
+                Some(column) => statement.add(
+                    &format!(" AND ({column} <> ? OR {unlike})"),
+                    [fact.digest().into(), text.into()],
+                ),
                 None => statement.add(&format!(" AND {unlike}"), [text.into()]),
             }
         }
         for needle in &search.words {
-            statement.add(&format!(" AND {position}(words, ?) > 0"), [needle.part().into()]);
+            statement.add(
+                &format!(" AND {position}(words, ?) > 0"),
+                [needle.part().into()],
+            );
         }
         for (bound, sign) in [(search.from, ">="), (search.to, "<=")] {
             if let (Some(bound), Some(column)) = (bound, self.number) {
@@ -175,54 +210,110 @@ impl Collection {
     }
 
     fn column(&self, fact: &Fact) -> Option<String> {
-        self.keys.iter().find(|(name, _)| *name == fact.key()).map(|(name, _)| format!("key_{name}"))
+        self.keys
+            .iter()
+            .find(|(name, _)| *name == fact.key())
+            .map(|(name, _)| format!("key_{name}"))
     }
 
     /// The rows of a page, in the order in which they were made; of a search for words, whole words first.
-    pub(in crate::api) async fn list(&self, database: &Database, scope: &Scope, search: &Search, page: Page) -> Result<Vec<Listed>, Error> {
+    pub(in crate::api) async fn list(
+        &self,
+        database: &Database,
+        scope: &Scope,
+        search: &Search,
+        page: Page,
+    ) -> Result<Vec<Listed>, Error> {
         let backend = database.backend();
-        let client_project = if self.for_client { "client_project" } else { "project_id" };
-        let mut statement = Statement::of_names(format!("SELECT document, project_id, {client_project} FROM {} WHERE ", self.table));
+        let client_project = if self.for_client {
+            "client_project"
+        } else {
+            "project_id"
+        };
+        let mut statement = Statement::of_names(format!(
+            "SELECT document, project_id, {client_project} FROM {} WHERE ",
+            self.table
+        ));
         self.condition(backend, scope, search, &mut statement);
         statement.add(" ORDER BY ", []);
         for needle in &search.words {
-            let part = format!("CASE WHEN {}(words, ?) > 0 THEN 0 ELSE 1 END, ", position(backend));
+            let part = format!(
+                "CASE WHEN {}(words, ?) > 0 THEN 0 ELSE 1 END, ",
+                position(backend)
+            );
             statement.add(&part, [needle.whole().into()]);
         }
-        statement.add("created_us, id LIMIT ? OFFSET ?", [page.limit.into(), page.offset.into()]);
+        statement.add(
+            "created_us, id LIMIT ? OFFSET ?",
+            [page.limit.into(), page.offset.into()],
+        );
         let rows = if self.is_indexed(search) {
             database.fetch("list", &statement).await
         } else {
             database.look_through("list", &statement).await
         };
-        Ok(rows?.iter().map(|row| Listed { text: row.text(0), project: row.text(1), client_project: row.text(2) }).collect())
+        Ok(rows?
+            .iter()
+            .map(|row| Listed {
+                text: row.text(0),
+                project: row.text(1),
+                client_project: row.text(2),
+            })
+            .collect())
     }
 
     /// How many rows there are.
-    pub(in crate::api) async fn count(&self, database: &Database, scope: &Scope, search: &Search) -> Result<i64, Error> {
-        let mut statement = Statement::of_names(format!("SELECT COUNT(*) FROM {} WHERE ", self.table));
+    pub(in crate::api) async fn count(
+        &self,
+        database: &Database,
+        scope: &Scope,
+        search: &Search,
+    ) -> Result<i64, Error> {
+        let mut statement =
+            Statement::of_names(format!("SELECT COUNT(*) FROM {} WHERE ", self.table));
         self.condition(database.backend(), scope, search, &mut statement);
-        Ok(database.look_through("count", &statement).await?.first().and_then(|row| row.integer(0)).unwrap_or(0))
+        Ok(database
+            .look_through("count", &statement)
+            .await?
+            .first()
+            .and_then(|row| row.integer(0))
+            .unwrap_or(0))
     }
 
     fn one(&self, scope: &Scope, id: &str) -> Statement {
-        let mut statement =
-            Statement::of_names(format!("SELECT id, project_id, version, document FROM {} WHERE id = ? AND ", self.table)).bind(id);
+        let mut statement = Statement::of_names(format!(
+            "SELECT id, project_id, version, document FROM {} WHERE id = ? AND ",
+            self.table
+        ))
+        .bind(id);
         self.scope(scope, &mut statement);
         if let (true, Scope::Project(project)) = (self.shared, scope) {
-            statement.add(" ORDER BY CASE WHEN project_id = ? THEN 0 ELSE 1 END", [project.as_str().into()]);
+            statement.add(
+                " ORDER BY CASE WHEN project_id = ? THEN 0 ELSE 1 END",
+                [project.as_str().into()],
+            );
         }
         statement
     }
 
     /// The row with this id.
-    pub(in crate::api) async fn get(&self, database: &Database, scope: &Scope, id: &str) -> Result<Option<Stored>, Error> {
+    pub(in crate::api) async fn get(
+        &self,
+        database: &Database,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<Stored>, Error> {
         let rows = database.fetch("read", &self.one(scope, id)).await?;
         rows.first().map(stored).transpose()
     }
 
     /// The row with this id, as it is and stays until the transaction ends when `lock` is set.
-    pub(in crate::api) async fn locked(&self, transaction: &mut Transaction, scope: &Scope, id: &str) -> Result<Option<Stored>, Error> {
+    pub(in crate::api) async fn locked(
+        &self,
+        transaction: &mut Transaction,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<Stored>, Error> {
         let mut statement = self.one(scope, id);
         if transaction.backend() != Backend::Sqlite {
             statement.add(" FOR UPDATE", []);
@@ -232,12 +323,22 @@ impl Collection {
     }
 
     /// Whether any project has a row with this id.
-    pub(in crate::api) async fn others(&self, transaction: &mut Transaction, project: &str, id: &str) -> Result<Vec<Stored>, Error> {
+    pub(in crate::api) async fn others(
+        &self,
+        transaction: &mut Transaction,
+        project: &str,
+        id: &str,
+    ) -> Result<Vec<Stored>, Error> {
         let statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE id = ? AND project_id <> ? ORDER BY project_id",
             self.table
         ));
-        transaction.fetch("read", &statement.bind(id).bind(project)).await?.iter().map(stored).collect()
+        transaction
+            .fetch("read", &statement.bind(id).bind(project))
+            .await?
+            .iter()
+            .map(stored)
+            .collect()
     }
 
     /// Adds a row, with version 1.
@@ -250,9 +351,20 @@ impl Collection {
         now_us: i64,
     ) -> Result<(), Error> {
         let searchable = facts::searchable(document, self.keys);
-        let mut columns = "id, project_id, version, created_us, updated_us, document, facts, words".to_owned();
-        let mut values: Vec<Value> = vec![id.into(), project.into(), 1.into(), now_us.into(), now_us.into()];
-        values.extend([text_of(document).into(), searchable.facts.into(), searchable.words.into()]);
+        let mut columns =
+            "id, project_id, version, created_us, updated_us, document, facts, words".to_owned();
+        let mut values: Vec<Value> = vec![
+            id.into(),
+            project.into(),
+            1.into(),
+            now_us.into(),
+            now_us.into(),
+        ];
+        values.extend([
+            text_of(document).into(),
+            searchable.facts.into(),
+            searchable.words.into(),
+        ]);
         for ((name, _), digest) in self.keys.iter().zip(searchable.digests) {
             columns.push_str(&format!(", key_{name}"));
             values.push(digest.into());
@@ -266,7 +378,10 @@ impl Collection {
             values.push(beside.client_project.as_str().into());
         }
         let marks = vec!["?"; values.len()].join(", ");
-        let mut statement = Statement::of_names(format!("INSERT INTO {} ({columns}) VALUES ({marks})", self.table));
+        let mut statement = Statement::of_names(format!(
+            "INSERT INTO {} ({columns}) VALUES ({marks})",
+            self.table
+        ));
         statement.add("", values);
         transaction.execute("add", &statement).await.map(drop)
     }
@@ -296,21 +411,43 @@ impl Collection {
             statement.add(&format!(", {column} = ?"), [beside.number.into()]);
         }
         if self.for_client && !beside.client_project.is_empty() {
-            statement.add(", client_project = ?", [beside.client_project.as_str().into()]);
+            statement.add(
+                ", client_project = ?",
+                [beside.client_project.as_str().into()],
+            );
         }
-        statement.add(" WHERE project_id = ? AND id = ?", [row.project.as_str().into(), row.id.as_str().into()]);
+        statement.add(
+            " WHERE project_id = ? AND id = ?",
+            [row.project.as_str().into(), row.id.as_str().into()],
+        );
         transaction.execute("change", &statement).await?;
         Ok(row.version + 1)
     }
 
     /// Takes a row of a project away; whether there was one.
-    pub(in crate::api) async fn delete(&self, transaction: &mut Transaction, project: &str, id: &str) -> Result<bool, Error> {
-        let statement = Statement::of_names(format!("DELETE FROM {} WHERE project_id = ? AND id = ?", self.table));
-        Ok(transaction.execute("delete", &statement.bind(project).bind(id)).await? > 0)
+    pub(in crate::api) async fn delete(
+        &self,
+        transaction: &mut Transaction,
+        project: &str,
+        id: &str,
+    ) -> Result<bool, Error> {
+        let statement = Statement::of_names(format!(
+            "DELETE FROM {} WHERE project_id = ? AND id = ?",
+            self.table
+        ));
+        Ok(transaction
+            .execute("delete", &statement.bind(project).bind(id))
+            .await?
+            > 0)
     }
 
     /// The ids that follow `after` among all rows, for reading a whole table in pieces.
-    pub(in crate::api) async fn after(&self, database: &Database, after: (&str, &str), limit: i64) -> Result<Vec<Stored>, Error> {
+    pub(in crate::api) async fn after(
+        &self,
+        database: &Database,
+        after: (&str, &str),
+        limit: i64,
+    ) -> Result<Vec<Stored>, Error> {
         let (project, id) = after;
         let statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE project_id > ? OR (project_id = ? AND id > ?) \
@@ -318,36 +455,70 @@ impl Collection {
             self.table
         ));
         let statement = statement.bind(project).bind(project).bind(id).bind(limit);
-        database.look_through("read", &statement).await?.iter().map(stored).collect()
+        database
+            .look_through("read", &statement)
+            .await?
+            .iter()
+            .map(stored)
+            .collect()
     }
 }
 
 /// Notes which actions a job has.
-pub(in crate::api) async fn link_actions(transaction: &mut Transaction, job: &str, actions: &[String]) -> Result<(), Error> {
+pub(in crate::api) async fn link_actions(
+    transaction: &mut Transaction,
+    job: &str,
+    actions: &[String],
+) -> Result<(), Error> {
     let statement = Statement::new("DELETE FROM job_actions WHERE job_id = ?").bind(job);
-    transaction.execute("unlink the actions of a job", &statement).await?;
+    transaction
+        .execute("unlink the actions of a job", &statement)
+        .await?;
     let mut linked: Vec<&String> = actions.iter().collect();
     linked.sort_unstable();
     linked.dedup();
     for action in linked {
-        let statement = Statement::new("INSERT INTO job_actions (job_id, action_id) VALUES (?, ?)").bind(job).bind(action.as_str());
-        transaction.execute("link the actions of a job", &statement).await?;
+        let statement = Statement::new("INSERT INTO job_actions (job_id, action_id) VALUES (?, ?)")
+            .bind(job)
+            .bind(action.as_str());
+        transaction
+            .execute("link the actions of a job", &statement)
+            .await?;
     }
     Ok(())
 }
 
 /// Which jobs have an action, in order.
-pub(in crate::api) async fn jobs_with_action(transaction: &mut Transaction, action: &str) -> Result<Vec<String>, Error> {
-    let statement = Statement::new("SELECT job_id FROM job_actions WHERE action_id = ? ORDER BY job_id").bind(action);
-    Ok(transaction.fetch("find the jobs of an action", &statement).await?.iter().map(|row| row.text(0)).collect())
+pub(in crate::api) async fn jobs_with_action(
+    transaction: &mut Transaction,
+    action: &str,
+) -> Result<Vec<String>, Error> {
+    let statement =
+        Statement::new("SELECT job_id FROM job_actions WHERE action_id = ? ORDER BY job_id")
+            .bind(action);
+    Ok(transaction
+        .fetch("find the jobs of an action", &statement)
+        .await?
+        .iter()
+        .map(|row| row.text(0))
+        .collect())
 }
 
 /// Sessions that run and were started before that second: project and id.
-pub(in crate::api) async fn sessions_started_before(database: &Database, second: i64) -> Result<Vec<(String, String)>, Error> {
+pub(in crate::api) async fn sessions_started_before(
+    database: &Database,
+    second: i64,
+) -> Result<Vec<(String, String)>, Error> {
     let running = Fact::new("status", &"running".into());
-    let statement =
-        Statement::new("SELECT project_id, id FROM sessions WHERE key_status = ? AND time_start < ? ORDER BY project_id, id LIMIT 100");
-    let rows = database.fetch("find sessions", &statement.bind(running.digest()).bind(second)).await?;
+    let statement = Statement::new(
+        "SELECT project_id, id FROM sessions WHERE key_status = ? AND time_start < ? ORDER BY project_id, id LIMIT 100",
+    );
+    let rows = database
+        .fetch(
+            "find sessions",
+            &statement.bind(running.digest()).bind(second),
+        )
+        .await?;
     Ok(rows.iter().map(|row| (row.text(0), row.text(1))).collect())
 }
 
@@ -358,7 +529,12 @@ pub(in crate::api) fn text_of(document: &Document) -> String {
 
 fn stored(row: &Row) -> Result<Stored, Error> {
     let document = serde_json::from_str(&row.text(3)).map_err(|_| Error::Stored("document"))?;
-    Ok(Stored { id: row.text(0), project: row.text(1), version: row.integer(2).unwrap_or(0), document })
+    Ok(Stored {
+        id: row.text(0),
+        project: row.text(1),
+        version: row.integer(2).unwrap_or(0),
+        document,
+    })
 }
 
 /// The function that finds a part in a text, by bytes.

@@ -29,7 +29,10 @@ pub(in crate::api) struct Fact {
 impl Fact {
     /// The fact that `key` has `value`.
     pub(in crate::api) fn new(key: &str, value: &Value) -> Self {
-        Self { key: written_key(key), value: (!value.is_null()).then(|| value.to_string()) }
+        Self {
+            key: written_key(key),
+            value: (!value.is_null()).then(|| value.to_string()),
+        }
     }
 
     /// The key.
@@ -89,7 +92,9 @@ pub(super) fn searchable(document: &Map<String, Value>, own: &[(&str, &str)]) ->
     walk(document, &mut found, &mut words);
     let mut digests = Vec::with_capacity(own.len());
     for (name, pointer) in own {
-        let value = at(document, pointer).filter(|value| !value.is_null()).map(Value::to_string);
+        let value = at(document, pointer)
+            .filter(|value| !value.is_null())
+            .map(Value::to_string);
         digests.push(digest(value.as_deref()));
         match value {
             Some(value) => found.insert((*name).to_owned(), value),
@@ -103,7 +108,11 @@ pub(super) fn searchable(document: &Map<String, Value>, own: &[(&str, &str)]) ->
         facts.push_str(&value);
         facts.push(BORDER);
     }
-    Searchable { facts, words, digests }
+    Searchable {
+        facts,
+        words,
+        digests,
+    }
 }
 
 /// The value at a path of names with `/` between them.
@@ -130,7 +139,9 @@ fn walk(document: &Map<String, Value>, found: &mut BTreeMap<String, String>, wor
 fn walk_value(value: &Value, found: &mut BTreeMap<String, String>, words: &mut String) {
     match value {
         Value::Object(inner) => walk(inner, found, words),
-        Value::Array(values) => values.iter().for_each(|value| walk_value(value, found, words)),
+        Value::Array(values) => values
+            .iter()
+            .for_each(|value| walk_value(value, found, words)),
         Value::String(text) if !text.is_empty() => {
             words.push_str(&lower(text));
             words.push(BORDER);
@@ -167,7 +178,10 @@ mod tests {
 
     fn holds(document: &Map<String, Value>, key: &str, value: &Value) -> bool {
         let (needle, wanted) = Fact::new(key, value).needle();
-        searchable(document, &[("client_id", "client_id")]).facts.contains(&needle) == wanted
+        searchable(document, &[("client_id", "client_id")])
+            .facts
+            .contains(&needle)
+            == wanted
     }
 
     #[test]
@@ -192,7 +206,9 @@ mod tests {
         let document = object(json!({"a": "x\u{1f}b\u{1e}\"y\"\u{1f}"}));
         assert!(!holds(&document, "b", &json!("y")));
         let words = searchable(&document, &[]).words;
-        assert!(!words.contains(&Needle::new("b").whole()) && words.contains(Needle::new("X b").part()));
+        assert!(
+            !words.contains(&Needle::new("b").whole()) && words.contains(Needle::new("X b").part())
+        );
     }
 
     proptest! {

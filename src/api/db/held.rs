@@ -49,14 +49,21 @@ pub(super) struct Held<DB: Served> {
 
 impl<DB: Served> fmt::Debug for Held<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("is_busy", &self.is_busy).field("in_transaction", &self.in_transaction).finish_non_exhaustive()
+        f.debug_struct("Held")
+            .field("is_busy", &self.is_busy)
+            .field("in_transaction", &self.in_transaction)
+            .finish_non_exhaustive()
     }
 }
 
 impl<DB: Served> Held<DB> {
     /// Takes one out of the pool, or makes one.
     pub(super) async fn of(pool: &Pool<DB>) -> Result<Self, sqlx::Error> {
-        Ok(Self { connection: Some(pool.acquire().await?), is_busy: false, in_transaction: false })
+        Ok(Self {
+            connection: Some(pool.acquire().await?),
+            is_busy: false,
+            in_transaction: false,
+        })
     }
 
     /// Takes one, and begins a transaction on it.
@@ -79,7 +86,9 @@ impl<DB: Served> Held<DB> {
     /// Lends the connection for one statement; [`settle`](Self::settle) says that it is over.
     pub(super) fn lend(&mut self) -> &mut DB::Connection {
         self.is_busy = true;
-        self.connection.as_mut().expect("it is given back when this is dropped, and not before")
+        self.connection
+            .as_mut()
+            .expect("it is given back when this is dropped, and not before")
     }
 
     /// Notes how a statement went. What the database itself has refused leaves the connection as sound as it was.
@@ -91,9 +100,13 @@ impl<DB: Served> Held<DB> {
 
 impl<DB: Served> Drop for Held<DB> {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
         match Handle::try_current() {
-            Ok(runtime) if !self.is_busy => drop(runtime.spawn(give_back(connection, self.in_transaction))),
+            Ok(runtime) if !self.is_busy => {
+                drop(runtime.spawn(give_back(connection, self.in_transaction)))
+            }
             // Its end tells the server that nobody waits; what was open is rolled back there.
             _ => drop(connection.detach()),
         }
@@ -102,17 +115,29 @@ impl<DB: Served> Drop for Held<DB> {
 
 /// Puts a connection back if it answers in time. Its place is free in any case.
 async fn give_back<DB: Served>(mut connection: PoolConnection<DB>, in_transaction: bool) {
-    if in_transaction && within(RETURN_PATIENCE, DB::say(&mut connection, "ROLLBACK")).await.is_err() {
+    if in_transaction
+        && within(RETURN_PATIENCE, DB::say(&mut connection, "ROLLBACK"))
+            .await
+            .is_err()
+    {
         drop(connection.detach());
         return;
     }
     // What the pool does when a connection is dropped, with an end.
-    if tokio::time::timeout(RETURN_PATIENCE, connection.return_to_pool()).await.is_err() {
+    if tokio::time::timeout(RETURN_PATIENCE, connection.return_to_pool())
+        .await
+        .is_err()
+    {
         tracing::warn!("a connection to the database does not answer, and is given up");
     }
 }
 
 /// The result of a statement, or that it takes too long.
-pub(super) async fn within<T>(limit: Duration, statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(limit, statement).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
+pub(super) async fn within<T>(
+    limit: Duration,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(limit, statement)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }

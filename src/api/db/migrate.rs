@@ -24,7 +24,9 @@ impl Form {
             Backend::Postgres => self.postgres,
             Backend::MySql => self.mysql,
         };
-        text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
+        text.split(";\n")
+            .map(str::trim)
+            .filter(|statement| !statement.is_empty())
     }
 }
 
@@ -36,9 +38,18 @@ pub(super) async fn run(database: &Database) -> Result<i64, Error> {
     let backend = database.backend();
     let mut transaction = database.begin_unhurried().await?;
     lock(&mut transaction).await?;
-    let table = Statement::new("CREATE TABLE IF NOT EXISTS freezer_schema (form BIGINT NOT NULL PRIMARY KEY)");
-    transaction.execute("make the table of forms", &table).await?;
-    let rows = transaction.fetch("read the table of forms", &Statement::new("SELECT MAX(form) FROM freezer_schema")).await?;
+    let table = Statement::new(
+        "CREATE TABLE IF NOT EXISTS freezer_schema (form BIGINT NOT NULL PRIMARY KEY)",
+    );
+    transaction
+        .execute("make the table of forms", &table)
+        .await?;
+    let rows = transaction
+        .fetch(
+            "read the table of forms",
+            &Statement::new("SELECT MAX(form) FROM freezer_schema"),
+        )
+        .await?;
     let found = rows.first().and_then(|row| row.integer(0)).unwrap_or(0);
     let known = i64::try_from(FORMS.len()).unwrap_or(i64::MAX);
     if found > known {
@@ -46,13 +57,25 @@ pub(super) async fn run(database: &Database) -> Result<i64, Error> {
     }
     for (number, form) in (1..).zip(FORMS).filter(|(number, _)| *number > found) {
         for statement in form.statements(backend) {
-            transaction.execute("change its tables", &Statement::of_names(statement.to_owned())).await?;
+            transaction
+                .execute(
+                    "change its tables",
+                    &Statement::of_names(statement.to_owned()),
+                )
+                .await?;
         }
         let note = Statement::new("INSERT INTO freezer_schema (form) VALUES (?)").bind(number);
-        transaction.execute("note the form of its tables", &note).await?;
+        transaction
+            .execute("note the form of its tables", &note)
+            .await?;
     }
     if backend == Backend::MySql {
-        transaction.fetch("unlock its tables", &Statement::new("SELECT RELEASE_LOCK('freezer_schema')")).await?;
+        transaction
+            .fetch(
+                "unlock its tables",
+                &Statement::new("SELECT RELEASE_LOCK('freezer_schema')"),
+            )
+            .await?;
     }
     transaction.commit().await?;
     Ok(known)
@@ -64,10 +87,18 @@ async fn lock(transaction: &mut Transaction) -> Result<(), Error> {
         Backend::Sqlite => return Ok(()),
         Backend::Postgres => {
             // As long as another process needs for it.
-            transaction.execute("wait for others", &Statement::new("SET LOCAL lock_timeout = 0")).await?;
+            transaction
+                .execute(
+                    "wait for others",
+                    &Statement::new("SET LOCAL lock_timeout = 0"),
+                )
+                .await?;
             Statement::new("SELECT CAST(pg_advisory_xact_lock(?) AS TEXT)").bind(LOCK)
         }
         Backend::MySql => Statement::new("SELECT GET_LOCK('freezer_schema', 60)"),
     };
-    transaction.fetch("lock its tables", &statement).await.map(drop)
+    transaction
+        .fetch("lock its tables", &statement)
+        .await
+        .map(drop)
 }

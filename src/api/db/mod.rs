@@ -21,7 +21,9 @@ use held::{Held, within};
 use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Executor as _, MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{
+    Connection as _, Executor as _, MySql, MySqlPool, PgPool, Postgres, Sqlite, SqlitePool,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -41,7 +43,8 @@ const PING_PATIENCE: Duration = Duration::from_secs(2);
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// What a connection to PostgreSQL begins with. A statement gives up its lock before this program gives up the statement, so that
 /// none is left waiting in the server for nobody; and a machine that died in the middle of a transaction holds no row for hours.
-const OF_POSTGRES: &str = "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'";
+const OF_POSTGRES: &str =
+    "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'";
 /// The same for MySQL.
 const OF_MYSQL: &str = "SET SESSION innodb_lock_wait_timeout = 10";
 /// A connection that was not used for longer is asked whether it still is one before it is used. Asking each time would make
@@ -56,7 +59,9 @@ macro_rules! pool {
         <$options>::new()
             .max_connections($connections)
             .acquire_timeout(PATIENCE)
-            .after_connect(|connection, _| Box::pin(async move { connection.execute($begins_with).await.map(drop) }))
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute($begins_with).await.map(drop) })
+            })
             .test_before_acquire(false)
             .before_acquire(|connection, known| {
                 Box::pin(async move {
@@ -114,11 +119,15 @@ impl Error {
     /// Whether nothing was done, and the same may succeed when tried again at once: another transaction was in the way, or the
     /// connection was lost before the end of this one. Of a commit that was cut off nobody knows whether it happened.
     pub(super) fn is_passing(&self) -> bool {
-        let Self::Statement { verb, source } = self else { return false };
+        let Self::Statement { verb, source } = self else {
+            return false;
+        };
         let error = match source {
             // It has waited long enough.
             sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => return false,
-            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => return *verb != COMMIT,
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+                return *verb != COMMIT;
+            }
             sqlx::Error::Database(error) => error,
             _ => return false,
         };
@@ -127,8 +136,10 @@ impl Error {
             return *verb != COMMIT;
         }
         // PostgreSQL: serialization failure, deadlock; MySQL: deadlock; SQLite: busy, locked and their extensions.
-        matches!(error.code().as_deref(), Some("40001" | "40P01" | "1213" | "1205" | "5" | "6" | "261" | "517" | "262"))
-            || matches!(mysql_number(&**error), Some(1213 | 1205 | 1020))
+        matches!(
+            error.code().as_deref(),
+            Some("40001" | "40P01" | "1213" | "1205" | "5" | "6" | "261" | "517" | "262")
+        ) || matches!(mysql_number(&**error), Some(1213 | 1205 | 1020))
     }
 
     /// Whether the database cannot be reached, or cannot do it now: the same may succeed in a while. Whether it was done is known
@@ -141,7 +152,9 @@ impl Error {
         match source {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
             // Where a connection is begun, they say that something else listens there.
-            sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => matches!(self, Self::Statement { .. }),
+            sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => {
+                matches!(self, Self::Statement { .. })
+            }
             sqlx::Error::Database(error) => {
                 self.is_passing()
                     || error.code().is_some_and(|code| says_away(&code))
@@ -165,17 +178,26 @@ fn says_away(code: &str) -> bool {
     }
     // Connections, resources, an operator who ends it; a time-out of a statement, of a lock, of a transaction; a server that is
     // there to be read alone, as one is that has not taken over yet.
-    ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || ["57014", "55P03", "25P03", "25006"].contains(&code)
+    ["08", "53", "57P"]
+        .iter()
+        .any(|class| code.starts_with(class))
+        || ["57014", "55P03", "25P03", "25006"].contains(&code)
 }
 
 fn mysql_number(error: &(dyn sqlx::error::DatabaseError + 'static)) -> Option<u16> {
-    error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+    error
+        .try_downcast_ref::<MySqlDatabaseError>()
+        .map(MySqlDatabaseError::number)
 }
 
 /// Whether a number of MySQL says so: no memory, disk or connections left, it ends, it was told to end this connection or
 /// statement, or it is there to be read alone.
 fn mysql_says_away(number: u16) -> bool {
-    matches!(number, 1021 | 1040 | 1041 | 1053 | 1158..=1161 | 1203 | 1226 | 1290 | 1792 | 1836 | 1927 | 3024 | 4031)
+    matches!(
+        number,
+        1021 | 1040 | 1041 | 1053 | 1158
+            ..=1161 | 1203 | 1226 | 1290 | 1792 | 1836 | 1927 | 3024 | 4031
+    )
 }
 
 /// An open database. Clones share its connections.
@@ -216,12 +238,16 @@ impl Database {
         let pool = match address.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => sqlite(&sqlite_path(address), connections).await?,
             Some("postgres" | "postgresql") => {
-                let options = PgConnectOptions::from_str(address).map_err(Error::Open)?.application_name("freezer-api");
+                let options = PgConnectOptions::from_str(address)
+                    .map_err(Error::Open)?
+                    .application_name("freezer-api");
                 let pool = pool!(PgPoolOptions, connections, OF_POSTGRES);
                 Pool::Postgres(pool.connect_with(options).await.map_err(Error::Open)?)
             }
             Some("mysql" | "mariadb") => {
-                let options = MySqlConnectOptions::from_str(address).map_err(Error::Open)?.charset("utf8mb4");
+                let options = MySqlConnectOptions::from_str(address)
+                    .map_err(Error::Open)?
+                    .charset("utf8mb4");
                 let pool = pool!(MySqlPoolOptions, connections, OF_MYSQL);
                 Pool::MySql(pool.connect_with(options).await.map_err(Error::Open)?)
             }
@@ -245,19 +271,34 @@ impl Database {
     }
 
     /// Reads rows that an index finds, outside of any transaction.
-    pub(super) async fn fetch(&self, verb: &'static str, statement: &Statement) -> Result<Vec<Row>, Error> {
+    pub(super) async fn fetch(
+        &self,
+        verb: &'static str,
+        statement: &Statement,
+    ) -> Result<Vec<Row>, Error> {
         self.fetch_within(QUICK, verb, statement).await
     }
 
     /// Reads rows for which all have to be looked through.
-    pub(super) async fn look_through(&self, verb: &'static str, statement: &Statement) -> Result<Vec<Row>, Error> {
+    pub(super) async fn look_through(
+        &self,
+        verb: &'static str,
+        statement: &Statement,
+    ) -> Result<Vec<Row>, Error> {
         self.fetch_within(THOROUGH, verb, statement).await
     }
 
-    async fn fetch_within(&self, limit: Duration, verb: &'static str, statement: &Statement) -> Result<Vec<Row>, Error> {
+    async fn fetch_within(
+        &self,
+        limit: Duration,
+        verb: &'static str,
+        statement: &Statement,
+    ) -> Result<Vec<Row>, Error> {
         let rows = async {
             match &self.pool {
-                Pool::Sqlite { readers, .. } => within(limit, statement.fetch_sqlite(readers)).await,
+                Pool::Sqlite { readers, .. } => {
+                    within(limit, statement.fetch_sqlite(readers)).await
+                }
                 Pool::Postgres(pool) => {
                     let mut held = Held::of(pool).await?;
                     let rows = within(limit, statement.fetch_postgres(held.lend())).await;
@@ -270,14 +311,21 @@ impl Database {
                 }
             }
         };
-        rows.await.map_err(|source| Error::Statement { verb, source })
+        rows.await
+            .map_err(|source| Error::Statement { verb, source })
     }
 
     /// Runs one statement as a transaction of its own; how many rows it changed.
-    pub(super) async fn execute(&self, verb: &'static str, statement: &Statement) -> Result<u64, Error> {
+    pub(super) async fn execute(
+        &self,
+        verb: &'static str,
+        statement: &Statement,
+    ) -> Result<u64, Error> {
         let changed = async {
             match &self.pool {
-                Pool::Sqlite { writer, .. } => within(QUICK, statement.execute_sqlite(writer)).await,
+                Pool::Sqlite { writer, .. } => {
+                    within(QUICK, statement.execute_sqlite(writer)).await
+                }
                 Pool::Postgres(pool) => {
                     let mut held = Held::of(pool).await?;
                     let changed = within(QUICK, statement.execute_postgres(held.lend())).await;
@@ -290,7 +338,9 @@ impl Database {
                 }
             }
         };
-        changed.await.map_err(|source| Error::Statement { verb, source })
+        changed
+            .await
+            .map_err(|source| Error::Statement { verb, source })
     }
 
     /// Begins a transaction that will write.
@@ -306,11 +356,20 @@ impl Database {
     async fn begin_within(&self, limit: Duration) -> Result<Transaction, Error> {
         let inner = match &self.pool {
             // Immediate: a transaction that reads first and then wants to write is refused when another wrote in between.
-            Pool::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Inner::Sqlite),
+            Pool::Sqlite { writer, .. } => writer
+                .begin_with("BEGIN IMMEDIATE")
+                .await
+                .map(Inner::Sqlite),
             Pool::Postgres(pool) => Held::begin(pool, limit).await.map(Inner::Postgres),
             Pool::MySql(pool) => Held::begin(pool, limit).await.map(Inner::MySql),
         };
-        Ok(Transaction { inner: inner.map_err(|source| Error::Statement { verb: "begin a transaction", source })?, limit })
+        Ok(Transaction {
+            inner: inner.map_err(|source| Error::Statement {
+                verb: "begin a transaction",
+                source,
+            })?,
+            limit,
+        })
     }
 
     /// Lets go of all connections.
@@ -342,7 +401,11 @@ impl Transaction {
     }
 
     /// Reads rows.
-    pub(super) async fn fetch(&mut self, verb: &'static str, statement: &Statement) -> Result<Vec<Row>, Error> {
+    pub(super) async fn fetch(
+        &mut self,
+        verb: &'static str,
+        statement: &Statement,
+    ) -> Result<Vec<Row>, Error> {
         let rows = match &mut self.inner {
             Inner::Sqlite(transaction) => statement.fetch_sqlite(&mut **transaction).await,
             Inner::Postgres(held) => {
@@ -358,7 +421,11 @@ impl Transaction {
     }
 
     /// Runs a statement; how many rows it changed.
-    pub(super) async fn execute(&mut self, verb: &'static str, statement: &Statement) -> Result<u64, Error> {
+    pub(super) async fn execute(
+        &mut self,
+        verb: &'static str,
+        statement: &Statement,
+    ) -> Result<u64, Error> {
         let changed = match &mut self.inner {
             Inner::Sqlite(transaction) => statement.execute_sqlite(&mut **transaction).await,
             Inner::Postgres(held) => {
@@ -380,7 +447,10 @@ impl Transaction {
             Inner::Postgres(held) => held.commit(self.limit).await,
             Inner::MySql(held) => held.commit(self.limit).await,
         };
-        done.map_err(|source| Error::Statement { verb: COMMIT, source })
+        done.map_err(|source| Error::Statement {
+            verb: COMMIT,
+            source,
+        })
     }
 }
 
@@ -400,11 +470,19 @@ async fn sqlite(path: &Path, connections: u32) -> Result<Pool, Error> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE)
         .foreign_keys(false);
-    let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_with(options.clone());
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(PATIENCE)
+        .connect_with(options.clone());
     // The writer comes first: it makes the file.
     let writer = writer.await.map_err(Error::Open)?;
-    let readers = SqlitePoolOptions::new().max_connections(connections.max(1)).acquire_timeout(PATIENCE);
-    let readers = readers.connect_with(options.read_only(true)).await.map_err(Error::Open)?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(connections.max(1))
+        .acquire_timeout(PATIENCE);
+    let readers = readers
+        .connect_with(options.read_only(true))
+        .await
+        .map_err(Error::Open)?;
     Ok(Pool::Sqlite { readers, writer })
 }
 
@@ -426,21 +504,41 @@ mod tests {
             (error("read", slow()), false, true),
             (error("read", sqlx::Error::PoolTimedOut), false, true),
             (Error::Open(lost()), false, true),
-            (Error::Open(sqlx::Error::Protocol("no server of ours".into())), false, false),
+            (
+                Error::Open(sqlx::Error::Protocol("no server of ours".into())),
+                false,
+                false,
+            ),
             (error("read", sqlx::Error::RowNotFound), false, false),
             (Error::Address, false, false),
         ] {
-            assert_eq!((error.is_passing(), error.is_away()), (is_passing, is_away), "{error:?}");
+            assert_eq!(
+                (error.is_passing(), error.is_away()),
+                (is_passing, is_away),
+                "{error:?}"
+            );
         }
     }
 
     #[test]
     fn codes_say_whether_to_come_again() {
-        let of_postgres = ["57P01", "57P02", "57P03", "57014", "53300", "53100", "08006", "55P03", "25P03", "25006"];
+        let of_postgres = [
+            "57P01", "57P02", "57P03", "57014", "53300", "53100", "08006", "55P03", "25P03",
+            "25006",
+        ];
         assert!(of_postgres.iter().all(|code| says_away(code)) && says_away("13"));
         // A syntax that is wrong, a table that is not there, a row that is there already; SQLite's constraint of a commit.
-        assert!(!["42601", "42P01", "23505", "25P02", "531", "1", ""].iter().any(|code| says_away(code)));
-        assert!(mysql_says_away(1040) && mysql_says_away(1053) && !mysql_says_away(1062) && !mysql_says_away(1146));
+        assert!(
+            !["42601", "42P01", "23505", "25P02", "531", "1", ""]
+                .iter()
+                .any(|code| says_away(code))
+        );
+        assert!(
+            mysql_says_away(1040)
+                && mysql_says_away(1053)
+                && !mysql_says_away(1062)
+                && !mysql_says_away(1146)
+        );
     }
 
     #[test]

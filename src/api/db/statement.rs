@@ -49,12 +49,18 @@ pub(in crate::api) struct Statement {
 impl Statement {
     /// Begins with this text.
     pub(in crate::api) fn new(sql: &'static str) -> Self {
-        Self { sql: sql.to_owned(), values: Vec::new() }
+        Self {
+            sql: sql.to_owned(),
+            values: Vec::new(),
+        }
     }
 
     /// Begins with text put together from names of this program's own tables and columns.
     pub(super) fn of_names(sql: String) -> Self {
-        Self { sql, values: Vec::new() }
+        Self {
+            sql,
+            values: Vec::new(),
+        }
     }
 
     /// Adds the next parameter.
@@ -103,10 +109,22 @@ impl Row {
     /// The text in that column; empty where there is none.
     pub(in crate::api) fn text(&self, column: usize) -> String {
         match self {
-            Self::Sqlite(row) => row.try_get::<Option<String>, _>(column).ok().flatten().unwrap_or_default(),
-            Self::Postgres(row) => row.try_get::<Option<String>, _>(column).ok().flatten().unwrap_or_default(),
+            Self::Sqlite(row) => row
+                .try_get::<Option<String>, _>(column)
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
+            Self::Postgres(row) => row
+                .try_get::<Option<String>, _>(column)
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
             Self::MySql(row) => {
-                let bytes = row.try_get::<Option<Vec<u8>>, _>(column).ok().flatten().unwrap_or_default();
+                let bytes = row
+                    .try_get::<Option<Vec<u8>>, _>(column)
+                    .ok()
+                    .flatten()
+                    .unwrap_or_default();
                 String::from_utf8_lossy(&bytes).into_owned()
             }
         }
@@ -115,7 +133,10 @@ impl Row {
 
 macro_rules! on {
     ($fetch:ident, $execute:ident, $database:ty, $wrap:path, $sql:ident, $bind:expr) => {
-        pub(super) async fn $fetch<'c>(&self, connection: impl Executor<'c, Database = $database>) -> Result<Vec<Row>, sqlx::Error> {
+        pub(super) async fn $fetch<'c>(
+            &self,
+            connection: impl Executor<'c, Database = $database>,
+        ) -> Result<Vec<Row>, sqlx::Error> {
             let mut query = sqlx::query::<$database>(AssertSqlSafe(self.$sql()));
             for value in &self.values {
                 query = match value {
@@ -123,10 +144,18 @@ macro_rules! on {
                     Value::Text(text) => query.bind(text.as_deref().map($bind)),
                 };
             }
-            Ok(query.fetch_all(connection).await?.into_iter().map($wrap).collect())
+            Ok(query
+                .fetch_all(connection)
+                .await?
+                .into_iter()
+                .map($wrap)
+                .collect())
         }
 
-        pub(super) async fn $execute<'c>(&self, connection: impl Executor<'c, Database = $database>) -> Result<u64, sqlx::Error> {
+        pub(super) async fn $execute<'c>(
+            &self,
+            connection: impl Executor<'c, Database = $database>,
+        ) -> Result<u64, sqlx::Error> {
             let mut query = sqlx::query::<$database>(AssertSqlSafe(self.$sql()));
             for value in &self.values {
                 query = match value {
@@ -144,11 +173,32 @@ impl Statement {
         self.sql.clone()
     }
 
-    on!(fetch_sqlite, execute_sqlite, Sqlite, Row::Sqlite, plain, |text: &str| text.to_owned());
-    on!(fetch_postgres, execute_postgres, Postgres, Row::Postgres, numbered, |text: &str| text.to_owned());
+    on!(
+        fetch_sqlite,
+        execute_sqlite,
+        Sqlite,
+        Row::Sqlite,
+        plain,
+        |text: &str| text.to_owned()
+    );
+    on!(
+        fetch_postgres,
+        execute_postgres,
+        Postgres,
+        Row::Postgres,
+        numbered,
+        |text: &str| text.to_owned()
+    );
     // All text of MySQL is in binary columns: it compares by bytes, whatever the server's collation is, and blanks at the
     // end count.
-    on!(fetch_mysql, execute_mysql, MySql, Row::MySql, plain, |text: &str| text.as_bytes().to_vec());
+    on!(
+        fetch_mysql,
+        execute_mysql,
+        MySql,
+        Row::MySql,
+        plain,
+        |text: &str| text.as_bytes().to_vec()
+    );
 }
 
 #[cfg(test)]
@@ -157,7 +207,10 @@ mod tests {
 
     #[test]
     fn parameters_are_numbered_for_postgresql() {
-        assert_eq!(Statement::new("a = ? AND b IN (?, ?)").numbered(), "a = $1 AND b IN ($2, $3)");
+        assert_eq!(
+            Statement::new("a = ? AND b IN (?, ?)").numbered(),
+            "a = $1 AND b IN ($2, $3)"
+        );
         assert_eq!(Statement::new("SELECT 1").numbered(), "SELECT 1");
     }
 }

@@ -16,7 +16,10 @@ use std::fmt::Write as _;
 /// `/openapi.json` and `/docs`.
 pub(super) fn routes() -> Router {
     Router::new()
-        .route("/openapi.json", get(|| async { json_answer(StatusCode::OK, document().to_string()) }))
+        .route(
+            "/openapi.json",
+            get(|| async { json_answer(StatusCode::OK, document().to_string()) }),
+        )
         .route("/docs", get(|| async { page() }))
 }
 
@@ -24,7 +27,9 @@ pub(super) fn routes() -> Router {
 fn document() -> Value {
     let mut paths = Map::new();
     for route in ROUTES {
-        let path = paths.entry(format!("/v2/{{project_id}}{}", route.path)).or_insert_with(|| json!({}));
+        let path = paths
+            .entry(format!("/v2/{{project_id}}{}", route.path))
+            .or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation(route);
     }
     json!({
@@ -45,8 +50,16 @@ fn document() -> Value {
 
 /// What programs call a route by.
 fn name_of(route: &Route) -> String {
-    let path: String = route.path.chars().filter(|c| *c != '{' && *c != '}').collect();
-    format!("{}{}", route.method.as_str().to_lowercase(), path.replace('/', "_"))
+    let path: String = route
+        .path
+        .chars()
+        .filter(|c| *c != '{' && *c != '}')
+        .collect();
+    format!(
+        "{}{}",
+        route.method.as_str().to_lowercase(),
+        path.replace('/', "_")
+    )
 }
 
 /// The name of one object of a kind.
@@ -64,10 +77,21 @@ fn operation(route: &Route) -> Value {
     let resource = route.path.split('/').nth(1).unwrap_or("");
     let list = !route.path.contains("{id}");
     let mut parameters = vec![in_path("project_id")];
-    parameters.extend(["id", "job_id"].into_iter().filter(|name| route.path.contains(&format!("{{{name}}}"))).map(in_path));
+    parameters.extend(
+        ["id", "job_id"]
+            .into_iter()
+            .filter(|name| route.path.contains(&format!("{{{name}}}")))
+            .map(in_path),
+    );
     if route.method == Method::GET && list {
-        parameters.push(in_query("limit", json!({ "type": "integer", "minimum": 0, "maximum": LARGEST_PAGE })));
-        parameters.push(in_query("offset", json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX })));
+        parameters.push(in_query(
+            "limit",
+            json!({ "type": "integer", "minimum": 0, "maximum": LARGEST_PAGE }),
+        ));
+        parameters.push(in_query(
+            "offset",
+            json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX }),
+        ));
         parameters.push(in_query("total", json!({ "type": "boolean" })));
         if resource == "jobs" {
             parameters.push(in_query("all_projects", json!({ "type": "boolean" })));
@@ -82,7 +106,8 @@ fn operation(route: &Route) -> Value {
         "responses": responses(route, resource, list),
     });
     if let Some((schema, required)) = request(route, resource, list) {
-        operation["requestBody"] = json!({ "required": required, "content": body(&named(&schema)) });
+        operation["requestBody"] =
+            json!({ "required": required, "content": body(&named(&schema)) });
     }
     operation
 }
@@ -109,36 +134,55 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
             json!({ "description": "A page of the list.", "content": body(&listed) })
         }
         (&Method::GET, false) => json!({ "description": "The object.", "content": body(&one) }),
-        (&Method::PATCH, _) if resource == "backups" => json!({ "description": "The object.", "content": body(&one) }),
-        _ => json!({ "description": "What was done.", "content": body(&json!({ "type": "object" })) }),
+        (&Method::PATCH, _) if resource == "backups" => {
+            json!({ "description": "The object.", "content": body(&one) })
+        }
+        _ => {
+            json!({ "description": "What was done.", "content": body(&json!({ "type": "object" })) })
+        }
     };
     if route.method == Method::POST && list {
         success["links"] = links(resource);
     }
     let mut responses = Map::from_iter([(route.success.to_string(), success)]);
     for (status, description) in [
-        ("400", "The body or a parameter is not as it must be; the text names the field."),
+        (
+            "400",
+            "The body or a parameter is not as it must be; the text names the field.",
+        ),
         ("403", "A rule of the policy does not allow it."),
         ("405", "Sessions do no such thing."),
         ("409", "The id is used already."),
         ("412", "The object has another version than If-Match says."),
         ("413", "The body is too large."),
-        ("422", "An object that this one leans on is not there, or cannot do it."),
+        (
+            "422",
+            "An object that this one leans on is not there, or cannot do it.",
+        ),
         ("429", "Too many requests."),
         (
             "503",
             "The database, or the identity service, does not answer: ask again after Retry-After seconds. A change may have been made.",
         ),
     ] {
-        responses.insert(status.into(), json!({ "description": description, "content": body(&named("Error")) }));
+        responses.insert(
+            status.into(),
+            json!({ "description": description, "content": body(&named("Error")) }),
+        );
     }
     responses.insert(
         "401".into(),
         json!({ "description": "There is no token, or it holds no longer.", "content": body(&named("Unauthenticated")) }),
     );
     // The answer to a GET has no body, that to a change has one.
-    responses.insert("404".into(), json!({ "description": "There is no such object." }));
-    responses.insert("406".into(), json!({ "description": "The client takes no JSON." }));
+    responses.insert(
+        "404".into(),
+        json!({ "description": "There is no such object." }),
+    );
+    responses.insert(
+        "406".into(),
+        json!({ "description": "The client takes no JSON." }),
+    );
     Value::Object(responses)
 }
 
@@ -147,9 +191,15 @@ fn links(resource: &str) -> Value {
     let single = format!("/{resource}/{{id}}");
     let key = kind_of(resource).to_lowercase();
     let mut links = Map::new();
-    for route in ROUTES.iter().filter(|route| route.path.starts_with(&single) && !route.path.contains("{job_id}")) {
+    for route in ROUTES
+        .iter()
+        .filter(|route| route.path.starts_with(&single) && !route.path.contains("{job_id}"))
+    {
         let parameters = json!({ "project_id": "$request.path.project_id", "id": format!("$response.body#/{key}_id") });
-        links.insert(name_of(route), json!({ "operationId": name_of(route), "parameters": parameters }));
+        links.insert(
+            name_of(route),
+            json!({ "operationId": name_of(route), "parameters": parameters }),
+        );
     }
     Value::Object(links)
 }
@@ -178,12 +228,25 @@ fn page() -> Response<Body> {
          code{font-size:90%}</style><h1>Freezer API</h1><p>Below <code>/v2/{project_id}</code>, with a token in \
          <code>X-Auth-Token</code>. The whole in <a href=\"openapi.json\">OpenAPI</a>.</p><table>",
     );
-    for Route { method, path, rule, success, about, .. } in ROUTES {
-        let row = format!("<tr><td><code>{method} {path}</code><td>{about}<td>{success}<td><code>{rule}</code>");
+    for Route {
+        method,
+        path,
+        rule,
+        success,
+        about,
+        ..
+    } in ROUTES
+    {
+        let row = format!(
+            "<tr><td><code>{method} {path}</code><td>{about}<td>{success}<td><code>{rule}</code>"
+        );
         write!(html, "{row}").expect("a String takes all");
     }
     html.push_str("</table></html>");
     let mut answer = Response::new(Body::from(html));
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     answer
 }

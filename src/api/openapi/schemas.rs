@@ -28,7 +28,11 @@ fn named(name: &str) -> Value {
 
 /// Objects as they are answered.
 fn answers() -> Value {
-    let (text, number, inner) = (json!({ "type": "string" }), json!({ "type": "integer" }), json!({ "type": "object" }));
+    let (text, number, inner) = (
+        json!({ "type": "string" }),
+        json!({ "type": "integer" }),
+        json!({ "type": "object" }),
+    );
     let maybe = json!({ "type": ["string", "null"] });
     json!({
         "Error": object(&["title"], json!({ "title": text, "description": text })),
@@ -90,8 +94,15 @@ fn schedule() -> Value {
     for key in ["time_created", "time_started", "time_ended", "current_pid"] {
         properties.insert(key.into(), number());
     }
-    for (key, known) in [("event", &fields::EVENTS[..]), ("status", &fields::STATUSES[..]), ("result", &fields::RESULTS[..])] {
-        properties.insert(key.into(), json!({ "anyOf": [{ "enum": known }, { "type": "null" }] }));
+    for (key, known) in [
+        ("event", &fields::EVENTS[..]),
+        ("status", &fields::STATUSES[..]),
+        ("result", &fields::RESULTS[..]),
+    ] {
+        properties.insert(
+            key.into(),
+            json!({ "anyOf": [{ "enum": known }, { "type": "null" }] }),
+        );
     }
     for key in fields::TIMETABLE {
         let form = match key {
@@ -99,9 +110,13 @@ fn schedule() -> Value {
                 let pattern = "^(continuous|[1-9][0-9]{0,8} +(second|minute|hour|day|week)s?)$";
                 json!({ "type": ["string", "null"], "pattern": pattern, "examples": ["1 days", "continuous"] })
             }
-            "schedule_date" | "schedule_start_date" | "schedule_end_date" => json!({ "type": ["string", "null"], "format": "date-time" }),
+            "schedule_date" | "schedule_start_date" | "schedule_end_date" => {
+                json!({ "type": ["string", "null"], "format": "date-time" })
+            }
             "schedule_year" => json!({ "type": ["string", "null"], "pattern": "^[0-9]{4}$" }),
-            _ => json!({ "type": ["string", "null"], "pattern": "^[A-Za-z0-9*/, -]{1,255}$", "examples": ["*", "*/15", "1-5", "mon,wed"] }),
+            _ => {
+                json!({ "type": ["string", "null"], "pattern": "^[A-Za-z0-9*/, -]{1,255}$", "examples": ["*", "*/15", "1-5", "mon,wed"] })
+            }
         };
         properties.insert(key.into(), form);
     }
@@ -136,7 +151,10 @@ fn requests() -> Value {
         "time_end": number(), "schedule": named("Timetable"), "jobs": { "type": "object", "additionalProperties": { "type": "object" } },
     });
     let name = json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_TEXT });
-    let (mut record, change) = (Map::new(), json!({ "type": "object", "description": "Keys of the agent; there can be any." }));
+    let (mut record, change) = (
+        Map::new(),
+        json!({ "type": "object", "description": "Keys of the agent; there can be any." }),
+    );
     for key in ["container", "hostname", "backup_name"] {
         record.insert(key.into(), name.clone());
     }

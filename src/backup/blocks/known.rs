@@ -2,7 +2,10 @@
 
 use super::Earlier;
 use super::stored::{StoredStream, Streams, Unusable};
-use crate::format::signature::{HEAD_BYTES, RUN_BYTES, SUMS_BYTES, SignatureHead, SignatureKey, SignedRun, StrongSum, decode_sums};
+use crate::format::signature::{
+    HEAD_BYTES, RUN_BYTES, SUMS_BYTES, SignatureHead, SignatureKey, SignedRun, StrongSum,
+    decode_sums,
+};
 use crate::model::{Extent, LevelSerial, SignaturePlace, StreamOffset};
 
 /// More blocks than this are not looked at: a file that has grown since its signature began, or a forged one.
@@ -44,7 +47,12 @@ pub(super) struct KnownBlock<'known> {
 impl KnownBlock<'_> {
     /// The block as a piece of the file at another place.
     pub(super) fn at(&self, at: u64) -> Extent {
-        Extent { at: crate::model::FileOffset(at), level: self.level, stream: self.stream, length: self.length }
+        Extent {
+            at: crate::model::FileOffset(at),
+            level: self.level,
+            stream: self.stream,
+            length: self.length,
+        }
     }
 }
 
@@ -66,21 +74,40 @@ impl Known {
         let mut loading: Option<Loading> = None;
         // The newest says which key and length of blocks; the others have the same.
         for place in earlier.signatures.iter().rev() {
-            let mut of_level: Vec<Extent> = earlier.extents.iter().filter(|extent| extent.level == place.level).copied().collect();
+            let mut of_level: Vec<Extent> = earlier
+                .extents
+                .iter()
+                .filter(|extent| extent.level == place.level)
+                .copied()
+                .collect();
             of_level.sort_by_key(|extent| extent.stream);
-            if let Err(error) = streams.open(place.level).and_then(|stream| Loading::read(&mut loading, stream, place, &of_level)) {
+            if let Err(error) = streams
+                .open(place.level)
+                .and_then(|stream| Loading::read(&mut loading, stream, place, &of_level))
+            {
                 tracing::warn!(level = place.level.0, %error, "a signature cannot be used; what it is of is stored again where it changed");
             }
         }
-        let Loading { head, mut stretches, weak, strong } = loading?;
+        let Loading {
+            head,
+            mut stretches,
+            weak,
+            strong,
+        } = loading?;
         if strong.is_empty() {
             return None;
         }
         let mut by_first: Vec<u32> = (0..u32::try_from(stretches.len()).ok()?).collect();
         stretches.sort_by_key(|stretch| stretch.at);
         by_first.sort_by_key(|number| stretches[*number as usize].first);
-        let mut known =
-            Self { block_bytes: head.block_bytes, key: head.key, stretches, by_first, strong, table: Table::with_room_for(weak.len()) };
+        let mut known = Self {
+            block_bytes: head.block_bytes,
+            key: head.key,
+            stretches,
+            by_first,
+            strong,
+            table: Table::with_room_for(weak.len()),
+        };
         let full = u64::from(known.block_bytes);
         for stretch in &known.stretches {
             for number in 0..stretch.length / full {
@@ -99,7 +126,9 @@ impl Known {
     /// The blocks of full length that have this weak sum.
     pub(super) fn candidates(&self, weak: u32) -> impl Iterator<Item = KnownBlock<'_>> {
         self.table.find(weak).filter_map(|number| {
-            let after = self.by_first.partition_point(|stretch| self.stretches[*stretch as usize].first <= number);
+            let after = self
+                .by_first
+                .partition_point(|stretch| self.stretches[*stretch as usize].first <= number);
             let stretch = &self.stretches[*self.by_first.get(after.checked_sub(1)?)? as usize];
             Some(self.block(stretch, (number - stretch.first) as u64))
         })
@@ -120,22 +149,29 @@ impl Known {
     pub(super) fn next_from(&self, at: u64, hint: &mut usize) -> Option<KnownBlock<'_>> {
         let ends_after = |stretch: &Stretch| stretch.at + stretch.length > at;
         let is_first = |number: usize| {
-            self.stretches.get(number).is_some_and(&ends_after) && (number == 0 || !ends_after(&self.stretches[number - 1]))
+            self.stretches.get(number).is_some_and(&ends_after)
+                && (number == 0 || !ends_after(&self.stretches[number - 1]))
         };
         let mut number = *hint;
         if !is_first(number) {
             number += 1;
             if !is_first(number) {
-                number = self.stretches.partition_point(|stretch| !ends_after(stretch));
+                number = self
+                    .stretches
+                    .partition_point(|stretch| !ends_after(stretch));
             }
         }
         *hint = number;
         let stretch = self.stretches.get(number)?;
-        let block = at.saturating_sub(stretch.at).div_ceil(u64::from(self.block_bytes));
+        let block = at
+            .saturating_sub(stretch.at)
+            .div_ceil(u64::from(self.block_bytes));
         if block * u64::from(self.block_bytes) < stretch.length {
             return Some(self.block(stretch, block));
         }
-        self.stretches.get(number + 1).map(|next| self.block(next, 0))
+        self.stretches
+            .get(number + 1)
+            .map(|next| self.block(next, 0))
     }
 }
 
@@ -149,7 +185,12 @@ struct Loading {
 
 impl Loading {
     /// Reads the sums of the blocks that lie in `extents`, which are of one level and sorted by where they are in its stream.
-    fn read(loading: &mut Option<Self>, mut stream: StoredStream, place: &SignaturePlace, extents: &[Extent]) -> Result<(), Unusable> {
+    fn read(
+        loading: &mut Option<Self>,
+        mut stream: StoredStream,
+        place: &SignaturePlace,
+        extents: &[Extent],
+    ) -> Result<(), Unusable> {
         let start = place.stream.0;
         let mut head = [0; HEAD_BYTES];
         stream.read(start, &mut head)?;
@@ -159,15 +200,20 @@ impl Loading {
             return Err("it has too many runs".into());
         }
         let runs = head.decode_runs(&stream.bytes(start + runs.start..start + runs.end)?)?;
-        let loading =
-            loading.get_or_insert_with(|| Self { head: head.clone(), stretches: Vec::new(), weak: Vec::new(), strong: Vec::new() });
+        let loading = loading.get_or_insert_with(|| Self {
+            head: head.clone(),
+            stretches: Vec::new(),
+            weak: Vec::new(),
+            strong: Vec::new(),
+        });
         if (head.block_bytes, &head.key) != (loading.head.block_bytes, &loading.head.key) {
             return Err("it has other blocks than that of a later level".into());
         }
         for extent in extents {
             let first = runs.partition_point(|run| run.end() <= extent.stream.0);
             for run in runs.get(first..).unwrap_or_default() {
-                let Some((stretch, number, count)) = whole_blocks(extent, run, head.block_bytes) else {
+                let Some((stretch, number, count)) = whole_blocks(extent, run, head.block_bytes)
+                else {
                     if run.at.0 >= extent.stream.0.saturating_add(extent.length) {
                         break;
                     }
@@ -176,20 +222,30 @@ impl Loading {
                 if loading.strong.len() as u64 + count > MOST_BLOCKS {
                     return Err("there are too many blocks".into());
                 }
-                let range = head.sums(number, count).ok_or("it has fewer blocks than its runs")?;
+                let range = head
+                    .sums(number, count)
+                    .ok_or("it has fewer blocks than its runs")?;
                 let begun = loading.strong.len();
                 if let Err(error) = loading.read_sums(&mut stream, start + range.start, count) {
                     loading.strong.truncate(begun);
                     loading.weak.truncate(begun);
                     return Err(error);
                 }
-                loading.stretches.push(Stretch { first: begun, ..stretch });
+                loading.stretches.push(Stretch {
+                    first: begun,
+                    ..stretch
+                });
             }
         }
         Ok(())
     }
 
-    fn read_sums(&mut self, stream: &mut StoredStream, mut at: u64, mut count: u64) -> Result<(), Unusable> {
+    fn read_sums(
+        &mut self,
+        stream: &mut StoredStream,
+        mut at: u64,
+        mut count: u64,
+    ) -> Result<(), Unusable> {
         let mut buffer = Vec::new();
         while count > 0 {
             let now = count.min(BLOCKS_AT_ONCE);
@@ -214,11 +270,25 @@ fn whole_blocks(extent: &Extent, run: &SignedRun, block_bytes: u32) -> Option<(S
     let (from, end) = (extent.stream.0.max(run.at.0), extent_end.min(run.end()));
     let first = from.checked_sub(run.at.0)?.div_ceil(block);
     let start = run.at.0.checked_add(first.checked_mul(block)?)?;
-    let end = if end == run.end() { end } else { run.at.0 + end.checked_sub(run.at.0)? / block * block };
+    let end = if end == run.end() {
+        end
+    } else {
+        run.at.0 + end.checked_sub(run.at.0)? / block * block
+    };
     let length = end.checked_sub(start).filter(|length| *length > 0)?;
     let at = extent.at.0.checked_add(start - extent.stream.0)?;
-    let stretch = Stretch { at, length, level: extent.level, stream: start, first: 0 };
-    Some((stretch, run.first_block.checked_add(first)?, length.div_ceil(block)))
+    let stretch = Stretch {
+        at,
+        length,
+        level: extent.level,
+        stream: start,
+        first: 0,
+    };
+    Some((
+        stretch,
+        run.first_block.checked_add(first)?,
+        length.div_ceil(block),
+    ))
 }
 
 /// Finds blocks by their weak sums: a bit for most sums that no block has, and slots for the others.
@@ -252,7 +322,9 @@ impl Table {
     #[inline]
     fn may_have(&self, weak: u32) -> bool {
         let bit = Self::mixed(weak) >> self.bit_shift;
-        self.bits.get(usize::try_from(bit / 64).unwrap_or(0)).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+        self.bits
+            .get(usize::try_from(bit / 64).unwrap_or(0))
+            .is_some_and(|word| word >> (bit % 64) & 1 == 1)
     }
 
     fn insert(&mut self, weak: u32, number: usize, strong: &[StrongSum]) {

@@ -9,7 +9,9 @@ use crate::backup::archive::{Archive, OpenFile};
 use crate::format::frame::FrameError;
 use crate::format::signature::{SignatureKey, SignatureWriter};
 use crate::format::tar::padding;
-use crate::model::{Content, DataRun, Entry, Extent, FileOffset, Metadata, SignaturePlace, TreePath};
+use crate::model::{
+    Content, DataRun, Entry, Extent, FileOffset, Metadata, SignaturePlace, TreePath,
+};
 use crate::platform::{FileHandle, Stat};
 
 /// The folder that members of blocks are named in. No reader of files looks into it.
@@ -29,7 +31,11 @@ impl Archive<'_> {
     ) -> Result<(), BackupError> {
         let (runs, shrank) = self.data_of(&entry.path, file, stat);
         let open = OpenFile { file, stat, shrank };
-        let known = self.blocks.streams.zip(earlier).and_then(|(streams, earlier)| Some((Known::load(streams, earlier)?, earlier)));
+        let known = self
+            .blocks
+            .streams
+            .zip(earlier)
+            .and_then(|(streams, earlier)| Some((Known::load(streams, earlier)?, earlier)));
         if let Some((known, earlier)) = known {
             let (progress, halt) = (self.progress, self.halt);
             let plan = scan(file, &runs, &known, |kept| {
@@ -40,12 +46,21 @@ impl Archive<'_> {
             if plan.is_worth_it() {
                 let (length, key) = (known.block_bytes, known.key.clone());
                 drop(known);
-                return self.pieces(entry, &open, &plan, SignatureWriter::new(length, key), earlier);
+                return self.pieces(
+                    entry,
+                    &open,
+                    &plan,
+                    SignatureWriter::new(length, key),
+                    earlier,
+                );
             }
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| BackupError::Frame(FrameError::Random(error)))?;
-        let mut signature = SignatureWriter::new(block_bytes(stat.size, self.blocks.options.least_block_bytes), SignatureKey(key));
+        let mut signature = SignatureWriter::new(
+            block_bytes(stat.size, self.blocks.options.least_block_bytes),
+            SignatureKey(key),
+        );
         self.whole(entry, &open, &runs, Some(&mut signature))?;
         self.stream.member_ended()?;
         let signature = signature.finish();
@@ -68,7 +83,10 @@ impl Archive<'_> {
         runs.retain(|run| run.end().is_none_or(|end| end > covered));
         if let Some(first) = runs.first_mut().filter(|first| first.at.0 < covered) {
             let skipped = covered - first.at.0;
-            *first = DataRun { at: FileOffset(covered), length: first.length - skipped };
+            *first = DataRun {
+                at: FileOffset(covered),
+                length: first.length - skipped,
+            };
         }
         let total: u64 = runs.iter().map(|run| run.length).sum();
         if total > 0 {
@@ -77,10 +95,18 @@ impl Archive<'_> {
         let mut extents = begun.to_vec();
         let mut stream = self.stream.position();
         for run in &runs {
-            extents.push(Extent { at: run.at, level: self.serial, stream, length: run.length });
+            extents.push(Extent {
+                at: run.at,
+                level: self.serial,
+                stream,
+                length: run.length,
+            });
             stream.0 += run.length;
         }
-        if let Content::File { extents: of_entry, .. } = &mut entry.content {
+        if let Content::File {
+            extents: of_entry, ..
+        } = &mut entry.content
+        {
             *of_entry = extents;
         }
         self.in_hand = Some(entry.clone()).filter(|_| !shrank);
@@ -112,13 +138,27 @@ impl Archive<'_> {
                 Piece::New(run) => {
                     let stream = self.stream.position();
                     self.copy(entry, open, *run, Some(&mut signature))?;
-                    Extent { at: run.at, level: self.serial, stream, length: run.length }
+                    Extent {
+                        at: run.at,
+                        level: self.serial,
+                        stream,
+                        length: run.length,
+                    }
                 }
             });
         }
-        let still_needed = |place: &&SignaturePlace| extents.iter().any(|extent| extent.level == place.level);
-        entry.metadata.signatures = earlier.signatures.iter().filter(still_needed).copied().collect();
-        if let Content::File { extents: of_entry, .. } = &mut entry.content {
+        let still_needed =
+            |place: &&SignaturePlace| extents.iter().any(|extent| extent.level == place.level);
+        entry.metadata.signatures = earlier
+            .signatures
+            .iter()
+            .filter(still_needed)
+            .copied()
+            .collect();
+        if let Content::File {
+            extents: of_entry, ..
+        } = &mut entry.content
+        {
             *of_entry = extents;
         }
         if new_bytes > 0 {
@@ -130,7 +170,11 @@ impl Archive<'_> {
 
     /// Appends a signature to the stream, and tells the entry where it is.
     fn signature(&mut self, entry: &mut Entry, signature: &[u8]) -> Result<(), BackupError> {
-        let place = SignaturePlace { level: self.serial, stream: self.stream.position(), length: signature.len() as u64 };
+        let place = SignaturePlace {
+            level: self.serial,
+            stream: self.stream.position(),
+            length: signature.len() as u64,
+        };
         self.stream.append_of(signature, AS_LARGE)?;
         entry.metadata.signatures.push(place);
         Ok(())
@@ -140,10 +184,33 @@ impl Archive<'_> {
     fn block_member(&mut self, of: &Metadata, length: u64) -> Result<(), BackupError> {
         self.blocks.members += 1;
         let path = format!("{FOLDER}/{}-{}", self.serial.0, self.blocks.members);
-        let Some(path) = TreePath::parse(path.as_bytes()) else { return Ok(()) };
-        let metadata = Metadata { mode: 0o600, owner: of.owner.clone(), mtime: of.mtime, ..Metadata::default() };
-        let content = Content::File { size: length, extents: Vec::new() };
-        let entry = Entry { path, metadata, content, link_to: None };
-        self.header(&entry, None, &[DataRun { at: FileOffset(0), length }]).map(drop)
+        let Some(path) = TreePath::parse(path.as_bytes()) else {
+            return Ok(());
+        };
+        let metadata = Metadata {
+            mode: 0o600,
+            owner: of.owner.clone(),
+            mtime: of.mtime,
+            ..Metadata::default()
+        };
+        let content = Content::File {
+            size: length,
+            extents: Vec::new(),
+        };
+        let entry = Entry {
+            path,
+            metadata,
+            content,
+            link_to: None,
+        };
+        self.header(
+            &entry,
+            None,
+            &[DataRun {
+                at: FileOffset(0),
+                length,
+            }],
+        )
+        .map(drop)
     }
 }

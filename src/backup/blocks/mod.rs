@@ -58,7 +58,10 @@ pub struct BlockOptions {
 
 impl Default for BlockOptions {
     fn default() -> Self {
-        Self { threshold_bytes: 1 << 20, least_block_bytes: 4096 }
+        Self {
+            threshold_bytes: 1 << 20,
+            least_block_bytes: 4096,
+        }
     }
 }
 
@@ -68,7 +71,9 @@ const MAX_BLOCKS: u64 = 1 << 21;
 /// How long the blocks of a file of `size` bytes are: `least` if that makes no more than [`MAX_BLOCKS`], else twice that, and so on.
 fn block_bytes(size: u64, least: u32) -> u32 {
     let mut bytes = least.clamp(16, crate::format::signature::MAX_BLOCK_BYTES);
-    while size.div_ceil(u64::from(bytes)) > MAX_BLOCKS && bytes < crate::format::signature::MAX_BLOCK_BYTES {
+    while size.div_ceil(u64::from(bytes)) > MAX_BLOCKS
+        && bytes < crate::format::signature::MAX_BLOCK_BYTES
+    {
         bytes *= 2;
     }
     bytes.min(crate::format::signature::MAX_BLOCK_BYTES)
@@ -86,7 +91,10 @@ impl Earlier {
     pub(super) fn of(previous: &Previous) -> Option<Self> {
         match &previous.entry.content {
             Content::File { extents, .. } if !previous.entry.metadata.signatures.is_empty() => {
-                Some(Self { extents: extents.clone(), signatures: previous.entry.metadata.signatures.clone() })
+                Some(Self {
+                    extents: extents.clone(),
+                    signatures: previous.entry.metadata.signatures.clone(),
+                })
             }
             _ => None,
         }
@@ -109,7 +117,11 @@ impl<'run> Blocks<'run> {
             Engine::Tar => BlockOptions::default(),
             Engine::Rsync(options) => options,
         };
-        Self { options, streams, members: 0 }
+        Self {
+            options,
+            streams,
+            members: 0,
+        }
     }
 }
 
@@ -125,7 +137,11 @@ mod tests {
         assert_eq!(block_bytes(100 << 30, 4096), 64 << 10);
         assert_eq!(block_bytes(1 << 20, 64 << 10), 64 << 10);
         for size in [0, 1, 1 << 40, u64::MAX >> 3] {
-            assert!(size.div_ceil(u64::from(block_bytes(size, 1))) <= MAX_BLOCKS.max(size.div_ceil(1 << 30)), "{size}");
+            assert!(
+                size.div_ceil(u64::from(block_bytes(size, 1)))
+                    <= MAX_BLOCKS.max(size.div_ceil(1 << 30)),
+                "{size}"
+            );
         }
     }
 }

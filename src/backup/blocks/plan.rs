@@ -40,7 +40,11 @@ impl Piece {
     fn join(&mut self, next: &Self) -> bool {
         let touches = self.end() == next.at();
         match (self, next) {
-            (Self::Kept(one), Self::Kept(other)) if touches && one.level == other.level && one.stream.0 + one.length == other.stream.0 => {
+            (Self::Kept(one), Self::Kept(other))
+                if touches
+                    && one.level == other.level
+                    && one.stream.0 + one.length == other.stream.0 =>
+            {
                 one.length += other.length;
                 true
             }
@@ -104,10 +108,14 @@ impl Plan {
         let mut rest = &self.pieces[..];
         while let Some(first) = rest.first() {
             let window = first.at() / WINDOW_BYTES;
-            let (here, later) = rest.split_at(rest.partition_point(|piece| piece.at() / WINDOW_BYTES <= window));
+            let (here, later) =
+                rest.split_at(rest.partition_point(|piece| piece.at() / WINDOW_BYTES <= window));
             for piece in here {
                 let is_crumb = here.len() > MOST_PIECES && piece.length() < WINDOW_BYTES / 4;
-                let run = DataRun { at: FileOffset(piece.at()), length: piece.length() };
+                let run = DataRun {
+                    at: FileOffset(piece.at()),
+                    length: piece.length(),
+                };
                 plan.push(if is_crumb { Piece::New(run) } else { *piece });
             }
             rest = later;

@@ -32,11 +32,27 @@ impl Readable for crate::platform::FileHandle {
 /// Plans the data `runs` of a file. What cannot be read is planned as new: whoever stores it reads it again, and tells.
 ///
 /// `tick` is called with the count of bytes that need not be stored; its error ends the scan.
-pub(super) fn scan<E>(file: &dyn Readable, runs: &[DataRun], known: &Known, mut tick: impl FnMut(u64) -> Result<(), E>) -> Result<Plan, E> {
-    let mut scan = Scan { known, plan: Plan::default(), shift: 0, home_hint: 0, shift_hint: 0 };
+pub(super) fn scan<E>(
+    file: &dyn Readable,
+    runs: &[DataRun],
+    known: &Known,
+    mut tick: impl FnMut(u64) -> Result<(), E>,
+) -> Result<Plan, E> {
+    let mut scan = Scan {
+        known,
+        plan: Plan::default(),
+        shift: 0,
+        home_hint: 0,
+        shift_hint: 0,
+    };
     for run in runs {
         let end = run.at.0.saturating_add(run.length);
-        let mut window = Window { file, end, buffer: Vec::new(), start: run.at.0 };
+        let mut window = Window {
+            file,
+            end,
+            buffer: Vec::new(),
+            start: run.at.0,
+        };
         let (mut at, mut told_at, mut kept) = (run.at.0, run.at.0, 0);
         while at < end {
             match scan.step(&mut window, at) {
@@ -61,7 +77,10 @@ pub(super) fn scan<E>(file: &dyn Readable, runs: &[DataRun], known: &Known, mut 
 }
 
 fn new(from: u64, end: u64) -> Piece {
-    Piece::New(DataRun { at: FileOffset(from), length: end.saturating_sub(from) })
+    Piece::New(DataRun {
+        at: FileOffset(from),
+        length: end.saturating_sub(from),
+    })
 }
 
 /// The part of a file that is looked at.
@@ -78,17 +97,27 @@ impl Window<'_> {
     /// The bytes from `at` on: `length` of them at least, unless the run ends before. What lies before `at` is let go.
     fn bytes(&mut self, at: u64, length: u64) -> io::Result<&[u8]> {
         let wanted = length.min(self.end.saturating_sub(at));
-        let skipped = usize::try_from(at.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.buffer.len());
+        let skipped = usize::try_from(at.saturating_sub(self.start))
+            .unwrap_or(usize::MAX)
+            .min(self.buffer.len());
         if ((self.buffer.len() - skipped) as u64) < wanted || at < self.start {
             self.buffer.drain(..skipped);
             self.start = at;
             let kept = self.buffer.len();
-            let more = (READ_BYTES as u64).max(wanted).min(self.end - at - kept as u64);
-            self.buffer.resize(kept + usize::try_from(more).unwrap_or(usize::MAX), 0);
-            let read = self.file.read_at(&mut self.buffer[kept..], at + kept as u64)?;
+            let more = (READ_BYTES as u64)
+                .max(wanted)
+                .min(self.end - at - kept as u64);
+            self.buffer
+                .resize(kept + usize::try_from(more).unwrap_or(usize::MAX), 0);
+            let read = self
+                .file
+                .read_at(&mut self.buffer[kept..], at + kept as u64)?;
             self.buffer.truncate(kept + read);
             if (self.buffer.len() as u64) < wanted {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than it was"));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "it is shorter than it was",
+                ));
             }
             return Ok(&self.buffer);
         }
@@ -110,13 +139,17 @@ impl<'known> Scan<'known> {
     fn step(&mut self, window: &mut Window<'_>, at: u64) -> io::Result<u64> {
         let known = self.known;
         let home = known.next_from(at, &mut self.home_hint);
-        let moved = at.checked_add_signed(self.shift.wrapping_neg()).filter(|_| self.shift != 0);
+        let moved = at
+            .checked_add_signed(self.shift.wrapping_neg())
+            .filter(|_| self.shift != 0);
         let moved = moved.and_then(|from| known.next_from(from, &mut self.shift_hint));
         let place_of = |block: KnownBlock<'_>, shift: i64| block.at.checked_add_signed(shift);
         let mut stop = window.end;
         for (block, shift) in [(moved, self.shift), (home, 0)] {
             let Some(block) = block else { continue };
-            let Some(place) = place_of(block, shift) else { continue };
+            let Some(place) = place_of(block, shift) else {
+                continue;
+            };
             if place > at {
                 stop = stop.min(place);
                 continue;
@@ -142,7 +175,9 @@ impl<'known> Scan<'known> {
         let block_bytes = self.known.block_bytes;
         let length = block_bytes as usize;
         // Where a window of a block's length can begin; a piece at a time.
-        let last = stop.min(window.end.saturating_sub(u64::from(block_bytes) - 1)).min(at.saturating_add(READ_BYTES as u64));
+        let last = stop
+            .min(window.end.saturating_sub(u64::from(block_bytes) - 1))
+            .min(at.saturating_add(READ_BYTES as u64));
         if last <= at {
             self.plan.push(new(at, stop));
             return Ok(stop);
@@ -156,7 +191,9 @@ impl<'known> Scan<'known> {
             if self.known.has_candidate(sum.value()) && vain < MOST_VAIN_SUMS {
                 let mut strong = None;
                 for block in self.known.candidates(sum.value()) {
-                    let strong = *strong.get_or_insert_with(|| self.known.key.strong(&bytes[position..position + length]));
+                    let strong = *strong.get_or_insert_with(|| {
+                        self.known.key.strong(&bytes[position..position + length])
+                    });
                     if strong == *block.strong {
                         let found = at + position as u64;
                         self.plan.push(new(at, found));

@@ -25,19 +25,39 @@ pub(in crate::backup) struct Streams {
 }
 
 impl Streams {
-    pub(in crate::backup) fn new(access: &Access, backup: &BackupName, levels: Vec<LevelParts>) -> Self {
-        Self { access: access.clone(), backup: backup.clone(), levels }
+    pub(in crate::backup) fn new(
+        access: &Access,
+        backup: &BackupName,
+        levels: Vec<LevelParts>,
+    ) -> Self {
+        Self {
+            access: access.clone(),
+            backup: backup.clone(),
+            levels,
+        }
     }
 
     /// The stream of a level.
     pub(super) fn open(&self, level: LevelSerial) -> Result<StoredStream, Unusable> {
-        Ok(StoredStream { frames: self.frames(level)?, decoder: Decoder::new(), frame: None })
+        Ok(StoredStream {
+            frames: self.frames(level)?,
+            decoder: Decoder::new(),
+            frame: None,
+        })
     }
 
     /// The frames of a level's stream.
     pub(in crate::backup) fn frames(&self, level: LevelSerial) -> Result<StoredFrames, Unusable> {
-        let parts = self.levels.iter().find(|parts| parts.serial == level).ok_or("the level is not among those it leans on")?;
-        let root = RunRoot { node: parts.frame_table.node.clone(), height: parts.frame_table.height, entries: parts.frame_table.entries };
+        let parts = self
+            .levels
+            .iter()
+            .find(|parts| parts.serial == level)
+            .ok_or("the level is not among those it leans on")?;
+        let root = RunRoot {
+            node: parts.frame_table.node.clone(),
+            height: parts.frame_table.height,
+            entries: parts.frame_table.entries,
+        };
         let blocks = Blocks::new(&self.access, &self.backup, &parts.id, Lane::FrameTable);
         Ok(StoredFrames {
             store: self.access.store(),
@@ -67,11 +87,19 @@ impl StoredFrames {
     }
 
     /// Its bytes.
-    pub(in crate::backup) fn fetch(&self, row: &FrameRow, decoder: &mut Decoder) -> Result<Vec<u8>, Unusable> {
+    pub(in crate::backup) fn fetch(
+        &self,
+        row: &FrameRow,
+        decoder: &mut Decoder,
+    ) -> Result<Vec<u8>, Unusable> {
         let object = names::data_name(&self.backup, &self.level, Folder::Segments, row.segment);
-        let stored = self.store.get_range(&object, row.offset.0, usize::try_from(row.stored_length)?)?;
+        let stored =
+            self.store
+                .get_range(&object, row.offset.0, usize::try_from(row.stored_length)?)?;
         let bare = row.checksum.map(|checksum| (self.compression, checksum));
-        Ok(self.opener.open_data(decoder, row.number, row.raw_length, bare, stored)?)
+        Ok(self
+            .opener
+            .open_data(decoder, row.number, row.raw_length, bare, stored)?)
     }
 }
 
@@ -89,7 +117,10 @@ impl StoredStream {
         while !rest.is_empty() {
             let (start, bytes) = self.frame_at(at)?;
             let skipped = usize::try_from(at - start)?;
-            let there = bytes.get(skipped..).filter(|there| !there.is_empty()).ok_or("a frame is shorter than its table says")?;
+            let there = bytes
+                .get(skipped..)
+                .filter(|there| !there.is_empty())
+                .ok_or("a frame is shorter than its table says")?;
             let length = there.len().min(rest.len());
             let (now, later) = rest.split_at_mut(length);
             now.copy_from_slice(there.get(..length).unwrap_or_default());

@@ -46,7 +46,9 @@ enum Command {
         file: PathBuf,
     },
     /// Change an action, in all jobs that have it
-    #[command(after_help = "Example:\n  freezer action update 38cb64d5c5c54a8ba3e1a4ff2fa47a26 patch.json")]
+    #[command(
+        after_help = "Example:\n  freezer action update 38cb64d5c5c54a8ba3e1a4ff2fa47a26 patch.json"
+    )]
     Update {
         /// The action
         #[arg(value_name = "ACTION-ID")]
@@ -78,20 +80,47 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             let row = |action: &Value| {
                 let of = |key: &str| text(action, &format!("/freezer_action/{key}"));
                 let path = [of("path_to_backup"), of("restore_abs_path")].concat();
-                [text(action, "/action_id"), of("backup_name"), of("action"), path, of("mode"), of("storage"), of("container")]
+                [
+                    text(action, "/action_id"),
+                    of("backup_name"),
+                    of("action"),
+                    path,
+                    of("mode"),
+                    of("storage"),
+                    of("container"),
+                ]
             };
             let rows: Vec<_> = actions.iter().map(row).collect();
-            session.output.table(["ACTION", "NAME", "DOES", "PATH", "MODE", "STORAGE", "CONTAINER"].map(Column::text), &rows)?;
+            session.output.table(
+                [
+                    "ACTION",
+                    "NAME",
+                    "DOES",
+                    "PATH",
+                    "MODE",
+                    "STORAGE",
+                    "CONTAINER",
+                ]
+                .map(Column::text),
+                &rows,
+            )?;
         }
         Command::Show { id } => {
             let action = wanted(&server, ACTIONS, &id)?;
             let mut rows = vec![
                 ("action", text(&action, "/action_id")),
                 ("max_retries", text(&action, "/max_retries")),
-                ("max_retries_interval", text(&action, "/max_retries_interval")),
+                (
+                    "max_retries_interval",
+                    text(&action, "/max_retries_interval"),
+                ),
                 ("mandatory", text(&action, "/mandatory")),
             ];
-            let options = action.get("freezer_action").and_then(Value::as_object).into_iter().flatten();
+            let options = action
+                .get("freezer_action")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
             let options = options.filter(|(_, value)| !value.is_null());
             rows.extend(options.map(|(key, value)| (key.as_str(), text(value, ""))));
             show(&action, &rows, session)?;

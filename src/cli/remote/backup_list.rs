@@ -71,7 +71,11 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
                 ("user", text(&backup, "/user_id")),
                 ("state", text(&backup, "/status")),
             ];
-            let metadata = backup.get("backup_metadata").and_then(Value::as_object).into_iter().flatten();
+            let metadata = backup
+                .get("backup_metadata")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
             rows.extend(metadata.map(|(key, value)| (key.as_str(), text(value, ""))));
             show(&backup, &rows, session)?;
         }
@@ -105,7 +109,8 @@ fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> an
         ]
     };
     let rows: Vec<_> = backups.iter().map(row).collect();
-    let mut columns = ["BACKUP", "HOST", "NAME", "PATH", "MADE", "LEVEL", "STATE"].map(Column::text);
+    let mut columns =
+        ["BACKUP", "HOST", "NAME", "PATH", "MADE", "LEVEL", "STATE"].map(Column::text);
     columns[5] = Column::number("LEVEL");
     Ok(session.output.table(columns, &rows)?)
 }

@@ -65,9 +65,15 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
                 session.output.json(&clients)?;
                 return Ok(Outcome::Done);
             }
-            let of = |client: &Value| ["client_id", "hostname", "uuid", "description"].map(|key| text(client, &format!("/client/{key}")));
+            let of = |client: &Value| {
+                ["client_id", "hostname", "uuid", "description"]
+                    .map(|key| text(client, &format!("/client/{key}")))
+            };
             let rows: Vec<_> = clients.iter().map(of).collect();
-            session.output.table(["CLIENT", "HOST", "UUID", "DESCRIPTION"].map(Column::text), &rows)?;
+            session.output.table(
+                ["CLIENT", "HOST", "UUID", "DESCRIPTION"].map(Column::text),
+                &rows,
+            )?;
         }
         Command::Show { id } => {
             let client = wanted(&server, CLIENTS, &id)?;

@@ -47,7 +47,8 @@ pub(super) fn template(client: &str) -> String {
 /// Lets the user change a text, and reads the document that it then is.
 pub(super) fn edit(what: &str, text: &str, session: &Session) -> anyhow::Result<Value> {
     let file = std::env::temp_dir().join(format!("freezer-{what}-{}.json", std::process::id()));
-    let made = durable::create_file(&file, Access::private()).and_then(|mut opened| opened.write_all(text.as_bytes()));
+    let made = durable::create_file(&file, Access::private())
+        .and_then(|mut opened| opened.write_all(text.as_bytes()));
     made.with_context(|| format!("could not write {}", file.display()))?;
     let edited = run_editor(&file, session).and_then(|()| Ok(std::fs::read_to_string(&file)?));
     let parsed = edited.and_then(|edited| {
@@ -58,11 +59,15 @@ pub(super) fn edit(what: &str, text: &str, session: &Session) -> anyhow::Result<
     });
     match parsed {
         Ok(document) => {
-            std::fs::remove_file(&file).with_context(|| format!("could not remove {}", file.display()))?;
+            std::fs::remove_file(&file)
+                .with_context(|| format!("could not remove {}", file.display()))?;
             Ok(document)
         }
         // What was typed is not lost.
-        Err(error) => Err(error.context(format!("nothing was sent; the text is in {}", file.display()))),
+        Err(error) => Err(error.context(format!(
+            "nothing was sent; the text is in {}",
+            file.display()
+        ))),
     }
 }
 
@@ -71,7 +76,8 @@ fn run_editor(file: &Path, session: &Session) -> anyhow::Result<()> {
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or(USUAL);
     let arguments = words.map(OsStr::new).chain([file.as_os_str()]);
-    let status = process::run_attached(program.as_ref(), arguments).with_context(|| format!("could not start the editor {program}"))?;
+    let status = process::run_attached(program.as_ref(), arguments)
+        .with_context(|| format!("could not start the editor {program}"))?;
     if !status.success() {
         bail!("the editor {program} ended with {status}");
     }
@@ -81,13 +87,26 @@ fn run_editor(file: &Path, session: &Session) -> anyhow::Result<()> {
 /// The document of a text with comments.
 fn parse(text: &str) -> anyhow::Result<Value> {
     // Blank in their place, so that the line of an error is right.
-    let lines: Vec<&str> = text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line }).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| {
+            if line.trim_start().starts_with("//") {
+                ""
+            } else {
+                line
+            }
+        })
+        .collect();
     let text = lines.join("\n");
     if text.trim().is_empty() {
         bail!("the text is empty");
     }
     let document: Value = serde_json::from_str(&text).context("the text is no JSON")?;
-    if document.is_object() { Ok(document) } else { bail!("the text is no JSON object") }
+    if document.is_object() {
+        Ok(document)
+    } else {
+        bail!("the text is no JSON object")
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +117,10 @@ mod tests {
     fn the_template_is_a_job() {
         let job = parse(&template("tecs_vm")).expect("JSON");
         assert_eq!(
-            (job["client_id"].as_str(), job["job_actions"][0]["freezer_action"]["action"].as_str()),
+            (
+                job["client_id"].as_str(),
+                job["job_actions"][0]["freezer_action"]["action"].as_str()
+            ),
             (Some("tecs_vm"), Some("backup"))
         );
     }

@@ -1,6 +1,9 @@
 //! `freezer job`.
 
-use super::{ListOptions, ServerOptions, connect, count, edit, moment, read_document, show, text, told, wanted};
+use super::{
+    ListOptions, ServerOptions, connect, count, edit, moment, read_document, show, text, told,
+    wanted,
+};
 use crate::cli::failure::{Outcome, Usage};
 use crate::cli::output::{Column, Format};
 use crate::cli::session::Session;
@@ -25,7 +28,9 @@ pub(in crate::cli) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the jobs
-    #[command(after_help = "Examples:\n  freezer job list --client tecs_web1\n  freezer job list --search nightly --json")]
+    #[command(
+        after_help = "Examples:\n  freezer job list --client tecs_web1\n  freezer job list --search nightly --json"
+    )]
     List {
         #[command(flatten)]
         part: ListOptions,
@@ -44,7 +49,9 @@ enum Command {
         id: String,
     },
     /// Print one job as a file that `create` and `update` take
-    #[command(after_help = "Example:\n  freezer job get 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 > job.json")]
+    #[command(
+        after_help = "Example:\n  freezer job get 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 > job.json"
+    )]
     Get {
         /// The job
         #[arg(value_name = "JOB-ID")]
@@ -117,14 +124,32 @@ A file is JSON, as the original has it:
 const JOBS: Resource = Resource::Jobs;
 
 /// What the server writes itself, and a new job made of an old one does not have.
-const OF_THE_SERVER: [&str; 5] = ["job_id", "project_id", "user_id", "_version", "user_credentials"];
+const OF_THE_SERVER: [&str; 5] = [
+    "job_id",
+    "project_id",
+    "user_id",
+    "_version",
+    "user_credentials",
+];
 /// How an old job went.
-const OF_ITS_RUNS: [&str; 7] = ["time_created", "time_started", "time_ended", "event", "status", "result", "current_pid"];
+const OF_ITS_RUNS: [&str; 7] = [
+    "time_created",
+    "time_started",
+    "time_ended",
+    "event",
+    "status",
+    "result",
+    "current_pid",
+];
 
 pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
-        Command::List { part, client, all_projects } => list(&server, &part, client.as_deref(), all_projects, session)?,
+        Command::List {
+            part,
+            client,
+            all_projects,
+        } => list(&server, &part, client.as_deref(), all_projects, session)?,
         Command::Show { id } => {
             let job = wanted(&server, JOBS, &id)?;
             let rows = details(&job, session);
@@ -150,8 +175,14 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             if let Some(client) = client {
                 job["client_id"] = client.into();
             }
-            if job.get("client_id").and_then(Value::as_str).is_none_or(str::is_empty) {
-                return Err(Usage::new("the job does not say which client does it").hint("name it: --client CLIENT-ID").into());
+            if job
+                .get("client_id")
+                .and_then(Value::as_str)
+                .is_none_or(str::is_empty)
+            {
+                return Err(Usage::new("the job does not say which client does it")
+                    .hint("name it: --client CLIENT-ID")
+                    .into());
             }
             let id = server.create(JOBS, &job)?;
             told("created", JOBS, &id, session)?;
@@ -161,7 +192,11 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
                 Some(file) if !edit => read_document(&file)?,
                 _ => {
                     let job = wanted(&server, JOBS, &id)?;
-                    edit::edit("job", &serde_json::to_string_pretty(&changeable(job))?, session)?
+                    edit::edit(
+                        "job",
+                        &serde_json::to_string_pretty(&changeable(job))?,
+                        session,
+                    )?
                 }
             };
             server.update(JOBS, &id, &patch, None)?;
@@ -178,13 +213,30 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
     Ok(Outcome::Done)
 }
 
-fn list(server: &ApiConnection, part: &ListOptions, client: Option<&str>, all_projects: bool, session: &mut Session) -> anyhow::Result<()> {
+fn list(
+    server: &ApiConnection,
+    part: &ListOptions,
+    client: Option<&str>,
+    all_projects: bool,
+    session: &mut Session,
+) -> anyhow::Result<()> {
     let mut search = part.search();
     if let Some(client) = client {
-        let conditions = search.as_object_mut().and_then(|search| search.entry("match").or_insert_with(|| json!([])).as_array_mut());
-        conditions.into_iter().for_each(|conditions| conditions.push(json!({ "client_id": client })));
+        let conditions = search.as_object_mut().and_then(|search| {
+            search
+                .entry("match")
+                .or_insert_with(|| json!([]))
+                .as_array_mut()
+        });
+        conditions
+            .into_iter()
+            .for_each(|conditions| conditions.push(json!({ "client_id": client })));
     }
-    let more = if all_projects { "&all_projects=True" } else { "" };
+    let more = if all_projects {
+        "&all_projects=True"
+    } else {
+        ""
+    };
     let jobs = server.list(JOBS, &search, part.page(), more)?;
     if session.output.format == Format::Json {
         return Ok(session.output.json(&jobs)?);
@@ -206,14 +258,27 @@ fn list(server: &ApiConnection, part: &ListOptions, client: Option<&str>, all_pr
             ]
         })
         .collect();
-    let mut columns = ["JOB", "DESCRIPTION", "CLIENT", "ACTIONS", "WHEN", "STATUS", "EVENT", "RESULT", "ENDED"].map(Column::text);
+    let mut columns = [
+        "JOB",
+        "DESCRIPTION",
+        "CLIENT",
+        "ACTIONS",
+        "WHEN",
+        "STATUS",
+        "EVENT",
+        "RESULT",
+        "ENDED",
+    ]
+    .map(Column::text);
     columns[3] = Column::number("ACTIONS");
     Ok(session.output.table(columns, &rows)?)
 }
 
 /// When a job runs, in a few words.
 fn timetable(job: &Value) -> String {
-    let Some(Value::Object(schedule)) = job.get("job_schedule") else { return String::new() };
+    let Some(Value::Object(schedule)) = job.get("job_schedule") else {
+        return String::new();
+    };
     let text = |key: &str| schedule.get(key).and_then(Value::as_str);
     if let Some(date) = text("schedule_date") {
         return format!("at {date}");
@@ -221,11 +286,24 @@ fn timetable(job: &Value) -> String {
     if let Some(interval) = text("schedule_interval") {
         return format!("every {interval}").replace("every continuous", "continuous");
     }
-    let fields: Vec<String> = ["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"]
-        .iter()
-        .filter_map(|field| Some(format!("{field} {}", text(&format!("schedule_{field}"))?)))
-        .collect();
-    if fields.is_empty() { "once".to_owned() } else { fields.join(", ") }
+    let fields: Vec<String> = [
+        "year",
+        "month",
+        "day",
+        "week",
+        "day_of_week",
+        "hour",
+        "minute",
+        "second",
+    ]
+    .iter()
+    .filter_map(|field| Some(format!("{field} {}", text(&format!("schedule_{field}"))?)))
+    .collect();
+    if fields.is_empty() {
+        "once".to_owned()
+    } else {
+        fields.join(", ")
+    }
 }
 
 fn details(job: &Value, session: &Session) -> Vec<(&'static str, String)> {
@@ -242,20 +320,46 @@ fn details(job: &Value, session: &Session) -> Vec<(&'static str, String)> {
         ("event", text(job, "/job_schedule/event")),
         ("result", text(job, "/job_schedule/result")),
         ("process", text(job, "/job_schedule/current_pid")),
-        ("started", moment(job, "/job_schedule/time_started", session)),
+        (
+            "started",
+            moment(job, "/job_schedule/time_started", session),
+        ),
         ("ended", moment(job, "/job_schedule/time_ended", session)),
     ];
-    for action in job.get("job_actions").and_then(Value::as_array).into_iter().flatten() {
-        let what: Vec<String> =
-            ["action", "backup_name", "path_to_backup"].iter().map(|key| text(action, &format!("/freezer_action/{key}"))).collect();
-        rows.push(("action", format!("{}  ({})", what.join(" ").trim_end(), text(action, "/action_id"))));
+    for action in job
+        .get("job_actions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let what: Vec<String> = ["action", "backup_name", "path_to_backup"]
+            .iter()
+            .map(|key| text(action, &format!("/freezer_action/{key}")))
+            .collect();
+        rows.push((
+            "action",
+            format!(
+                "{}  ({})",
+                what.join(" ").trim_end(),
+                text(action, "/action_id")
+            ),
+        ));
     }
     rows
 }
 
-fn event(server: &ApiConnection, id: &str, event: &str, session: &mut Session) -> anyhow::Result<()> {
+fn event(
+    server: &ApiConnection,
+    id: &str,
+    event: &str,
+    session: &mut Session,
+) -> anyhow::Result<()> {
     let said = server.event(id, event)?;
-    let done = if said == "success" { format!("{event} requested") } else { said };
+    let done = if said == "success" {
+        format!("{event} requested")
+    } else {
+        said
+    };
     told(&done, JOBS, id, session)
 }
 
@@ -273,14 +377,29 @@ fn as_new(mut job: Value) -> Value {
 /// What of a job a person changes.
 fn changeable(mut job: Value) -> Value {
     if let Value::Object(job) = &mut job {
-        job.retain(|key, _| ["description", "client_id", "job_schedule", "job_actions"].contains(&key.as_str()));
+        job.retain(|key, _| {
+            ["description", "client_id", "job_schedule", "job_actions"].contains(&key.as_str())
+        });
         if let Some(Value::Object(schedule)) = job.get_mut("job_schedule") {
             schedule.retain(|key, _| key.starts_with("schedule_"));
         }
         // Without its id an action can be changed: it becomes another one.
-        for action in job.get_mut("job_actions").and_then(Value::as_array_mut).into_iter().flatten() {
+        for action in job
+            .get_mut("job_actions")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             if let Value::Object(action) = action {
-                action.retain(|key, _| ["freezer_action", "max_retries", "max_retries_interval", "mandatory"].contains(&key.as_str()));
+                action.retain(|key, _| {
+                    [
+                        "freezer_action",
+                        "max_retries",
+                        "max_retries_interval",
+                        "mandatory",
+                    ]
+                    .contains(&key.as_str())
+                });
                 if let Some(Value::Object(options)) = action.get_mut("freezer_action") {
                     options.retain(|_, value| !value.is_null());
                 }
@@ -301,8 +420,14 @@ mod tests {
             (json!({}), "once"),
             (json!({"schedule_interval": "2 days"}), "every 2 days"),
             (json!({"schedule_interval": "continuous"}), "continuous"),
-            (json!({"schedule_hour": "3", "schedule_day_of_week": "sun"}), "day_of_week sun, hour 3"),
-            (json!({"schedule_date": "2026-11-24T12:00:00Z"}), "at 2026-11-24T12:00:00Z"),
+            (
+                json!({"schedule_hour": "3", "schedule_day_of_week": "sun"}),
+                "day_of_week sun, hour 3",
+            ),
+            (
+                json!({"schedule_date": "2026-11-24T12:00:00Z"}),
+                "at 2026-11-24T12:00:00Z",
+            ),
         ] {
             assert_eq!(timetable(&json!({ "job_schedule": schedule })), told);
         }
@@ -313,8 +438,17 @@ mod tests {
         let job = json!({"job_id": "j", "user_id": "u", "session_id": "s", "description": "d", "client_id": "c",
             "job_schedule": {"status": "completed", "schedule_interval": "1 days"},
             "job_actions": [{"action_id": "a", "mandatory": true, "freezer_action": {"action": "info", "mode": null}}]});
-        assert_eq!(as_new(job.clone())["job_schedule"], json!({"schedule_interval": "1 days"}));
-        assert_eq!(as_new(job.clone()).as_object().map(|job| job.len()), Some(4));
-        assert_eq!(changeable(job)["job_actions"], json!([{"mandatory": true, "freezer_action": {"action": "info"}}]));
+        assert_eq!(
+            as_new(job.clone())["job_schedule"],
+            json!({"schedule_interval": "1 days"})
+        );
+        assert_eq!(
+            as_new(job.clone()).as_object().map(|job| job.len()),
+            Some(4)
+        );
+        assert_eq!(
+            changeable(job)["job_actions"],
+            json!([{"mandatory": true, "freezer_action": {"action": "info"}}])
+        );
     }
 }

@@ -60,32 +60,53 @@ pub(super) struct ListOptions {
 
 impl ListOptions {
     fn page(&self) -> Page {
-        Page { limit: self.limit, offset: self.offset }
+        Page {
+            limit: self.limit,
+            offset: self.offset,
+        }
     }
 
     fn search(&self) -> Value {
-        self.search.as_ref().map_or_else(|| json!({}), |text| json!({ "match": [{ "_all": text }] }))
+        self.search
+            .as_ref()
+            .map_or_else(|| json!({}), |text| json!({ "match": [{ "_all": text }] }))
     }
 }
 
 /// Opens the way to the server.
 pub(super) fn connect(options: &ServerOptions, session: &Session) -> anyhow::Result<ApiConnection> {
     let entrance = entrance(options, session)?;
-    Ok(ApiConnection::new(entrance, &session.common.stores.settings(&session.environment))?)
+    Ok(ApiConnection::new(
+        entrance,
+        &session.common.stores.settings(&session.environment),
+    )?)
 }
 
 fn entrance(options: &ServerOptions, session: &Session) -> anyhow::Result<Entrance> {
     if let Some(url) = &options.api_url {
         let Some(file) = &options.api_token_file else {
-            return Err(Usage::new("a server needs a token").hint("write one to a file: --api-token-file FILE").into());
+            return Err(Usage::new("a server needs a token")
+                .hint("write one to a file: --api-token-file FILE")
+                .into());
         };
-        return Ok(Entrance::Token { url: url.clone(), project: options.api_project.clone(), token: token(file, session)? });
+        return Ok(Entrance::Token {
+            url: url.clone(),
+            project: options.api_project.clone(),
+            token: token(file, session)?,
+        });
     }
     let openstack = ["OS_AUTH_URL", "OS_CLOUD"];
-    if session.environment.store_variables().any(|(name, _)| openstack.contains(&name)) {
+    if session
+        .environment
+        .store_variables()
+        .any(|(name, _)| openstack.contains(&name))
+    {
         return Ok(Entrance::Openstack);
     }
-    let dev = session.environment.dev_server().filter(|path| path.is_file());
+    let dev = session
+        .environment
+        .dev_server()
+        .filter(|path| path.is_file());
     let Some(path) = dev else {
         return Err(Usage::new("nothing says where the Freezer API is")
             .hint("freezer api --dev runs one; --api-url and --api-token-file name another; or set OS_AUTH_URL and what belongs to it")
@@ -96,16 +117,26 @@ fn entrance(options: &ServerOptions, session: &Session) -> anyhow::Result<Entran
     match (text("url"), text("token")) {
         (Some(url), Some(token)) => {
             let project = options.api_project.clone().or_else(|| text("project"));
-            Ok(Entrance::Token { url, project, token: Secret::new(token) })
+            Ok(Entrance::Token {
+                url,
+                project,
+                token: Secret::new(token),
+            })
         }
-        _ => bail!("{} does not say where the server is: start it anew with freezer api --dev", path.display()),
+        _ => bail!(
+            "{} does not say where the server is: start it anew with freezer api --dev",
+            path.display()
+        ),
     }
 }
 
 fn token(file: &Path, session: &Session) -> anyhow::Result<Secret<String>> {
     let line = session.passphrase_in(file)?;
-    let text = String::from_utf8(line.expose().clone()).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
-    text.map(Secret::new).with_context(|| format!("the first line of {} is no token", file.display()))
+    let text = String::from_utf8(line.expose().clone())
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
+    text.map(Secret::new)
+        .with_context(|| format!("the first line of {} is no token", file.display()))
 }
 
 /// A JSON document of a file; `-` is standard input.
@@ -113,10 +144,13 @@ fn read_document(path: &Path) -> anyhow::Result<Value> {
     let mut text = String::new();
     let read = match path.to_str() {
         Some("-") => std::io::stdin().take(LONGEST).read_to_string(&mut text),
-        _ => std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text)),
+        _ => {
+            std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text))
+        }
     };
     read.with_context(|| format!("could not read {}", path.display()))?;
-    let document: Value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+    let document: Value =
+        serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
     if !document.is_object() {
         bail!("{} holds no JSON object", path.display());
     }
@@ -136,9 +170,17 @@ fn show(document: &Value, rows: &[(&str, String)], session: &mut Session) -> any
     if session.output.format == Format::Json {
         return Ok(session.output.json(document)?);
     }
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     for (name, value) in rows {
-        session.output.line(format_args!("{name:<width$}  {value}").to_string().trim_end())?;
+        session.output.line(
+            format_args!("{name:<width$}  {value}")
+                .to_string()
+                .trim_end(),
+        )?;
     }
     Ok(())
 }
@@ -146,13 +188,17 @@ fn show(document: &Value, rows: &[(&str, String)], session: &mut Session) -> any
 /// Tells what was made, changed or removed.
 fn told(done: &str, resource: Resource, id: &str, session: &mut Session) -> anyhow::Result<()> {
     if session.output.format == Format::Json {
-        return Ok(session.output.json(&json!({ resource.id_key(): id, "done": done }))?);
+        return Ok(session
+            .output
+            .json(&json!({ resource.id_key(): id, "done": done }))?);
     }
     if done == "created" {
         // What a script wants to go on with.
         return Ok(session.output.line(id)?);
     }
-    session.output.note(format_args!("{} {id}: {done}", resource.singular()));
+    session
+        .output
+        .note(format_args!("{} {id}: {done}", resource.singular()));
     Ok(())
 }
 
@@ -161,7 +207,10 @@ fn text(document: &Value, pointer: &str) -> String {
     match document.pointer(pointer) {
         None | Some(Value::Null) => String::new(),
         // Control characters would write over the screen.
-        Some(Value::String(text)) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Some(Value::String(text)) => text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect(),
         Some(value) => value.to_string(),
     }
 }
@@ -173,8 +222,11 @@ fn moment(document: &Value, pointer: &str, session: &Session) -> String {
         Some(Value::String(text)) => text.parse().ok(),
         _ => None,
     };
-    let at = second.filter(|second| *second > 0).and_then(|second| Timestamp::from_second(second).ok());
-    at.map(|at| when::show(at, &session.zone)).unwrap_or_default()
+    let at = second
+        .filter(|second| *second > 0)
+        .and_then(|second| Timestamp::from_second(second).ok());
+    at.map(|at| when::show(at, &session.zone))
+        .unwrap_or_default()
 }
 
 /// How many entries a list or an object has.

@@ -1,6 +1,9 @@
 //! `freezer session`.
 
-use super::{ListOptions, ServerOptions, connect, count, moment, read_document, session_restore, show, text, told, wanted};
+use super::{
+    ListOptions, ServerOptions, connect, count, moment, read_document, session_restore, show, text,
+    told, wanted,
+};
 use crate::cli::failure::Outcome;
 use crate::cli::output::{Column, Format};
 use crate::cli::session::Session;
@@ -74,13 +77,19 @@ enum Command {
         id: String,
     },
     /// Put a job into a session
-    #[command(after_help = "Example:\n  freezer session add-job --session-id 5fe01d4c --job-id 0c9f1d7f")]
+    #[command(
+        after_help = "Example:\n  freezer session add-job --session-id 5fe01d4c --job-id 0c9f1d7f"
+    )]
     AddJob(Pair),
     /// Take a job out of a session
-    #[command(after_help = "Example:\n  freezer session remove-job --session-id 5fe01d4c --job-id 0c9f1d7f")]
+    #[command(
+        after_help = "Example:\n  freezer session remove-job --session-id 5fe01d4c --job-id 0c9f1d7f"
+    )]
     RemoveJob(Pair),
     /// Tell the session that a job starts, as its node does by itself
-    #[command(after_help = "Example:\n  freezer session start --session-id 5fe01d4c --job-id 0c9f1d7f --job-tag 3")]
+    #[command(
+        after_help = "Example:\n  freezer session start --session-id 5fe01d4c --job-id 0c9f1d7f --job-tag 3"
+    )]
     Start {
         #[command(flatten)]
         pair: Pair,
@@ -122,7 +131,16 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
                 ]
             };
             let rows: Vec<_> = sessions.iter().map(row).collect();
-            let mut columns = ["SESSION", "DESCRIPTION", "JOBS", "STARTS", "STATUS", "RESULT", "STARTED"].map(Column::text);
+            let mut columns = [
+                "SESSION",
+                "DESCRIPTION",
+                "JOBS",
+                "STARTS",
+                "STATUS",
+                "RESULT",
+                "STARTED",
+            ]
+            .map(Column::text);
             (columns[2], columns[3]) = (Column::number("JOBS"), Column::number("STARTS"));
             session.output.table(columns, &rows)?;
         }
@@ -139,8 +157,14 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
                 ("started", moment(&one, "/time_start", session)),
                 ("ended", moment(&one, "/time_end", session)),
             ];
-            for (job, entry) in one.get("jobs").and_then(Value::as_object).into_iter().flatten() {
-                let how = ["client_id", "status", "result"].map(|key| text(entry, &format!("/{key}")));
+            for (job, entry) in one
+                .get("jobs")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+            {
+                let how =
+                    ["client_id", "status", "result"].map(|key| text(entry, &format!("/{key}")));
                 rows.push(("job", format!("{job}  {}", how.join(" "))));
             }
             show(&one, &rows, session)?;
@@ -159,18 +183,30 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         }
         Command::AddJob(pair) => {
             server.add_to_session(&pair.session_id, &pair.job_id)?;
-            told(&format!("has job {}", pair.job_id), SESSIONS, &pair.session_id, session)?;
+            told(
+                &format!("has job {}", pair.job_id),
+                SESSIONS,
+                &pair.session_id,
+                session,
+            )?;
         }
         Command::RemoveJob(pair) => {
             server.remove_from_session(&pair.session_id, &pair.job_id)?;
-            told(&format!("no longer has job {}", pair.job_id), SESSIONS, &pair.session_id, session)?;
+            told(
+                &format!("no longer has job {}", pair.job_id),
+                SESSIONS,
+                &pair.session_id,
+                session,
+            )?;
         }
         Command::Restore(restore) => return session_restore::run(&restore, &server, session),
         Command::Start { pair, job_tag } => {
             let start = json!({ "start": { "job_id": pair.job_id, "current_tag": job_tag } });
             let (result, tag) = server.session_action(&pair.session_id, &start)?;
             if session.output.format == Format::Json {
-                session.output.json(&json!({ "result": result, "session_tag": tag }))?;
+                session
+                    .output
+                    .json(&json!({ "result": result, "session_tag": tag }))?;
             } else {
                 session.output.line(format_args!("{result}: start {tag}"))?;
             }

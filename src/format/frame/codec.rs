@@ -51,7 +51,9 @@ impl Encoder {
             Compression::Zstd => {
                 let mut encoder = zstd::bulk::Compressor::new(number).map_err(|_| refuse())?;
                 // The lower levels look back 2 MiB at most, and so pass over half of a long frame.
-                encoder.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_LOG)).map_err(|_| refuse())?;
+                encoder
+                    .set_parameter(CParameter::WindowLog(ZSTD_WINDOW_LOG))
+                    .map_err(|_| refuse())?;
                 if level == Compression::Zstd.default_level() {
                     for parameter in SHORT_FRAMES {
                         encoder.set_parameter(parameter).map_err(|_| refuse())?;
@@ -62,10 +64,18 @@ impl Encoder {
             _ => None,
         };
         let gzip = match method {
-            Compression::Gzip => Some(Compressor::new(CompressionLvl::new(number).map_err(|_| refuse())?)),
+            Compression::Gzip => Some(Compressor::new(
+                CompressionLvl::new(number).map_err(|_| refuse())?,
+            )),
             _ => None,
         };
-        Ok(Self { method, level, zstd, gzip, spare: Vec::new() })
+        Ok(Self {
+            method,
+            level,
+            zstd,
+            gzip,
+            spare: Vec::new(),
+        })
     }
 
     /// The method.
@@ -91,9 +101,14 @@ impl Encoder {
         match self.method {
             Compression::None => out.extend_from_slice(raw),
             Compression::Gzip => {
-                let gzip = self.gzip.as_mut().ok_or(FrameError::Codec { method: self.method, what: "no encoder" })?;
+                let gzip = self.gzip.as_mut().ok_or(FrameError::Codec {
+                    method: self.method,
+                    what: "no encoder",
+                })?;
                 out.resize(start + gzip.gzip_compress_bound(raw.len()), 0);
-                let length = gzip.gzip_compress(raw, &mut out[start..]).map_err(|_| self.failed("no room for the output"))?;
+                let length = gzip
+                    .gzip_compress(raw, &mut out[start..])
+                    .map_err(|_| self.failed("no room for the output"))?;
                 out.truncate(start + length);
             }
             Compression::Bzip2 => {
@@ -107,12 +122,16 @@ impl Encoder {
             }
             Compression::Xz => {
                 // A dictionary larger than the frame would cost memory in every encoder and decoder and gain nothing.
-                let dictionary = u32::try_from(raw.len()).unwrap_or(u32::MAX).clamp(4096, 64 << 20);
-                let mut options = LzmaOptions::new_preset(self.level).map_err(|_| self.failed("no such preset"))?;
+                let dictionary = u32::try_from(raw.len())
+                    .unwrap_or(u32::MAX)
+                    .clamp(4096, 64 << 20);
+                let mut options = LzmaOptions::new_preset(self.level)
+                    .map_err(|_| self.failed("no such preset"))?;
                 options.dict_size(dictionary);
                 let mut filters = Filters::new();
                 filters.lzma2(&options);
-                let mut xz = Stream::new_stream_encoder(&filters, Check::Crc64).map_err(|_| self.failed("out of memory"))?;
+                let mut xz = Stream::new_stream_encoder(&filters, Check::Crc64)
+                    .map_err(|_| self.failed("out of memory"))?;
                 out.reserve(raw.len() + raw.len() / 64 + 1024);
                 let status = xz.process_vec(raw, out, Action::Finish);
                 if !matches!(status, Ok(Status::StreamEnd)) {
@@ -120,23 +139,39 @@ impl Encoder {
                 }
             }
             Compression::Zstd => {
-                let zstd = self.zstd.as_mut().ok_or(FrameError::Codec { method: self.method, what: "no encoder" })?;
+                let zstd = self.zstd.as_mut().ok_or(FrameError::Codec {
+                    method: self.method,
+                    what: "no encoder",
+                })?;
                 out.reserve(zstd::zstd_safe::compress_bound(raw.len()));
                 if self.level == Compression::Zstd.default_level() {
-                    let least = if raw.len() <= DENSE_BYTES { LEAST_DENSE_MATCH } else { LEAST_MATCH };
-                    zstd.set_parameter(least).map_err(|_| FrameError::Codec { method: Compression::Zstd, what: "no such parameter" })?;
+                    let least = if raw.len() <= DENSE_BYTES {
+                        LEAST_DENSE_MATCH
+                    } else {
+                        LEAST_MATCH
+                    };
+                    zstd.set_parameter(least).map_err(|_| FrameError::Codec {
+                        method: Compression::Zstd,
+                        what: "no such parameter",
+                    })?;
                 }
                 let mut cursor = Cursor::new(out);
                 cursor.set_position(start as u64);
                 zstd.compress_to_buffer(raw, &mut cursor)
-                    .map_err(|_| FrameError::Codec { method: Compression::Zstd, what: "no room for the output" })?;
+                    .map_err(|_| FrameError::Codec {
+                        method: Compression::Zstd,
+                        what: "no room for the output",
+                    })?;
             }
         }
         Ok(())
     }
 
     fn failed(&self, what: &'static str) -> FrameError {
-        FrameError::Codec { method: self.method, what }
+        FrameError::Codec {
+            method: self.method,
+            what,
+        }
     }
 }
 
@@ -179,57 +214,90 @@ impl Decoder {
             Compression::Gzip => {
                 let gzip = self.gzip.get_or_insert_with(Decompressor::new);
                 raw.resize(raw_length, 0);
-                let length = gzip.gzip_decompress(stored, &mut raw).map_err(|error| match error {
-                    DecompressionError::BadData => failed("the data is damaged"),
-                    DecompressionError::InsufficientSpace => failed("it is longer than it should be"),
-                })?;
+                let length =
+                    gzip.gzip_decompress(stored, &mut raw)
+                        .map_err(|error| match error {
+                            DecompressionError::BadData => failed("the data is damaged"),
+                            DecompressionError::InsufficientSpace => {
+                                failed("it is longer than it should be")
+                            }
+                        })?;
                 raw.truncate(length);
             }
             Compression::Bzip2 => {
                 raw.reserve_exact(raw_length);
                 let mut bzip2 = bzip2::Decompress::new(false);
-                let status = bzip2.decompress_vec(stored, &mut raw).map_err(|_| failed("the data is damaged"))?;
+                let status = bzip2
+                    .decompress_vec(stored, &mut raw)
+                    .map_err(|_| failed("the data is damaged"))?;
                 if status != bzip2::Status::StreamEnd || bzip2.total_in() != stored.len() as u64 {
                     return Err(failed("it does not end where it should"));
                 }
             }
             Compression::Xz => {
                 raw.reserve_exact(raw_length);
-                let mut xz = Stream::new_stream_decoder(256 << 20, 0).map_err(|_| failed("out of memory"))?;
-                let status = xz.process_vec(stored, &mut raw, Action::Finish).map_err(|_| failed("the data is damaged"))?;
+                let mut xz = Stream::new_stream_decoder(256 << 20, 0)
+                    .map_err(|_| failed("out of memory"))?;
+                let status = xz
+                    .process_vec(stored, &mut raw, Action::Finish)
+                    .map_err(|_| failed("the data is damaged"))?;
                 if status != Status::StreamEnd || xz.total_in() != stored.len() as u64 {
                     return Err(failed("it does not end where it should"));
                 }
             }
             Compression::Zstd => {
                 raw.reserve_exact(raw_length);
-                if let Some(glimpse) = glimpse.filter(|glimpse| glimpse.until < raw_length / 4 * 3 && raw_length >= LEAST_IN_STEPS) {
+                if let Some(glimpse) = glimpse.filter(|glimpse| {
+                    glimpse.until < raw_length / 4 * 3 && raw_length >= LEAST_IN_STEPS
+                }) {
                     let zstd = match &mut self.zstd_in_steps {
                         Some(zstd) => zstd,
                         none => {
-                            let mut zstd = zstd::stream::raw::Decoder::new().map_err(|_| failed("out of memory"))?;
-                            zstd.set_parameter(DParameter::StableOutBuffer(true)).map_err(|_| failed("no such parameter"))?;
+                            let mut zstd = zstd::stream::raw::Decoder::new()
+                                .map_err(|_| failed("out of memory"))?;
+                            zstd.set_parameter(DParameter::StableOutBuffer(true))
+                                .map_err(|_| failed("no such parameter"))?;
                             none.insert(zstd)
                         }
                     };
                     decode_in_steps(zstd, stored, &mut raw, glimpse).map_err(|error| {
-                        failed(if error.kind() == io::ErrorKind::Interrupted { "the rest was not wanted" } else { "the data is damaged" })
+                        failed(if error.kind() == io::ErrorKind::Interrupted {
+                            "the rest was not wanted"
+                        } else {
+                            "the data is damaged"
+                        })
                     })?;
-                    return if raw.len() == raw_length { Ok(raw) } else { Err(failed("its length is not what it should be")) };
+                    return if raw.len() == raw_length {
+                        Ok(raw)
+                    } else {
+                        Err(failed("its length is not what it should be"))
+                    };
                 }
                 let zstd = match &mut self.zstd {
                     Some(zstd) => zstd,
-                    none => none.insert(zstd::bulk::Decompressor::new().map_err(|_| failed("out of memory"))?),
+                    none => none.insert(
+                        zstd::bulk::Decompressor::new().map_err(|_| failed("out of memory"))?,
+                    ),
                 };
-                zstd.decompress_to_buffer(stored, &mut raw).map_err(|_| failed("the data is damaged"))?;
+                zstd.decompress_to_buffer(stored, &mut raw)
+                    .map_err(|_| failed("the data is damaged"))?;
             }
         }
-        if raw.len() == raw_length { Ok(raw) } else { Err(failed("its length is not what it should be")) }
+        if raw.len() == raw_length {
+            Ok(raw)
+        } else {
+            Err(failed("its length is not what it should be"))
+        }
     }
 }
 
 /// Decompresses one zstd frame into the room that `raw` has, and shows what is wanted of it on the way.
-fn decode_in_steps(zstd: &mut zstd::stream::raw::Decoder<'_>, stored: &[u8], raw: &mut Vec<u8>, glimpse: Glimpse<'_>) -> io::Result<()> {
+fn decode_in_steps(
+    zstd: &mut zstd::stream::raw::Decoder<'_>,
+    stored: &[u8],
+    raw: &mut Vec<u8>,
+    glimpse: Glimpse<'_>,
+) -> io::Result<()> {
     zstd.reinit()?;
     let step = (stored.len() / 16).max(LEAST_STEP);
     let mut output = OutBuffer::around(raw);
@@ -250,7 +318,11 @@ fn decode_in_steps(zstd: &mut zstd::stream::raw::Decoder<'_>, stored: &[u8], raw
             return Err(io::ErrorKind::Interrupted.into());
         }
     }
-    if at == stored.len() { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    if at == stored.len() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
 }
 
 #[cfg(test)]
@@ -265,20 +337,32 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             *byte = state.to_be_bytes()[0];
         }
-        vec![Vec::new(), b"a".to_vec(), vec![0; 1 << 20], b"to be or not to be ".repeat(20_000), noise]
+        vec![
+            Vec::new(),
+            b"a".to_vec(),
+            vec![0; 1 << 20],
+            b"to be or not to be ".repeat(20_000),
+            noise,
+        ]
     }
 
     #[test]
     fn every_method_and_level_gives_back_what_it_was_given() {
         let mut decoder = Decoder::new();
         for method in Compression::ALL {
-            for level in [*method.levels().start(), method.default_level(), *method.levels().end()] {
+            for level in [
+                *method.levels().start(),
+                method.default_level(),
+                *method.levels().end(),
+            ] {
                 let mut encoder = Encoder::new(method, level).expect("a level of the method");
                 for raw in samples() {
                     let mut stored = b"before".to_vec();
                     encoder.append(&raw, &mut stored).expect("encoded");
                     assert_eq!(&stored[..6], b"before");
-                    let back = decoder.decode(method, &stored[6..], raw.len(), None).expect("decoded");
+                    let back = decoder
+                        .decode(method, &stored[6..], raw.len(), None)
+                        .expect("decoded");
                     assert!(back == raw, "{method} {level}, {} bytes", raw.len());
                 }
             }
@@ -302,11 +386,20 @@ mod tests {
                             ControlFlow::Continue(())
                         },
                     };
-                    let back = decoder.decode(method, &stored, raw.len(), Some(glimpse)).expect("decoded");
+                    let back = decoder
+                        .decode(method, &stored, raw.len(), Some(glimpse))
+                        .expect("decoded");
                     assert!(back == raw, "{method}, {} bytes", raw.len());
-                    assert!(seen.as_ref().is_none_or(|seen| seen.len() >= until && raw.starts_with(seen)), "{method} until {until}");
+                    assert!(
+                        seen.as_ref()
+                            .is_none_or(|seen| seen.len() >= until && raw.starts_with(seen)),
+                        "{method} until {until}"
+                    );
                     if method == Compression::Zstd && raw.len() == 200_000 && until == 4096 {
-                        assert!(seen.is_some_and(|seen| seen.len() < raw.len()), "there was something to see before the end");
+                        assert!(
+                            seen.is_some_and(|seen| seen.len() < raw.len()),
+                            "there was something to see before the end"
+                        );
                     }
                 }
             }
@@ -326,11 +419,24 @@ mod tests {
                 seen = bytes.len();
                 ControlFlow::Break(())
             };
-            let glimpse = Glimpse { until: 4096, show: &mut show };
-            decoder.decode(Compression::Zstd, &stored, raw.len(), Some(glimpse)).expect_err("it was left off");
+            let glimpse = Glimpse {
+                until: 4096,
+                show: &mut show,
+            };
+            decoder
+                .decode(Compression::Zstd, &stored, raw.len(), Some(glimpse))
+                .expect_err("it was left off");
             assert!((4096..raw.len()).contains(&seen), "{seen}");
-            let whole = Glimpse { until: 4096, show: &mut |_| ControlFlow::Continue(()) };
-            assert!(decoder.decode(Compression::Zstd, &stored, raw.len(), Some(whole)).expect("decoded") == raw);
+            let whole = Glimpse {
+                until: 4096,
+                show: &mut |_| ControlFlow::Continue(()),
+            };
+            assert!(
+                decoder
+                    .decode(Compression::Zstd, &stored, raw.len(), Some(whole))
+                    .expect("decoded")
+                    == raw
+            );
         }
     }
 
@@ -342,15 +448,29 @@ mod tests {
             let mut stored = Vec::new();
             encoder.append(&[7; 5000], &mut stored).expect("encoded");
             for wrong in [0, 4999, 5001, 1 << 20] {
-                assert!(decoder.decode(method, &stored, wrong, None).is_err(), "{method} as {wrong}");
-                let glimpse = Glimpse { until: 1, show: &mut |_| ControlFlow::Continue(()) };
-                assert!(decoder.decode(method, &stored, wrong, Some(glimpse)).is_err(), "{method} as {wrong}");
+                assert!(
+                    decoder.decode(method, &stored, wrong, None).is_err(),
+                    "{method} as {wrong}"
+                );
+                let glimpse = Glimpse {
+                    until: 1,
+                    show: &mut |_| ControlFlow::Continue(()),
+                };
+                assert!(
+                    decoder
+                        .decode(method, &stored, wrong, Some(glimpse))
+                        .is_err(),
+                    "{method} as {wrong}"
+                );
             }
             if method == Compression::Gzip {
                 continue; // libdeflate stops at the member's end; what stands behind it is the checksum's to find
             }
             stored.push(0);
-            assert!(decoder.decode(method, &stored, 5000, None).is_err(), "{method} with a byte behind its end");
+            assert!(
+                decoder.decode(method, &stored, 5000, None).is_err(),
+                "{method} with a byte behind its end"
+            );
         }
     }
 }

@@ -23,13 +23,19 @@ impl Density {
     ///
     /// When there is no memory for it.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { encoder: zstd::bulk::Compressor::new(1)?, out: vec![0; zstd::zstd_safe::compress_bound(SAMPLE_BYTES)] })
+        Ok(Self {
+            encoder: zstd::bulk::Compressor::new(1)?,
+            out: vec![0; zstd::zstd_safe::compress_bound(SAMPLE_BYTES)],
+        })
     }
 
     /// Whether content that ends with these bytes compresses little. Nothing if they are too few to tell.
     pub fn is_dense(&mut self, bytes: &[u8]) -> Option<bool> {
         let sample = bytes.last_chunk::<SAMPLE_BYTES>()?;
-        let length = self.encoder.compress_to_buffer(sample, &mut self.out[..]).ok()?;
+        let length = self
+            .encoder
+            .compress_to_buffer(sample, &mut self.out[..])
+            .ok()?;
         Some(length as f64 > DENSE * SAMPLE_BYTES as f64)
     }
 }
@@ -41,7 +47,9 @@ mod tests {
     #[test]
     fn words_are_not_dense_and_random_bytes_are() {
         let mut density = Density::new().expect("memory");
-        let words: Vec<u8> = (0..20_000_u32).flat_map(|number| format!("{} was here, ", number % 977).into_bytes()).collect();
+        let words: Vec<u8> = (0..20_000_u32)
+            .flat_map(|number| format!("{} was here, ", number % 977).into_bytes())
+            .collect();
         assert_eq!(density.is_dense(&words), Some(false));
         let mut random = vec![0; SAMPLE_BYTES];
         blake3::Hasher::new().finalize_xof().fill(&mut random);

@@ -56,7 +56,15 @@ impl SignatureWriter {
     /// `block_bytes` is taken as 1 at least and [`MAX_BLOCK_BYTES`] at most.
     pub fn new(block_bytes: u32, key: SignatureKey) -> Self {
         let block_bytes = block_bytes.clamp(1, MAX_BLOCK_BYTES);
-        Self { block_bytes, key, runs: Vec::new(), run_count: 0, sums: Vec::new(), run: None, partial: Vec::new() }
+        Self {
+            block_bytes,
+            key,
+            runs: Vec::new(),
+            run_count: 0,
+            sums: Vec::new(),
+            run: None,
+            partial: Vec::new(),
+        }
     }
 
     /// How long its signature of runs of these lengths will be, none of them empty.
@@ -73,7 +81,9 @@ impl SignatureWriter {
 
     /// Takes the next bytes of the run.
     pub fn update(&mut self, mut bytes: &[u8]) {
-        let Some((_, length)) = &mut self.run else { return };
+        let Some((_, length)) = &mut self.run else {
+            return;
+        };
         *length += bytes.len() as u64;
         let block = self.block_bytes as usize;
         if !self.partial.is_empty() {
@@ -95,7 +105,9 @@ impl SignatureWriter {
     pub fn update_zeros(&mut self, mut count: u64) {
         const ZEROS: &[u8] = &[0; 4096];
         while count > 0 {
-            let now = usize::try_from(count).unwrap_or(usize::MAX).min(ZEROS.len());
+            let now = usize::try_from(count)
+                .unwrap_or(usize::MAX)
+                .min(ZEROS.len());
             self.update(&ZEROS[..now]);
             count -= now as u64;
         }
@@ -158,7 +170,9 @@ impl SignatureHead {
     pub fn decode(head: &[u8; HEAD_BYTES], length: u64) -> Result<Self, SignatureError> {
         let (magic, rest) = head.split_at(MAGIC.len());
         if magic != MAGIC {
-            return Err(SignatureError("it begins with other bytes, or is of a newer version"));
+            return Err(SignatureError(
+                "it begins with other bytes, or is of a newer version",
+            ));
         }
         let mut key = [0; 32];
         key.copy_from_slice(&rest[20..]);
@@ -167,12 +181,22 @@ impl SignatureHead {
             return Err(SignatureError("its blocks have no length"));
         }
         let (runs, blocks) = (u64_at(&rest[4..12]), u64_at(&rest[12..20]));
-        let runs_end = runs.checked_mul(RUN_BYTES as u64).and_then(|bytes| bytes.checked_add(HEAD_BYTES as u64));
-        let end = blocks.checked_mul(SUMS_BYTES as u64).zip(runs_end).and_then(|(sums, runs_end)| sums.checked_add(runs_end));
+        let runs_end = runs
+            .checked_mul(RUN_BYTES as u64)
+            .and_then(|bytes| bytes.checked_add(HEAD_BYTES as u64));
+        let end = blocks
+            .checked_mul(SUMS_BYTES as u64)
+            .zip(runs_end)
+            .and_then(|(sums, runs_end)| sums.checked_add(runs_end));
         if end != Some(length) {
             return Err(SignatureError("its length is not that of its parts"));
         }
-        Ok(Self { block_bytes, key: SignatureKey(key), runs, blocks })
+        Ok(Self {
+            block_bytes,
+            key: SignatureKey(key),
+            runs,
+            blocks,
+        })
     }
 
     /// Where its runs are in it.
@@ -201,8 +225,14 @@ impl SignatureHead {
             if length == 0 || at < end {
                 return Err(SignatureError("its runs are empty or out of order"));
             }
-            end = at.checked_add(length).ok_or(SignatureError("a run reaches past the end of all streams"))?;
-            runs.push(SignedRun { at: StreamOffset(at), length, first_block });
+            end = at
+                .checked_add(length)
+                .ok_or(SignatureError("a run reaches past the end of all streams"))?;
+            runs.push(SignedRun {
+                at: StreamOffset(at),
+                length,
+                first_block,
+            });
             first_block += blocks_in(length, self.block_bytes);
         }
         if runs.len() as u64 != self.runs || first_block != self.blocks {
@@ -235,22 +265,35 @@ pub fn decode_sums(bytes: &[u8; SUMS_BYTES]) -> (u32, StrongSum) {
     let (weak, strong) = bytes.split_at(4);
     let mut sum = [0; STRONG_BYTES];
     sum.copy_from_slice(strong);
-    (u32::from_le_bytes([weak[0], weak[1], weak[2], weak[3]]), sum)
+    (
+        u32::from_le_bytes([weak[0], weak[1], weak[2], weak[3]]),
+        sum,
+    )
 }
 
 /// The first eight bytes as a number.
 fn u64_at(bytes: &[u8]) -> u64 {
-    bytes.iter().take(8).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .take(8)
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HEAD_BYTES, RollingSum, SUMS_BYTES, SignatureHead, SignatureKey, SignatureWriter, decode_sums};
+    use super::{
+        HEAD_BYTES, RollingSum, SUMS_BYTES, SignatureHead, SignatureKey, SignatureWriter,
+        decode_sums,
+    };
     use crate::model::StreamOffset;
     use proptest::prelude::*;
 
     fn head_of(signature: &[u8]) -> Result<SignatureHead, super::SignatureError> {
-        SignatureHead::decode(signature.first_chunk::<HEAD_BYTES>().expect("long enough"), signature.len() as u64)
+        SignatureHead::decode(
+            signature.first_chunk::<HEAD_BYTES>().expect("long enough"),
+            signature.len() as u64,
+        )
     }
 
     proptest! {

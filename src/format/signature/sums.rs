@@ -40,7 +40,10 @@ impl RollingSum {
     pub fn of(window: &[u8]) -> Self {
         window.iter().fold(Self::default(), |sum, byte| {
             let plain = sum.plain.wrapping_add(u32::from(*byte));
-            Self { plain, weighted: sum.weighted.wrapping_add(plain) }
+            Self {
+                plain,
+                weighted: sum.weighted.wrapping_add(plain),
+            }
         })
     }
 
@@ -50,7 +53,13 @@ impl RollingSum {
     pub fn rolled(self, length: u32, out: u8, into: u8) -> Self {
         let (out, into) = (u32::from(out), u32::from(into));
         let plain = self.plain.wrapping_sub(out).wrapping_add(into);
-        Self { plain, weighted: self.weighted.wrapping_sub(length.wrapping_mul(out)).wrapping_add(plain) }
+        Self {
+            plain,
+            weighted: self
+                .weighted
+                .wrapping_sub(length.wrapping_mul(out))
+                .wrapping_add(plain),
+        }
     }
 
     /// The sum as a number.

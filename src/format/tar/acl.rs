@@ -26,7 +26,8 @@ fn push_entries(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
     }
     let mut separator: &[u8] = b"";
     while !rest.is_empty() {
-        let ([tag0, tag1, permissions0, permissions1, id @ ..], others) = rest.split_first_chunk::<8>()?;
+        let ([tag0, tag1, permissions0, permissions1, id @ ..], others) =
+            rest.split_first_chunk::<8>()?;
         rest = others;
         let (name, is_named): (&[u8], _) = match u16::from_le_bytes([*tag0, *tag1]) {
             0x01 => (b"user", false),
@@ -49,7 +50,10 @@ fn push_entries(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
             push_decimal(out, u64::from(u32::from_le_bytes(*id)));
         }
         out.push(b':');
-        out.extend([(4, b'r'), (2, b'w'), (1, b'x')].map(|(bit, letter)| if permissions & bit != 0 { letter } else { b'-' }));
+        out.extend(
+            [(4, b'r'), (2, b'w'), (1, b'x')]
+                .map(|(bit, letter)| if permissions & bit != 0 { letter } else { b'-' }),
+        );
     }
     Some(())
 }
@@ -72,8 +76,15 @@ mod tests {
 
     #[test]
     fn every_kind_of_entry_has_its_text() {
-        let value =
-            binary(&[(1, 6, NONE), (2, 7, 1000), (2, 0, 4_000_000_000), (4, 4, NONE), (8, 5, 27), (0x10, 7, NONE), (0x20, 1, NONE)]);
+        let value = binary(&[
+            (1, 6, NONE),
+            (2, 7, 1000),
+            (2, 0, 4_000_000_000),
+            (4, 4, NONE),
+            (8, 5, 27),
+            (0x10, 7, NONE),
+            (0x20, 1, NONE),
+        ]);
         let mut text = Vec::new();
         assert_eq!(push_text(&value, &mut text), Some(()));
         let expected = "user::rw-,user:1000:rwx,user:4000000000:---,group::r--,group:27:r-x,mask::rwx,other::--x";
@@ -83,7 +94,13 @@ mod tests {
     #[test]
     fn what_is_no_acl_is_left_alone() {
         let good = binary(&[(1, 6, NONE)]);
-        let mut bad = vec![Vec::new(), binary(&[]), binary(&[(3, 6, NONE)]), binary(&[(1, 8, NONE)]), good[..good.len() - 1].to_vec()];
+        let mut bad = vec![
+            Vec::new(),
+            binary(&[]),
+            binary(&[(3, 6, NONE)]),
+            binary(&[(1, 8, NONE)]),
+            good[..good.len() - 1].to_vec(),
+        ];
         bad.push([&3u32.to_le_bytes(), &good[4..]].concat());
         for value in bad {
             let mut text = b"kept".to_vec();

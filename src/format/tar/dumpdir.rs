@@ -46,7 +46,11 @@ impl DumpDir {
     pub fn are_earlier<'name>(&mut self, names: impl Iterator<Item = &'name [u8]>) {
         let mut at = 0;
         for name in names {
-            while let Some(length) = self.bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0)) {
+            while let Some(length) = self
+                .bytes
+                .get(at..)
+                .and_then(|rest| rest.iter().position(|byte| *byte == 0))
+            {
                 let end = at + length;
                 let is_it = match self.bytes[at + 1..end].cmp(name) {
                     std::cmp::Ordering::Less => false,
@@ -75,7 +79,13 @@ mod tests {
     #[test]
     fn names_stand_in_order_with_their_codes() {
         let mut names = DumpDir::new();
-        for (held, name) in [(Held::Here, "a"), (Held::Directory, "b"), (Held::Here, "c"), (Held::Here, "cc"), (Held::Earlier, "d")] {
+        for (held, name) in [
+            (Held::Here, "a"),
+            (Held::Directory, "b"),
+            (Held::Here, "c"),
+            (Held::Here, "cc"),
+            (Held::Earlier, "d"),
+        ] {
             names.push(held, name.as_bytes());
         }
         names.are_earlier(["0", "b", "bb", "cc", "z"].into_iter().map(str::as_bytes));

@@ -4,7 +4,9 @@ use super::dumpdir::DumpDir;
 use super::pax::Records;
 use super::sparse;
 use super::{acl, padding, ustar};
-use crate::model::{Content, DataRun, Entry, Extent, LevelSerial, Name, StreamOffset, TreePath, Xattr};
+use crate::model::{
+    Content, DataRun, Entry, Extent, LevelSerial, Name, StreamOffset, TreePath, Xattr,
+};
 
 /// The record of a directory that names all that is in it.
 const DUMPDIR: &[u8] = b"GNU.dumpdir";
@@ -57,11 +59,20 @@ impl MemberPlan<'_> {
     }
 
     /// Where the content is, given where in the stream of `level` the header ended.
-    pub fn extents(&self, level: LevelSerial, header_end: StreamOffset) -> impl Iterator<Item = Extent> {
+    pub fn extents(
+        &self,
+        level: LevelSerial,
+        header_end: StreamOffset,
+    ) -> impl Iterator<Item = Extent> {
         self.runs.iter().scan(header_end.0, move |next, run| {
             let stream = StreamOffset(*next);
             *next += run.length;
-            Some(Extent { at: run.at, level, stream, length: run.length })
+            Some(Extent {
+                at: run.at,
+                level,
+                stream,
+                length: run.length,
+            })
         })
     }
 }
@@ -100,12 +111,24 @@ impl MemberEncoder {
     /// # Errors
     ///
     /// [`TarError`] if the entry is no directory.
-    pub fn directory(&mut self, entry: &Entry, names: Option<DumpDir>, kept: &[Name], out: &mut Vec<u8>) -> Result<(), TarError> {
+    pub fn directory(
+        &mut self,
+        entry: &Entry,
+        names: Option<DumpDir>,
+        kept: &[Name],
+        out: &mut Vec<u8>,
+    ) -> Result<(), TarError> {
         if entry.content != Content::Directory {
-            return Err(TarError { path: entry.path.clone(), reason: "it is no directory" });
+            return Err(TarError {
+                path: entry.path.clone(),
+                reason: "it is no directory",
+            });
         }
         let names = names.map(DumpDir::finish);
-        let kept: Vec<u8> = kept.iter().flat_map(|name| name.as_bytes().iter().copied().chain([0])).collect();
+        let kept: Vec<u8> = kept
+            .iter()
+            .flat_map(|name| name.as_bytes().iter().copied().chain([0]))
+            .collect();
         let mut records: Vec<(&[u8], &[u8])> = Vec::new();
         records.extend(names.as_deref().map(|names| (DUMPDIR, names)));
         if !kept.is_empty() {
@@ -122,7 +145,10 @@ impl MemberEncoder {
         records: &[(&[u8], &[u8])],
         out: &mut Vec<u8>,
     ) -> Result<MemberPlan<'_>, TarError> {
-        let refuse = |reason| TarError { path: entry.path.clone(), reason };
+        let refuse = |reason| TarError {
+            path: entry.path.clone(),
+            reason,
+        };
         if entry.path.is_root() && entry.content != Content::Directory {
             return Err(refuse("the root of a tree must be a directory"));
         }
@@ -132,7 +158,8 @@ impl MemberEncoder {
             _ => 0,
         };
         if size > 0 {
-            sparse::align(runs, size, &mut self.runs).ok_or_else(|| refuse("its data runs do not lie in its size in order"))?;
+            sparse::align(runs, size, &mut self.runs)
+                .ok_or_else(|| refuse("its data runs do not lie in its size in order"))?;
         }
         self.records.clear();
         self.map.clear();
@@ -149,7 +176,9 @@ impl MemberEncoder {
         self.link(entry, link_to, &mut header);
 
         let data_bytes = self.runs.iter().map(|run| run.length).sum::<u64>();
-        let stored = data_bytes.checked_add(self.map.len() as u64).ok_or_else(|| refuse("it is larger than any file"))?;
+        let stored = data_bytes
+            .checked_add(self.map.len() as u64)
+            .ok_or_else(|| refuse("it is larger than any file"))?;
         header.number(ustar::SIZE, stored);
         // Python's tarfile takes a record of the size of a sparse member for the size of the file.
         if stored > ustar::MAX_LONG && !is_sparse {
@@ -161,7 +190,11 @@ impl MemberEncoder {
                 header.number(ustar::DEVICE_MAJOR, u64::from(device.major));
                 header.number(ustar::DEVICE_MINOR, u64::from(device.minor));
             }
-            entry.metadata.xattrs.iter().for_each(|xattr| self.xattr(xattr));
+            entry
+                .metadata
+                .xattrs
+                .iter()
+                .for_each(|xattr| self.xattr(xattr));
         }
 
         for (key, value) in records {
@@ -170,7 +203,10 @@ impl MemberEncoder {
         self.records.finish(out);
         header.finish(out);
         out.extend_from_slice(&self.map);
-        Ok(MemberPlan { runs: &self.runs, data_bytes })
+        Ok(MemberPlan {
+            runs: &self.runs,
+            data_bytes,
+        })
     }
 
     /// The name: in the header if it can be, else cut off there and whole in a record.
@@ -192,7 +228,10 @@ impl MemberEncoder {
     fn sparse_name(&mut self, entry: &Entry, size: u64, header: &mut ustar::Header) {
         const AS_STORED: &[u8] = b"./GNUSparseFile.0/";
         header.text(ustar::NAME, AS_STORED);
-        header.text(ustar::NAME.start + AS_STORED.len()..ustar::NAME.end, entry.path.file_name());
+        header.text(
+            ustar::NAME.start + AS_STORED.len()..ustar::NAME.end,
+            entry.path.file_name(),
+        );
         self.records.push(&[b"GNU.sparse.major"], b"1");
         self.records.push(&[b"GNU.sparse.minor"], b"0");
         self.records.push_text(b"GNU.sparse.name", &self.name);
@@ -220,14 +259,20 @@ impl MemberEncoder {
         let metadata = &entry.metadata;
         header.number(ustar::MODE, u64::from(metadata.mode & 0o7777));
         let owner = &metadata.owner;
-        for (field, key, id) in [(ustar::UID, &b"uid"[..], owner.uid), (ustar::GID, b"gid", owner.gid)] {
+        for (field, key, id) in [
+            (ustar::UID, &b"uid"[..], owner.uid),
+            (ustar::GID, b"gid", owner.gid),
+        ] {
             let id = u64::from(id);
             header.number(field, id);
             if id > ustar::MAX_SHORT {
                 self.records.push_number(key, id);
             }
         }
-        for (field, key, name) in [(ustar::USER, &b"uname"[..], &owner.user), (ustar::GROUP, b"gname", &owner.group)] {
+        for (field, key, name) in [
+            (ustar::USER, &b"uname"[..], &owner.user),
+            (ustar::GROUP, b"gname", &owner.group),
+        ] {
             // The field ends with a NUL. A name cut off would be another name: then the number is better.
             if name.len() < field.len() {
                 header.text(field, name);
@@ -236,7 +281,9 @@ impl MemberEncoder {
             }
         }
         let mtime = metadata.mtime;
-        let seconds = u64::try_from(mtime.seconds()).unwrap_or(0).min(ustar::MAX_LONG);
+        let seconds = u64::try_from(mtime.seconds())
+            .unwrap_or(0)
+            .min(ustar::MAX_LONG);
         header.number(ustar::MTIME, seconds);
         if mtime.nanoseconds() > 0 || i64::try_from(seconds) != Ok(mtime.seconds()) {
             self.records.push_time(b"mtime", mtime);

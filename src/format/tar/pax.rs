@@ -30,7 +30,8 @@ impl Records {
         let body = key.iter().map(|part| part.len()).sum::<usize>() + value.len() + b" =\n".len();
         push_decimal(&mut self.bytes, (body + length_digits(body)) as u64);
         self.bytes.push(b' ');
-        key.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        key.iter()
+            .for_each(|part| self.bytes.extend_from_slice(part));
         self.bytes.push(b'=');
         self.bytes.extend_from_slice(value);
         self.bytes.push(b'\n');
@@ -121,11 +122,21 @@ mod tests {
 
     #[test]
     fn a_record_counts_its_own_length() {
-        for length in [0, 1, 2, 3, 80, 89, 90, 91, 92, 93, 94, 980, 985, 986, 987, 988, 990, 9980, 9985, 9986, 9990] {
+        for length in [
+            0, 1, 2, 3, 80, 89, 90, 91, 92, 93, 94, 980, 985, 986, 987, 988, 990, 9980, 9985, 9986,
+            9990,
+        ] {
             let mut records = Records::default();
             records.push(&[b"a", b"b"], &vec![b'v'; length]);
-            let end = records.bytes.iter().position(|byte| *byte == b' ').expect("a space");
-            let claimed: usize = std::str::from_utf8(&records.bytes[..end]).expect("text").parse().expect("a number");
+            let end = records
+                .bytes
+                .iter()
+                .position(|byte| *byte == b' ')
+                .expect("a space");
+            let claimed: usize = std::str::from_utf8(&records.bytes[..end])
+                .expect("text")
+                .parse()
+                .expect("a number");
             assert_eq!(claimed, records.bytes.len(), "value of {length}");
         }
     }
@@ -138,6 +149,9 @@ mod tests {
         assert_eq!(time(-2, 1), "22 mtime=-1.999999999\n");
         assert_eq!(time(1 << 33, 0), "20 mtime=8589934592\n");
         assert_eq!(time(i64::MIN, 0), "30 mtime=-9223372036854775808\n");
-        assert_eq!(time(i64::MIN, 1), "40 mtime=-9223372036854775807.999999999\n");
+        assert_eq!(
+            time(i64::MIN, 1),
+            "40 mtime=-9223372036854775807.999999999\n"
+        );
     }
 }

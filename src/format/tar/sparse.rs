@@ -12,13 +12,18 @@ pub(super) fn align(runs: &[DataRun], size: u64, aligned: &mut Vec<DataRun>) -> 
     aligned.clear();
     let mut previous_end = 0;
     for run in runs.iter().filter(|run| run.length > 0) {
-        let end = run.end().filter(|end| run.at.0 >= previous_end && *end <= size)?;
+        let end = run
+            .end()
+            .filter(|end| run.at.0 >= previous_end && *end <= size)?;
         previous_end = end;
         let start = run.at.0 - run.at.0 % BLOCK as u64;
         let end = end.checked_next_multiple_of(BLOCK as u64)?.min(size);
         match aligned.last_mut() {
             Some(last) if last.end()? >= start => last.length = end - last.at.0,
-            _ => aligned.push(DataRun { at: FileOffset(start), length: end - start }),
+            _ => aligned.push(DataRun {
+                at: FileOffset(start),
+                length: end - start,
+            }),
         }
     }
     Some(())
@@ -37,7 +42,10 @@ pub(super) fn has_hole(aligned: &[DataRun], size: u64) -> bool {
 /// and length of each, every number on a line. A hole at the end is an empty run there.
 pub(super) fn write_map(aligned: &[DataRun], size: u64, map: &mut Vec<u8>) {
     let data_end = aligned.last().and_then(DataRun::end).unwrap_or(0);
-    let last = (data_end < size).then_some(DataRun { at: FileOffset(size), length: 0 });
+    let last = (data_end < size).then_some(DataRun {
+        at: FileOffset(size),
+        length: 0,
+    });
     map.clear();
     push_line(map, (aligned.len() + usize::from(last.is_some())) as u64);
     for run in aligned.iter().chain(&last) {
@@ -58,7 +66,12 @@ mod tests {
     use crate::model::{DataRun, FileOffset};
 
     fn runs(list: &[(u64, u64)]) -> Vec<DataRun> {
-        list.iter().map(|(at, length)| DataRun { at: FileOffset(*at), length: *length }).collect()
+        list.iter()
+            .map(|(at, length)| DataRun {
+                at: FileOffset(*at),
+                length: *length,
+            })
+            .collect()
     }
 
     fn aligned(list: &[(u64, u64)], size: u64) -> Option<Vec<DataRun>> {
@@ -69,8 +82,14 @@ mod tests {
     #[test]
     fn runs_are_widened_to_blocks_and_joined() {
         assert_eq!(aligned(&[(0, 1000)], 1000), Some(runs(&[(0, 1000)])));
-        assert_eq!(aligned(&[(600, 1), (4096, 4)], 8192), Some(runs(&[(512, 512), (4096, 512)])));
-        assert_eq!(aligned(&[(0, 100), (200, 100), (512, 1)], 600), Some(runs(&[(0, 600)])));
+        assert_eq!(
+            aligned(&[(600, 1), (4096, 4)], 8192),
+            Some(runs(&[(512, 512), (4096, 512)]))
+        );
+        assert_eq!(
+            aligned(&[(0, 100), (200, 100), (512, 1)], 600),
+            Some(runs(&[(0, 600)]))
+        );
         assert_eq!(aligned(&[(0, 0), (5, 0)], 10), Some(runs(&[])));
     }
 

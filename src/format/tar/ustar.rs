@@ -143,7 +143,14 @@ mod tests {
 
     #[test]
     fn a_name_is_cut_where_both_parts_fit() {
-        let name = |parts: &[usize]| parts.iter().map(|length| "x".repeat(*length)).collect::<Vec<_>>().join("/").into_bytes();
+        let name = |parts: &[usize]| {
+            parts
+                .iter()
+                .map(|length| "x".repeat(*length))
+                .collect::<Vec<_>>()
+                .join("/")
+                .into_bytes()
+        };
         assert_eq!(split(&name(&[155, 100])), Some(155));
         assert_eq!(split(&name(&[156, 100])), None);
         assert_eq!(split(&name(&[155, 101])), None);

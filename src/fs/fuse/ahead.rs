@@ -65,21 +65,36 @@ impl Listener {
 
 impl Hearer {
     /// Starts the thread, which ends with the listener or with the mount.
-    pub(in crate::fs) fn start(self, forest: Forest, notifier: Notifier, counts: Arc<RequestCounts>) -> io::Result<()> {
-        let mut sender = FileSender { forest, notifier, counts, sweeps: Sweeps::default() };
-        thread::Builder::new().name("freezer-send".to_owned()).spawn(move || {
-            for inode in &self.told {
-                match sender.follow(inode) {
-                    Ok(()) => {}
-                    Err(Trouble::Mount(error)) => {
-                        tracing::debug!(%error, "the kernel takes no more content ahead");
-                        return;
+    pub(in crate::fs) fn start(
+        self,
+        forest: Forest,
+        notifier: Notifier,
+        counts: Arc<RequestCounts>,
+    ) -> io::Result<()> {
+        let mut sender = FileSender {
+            forest,
+            notifier,
+            counts,
+            sweeps: Sweeps::default(),
+        };
+        thread::Builder::new()
+            .name("freezer-send".to_owned())
+            .spawn(move || {
+                for inode in &self.told {
+                    match sender.follow(inode) {
+                        Ok(()) => {}
+                        Err(Trouble::Mount(error)) => {
+                            tracing::debug!(%error, "the kernel takes no more content ahead");
+                            return;
+                        }
+                        // Whoever reads the file meets it, and it is told then.
+                        Err(Trouble::Read(error)) => tracing::debug!(
+                            error = error.chain(),
+                            "content could not be sent ahead"
+                        ),
                     }
-                    // Whoever reads the file meets it, and it is told then.
-                    Err(Trouble::Read(error)) => tracing::debug!(error = error.chain(), "content could not be sent ahead"),
                 }
-            }
-        })?;
+            })?;
         Ok(())
     }
 }
@@ -122,7 +137,8 @@ impl FileSender {
             false => self.sweeps.slower(),
         };
         let (files, next) = self.following(directory, cursor, most)?;
-        self.sweeps.sent(files.iter().map(|file| file.inode).collect(), next);
+        self.sweeps
+            .sent(files.iter().map(|file| file.inode).collect(), next);
         files.iter().try_for_each(|file| self.send(file))
     }
 
@@ -132,13 +148,22 @@ impl FileSender {
         self.forest.list(directory, 0, |found| {
             seen += 1;
             is_first = found.inode == inode;
-            if is_small_file(&found) || seen >= MOST_BEFORE_FIRST { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if is_small_file(&found) || seen >= MOST_BEFORE_FIRST {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })?;
         Ok(is_first)
     }
 
     /// The small files after a cursor, `most` at most, and the one after those.
-    fn following(&self, directory: u64, cursor: u64, most: usize) -> Result<(Vec<Following>, Option<u64>), ReadError> {
+    fn following(
+        &self,
+        directory: u64,
+        cursor: u64,
+        most: usize,
+    ) -> Result<(Vec<Following>, Option<u64>), ReadError> {
         let (mut files, mut next, mut bytes) = (Vec::new(), None, 0);
         self.forest.list(directory, cursor, |found| {
             if !is_small_file(&found) {
@@ -150,7 +175,10 @@ impl FileSender {
                 return ControlFlow::Break(());
             }
             bytes += size;
-            files.push(Following { inode: found.inode, size });
+            files.push(Following {
+                inode: found.inode,
+                size,
+            });
             ControlFlow::Continue(())
         })?;
         Ok((files, next))
@@ -159,9 +187,14 @@ impl FileSender {
     fn send(&self, file: &Following) -> Result<(), Trouble> {
         let pieces = self.forest.file(file.inode)?.pieces(0, file.size)?;
         let stored = match &*pieces {
-            [piece] if piece.data().is_some() => self.notifier.store(INodeNo(file.inode), 0, piece.data().unwrap_or_default()),
+            [piece] if piece.data().is_some() => {
+                self.notifier
+                    .store(INodeNo(file.inode), 0, piece.data().unwrap_or_default())
+            }
             // In one call: a page that is filled in two is not taken for whole.
-            pieces => self.notifier.store(INodeNo(file.inode), 0, &translate::joined(pieces)),
+            pieces => self
+                .notifier
+                .store(INodeNo(file.inode), 0, &translate::joined(pieces)),
         };
         stored.map_err(Trouble::Mount)?;
         self.counts.sent_ahead.fetch_add(1, Ordering::Relaxed);
@@ -172,7 +205,9 @@ impl FileSender {
 /// Whether it can be sent: a regular file of some bytes, by its first name.
 fn is_small_file(found: &Found<'_>) -> bool {
     let attributes = &found.attributes;
-    attributes.kind == Kind::File && attributes.link_to.is_none() && (1..=MOST_FILE_BYTES).contains(&attributes.size)
+    attributes.kind == Kind::File
+        && attributes.link_to.is_none()
+        && (1..=MOST_FILE_BYTES).contains(&attributes.size)
 }
 
 /// Which directories are being read in order, and how far their files were sent.
@@ -234,13 +269,19 @@ mod tests {
             assert!(sweeps.goes_on_with(turn));
             windows.push(sweeps.faster());
         }
-        assert_eq!(windows[..3], [FIRST_FILES, 2 * FIRST_FILES, 4 * FIRST_FILES]);
+        assert_eq!(
+            windows[..3],
+            [FIRST_FILES, 2 * FIRST_FILES, 4 * FIRST_FILES]
+        );
         assert_eq!(windows.last(), Some(&MOST_FILES));
     }
 
     #[test]
     fn who_jumps_soon_gets_nothing() {
-        let mut sweeps = Sweeps { window: MOST_FILES, ..Sweeps::default() };
+        let mut sweeps = Sweeps {
+            window: MOST_FILES,
+            ..Sweeps::default()
+        };
         let windows: Vec<_> = (0..5).map(|_| sweeps.slower()).collect();
         assert_eq!(windows, [64, 16, 4, 1, 0]);
     }

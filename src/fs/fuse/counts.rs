@@ -63,9 +63,18 @@ impl RequestCounts {
     /// The kinds and how often each was asked; then `handed_over`, how many of them could not be answered at once,
     /// `read_bytes`, how many bytes of content were answered, and `sent_ahead`, how many files were sent before they were asked for.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
-        let kinds = ASKED.iter().zip(&self.asked).map(|((_, name), count)| (*name, count.load(Ordering::Relaxed)));
-        let more = [("handed_over", &self.handed_over), ("read_bytes", &self.read_bytes), ("sent_ahead", &self.sent_ahead)];
-        kinds.chain(more.map(|(name, count)| (name, count.load(Ordering::Relaxed)))).collect()
+        let kinds = ASKED
+            .iter()
+            .zip(&self.asked)
+            .map(|((_, name), count)| (*name, count.load(Ordering::Relaxed)));
+        let more = [
+            ("handed_over", &self.handed_over),
+            ("read_bytes", &self.read_bytes),
+            ("sent_ahead", &self.sent_ahead),
+        ];
+        kinds
+            .chain(more.map(|(name, count)| (name, count.load(Ordering::Relaxed))))
+            .collect()
     }
 
     /// How many requests were answered in all; forgets need no answer.

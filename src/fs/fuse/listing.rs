@@ -27,7 +27,10 @@ pub(super) struct Filling<R> {
 
 impl<R> Filling<R> {
     pub(super) fn new(reply: R) -> Self {
-        Self { reply, has_entries: false }
+        Self {
+            reply,
+            has_entries: false,
+        }
     }
 }
 
@@ -39,7 +42,14 @@ impl<R: Refuse> Refuse for Filling<R> {
 
 impl Listing for Filling<ReplyDirectoryPlus> {
     fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, lasting: Duration) -> bool {
-        let is_full = self.reply.add(attributes.ino, cursor, OsStr::from_bytes(name), &lasting, attributes, Generation(0));
+        let is_full = self.reply.add(
+            attributes.ino,
+            cursor,
+            OsStr::from_bytes(name),
+            &lasting,
+            attributes,
+            Generation(0),
+        );
         self.has_entries |= !is_full;
         is_full
     }
@@ -55,7 +65,12 @@ impl Listing for Filling<ReplyDirectoryPlus> {
 
 impl Listing for Filling<ReplyDirectory> {
     fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, _: Duration) -> bool {
-        let is_full = self.reply.add(attributes.ino, cursor, attributes.kind, OsStr::from_bytes(name));
+        let is_full = self.reply.add(
+            attributes.ino,
+            cursor,
+            attributes.kind,
+            OsStr::from_bytes(name),
+        );
         self.has_entries |= !is_full;
         is_full
     }
@@ -92,8 +107,18 @@ pub(super) fn fill(
     mut cursor: u64,
     listing: &mut impl Listing,
 ) -> Result<Filled, ReadError> {
-    let directory = |inode| Found { inode, ..placeholder() };
-    if cursor == 0 && listing.add(cursor_after(&mut cursor), b".", &appearance.attributes(&directory(inode)), Duration::ZERO) {
+    let directory = |inode| Found {
+        inode,
+        ..placeholder()
+    };
+    if cursor == 0
+        && listing.add(
+            cursor_after(&mut cursor),
+            b".",
+            &appearance.attributes(&directory(inode)),
+            Duration::ZERO,
+        )
+    {
         return Ok(Filled::ToTheEnd);
     }
     if cursor == 1 {
@@ -101,13 +126,23 @@ pub(super) fn fill(
             Err(ReadError::WouldWait) => return Ok(Filled::UpTo(cursor)),
             parent => parent?,
         };
-        if listing.add(cursor_after(&mut cursor), b"..", &appearance.attributes(&directory(parent)), Duration::ZERO) {
+        if listing.add(
+            cursor_after(&mut cursor),
+            b"..",
+            &appearance.attributes(&directory(parent)),
+            Duration::ZERO,
+        ) {
             return Ok(Filled::ToTheEnd);
         }
     }
     let listed = forest.list(inode, cursor.saturating_sub(DOTS), |found| {
         let next = found.cursor.saturating_add(DOTS);
-        if listing.add(next, found.name, &appearance.attributes(&found), lasting(found.lasting)) {
+        if listing.add(
+            next,
+            found.name,
+            &appearance.attributes(&found),
+            lasting(found.lasting),
+        ) {
             return ControlFlow::Break(());
         }
         cursor = next;
@@ -140,5 +175,11 @@ pub(super) fn placeholder() -> Found<'static> {
         link_to: None,
         has_xattrs: false,
     };
-    Found { inode: 0, name: b"", attributes, lasting: Lasting::Now, cursor: 0 }
+    Found {
+        inode: 0,
+        name: b"",
+        attributes,
+        lasting: Lasting::Now,
+        cursor: 0,
+    }
 }

@@ -18,9 +18,10 @@ use super::{Errno, Piece, ReadError};
 use crate::fs::deadline;
 use crate::fs::pool::{Pool, Urgency};
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
-    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
-    ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use std::ffi::OsStr;
 use std::io;
@@ -57,7 +58,12 @@ pub struct Appearance {
 impl Default for Appearance {
     /// As it was backed up, checked, and two minutes' patience.
     fn default() -> Self {
-        Self { uid: None, gid: None, permissions: Permissions::Checked, patience: Duration::from_secs(120) }
+        Self {
+            uid: None,
+            gid: None,
+            permissions: Permissions::Checked,
+            patience: Duration::from_secs(120),
+        }
     }
 }
 
@@ -90,7 +96,11 @@ struct Shared {
 
 impl Adapter {
     /// An adapter, and what is to be started with the means to tell the kernel something when there is a mount.
-    pub(super) fn new(forest: Forest, appearance: Appearance, counts: Arc<RequestCounts>) -> io::Result<(Self, ahead::Hearer)> {
+    pub(super) fn new(
+        forest: Forest,
+        appearance: Appearance,
+        counts: Arc<RequestCounts>,
+    ) -> io::Result<(Self, ahead::Hearer)> {
         let (reads, hearer) = ahead::pair();
         let shared = Shared {
             at_hand: forest.at_hand(),
@@ -102,7 +112,12 @@ impl Adapter {
             opens_without_asking: AtomicBool::new(false),
             opens_directories_without_asking: AtomicBool::new(false),
         };
-        Ok((Self { shared: Arc::new(shared) }, hearer))
+        Ok((
+            Self {
+                shared: Arc::new(shared),
+            },
+            hearer,
+        ))
     }
 
     /// Answers a request: at once if all it needs is in memory, else on another thread.
@@ -115,9 +130,12 @@ impl Adapter {
     ) {
         self.shared.counts.add(asked);
         guarded(|| match ask(&self.shared.at_hand, inode.0) {
-            Err(ReadError::WouldWait) => self.shared.hand_over(asked, inode, reply, move |shared, reply| {
-                shared.conclude(asked, inode, reply, ask(&shared.forest, inode.0), tell);
-            }),
+            Err(ReadError::WouldWait) => {
+                self.shared
+                    .hand_over(asked, inode, reply, move |shared, reply| {
+                        shared.conclude(asked, inode, reply, ask(&shared.forest, inode.0), tell);
+                    })
+            }
             result => self.shared.conclude(asked, inode, reply, result, tell),
         });
     }
@@ -150,12 +168,21 @@ impl Shared {
             if came.elapsed() > shared.appearance.patience {
                 shared.refuse(asked, inode, reply, &ReadError::Deadline);
             } else {
-                deadline::until(came.checked_add(shared.appearance.patience), || work(&shared, reply));
+                deadline::until(came.checked_add(shared.appearance.patience), || {
+                    work(&shared, reply)
+                });
             }
         });
     }
 
-    fn conclude<T, R: Refuse>(&self, asked: Asked, inode: INodeNo, reply: R, result: Result<T, ReadError>, tell: impl FnOnce(&Self, R, T)) {
+    fn conclude<T, R: Refuse>(
+        &self,
+        asked: Asked,
+        inode: INodeNo,
+        reply: R,
+        result: Result<T, ReadError>,
+        tell: impl FnOnce(&Self, R, T),
+    ) {
         match result {
             Ok(answer) => tell(self, reply, answer),
             Err(error) => self.refuse(asked, inode, reply, &error),
@@ -213,12 +240,35 @@ refuse!(
 impl Adapter {
     fn list(&self, asked: Asked, inode: INodeNo, cursor: u64, mut listing: impl Listing) {
         self.shared.counts.add(asked);
-        guarded(|| match listing::fill(&self.shared.appearance, &self.shared.at_hand, inode.0, cursor, &mut listing) {
-            Ok(Filled::UpTo(cursor)) => self.shared.hand_over(asked, inode, listing, move |shared, mut listing| {
-                let filled = listing::fill(&shared.appearance, &shared.forest, inode.0, cursor, &mut listing);
-                shared.conclude(asked, inode, listing, filled, |_, listing, _| listing.send());
-            }),
-            filled => self.shared.conclude(asked, inode, listing, filled, |_, listing, _| listing.send()),
+        guarded(|| {
+            match listing::fill(
+                &self.shared.appearance,
+                &self.shared.at_hand,
+                inode.0,
+                cursor,
+                &mut listing,
+            ) {
+                Ok(Filled::UpTo(cursor)) => {
+                    self.shared
+                        .hand_over(asked, inode, listing, move |shared, mut listing| {
+                            let filled = listing::fill(
+                                &shared.appearance,
+                                &shared.forest,
+                                inode.0,
+                                cursor,
+                                &mut listing,
+                            );
+                            shared.conclude(asked, inode, listing, filled, |_, listing, _| {
+                                listing.send()
+                            });
+                        })
+                }
+                filled => self
+                    .shared
+                    .conclude(asked, inode, listing, filled, |_, listing, _| {
+                        listing.send()
+                    }),
+            }
         });
     }
 }
@@ -250,18 +300,30 @@ impl Filesystem for Adapter {
             | InitFlags::FUSE_ASYNC_DIO
             | InitFlags::FUSE_EXPLICIT_INVAL_DATA;
         // Costs a message for each inode whose ACL is looked at, so only where there may be one.
-        if self.shared.forest.may_have_xattrs() && self.shared.appearance.permissions == Permissions::Checked {
+        if self.shared.forest.may_have_xattrs()
+            && self.shared.appearance.permissions == Permissions::Checked
+        {
             wanted |= InitFlags::FUSE_POSIX_ACL;
         }
         let refused = |_| io::Error::other("the kernel refused a capability that it offers");
         config.add_capabilities(wanted & offered).map_err(refused)?;
         let without_asking = offered.contains(InitFlags::FUSE_NO_OPEN_SUPPORT);
-        self.shared.opens_without_asking.store(without_asking, Ordering::Relaxed);
+        self.shared
+            .opens_without_asking
+            .store(without_asking, Ordering::Relaxed);
         let without_asking = offered.contains(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
-        self.shared.opens_directories_without_asking.store(without_asking, Ordering::Relaxed);
-        let number = |nearest| io::Error::other(format!("the kernel interface takes no number but {nearest}"));
+        self.shared
+            .opens_directories_without_asking
+            .store(without_asking, Ordering::Relaxed);
+        let number = |nearest| {
+            io::Error::other(format!(
+                "the kernel interface takes no number but {nearest}"
+            ))
+        };
         config.set_max_write(MOST_READ_BYTES).map_err(number)?;
-        config.set_max_background(MOST_BACKGROUND).map_err(|nearest| number(u32::from(nearest)))?;
+        config
+            .set_max_background(MOST_BACKGROUND)
+            .map_err(|nearest| number(u32::from(nearest)))?;
         Ok(())
     }
 
@@ -270,11 +332,24 @@ impl Filesystem for Adapter {
         self.answer(
             (Asked::Lookup, parent),
             reply,
-            move |forest, parent| Ok(forest.child(parent, &name)?.map(|found| Found { name: b"", ..found })),
+            move |forest, parent| {
+                Ok(forest
+                    .child(parent, &name)?
+                    .map(|found| Found { name: b"", ..found }))
+            },
             |shared, reply, found| match found {
-                Ok(found) => reply.entry_with_ttls(&FOREVER, &lasting(found.lasting), &shared.appearance.attributes(&found), Generation(0)),
+                Ok(found) => reply.entry_with_ttls(
+                    &FOREVER,
+                    &lasting(found.lasting),
+                    &shared.appearance.attributes(&found),
+                    Generation(0),
+                ),
                 // Inode 0: there is none, and that too can be kept.
-                Err(holds) => reply.entry(&lasting(holds), &shared.appearance.attributes(&placeholder()), Generation(0)),
+                Err(holds) => reply.entry(
+                    &lasting(holds),
+                    &shared.appearance.attributes(&placeholder()),
+                    Generation(0),
+                ),
             },
         );
     }
@@ -284,13 +359,26 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        self.answer((Asked::Getattr, inode), reply, Forest::get, |shared, reply, found| {
-            reply.attr(&lasting(found.lasting), &shared.appearance.attributes(&found));
-        });
+        self.answer(
+            (Asked::Getattr, inode),
+            reply,
+            Forest::get,
+            |shared, reply, found| {
+                reply.attr(
+                    &lasting(found.lasting),
+                    &shared.appearance.attributes(&found),
+                );
+            },
+        );
     }
 
     fn readlink(&self, _: &Request, inode: INodeNo, reply: ReplyData) {
-        self.answer((Asked::Readlink, inode), reply, Forest::link_target, |_, reply, target| reply.data(&target));
+        self.answer(
+            (Asked::Readlink, inode),
+            reply,
+            Forest::link_target,
+            |_, reply, target| reply.data(&target),
+        );
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -304,10 +392,17 @@ impl Filesystem for Adapter {
 
     fn opendir(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         self.shared.counts.add(Asked::Opendir);
-        if self.shared.opens_directories_without_asking.load(Ordering::Relaxed) {
+        if self
+            .shared
+            .opens_directories_without_asking
+            .load(Ordering::Relaxed)
+        {
             reply.error(fuser::Errno::ENOSYS);
         } else {
-            reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR);
+            reply.opened(
+                FileHandle(0),
+                FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR,
+            );
         }
     }
 
@@ -326,12 +421,20 @@ impl Filesystem for Adapter {
             let file = forest.file(inode)?;
             Ok((file.size(), file.pieces(offset, u64::from(size))?))
         };
-        self.answer((Asked::Read, inode), reply, ask, move |shared, reply, (file_bytes, pieces)| {
-            shared.counts.read_bytes.fetch_add(pieces.iter().map(Piece::length).sum(), Ordering::Relaxed);
-            // First, so that notes come in the order in which a reader reads.
-            shared.reads.note(inode.0, offset, file_bytes);
-            send_pieces(reply, &pieces);
-        });
+        self.answer(
+            (Asked::Read, inode),
+            reply,
+            ask,
+            move |shared, reply, (file_bytes, pieces)| {
+                shared
+                    .counts
+                    .read_bytes
+                    .fetch_add(pieces.iter().map(Piece::length).sum(), Ordering::Relaxed);
+                // First, so that notes come in the order in which a reader reads.
+                shared.reads.note(inode.0, offset, file_bytes);
+                send_pieces(reply, &pieces);
+            },
+        );
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
@@ -339,16 +442,39 @@ impl Filesystem for Adapter {
         reply.error(fuser::Errno::ENOSYS);
     }
 
-    fn release(&self, _: &Request, _: INodeNo, _: FileHandle, _: OpenFlags, _: Option<LockOwner>, _: bool, reply: ReplyEmpty) {
+    fn release(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
         self.shared.counts.add(Asked::Release);
         reply.ok();
     }
 
-    fn readdir(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: u64, reply: ReplyDirectory) {
+    fn readdir(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        reply: ReplyDirectory,
+    ) {
         self.list(Asked::Readdir, inode, offset, Filling::new(reply));
     }
 
-    fn readdirplus(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: u64, reply: ReplyDirectoryPlus) {
+    fn readdirplus(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        reply: ReplyDirectoryPlus,
+    ) {
         self.list(Asked::Readdirplus, inode, offset, Filling::new(reply));
     }
 
@@ -358,9 +484,23 @@ impl Filesystem for Adapter {
     }
 
     fn statfs(&self, _: &Request, inode: INodeNo, reply: ReplyStatfs) {
-        self.answer((Asked::Statfs, inode), reply, Forest::totals, |_, reply, totals| {
-            reply.statfs(totals.bytes.div_ceil(4096), 0, 0, totals.entries, 0, 4096, 255, 4096);
-        });
+        self.answer(
+            (Asked::Statfs, inode),
+            reply,
+            Forest::totals,
+            |_, reply, totals| {
+                reply.statfs(
+                    totals.bytes.div_ceil(4096),
+                    0,
+                    0,
+                    totals.entries,
+                    0,
+                    4096,
+                    255,
+                    4096,
+                );
+            },
+        );
     }
 
     fn getxattr(&self, _: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -371,12 +511,20 @@ impl Filesystem for Adapter {
         let name = name.as_bytes().to_vec();
         let ask = move |forest: &Forest, inode| {
             let xattrs = forest.xattrs(inode)?;
-            Ok(xattrs.into_iter().find(|xattr| *xattr.name == *name).map(|xattr| xattr.value))
+            Ok(xattrs
+                .into_iter()
+                .find(|xattr| *xattr.name == *name)
+                .map(|xattr| xattr.value))
         };
-        self.answer((Asked::Getxattr, inode), reply, ask, move |_, reply, value| match value {
-            Some(value) => send_sized(reply, size, &value),
-            None => reply.error(fuser::Errno::NO_XATTR),
-        });
+        self.answer(
+            (Asked::Getxattr, inode),
+            reply,
+            ask,
+            move |_, reply, value| match value {
+                Some(value) => send_sized(reply, size, &value),
+                None => reply.error(fuser::Errno::NO_XATTR),
+            },
+        );
     }
 
     fn listxattr(&self, _: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
@@ -384,10 +532,18 @@ impl Filesystem for Adapter {
             self.shared.counts.add(Asked::Listxattr);
             return reply.error(fuser::Errno::ENOSYS);
         }
-        self.answer((Asked::Listxattr, inode), reply, Forest::xattrs, move |_, reply, xattrs| {
-            let names: Vec<u8> = xattrs.iter().flat_map(|xattr| xattr.name.iter().copied().chain([0])).collect();
-            send_sized(reply, size, &names);
-        });
+        self.answer(
+            (Asked::Listxattr, inode),
+            reply,
+            Forest::xattrs,
+            move |_, reply, xattrs| {
+                let names: Vec<u8> = xattrs
+                    .iter()
+                    .flat_map(|xattr| xattr.name.iter().copied().chain([0]))
+                    .collect();
+                send_sized(reply, size, &names);
+            },
+        );
     }
 
     fn access(&self, _: &Request, _: INodeNo, _: fuser::AccessFlags, reply: ReplyEmpty) {
@@ -396,7 +552,15 @@ impl Filesystem for Adapter {
         reply.error(fuser::Errno::ENOSYS);
     }
 
-    fn lseek(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+    fn lseek(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
         /// `SEEK_DATA` and `SEEK_HOLE` of `linux/fs.h`; the kernel does the others itself.
         const SEEK_DATA: i32 = 3;
         const SEEK_HOLE: i32 = 4;
@@ -412,11 +576,16 @@ impl Filesystem for Adapter {
                 _ => Err(ReadError::WrongKind),
             }
         };
-        self.answer((Asked::Lseek, inode), reply, ask, |_, reply, place| match place.map(i64::try_from) {
-            Some(Ok(place)) => reply.offset(place),
-            Some(Err(_)) => reply.error(fuser::Errno::EOVERFLOW),
-            None => reply.error(fuser::Errno::ENXIO),
-        });
+        self.answer(
+            (Asked::Lseek, inode),
+            reply,
+            ask,
+            |_, reply, place| match place.map(i64::try_from) {
+                Some(Ok(place)) => reply.offset(place),
+                Some(Err(_)) => reply.error(fuser::Errno::EOVERFLOW),
+                None => reply.error(fuser::Errno::ENXIO),
+            },
+        );
     }
 
     // The mount is read-only, and the kernel refuses changes by itself. Unless somebody remounts it.
@@ -462,7 +631,16 @@ impl Filesystem for Adapter {
         self.refuse_change(reply);
     }
 
-    fn rename(&self, _: &Request, _: INodeNo, _: &OsStr, _: INodeNo, _: &OsStr, _: RenameFlags, reply: ReplyEmpty) {
+    fn rename(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: INodeNo,
+        _: &OsStr,
+        _: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
         self.refuse_change(reply);
     }
 
@@ -470,7 +648,16 @@ impl Filesystem for Adapter {
         self.refuse_change(reply);
     }
 
-    fn create(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
+    fn create(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: u32,
+        _: u32,
+        _: i32,
+        reply: ReplyCreate,
+    ) {
         self.refuse_change(reply);
     }
 
@@ -489,7 +676,16 @@ impl Filesystem for Adapter {
         self.refuse_change(reply);
     }
 
-    fn setxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
+    fn setxattr(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: &[u8],
+        _: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
         self.refuse_change(reply);
     }
 
@@ -497,7 +693,16 @@ impl Filesystem for Adapter {
         self.refuse_change(reply);
     }
 
-    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
+    fn fallocate(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: i32,
+        reply: ReplyEmpty,
+    ) {
         self.refuse_change(reply);
     }
 

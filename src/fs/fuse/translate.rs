@@ -11,7 +11,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 impl Appearance {
     /// What `stat` shows of an inode.
     pub(super) fn attributes(&self, found: &Found<'_>) -> FileAttr {
-        let Attributes { kind, mode, uid, gid, mtime, ctime, links, blocks, size, numbers, .. } = found.attributes;
+        let Attributes {
+            kind,
+            mode,
+            uid,
+            gid,
+            mtime,
+            ctime,
+            links,
+            blocks,
+            size,
+            numbers,
+            ..
+        } = found.attributes;
         let mtime = system_time(mtime);
         FileAttr {
             ino: INodeNo(found.inode),
@@ -54,8 +66,14 @@ fn encode_device(Device { major, minor }: Device) -> u32 {
 /// Exact from the first second that a `timespec` can hold to the last.
 fn system_time(time: Time) -> SystemTime {
     let seconds = Duration::from_secs(time.seconds().unsigned_abs());
-    let whole = if time.seconds() < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
-    whole.and_then(|whole| whole.checked_add(Duration::from_nanos(u64::from(time.nanoseconds())))).unwrap_or(UNIX_EPOCH)
+    let whole = if time.seconds() < 0 {
+        UNIX_EPOCH.checked_sub(seconds)
+    } else {
+        UNIX_EPOCH.checked_add(seconds)
+    };
+    whole
+        .and_then(|whole| whole.checked_add(Duration::from_nanos(u64::from(time.nanoseconds()))))
+        .unwrap_or(UNIX_EPOCH)
 }
 
 /// The bytes of all pieces, holes as zeros, in one buffer: what a message to the kernel needs when there is more than one.
@@ -81,7 +99,10 @@ mod tests {
     fn times_long_ago_and_far_ahead_are_exact() {
         let half = Duration::from_millis(500);
         assert_eq!(system_time(Time::new(-1, 500_000_000)), UNIX_EPOCH - half);
-        assert_eq!(system_time(Time::new(5_000_000_000, 1)), UNIX_EPOCH + Duration::new(5_000_000_000, 1));
+        assert_eq!(
+            system_time(Time::new(5_000_000_000, 1)),
+            UNIX_EPOCH + Duration::new(5_000_000_000, 1)
+        );
         for seconds in [i64::MIN, i64::MIN + 1, i64::MAX - 1] {
             let time = system_time(Time::new(seconds, 7));
             let distance = time.duration_since(UNIX_EPOCH).map_or_else(
@@ -95,7 +116,19 @@ mod tests {
     #[test]
     fn device_numbers_are_encoded_as_the_kernel_does() {
         assert_eq!(encode_device(Device { major: 8, minor: 1 }), 0x0801);
-        assert_eq!(encode_device(Device { major: 0xfff, minor: 0xf_ffff }), 0xffff_ffff);
-        assert_eq!(encode_device(Device { major: 259, minor: 0x12345 }), 0x1231_0345);
+        assert_eq!(
+            encode_device(Device {
+                major: 0xfff,
+                minor: 0xf_ffff
+            }),
+            0xffff_ffff
+        );
+        assert_eq!(
+            encode_device(Device {
+                major: 259,
+                minor: 0x12345
+            }),
+            0x1231_0345
+        );
     }
 }

@@ -11,14 +11,18 @@ use std::process::{Command, ExitStatus};
 
 /// Has a program begin a group of its own, or join one.
 pub fn into_group(command: &mut Command, leader: Option<u32>) -> io::Result<()> {
-    let group = leader.map_or(Ok(0), i32::try_from).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let group = leader
+        .map_or(Ok(0), i32::try_from)
+        .map_err(|_| io::ErrorKind::InvalidInput)?;
     command.process_group(group);
     Ok(())
 }
 
 /// Sends a group to its end. One that has ended is no error.
 pub fn end_group(leader: u32, how: End) -> io::Result<()> {
-    let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
     done(kill_process_group(group, signal(how)))
 }
 
@@ -27,7 +31,9 @@ pub fn end_process(process: &Running, how: End) -> io::Result<()> {
     if process.has_surely_ended() {
         return Ok(());
     }
-    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
     done(kill_process(pid, signal(how)))
 }
 
@@ -37,10 +43,20 @@ pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usiz
     let mut killed = 0;
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()).and_then(Pid::from_raw) else { continue };
+        let Some(pid) = name
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+            .and_then(Pid::from_raw)
+        else {
+            continue;
+        };
         // One that has ended meanwhile, or is another user's, cannot be read.
-        let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())) else { continue };
-        let is_marked = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
+        let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())) else {
+            continue;
+        };
+        let is_marked = environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark.as_bytes());
         if is_marked && session_of(pid) == Some(session) {
             done(kill_process(pid, Signal::KILL))?;
             killed += 1;
@@ -51,7 +67,10 @@ pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usiz
 
 /// The number that a process ended with; 128 and that of the signal that ended it.
 pub fn exit_code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+    status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(-1)
 }
 
 /// The field `session` of proc_pid_stat(5).

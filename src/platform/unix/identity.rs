@@ -36,7 +36,9 @@ impl Identity {
 /// From `/proc`: umask(2) can only tell while it changes it, for all threads.
 fn umask() -> Option<u32> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let text = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    let text = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(text.trim(), 8).ok()
 }
 
@@ -49,7 +51,14 @@ pub fn raise_open_files_limit() {
     let wanted = limit.maximum.unwrap_or(u64::MAX).min(65_536);
     if limit.current.is_some_and(|current| current < wanted) {
         // Refused only by what may refuse anything (seccomp); then the default holds.
-        rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }).unwrap_or(());
+        rustix::process::setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(wanted),
+                maximum: limit.maximum,
+            },
+        )
+        .unwrap_or(());
     }
 }
 
@@ -57,7 +66,14 @@ pub fn raise_open_files_limit() {
 pub fn forbid_core_files() {
     let maximum = rustix::process::getrlimit(Resource::Core).maximum;
     // As above: refused only by what may refuse anything.
-    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum }).unwrap_or(());
+    rustix::process::setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum,
+        },
+    )
+    .unwrap_or(());
 }
 
 #[cfg(test)]
@@ -70,7 +86,12 @@ mod tests {
         use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o777).open(&path).unwrap();
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o777)
+            .open(&path)
+            .unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(Identity::of_process().umask, Some(0o777 & !mode));
     }
@@ -80,6 +101,9 @@ mod tests {
         let before = getrlimit(Resource::Nofile).current;
         raise_open_files_limit();
         let after = getrlimit(Resource::Nofile).current;
-        assert!(after >= before || after.is_none(), "{before:?} to {after:?}");
+        assert!(
+            after >= before || after.is_none(),
+            "{before:?} to {after:?}"
+        );
     }
 }

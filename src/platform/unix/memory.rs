@@ -15,7 +15,13 @@ pub fn prefer_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
     let length = length.saturating_sub(skipped) / LARGE_PAGE * LARGE_PAGE;
     if length > 0 {
         // SAFETY: the range lies within the slice, and this advice changes nothing of what can be read or written there.
-        let advised = unsafe { madvise(begin.wrapping_add(skipped).cast(), length, Advice::LinuxHugepage) };
+        let advised = unsafe {
+            madvise(
+                begin.wrapping_add(skipped).cast(),
+                length,
+                Advice::LinuxHugepage,
+            )
+        };
         // Refused by kernels that have none; then it is as without.
         advised.unwrap_or(());
     }

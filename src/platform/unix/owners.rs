@@ -29,20 +29,42 @@ impl Owners {
     /// The owner with these numbers, with names where the system has them.
     pub fn named(&self, uid: u32, gid: u32) -> Owner {
         let user = remembered(&self.user_names, &uid, |uid| {
-            User::from_uid(Uid::from_raw(*uid)).ok().flatten().map(|user| user.name.into_bytes().into())
+            User::from_uid(Uid::from_raw(*uid))
+                .ok()
+                .flatten()
+                .map(|user| user.name.into_bytes().into())
         });
         let group = remembered(&self.group_names, &gid, |gid| {
-            Group::from_gid(Gid::from_raw(*gid)).ok().flatten().map(|group| group.name.into_bytes().into())
+            Group::from_gid(Gid::from_raw(*gid))
+                .ok()
+                .flatten()
+                .map(|group| group.name.into_bytes().into())
         });
-        Owner { uid, gid, user: user.unwrap_or_default(), group: group.unwrap_or_default() }
+        Owner {
+            uid,
+            gid,
+            user: user.unwrap_or_default(),
+            group: group.unwrap_or_default(),
+        }
     }
 
     /// The numbers on this system for an owner from another: by name where both have it, else as they were.
     pub fn numbers(&self, owner: &Owner) -> (u32, u32) {
-        let user =
-            remembered(&self.user_numbers, &owner.user, |name| Some(User::from_name(std::str::from_utf8(name).ok()?).ok()??.uid.as_raw()));
+        let user = remembered(&self.user_numbers, &owner.user, |name| {
+            Some(
+                User::from_name(std::str::from_utf8(name).ok()?)
+                    .ok()??
+                    .uid
+                    .as_raw(),
+            )
+        });
         let group = remembered(&self.group_numbers, &owner.group, |name| {
-            Some(Group::from_name(std::str::from_utf8(name).ok()?).ok()??.gid.as_raw())
+            Some(
+                Group::from_name(std::str::from_utf8(name).ok()?)
+                    .ok()??
+                    .gid
+                    .as_raw(),
+            )
         });
         (user.unwrap_or(owner.uid), group.unwrap_or(owner.gid))
     }
@@ -53,18 +75,26 @@ fn remembered<K: Eq + Hash + Clone, V: Clone>(
     key: &K,
     ask: impl FnOnce(&K) -> Option<V>,
 ) -> Option<V> {
-    if let Some(answer) = known.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+    if let Some(answer) = known
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(key)
+    {
         return answer.clone();
     }
     let answer = ask(key);
-    known.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), answer.clone());
+    known
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(key.clone(), answer.clone());
     answer
 }
 
 /// The name this machine calls itself.
 pub fn host_name() -> io::Result<String> {
     let name = nix::unistd::gethostname()?;
-    name.into_string().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the host name is not UTF-8"))
+    name.into_string()
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the host name is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -77,7 +107,14 @@ mod tests {
         let owners = Owners::new();
         let named = owners.named(0, 0);
         assert_eq!((&*named.user, &*named.group), (&b"root"[..], &b"root"[..]));
-        assert_eq!(owners.numbers(&Owner { uid: 77, gid: 78, ..named }), (0, 0));
+        assert_eq!(
+            owners.numbers(&Owner {
+                uid: 77,
+                gid: 78,
+                ..named
+            }),
+            (0, 0)
+        );
     }
 
     #[test]
@@ -85,7 +122,11 @@ mod tests {
         let owners = Owners::new();
         let nobody = owners.named(3_999_999_999, 3_999_999_998);
         assert_eq!((&*nobody.user, &*nobody.group), (&b""[..], &b""[..]));
-        let foreign = Owner { user: (*b"no such user here").into(), group: (*b"\xff").into(), ..nobody };
+        let foreign = Owner {
+            user: (*b"no such user here").into(),
+            group: (*b"\xff").into(),
+            ..nobody
+        };
         assert_eq!(owners.numbers(&foreign), (3_999_999_999, 3_999_999_998));
     }
 }

@@ -31,7 +31,9 @@ pub fn set_io_priority(class: u8, level: u8) -> io::Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    Err(io::Error::other(
+        String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    ))
 }
 
 /// Writes out what the kernel has not written to its file systems yet.

@@ -8,20 +8,30 @@ use std::fs;
 /// This process.
 pub fn this_process() -> Running {
     let pid = std::process::id();
-    let id = fs::read_to_string("/etc/machine-id").ok().filter(|id| !id.trim().is_empty());
+    let id = fs::read_to_string("/etc/machine-id")
+        .ok()
+        .filter(|id| !id.trim().is_empty());
     let name = super::host_name().ok();
     Running {
         pid,
-        machine: id.zip(name).map(|(id, name)| format!("{} {name}", id.trim())),
-        boot: fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned()),
-        namespace: fs::read_link("/proc/self/ns/pid").ok().map(|link| link.to_string_lossy().into_owned()),
+        machine: id
+            .zip(name)
+            .map(|(id, name)| format!("{} {name}", id.trim())),
+        boot: fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .ok()
+            .map(|id| id.trim().to_owned()),
+        namespace: fs::read_link("/proc/self/ns/pid")
+            .ok()
+            .map(|link| link.to_string_lossy().into_owned()),
         began: began(pid),
     }
 }
 
 /// Whether a process of that number runs that began then. One that may not be looked at runs.
 pub fn is_running(pid: u32, since: Option<u64>) -> bool {
-    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
     if test_kill_process(number) == Err(Errno::SRCH) {
         return false;
     }

@@ -29,7 +29,11 @@ impl DirHandle {
     ///
     /// [`io::ErrorKind::NotADirectory`] when the name stands for anything else, a symbolic link included.
     pub fn open_child(&self, name: &Name) -> io::Result<Self> {
-        Ok(Self(open_quietly(&self.0, name.as_bytes(), OFlags::DIRECTORY | OFlags::NOFOLLOW)?))
+        Ok(Self(open_quietly(
+            &self.0,
+            name.as_bytes(),
+            OFlags::DIRECTORY | OFlags::NOFOLLOW,
+        )?))
     }
 
     /// Opens a regular file in this directory for reading, leaving its access time alone where that is allowed.
@@ -37,7 +41,11 @@ impl DirHandle {
     /// Never waits for a FIFO's other end, should one have taken the file's place: look at
     /// [`FileHandle::stat`] before reading.
     pub fn open_file(&self, name: &Name) -> io::Result<FileHandle> {
-        Ok(FileHandle(open_quietly(&self.0, name.as_bytes(), OFlags::NOFOLLOW | OFlags::NONBLOCK)?))
+        Ok(FileHandle(open_quietly(
+            &self.0,
+            name.as_bytes(),
+            OFlags::NOFOLLOW | OFlags::NONBLOCK,
+        )?))
     }
 
     /// All names but `.` and `..`, in the file system's order. Only one thread at a time may list a directory.
@@ -59,8 +67,12 @@ impl DirHandle {
             if name == b"." || name == b".." {
                 continue;
             }
-            let name =
-                Name::new(name).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a name in it holds a slash or is empty"))?;
+            let name = Name::new(name).ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a name in it holds a slash or is empty",
+                )
+            })?;
             let sort = Some(sort_of(found.file_type())).filter(|sort| *sort != Sort::Unknown);
             listed.push(Listed { name, sort });
         }
@@ -74,12 +86,20 @@ impl DirHandle {
 
     /// What a name in this directory stands for.
     pub fn stat_child(&self, name: &Name) -> io::Result<Stat> {
-        Ok(stat_of(&rustix::fs::statat(&self.0, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)?))
+        Ok(stat_of(&rustix::fs::statat(
+            &self.0,
+            name.as_bytes(),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?))
     }
 
     /// The target of a symbolic link in this directory, of any length.
     pub fn read_link(&self, name: &Name) -> io::Result<Box<[u8]>> {
-        Ok(rustix::fs::readlinkat(&self.0, name.as_bytes(), Vec::new())?.into_bytes().into())
+        Ok(
+            rustix::fs::readlinkat(&self.0, name.as_bytes(), Vec::new())?
+                .into_bytes()
+                .into(),
+        )
     }
 }
 
@@ -120,7 +140,12 @@ impl FileHandle {
     ///
     /// No system call where `stat` tells that there are no holes. A file system that cannot tell gives one run.
     pub fn data_runs(&self, stat: &Stat) -> DataRuns<'_> {
-        DataRuns { file: &self.0, at: 0, size: stat.size, ask: stat.may_have_holes() }
+        DataRuns {
+            file: &self.0,
+            at: 0,
+            size: stat.size,
+            ask: stat.may_have_holes(),
+        }
     }
 }
 
@@ -142,7 +167,10 @@ pub struct DataRuns<'file> {
 
 impl DataRuns<'_> {
     fn next_run(&mut self) -> io::Result<DataRun> {
-        let rest = DataRun { at: FileOffset(self.at), length: self.size - self.at };
+        let rest = DataRun {
+            at: FileOffset(self.at),
+            length: self.size - self.at,
+        };
         if !self.ask {
             return Ok(rest);
         }
@@ -160,7 +188,10 @@ impl DataRuns<'_> {
             Err(Errno::NXIO) => self.size,
             Err(error) => return Err(error.into()),
         };
-        Ok(DataRun { at: FileOffset(offset), length: end.saturating_sub(offset) })
+        Ok(DataRun {
+            at: FileOffset(offset),
+            length: end.saturating_sub(offset),
+        })
     }
 }
 
@@ -174,12 +205,17 @@ impl Iterator for DataRuns<'_> {
         let run = self.next_run();
         self.at = run.as_ref().map_or(self.size, |run| run.at.0 + run.length);
         // A run of nothing can only be the end: data was looked for, and a hole found in its place.
-        run.map(|run| Some(run).filter(|run| run.length > 0)).transpose()
+        run.map(|run| Some(run).filter(|run| run.length > 0))
+            .transpose()
     }
 }
 
 /// Opens for reading without touching the access time, which only the owner and root may ask for.
-fn open_quietly<P: rustix::path::Arg + Copy>(directory: impl AsFd, path: P, flags: OFlags) -> Result<OwnedFd, Errno> {
+fn open_quietly<P: rustix::path::Arg + Copy>(
+    directory: impl AsFd,
+    path: P,
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
     let open = |flags| retry_on_intr(|| rustix::fs::openat(&directory, path, flags, Mode::empty()));
     match open(flags | OFlags::NOATIME) {
@@ -216,7 +252,10 @@ fn stat_of(stat: &rustix::fs::Stat) -> Stat {
         inode: widen(stat.st_ino),
         links: u32::try_from(widen(stat.st_nlink)).unwrap_or(u32::MAX),
         blocks: widen(stat.st_blocks),
-        rdev: Device { major: rustix::fs::major(stat.st_rdev), minor: rustix::fs::minor(stat.st_rdev) },
+        rdev: Device {
+            major: rustix::fs::major(stat.st_rdev),
+            minor: rustix::fs::minor(stat.st_rdev),
+        },
     }
 }
 
@@ -271,8 +310,15 @@ mod tests {
     #[test]
     fn every_name_is_listed_whatever_its_bytes_and_however_many() {
         let tree = Tree::new();
-        let mut expected: Vec<_> = (0..5000).map(|i| format!("{i:0200}").into_bytes()).collect();
-        expected.extend([b"\xff\xfe\n".to_vec(), b" ".to_vec(), b"...".to_vec(), vec![b'x'; 255]]);
+        let mut expected: Vec<_> = (0..5000)
+            .map(|i| format!("{i:0200}").into_bytes())
+            .collect();
+        expected.extend([
+            b"\xff\xfe\n".to_vec(),
+            b" ".to_vec(),
+            b"...".to_vec(),
+            vec![b'x'; 255],
+        ]);
         for name in &expected {
             fs::write(tree.at(name), b"").unwrap();
         }
@@ -280,10 +326,22 @@ mod tests {
         expected.sort();
         for _ in 0..2 {
             let listed = directory.list().unwrap();
-            assert!(listed.iter().all(|listed| listed.sort.is_none_or(|sort| sort == Sort::Kept(Kind::File))));
-            let mut names: Vec<_> = listed.iter().map(|listed| listed.name.as_bytes().to_vec()).collect();
+            assert!(listed.iter().all(|listed| {
+                listed
+                    .sort
+                    .is_none_or(|sort| sort == Sort::Kept(Kind::File))
+            }));
+            let mut names: Vec<_> = listed
+                .iter()
+                .map(|listed| listed.name.as_bytes().to_vec())
+                .collect();
             names.sort();
-            assert!(names == expected, "{} names of {}", names.len(), expected.len());
+            assert!(
+                names == expected,
+                "{} names of {}",
+                names.len(),
+                expected.len()
+            );
         }
     }
 
@@ -306,34 +364,68 @@ mod tests {
         ];
         if rustix::process::geteuid().is_root() {
             let numbers = rustix::fs::makedev(4095, 70_000);
-            rustix::fs::mknodat(CWD, tree.at(b"device"), FileType::BlockDevice, Mode::RUSR, numbers).unwrap();
+            rustix::fs::mknodat(
+                CWD,
+                tree.at(b"device"),
+                FileType::BlockDevice,
+                Mode::RUSR,
+                numbers,
+            )
+            .unwrap();
             expected.insert(0, ("device", Sort::Kept(Kind::BlockDevice)));
-            assert_eq!(tree.open().stat_child(&name(b"device")).unwrap().rdev, Device { major: 4095, minor: 70_000 });
+            assert_eq!(
+                tree.open().stat_child(&name(b"device")).unwrap().rdev,
+                Device {
+                    major: 4095,
+                    minor: 70_000
+                }
+            );
         }
         let directory = tree.open();
         let mut listed = directory.list().unwrap();
         listed.sort_by(|one, other| one.name.cmp(&other.name));
         for (listed, (expected, sort)) in listed.iter().zip(&expected) {
             assert_eq!(listed.name.as_bytes(), expected.as_bytes());
-            assert!(listed.sort.is_none_or(|listed| listed == *sort), "{listed:?}");
+            assert!(
+                listed.sort.is_none_or(|listed| listed == *sort),
+                "{listed:?}"
+            );
             assert_eq!(directory.stat_child(&listed.name).unwrap().sort, *sort);
         }
         assert_eq!(listed.len(), expected.len());
         let stat = directory.stat_child(&name(b"link")).unwrap();
         assert_eq!((stat.size, stat.links), (5, 2));
-        assert_eq!(stat, directory.open_file(&name(b"file")).unwrap().stat().unwrap());
+        assert_eq!(
+            stat,
+            directory.open_file(&name(b"file")).unwrap().stat().unwrap()
+        );
     }
 
     #[test]
     fn times_keep_their_nanoseconds_before_1970_and_after_2038() {
         let tree = Tree::new();
         fs::write(tree.at(b"file"), b"").unwrap();
-        for (seconds, nanoseconds) in [(-1_000_000_000, 1), (-1, 999_999_999), (0, 0), (1 << 33, 123_456_789)] {
-            let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
-            let times = Timestamps { last_access: time, last_modification: time };
-            rustix::fs::utimensat(CWD, tree.at(b"file"), &times, rustix::fs::AtFlags::empty()).unwrap();
+        for (seconds, nanoseconds) in [
+            (-1_000_000_000, 1),
+            (-1, 999_999_999),
+            (0, 0),
+            (1 << 33, 123_456_789),
+        ] {
+            let time = Timespec {
+                tv_sec: seconds,
+                tv_nsec: nanoseconds,
+            };
+            let times = Timestamps {
+                last_access: time,
+                last_modification: time,
+            };
+            rustix::fs::utimensat(CWD, tree.at(b"file"), &times, rustix::fs::AtFlags::empty())
+                .unwrap();
             let expected = Time::new(seconds, nanoseconds.try_into().unwrap());
-            assert_eq!(tree.open().stat_child(&name(b"file")).unwrap().mtime, expected);
+            assert_eq!(
+                tree.open().stat_child(&name(b"file")).unwrap().mtime,
+                expected
+            );
         }
     }
 
@@ -345,9 +437,21 @@ mod tests {
         symlink(".", tree.at(b"here")).unwrap();
         let directory = tree.open();
         assert_eq!(&*directory.read_link(&name(b"long")).unwrap(), &*target);
-        assert_eq!(directory.open_child(&name(b"here")).unwrap_err().kind(), ErrorKind::NotADirectory);
-        assert_eq!(directory.open_file(&name(b"here")).unwrap_err().raw_os_error(), Some(Errno::LOOP.raw_os_error()));
-        assert_eq!(directory.open_file(&name(b"gone")).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            directory.open_child(&name(b"here")).unwrap_err().kind(),
+            ErrorKind::NotADirectory
+        );
+        assert_eq!(
+            directory
+                .open_file(&name(b"here"))
+                .unwrap_err()
+                .raw_os_error(),
+            Some(Errno::LOOP.raw_os_error())
+        );
+        assert_eq!(
+            directory.open_file(&name(b"gone")).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
     }
 
     #[test]
@@ -364,7 +468,10 @@ mod tests {
         fs::write(tree.at(b"file"), b"0123456789").unwrap();
         let file = tree.open().open_file(&name(b"file")).unwrap();
         let mut buffer = [0; 8];
-        assert_eq!((file.read_at(&mut buffer, 4).unwrap(), &buffer[..6]), (6, &b"456789"[..]));
+        assert_eq!(
+            (file.read_at(&mut buffer, 4).unwrap(), &buffer[..6]),
+            (6, &b"456789"[..])
+        );
         assert_eq!(file.read_at(&mut buffer, 10).unwrap(), 0);
         assert_eq!(file.read_at(&mut buffer, 2).unwrap(), 8);
     }
@@ -377,16 +484,39 @@ mod tests {
         file.write_all_at(&[1; 4096], MIB).unwrap();
         file.write_all_at(&[1; 4096], 3 * MIB).unwrap();
         file.set_len(9 * MIB).unwrap();
-        fs::File::create(tree.at(b"hole")).unwrap().set_len(3).unwrap();
+        fs::File::create(tree.at(b"hole"))
+            .unwrap()
+            .set_len(3)
+            .unwrap();
         fs::write(tree.at(b"dense"), vec![1; 300_000]).unwrap();
         fs::write(tree.at(b"empty"), b"").unwrap();
         let runs = |file: &[u8]| -> Vec<DataRun> {
             let file = tree.open().open_file(&name(file)).unwrap();
-            file.data_runs(&file.stat().unwrap()).map(Result::unwrap).collect()
+            file.data_runs(&file.stat().unwrap())
+                .map(Result::unwrap)
+                .collect()
         };
-        assert_eq!(runs(b"sparse"), [DataRun { at: FileOffset(MIB), length: 4096 }, DataRun { at: FileOffset(3 * MIB), length: 4096 }]);
+        assert_eq!(
+            runs(b"sparse"),
+            [
+                DataRun {
+                    at: FileOffset(MIB),
+                    length: 4096
+                },
+                DataRun {
+                    at: FileOffset(3 * MIB),
+                    length: 4096
+                }
+            ]
+        );
         assert_eq!(runs(b"hole"), []);
-        assert_eq!(runs(b"dense"), [DataRun { at: FileOffset(0), length: 300_000 }]);
+        assert_eq!(
+            runs(b"dense"),
+            [DataRun {
+                at: FileOffset(0),
+                length: 300_000
+            }]
+        );
         assert_eq!(runs(b"empty"), []);
     }
 
@@ -396,9 +526,20 @@ mod tests {
         fs::write(tree.at(b"file"), vec![1; 1 << 20]).unwrap();
         let file = tree.open().open_file(&name(b"file")).unwrap();
         let stat = file.stat().unwrap();
-        fs::OpenOptions::new().write(true).open(tree.at(b"file")).unwrap().set_len(4096).unwrap();
+        fs::OpenOptions::new()
+            .write(true)
+            .open(tree.at(b"file"))
+            .unwrap()
+            .set_len(4096)
+            .unwrap();
         let runs: Vec<_> = file.data_runs(&stat).map(Result::unwrap).collect();
-        assert_eq!(runs, [DataRun { at: FileOffset(0), length: 4096 }]);
+        assert_eq!(
+            runs,
+            [DataRun {
+                at: FileOffset(0),
+                length: 4096
+            }]
+        );
     }
 
     #[test]
@@ -408,6 +549,12 @@ mod tests {
         let mut stat = file.stat().unwrap();
         stat.size = 200_000;
         let runs: Vec<_> = file.data_runs(&stat).map(Result::unwrap).collect();
-        assert_eq!(runs, [DataRun { at: FileOffset(0), length: 200_000 }]);
+        assert_eq!(
+            runs,
+            [DataRun {
+                at: FileOffset(0),
+                length: 200_000
+            }]
+        );
     }
 }

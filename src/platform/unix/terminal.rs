@@ -2,7 +2,9 @@
 
 use crate::model::{Passphrase, Secret};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -16,7 +18,12 @@ const CTRL_U: u8 = 21;
 const DELETE: u8 = 127;
 
 fn open() -> io::Result<OwnedFd> {
-    Ok(rustix::fs::openat(CWD, c"/dev/tty", OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?)
+    Ok(rustix::fs::openat(
+        CWD,
+        c"/dev/tty",
+        OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY,
+        Mode::empty(),
+    )?)
 }
 
 pub fn is_there() -> bool {
@@ -34,7 +41,12 @@ pub fn ask(question: &str) -> io::Result<String> {
             _ if read == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             [b'\n'] => return Ok(String::from_utf8_lossy(&line).into_owned()),
             [byte] if line.len() < MAX_BYTES => line.push(byte),
-            [_] => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the answer is too long")),
+            [_] => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the answer is too long",
+                ));
+            }
         }
     }
 }
@@ -69,7 +81,9 @@ fn read_line(terminal: &OwnedFd) -> io::Result<Passphrase> {
         match key {
             [CTRL_C] => return Err(io::ErrorKind::Interrupted.into()),
             [b'\n' | b'\r'] => return Ok(line),
-            _ if read == 0 || (key == [CTRL_D] && line_bytes.is_empty()) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ if read == 0 || (key == [CTRL_D] && line_bytes.is_empty()) => {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             [CTRL_D] => return Ok(line),
             [CTRL_U] => line_bytes.clear(),
             [BACKSPACE | DELETE] => {
@@ -77,7 +91,12 @@ fn read_line(terminal: &OwnedFd) -> io::Result<Passphrase> {
                 while line_bytes.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
             }
             [byte] if line_bytes.len() < MAX_BYTES => line_bytes.push(byte),
-            [_] => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the answer is too long")),
+            [_] => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the answer is too long",
+                ));
+            }
         }
     }
 }
@@ -92,7 +111,9 @@ impl<'terminal> Quiet<'terminal> {
     fn begin(terminal: &'terminal OwnedFd) -> io::Result<Self> {
         let before = tcgetattr(terminal.as_fd())?;
         let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        quiet
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
         quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
         quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
         tcsetattr(terminal.as_fd(), OptionalActions::Flush, &quiet)?;

@@ -3,7 +3,9 @@
 use super::DirHandle;
 use crate::model::{Device, Kind, Name, Time, Xattr};
 use crate::platform::Attributes;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
+};
 use rustix::io::{Errno, retry_on_intr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -17,12 +19,17 @@ impl DirHandle {
     ///
     /// [`io::ErrorKind::AlreadyExists`] when anything has the name, as with all that follow.
     pub fn create_dir(&self, name: &Name, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(self, name.as_bytes(), Mode::from_raw_mode(mode))?)
+        Ok(rustix::fs::mkdirat(
+            self,
+            name.as_bytes(),
+            Mode::from_raw_mode(mode),
+        )?)
     }
 
     /// Makes a regular file and opens it for writing, which its mode does not hinder.
     pub fn create_file(&self, name: &Name, mode: u32) -> io::Result<NewFile> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || rustix::fs::openat(self, name.as_bytes(), flags, Mode::from_raw_mode(mode));
         Ok(NewFile(retry_on_intr(open)?))
     }
@@ -37,20 +44,40 @@ impl DirHandle {
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] for any other kind.
-    pub fn create_special(&self, name: &Name, kind: Kind, numbers: Device, mode: u32) -> io::Result<()> {
+    pub fn create_special(
+        &self,
+        name: &Name,
+        kind: Kind,
+        numbers: Device,
+        mode: u32,
+    ) -> io::Result<()> {
         let file_type = match kind {
             Kind::Fifo => FileType::Fifo,
             Kind::CharDevice => FileType::CharacterDevice,
             Kind::BlockDevice => FileType::BlockDevice,
-            Kind::File | Kind::Directory | Kind::Symlink => return Err(io::ErrorKind::InvalidInput.into()),
+            Kind::File | Kind::Directory | Kind::Symlink => {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
         };
         let device = rustix::fs::makedev(numbers.major, numbers.minor);
-        Ok(rustix::fs::mknodat(self, name.as_bytes(), file_type, Mode::from_raw_mode(mode), device)?)
+        Ok(rustix::fs::mknodat(
+            self,
+            name.as_bytes(),
+            file_type,
+            Mode::from_raw_mode(mode),
+            device,
+        )?)
     }
 
     /// Gives what is called `from` in the directory `of` another name here. A symbolic link is linked itself.
     pub fn create_link(&self, name: &Name, of: &Self, from: &Name) -> io::Result<()> {
-        Ok(rustix::fs::linkat(of, from.as_bytes(), self, name.as_bytes(), AtFlags::empty())?)
+        Ok(rustix::fs::linkat(
+            of,
+            from.as_bytes(),
+            self,
+            name.as_bytes(),
+            AtFlags::empty(),
+        )?)
     }
 
     /// Renames in this directory, in place of whatever is called `to`, which no observer sees missing.
@@ -72,12 +99,19 @@ impl DirHandle {
 
     /// Removes a name that is not a directory's.
     pub fn remove(&self, name: &Name) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(self, name.as_bytes(), AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(
+            self,
+            name.as_bytes(),
+            AtFlags::empty(),
+        )?)
     }
 
     /// What is called `name` here, to change what is known of it without opening it.
     pub fn child<'names>(&'names self, name: &'names Name) -> Child<'names> {
-        Child { directory: self, name }
+        Child {
+            directory: self,
+            name,
+        }
     }
 }
 
@@ -113,7 +147,11 @@ impl AsFd for NewFile {
 
 impl<Open: AsFd> Attributes for Open {
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        Ok(rustix::fs::fchown(self, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?)
+        Ok(rustix::fs::fchown(
+            self,
+            uid.map(Uid::from_raw),
+            gid.map(Gid::from_raw),
+        )?)
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -125,7 +163,12 @@ impl<Open: AsFd> Attributes for Open {
     }
 
     fn set_xattr(&self, xattr: &Xattr) -> io::Result<()> {
-        Ok(rustix::fs::fsetxattr(self, &*xattr.name, &xattr.value, XattrFlags::empty())?)
+        Ok(rustix::fs::fsetxattr(
+            self,
+            &*xattr.name,
+            &xattr.value,
+            XattrFlags::empty(),
+        )?)
     }
 
     fn remove_xattr(&self, name: &[u8]) -> io::Result<()> {
@@ -145,7 +188,8 @@ impl Child<'_> {
     /// The path through which calls reach it that take no directory. Only its last component could be a link, and the
     /// calls used with it do not follow that.
     fn path(&self) -> Vec<u8> {
-        let mut path = format!("/proc/self/fd/{}/", self.directory.as_fd().as_raw_fd()).into_bytes();
+        let mut path =
+            format!("/proc/self/fd/{}/", self.directory.as_fd().as_raw_fd()).into_bytes();
         path.extend_from_slice(self.name.as_bytes());
         path
     }
@@ -154,26 +198,49 @@ impl Child<'_> {
 impl Attributes for Child<'_> {
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        Ok(rustix::fs::chownat(self.directory, self.name.as_bytes(), uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::chownat(
+            self.directory,
+            self.name.as_bytes(),
+            uid,
+            gid,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         // fchmodat(2) follows links, and its flag against that is younger than the kernels we run on. A descriptor
         // that was opened without following stands for the thing itself.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let itself = rustix::fs::openat(self.directory, self.name.as_bytes(), flags, Mode::empty())?;
+        let itself =
+            rustix::fs::openat(self.directory, self.name.as_bytes(), flags, Mode::empty())?;
         if FileType::from_raw_mode(rustix::fs::fstat(&itself)?.st_mode) == FileType::Symlink {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "a symbolic link has no mode of its own"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a symbolic link has no mode of its own",
+            ));
         }
-        Ok(rustix::fs::chmod(format!("/proc/self/fd/{}", itself.as_raw_fd()), Mode::from_raw_mode(mode))?)
+        Ok(rustix::fs::chmod(
+            format!("/proc/self/fd/{}", itself.as_raw_fd()),
+            Mode::from_raw_mode(mode),
+        )?)
     }
 
     fn set_mtime(&self, mtime: Time) -> io::Result<()> {
-        Ok(rustix::fs::utimensat(self.directory, self.name.as_bytes(), &timestamps(mtime), AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::utimensat(
+            self.directory,
+            self.name.as_bytes(),
+            &timestamps(mtime),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 
     fn set_xattr(&self, xattr: &Xattr) -> io::Result<()> {
-        Ok(rustix::fs::lsetxattr(self.path(), &*xattr.name, &xattr.value, XattrFlags::empty())?)
+        Ok(rustix::fs::lsetxattr(
+            self.path(),
+            &*xattr.name,
+            &xattr.value,
+            XattrFlags::empty(),
+        )?)
     }
 
     fn remove_xattr(&self, name: &[u8]) -> io::Result<()> {
@@ -192,8 +259,14 @@ fn absent_is_removed(done: Result<(), Errno>) -> io::Result<()> {
 /// The access time stays as it is.
 fn timestamps(mtime: Time) -> Timestamps {
     Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() },
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: mtime.seconds(),
+            tv_nsec: mtime.nanoseconds().into(),
+        },
     }
 }
 
@@ -249,14 +322,23 @@ mod tests {
         let link = directory.child(&link_name);
         let time = Time::new(-5, 7);
         link.set_mtime(time).unwrap();
-        assert_eq!(link.set_mode(0o777).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(
+            link.set_mode(0o777).unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
         if is_root() {
-            let xattr = Xattr { name: (*b"trusted.x").into(), value: (*b"1").into() };
+            let xattr = Xattr {
+                name: (*b"trusted.x").into(),
+                value: (*b"1").into(),
+            };
             link.set_owner(Some(12), Some(34)).unwrap();
             link.set_xattr(&xattr).unwrap();
             let found = directory.stat_child(&link_name).unwrap();
             assert_eq!((found.uid, found.gid), (12, 34));
-            assert_eq!(Xattrs::new().of_child(&directory, &link_name).unwrap(), [xattr]);
+            assert_eq!(
+                Xattrs::new().of_child(&directory, &link_name).unwrap(),
+                [xattr]
+            );
             link.remove_xattr(b"trusted.x").unwrap();
             assert_eq!(Xattrs::new().of_child(&directory, &link_name).unwrap(), []);
         }
@@ -270,14 +352,20 @@ mod tests {
         let file = directory.create_file(&name("file"), 0o400).unwrap();
         file.write_all_at(b"data", 1 << 20).unwrap();
         file.set_size(2 << 20).unwrap();
-        let xattr = Xattr { name: (*b"user.x").into(), value: (*b"\0\xff").into() };
+        let xattr = Xattr {
+            name: (*b"user.x").into(),
+            value: (*b"\0\xff").into(),
+        };
         file.set_mode(0o640).unwrap();
         file.set_xattr(&xattr).unwrap();
         file.set_mode(0o6755).unwrap();
         file.set_mtime(Time::new(1 << 33, 999_999_999)).unwrap();
         file.remove_xattr(b"user.never_was").unwrap();
         let stat = directory.stat_child(&name("file")).unwrap();
-        assert_eq!((stat.size, stat.mode, stat.mtime), (2 << 20, 0o6755, Time::new(1 << 33, 999_999_999)));
+        assert_eq!(
+            (stat.size, stat.mode, stat.mtime),
+            (2 << 20, 0o6755, Time::new(1 << 33, 999_999_999))
+        );
         assert!(stat.blocks * 512 < 1 << 20, "the hole was written");
         assert_eq!(Xattrs::new().of_open(&file, stat.device).unwrap(), [xattr]);
     }
@@ -285,7 +373,14 @@ mod tests {
     #[test]
     fn a_fifo_gets_its_mode_without_being_opened() {
         let (_folder, directory) = fresh();
-        directory.create_special(&name("fifo"), Kind::Fifo, Device { major: 0, minor: 0 }, 0o600).unwrap();
+        directory
+            .create_special(
+                &name("fifo"),
+                Kind::Fifo,
+                Device { major: 0, minor: 0 },
+                0o600,
+            )
+            .unwrap();
         directory.child(&name("fifo")).set_mode(0o1622).unwrap();
         let stat = directory.stat_child(&name("fifo")).unwrap();
         assert_eq!((stat.sort, stat.mode), (Sort::Kept(Kind::Fifo), 0o1622));
@@ -304,6 +399,12 @@ mod tests {
         assert_eq!(directory.list().unwrap().len(), 1);
 
         fs::create_dir(folder.path().join("directory")).unwrap();
-        assert_eq!(directory.rename_over(&old, &name("directory")).unwrap_err().kind(), ErrorKind::IsADirectory);
+        assert_eq!(
+            directory
+                .rename_over(&old, &name("directory"))
+                .unwrap_err()
+                .kind(),
+            ErrorKind::IsADirectory
+        );
     }
 }

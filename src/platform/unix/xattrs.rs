@@ -30,7 +30,12 @@ impl Xattrs {
 
     /// The attributes of an open file or directory on `device` ([`Stat::device`](crate::platform::Stat)), sorted by name.
     pub fn of_open(&self, open: &impl AsFd, device: u64) -> io::Result<Vec<Xattr>> {
-        if self.without.read().unwrap_or_else(PoisonError::into_inner).contains(&device) {
+        if self
+            .without
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&device)
+        {
             return Ok(Vec::new());
         }
         let mut small = [MaybeUninit::uninit(); USUAL_BYTES];
@@ -46,12 +51,16 @@ impl Xattrs {
             }
             Err(Errno::RANGE) => {
                 large = Vec::new();
-                fill(&mut large, |room| rustix::fs::flistxattr(open, spare_capacity(room)))?;
+                fill(&mut large, |room| {
+                    rustix::fs::flistxattr(open, spare_capacity(room))
+                })?;
                 &large
             }
             Err(error) => return Err(error.into()),
         };
-        values(names, |name, room| rustix::fs::fgetxattr(open, name, spare_capacity(room)))
+        values(names, |name, room| {
+            rustix::fs::fgetxattr(open, name, spare_capacity(room))
+        })
     }
 
     /// The attributes of what must not be opened: a symbolic link itself, a device, a FIFO. Sorted by name.
@@ -65,11 +74,20 @@ impl Xattrs {
         let through = path.len();
         path.extend_from_slice(name.as_bytes());
         let mut names = Vec::new();
-        match fill(&mut names, |room| rustix::fs::llistxattr(path.as_slice(), spare_capacity(room))) {
-            Ok(()) => values(&names, |attribute, room| rustix::fs::lgetxattr(path.as_slice(), attribute, spare_capacity(room))),
+        match fill(&mut names, |room| {
+            rustix::fs::llistxattr(path.as_slice(), spare_capacity(room))
+        }) {
+            Ok(()) => values(&names, |attribute, room| {
+                rustix::fs::lgetxattr(path.as_slice(), attribute, spare_capacity(room))
+            }),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Vec::new()),
-            Err(Errno::NOENT) if rustix::fs::stat(path.get(..through).unwrap_or_default()).is_err() => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "extended attributes of links and devices need /proc"))
+            Err(Errno::NOENT)
+                if rustix::fs::stat(path.get(..through).unwrap_or_default()).is_err() =>
+            {
+                Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "extended attributes of links and devices need /proc",
+                ))
             }
             Err(error) => Err(error.into()),
         }
@@ -77,13 +95,21 @@ impl Xattrs {
 }
 
 /// Reads the value of each name in a list as the kernel gives it, `name NUL name NUL`.
-fn values(names: &[u8], mut read: impl FnMut(&CStr, &mut Vec<u8>) -> Result<usize, Errno>) -> io::Result<Vec<Xattr>> {
+fn values(
+    names: &[u8],
+    mut read: impl FnMut(&CStr, &mut Vec<u8>) -> Result<usize, Errno>,
+) -> io::Result<Vec<Xattr>> {
     let mut found = Vec::new();
     for name in names.split_inclusive(|byte| *byte == 0) {
-        let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
+        let Ok(name) = CStr::from_bytes_with_nul(name) else {
+            continue;
+        };
         let mut value = Vec::new();
         match fill(&mut value, |room| read(name, room)) {
-            Ok(()) => found.push(Xattr { name: name.to_bytes().into(), value: value.into() }),
+            Ok(()) => found.push(Xattr {
+                name: name.to_bytes().into(),
+                value: value.into(),
+            }),
             // Taken away since it was listed, or listed by a file system that does not keep it.
             Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
@@ -94,7 +120,10 @@ fn values(names: &[u8], mut read: impl FnMut(&CStr, &mut Vec<u8>) -> Result<usiz
 }
 
 /// Calls `read` with more room until what it reads fits; the kernel's limit for lists and values is 64 KiB.
-fn fill(room: &mut Vec<u8>, mut read: impl FnMut(&mut Vec<u8>) -> Result<usize, Errno>) -> Result<(), Errno> {
+fn fill(
+    room: &mut Vec<u8>,
+    mut read: impl FnMut(&mut Vec<u8>) -> Result<usize, Errno>,
+) -> Result<(), Errno> {
     let mut bytes = USUAL_BYTES;
     loop {
         room.clear();
@@ -116,7 +145,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn xattr(name: &str, value: &[u8]) -> Xattr {
-        Xattr { name: name.as_bytes().into(), value: value.into() }
+        Xattr {
+            name: name.as_bytes().into(),
+            value: value.into(),
+        }
     }
 
     #[test]
@@ -125,15 +157,27 @@ mod tests {
         let path = tree.path().join("file");
         fs::write(&path, b"").unwrap();
         let directory = DirHandle::open(tree.path()).unwrap();
-        let file = directory.open_file(&Name::new(&b"file"[..]).unwrap()).unwrap();
+        let file = directory
+            .open_file(&Name::new(&b"file"[..]).unwrap())
+            .unwrap();
         let device = file.stat().unwrap().device;
         let xattrs = Xattrs::new();
         assert_eq!(xattrs.of_open(&file, device).unwrap(), []);
 
-        let mut expected = vec![xattr("user.binary", b"\0\xff\n"), xattr("user.empty", b""), xattr("user.large", &[7; 1500])];
+        let mut expected = vec![
+            xattr("user.binary", b"\0\xff\n"),
+            xattr("user.empty", b""),
+            xattr("user.large", &[7; 1500]),
+        ];
         expected.extend((0..20).map(|i| xattr(&format!("user.{i:060}"), b"x")));
         for attribute in &expected {
-            setxattr(&path, &*attribute.name, &attribute.value, XattrFlags::CREATE).unwrap();
+            setxattr(
+                &path,
+                &*attribute.name,
+                &attribute.value,
+                XattrFlags::CREATE,
+            )
+            .unwrap();
         }
         expected.sort_by(|one, other| one.name.cmp(&other.name));
         assert_eq!(xattrs.of_open(&file, device).unwrap(), expected);
@@ -145,14 +189,29 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         fs::write(tree.path().join("file"), b"").unwrap();
         symlink("file", tree.path().join("link")).unwrap();
-        setxattr(tree.path().join("file"), "user.of_file", b"1", XattrFlags::CREATE).unwrap();
+        setxattr(
+            tree.path().join("file"),
+            "user.of_file",
+            b"1",
+            XattrFlags::CREATE,
+        )
+        .unwrap();
         let directory = DirHandle::open(tree.path()).unwrap();
         let link = Name::new(&b"link"[..]).unwrap();
         let xattrs = Xattrs::new();
         assert_eq!(xattrs.of_child(&directory, &link).unwrap(), []);
         if rustix::process::geteuid().is_root() {
-            lsetxattr(tree.path().join("link"), "trusted.of_link", b"2", XattrFlags::CREATE).unwrap();
-            assert_eq!(xattrs.of_child(&directory, &link).unwrap(), [xattr("trusted.of_link", b"2")]);
+            lsetxattr(
+                tree.path().join("link"),
+                "trusted.of_link",
+                b"2",
+                XattrFlags::CREATE,
+            )
+            .unwrap();
+            assert_eq!(
+                xattrs.of_child(&directory, &link).unwrap(),
+                [xattr("trusted.of_link", b"2")]
+            );
         }
         let gone = xattrs.of_child(&directory, &Name::new(&b"gone"[..]).unwrap());
         assert_eq!(gone.unwrap_err().kind(), std::io::ErrorKind::NotFound);

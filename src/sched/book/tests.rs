@@ -12,7 +12,10 @@ use std::time::Duration;
 fn rules() -> Rules {
     Rules {
         zone: TimeZone::UTC,
-        lateness: Lateness { grace: Duration::from_hours(1), make_up: false },
+        lateness: Lateness {
+            grace: Duration::from_hours(1),
+            make_up: false,
+        },
         dead_after: Duration::from_hours(24),
         cluster: false,
         changes_start: false,
@@ -20,7 +23,14 @@ fn rules() -> Rules {
 }
 
 fn cluster() -> Book {
-    Book::new(Rules { cluster: true, ..rules() }, BTreeMap::new(), Vec::new())
+    Book::new(
+        Rules {
+            cluster: true,
+            ..rules()
+        },
+        BTreeMap::new(),
+        Vec::new(),
+    )
 }
 
 fn at(text: &str) -> Timestamp {
@@ -60,21 +70,41 @@ fn tell(book: &mut Book, document: &mut Document) {
 fn a_new_job_without_a_timetable_runs_once_at_once() {
     let mut book = new();
     let mut document = job("a", json!({}));
-    assert_eq!(book.see(vec![document.clone()], Seen::All, noon()), [("a".to_owned(), Task::Report)]);
+    assert_eq!(
+        book.see(vec![document.clone()], Seen::All, noon()),
+        [("a".to_owned(), Task::Report)]
+    );
     tell(&mut book, &mut document);
     assert_eq!(document["job_schedule"]["status"], "scheduled");
     let (launch, _) = book.due(noon(), 5);
     assert_eq!(launch, [("a".to_owned(), noon())]);
     book.begin("a", "r1", noon());
     tell(&mut book, &mut document);
-    assert_eq!((&document["job_schedule"]["status"], &document["job_schedule"]["time_ended"]), (&json!("running"), &json!(-1)));
+    assert_eq!(
+        (
+            &document["job_schedule"]["status"],
+            &document["job_schedule"]["time_ended"]
+        ),
+        (&json!("running"), &json!(-1))
+    );
     assert_eq!(book.due(after(5), 5), (vec![], vec![]));
-    assert_eq!(book.ended("a", "success", after(9)), [("a".to_owned(), Task::Report)]);
+    assert_eq!(
+        book.ended("a", "success", after(9)),
+        [("a".to_owned(), Task::Report)]
+    );
     tell(&mut book, &mut document);
     let schedule = &document["job_schedule"];
     assert_eq!(
-        (&schedule["status"], &schedule["result"], &schedule["time_ended"]),
-        (&json!("completed"), &json!("success"), &json!(after(9).as_second()))
+        (
+            &schedule["status"],
+            &schedule["result"],
+            &schedule["time_ended"]
+        ),
+        (
+            &json!("completed"),
+            &json!("success"),
+            &json!(after(9).as_second())
+        )
     );
     // It is in no list any more.
     book.see(vec![], Seen::All, after(60));
@@ -102,7 +132,13 @@ fn a_job_of_an_interval_waits_for_it_and_goes_on() {
     assert_eq!(book.record("a").expect("known").missed, 2);
     book.ended("a", "fail", after(1900));
     tell(&mut book, &mut document);
-    assert_eq!((&document["job_schedule"]["status"], &document["job_schedule"]["result"]), (&json!("scheduled"), &json!("fail")));
+    assert_eq!(
+        (
+            &document["job_schedule"]["status"],
+            &document["job_schedule"]["result"]
+        ),
+        (&json!("scheduled"), &json!("fail"))
+    );
     assert_eq!(book.due(after(2399), 5).0, []);
     assert_eq!(book.due(after(2400), 5).0.len(), 1);
 }
@@ -120,7 +156,13 @@ fn events_are_acted_on_once_also_when_the_answer_is_lost() {
     book.see(vec![document.clone()], Seen::All, after(60));
     assert_eq!(book.due(after(60), 5).0, [], "it ran already");
     tell(&mut book, &mut document);
-    assert_eq!((&document["job_schedule"]["event"], &document["job_schedule"]["status"]), (&json!(""), &json!("completed")));
+    assert_eq!(
+        (
+            &document["job_schedule"]["event"],
+            &document["job_schedule"]["status"]
+        ),
+        (&json!(""), &json!("completed"))
+    );
 }
 
 #[test]
@@ -134,7 +176,13 @@ fn an_event_that_came_meanwhile_is_not_wiped_out() {
     book.see(vec![document.clone()], Seen::All, after(60));
     assert_eq!(state(&book, "a"), State::Stopped);
     tell(&mut book, &mut document);
-    assert_eq!((&document["job_schedule"]["event"], &document["job_schedule"]["status"]), (&json!(""), &json!("stop")));
+    assert_eq!(
+        (
+            &document["job_schedule"]["event"],
+            &document["job_schedule"]["status"]
+        ),
+        (&json!(""), &json!("stop"))
+    );
     // Seen for the first time by another scheduler, it stays so.
     let mut other = new();
     other.see(vec![document], Seen::All, after(90));
@@ -143,7 +191,10 @@ fn an_event_that_came_meanwhile_is_not_wiped_out() {
 
 #[test]
 fn an_abort_ends_the_run_and_a_stop_lets_it_end() {
-    for (event, word, then) in [("abort", "aborting", State::Aborting), ("stop", "running", State::Stopping)] {
+    for (event, word, then) in [
+        ("abort", "aborting", State::Aborting),
+        ("stop", "running", State::Stopping),
+    ] {
         let mut book = new();
         let mut document = job("a", json!({"schedule_interval": "1 hour"}));
         book.see(vec![document.clone()], Seen::All, noon());
@@ -153,10 +204,19 @@ fn an_abort_ends_the_run_and_a_stop_lets_it_end() {
         tell(&mut book, &mut document);
         document["job_schedule"]["event"] = event.into();
         let tasks = book.see(vec![document.clone()], Seen::All, after(3700));
-        assert_eq!(tasks.contains(&("a".to_owned(), Task::Kill)), event == "abort");
+        assert_eq!(
+            tasks.contains(&("a".to_owned(), Task::Kill)),
+            event == "abort"
+        );
         assert_eq!(state(&book, "a"), then);
         tell(&mut book, &mut document);
-        assert_eq!((&document["job_schedule"]["status"], &document["job_schedule"]["event"]), (&json!(word), &json!("")));
+        assert_eq!(
+            (
+                &document["job_schedule"]["status"],
+                &document["job_schedule"]["event"]
+            ),
+            (&json!(word), &json!(""))
+        );
         book.ended("a", "aborted", after(3710));
         tell(&mut book, &mut document);
         assert_eq!(document["job_schedule"]["status"], "completed");
@@ -172,17 +232,33 @@ fn one_bad_job_keeps_none_of_the_others_waiting() {
         job("bad-cron", json!({"schedule_hour": "99"})),
         job("", json!({})),
     ];
-    for bad in [json!({"job_id": 5}), json!({"job_id": "no-schedule", "job_schedule": null}), json!({"job_id": "odd", "job_schedule": [1]})]
-    {
+    for bad in [
+        json!({"job_id": 5}),
+        json!({"job_id": "no-schedule", "job_schedule": null}),
+        json!({"job_id": "odd", "job_schedule": [1]}),
+    ] {
         documents.push(bad.as_object().expect("an object").clone());
     }
     documents.push(job("zz-good", json!({})));
     book.see(documents, Seen::All, noon());
-    let launch: Vec<String> = book.due(noon(), 9).0.into_iter().map(|(id, _)| id).collect();
+    let launch: Vec<String> = book
+        .due(noon(), 9)
+        .0
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
     assert_eq!(launch, ["no-schedule", "odd", "zz-good"]);
     // Who looks at the others sees that they do not work.
-    let told = book.patch("bad-cron", &job("bad-cron", json!({"schedule_hour": "99"}))).expect("known");
-    assert_eq!((&told["job_schedule"]["status"], &told["job_schedule"]["result"]), (&json!("completed"), &json!("fail")));
+    let told = book
+        .patch("bad-cron", &job("bad-cron", json!({"schedule_hour": "99"})))
+        .expect("known");
+    assert_eq!(
+        (
+            &told["job_schedule"]["status"],
+            &told["job_schedule"]["result"]
+        ),
+        (&json!("completed"), &json!("fail"))
+    );
 }
 
 #[test]
@@ -196,7 +272,8 @@ fn places_go_to_the_most_urgent_and_then_to_who_waits_longest() {
         urgent,
     ];
     book.see(jobs, Seen::All, noon());
-    let ids = |launch: Vec<(String, Timestamp)>| launch.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    let ids =
+        |launch: Vec<(String, Timestamp)>| launch.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     assert_eq!(ids(book.due(after(10), 0).0), [""; 0]);
     assert_eq!(ids(book.due(after(10), 2).0), ["c", "b"]);
     // Who waits for a place for hours does not miss it.
@@ -205,7 +282,11 @@ fn places_go_to_the_most_urgent_and_then_to_who_waits_longest() {
 
 #[test]
 fn of_two_schedulers_of_one_client_one_runs_each_moment() {
-    for schedule in [json!({"schedule_interval": "10 minutes"}), json!({"schedule_minute": "*/10"}), json!({})] {
+    for schedule in [
+        json!({"schedule_interval": "10 minutes"}),
+        json!({"schedule_minute": "*/10"}),
+        json!({}),
+    ] {
         let mut document = job("a", schedule.clone());
         let mut books = [cluster(), cluster()];
         let mut runs = Vec::new();
@@ -213,7 +294,9 @@ fn of_two_schedulers_of_one_client_one_runs_each_moment() {
         for second in 0..7200 {
             for (number, book) in books.iter_mut().enumerate() {
                 let now = after(second);
-                if (second + 7 * i64::try_from(number).expect("small")) % 60 == 0 && document["job_schedule"]["status"] != "completed" {
+                if (second + 7 * i64::try_from(number).expect("small")) % 60 == 0
+                    && document["job_schedule"]["status"] != "completed"
+                {
                     book.see(vec![document.clone()], Seen::All, now);
                     if !book.unsent().is_empty() && !book.is_foreign("a", &document, now) {
                         tell(book, &mut document);
@@ -235,19 +318,33 @@ fn of_two_schedulers_of_one_client_one_runs_each_moment() {
                 }
             }
         }
-        let expected = if schedule == json!({}) { 1..=1 } else { 11..=12 };
+        let expected = if schedule == json!({}) {
+            1..=1
+        } else {
+            11..=12
+        };
         assert!(expected.contains(&runs.len()), "{schedule}: {runs:?}");
-        assert!(runs.windows(2).all(|pair| pair[1] - pair[0] >= 590), "{schedule}: {runs:?}");
+        assert!(
+            runs.windows(2).all(|pair| pair[1] - pair[0] >= 590),
+            "{schedule}: {runs:?}"
+        );
     }
 }
 
 #[test]
 fn runs_that_the_server_was_not_told_of_keep_none_of_the_next_from_beginning() {
     // It knows that one began, and was away until after the end of the second.
-    let mut document = job("a", json!({"schedule_second": "*", "status": "running", "event": ""}));
+    let mut document = job(
+        "a",
+        json!({"schedule_second": "*", "status": "running", "event": ""}),
+    );
     document["job_schedule"]["time_started"] = after(10).as_second().into();
     let is_due = |mut book: Book, last: i64| {
-        book.see(vec![job("a", json!({"schedule_second": "*"}))], Seen::All, noon());
+        book.see(
+            vec![job("a", json!({"schedule_second": "*"}))],
+            Seen::All,
+            noon(),
+        );
         for second in [10, last] {
             book.due(after(second), 5);
             book.begin("a", "r", after(second));
@@ -257,7 +354,10 @@ fn runs_that_the_server_was_not_told_of_keep_none_of_the_next_from_beginning() {
         let due = book.occasion("a", firing).expect("known");
         let is_foreign = book.is_foreign("a", &document, after(20));
         book.begin("a", "r3", after(20));
-        (book.is_due_still("a", &document, &due, after(20)), is_foreign)
+        (
+            book.is_due_still("a", &document, &due, after(20)),
+            is_foreign,
+        )
     };
     assert_eq!(is_due(new(), 11), (true, false));
     // One that began after the last of ours is another's, and so is any but the last of ours in a cluster.
@@ -268,7 +368,10 @@ fn runs_that_the_server_was_not_told_of_keep_none_of_the_next_from_beginning() {
 
 #[test]
 fn a_run_of_another_scheduler_is_left_alone_until_it_must_be_dead() {
-    let mut document = job("a", json!({"schedule_interval": "1 hour", "status": "running", "event": ""}));
+    let mut document = job(
+        "a",
+        json!({"schedule_interval": "1 hour", "status": "running", "event": ""}),
+    );
     document["job_schedule"]["time_started"] = noon().as_second().into();
     let mut book = new();
     book.see(vec![document.clone()], Seen::All, after(60));
@@ -285,7 +388,11 @@ fn a_run_of_another_scheduler_is_left_alone_until_it_must_be_dead() {
 #[test]
 fn a_job_that_is_gone_while_it_runs_is_forgotten_when_it_has_ended() {
     let mut book = new();
-    book.see(vec![job("a", json!({"schedule_interval": "1 hour"}))], Seen::All, noon());
+    book.see(
+        vec![job("a", json!({"schedule_interval": "1 hour"}))],
+        Seen::All,
+        noon(),
+    );
     book.sent("a", None);
     book.due(after(3600), 5);
     book.begin("a", "r1", after(3600));
@@ -313,8 +420,16 @@ fn a_job_whose_file_cannot_be_read_for_a_moment_is_not_done_again() {
 #[test]
 fn a_changed_timetable_counts_from_its_change() {
     let mut book = new();
-    book.see(vec![job("a", json!({"schedule_interval": "1 hour"}))], Seen::All, noon());
-    book.see(vec![job("a", json!({"schedule_interval": "10 minutes"}))], Seen::All, after(1800));
+    book.see(
+        vec![job("a", json!({"schedule_interval": "1 hour"}))],
+        Seen::All,
+        noon(),
+    );
+    book.see(
+        vec![job("a", json!({"schedule_interval": "10 minutes"}))],
+        Seen::All,
+        after(1800),
+    );
     assert_eq!(book.due(after(2399), 5).0, []);
     assert_eq!(book.due(after(2400), 5).0.len(), 1);
 }
@@ -352,7 +467,10 @@ fn a_day_of_a_thousand_jobs_runs_each_as_often_as_it_should_and_grows_nowhere() 
     let mut book = new();
     let mut documents: Vec<Document> = (0..1000)
         .map(|number| match number % 4 {
-            0 => job(&format!("j{number}"), json!({"schedule_interval": "1 hour"})),
+            0 => job(
+                &format!("j{number}"),
+                json!({"schedule_interval": "1 hour"}),
+            ),
             1 => job(&format!("j{number}"), json!({"schedule_minute": "*/30"})),
             2 => job(&format!("j{number}"), json!({"schedule_hour": "3"})),
             _ => job(&format!("j{number}"), json!({})),
@@ -371,7 +489,10 @@ fn a_day_of_a_thousand_jobs_runs_each_as_often_as_it_should_and_grows_nowhere() 
             book.ended(&id, "success", now);
         }
         for document in &mut documents {
-            if book.record(document["job_id"].as_str().expect("an id")).is_some_and(|record| record.unsent) {
+            if book
+                .record(document["job_id"].as_str().expect("an id"))
+                .is_some_and(|record| record.unsent)
+            {
                 tell(&mut book, document);
             }
         }

@@ -60,25 +60,52 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    pub(super) fn new(settings: Settings, known: Shared, outbox: Option<Outbox>, heard: Sender<Heard>) -> Self {
-        Self { settings, known, outbox, heard, ending: BTreeMap::new(), left: Vec::new(), folders: Vec::new() }
+    pub(super) fn new(
+        settings: Settings,
+        known: Shared,
+        outbox: Option<Outbox>,
+        heard: Sender<Heard>,
+    ) -> Self {
+        Self {
+            settings,
+            known,
+            outbox,
+            heard,
+            ending: BTreeMap::new(),
+            left: Vec::new(),
+            folders: Vec::new(),
+        }
     }
 
     /// Waits for the runs that an earlier scheduler began, and removes what is left of those that it had taken in.
     pub(super) fn adopt(&self) {
         let of_jobs: Vec<(String, String)> = {
             let book = &self.known.lock().book;
-            book.ids().into_iter().filter_map(|id| Some((id.clone(), book.record(&id)?.run.clone()?))).collect()
+            book.ids()
+                .into_iter()
+                .filter_map(|id| Some((id.clone(), book.record(&id)?.run.clone()?)))
+                .collect()
         };
         for (id, run) in &of_jobs {
             tracing::info!(job = %id, run = %run, "a run of an earlier scheduler");
             let lock = File::open(self.folder(run).file("lock"));
-            self.watch(id.clone(), run.clone(), move || lock.map_or(Ok(()), |lock| lock.lock()));
+            self.watch(id.clone(), run.clone(), move || {
+                lock.map_or(Ok(()), |lock| lock.lock())
+            });
         }
         let known: BTreeSet<&str> = of_jobs.iter().map(|(_, run)| run.as_str()).collect();
-        for entry in std::fs::read_dir(self.settings.folder.join("runs")).into_iter().flatten().filter_map(Result::ok) {
-            let is_known = entry.file_name().to_str().is_none_or(|name| known.contains(name));
-            let has_ended = || File::open(entry.path().join("lock")).map_or(true, |lock| lock.try_lock().is_ok());
+        for entry in std::fs::read_dir(self.settings.folder.join("runs"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+        {
+            let is_known = entry
+                .file_name()
+                .to_str()
+                .is_none_or(|name| known.contains(name));
+            let has_ended = || {
+                File::open(entry.path().join("lock")).map_or(true, |lock| lock.try_lock().is_ok())
+            };
             if !is_known && has_ended() {
                 remove(&entry.path());
             }
@@ -86,7 +113,12 @@ impl Runs {
     }
 
     /// Has it told when `wait` returns.
-    fn watch(&self, id: String, run: String, wait: impl FnOnce() -> io::Result<()> + Send + 'static) {
+    fn watch(
+        &self,
+        id: String,
+        run: String,
+        wait: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) {
         let heard = self.heard.clone();
         std::thread::spawn(move || {
             if let Err(error) = wait() {
@@ -105,7 +137,13 @@ impl Runs {
     pub(super) fn start(&self, id: &str, run: &str, due: Timestamp) -> io::Result<u32> {
         let folder = self.folder(run);
         durable::create_folder(folder.path(), Access::private())?;
-        let job = self.known.lock().book.document(id).cloned().unwrap_or_default();
+        let job = self
+            .known
+            .lock()
+            .book
+            .document(id)
+            .cloned()
+            .unwrap_or_default();
         let order = Order {
             run: run.to_owned(),
             job: id.to_owned(),
@@ -121,8 +159,14 @@ impl Runs {
         // The run inherits it: it is free again when the run has ended, however.
         lock.lock()?;
         let output = durable::create_file(&folder.file("runner.log"), Access::private())?;
-        let arguments = ["scheduler", "run-job"].map(OsString::from).into_iter().chain([folder.path().into()]);
-        let program = Program { program: self.settings.program.clone().into(), arguments: arguments.collect() };
+        let arguments = ["scheduler", "run-job"]
+            .map(OsString::from)
+            .into_iter()
+            .chain([folder.path().into()]);
+        let program = Program {
+            program: self.settings.program.clone().into(),
+            arguments: arguments.collect(),
+        };
         let process = Detached::start(&program, lock, &output)?;
         let pid = process.id();
         self.watch(id.to_owned(), run.to_owned(), move || process.wait());
@@ -131,7 +175,10 @@ impl Runs {
 
     /// Has the run of a job ended, as soon as it can be.
     pub(super) fn is_to_end(&mut self, id: String) {
-        self.ending.entry(id).or_insert_with(|| Ending { since: Instant::now(), told: false });
+        self.ending.entry(id).or_insert_with(|| Ending {
+            since: Instant::now(),
+            told: false,
+        });
     }
 
     /// Tells runs to end that are to, and kills those that do not.
@@ -139,7 +186,12 @@ impl Runs {
         let now = Instant::now();
         let ids: Vec<String> = self.ending.keys().cloned().collect();
         for id in ids {
-            let run = self.known.lock().book.record(&id).and_then(|record| record.run.clone());
+            let run = self
+                .known
+                .lock()
+                .book
+                .record(&id)
+                .and_then(|record| record.run.clone());
             let (Some(run), Some(ending)) = (run, self.ending.get(&id).copied()) else {
                 self.ending.remove(&id);
                 continue;
@@ -149,11 +201,19 @@ impl Runs {
             let told = match process {
                 // It has hardly begun: the next time.
                 None => continue,
-                Some(process) if is_slow => process::end(&process, End::AtOnce).and_then(|()| kill_rest(&process, &run)),
+                Some(process) if is_slow => {
+                    process::end(&process, End::AtOnce).and_then(|()| kill_rest(&process, &run))
+                }
                 Some(process) if !ending.told => process::end(&process, End::Gently),
                 Some(_) => continue,
             };
-            self.ending.insert(id.clone(), Ending { told: true, ..ending });
+            self.ending.insert(
+                id.clone(),
+                Ending {
+                    told: true,
+                    ..ending
+                },
+            );
             if let Err(error) = told {
                 tracing::error!(job = %id, run = %run, %error, "a run cannot be ended");
             }
@@ -170,15 +230,26 @@ impl Runs {
         if !self.folders.is_empty() && self.known.lock().remember().is_ok() {
             self.folders.drain(..).for_each(|folder| remove(&folder));
         }
-        let (again, left) = std::mem::take(&mut self.left).into_iter().partition(|left: &Left| Instant::now() >= left.again);
+        let (again, left) = std::mem::take(&mut self.left)
+            .into_iter()
+            .partition(|left: &Left| Instant::now() >= left.again);
         self.left = left;
         let again: Vec<Left> = again;
-        again.into_iter().flat_map(|left| self.collect(&left.id, &left.run, now)).collect()
+        again
+            .into_iter()
+            .flat_map(|left| self.collect(&left.id, &left.run, now))
+            .collect()
     }
 
     /// Takes in how a run went; what is to be done then. What cannot be kept stays in the run's folder, and is taken in later.
     pub(super) fn collect(&mut self, id: &str, run: &str, now: Timestamp) -> Tasks {
-        if self.known.lock().book.record(id).is_none_or(|record| record.run.as_deref() != Some(run)) {
+        if self
+            .known
+            .lock()
+            .book
+            .record(id)
+            .is_none_or(|record| record.run.as_deref() != Some(run))
+        {
             return Tasks::new();
         }
         let folder = self.folder(run);
@@ -186,7 +257,11 @@ impl Runs {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!(job = %id, run = %run, %error, "how a run went cannot be taken in; it is tried again");
-                self.left.push(Left { id: id.to_owned(), run: run.to_owned(), again: Instant::now() + PAUSE_AFTER_TROUBLE });
+                self.left.push(Left {
+                    id: id.to_owned(),
+                    run: run.to_owned(),
+                    again: Instant::now() + PAUSE_AFTER_TROUBLE,
+                });
                 return Tasks::new();
             }
         };
@@ -209,7 +284,13 @@ impl Runs {
     }
 
     /// How a run went, when what it has to say is kept.
-    fn outcome(&self, id: &str, run: &str, folder: &RunFolder, now: Timestamp) -> io::Result<Outcome> {
+    fn outcome(
+        &self,
+        id: &str,
+        run: &str,
+        folder: &RunFolder,
+        now: Timestamp,
+    ) -> io::Result<Outcome> {
         let outcome = match folder.read::<Outcome>("outcome.json") {
             Ok(Some(outcome)) => outcome,
             missing => {
@@ -217,7 +298,11 @@ impl Runs {
                 if let Some(process) = folder.read::<Running>("process.json").ok().flatten() {
                     kill_rest(&process, run)?;
                 }
-                Outcome { result: RunResult::Fail, ended: now.as_second(), actions: Vec::new() }
+                Outcome {
+                    result: RunResult::Fail,
+                    ended: now.as_second(),
+                    actions: Vec::new(),
+                }
             }
         };
         self.keep_for_server(id, run, &outcome)?;
@@ -227,15 +312,26 @@ impl Runs {
 
     /// The records of its backups, and the end of its part in a session.
     fn keep_for_server(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
-        let Some(outbox) = &self.outbox else { return Ok(()) };
+        let Some(outbox) = &self.outbox else {
+            return Ok(());
+        };
         // No tag where the session's answer is not known: it means the run's own start, whichever that was.
-        let of_record = |record: &Record| Some((record.in_session.clone()?, (!record.is_unheard).then_some(record.session_tag)));
+        let of_record = |record: &Record| {
+            Some((
+                record.in_session.clone()?,
+                (!record.is_unheard).then_some(record.session_tag),
+            ))
+        };
         let session = self.known.lock().book.record(id).and_then(of_record);
         for (number, action) in outcome.actions.iter().enumerate() {
-            let Some(Value::Object(metadata)) = &action.metadata else { continue };
+            let Some(Value::Object(metadata)) = &action.metadata else {
+                continue;
+            };
             let mut metadata = metadata.clone();
             metadata.insert("job_id".into(), id.into());
-            if metadata.contains_key("deleted_freezer_backup_ids") || metadata.contains_key("action") || metadata.contains_key("backup_id")
+            if metadata.contains_key("deleted_freezer_backup_ids")
+                || metadata.contains_key("action")
+                || metadata.contains_key("backup_id")
             {
                 metadata.insert("exit_code".into(), json!(action.exit_code));
                 metadata.insert("duration".into(), json!(action.seconds));
@@ -260,7 +356,10 @@ impl Runs {
         }
         if let Some((session, tag)) = session {
             let end = json!({ "end": { "job_id": id, "current_tag": tag, "result": outcome.result.word() } });
-            outbox.put(&format!("{run}-end"), &json!({ "session": session, "action": end }))?;
+            outbox.put(
+                &format!("{run}-end"),
+                &json!({ "session": session, "action": end }),
+            )?;
         }
         Ok(())
     }
@@ -271,12 +370,23 @@ impl Runs {
         let (description, known) = {
             let book = &self.known.lock().book;
             let known: BTreeSet<String> = book.ids().iter().map(|id| file_of_last(id)).collect();
-            (book.document(id).map(|job| text(job, "description").to_owned()), known)
+            (
+                book.document(id)
+                    .map(|job| text(job, "description").to_owned()),
+                known,
+            )
         };
-        outcome.actions.iter_mut().for_each(|action| action.metadata = None);
-        let document = json!({ "run": run, "job": id, "description": description, "outcome": outcome });
+        outcome
+            .actions
+            .iter_mut()
+            .for_each(|action| action.metadata = None);
+        let document =
+            json!({ "run": run, "job": id, "description": description, "outcome": outcome });
         let folder = self.settings.folder.join("last");
-        replace_file(&folder.join(file_of_last(id)), document.to_string().as_bytes())?;
+        replace_file(
+            &folder.join(file_of_last(id)),
+            document.to_string().as_bytes(),
+        )?;
         if let Err(error) = forget_oldest(&folder, &known, LAST_RUNS_OF_OTHERS) {
             tracing::warn!(%error, "how runs of jobs went that are over cannot be removed");
         }
@@ -286,12 +396,17 @@ impl Runs {
 
 /// The file that holds how the last run of a job went.
 fn file_of_last(id: &str) -> String {
-    let name = crate::store::encode(id.as_bytes(), |_, byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let name = crate::store::encode(id.as_bytes(), |_, byte| {
+        byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
+    });
     match name.get(..LONGEST_NAME) {
         None => format!("{name}.json"),
         // A file's name has 255 bytes at most, and an id can have more than that when it is written so.
         Some(beginning) => {
-            let digest: String = Sha256::digest(id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest: String = Sha256::digest(id.as_bytes())
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             format!("{beginning}-{digest}.json")
         }
     }
@@ -302,13 +417,20 @@ fn forget_oldest(folder: &Path, known: &BTreeSet<String>, kept: usize) -> io::Re
     let mut others = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {
+        if entry
+            .file_name()
+            .to_str()
+            .is_none_or(|name| !known.contains(name))
+        {
             others.push((entry.metadata()?.modified()?, entry.path()));
         }
     }
     others.sort();
     let gone = others.len().saturating_sub(kept);
-    others.into_iter().take(gone).try_for_each(|(_, path)| std::fs::remove_file(path))
+    others
+        .into_iter()
+        .take(gone)
+        .try_for_each(|(_, path)| std::fs::remove_file(path))
 }
 
 /// Kills what a run has left that ended without seeing to it.
@@ -340,27 +462,56 @@ mod tests {
     #[test]
     fn the_last_runs_of_known_jobs_are_kept_and_of_others_the_newest() {
         let folder = tempfile::tempdir().expect("a folder");
-        for (age, id) in ["known", "oldest", "older", "newer", "newest"].into_iter().enumerate() {
+        for (age, id) in ["known", "oldest", "older", "newer", "newest"]
+            .into_iter()
+            .enumerate()
+        {
             let file = File::create(folder.path().join(file_of_last(id))).expect("made");
-            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(age as u64)).expect("set");
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(age as u64))
+                .expect("set");
         }
         let known = BTreeSet::from([file_of_last("known"), file_of_last("never run")]);
         let left = || -> BTreeSet<String> {
             let entries = std::fs::read_dir(folder.path()).expect("there");
-            entries.map(|entry| entry.expect("listed").file_name().into_string().expect("text")).collect()
+            entries
+                .map(|entry| {
+                    entry
+                        .expect("listed")
+                        .file_name()
+                        .into_string()
+                        .expect("text")
+                })
+                .collect()
         };
         forget_oldest(folder.path(), &known, 4).expect("all are few enough");
         assert_eq!(left().len(), 5);
         forget_oldest(folder.path(), &known, 2).expect("removed");
-        assert_eq!(left(), BTreeSet::from(["known", "newer", "newest"].map(file_of_last)));
+        assert_eq!(
+            left(),
+            BTreeSet::from(["known", "newer", "newest"].map(file_of_last))
+        );
     }
 
     #[test]
     fn every_id_of_a_job_has_a_file_of_its_own() {
         let long = "x".repeat(255);
-        let ids = ["a", "a/b", "a%2Fb", "ü", &long, &format!("{long}y"), &"ü".repeat(120), &format!("{}ä", "ü".repeat(119))];
+        let ids = [
+            "a",
+            "a/b",
+            "a%2Fb",
+            "ü",
+            &long,
+            &format!("{long}y"),
+            &"ü".repeat(120),
+            &format!("{}ä", "ü".repeat(119)),
+        ];
         let files: BTreeSet<String> = ids.iter().map(|id| file_of_last(id)).collect();
         assert_eq!(files.len(), ids.len());
-        assert!(files.iter().all(|file| file.len() <= 255 && !file.contains('/')), "{files:?}");
+        assert!(
+            files
+                .iter()
+                .all(|file| file.len() <= 255 && !file.contains('/')),
+            "{files:?}"
+        );
     }
 }

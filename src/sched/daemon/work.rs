@@ -70,11 +70,19 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn open(settings: Settings, source: Source, clock: Arc<dyn Clock>) -> Result<Self, DaemonError> {
+    pub(super) fn open(
+        settings: Settings,
+        source: Source,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, DaemonError> {
         let known = Shared::open(&settings)?;
         let (sender, heard) = unbounded();
         let outbox = Outbox::at(settings.folder.join("outbox"));
-        let (pace, places, cluster) = (Pace::new(settings.interval), settings.places, settings.cluster);
+        let (pace, places, cluster) = (
+            Pace::new(settings.interval),
+            settings.places,
+            settings.cluster,
+        );
         let origin = match source {
             Source::Folder(path) => Origin::Folder(path),
             Source::Server(connection) => {
@@ -85,8 +93,24 @@ impl Daemon {
                     cluster,
                 };
                 let talk = Talk::new(*connection, known.clone(), outbox.clone());
-                let (known, outbox, clock, heard) = (known.clone(), outbox.clone(), Arc::clone(&clock), sender.clone());
-                Origin::Server { line: Speaker { talk, known, outbox, node, clock, heard }.start(), claims: BTreeMap::new() }
+                let (known, outbox, clock, heard) = (
+                    known.clone(),
+                    outbox.clone(),
+                    Arc::clone(&clock),
+                    sender.clone(),
+                );
+                Origin::Server {
+                    line: Speaker {
+                        talk,
+                        known,
+                        outbox,
+                        node,
+                        clock,
+                        heard,
+                    }
+                    .start(),
+                    claims: BTreeMap::new(),
+                }
             }
         };
         let outbox = matches!(origin, Origin::Server { .. }).then_some(outbox);
@@ -128,12 +152,20 @@ impl Daemon {
             self.runs.see_to_endings();
             let tasks = self.runs.collect_what_is_left(self.clock.now());
             self.carry_out(tasks)?;
-            let is_idle = launched == 0 && self.known.lock().book.running() == 0 && self.runs.is_idle();
+            let is_idle =
+                launched == 0 && self.known.lock().book.running() == 0 && self.runs.is_idle();
             if span == Span::Once && is_idle && self.has_polled && !self.is_polling {
                 return self.poll_to_the_end();
             }
             let is_busy = !is_idle || self.is_polling || self.is_talking();
-            self.wait(if is_busy { Meanwhile::Work } else { Meanwhile::Nothing }, span)?;
+            self.wait(
+                if is_busy {
+                    Meanwhile::Work
+                } else {
+                    Meanwhile::Nothing
+                },
+                span,
+            )?;
         }
         self.known.lock().remember()
     }
@@ -154,10 +186,15 @@ impl Daemon {
         let now = self.clock.now();
         let until = soonest.into_iter().chain(poll).min();
         let left = match (until, self.held_until) {
-            (Some(until), None) => Duration::try_from(until.duration_since(now)).unwrap_or_default(),
+            (Some(until), None) => {
+                Duration::try_from(until.duration_since(now)).unwrap_or_default()
+            }
             _ => TICK,
         };
-        let mut heard = self.heard.recv_timeout(self.clock.pass(left, meanwhile).min(TICK)).ok();
+        let mut heard = self
+            .heard
+            .recv_timeout(self.clock.pass(left, meanwhile).min(TICK))
+            .ok();
         while let Some(one) = heard {
             self.take_in(one, span)?;
             heard = self.heard.try_recv().ok();
@@ -174,9 +211,17 @@ impl Daemon {
             }
             Heard::Polled(polled) => self.polled(polled, span),
             Heard::Claimed { id, run, may } => {
-                let Origin::Server { claims, .. } = &mut self.origin else { return Ok(()) };
-                let Some(claim) = claims.remove(&id).filter(|claim| claim.run == run) else { return Ok(()) };
-                if may { self.start(&id, &run, claim.firing) } else { self.not_begun(&id, &run) }
+                let Origin::Server { claims, .. } = &mut self.origin else {
+                    return Ok(());
+                };
+                let Some(claim) = claims.remove(&id).filter(|claim| claim.run == run) else {
+                    return Ok(());
+                };
+                if may {
+                    self.start(&id, &run, claim.firing)
+                } else {
+                    self.not_begun(&id, &run)
+                }
             }
         }
     }
@@ -189,7 +234,10 @@ impl Daemon {
             }
             Origin::Folder(path) => {
                 let now = self.clock.now();
-                let seen = folder::jobs(path).map_err(|source| DaemonError::Folder { path: path.clone(), source });
+                let seen = folder::jobs(path).map_err(|source| DaemonError::Folder {
+                    path: path.clone(),
+                    source,
+                });
                 let polled = seen.and_then(|(documents, seen)| {
                     let mut known = self.known.lock();
                     let tasks = known.book.see(documents, seen, now);
@@ -200,7 +248,11 @@ impl Daemon {
         }
     }
 
-    fn polled(&mut self, polled: Result<Tasks, DaemonError>, span: Span) -> Result<(), DaemonError> {
+    fn polled(
+        &mut self,
+        polled: Result<Tasks, DaemonError>,
+        span: Span,
+    ) -> Result<(), DaemonError> {
         self.is_polling = false;
         let tasks = match polled {
             Ok(tasks) => {
@@ -212,13 +264,21 @@ impl Daemon {
             Err(error) if span == Span::Once => return Err(error),
             Err(error) => {
                 self.pace.silent();
-                tracing::warn!(error = &error as &dyn std::error::Error, "jobs cannot be looked at: those that are known go on");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "jobs cannot be looked at: those that are known go on"
+                );
                 Tasks::new()
             }
         };
         let spread = f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX);
-        let pause = SignedDuration::try_from(self.pace.pause(spread)).unwrap_or(SignedDuration::from_mins(10));
-        self.next_poll = self.clock.now().saturating_add(pause).unwrap_or(Timestamp::MAX);
+        let pause = SignedDuration::try_from(self.pace.pause(spread))
+            .unwrap_or(SignedDuration::from_mins(10));
+        self.next_poll = self
+            .clock
+            .now()
+            .saturating_add(pause)
+            .unwrap_or(Timestamp::MAX);
         self.carry_out(tasks)
     }
 
@@ -280,16 +340,28 @@ impl Daemon {
             return Ok(());
         }
         let now = self.clock.now();
-        let run = format!("{}-{:08x}", now.strftime("%Y%m%dT%H%M%S"), getrandom::u32().unwrap_or_default());
+        let run = format!(
+            "{}-{:08x}",
+            now.strftime("%Y%m%dT%H%M%S"),
+            getrandom::u32().unwrap_or_default()
+        );
         let mut known = self.known.lock();
-        let (Some(occasion), Some(before)) = (known.book.occasion(id, firing), known.book.record(id).cloned()) else { return Ok(()) };
+        let (Some(occasion), Some(before)) = (
+            known.book.occasion(id, firing),
+            known.book.record(id).cloned(),
+        ) else {
+            return Ok(());
+        };
         // From here on it has begun, whatever happens to this process.
         known.book.begin(id, &run, now);
         let result_before = before.result.clone();
         if let Err(error) = known.remember() {
             // What is not written down would run a second time after a crash.
             known.book.restore(id, before);
-            tracing::error!(error = &error as &dyn std::error::Error, "nothing begins before it can be written down");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "nothing begins before it can be written down"
+            );
             self.held_until = Some(Instant::now() + PAUSE_AFTER_TROUBLE);
             return Ok(());
         }
@@ -303,8 +375,22 @@ impl Daemon {
                 known.book.claims(id, true);
                 drop(known);
                 let given_up = Arc::new(AtomicBool::new(false));
-                let claiming = Claiming { id: id.to_owned(), run: run.clone(), occasion, result_before, given_up: Arc::clone(&given_up) };
-                claims.insert(id.to_owned(), Claim { run, firing, since: Instant::now(), given_up });
+                let claiming = Claiming {
+                    id: id.to_owned(),
+                    run: run.clone(),
+                    occasion,
+                    result_before,
+                    given_up: Arc::clone(&given_up),
+                };
+                claims.insert(
+                    id.to_owned(),
+                    Claim {
+                        run,
+                        firing,
+                        since: Instant::now(),
+                        given_up,
+                    },
+                );
                 line.ask(Ask::Claim(claiming))
             }
         }
@@ -312,17 +398,33 @@ impl Daemon {
 
     /// Has runs begin that have waited long enough for the server: it is as good as away.
     fn give_up_waiting(&mut self) -> Result<(), DaemonError> {
-        let Origin::Server { claims, .. } = &mut self.origin else { return Ok(()) };
-        let patience = if self.is_silent { PATIENCE_AFTER_SILENCE } else { PATIENCE_WITH_SERVER };
+        let Origin::Server { claims, .. } = &mut self.origin else {
+            return Ok(());
+        };
+        let patience = if self.is_silent {
+            PATIENCE_AFTER_SILENCE
+        } else {
+            PATIENCE_WITH_SERVER
+        };
         let is_late = |claim: &Claim| !self.cluster && claim.since.elapsed() > patience;
-        let late: Vec<String> = claims.iter().filter(|(_, claim)| is_late(claim)).map(|(id, _)| id.clone()).collect();
+        let late: Vec<String> = claims
+            .iter()
+            .filter(|(_, claim)| is_late(claim))
+            .map(|(id, _)| id.clone())
+            .collect();
         let mut begin = Vec::new();
         for id in late {
             // The answer comes under the same lock: it is either before this, and heard of, or after it, and of no account.
             let mut known = self.known.lock();
-            let is_wanted = known.book.record(&id).is_some_and(|record| matches!(record.state, State::Running | State::Stopping));
+            let is_wanted = known
+                .book
+                .record(&id)
+                .is_some_and(|record| matches!(record.state, State::Running | State::Stopping));
             if let Some(claim) = claims.remove(&id)
-                && known.book.record(&id).is_some_and(|record| record.run.as_ref() == Some(&claim.run))
+                && known
+                    .book
+                    .record(&id)
+                    .is_some_and(|record| record.run.as_ref() == Some(&claim.run))
             {
                 claim.given_up.store(true, Ordering::Release);
                 known.book.claims(&id, false);
@@ -332,7 +434,11 @@ impl Daemon {
         self.is_silent |= !begin.is_empty();
         for (id, claim, is_wanted) in begin {
             tracing::warn!(job = %id, "a run begins though the server does not answer whether it may");
-            if is_wanted { self.start(&id, &claim.run, claim.firing)? } else { self.not_begun(&id, &claim.run)? }
+            if is_wanted {
+                self.start(&id, &claim.run, claim.firing)?
+            } else {
+                self.not_begun(&id, &claim.run)?
+            }
         }
         Ok(())
     }
@@ -349,7 +455,9 @@ impl Daemon {
                 }
                 Err(error) => {
                     tracing::error!(job = %id, run = %run, %error, "a run could not be started");
-                    known.book.ended(id, RunResult::Fail.word(), self.clock.now())
+                    known
+                        .book
+                        .ended(id, RunResult::Fail.word(), self.clock.now())
                 }
             };
             known.try_to_remember();
@@ -362,8 +470,14 @@ impl Daemon {
     fn not_begun(&mut self, id: &str, run: &str) -> Result<(), DaemonError> {
         {
             let mut known = self.known.lock();
-            if known.book.record(id).is_some_and(|record| record.run.as_deref() == Some(run)) {
-                known.book.ended(id, RunResult::Aborted.word(), self.clock.now());
+            if known
+                .book
+                .record(id)
+                .is_some_and(|record| record.run.as_deref() == Some(run))
+            {
+                known
+                    .book
+                    .ended(id, RunResult::Aborted.word(), self.clock.now());
             }
             known.try_to_remember();
         }

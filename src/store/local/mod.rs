@@ -11,7 +11,9 @@ mod listing;
 mod open_files;
 mod temporary;
 
-use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix, location};
+use super::{
+    Created, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix, location,
+};
 use crate::platform::durable::{self, Access, Identity};
 use open_files::OpenFiles;
 use std::collections::HashSet;
@@ -47,13 +49,19 @@ impl Local {
     ///
     /// [`Kind::Missing`] when there is no such folder.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let refuse = |source: io::Error| Error::of_store(kind_of(&source), Verb::Open).because(AtPath { path: root.to_owned(), source });
+        let refuse = |source: io::Error| {
+            Error::of_store(kind_of(&source), Verb::Open).because(AtPath {
+                path: root.to_owned(),
+                source,
+            })
+        };
         let root = std::path::absolute(root).map_err(refuse)?;
         let metadata = fs::metadata(&root).map_err(refuse)?;
         if !metadata.is_dir() {
-            return Err(
-                Error::of_store(Kind::Failed, Verb::Open).because(AtPath { path: root, source: io::ErrorKind::NotADirectory.into() })
-            );
+            return Err(Error::of_store(Kind::Failed, Verb::Open).because(AtPath {
+                path: root,
+                source: io::ErrorKind::NotADirectory.into(),
+            }));
         }
         let access = Access::like(&metadata);
         Ok(Self {
@@ -68,9 +76,17 @@ impl Local {
 
     /// Opens the store, making its folder first, for its owner alone, where there is none.
     pub fn create(root: &Path) -> Result<Self, Error> {
-        let refuse = |source: io::Error| Error::of_store(kind_of(&source), Verb::Open).because(AtPath { path: root.to_owned(), source });
+        let refuse = |source: io::Error| {
+            Error::of_store(kind_of(&source), Verb::Open).because(AtPath {
+                path: root.to_owned(),
+                source,
+            })
+        };
         let absolute = std::path::absolute(root).map_err(refuse)?;
-        let missing: Vec<_> = absolute.ancestors().take_while(|folder| !folder.exists()).collect();
+        let missing: Vec<_> = absolute
+            .ancestors()
+            .take_while(|folder| !folder.exists())
+            .collect();
         for folder in missing.into_iter().rev() {
             make_folder(folder, Access::private()).map_err(refuse)?;
         }
@@ -87,7 +103,9 @@ impl Local {
     }
 
     fn settled(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
-        self.settled.lock().expect("nothing panics while it is held")
+        self.settled
+            .lock()
+            .expect("nothing panics while it is held")
     }
 
     /// Makes the folder and those above it, and flushes their names, unless that was done before.
@@ -98,7 +116,10 @@ impl Local {
             return Ok(());
         }
         self.check_root()?;
-        let mut unsettled: Vec<_> = folder.ancestors().take_while(|ancestor| *ancestor != self.root).collect();
+        let mut unsettled: Vec<_> = folder
+            .ancestors()
+            .take_while(|ancestor| *ancestor != self.root)
+            .collect();
         while let Some(ancestor) = unsettled.pop() {
             make_folder(ancestor, self.access)?;
         }
@@ -112,7 +133,10 @@ impl Local {
 
     /// Flushes the names in a folder, or, when a delete has taken it away, those in the one that held it.
     fn sync(&self, folder: &Path) -> io::Result<()> {
-        for ancestor in folder.ancestors().take_while(|ancestor| ancestor.starts_with(&self.root)) {
+        for ancestor in folder
+            .ancestors()
+            .take_while(|ancestor| ancestor.starts_with(&self.root))
+        {
             match durable::sync_folder(ancestor) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 done => return done,
@@ -125,16 +149,26 @@ impl Local {
     fn check_root(&self) -> io::Result<()> {
         match fs::metadata(&self.root) {
             Ok(metadata) if Identity::of(&metadata) == self.identity => Ok(()),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::StaleNetworkFileHandle, "the store's folder is not the one that was opened")),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                Err(io::Error::new(io::ErrorKind::StaleNetworkFileHandle, "the store's folder is gone"))
-            }
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::StaleNetworkFileHandle,
+                "the store's folder is not the one that was opened",
+            )),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
+                io::ErrorKind::StaleNetworkFileHandle,
+                "the store's folder is gone",
+            )),
             Err(source) => Err(source),
         }
     }
 
     /// What the caller is told. That something is missing counts only while the store itself is there.
-    fn error(&self, verb: Verb, name: Option<&ObjectName>, path: &Path, mut source: io::Error) -> Error {
+    fn error(
+        &self,
+        verb: Verb,
+        name: Option<&ObjectName>,
+        path: &Path,
+        mut source: io::Error,
+    ) -> Error {
         if kind_of(&source) == Kind::Missing
             && let Err(gone) = self.check_root()
         {
@@ -144,8 +178,14 @@ impl Local {
         if kind == Kind::Missing && verb == Verb::Put {
             kind = Kind::Failed;
         }
-        let error = name.map_or_else(|| Error::of_store(kind, verb), |name| Error::new(kind, verb, name));
-        error.because(AtPath { path: path.to_owned(), source })
+        let error = name.map_or_else(
+            || Error::of_store(kind, verb),
+            |name| Error::new(kind, verb, name),
+        );
+        error.because(AtPath {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// `give` makes what was written the object.
@@ -176,7 +216,10 @@ impl Local {
                 Err((_, error)) => return Err(error),
             }
         }
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, "others keep removing the folder"))
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "others keep removing the folder",
+        ))
     }
 
     /// Opens an object for ranged reads, or finds it open, and tells its length.
@@ -190,14 +233,18 @@ impl Local {
         }
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        Ok((self.open_files.keep(name, Identity::of(&metadata), file), metadata.len()))
+        Ok((
+            self.open_files.keep(name, Identity::of(&metadata), file),
+            metadata.len(),
+        ))
     }
 }
 
 impl Store for Local {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         let target = self.path_of(name);
-        self.try_put(&target, body, Temporary::rename_to).map_err(|source| self.error(Verb::Put, Some(name), &target, source))
+        self.try_put(&target, body, Temporary::rename_to)
+            .map_err(|source| self.error(Verb::Put, Some(name), &target, source))
     }
 
     fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
@@ -206,7 +253,14 @@ impl Store for Local {
             Ok(()) => Ok(Created::New),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
             // Some file systems have no links.
-            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => Ok(Created::Cannot),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(Created::Cannot)
+            }
             Err(source) => Err(self.error(Verb::Put, Some(name), &target, source)),
         }
     }
@@ -222,7 +276,9 @@ impl Store for Local {
         let mut body = Vec::new();
         if length <= limit {
             body.reserve_exact(usize::try_from(length).unwrap_or(0));
-            file.take(limit.saturating_add(1)).read_to_end(&mut body).map_err(fail)?;
+            file.take(limit.saturating_add(1))
+                .read_to_end(&mut body)
+                .map_err(fail)?;
         }
         if length > limit || body.len() as u64 > limit {
             return Err(Error::new(Kind::TooLarge, Verb::Get, name));
@@ -232,25 +288,40 @@ impl Store for Local {
 
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
         let path = self.path_of(name);
-        let (file, stored) = self.reader(name, &path).map_err(|source| self.error(Verb::Get, Some(name), &path, source))?;
-        if offset.checked_add(length as u64).is_none_or(|end| end > stored) {
+        let (file, stored) = self
+            .reader(name, &path)
+            .map_err(|source| self.error(Verb::Get, Some(name), &path, source))?;
+        if offset
+            .checked_add(length as u64)
+            .is_none_or(|end| end > stored)
+        {
             return Err(Error::new(Kind::Short, Verb::Get, name));
         }
         let mut bytes = vec![0; length];
         match durable::read_exact_at(&file, &mut bytes, offset) {
             Ok(()) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Error::new(Kind::Short, Verb::Get, name)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Error::new(Kind::Short, Verb::Get, name))
+            }
             Err(source) => Err(self.error(Verb::Get, Some(name), &path, source)),
         }
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         if !legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
+            return Err(Error::of_store(Kind::Failed, Verb::List)
+                .because(format!("{prefix:?} is not a prefix of whole components")));
         }
         let fail = |at: AtPath| self.error(Verb::List, None, &at.path, at.source);
-        self.check_root().map_err(|source| fail(AtPath { path: self.root.clone(), source }))?;
-        listing::walk(&self.root, prefix, found).map_err(fail).map(|_| ())
+        self.check_root().map_err(|source| {
+            fail(AtPath {
+                path: self.root.clone(),
+                source,
+            })
+        })?;
+        listing::walk(&self.root, prefix, found)
+            .map_err(fail)
+            .map(|_| ())
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
@@ -265,7 +336,10 @@ impl Store for Local {
             Err(_) if path.is_dir() => return Ok(()),
             Err(source) => return Err(fail(source)),
         }
-        for empty in folder.ancestors().take_while(|ancestor| *ancestor != self.root) {
+        for empty in folder
+            .ancestors()
+            .take_while(|ancestor| *ancestor != self.root)
+        {
             self.settled().remove(empty);
             if fs::remove_dir(empty).is_err() {
                 break;
@@ -320,9 +394,24 @@ mod tests {
 
     #[test]
     fn what_the_system_says_becomes_the_right_kind() {
-        let errors = [(2, Kind::Missing), (20, Kind::Missing), (1, Kind::Denied), (13, Kind::Denied), (30, Kind::Denied), (28, Kind::Full)];
-        for (number, kind) in errors.into_iter().chain([(122, Kind::Full), (116, Kind::Unavailable), (5, Kind::Failed)]) {
-            assert_eq!(kind_of(&io::Error::from_raw_os_error(number)), kind, "errno {number}");
+        let errors = [
+            (2, Kind::Missing),
+            (20, Kind::Missing),
+            (1, Kind::Denied),
+            (13, Kind::Denied),
+            (30, Kind::Denied),
+            (28, Kind::Full),
+        ];
+        for (number, kind) in errors.into_iter().chain([
+            (122, Kind::Full),
+            (116, Kind::Unavailable),
+            (5, Kind::Failed),
+        ]) {
+            assert_eq!(
+                kind_of(&io::Error::from_raw_os_error(number)),
+                kind,
+                "errno {number}"
+            );
         }
     }
 }

@@ -35,7 +35,10 @@ impl OpenFiles {
     pub fn find(&self, name: &ObjectName, identity: Identity) -> Option<Arc<File>> {
         let recent = &mut *self.recent();
         recent.uses += 1;
-        let opened = recent.files.get_mut(name).filter(|opened| opened.identity == identity)?;
+        let opened = recent
+            .files
+            .get_mut(name)
+            .filter(|opened| opened.identity == identity)?;
         opened.last_use = recent.uses;
         Some(Arc::clone(&opened.file))
     }
@@ -45,9 +48,20 @@ impl OpenFiles {
         let file = Arc::new(file);
         let recent = &mut *self.recent();
         recent.uses += 1;
-        recent.files.insert(name.clone(), Opened { file: Arc::clone(&file), identity, last_use: recent.uses });
+        recent.files.insert(
+            name.clone(),
+            Opened {
+                file: Arc::clone(&file),
+                identity,
+                last_use: recent.uses,
+            },
+        );
         if recent.files.len() > CAPACITY {
-            let oldest = recent.files.iter().min_by_key(|(_, opened)| opened.last_use).map(|(name, _)| name.clone());
+            let oldest = recent
+                .files
+                .iter()
+                .min_by_key(|(_, opened)| opened.last_use)
+                .map(|(name, _)| name.clone());
             oldest.and_then(|name| recent.files.remove(&name));
         }
         file
@@ -81,10 +95,16 @@ mod tests {
         let files = OpenFiles::default();
         for number in 0..=CAPACITY {
             files.keep(&name(number), identity, File::open(&path).expect("there"));
-            assert!(files.find(&name(0), identity).is_some(), "in use all the time");
+            assert!(
+                files.find(&name(0), identity).is_some(),
+                "in use all the time"
+            );
         }
         assert!(files.find(&name(1), identity).is_none(), "the oldest one");
         assert!(files.find(&name(2), identity).is_some());
-        assert!(files.find(&name(2), other).is_none(), "another file has the name");
+        assert!(
+            files.find(&name(2), other).is_none(),
+            "another file has the name"
+        );
     }
 }

@@ -34,24 +34,42 @@ pub struct Workshop {
 impl Workshop {
     /// For the store in the folder `root`.
     pub fn new(root: &Path, access: Access) -> Self {
-        Self { shared: root.join(SHARED_FOLDER), access, bench: Mutex::new(None) }
+        Self {
+            shared: root.join(SHARED_FOLDER),
+            access,
+            bench: Mutex::new(None),
+        }
     }
 
     /// Writes a body into a new temporary and flushes it. `may_make` is asked before folders are made.
-    pub fn write(&self, body: &Rope, may_make: impl Fn() -> io::Result<()>) -> io::Result<Temporary> {
+    pub fn write(
+        &self,
+        body: &Rope,
+        may_make: impl Fn() -> io::Result<()>,
+    ) -> io::Result<Temporary> {
         for _ in 0..ATTEMPTS {
             let bench = self.bench(&may_make)?;
-            let temporary = Temporary { path: bench.folder.join(bench.next.fetch_add(1, Ordering::Relaxed).to_string()), bench };
+            let temporary = Temporary {
+                path: bench
+                    .folder
+                    .join(bench.next.fetch_add(1, Ordering::Relaxed).to_string()),
+                bench,
+            };
             match durable::create_file(&temporary.path, self.access) {
                 Ok(file) => {
                     fill(&file, body)?;
                     return Ok(temporary);
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.give_up(&temporary.bench),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.give_up(&temporary.bench)
+                }
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, "the folder for temporary files does not last"))
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "the folder for temporary files does not last",
+        ))
     }
 
     fn bench(&self, may_make: &impl Fn() -> io::Result<()>) -> io::Result<Arc<Bench>> {
@@ -95,7 +113,10 @@ impl Bench {
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, "the folder for temporary files does not last"))
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "the folder for temporary files does not last",
+        ))
     }
 
     fn try_create(shared: &Path, access: Access) -> io::Result<Option<Self>> {
@@ -103,7 +124,11 @@ impl Bench {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let folder = shared.join(format!("{}-{:016x}", std::process::id(), getrandom::u64().map_err(io::Error::other)?));
+        let folder = shared.join(format!(
+            "{}-{:016x}",
+            std::process::id(),
+            getrandom::u64().map_err(io::Error::other)?
+        ));
         durable::create_folder(&folder, access)?;
         let path = folder.join(LOCK_FILE);
         let lock = durable::create_file(&path, access)?;
@@ -116,7 +141,11 @@ impl Bench {
         }
         // Between its making and its locking the file could be taken for abandoned.
         let ours = Identity::of(&fs::metadata(&path)?) == Identity::of(&lock.metadata()?);
-        Ok(ours.then(|| Self { folder, _lock: lock, next: AtomicU64::new(0) }))
+        Ok(ours.then(|| Self {
+            folder,
+            _lock: lock,
+            next: AtomicU64::new(0),
+        }))
     }
 }
 
@@ -128,7 +157,9 @@ impl Drop for Bench {
 
 /// Removes the folders of writers that are no more. What cannot be removed stays: it does no harm but take space.
 fn remove_abandoned(shared: &Path) {
-    let Ok(entries) = fs::read_dir(shared) else { return };
+    let Ok(entries) = fs::read_dir(shared) else {
+        return;
+    };
     for folder in entries.flatten().map(|entry| entry.path()) {
         match File::options().write(true).open(folder.join(LOCK_FILE)) {
             Ok(lock) if lock.try_lock().is_ok() => remove_folder(&folder),
@@ -141,12 +172,20 @@ fn remove_abandoned(shared: &Path) {
 
 /// Removes a writer's folder, its lock last, and the shared one when it was the last in it.
 fn remove_folder(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.file_name() != LOCK_FILE) {
+    for entry in fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name() != LOCK_FILE)
+    {
         if let Err(error) = fs::remove_file(entry.path()) {
             tracing::warn!(path = %entry.path().display(), %error, "could not remove a temporary file");
         }
     }
-    for removed in [fs::remove_file(folder.join(LOCK_FILE)), fs::remove_dir(folder)] {
+    for removed in [
+        fs::remove_file(folder.join(LOCK_FILE)),
+        fs::remove_dir(folder),
+    ] {
         if let Err(error) = removed {
             tracing::debug!(path = %folder.display(), %error, "could not remove a folder of temporary files");
         }
@@ -157,7 +196,11 @@ fn remove_folder(folder: &Path) {
 
 /// Writes all pieces, without joining them first, and flushes them to the disk.
 fn fill(mut file: &File, body: &Rope) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = body.iter().filter(|piece| !piece.is_empty()).map(|piece| IoSlice::new(piece)).collect();
+    let mut slices: Vec<IoSlice<'_>> = body
+        .iter()
+        .filter(|piece| !piece.is_empty())
+        .map(|piece| IoSlice::new(piece))
+        .collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
         match file.write_vectored(rest) {
@@ -236,15 +279,23 @@ mod tests {
         fs::write(abandoned.join(LOCK_FILE), "").expect("written");
         fs::write(abandoned.join("7"), "half an obj").expect("written");
         let living = workshop(root.path());
-        let temporary = living.write(&vec![b"a".to_vec(), vec![], b"bc".to_vec()], || Ok(())).expect("written");
+        let temporary = living
+            .write(&vec![b"a".to_vec(), vec![], b"bc".to_vec()], || Ok(()))
+            .expect("written");
         assert!(!abandoned.exists(), "its lock was free");
         let other = workshop(root.path());
         let theirs = other.write(&vec![], || Ok(())).expect("written");
         assert_eq!(folders(root.path()), 2);
-        temporary.rename_to(&root.path().join("object")).map_err(|(_, error)| error).expect("still there");
+        temporary
+            .rename_to(&root.path().join("object"))
+            .map_err(|(_, error)| error)
+            .expect("still there");
         assert_eq!(fs::read(root.path().join("object")).expect("there"), b"abc");
         drop((living, theirs, other));
-        assert!(!root.path().join(SHARED_FOLDER).exists(), "nothing is left behind");
+        assert!(
+            !root.path().join(SHARED_FOLDER).exists(),
+            "nothing is left behind"
+        );
     }
 
     #[test]
@@ -253,14 +304,21 @@ mod tests {
         let writer = workshop(root.path());
         drop(writer.write(&vec![], || Ok(())).expect("written"));
         fs::remove_dir_all(root.path().join(SHARED_FOLDER)).expect("removed");
-        assert!(writer.write(&vec![], || Ok(())).expect("written").is_there());
+        assert!(
+            writer
+                .write(&vec![], || Ok(()))
+                .expect("written")
+                .is_there()
+        );
     }
 
     #[test]
     fn a_store_that_went_away_is_not_made_again() {
         let root = tempfile::tempdir().expect("a folder");
         let refuse = || Err(std::io::ErrorKind::StaleNetworkFileHandle.into());
-        workshop(root.path()).write(&vec![], refuse).expect_err("refused");
+        workshop(root.path())
+            .write(&vec![], refuse)
+            .expect_err("refused");
         assert_eq!(fs::read_dir(root.path()).expect("there").count(), 0);
     }
 }

@@ -48,17 +48,33 @@ enum Listing {
 }
 
 /// Opens `webdav://user@host:port/folder`. The folder is made where it is to be.
-pub(super) fn webdav(address: &Address, settings: &Settings, if_missing: IfMissing) -> Result<OpenDal, Error> {
+pub(super) fn webdav(
+    address: &Address,
+    settings: &Settings,
+    if_missing: IfMissing,
+) -> Result<OpenDal, Error> {
     let scheme = match address.query.get("tls").map(String::as_str) {
         None | Some("yes") => "https",
         Some("no") => "http",
         Some(other) => return Err(failed(format!("tls is yes or no, and not {other}"))),
     };
-    let port = address.port.map(|port| format!(":{port}")).unwrap_or_default();
+    let port = address
+        .port
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
     let endpoint = format!("{scheme}://{}{port}", address.host);
-    let mut service = Webdav::default().endpoint(&endpoint).root(&root(address)?).disable_create_dir(true);
-    if let Some(user) = address.user.as_deref().or_else(|| settings.variable("WEBDAV_USERNAME")) {
-        service = service.username(user).password(settings.variable("WEBDAV_PASSWORD").unwrap_or_default());
+    let mut service = Webdav::default()
+        .endpoint(&endpoint)
+        .root(&root(address)?)
+        .disable_create_dir(true);
+    if let Some(user) = address
+        .user
+        .as_deref()
+        .or_else(|| settings.variable("WEBDAV_USERNAME"))
+    {
+        service = service
+            .username(user)
+            .password(settings.variable("WEBDAV_PASSWORD").unwrap_or_default());
     }
     if let Some(token) = settings.variable("WEBDAV_TOKEN") {
         service = service.token(token);
@@ -72,20 +88,46 @@ pub(super) fn webdav(address: &Address, settings: &Settings, if_missing: IfMissi
 
 /// Opens `azblob://container/prefix`. The container has to be there.
 #[cfg(feature = "azblob")]
-pub(super) fn azblob(address: &Address, settings: &Settings, _: IfMissing) -> Result<OpenDal, Error> {
+pub(super) fn azblob(
+    address: &Address,
+    settings: &Settings,
+    _: IfMissing,
+) -> Result<OpenDal, Error> {
     let of = |key: &str, names: [&str; 2]| {
         let variable = || names.iter().find_map(|name| settings.variable(name));
         address.query.get(key).map(String::as_str).or_else(variable)
     };
-    let account = of("account", ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"]);
-    let account = account.ok_or_else(|| failed("no account is named: set AZURE_STORAGE_ACCOUNT, or ?account=NAME"))?;
-    let endpoint = of("endpoint", ["AZURE_STORAGE_ENDPOINT", "AZURE_STORAGE_SERVICE_ENDPOINT"]);
-    let endpoint = endpoint.map_or_else(|| format!("https://{account}.blob.core.windows.net"), str::to_owned);
-    let service = Azblob::default().container(&address.host).root(&root(address)?).endpoint(&endpoint).account_name(account);
-    let service = match (of("", ["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"]), settings.variable("AZURE_STORAGE_SAS_TOKEN")) {
+    let account = of(
+        "account",
+        ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"],
+    );
+    let account = account.ok_or_else(|| {
+        failed("no account is named: set AZURE_STORAGE_ACCOUNT, or ?account=NAME")
+    })?;
+    let endpoint = of(
+        "endpoint",
+        ["AZURE_STORAGE_ENDPOINT", "AZURE_STORAGE_SERVICE_ENDPOINT"],
+    );
+    let endpoint = endpoint.map_or_else(
+        || format!("https://{account}.blob.core.windows.net"),
+        str::to_owned,
+    );
+    let service = Azblob::default()
+        .container(&address.host)
+        .root(&root(address)?)
+        .endpoint(&endpoint)
+        .account_name(account);
+    let service = match (
+        of("", ["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"]),
+        settings.variable("AZURE_STORAGE_SAS_TOKEN"),
+    ) {
         (Some(key), _) => service.account_key(key),
         (None, Some(token)) => service.sas_token(token.trim_start_matches('?')),
-        (None, None) => return Err(failed("there are no credentials: set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN")),
+        (None, None) => {
+            return Err(failed(
+                "there are no credentials: set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN",
+            ));
+        }
     };
     OpenDal::new(service, Listing::Names, address, settings)
 }
@@ -93,12 +135,22 @@ pub(super) fn azblob(address: &Address, settings: &Settings, _: IfMissing) -> Re
 /// Opens `gcs://bucket/prefix`. The bucket has to be there.
 #[cfg(feature = "gcs")]
 pub(super) fn gcs(address: &Address, settings: &Settings, _: IfMissing) -> Result<OpenDal, Error> {
-    let mut service = Gcs::default().bucket(&address.host).root(&root(address)?).disable_config_load();
-    if let Some(endpoint) = address.query.get("endpoint").map(String::as_str).or_else(|| settings.variable("GOOGLE_STORAGE_ENDPOINT")) {
+    let mut service = Gcs::default()
+        .bucket(&address.host)
+        .root(&root(address)?)
+        .disable_config_load();
+    if let Some(endpoint) = address
+        .query
+        .get("endpoint")
+        .map(String::as_str)
+        .or_else(|| settings.variable("GOOGLE_STORAGE_ENDPOINT"))
+    {
         service = service.endpoint(endpoint);
     }
     if let Some(path) = settings.variable("GOOGLE_APPLICATION_CREDENTIALS") {
-        let key = std::fs::read(path).map_err(|error| failed(format!("the credentials in {path} cannot be read: {error}")))?;
+        let key = std::fs::read(path).map_err(|error| {
+            failed(format!("the credentials in {path} cannot be read: {error}"))
+        })?;
         service = service.credential(&base64(&key)).disable_vm_metadata();
     } else if let Some(token) = settings.variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
         service = service.token(token.to_owned()).disable_vm_metadata();
@@ -122,11 +174,20 @@ fn root(address: &Address) -> Result<String, Error> {
 }
 
 impl OpenDal {
-    fn new(service: impl Builder, listing: Listing, address: &Address, settings: &Settings) -> Result<Self, Error> {
+    fn new(
+        service: impl Builder,
+        listing: Listing,
+        address: &Address,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
         let http = HttpTransporter::new(Transport::new(Http::new(settings)?));
         let operator = Operator::new(service).map_err(|error| failed(error.message()))?;
         let operator = operator.with_context(OperationContext::default().with_http_transport(http));
-        Ok(Self { operator, listing, location: address.to_string() })
+        Ok(Self {
+            operator,
+            listing,
+            location: address.to_string(),
+        })
     }
 
     /// Does what OpenDAL makes requests for; an answer that is longer than `limit` is refused.
@@ -137,24 +198,46 @@ impl OpenDal {
         limit: u64,
         work: impl Future<Output = opendal_core::Result<T>>,
     ) -> Result<T, Error> {
-        let (outcome, trouble) = transport::during(Call::new(verb, object, limit), || block_on(work));
+        let (outcome, trouble) =
+            transport::during(Call::new(verb, object, limit), || block_on(work));
         // What a server said last tells more than what OpenDAL makes of it, which may hold the request, and with it what it was signed with.
         outcome.map_err(|error| {
-            trouble.unwrap_or_else(|| about(kind_of(error.kind(), error.is_temporary()), verb, object).because(error.message().to_owned()))
+            trouble.unwrap_or_else(|| {
+                about(kind_of(error.kind(), error.is_temporary()), verb, object)
+                    .because(error.message().to_owned())
+            })
         })
     }
 
     fn stat(&self, verb: Verb, name: &ObjectName) -> Result<Metadata, Error> {
-        self.call(verb, Some(name), MAX_DOCUMENT, self.operator.stat(name.as_str()))
+        self.call(
+            verb,
+            Some(name),
+            MAX_DOCUMENT,
+            self.operator.stat(name.as_str()),
+        )
     }
 
     fn write(&self, name: &ObjectName, body: Vec<Bytes>) -> Result<(), Error> {
-        self.call(Verb::Put, Some(name), MAX_DOCUMENT, self.operator.write(name.as_str(), body)).map(drop)
+        self.call(
+            Verb::Put,
+            Some(name),
+            MAX_DOCUMENT,
+            self.operator.write(name.as_str(), body),
+        )
+        .map(drop)
     }
 
     /// Makes a folder and those above it, unless they are there.
     fn make_folder(&self, folder: &str) -> Result<(), Error> {
-        let make = || self.call(Verb::Put, None, MAX_DOCUMENT, self.operator.create_dir(folder));
+        let make = || {
+            self.call(
+                Verb::Put,
+                None,
+                MAX_DOCUMENT,
+                self.operator.create_dir(folder),
+            )
+        };
         // Apache refuses one that somebody else makes at the same moment, and then it is there.
         for _ in 0..folder.split('/').count() {
             match make() {
@@ -166,7 +249,13 @@ impl OpenDal {
     }
 
     fn folder(&self, below: &str) -> Result<Vec<Entry>, Error> {
-        let entries = self.call(Verb::List, None, MAX_DOCUMENT, self.operator.list(if below.is_empty() { "/" } else { below }))?;
+        let entries = self.call(
+            Verb::List,
+            None,
+            MAX_DOCUMENT,
+            self.operator
+                .list(if below.is_empty() { "/" } else { below }),
+        )?;
         let entry = |entry: opendal_core::Entry| {
             let name = entry.path().strip_prefix(below)?;
             match name.strip_suffix('/') {
@@ -181,17 +270,29 @@ impl OpenDal {
     fn names(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         use futures_core::Stream;
         if !super::legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
+            return Err(Error::of_store(Kind::Failed, Verb::List)
+                .because(format!("{prefix:?} is not a prefix of whole components")));
         }
         let path = if prefix.is_empty() { "/" } else { prefix };
-        let mut lister = self.call(Verb::List, None, MAX_DOCUMENT, async { self.operator.lister_with(path).recursive(true).await })?;
+        let mut lister = self.call(Verb::List, None, MAX_DOCUMENT, async {
+            self.operator.lister_with(path).recursive(true).await
+        })?;
         loop {
-            let next = std::future::poll_fn(|context| std::pin::Pin::new(&mut lister).poll_next(context));
-            let Some(entry) = self.call(Verb::List, None, MAX_DOCUMENT, async { next.await.transpose() })? else { return Ok(()) };
+            let next =
+                std::future::poll_fn(|context| std::pin::Pin::new(&mut lister).poll_next(context));
+            let Some(entry) = self.call(Verb::List, None, MAX_DOCUMENT, async {
+                next.await.transpose()
+            })?
+            else {
+                return Ok(());
+            };
             // What others keep there under names that no object of ours has is not ours to show.
             if let Some(name) = ObjectName::new(entry.path())
                 && name.as_str().starts_with(prefix)
-                && !found(ObjectInfo { name, length: entry.metadata().content_length() })
+                && !found(ObjectInfo {
+                    name,
+                    length: entry.metadata().content_length(),
+                })
             {
                 return Ok(());
             }
@@ -208,7 +309,11 @@ impl Store for OpenDal {
         match self.write(name, pieces.clone()) {
             // What servers say where there is no such folder: 404 or 409.
             Err(error) if matches!(error.kind(), Kind::Missing | Kind::Unavailable) => {
-                self.make_folder(name.as_str().rsplit_once('/').map_or("/", |(folder, _)| &name.as_str()[..=folder.len()]))?;
+                self.make_folder(
+                    name.as_str()
+                        .rsplit_once('/')
+                        .map_or("/", |(folder, _)| &name.as_str()[..=folder.len()]),
+                )?;
                 self.write(name, pieces)
             }
             written => written,
@@ -216,23 +321,42 @@ impl Store for OpenDal {
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let read = self.call(Verb::Get, Some(name), limit, self.operator.read(name.as_str()))?;
+        let read = self.call(
+            Verb::Get,
+            Some(name),
+            limit,
+            self.operator.read(name.as_str()),
+        )?;
         Ok(Vec::from(read.to_bytes()))
     }
 
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
         let error = |kind| Error::new(kind, Verb::Get, name);
-        let Some(end) = offset.checked_add(length as u64) else { return Err(error(Kind::Short)) };
+        let Some(end) = offset.checked_add(length as u64) else {
+            return Err(error(Kind::Short));
+        };
         if length == 0 {
             let there = self.stat(Verb::Get, name)?;
             if !there.is_file() {
                 return Err(error(Kind::Missing)); // a folder, which is no object
             }
-            return if offset <= there.content_length() { Ok(Vec::new()) } else { Err(error(Kind::Short)) };
+            return if offset <= there.content_length() {
+                Ok(Vec::new())
+            } else {
+                Err(error(Kind::Short))
+            };
         }
-        let read =
-            self.call(Verb::Get, Some(name), length as u64, async { self.operator.read_with(name.as_str()).range(offset..end).await })?;
-        if read.len() == length { Ok(Vec::from(read.to_bytes())) } else { Err(error(Kind::Short)) }
+        let read = self.call(Verb::Get, Some(name), length as u64, async {
+            self.operator
+                .read_with(name.as_str())
+                .range(offset..end)
+                .await
+        })?;
+        if read.len() == length {
+            Ok(Vec::from(read.to_bytes()))
+        } else {
+            Err(error(Kind::Short))
+        }
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -253,7 +377,12 @@ impl Store for OpenDal {
                 Err(error) => return Err(error),
             }
         }
-        self.call(Verb::Delete, Some(name), MAX_DOCUMENT, self.operator.delete(name.as_str()))
+        self.call(
+            Verb::Delete,
+            Some(name),
+            MAX_DOCUMENT,
+            self.operator.delete(name.as_str()),
+        )
     }
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
@@ -262,8 +391,20 @@ impl Store for OpenDal {
         }
         let pieces = copy_of(body);
         let written = async {
-            match self.operator.write_with(name.as_str(), pieces).if_not_exists(true).await {
-                Err(error) if matches!(error.kind(), ErrorKind::ConditionNotMatch | ErrorKind::AlreadyExists) => Ok(false),
+            match self
+                .operator
+                .write_with(name.as_str(), pieces)
+                .if_not_exists(true)
+                .await
+            {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConditionNotMatch | ErrorKind::AlreadyExists
+                    ) =>
+                {
+                    Ok(false)
+                }
                 written => written.map(|_| true),
             }
         };
@@ -277,7 +418,9 @@ impl Store for OpenDal {
 
 /// What is sent has to be OpenDAL's.
 fn copy_of(body: &Rope) -> Vec<Bytes> {
-    body.iter().map(|piece| Bytes::copy_from_slice(piece)).collect()
+    body.iter()
+        .map(|piece| Bytes::copy_from_slice(piece))
+        .collect()
 }
 
 /// What an error that no answer explains means to a caller.

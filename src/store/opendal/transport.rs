@@ -28,7 +28,12 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(verb: Verb, object: Option<&ObjectName>, limit: u64) -> Self {
-        Self { verb, object: object.cloned(), limit, trouble: None }
+        Self {
+            verb,
+            object: object.cloned(),
+            limit,
+            trouble: None,
+        }
     }
 }
 
@@ -63,12 +68,22 @@ impl Transport {
         // Said again by who sends the body.
         head.headers.remove("content-length");
         let part = asked_part(&head);
-        let (is_content, has_no_body) = (head.method == Method::GET && verb == Verb::Get, head.method == Method::HEAD);
+        let (is_content, has_no_body) = (
+            head.method == Method::GET && verb == Verb::Get,
+            head.method == Method::HEAD,
+        );
         let pieces: Vec<Bytes> = body.collect();
         let has_none = pieces.is_empty() && !matches!(head.method, Method::PUT | Method::POST);
-        let body = if has_none { Body::None } else { Body::Pieces(&pieces) };
+        let body = if has_none {
+            Body::None
+        } else {
+            Body::Pieces(&pieces)
+        };
         let is_look = head.method.as_str() == "PROPFIND";
-        let mut reply = self.http.send(Request::from_parts(head, ()), body).map_err(|silence| silence.of(verb, object))?;
+        let mut reply = self
+            .http
+            .send(Request::from_parts(head, ()), body)
+            .map_err(|silence| silence.of(verb, object))?;
         if is_look && reply.status == 400 {
             reply.status = 404; // Apache's answer where a folder of the name is a file
         }
@@ -82,24 +97,48 @@ impl Transport {
                 Vec::new()
             }
             _ if has_no_body => Vec::new(),
-            (Some(name), Some((offset, length))) if is_content => range::read(name, offset, length, |_| Ok(reply))?,
-            _ => whole(reply, if is_content { limit } else { MAX_DOCUMENT }, verb, object)?,
+            (Some(name), Some((offset, length))) if is_content => {
+                range::read(name, offset, length, |_| Ok(reply))?
+            }
+            _ => whole(
+                reply,
+                if is_content { limit } else { MAX_DOCUMENT },
+                verb,
+                object,
+            )?,
         };
-        response.body(bytes).map_err(|error| about(Kind::Failed, verb, object).because(error))
+        response
+            .body(bytes)
+            .map_err(|error| about(Kind::Failed, verb, object).because(error))
     }
 }
 
-fn whole(reply: Reply, limit: u64, verb: Verb, object: Option<&ObjectName>) -> Result<Vec<u8>, Error> {
-    let bytes = reply.bytes(limit).map_err(|silence| silence.of(verb, object))?;
+fn whole(
+    reply: Reply,
+    limit: u64,
+    verb: Verb,
+    object: Option<&ObjectName>,
+) -> Result<Vec<u8>, Error> {
+    let bytes = reply
+        .bytes(limit)
+        .map_err(|silence| silence.of(verb, object))?;
     bytes.ok_or_else(|| about(Kind::TooLarge, verb, object))
 }
 
 /// Where the part begins that a request is for, and how long it is.
 fn asked_part(head: &request::Parts) -> Option<(u64, usize)> {
-    let range = head.headers.get("range").or_else(|| head.headers.get("x-ms-range"))?.to_str().ok()?;
+    let range = head
+        .headers
+        .get("range")
+        .or_else(|| head.headers.get("x-ms-range"))?
+        .to_str()
+        .ok()?;
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-    Some((first, usize::try_from(last.checked_sub(first)?.checked_add(1)?).ok()?))
+    Some((
+        first,
+        usize::try_from(last.checked_sub(first)?.checked_add(1)?).ok()?,
+    ))
 }
 
 fn keep(trouble: Error) {
@@ -113,10 +152,16 @@ fn keep(trouble: Error) {
 impl HttpTransport for Transport {
     async fn fetch(&self, request: Request<Buffer>) -> opendal_core::Result<Response<HttpBody>> {
         match self.send(request) {
-            Ok(response) => Ok(response.map(|bytes| HttpBody::new(Once(Some(Buffer::from(bytes))), None))),
+            Ok(response) => {
+                Ok(response.map(|bytes| HttpBody::new(Once(Some(Buffer::from(bytes))), None)))
+            }
             Err(error) => {
                 let told = opendal_core::Error::new(ErrorKind::Unexpected, error.to_string());
-                let told = if error.kind() == Kind::Unavailable { told.set_temporary() } else { told };
+                let told = if error.kind() == Kind::Unavailable {
+                    told.set_temporary()
+                } else {
+                    told
+                };
                 keep(error);
                 Err(told)
             }
@@ -143,12 +188,21 @@ mod tests {
     #[test]
     fn the_part_that_a_request_is_for_is_read_off_its_head() {
         let part = |name: &str, value: &str| {
-            let request = Request::builder().header(name, value).body(()).expect("a request");
+            let request = Request::builder()
+                .header(name, value)
+                .body(())
+                .expect("a request");
             asked_part(&request.into_parts().0)
         };
         assert_eq!(part("range", "bytes=7-9"), Some((7, 3)));
         assert_eq!(part("x-ms-range", "bytes=0-0"), Some((0, 1)));
-        for none in ["bytes=7-", "bytes=-3", "bytes=9-7", "7-9", "bytes=0-18446744073709551615"] {
+        for none in [
+            "bytes=7-",
+            "bytes=-3",
+            "bytes=9-7",
+            "7-9",
+            "bytes=0-18446744073709551615",
+        ] {
             assert_eq!(part("range", none), None, "{none}");
         }
         assert_eq!(part("accept", "bytes=7-9"), None);

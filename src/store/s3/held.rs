@@ -25,22 +25,33 @@ struct Held {
 
 /// What is sent with an object so that it is held.
 pub(super) fn headers(lock: Option<&ObjectLock>, name: &ObjectName) -> Vec<(&'static str, String)> {
-    let Some(lock) = lock.filter(|lock| (lock.holds)(name)) else { return Vec::new() };
+    let Some(lock) = lock.filter(|lock| (lock.holds)(name)) else {
+        return Vec::new();
+    };
     let mode = match lock.mode {
         LockMode::Governance => "GOVERNANCE",
         LockMode::Compliance => "COMPLIANCE",
     };
     // Whole seconds are what every server reads.
     let until = lock.until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    vec![("x-amz-object-lock-mode", mode.to_owned()), ("x-amz-object-lock-retain-until-date", until)]
+    vec![
+        ("x-amz-object-lock-mode", mode.to_owned()),
+        ("x-amz-object-lock-retain-until-date", until),
+    ]
 }
 
 /// Until when an object is held, as its headers say; a legal hold has no end.
 fn held(head: &Reply) -> Option<Timestamp> {
-    if head.header("x-amz-object-lock-legal-hold").is_some_and(|hold| hold.eq_ignore_ascii_case("on")) {
+    if head
+        .header("x-amz-object-lock-legal-hold")
+        .is_some_and(|hold| hold.eq_ignore_ascii_case("on"))
+    {
         return Some(Timestamp::MAX);
     }
-    head.header("x-amz-object-lock-retain-until-date")?.trim().parse().ok()
+    head.header("x-amz-object-lock-retain-until-date")?
+        .trim()
+        .parse()
+        .ok()
 }
 
 impl S3 {
@@ -49,7 +60,14 @@ impl S3 {
         if let Some(known) = self.holds.get() {
             return Ok(*known);
         }
-        let reply = self.ask(Method::GET, "/?object-lock".to_owned(), &[], Body::None, Verb::Open, None)?;
+        let reply = self.ask(
+            Method::GET,
+            "/?object-lock".to_owned(),
+            &[],
+            Body::None,
+            Verb::Open,
+            None,
+        )?;
         let holds = match reply.status {
             // It is there, or we may not know.
             403 => Holds::Some,
@@ -57,8 +75,12 @@ impl S3 {
             400 | 404 | 405 | 501 => Holds::Nothing,
             _ if !reply.is_done() => return Err(reply.refusal(Verb::Open, None)),
             _ => {
-                let text = reply.bytes(MAX_DOCUMENT).map_err(|silence| silence.of(Verb::Open, None))?.unwrap_or_default();
-                let says_so = String::from_utf8_lossy(&text).contains("<ObjectLockEnabled>Enabled<");
+                let text = reply
+                    .bytes(MAX_DOCUMENT)
+                    .map_err(|silence| silence.of(Verb::Open, None))?
+                    .unwrap_or_default();
+                let says_so =
+                    String::from_utf8_lossy(&text).contains("<ObjectLockEnabled>Enabled<");
                 if says_so { Holds::Some } else { Holds::Nothing }
             }
         };
@@ -67,7 +89,14 @@ impl S3 {
 
     /// What the headers of an object say; nothing where there is none.
     fn look(&self, name: &ObjectName, verb: Verb) -> Result<Option<Reply>, Error> {
-        let head = self.ask(Method::HEAD, self.path_of(name), &[], Body::None, verb, Some(name))?;
+        let head = self.ask(
+            Method::HEAD,
+            self.path_of(name),
+            &[],
+            Body::None,
+            verb,
+            Some(name),
+        )?;
         match head.status {
             404 => Ok(None),
             _ if head.is_done() => Ok(Some(head)),
@@ -96,10 +125,17 @@ impl S3 {
         if self.holds()? == Holds::Nothing {
             return Ok(Some(path));
         }
-        let Some(head) = self.look(name, Verb::Delete)? else { return Ok(None) };
+        let Some(head) = self.look(name, Verb::Delete)? else {
+            return Ok(None);
+        };
         match (held(&head), head.header("x-amz-version-id")) {
-            (Some(until), _) if until > SystemClock.now() => Err(Error::new(Kind::Denied, Verb::Delete, name).because(Held { until })),
-            (Some(_), Some(version)) => Ok(Some(format!("{path}?versionId={}", super::escape_all(version)))),
+            (Some(until), _) if until > SystemClock.now() => {
+                Err(Error::new(Kind::Denied, Verb::Delete, name).because(Held { until }))
+            }
+            (Some(_), Some(version)) => Ok(Some(format!(
+                "{path}?versionId={}",
+                super::escape_all(version)
+            ))),
             _ => Ok(Some(path)),
         }
     }

@@ -10,7 +10,10 @@ use super::address::Address;
 use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};
 use super::location::IfMissing;
 use super::runtime::block_on;
-use super::{Error, Kind, ObjectInfo, ObjectLock, ObjectName, Rope, Settings, Store, Verb, legal_prefix, percent};
+use super::{
+    Error, Kind, ObjectInfo, ObjectLock, ObjectName, Rope, Settings, Store, Verb, legal_prefix,
+    percent,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -18,7 +21,9 @@ use held::Holds;
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 use page::Page;
-use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider};
+use reqsign_aws_v4::{
+    Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider,
+};
 use reqsign_core::{Context, FileRead, HttpSend, Signer, StaticEnv};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -52,27 +57,52 @@ pub(super) struct S3 {
 
 impl S3 {
     /// Opens `s3://bucket/prefix`. Asks the server nothing, unless the bucket is to be made where there is none.
-    pub(super) fn open(address: &Address, settings: &Settings, if_missing: IfMissing) -> Result<Self, Error> {
+    pub(super) fn open(
+        address: &Address,
+        settings: &Settings,
+        if_missing: IfMissing,
+    ) -> Result<Self, Error> {
         let failed = |text: String| Error::of_store(Kind::Failed, Verb::Open).because(text);
         let given = |key: &str, variables: &[&str]| {
             let variable = || variables.iter().find_map(|name| settings.variable(name));
-            address.query.get(key).map(String::as_str).or_else(|| settings.option(key)).or_else(variable).map(str::to_owned)
+            address
+                .query
+                .get(key)
+                .map(String::as_str)
+                .or_else(|| settings.option(key))
+                .or_else(variable)
+                .map(str::to_owned)
         };
-        let region = given("region", &["AWS_REGION", "AWS_DEFAULT_REGION"]).unwrap_or_else(|| "us-east-1".to_owned());
+        let region = given("region", &["AWS_REGION", "AWS_DEFAULT_REGION"])
+            .unwrap_or_else(|| "us-east-1".to_owned());
         let endpoint = given("endpoint", &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
         let at_amazon = endpoint.is_none();
         let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-        let endpoint = if endpoint.contains("://") { endpoint } else { format!("https://{endpoint}") };
+        let endpoint = if endpoint.contains("://") {
+            endpoint
+        } else {
+            format!("https://{endpoint}")
+        };
         let endpoint = endpoint.trim_end_matches('/');
         let by_name = match given("style", &[]).as_deref() {
             None => at_amazon && !address.host.contains('.'),
             Some("virtual") => true,
             Some("path") => false,
-            Some(other) => return Err(failed(format!("there is no style {other}: there are path and virtual"))),
+            Some(other) => {
+                return Err(failed(format!(
+                    "there is no style {other}: there are path and virtual"
+                )));
+            }
         };
         let legal_bucket = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-        if !address.host.bytes().all(legal_bucket) || address.port.is_some() || address.user.is_some() {
-            return Err(failed("a bucket has a name of letters, digits, dots and dashes: s3://BUCKET/PREFIX".to_owned()));
+        if !address.host.bytes().all(legal_bucket)
+            || address.port.is_some()
+            || address.user.is_some()
+        {
+            return Err(failed(
+                "a bucket has a name of letters, digits, dots and dashes: s3://BUCKET/PREFIX"
+                    .to_owned(),
+            ));
         }
         let bucket = match endpoint.split_once("://") {
             Some((scheme, host)) if by_name => format!("{scheme}://{}.{host}", address.host),
@@ -80,10 +110,22 @@ impl S3 {
         };
         let http = Http::new(settings)?;
         let prefix = address.prefix().map_err(|why| failed(why.to_owned()))?;
-        let signer =
-            signer(Http::with_patience(settings, CREDENTIALS.min(settings.idle()))?, &region, given("profile", &["AWS_PROFILE"]), settings);
+        let signer = signer(
+            Http::with_patience(settings, CREDENTIALS.min(settings.idle()))?,
+            &region,
+            given("profile", &["AWS_PROFILE"]),
+            settings,
+        );
         let lock = settings.object_lock().cloned();
-        let store = Self { http, signer, bucket, prefix, location: address.to_string(), lock, holds: OnceLock::new() };
+        let store = Self {
+            http,
+            signer,
+            bucket,
+            prefix,
+            location: address.to_string(),
+            lock,
+            holds: OnceLock::new(),
+        };
         if if_missing == IfMissing::Create {
             store.make_bucket(&region)?;
             if store.lock.is_some() && store.holds()? == Holds::Nothing {
@@ -96,7 +138,14 @@ impl S3 {
     }
 
     fn make_bucket(&self, region: &str) -> Result<(), Error> {
-        let there = self.ask(Method::HEAD, String::new(), &[], Body::None, Verb::Open, None)?;
+        let there = self.ask(
+            Method::HEAD,
+            String::new(),
+            &[],
+            Body::None,
+            Verb::Open,
+            None,
+        )?;
         if there.status != 404 {
             // Who may not look at the bucket may still write to it: the first object tells.
             return Ok(());
@@ -105,10 +154,28 @@ impl S3 {
             "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{region}</LocationConstraint>\
              </CreateBucketConfiguration>"
         );
-        let body = if region == "us-east-1" { Body::Bytes(&[]) } else { Body::Bytes(elsewhere.as_bytes()) };
-        let with_lock = self.lock.as_ref().map(|_| ("x-amz-bucket-object-lock-enabled", "true".to_owned()));
-        let made = self.ask(Method::PUT, String::new(), with_lock.as_slice(), body, Verb::Open, None)?;
-        if made.is_done() || made.status == 409 { Ok(()) } else { Err(made.refusal(Verb::Open, None)) }
+        let body = if region == "us-east-1" {
+            Body::Bytes(&[])
+        } else {
+            Body::Bytes(elsewhere.as_bytes())
+        };
+        let with_lock = self
+            .lock
+            .as_ref()
+            .map(|_| ("x-amz-bucket-object-lock-enabled", "true".to_owned()));
+        let made = self.ask(
+            Method::PUT,
+            String::new(),
+            with_lock.as_slice(),
+            body,
+            Verb::Open,
+            None,
+        )?;
+        if made.is_done() || made.status == 409 {
+            Ok(())
+        } else {
+            Err(made.refusal(Verb::Open, None))
+        }
     }
 
     fn path_of(&self, name: &ObjectName) -> String {
@@ -125,34 +192,69 @@ impl S3 {
         verb: Verb,
         object: Option<&ObjectName>,
     ) -> Result<Reply, Error> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.bucket));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.bucket));
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let request = request.body(()).map_err(|error| about(Kind::Failed, verb, object).because(error))?;
+        let request = request
+            .body(())
+            .map_err(|error| about(Kind::Failed, verb, object).because(error))?;
         let (mut head, ()) = request.into_parts();
         block_on(self.signer.sign(&mut head, None)).map_err(|error| {
-            let kind = if error.is_retryable() { Kind::Unavailable } else { Kind::Denied };
+            let kind = if error.is_retryable() {
+                Kind::Unavailable
+            } else {
+                Kind::Denied
+            };
             about(kind, verb, object).because(Credentials(error))
         })?;
-        self.http.send(Request::from_parts(head, ()), body).map_err(|silence| silence.of(verb, object))
+        self.http
+            .send(Request::from_parts(head, ()), body)
+            .map_err(|silence| silence.of(verb, object))
     }
 
-    fn write(&self, name: &ObjectName, body: &Rope, wish: Option<(&'static str, String)>) -> Result<Reply, Error> {
+    fn write(
+        &self,
+        name: &ObjectName,
+        body: &Rope,
+        wish: Option<(&'static str, String)>,
+    ) -> Result<Reply, Error> {
         let mut digest = Md5::new();
         body.iter().for_each(|piece| digest.update(piece));
-        let mut headers = vec![("content-md5", BASE64.encode(digest.finalize())), ("content-type", "application/octet-stream".to_owned())];
+        let mut headers = vec![
+            ("content-md5", BASE64.encode(digest.finalize())),
+            ("content-type", "application/octet-stream".to_owned()),
+        ];
         headers.extend(held::headers(self.lock.as_ref(), name));
         headers.extend(wish);
-        self.ask(Method::PUT, self.path_of(name), &headers, Body::Rope(body), Verb::Put, Some(name))
+        self.ask(
+            Method::PUT,
+            self.path_of(name),
+            &headers,
+            Body::Rope(body),
+            Verb::Put,
+            Some(name),
+        )
     }
 
     fn read(&self, name: &ObjectName, headers: &[(&str, String)]) -> Result<Reply, Error> {
-        self.ask(Method::GET, self.path_of(name), headers, Body::None, Verb::Get, Some(name))
+        self.ask(
+            Method::GET,
+            self.path_of(name),
+            headers,
+            Body::None,
+            Verb::Get,
+            Some(name),
+        )
     }
 
     fn page(&self, prefix: &str, token: Option<&str>) -> Result<Option<Page>, Error> {
-        let mut path = format!("/?list-type=2&max-keys={PAGE}&prefix={}", escape_all(&format!("{}{prefix}", self.prefix)));
+        let mut path = format!(
+            "/?list-type=2&max-keys={PAGE}&prefix={}",
+            escape_all(&format!("{}{prefix}", self.prefix))
+        );
         if let Some(token) = token {
             path.push_str("&continuation-token=");
             path.push_str(&escape_all(token));
@@ -164,10 +266,17 @@ impl S3 {
         if !reply.is_done() {
             return Err(reply.refusal(Verb::List, None));
         }
-        let text = reply.bytes(MAX_DOCUMENT).map_err(|silence| silence.of(Verb::List, None))?;
-        let text = text.ok_or_else(|| Error::of_store(Kind::Failed, Verb::List).because("the listing is too long"))?;
-        let text = String::from_utf8(text).map_err(|error| Error::of_store(Kind::Failed, Verb::List).because(error))?;
-        Page::parse(&text).map(Some).map_err(|error| Error::of_store(Kind::Failed, Verb::List).because(error))
+        let text = reply
+            .bytes(MAX_DOCUMENT)
+            .map_err(|silence| silence.of(Verb::List, None))?;
+        let text = text.ok_or_else(|| {
+            Error::of_store(Kind::Failed, Verb::List).because("the listing is too long")
+        })?;
+        let text = String::from_utf8(text)
+            .map_err(|error| Error::of_store(Kind::Failed, Verb::List).because(error))?;
+        Page::parse(&text)
+            .map(Some)
+            .map_err(|error| Error::of_store(Kind::Failed, Verb::List).because(error))
     }
 }
 
@@ -191,40 +300,68 @@ impl Store for S3 {
         if !reply.is_done() {
             return Err(reply.refusal(Verb::Get, Some(name)));
         }
-        let bytes = reply.bytes(limit).map_err(|silence| silence.of(Verb::Get, Some(name)))?;
+        let bytes = reply
+            .bytes(limit)
+            .map_err(|silence| silence.of(Verb::Get, Some(name)))?;
         bytes.ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))
     }
 
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
         super::range::read(name, offset, length, |range| match range {
             Some(range) => self.read(name, &[("range", range)]),
-            None => self.ask(Method::HEAD, self.path_of(name), &[], Body::None, Verb::Get, Some(name)),
+            None => self.ask(
+                Method::HEAD,
+                self.path_of(name),
+                &[],
+                Body::None,
+                Verb::Get,
+                Some(name),
+            ),
         })
     }
 
-    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
-        super::range::pieces(name, offset, lengths, take, |range| self.read(name, &[("range", range)]))
+    fn get_pieces(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        lengths: &[usize],
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        super::range::pieces(name, offset, lengths, take, |range| {
+            self.read(name, &[("range", range)])
+        })
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         if !legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
+            return Err(Error::of_store(Kind::Failed, Verb::List)
+                .because(format!("{prefix:?} is not a prefix of whole components")));
         }
         let mut token = None;
         loop {
-            let Some(page) = self.page(prefix, token.as_deref())? else { return Ok(()) };
+            let Some(page) = self.page(prefix, token.as_deref())? else {
+                return Ok(());
+            };
             for object in page.objects {
-                let name = object.key.strip_prefix(&self.prefix).filter(|name| name.starts_with(prefix)).and_then(ObjectName::new);
+                let name = object
+                    .key
+                    .strip_prefix(&self.prefix)
+                    .filter(|name| name.starts_with(prefix))
+                    .and_then(ObjectName::new);
                 // What others keep there under names that no object of ours has is not ours to show.
                 let Some(name) = name else { continue };
-                if !found(ObjectInfo { name, length: object.size }) {
+                if !found(ObjectInfo {
+                    name,
+                    length: object.size,
+                }) {
                     return Ok(());
                 }
             }
             match page.next {
                 Some(next) if page.truncated && token.as_ref() != Some(&next) => token = Some(next),
                 Some(_) | None if page.truncated => {
-                    return Err(Error::of_store(Kind::Failed, Verb::List).because("the listing does not go on"));
+                    return Err(Error::of_store(Kind::Failed, Verb::List)
+                        .because("the listing does not go on"));
                 }
                 _ => return Ok(()),
             }
@@ -232,9 +369,22 @@ impl Store for S3 {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        let Some(path) = self.path_to_remove(name)? else { return Ok(()) };
-        let reply = self.ask(Method::DELETE, path, &[], Body::None, Verb::Delete, Some(name))?;
-        if reply.status == 404 { Ok(()) } else { reply.finish(Verb::Delete, Some(name)) }
+        let Some(path) = self.path_to_remove(name)? else {
+            return Ok(());
+        };
+        let reply = self.ask(
+            Method::DELETE,
+            path,
+            &[],
+            Body::None,
+            Verb::Delete,
+            Some(name),
+        )?;
+        if reply.status == 404 {
+            Ok(())
+        } else {
+            reply.finish(Verb::Delete, Some(name))
+        }
     }
 
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
@@ -253,27 +403,55 @@ struct Credentials(#[source] reqsign_core::Error);
 
 /// Percent-encodes once, as signatures want it; slashes stay.
 fn escape(text: &str) -> String {
-    percent::encode(text.as_bytes(), |_, byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
+    percent::encode(text.as_bytes(), |_, byte| {
+        byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte)
+    })
 }
 
 fn escape_all(text: &str) -> String {
-    percent::encode(text.as_bytes(), |_, byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    percent::encode(text.as_bytes(), |_, byte| {
+        byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+    })
 }
 
 /// Signs with the keys that were set, else with what the environment, the files of the AWS tools, or the machine it runs on gives.
-fn signer(http: Http, region: &str, profile: Option<String>, settings: &Settings) -> Signer<Credential> {
-    let either = |option: &str, variable: &str| settings.option(option).or_else(|| settings.variable(variable));
-    let mut variables: std::collections::HashMap<_, _> =
-        settings.variables().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+fn signer(
+    http: Http,
+    region: &str,
+    profile: Option<String>,
+    settings: &Settings,
+) -> Signer<Credential> {
+    let either = |option: &str, variable: &str| {
+        settings
+            .option(option)
+            .or_else(|| settings.variable(variable))
+    };
+    let mut variables: std::collections::HashMap<_, _> = settings
+        .variables()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     variables.insert("AWS_REGION".to_owned(), region.to_owned());
-    let environment = StaticEnv { home_dir: settings.home().map(Into::into), envs: variables };
-    let context = Context::new().with_file_read(Files).with_http_send(Sender(http)).with_env(environment);
+    let environment = StaticEnv {
+        home_dir: settings.home().map(Into::into),
+        envs: variables,
+    };
+    let context = Context::new()
+        .with_file_read(Files)
+        .with_http_send(Sender(http))
+        .with_env(environment);
     let sign = RequestSigner::new("s3", region);
-    match (either("access-key", "ACCESS_KEY"), either("secret-key", "SECRET_KEY")) {
-        (Some(access), Some(secret)) => Signer::new(context, StaticCredentialProvider::new(access, secret), sign),
+    match (
+        either("access-key", "ACCESS_KEY"),
+        either("secret-key", "SECRET_KEY"),
+    ) {
+        (Some(access), Some(secret)) => {
+            Signer::new(context, StaticCredentialProvider::new(access, secret), sign)
+        }
         _ => {
             let chain = DefaultCredentialProvider::builder();
-            let chain = profile.into_iter().fold(chain, |chain, profile| chain.with_profile(profile));
+            let chain = profile
+                .into_iter()
+                .fold(chain, |chain, profile| chain.with_profile(profile));
             Signer::new(context, chain.build(), sign)
         }
     }
@@ -285,7 +463,9 @@ struct Files;
 
 impl FileRead for Files {
     async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
-        std::fs::read(path).map_err(|error| reqsign_core::Error::config_invalid(format!("{path} cannot be read")).with_source(error))
+        std::fs::read(path).map_err(|error| {
+            reqsign_core::Error::config_invalid(format!("{path} cannot be read")).with_source(error)
+        })
     }
 }
 
@@ -299,18 +479,36 @@ impl std::fmt::Debug for Sender {
 }
 
 impl HttpSend for Sender {
-    async fn http_send(&self, request: Request<Bytes>) -> reqsign_core::Result<ureq::http::Response<Bytes>> {
+    async fn http_send(
+        &self,
+        request: Request<Bytes>,
+    ) -> reqsign_core::Result<ureq::http::Response<Bytes>> {
         let (head, body) = request.into_parts();
         let may_pass = head.uri.host() != Some(METADATA_HOST);
-        let failed = |error| reqsign_core::Error::unexpected("no answer about credentials").with_source(error).set_retryable(may_pass);
-        let body =
-            if body.is_empty() && head.method != Method::POST && head.method != Method::PUT { Body::None } else { Body::Bytes(&body) };
-        let reply = self.0.send(Request::from_parts(head, ()), body).map_err(failed)?;
+        let failed = |error| {
+            reqsign_core::Error::unexpected("no answer about credentials")
+                .with_source(error)
+                .set_retryable(may_pass)
+        };
+        let body = if body.is_empty() && head.method != Method::POST && head.method != Method::PUT {
+            Body::None
+        } else {
+            Body::Bytes(&body)
+        };
+        let reply = self
+            .0
+            .send(Request::from_parts(head, ()), body)
+            .map_err(failed)?;
         let mut response = ureq::http::Response::builder().status(reply.status);
         if let Some(headers) = response.headers_mut() {
             headers.clone_from(&reply.headers);
         }
-        let bytes = reply.bytes(MAX_DOCUMENT).map_err(failed)?.unwrap_or_default();
-        response.body(Bytes::from(bytes)).map_err(|error| reqsign_core::Error::unexpected("an answer that is none").with_source(error))
+        let bytes = reply
+            .bytes(MAX_DOCUMENT)
+            .map_err(failed)?
+            .unwrap_or_default();
+        response.body(Bytes::from(bytes)).map_err(|error| {
+            reqsign_core::Error::unexpected("an answer that is none").with_source(error)
+        })
     }
 }

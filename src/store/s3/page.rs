@@ -40,10 +40,27 @@ mod tests {
              <NextContinuationToken>t=</NextContinuationToken></ListBucketResult>",
         )
         .expect("a page");
-        let objects: Vec<_> = page.objects.iter().map(|object| (object.key.as_str(), object.size)).collect();
-        assert_eq!((objects, page.truncated, page.next.as_deref()), (vec![("a&b/%41", 7), ("c", 0)], true, Some("t=")));
-        assert!(Page::parse("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>").expect("empty").objects.is_empty());
-        for bad in ["", "<a>", "<L><Contents><Key>x</Key><Size>-1</Size></Contents></L>", "<L><Contents><Size>1</Size></Contents></L>"] {
+        let objects: Vec<_> = page
+            .objects
+            .iter()
+            .map(|object| (object.key.as_str(), object.size))
+            .collect();
+        assert_eq!(
+            (objects, page.truncated, page.next.as_deref()),
+            (vec![("a&b/%41", 7), ("c", 0)], true, Some("t="))
+        );
+        assert!(
+            Page::parse("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+                .expect("empty")
+                .objects
+                .is_empty()
+        );
+        for bad in [
+            "",
+            "<a>",
+            "<L><Contents><Key>x</Key><Size>-1</Size></Contents></L>",
+            "<L><Contents><Size>1</Size></Contents></L>",
+        ] {
             assert!(Page::parse(bad).is_err(), "{bad}");
         }
     }

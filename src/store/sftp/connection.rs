@@ -40,14 +40,23 @@ pub(super) struct Ended(String);
 impl Ended {
     /// Whether another try will meet the same: who we are, or who the server is, is not accepted.
     pub(super) fn is_refusal(&self) -> bool {
-        ["Permission denied", "Host key verification failed", "Too many authentication failures", "no matching host key", "is not allowed"]
-            .iter()
-            .any(|words| self.0.contains(words))
+        [
+            "Permission denied",
+            "Host key verification failed",
+            "Too many authentication failures",
+            "no matching host key",
+            "is not allowed",
+        ]
+        .iter()
+        .any(|words| self.0.contains(words))
     }
 
     /// No session has begun in that time.
     pub(super) fn late(begin: Duration) -> Self {
-        Self(format!("the server did not begin within {} s", begin.as_secs()))
+        Self(format!(
+            "the server did not begin within {} s",
+            begin.as_secs()
+        ))
     }
 
     fn because(error: &io::Error) -> Self {
@@ -93,7 +102,12 @@ struct State {
 
 impl Shared {
     fn of(child: Piped) -> Self {
-        Self { state: Mutex::default(), heard: Mutex::new(Instant::now()), words: Mutex::default(), child: Mutex::new(Some(child)) }
+        Self {
+            state: Mutex::default(),
+            heard: Mutex::new(Instant::now()),
+            words: Mutex::default(),
+            child: Mutex::new(Some(child)),
+        }
     }
 
     fn heard(&self) -> MutexGuard<'_, Instant> {
@@ -115,7 +129,11 @@ impl Shared {
     }
 
     fn kill(&self) {
-        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let child = self
+            .child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(mut child) = child {
             child.kill();
         }
@@ -124,14 +142,26 @@ impl Shared {
     /// Why the session ended, or why it does now.
     fn ended(&self, error: &io::Error) -> Ended {
         let words = self.words();
-        if words.is_empty() { Ended::because(error) } else { Ended(words) }
+        if words.is_empty() {
+            Ended::because(error)
+        } else {
+            Ended(words)
+        }
     }
 
     fn words(&self) -> String {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&words);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        lines.join("; ").chars().filter(|c| !c.is_control()).collect()
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        lines
+            .join("; ")
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect()
     }
 }
 
@@ -152,11 +182,18 @@ impl Coming {
             let now = Instant::now();
             let left = |until: Instant| until.saturating_duration_since(now);
             let patience = silent_since.checked_add(self.idle).map_or(self.idle, left);
-            let patience = self.until.map_or(patience, |until| patience.min(left(until)));
+            let patience = self
+                .until
+                .map_or(patience, |until| patience.min(left(until)));
             match self.answer.recv_timeout(patience) {
                 Ok(answer) => return Ok(answer),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned())));
+                    return Err(self
+                        .shared
+                        .state()
+                        .ended
+                        .clone()
+                        .unwrap_or_else(|| Ended("the session ended".to_owned())));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -177,25 +214,45 @@ impl Coming {
 impl Connection {
     /// Starts `ssh` with these arguments and greets the server.
     pub(super) fn start(arguments: &[OsString], times: Times) -> Result<Self, Ended> {
-        let failed = |error: &io::Error| Ended(format!("the program ssh could not be started: {error}"));
-        let mut child = process::start_piped(Path::new("ssh"), arguments).map_err(|error| failed(&error))?;
+        let failed =
+            |error: &io::Error| Ended(format!("the program ssh could not be started: {error}"));
+        let mut child =
+            process::start_piped(Path::new("ssh"), arguments).map_err(|error| failed(&error))?;
         let missing = || Ended("the program ssh has no pipes".to_owned());
-        let (to_server, from_server) = (child.input.take().ok_or_else(missing)?, child.output.take().ok_or_else(missing)?);
+        let (to_server, from_server) = (
+            child.input.take().ok_or_else(missing)?,
+            child.output.take().ok_or_else(missing)?,
+        );
         let errors = child.errors.take().ok_or_else(missing)?;
         let shared = Arc::new(Shared::of(child));
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
-        let (listener, writer, reader) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&shared));
+        let (listener, writer, reader) = (
+            Arc::clone(&shared),
+            Arc::clone(&shared),
+            Arc::clone(&shared),
+        );
         let (sender, packets) = bounded(QUEUE);
-        let mut connection = Self { to_server: sender, shared, extensions: Extensions::default(), times };
+        let mut connection = Self {
+            to_server: sender,
+            shared,
+            extensions: Extensions::default(),
+            times,
+        };
         let (listening, all_said) = bounded::<()>(0);
         let listen = move || {
             listen(errors, &listener);
             drop(listening);
         };
-        thread("ssh words").spawn(listen).map_err(|error| failed(&error))?;
-        thread("sftp requests").spawn(move || write(to_server, &packets, &writer)).map_err(|error| failed(&error))?;
+        thread("ssh words")
+            .spawn(listen)
+            .map_err(|error| failed(&error))?;
+        thread("sftp requests")
+            .spawn(move || write(to_server, &packets, &writer))
+            .map_err(|error| failed(&error))?;
         let (hello_sender, hello) = bounded(1);
-        thread("sftp answers").spawn(move || serve(from_server, &hello_sender, &reader)).map_err(|error| failed(&error))?;
+        thread("sftp answers")
+            .spawn(move || serve(from_server, &hello_sender, &reader))
+            .map_err(|error| failed(&error))?;
         connection.extensions = match connection.greet(&hello) {
             Ok(extensions) => extensions,
             Err(error) => {
@@ -203,7 +260,11 @@ impl Connection {
                 // Nothing is ever sent there: it ends when all is known that was said.
                 all_said.recv_timeout(LAST_WORDS).ok();
                 let words = connection.shared.words();
-                return Err(if words.is_empty() { error } else { Ended(words) });
+                return Err(if words.is_empty() {
+                    error
+                } else {
+                    Ended(words)
+                });
             }
         };
         Ok(connection)
@@ -211,11 +272,19 @@ impl Connection {
 
     fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, Ended> {
         self.send(wire::hello())?;
-        let packet = hello.recv_timeout(self.times.begin).map_err(|error| match error {
-            RecvTimeoutError::Timeout => Ended::late(self.times.begin),
-            RecvTimeoutError::Disconnected => self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned())),
-        })?;
-        wire::decode_hello(&packet).ok_or_else(|| Ended("the other side does not speak SFTP version 3".to_owned()))
+        let packet = hello
+            .recv_timeout(self.times.begin)
+            .map_err(|error| match error {
+                RecvTimeoutError::Timeout => Ended::late(self.times.begin),
+                RecvTimeoutError::Disconnected => self
+                    .shared
+                    .state()
+                    .ended
+                    .clone()
+                    .unwrap_or_else(|| Ended("the session ended".to_owned())),
+            })?;
+        wire::decode_hello(&packet)
+            .ok_or_else(|| Ended("the other side does not speak SFTP version 3".to_owned()))
     }
 
     /// Why it can be used no longer; nothing as long as it can.
@@ -238,19 +307,31 @@ impl Connection {
     }
 
     fn send(&self, packet: Vec<u8>) -> Result<(), Ended> {
-        self.to_server.send_timeout(packet, self.times.idle).map_err(|error| {
-            if error.is_timeout() {
-                self.shared.end(Ended(format!("nothing could be sent for {} s", self.times.idle.as_secs())));
-            }
-            self.shared.state().ended.clone().unwrap_or_else(|| Ended("the session ended".to_owned()))
-        })
+        self.to_server
+            .send_timeout(packet, self.times.idle)
+            .map_err(|error| {
+                if error.is_timeout() {
+                    self.shared.end(Ended(format!(
+                        "nothing could be sent for {} s",
+                        self.times.idle.as_secs()
+                    )));
+                }
+                self.shared
+                    .state()
+                    .ended
+                    .clone()
+                    .unwrap_or_else(|| Ended("the session ended".to_owned()))
+            })
     }
 }
 
 impl Call {
     /// A call that began at a moment.
     pub(super) fn new(connection: Arc<Connection>, began: Instant) -> Self {
-        let until = connection.times.whole.and_then(|whole| began.checked_add(whole));
+        let until = connection
+            .times
+            .whole
+            .and_then(|whole| began.checked_add(whole));
         Self { connection, until }
     }
 
@@ -263,7 +344,13 @@ impl Call {
         let (sender, answer) = bounded(1);
         self.connection.begin(request, Some(sender))?;
         let shared = Arc::clone(&self.connection.shared);
-        Ok(Coming { answer, shared, idle: self.connection.times.idle, asked: Instant::now(), until: self.until })
+        Ok(Coming {
+            answer,
+            shared,
+            idle: self.connection.times.idle,
+            asked: Instant::now(),
+            until: self.until,
+        })
     }
 
     /// Sends a request whose answer nobody needs.
@@ -281,7 +368,10 @@ impl Drop for Connection {
 /// Writes requests until nobody is left who has any, or the session ends.
 fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Shared) {
     for packet in packets {
-        if let Err(error) = to_server.write_all(&packet).and_then(|()| to_server.flush()) {
+        if let Err(error) = to_server
+            .write_all(&packet)
+            .and_then(|()| to_server.flush())
+        {
             return shared.end(shared.ended(&error));
         }
     }
@@ -289,7 +379,10 @@ fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Shared
 
 /// Hands the greeting and then answers to who waits for them, until the session ends.
 fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
-    let mut from_server = Noted { from_server, shared };
+    let mut from_server = Noted {
+        from_server,
+        shared,
+    };
     match read_packet(&mut from_server) {
         // Who gave up waiting needs no greeting.
         Ok(packet) => drop(hello.send(packet)),
@@ -302,7 +395,8 @@ fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
                 return shared.end(shared.ended(&error));
             }
         };
-        let answered = wire::decode(&packet).and_then(|(id, answer)| Some((shared.state().waiting.remove(&id)?, answer)));
+        let answered = wire::decode(&packet)
+            .and_then(|(id, answer)| Some((shared.state().waiting.remove(&id)?, answer)));
         match answered {
             // Who gave up waiting needs no answer.
             Some((Some(sender), answer)) => drop(sender.send(answer)),
@@ -342,7 +436,10 @@ fn read_packet(from_server: &mut impl Read) -> io::Result<Vec<u8>> {
     from_server.read_exact(&mut length)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if length > MAX_PACKET {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet is longer than any may be"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a packet is longer than any may be",
+        ));
     }
     let mut packet = vec![0; length];
     from_server.read_exact(&mut packet)?;

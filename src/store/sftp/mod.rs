@@ -93,13 +93,29 @@ struct Refusal {
 
 impl Trouble {
     fn is_missing(&self) -> bool {
-        matches!(self, Self::Status { code: wire::NO_SUCH_FILE, .. })
+        matches!(
+            self,
+            Self::Status {
+                code: wire::NO_SUCH_FILE,
+                ..
+            }
+        )
     }
 
     fn of(self, verb: Verb, object: Option<&ObjectName>) -> Error {
         match self {
-            Self::Ended(ended) => about(if ended.is_refusal() { Kind::Denied } else { Kind::Unavailable }, verb, object).because(ended),
-            Self::Odd => about(Kind::Failed, verb, object).because("the server sent another answer than the request has"),
+            Self::Ended(ended) => about(
+                if ended.is_refusal() {
+                    Kind::Denied
+                } else {
+                    Kind::Unavailable
+                },
+                verb,
+                object,
+            )
+            .because(ended),
+            Self::Odd => about(Kind::Failed, verb, object)
+                .because("the server sent another answer than the request has"),
             Self::Status { code, words } => {
                 let kind = match code {
                     wire::NO_SUCH_FILE => Kind::Missing,
@@ -114,12 +130,26 @@ impl Trouble {
 
 impl Sftp {
     /// Opens `sftp://user@host:port/path`; `/~/path` is below the login folder. Begins no session, unless the folder is to be made.
-    pub(super) fn open(address: &Address, settings: &Settings, if_missing: IfMissing) -> Result<Self, Error> {
-        let option = |name: &str, key: &str| address.query.get(key).map(String::as_str).or_else(|| settings.option(name));
+    pub(super) fn open(
+        address: &Address,
+        settings: &Settings,
+        if_missing: IfMissing,
+    ) -> Result<Self, Error> {
+        let option = |name: &str, key: &str| {
+            address
+                .query
+                .get(key)
+                .map(String::as_str)
+                .or_else(|| settings.option(name))
+        };
         let mut arguments: Vec<OsString> = Vec::new();
-        for setting in
-            ["BatchMode=yes", "StrictHostKeyChecking=yes", "ServerAliveInterval=15", "ServerAliveCountMax=3", "ConnectTimeout=15"]
-        {
+        for setting in [
+            "BatchMode=yes",
+            "StrictHostKeyChecking=yes",
+            "ServerAliveInterval=15",
+            "ServerAliveCountMax=3",
+            "ConnectTimeout=15",
+        ] {
             arguments.extend(["-o".into(), setting.into()]);
         }
         arguments.extend(["-o".into(), "ClearAllForwardings=yes".into(), "-T".into()]);
@@ -127,7 +157,12 @@ impl Sftp {
             arguments.extend(["-p".into(), port.to_string().into()]);
         }
         if let Some(key) = option("ssh-key", "key") {
-            arguments.extend(["-i".into(), key.into(), "-o".into(), "IdentitiesOnly=yes".into()]);
+            arguments.extend([
+                "-i".into(),
+                key.into(),
+                "-o".into(),
+                "IdentitiesOnly=yes".into(),
+            ]);
         }
         if let Some(known) = option("ssh-known-hosts", "known_hosts") {
             arguments.extend([
@@ -151,10 +186,23 @@ impl Sftp {
         };
         let (idle, whole) = (settings.idle(), settings.whole());
         // A session begins with many answers, one after the other, and another try has to fit into the time of a call.
-        let times = Times { begin: whole.map_or(idle, |whole| whole / 2), idle, whole };
-        let store = Self { arguments, times, folder, location: address.to_string(), held: Mutex::default(), changed: Condvar::new() };
+        let times = Times {
+            begin: whole.map_or(idle, |whole| whole / 2),
+            idle,
+            whole,
+        };
+        let store = Self {
+            arguments,
+            times,
+            folder,
+            location: address.to_string(),
+            held: Mutex::default(),
+            changed: Condvar::new(),
+        };
         if if_missing == IfMissing::Create {
-            store.make_folders(&store.folder).map_err(|trouble| trouble.of(Verb::Open, None))?;
+            store
+                .make_folders(&store.folder)
+                .map_err(|trouble| trouble.of(Verb::Open, None))?;
         }
         Ok(store)
     }
@@ -167,7 +215,12 @@ impl Sftp {
     /// that stands still keeps them no longer than one.
     fn session(&self) -> Result<Call, Ended> {
         let came = Instant::now();
-        let alive = |held: &Held| held.connection.as_ref().filter(|connection| connection.ended().is_none()).map(Arc::clone);
+        let alive = |held: &Held| {
+            held.connection
+                .as_ref()
+                .filter(|connection| connection.ended().is_none())
+                .map(Arc::clone)
+        };
         let mut held = self.held();
         if let Some(connection) = alive(&held) {
             return Ok(Call::new(connection, came));
@@ -175,11 +228,18 @@ impl Sftp {
         if held.begins {
             let before = held.failures;
             let begins = |held: &mut Held| held.begins && held.failures == before;
-            let (held, _) = self.changed.wait_timeout_while(held, self.times.begin, begins).unwrap_or_else(PoisonError::into_inner);
+            let (held, _) = self
+                .changed
+                .wait_timeout_while(held, self.times.begin, begins)
+                .unwrap_or_else(PoisonError::into_inner);
             if let Some(connection) = alive(&held) {
                 return Ok(Call::new(connection, came));
             }
-            let failure = if held.failures == before { held.connection.as_ref().and_then(|one| one.ended()) } else { held.failure.clone() };
+            let failure = if held.failures == before {
+                held.connection.as_ref().and_then(|one| one.ended())
+            } else {
+                held.failure.clone()
+            };
             return Err(failure.unwrap_or_else(|| Ended::late(self.times.begin)));
         }
         held.begins = true;
@@ -219,7 +279,10 @@ impl Sftp {
             made = done(&session, Request::MakeDirectory(path));
             match &made {
                 // One above went again, or there is this one by now: a look tells.
-                Err(Trouble::Status { code: wire::NO_SUCH_FILE | wire::FAILURE, .. }) => {}
+                Err(Trouble::Status {
+                    code: wire::NO_SUCH_FILE | wire::FAILURE,
+                    ..
+                }) => {}
                 _ => return made,
             }
         }
@@ -227,7 +290,11 @@ impl Sftp {
     }
 
     /// Writes a file of its own, which `name_it` then gives its name.
-    fn write(&self, body: &Rope, name_it: impl FnOnce(&Call, &str) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    fn write(
+        &self,
+        body: &Rope,
+        name_it: impl FnOnce(&Call, &str) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
         let session = self.session()?;
         let temporary = self.path_of(&folders::temporary().ok_or(Trouble::Odd)?);
         let handle = match open(&session, Request::Create(&temporary)) {
@@ -239,7 +306,9 @@ impl Sftp {
         };
         let written = self.fill(&session, &handle, body);
         let closed = done(&session, Request::Close(&handle));
-        let outcome = written.and(closed).and_then(|()| name_it(&session, &temporary));
+        let outcome = written
+            .and(closed)
+            .and_then(|()| name_it(&session, &temporary));
         if outcome.is_err() {
             // In vain when the session is over: what is left below the folder of temporaries is nobody's.
             session.tell(Request::Remove(&temporary)).ok();
@@ -254,28 +323,56 @@ impl Sftp {
             if under_way.len() == WINDOW {
                 under_way.pop_front().map_or(Ok(()), settled)?;
             }
-            under_way.push_back(session.ask(Request::Write { handle, offset, data })?);
+            under_way.push_back(session.ask(Request::Write {
+                handle,
+                offset,
+                data,
+            })?);
             offset += data.len() as u64;
         }
         under_way.into_iter().try_for_each(settled)?;
-        if session.extensions().flush { done(session, Request::Flush(handle)) } else { Ok(()) }
+        if session.extensions().flush {
+            done(session, Request::Flush(handle))
+        } else {
+            Ok(())
+        }
     }
 
     /// Gives the file its name, in place of what has it.
     fn put_in_place(&self, session: &Call, temporary: &str, path: &str) -> Result<(), Trouble> {
         let rename = || {
             if session.extensions().rename_over {
-                match done(session, Request::RenameOver { from: temporary, to: path }) {
+                match done(
+                    session,
+                    Request::RenameOver {
+                        from: temporary,
+                        to: path,
+                    },
+                ) {
                     // A server that lets nobody replace anything may still let a new name be given.
-                    Err(Trouble::Status { code: wire::DENIED, .. }) => {}
+                    Err(Trouble::Status {
+                        code: wire::DENIED, ..
+                    }) => {}
                     renamed => return renamed,
                 }
             }
-            match done(session, Request::Rename { from: temporary, to: path }) {
+            match done(
+                session,
+                Request::Rename {
+                    from: temporary,
+                    to: path,
+                },
+            ) {
                 Err(trouble @ Trouble::Status { .. }) if !trouble.is_missing() => {
                     // Version 3 renames over nothing: for a moment there is neither.
                     done(session, Request::Remove(path)).map_err(|_| trouble)?;
-                    done(session, Request::Rename { from: temporary, to: path })
+                    done(
+                        session,
+                        Request::Rename {
+                            from: temporary,
+                            to: path,
+                        },
+                    )
                 }
                 renamed => renamed,
             }
@@ -284,7 +381,11 @@ impl Sftp {
     }
 
     /// Does what needs the folder of a path, and makes that where it is missing.
-    fn in_its_folder(&self, path: &str, name_it: impl Fn() -> Result<(), Trouble>) -> Result<(), Trouble> {
+    fn in_its_folder(
+        &self,
+        path: &str,
+        name_it: impl Fn() -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
         // Who removes the last object of a folder removes the folder too: it can go again before the file is in it.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut outcome = name_it();
@@ -307,12 +408,19 @@ impl Sftp {
             known => {
                 session.tell(Request::Close(&handle))?;
                 known?;
-                Err(Trouble::Status { code: wire::NO_SUCH_FILE, words: "it is no file".to_owned() })
+                Err(Trouble::Status {
+                    code: wire::NO_SUCH_FILE,
+                    words: "it is no file".to_owned(),
+                })
             }
         }
     }
 
-    fn read(&self, name: &ObjectName, part: impl FnOnce(u64) -> Result<(u64, usize), Kind>) -> Result<Vec<u8>, Error> {
+    fn read(
+        &self,
+        name: &ObjectName,
+        part: impl FnOnce(u64) -> Result<(u64, usize), Kind>,
+    ) -> Result<Vec<u8>, Error> {
         let failed = |trouble: Trouble| trouble.of(Verb::Get, Some(name));
         let session = self.session().map_err(|ended| failed(ended.into()))?;
         let (handle, size) = self.open_object(&session, name).map_err(failed)?;
@@ -320,7 +428,9 @@ impl Sftp {
             Ok((offset, length)) => read_part(&session, &handle, offset, length).map_err(failed),
             Err(kind) => Err(Error::new(kind, Verb::Get, name)),
         };
-        session.tell(Request::Close(&handle)).map_err(|ended| failed(ended.into()))?;
+        session
+            .tell(Request::Close(&handle))
+            .map_err(|ended| failed(ended.into()))?;
         match read? {
             Some(bytes) => Ok(bytes),
             None => Err(Error::new(Kind::Short, Verb::Get, name)),
@@ -339,7 +449,9 @@ impl Sftp {
             match session.ask(Request::ReadDirectory(&handle))?.wait()? {
                 Answer::Names(names) if !names.is_empty() => {
                     for (name, known) in names {
-                        let Ok(name) = String::from_utf8(name) else { continue };
+                        let Ok(name) = String::from_utf8(name) else {
+                            continue;
+                        };
                         if known.is_directory() {
                             entries.extend(Entry::folder(name));
                         } else if known.is_file() {
@@ -347,7 +459,9 @@ impl Sftp {
                         }
                     }
                 }
-                Answer::Status { code: wire::END, .. } => break Ok(()),
+                Answer::Status {
+                    code: wire::END, ..
+                } => break Ok(()),
                 Answer::Status { code, words } => break Err(Trouble::Status { code, words }),
                 _ => break Err(Trouble::Odd),
             }
@@ -359,18 +473,29 @@ impl Sftp {
 }
 
 /// Reads a part of a file with many requests at once; `None` when the file ends before.
-fn read_part(session: &Call, handle: &[u8], offset: u64, length: usize) -> Result<Option<Vec<u8>>, Trouble> {
+fn read_part(
+    session: &Call,
+    handle: &[u8],
+    offset: u64,
+    length: usize,
+) -> Result<Option<Vec<u8>>, Trouble> {
     let mut bytes: Vec<u8> = Vec::with_capacity(length);
     let mut under_way = VecDeque::with_capacity(WINDOW);
     let mut asked = 0;
     while bytes.len() < length {
         while under_way.len() < WINDOW && asked < length {
             let count = CHUNK.min(length - asked);
-            let request = Request::Read { handle, offset: offset + asked as u64, length: u32::try_from(count).unwrap_or(u32::MAX) };
+            let request = Request::Read {
+                handle,
+                offset: offset + asked as u64,
+                length: u32::try_from(count).unwrap_or(u32::MAX),
+            };
             under_way.push_back((count, session.ask(request)?));
             asked += count;
         }
-        let Some((count, coming)) = under_way.pop_front() else { return Err(Trouble::Odd) };
+        let Some((count, coming)) = under_way.pop_front() else {
+            return Err(Trouble::Odd);
+        };
         match coming.wait()? {
             Answer::Data(data) if data.len() <= count && !data.is_empty() => {
                 let is_whole = data.len() == count;
@@ -381,7 +506,9 @@ fn read_part(session: &Call, handle: &[u8], offset: u64, length: usize) -> Resul
                     asked = bytes.len();
                 }
             }
-            Answer::Status { code: wire::END, .. } => return Ok(None),
+            Answer::Status {
+                code: wire::END, ..
+            } => return Ok(None),
             Answer::Status { code, words } => return Err(Trouble::Status { code, words }),
             _ => return Err(Trouble::Odd),
         }
@@ -421,25 +548,39 @@ fn settled(coming: connection::Coming) -> Result<(), Trouble> {
 fn not_stored(name: &ObjectName, trouble: Trouble) -> Error {
     match trouble {
         // A folder is in the way, or one went again and again.
-        trouble if trouble.is_missing() => about(Kind::Failed, Verb::Put, Some(name)).because(trouble.of(Verb::Put, Some(name))),
+        trouble if trouble.is_missing() => {
+            about(Kind::Failed, Verb::Put, Some(name)).because(trouble.of(Verb::Put, Some(name)))
+        }
         trouble => trouble.of(Verb::Put, Some(name)),
     }
 }
 
 impl Store for Sftp {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.write(body, |session, temporary| self.put_in_place(session, temporary, &self.path_of(name.as_str())))
-            .map_err(|trouble| not_stored(name, trouble))
+        self.write(body, |session, temporary| {
+            self.put_in_place(session, temporary, &self.path_of(name.as_str()))
+        })
+        .map_err(|trouble| not_stored(name, trouble))
     }
 
     fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        let session = self.session().map_err(|ended| not_stored(name, ended.into()))?;
+        let session = self
+            .session()
+            .map_err(|ended| not_stored(name, ended.into()))?;
         if !session.extensions().link {
             return Ok(Created::Cannot);
         }
         let path = self.path_of(name.as_str());
         let written = self.write(body, |session, temporary| {
-            self.in_its_folder(&path, || done(session, Request::Link { from: temporary, to: &path }))?;
+            self.in_its_folder(&path, || {
+                done(
+                    session,
+                    Request::Link {
+                        from: temporary,
+                        to: &path,
+                    },
+                )
+            })?;
             // In vain when the session is over: then it is nobody's.
             session.tell(Request::Remove(temporary)).ok();
             Ok(())
@@ -447,13 +588,16 @@ impl Store for Sftp {
         match written {
             Ok(()) => Ok(Created::New),
             // Nothing more is said where the name is taken, or the file system has no links: a look tells.
-            Err(trouble @ Trouble::Status { code: wire::FAILURE | wire::DENIED | wire::UNSUPPORTED, .. }) => {
-                match done(&session, Request::Stat(&path)) {
-                    Ok(()) => Ok(Created::WasThere),
-                    Err(other) if other.is_missing() => Ok(Created::Cannot),
-                    Err(_) => Err(not_stored(name, trouble)),
-                }
-            }
+            Err(
+                trouble @ Trouble::Status {
+                    code: wire::FAILURE | wire::DENIED | wire::UNSUPPORTED,
+                    ..
+                },
+            ) => match done(&session, Request::Stat(&path)) {
+                Ok(()) => Ok(Created::WasThere),
+                Err(other) if other.is_missing() => Ok(Created::Cannot),
+                Err(_) => Err(not_stored(name, trouble)),
+            },
             Err(trouble) => Err(not_stored(name, trouble)),
         }
     }
@@ -475,8 +619,17 @@ impl Store for Sftp {
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         let entries = |below: &str| {
             let path = self.path_of(below.trim_end_matches('/'));
-            let path = if below.is_empty() { if self.folder.is_empty() { "/" } else { &self.folder } } else { &path };
-            self.entries(path).map_err(|trouble| trouble.of(Verb::List, None))
+            let path = if below.is_empty() {
+                if self.folder.is_empty() {
+                    "/"
+                } else {
+                    &self.folder
+                }
+            } else {
+                &path
+            };
+            self.entries(path)
+                .map_err(|trouble| trouble.of(Verb::List, None))
         };
         folders::list(prefix, entries, found)
     }
@@ -490,7 +643,11 @@ impl Store for Sftp {
             Err(trouble) => {
                 // A folder is no object.
                 let known = attributes(&session, Request::Stat(&path));
-                return if known.is_ok_and(Attributes::is_directory) { Ok(()) } else { Err(failed(trouble)) };
+                return if known.is_ok_and(Attributes::is_directory) {
+                    Ok(())
+                } else {
+                    Err(failed(trouble))
+                };
             }
             Ok(()) => {}
         }

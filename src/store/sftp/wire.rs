@@ -125,7 +125,9 @@ impl Request<'_> {
         };
         packet(kind, |bytes| {
             bytes.extend(id.to_be_bytes());
-            extended.into_iter().for_each(|name| put(bytes, name.as_bytes()));
+            extended
+                .into_iter()
+                .for_each(|name| put(bytes, name.as_bytes()));
             match self {
                 Self::OpenToRead(path) => {
                     put(bytes, path.as_bytes());
@@ -142,21 +144,35 @@ impl Request<'_> {
                     put(bytes, path.as_bytes());
                     bytes.extend(0_u32.to_be_bytes());
                 }
-                Self::Close(handle) | Self::StatHandle(handle) | Self::ReadDirectory(handle) | Self::Flush(handle) => put(bytes, handle),
-                Self::Read { handle, offset, length } => {
+                Self::Close(handle)
+                | Self::StatHandle(handle)
+                | Self::ReadDirectory(handle)
+                | Self::Flush(handle) => put(bytes, handle),
+                Self::Read {
+                    handle,
+                    offset,
+                    length,
+                } => {
                     put(bytes, handle);
                     bytes.extend(offset.to_be_bytes());
                     bytes.extend(length.to_be_bytes());
                 }
-                Self::Write { handle, offset, data } => {
+                Self::Write {
+                    handle,
+                    offset,
+                    data,
+                } => {
                     put(bytes, handle);
                     bytes.extend(offset.to_be_bytes());
                     put(bytes, data);
                 }
-                Self::Stat(path) | Self::OpenDirectory(path) | Self::Remove(path) | Self::RemoveDirectory(path) => {
-                    put(bytes, path.as_bytes())
-                }
-                Self::Rename { from, to } | Self::RenameOver { from, to } | Self::Link { from, to } => {
+                Self::Stat(path)
+                | Self::OpenDirectory(path)
+                | Self::Remove(path)
+                | Self::RemoveDirectory(path) => put(bytes, path.as_bytes()),
+                Self::Rename { from, to }
+                | Self::RenameOver { from, to }
+                | Self::Link { from, to } => {
                     put(bytes, from.as_bytes());
                     put(bytes, to.as_bytes());
                 }
@@ -206,8 +222,15 @@ pub(super) fn decode(packet: &[u8]) -> Option<(u32, Answer)> {
         101 => {
             let code = rest.u32()?;
             // Some servers leave the words out.
-            let words = rest.text().map(|words| String::from_utf8_lossy(words).into_owned()).unwrap_or_default();
-            let words = words.chars().filter(|c| !c.is_control()).take(300).collect();
+            let words = rest
+                .text()
+                .map(|words| String::from_utf8_lossy(words).into_owned())
+                .unwrap_or_default();
+            let words = words
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(300)
+                .collect();
             Answer::Status { code, words }
         }
         102 => Answer::Handle(rest.text()?.to_vec()),
@@ -243,11 +266,15 @@ impl<'packet> Rest<'packet> {
     }
 
     fn u32(&mut self) -> Option<u32> {
-        self.take(4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
+        self.take(4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_be_bytes)
     }
 
     fn u64(&mut self) -> Option<u64> {
-        self.take(8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+        self.take(8)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u64::from_be_bytes)
     }
 
     fn text(&mut self) -> Option<&'packet [u8]> {
@@ -283,32 +310,105 @@ mod tests {
 
     /// A string as packets have it.
     fn text(text: &str) -> Vec<u8> {
-        [&u32::try_from(text.len()).expect("short").to_be_bytes()[..], text.as_bytes()].concat()
+        [
+            &u32::try_from(text.len()).expect("short").to_be_bytes()[..],
+            text.as_bytes(),
+        ]
+        .concat()
     }
 
     #[test]
     fn requests_are_what_the_draft_says() {
         assert_eq!(hello(), [0, 0, 0, 5, 1, 0, 0, 0, 3]);
-        assert_eq!(Request::Close(b"h").encode(7), [0, 0, 0, 10, 4, 0, 0, 0, 7, 0, 0, 0, 1, b'h']);
-        let read = Request::Read { handle: b"h", offset: 258, length: 9 }.encode(1);
-        assert_eq!(read, [&[0, 0, 0, 22, 5, 0, 0, 0, 1, 0, 0, 0, 1, b'h', 0, 0, 0, 0, 0, 0, 1, 2][..], &[0, 0, 0, 9]].concat());
+        assert_eq!(
+            Request::Close(b"h").encode(7),
+            [0, 0, 0, 10, 4, 0, 0, 0, 7, 0, 0, 0, 1, b'h']
+        );
+        let read = Request::Read {
+            handle: b"h",
+            offset: 258,
+            length: 9,
+        }
+        .encode(1);
+        assert_eq!(
+            read,
+            [
+                &[
+                    0, 0, 0, 22, 5, 0, 0, 0, 1, 0, 0, 0, 1, b'h', 0, 0, 0, 0, 0, 0, 1, 2
+                ][..],
+                &[0, 0, 0, 9]
+            ]
+            .concat()
+        );
         let rename = Request::RenameOver { from: "a", to: "b" }.encode(2);
-        assert_eq!(rename[4..], [&[200, 0, 0, 0, 2][..], &text("posix-rename@openssh.com"), &text("a"), &text("b")].concat());
+        assert_eq!(
+            rename[4..],
+            [
+                &[200, 0, 0, 0, 2][..],
+                &text("posix-rename@openssh.com"),
+                &text("a"),
+                &text("b")
+            ]
+            .concat()
+        );
     }
 
     #[test]
     fn answers_are_read() {
-        let version = [&[2, 0, 0, 0, 3][..], &text("posix-rename@openssh.com"), &text("1"), &text("other"), &text("9")].concat();
-        assert_eq!(decode_hello(&version), Some(Extensions { rename_over: true, flush: false, link: false }));
+        let version = [
+            &[2, 0, 0, 0, 3][..],
+            &text("posix-rename@openssh.com"),
+            &text("1"),
+            &text("other"),
+            &text("9"),
+        ]
+        .concat();
+        assert_eq!(
+            decode_hello(&version),
+            Some(Extensions {
+                rename_over: true,
+                flush: false,
+                link: false
+            })
+        );
         assert_eq!(decode_hello(&[2, 0, 0, 0, 6]), None, "another version");
-        let status = [&[101, 0, 0, 0, 5, 0, 0, 0, 2][..], &text("gone"), &text("en")].concat();
-        assert_eq!(decode(&status), Some((5, Answer::Status { code: 2, words: "gone".to_owned() })));
+        let status = [
+            &[101, 0, 0, 0, 5, 0, 0, 0, 2][..],
+            &text("gone"),
+            &text("en"),
+        ]
+        .concat();
+        assert_eq!(
+            decode(&status),
+            Some((
+                5,
+                Answer::Status {
+                    code: 2,
+                    words: "gone".to_owned()
+                }
+            ))
+        );
         let attributes = [0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0x81, 0xa4];
-        let known = Attributes { size: 9, mode: 0o100_644 };
+        let known = Attributes {
+            size: 9,
+            mode: 0o100_644,
+        };
         assert!(known.is_file() && !known.is_directory());
-        assert_eq!(decode(&[&[105, 0, 0, 0, 6][..], &attributes].concat()), Some((6, Answer::Attributes(known))));
-        let names = [&[104, 0, 0, 0, 7, 0, 0, 0, 1][..], &text("n"), &text("-rw n"), &attributes].concat();
-        assert_eq!(decode(&names), Some((7, Answer::Names(vec![(b"n".to_vec(), known)]))));
+        assert_eq!(
+            decode(&[&[105, 0, 0, 0, 6][..], &attributes].concat()),
+            Some((6, Answer::Attributes(known)))
+        );
+        let names = [
+            &[104, 0, 0, 0, 7, 0, 0, 0, 1][..],
+            &text("n"),
+            &text("-rw n"),
+            &attributes,
+        ]
+        .concat();
+        assert_eq!(
+            decode(&names),
+            Some((7, Answer::Names(vec![(b"n".to_vec(), known)])))
+        );
         for cut in 0..names.len() {
             assert_eq!(decode(&names[..cut]), None, "{cut}");
         }

@@ -12,7 +12,11 @@ const MAX_BYTES: u64 = 1 << 20;
 pub(super) fn find(cloud: &str, settings: &Settings) -> Result<BTreeMap<String, String>, Error> {
     let wrong = |text: String| Error::of_store(Kind::Denied, Verb::Open).because(text);
     let path = files(settings).into_iter().find(|path| path.is_file());
-    let path = path.ok_or_else(|| wrong(format!("there is no clouds.yaml, where the cloud {cloud} should be")))?;
+    let path = path.ok_or_else(|| {
+        wrong(format!(
+            "there is no clouds.yaml, where the cloud {cloud} should be"
+        ))
+    })?;
     let mut found = BTreeMap::new();
     let mut is_there = false;
     // Secrets may stand in a second file beside it.
@@ -21,12 +25,18 @@ pub(super) fn find(cloud: &str, settings: &Settings) -> Result<BTreeMap<String, 
             continue;
         }
         warn_if_open_to_others(&path);
-        let text = read(&path).map_err(|error| wrong(format!("{} cannot be read: {error}", path.display())))?;
-        let section = section(&text, cloud).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
+        let text = read(&path)
+            .map_err(|error| wrong(format!("{} cannot be read: {error}", path.display())))?;
+        let section =
+            section(&text, cloud).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
         is_there |= section.is_some();
         found.extend(section.unwrap_or_default());
     }
-    if is_there { Ok(found) } else { Err(wrong(format!("{} has no cloud {cloud}", path.display()))) }
+    if is_there {
+        Ok(found)
+    } else {
+        Err(wrong(format!("{} has no cloud {cloud}", path.display())))
+    }
 }
 
 /// Where such files are, the first that is there wins.
@@ -34,21 +44,35 @@ fn files(settings: &Settings) -> Vec<PathBuf> {
     if let Some(path) = settings.variable("OS_CLIENT_CONFIG_FILE") {
         return vec![path.into()];
     }
-    let home = settings.home().map(|home| home.join(".config/openstack/clouds.yaml"));
-    [Some(PathBuf::from("clouds.yaml")), home, Some(PathBuf::from("/etc/openstack/clouds.yaml"))].into_iter().flatten().collect()
+    let home = settings
+        .home()
+        .map(|home| home.join(".config/openstack/clouds.yaml"));
+    [
+        Some(PathBuf::from("clouds.yaml")),
+        home,
+        Some(PathBuf::from("/etc/openstack/clouds.yaml")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn read(path: &std::path::Path) -> std::io::Result<String> {
     use std::io::Read;
     let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
+    std::fs::File::open(path)?
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)?;
     Ok(text)
 }
 
 #[cfg(unix)]
 fn warn_if_open_to_others(path: &std::path::Path) {
     use std::os::unix::fs::MetadataExt;
-    if path.metadata().is_ok_and(|metadata| metadata.mode() & 0o077 != 0) {
+    if path
+        .metadata()
+        .is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
+    {
         tracing::warn!(path = %path.display(), "others may read this file with credentials: chmod 600 makes it yours alone");
     }
 }

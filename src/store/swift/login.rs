@@ -77,9 +77,16 @@ pub(crate) struct Login {
 /// How to log in.
 enum Way {
     /// `X-Auth-User` and `X-Auth-Key`.
-    V1 { url: String, user: String, key: Secret<String> },
+    V1 {
+        url: String,
+        user: String,
+        key: Secret<String>,
+    },
     /// A request to Keystone, as JSON.
-    V3 { url: String, request: Secret<String> },
+    V3 {
+        url: String,
+        request: Secret<String>,
+    },
     /// A token that was given with the address of the account: it cannot be renewed.
     Given { token: Secret<String> },
 }
@@ -121,23 +128,37 @@ fn wrong(text: impl Into<String>) -> Error {
 
 impl Login {
     /// Reads who logs in from options, the cloud that is named, or the environment. Asks nobody yet.
-    pub(crate) fn new(http: &Http, service: Service, cloud: Option<&str>, settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn new(
+        http: &Http,
+        service: Service,
+        cloud: Option<&str>,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
         let mut known: BTreeMap<&str, String> = BTreeMap::new();
         let cloud = cloud.or_else(|| settings.variable("OS_CLOUD"));
-        let of_cloud = cloud.map(|cloud| clouds::find(cloud, settings)).transpose()?.unwrap_or_default();
+        let of_cloud = cloud
+            .map(|cloud| clouds::find(cloud, settings))
+            .transpose()?
+            .unwrap_or_default();
         for name in NAMES {
             let option = format!("os-{}", name.to_ascii_lowercase().replace('_', "-"));
             let value = settings.option(&option).map(str::to_owned);
             // What a cloud says is all of one piece: the environment is not mixed in.
             let value = value.or_else(|| of_cloud.get(&name.to_ascii_lowercase()).cloned());
-            let value =
-                value.or_else(|| of_cloud.is_empty().then(|| settings.variable(&format!("OS_{name}")).map(str::to_owned)).flatten());
+            let value = value.or_else(|| {
+                of_cloud
+                    .is_empty()
+                    .then(|| settings.variable(&format!("OS_{name}")).map(str::to_owned))
+                    .flatten()
+            });
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 known.insert(name, value);
             }
         }
         let get = |name: &str| known.get(name).map(String::as_str);
-        let interface = get("INTERFACE").or_else(|| get("ENDPOINT_TYPE")).unwrap_or("public");
+        let interface = get("INTERFACE")
+            .or_else(|| get("ENDPOINT_TYPE"))
+            .unwrap_or("public");
         Ok(Self {
             http: http.clone(),
             service,
@@ -152,35 +173,66 @@ impl Login {
     /// Overrides region and interface, if they are given.
     pub(super) fn at(mut self, region: Option<&str>, interface: Option<&str>) -> Self {
         self.region = region.map(str::to_owned).or(self.region);
-        self.interface = interface.map_or(self.interface, |interface| interface.trim_end_matches("URL").to_owned());
+        self.interface = interface.map_or(self.interface, |interface| {
+            interface.trim_end_matches("URL").to_owned()
+        });
         self
     }
 
-    fn way<'known>(service: Service, get: &impl Fn(&str) -> Option<&'known str>, settings: &Settings) -> Result<Way, Error> {
+    fn way<'known>(
+        service: Service,
+        get: &impl Fn(&str) -> Option<&'known str>,
+        settings: &Settings,
+    ) -> Result<Way, Error> {
         let token = get("TOKEN").or_else(|| get("AUTH_TOKEN"));
         if let (Some(token), Some(_)) = (token, get(service.address())) {
-            return Ok(Way::Given { token: Secret::new(token.to_owned()) });
+            return Ok(Way::Given {
+                token: Secret::new(token.to_owned()),
+            });
         }
         let v1 = |url: &str, user: Option<&str>, key: Option<&str>| match (user, key) {
-            (Some(user), Some(key)) => Ok(Way::V1 { url: url.to_owned(), user: user.to_owned(), key: Secret::new(key.to_owned()) }),
-            _ => Err(wrong("to log in to Swift needs a user and a key: ST_USER and ST_KEY")),
+            (Some(user), Some(key)) => Ok(Way::V1 {
+                url: url.to_owned(),
+                user: user.to_owned(),
+                key: Secret::new(key.to_owned()),
+            }),
+            _ => Err(wrong(
+                "to log in to Swift needs a user and a key: ST_USER and ST_KEY",
+            )),
         };
         let Some(url) = get("AUTH_URL") else {
             if service == Service::Backup {
-                return Err(wrong("nothing says where to log in: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml"));
+                return Err(wrong(
+                    "nothing says where to log in: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml",
+                ));
             }
             let url = settings.variable("ST_AUTH").ok_or_else(|| {
                 wrong("nothing says where to log in to Swift: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml, or ST_AUTH, ST_USER and ST_KEY")
             })?;
-            return v1(url, settings.variable("ST_USER"), settings.variable("ST_KEY"));
+            return v1(
+                url,
+                settings.variable("ST_USER"),
+                settings.variable("ST_KEY"),
+            );
         };
         let url = url.trim_end_matches('/');
-        if service == Service::ObjectStore && (url.ends_with("/auth/v1.0") || url.ends_with("/auth/v1") || url.ends_with("/auth/1.0")) {
+        if service == Service::ObjectStore
+            && (url.ends_with("/auth/v1.0")
+                || url.ends_with("/auth/v1")
+                || url.ends_with("/auth/1.0"))
+        {
             return v1(url, get("USERNAME"), get("PASSWORD"));
         }
-        let url = if url.ends_with("/v3") { url.to_owned() } else { format!("{}/v3", url.trim_end_matches("/v2.0")) };
+        let url = if url.ends_with("/v3") {
+            url.to_owned()
+        } else {
+            format!("{}/v3", url.trim_end_matches("/v2.0"))
+        };
         let request = keystone_request(get)?.to_string();
-        Ok(Way::V3 { url, request: Secret::new(request) })
+        Ok(Way::V3 {
+            url,
+            request: Secret::new(request),
+        })
     }
 
     /// The pass in use, or a new one where there is none or it has not long to live.
@@ -210,7 +262,12 @@ impl Login {
             Way::Given { token } => {
                 let account = self.account.clone().unwrap_or_default();
                 let renew_at = Instant::now() + Duration::from_hours(24 * 365);
-                Pass { token: Secret::new(token.expose().clone()), account, project: None, renew_at }
+                Pass {
+                    token: Secret::new(token.expose().clone()),
+                    account,
+                    project: None,
+                    renew_at,
+                }
             }
             Way::V1 { url, user, key } => self.log_in_v1(url, user, key.expose())?,
             Way::V3 { url, request } => self.log_in_v3(url, request.expose())?,
@@ -220,38 +277,89 @@ impl Login {
     }
 
     fn log_in_v1(&self, url: &str, user: &str, key: &str) -> Result<Pass, Error> {
-        let request = Request::get(url).header("x-auth-user", user).header("x-auth-key", key).body(());
+        let request = Request::get(url)
+            .header("x-auth-user", user)
+            .header("x-auth-key", key)
+            .body(());
         let request = request.map_err(|_| wrong("user and key cannot be sent as they are"))?;
-        let reply = granted(self.http.send(request, Body::None).map_err(|silence| silence.of(Verb::Open, None))?)?;
-        let token = reply.header("x-auth-token").or_else(|| reply.header("x-storage-token"));
-        let token = Secret::new(token.ok_or_else(|| wrong("the answer to the login holds no token"))?.to_owned());
-        let account = self.account.clone().or_else(|| reply.header("x-storage-url").map(str::to_owned));
-        let account = account.ok_or_else(|| wrong("the answer to the login does not say where the account is"))?;
-        let life = reply.header("x-auth-token-expires").and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        Ok(Pass { token, account: account.trim_end_matches('/').to_owned(), project: None, renew_at: renew_at(life) })
+        let reply = granted(
+            self.http
+                .send(request, Body::None)
+                .map_err(|silence| silence.of(Verb::Open, None))?,
+        )?;
+        let token = reply
+            .header("x-auth-token")
+            .or_else(|| reply.header("x-storage-token"));
+        let token = Secret::new(
+            token
+                .ok_or_else(|| wrong("the answer to the login holds no token"))?
+                .to_owned(),
+        );
+        let account = self
+            .account
+            .clone()
+            .or_else(|| reply.header("x-storage-url").map(str::to_owned));
+        let account = account
+            .ok_or_else(|| wrong("the answer to the login does not say where the account is"))?;
+        let life = reply
+            .header("x-auth-token-expires")
+            .and_then(|text| text.parse().ok())
+            .map(Duration::from_secs);
+        Ok(Pass {
+            token,
+            account: account.trim_end_matches('/').to_owned(),
+            project: None,
+            renew_at: renew_at(life),
+        })
     }
 
     fn log_in_v3(&self, url: &str, request: &str) -> Result<Pass, Error> {
-        let head = Request::post(format!("{url}/auth/tokens")).header("content-type", "application/json").body(());
-        let head = head.map_err(|error| wrong(format!("{url} is not the address of a Keystone: {error}")))?;
-        let reply = self.http.send(head, Body::Bytes(request.as_bytes())).map_err(|silence| silence.of(Verb::Open, None))?;
+        let head = Request::post(format!("{url}/auth/tokens"))
+            .header("content-type", "application/json")
+            .body(());
+        let head = head
+            .map_err(|error| wrong(format!("{url} is not the address of a Keystone: {error}")))?;
+        let reply = self
+            .http
+            .send(head, Body::Bytes(request.as_bytes()))
+            .map_err(|silence| silence.of(Verb::Open, None))?;
         let reply = granted(reply)?;
-        let token = reply.header("x-subject-token").map(|token| Secret::new(token.to_owned()));
+        let token = reply
+            .header("x-subject-token")
+            .map(|token| Secret::new(token.to_owned()));
         let token = token.ok_or_else(|| wrong("the answer of Keystone holds no token"))?;
-        let document = reply.bytes(MAX_DOCUMENT).map_err(|silence| silence.of(Verb::Open, None))?;
-        let document: Value =
-            document.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(|| wrong("the answer of Keystone is no JSON"))?;
+        let document = reply
+            .bytes(MAX_DOCUMENT)
+            .map_err(|silence| silence.of(Verb::Open, None))?;
+        let document: Value = document
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .ok_or_else(|| wrong("the answer of Keystone is no JSON"))?;
         let document = &document["token"];
-        let moment = |name: &str| document[name].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        let moment = |name: &str| {
+            document[name]
+                .as_str()
+                .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+        };
         // By Keystone's own clock: ours may be wrong.
-        let life =
-            moment("expires_at").zip(moment("issued_at")).and_then(|(end, start)| Duration::try_from(end.duration_since(start)).ok());
+        let life = moment("expires_at")
+            .zip(moment("issued_at"))
+            .and_then(|(end, start)| Duration::try_from(end.duration_since(start)).ok());
         let account = match &self.account {
             Some(account) => account.clone(),
-            None => endpoint(&document["catalog"], self.service, self.region.as_deref(), &self.interface)?,
+            None => endpoint(
+                &document["catalog"],
+                self.service,
+                self.region.as_deref(),
+                &self.interface,
+            )?,
         };
         let project = document["project"]["id"].as_str().map(str::to_owned);
-        Ok(Pass { token, account: account.trim_end_matches('/').to_owned(), project, renew_at: renew_at(life) })
+        Ok(Pass {
+            token,
+            account: account.trim_end_matches('/').to_owned(),
+            project,
+            renew_at: renew_at(life),
+        })
     }
 }
 
@@ -273,14 +381,20 @@ fn keystone_request<'known>(get: &impl Fn(&str) -> Option<&'known str>) -> Resul
     let domain = |name: &str| {
         let id = get(&format!("{name}_DOMAIN_ID"));
         let named = get(&format!("{name}_DOMAIN_NAME"));
-        id.map_or_else(|| json!({"name": named.or_else(|| get("DEFAULT_DOMAIN")).unwrap_or("Default")}), |id| json!({"id": id}))
+        id.map_or_else(
+            || json!({"name": named.or_else(|| get("DEFAULT_DOMAIN")).unwrap_or("Default")}),
+            |id| json!({"id": id}),
+        )
     };
     let user = || match (get("USER_ID"), get("USERNAME")) {
         (Some(id), _) => Some(json!({"id": id})),
         (None, Some(name)) => Some(json!({"name": name, "domain": domain("USER")})),
         _ => None,
     };
-    let project = || match (get("PROJECT_ID").or_else(|| get("TENANT_ID")), get("PROJECT_NAME").or_else(|| get("TENANT_NAME"))) {
+    let project = || match (
+        get("PROJECT_ID").or_else(|| get("TENANT_ID")),
+        get("PROJECT_NAME").or_else(|| get("TENANT_NAME")),
+    ) {
         (Some(id), _) => Some(json!({"project": {"id": id}})),
         (None, Some(name)) => Some(json!({"project": {"name": name, "domain": domain("PROJECT")}})),
         _ => None,
@@ -291,13 +405,23 @@ fn keystone_request<'known>(get: &impl Fn(&str) -> Option<&'known str>) -> Resul
         (None, None) => None,
     };
     if let Some(secret) = get("APPLICATION_CREDENTIAL_SECRET") {
-        let credential = match (get("APPLICATION_CREDENTIAL_ID"), get("APPLICATION_CREDENTIAL_NAME"), user()) {
+        let credential = match (
+            get("APPLICATION_CREDENTIAL_ID"),
+            get("APPLICATION_CREDENTIAL_NAME"),
+            user(),
+        ) {
             (Some(id), _, _) => json!({"id": id, "secret": secret}),
             (None, Some(name), Some(user)) => json!({"name": name, "secret": secret, "user": user}),
-            _ => return Err(wrong("an application credential needs its id, or its name and its user")),
+            _ => {
+                return Err(wrong(
+                    "an application credential needs its id, or its name and its user",
+                ));
+            }
         };
         // Its project is its own.
-        return Ok(json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": credential}}}));
+        return Ok(
+            json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": credential}}}),
+        );
     }
     let identity = match (get("PASSWORD"), get("TOKEN").or_else(|| get("AUTH_TOKEN"))) {
         (Some(password), _) => {
@@ -307,32 +431,72 @@ fn keystone_request<'known>(get: &impl Fn(&str) -> Option<&'known str>) -> Resul
         }
         (None, Some(token)) => json!({"methods": ["token"], "token": {"id": token}}),
         (None, None) => {
-            return Err(wrong("nothing says who logs in to Keystone: OS_USERNAME and OS_PASSWORD, an application credential, or OS_TOKEN"));
+            return Err(wrong(
+                "nothing says who logs in to Keystone: OS_USERNAME and OS_PASSWORD, an application credential, or OS_TOKEN",
+            ));
         }
     };
-    let scope = scope().ok_or_else(|| wrong("nothing says which project the containers are in: OS_PROJECT_NAME or OS_PROJECT_ID"))?;
+    let scope = scope().ok_or_else(|| {
+        wrong("nothing says which project the containers are in: OS_PROJECT_NAME or OS_PROJECT_ID")
+    })?;
     Ok(json!({"auth": {"identity": identity, "scope": scope}}))
 }
 
 /// The address of a service in Keystone's catalog.
-fn endpoint(catalog: &Value, service: Service, region: Option<&str>, interface: &str) -> Result<String, Error> {
+fn endpoint(
+    catalog: &Value,
+    service: Service,
+    region: Option<&str>,
+    interface: &str,
+) -> Result<String, Error> {
     let services = catalog.as_array().map(Vec::as_slice).unwrap_or_default();
-    let stores = services.iter().filter(|entry| entry["type"] == service.kind());
-    let endpoints: Vec<&Value> =
-        stores.flat_map(|service| service["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default()).collect();
+    let stores = services
+        .iter()
+        .filter(|entry| entry["type"] == service.kind());
+    let endpoints: Vec<&Value> = stores
+        .flat_map(|service| {
+            service["endpoints"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default()
+        })
+        .collect();
     let is_meant = |endpoint: &&&Value| {
-        endpoint["interface"] == interface && region.is_none_or(|region| endpoint["region"] == region || endpoint["region_id"] == region)
+        endpoint["interface"] == interface
+            && region.is_none_or(|region| {
+                endpoint["region"] == region || endpoint["region_id"] == region
+            })
     };
-    let found = endpoints.iter().find(is_meant).and_then(|endpoint| endpoint["url"].as_str()).map(str::to_owned);
+    let found = endpoints
+        .iter()
+        .find(is_meant)
+        .and_then(|endpoint| endpoint["url"].as_str())
+        .map(str::to_owned);
     found.ok_or_else(|| {
         let there: Vec<String> = endpoints
             .iter()
-            .filter_map(|endpoint| Some(format!("{} in {}", endpoint["interface"].as_str()?, endpoint["region"].as_str()?)))
+            .filter_map(|endpoint| {
+                Some(format!(
+                    "{} in {}",
+                    endpoint["interface"].as_str()?,
+                    endpoint["region"].as_str()?
+                ))
+            })
             .collect();
-        let wanted = region.map_or_else(|| interface.to_owned(), |region| format!("{interface} in {region}"));
+        let wanted = region.map_or_else(
+            || interface.to_owned(),
+            |region| format!("{interface} in {region}"),
+        );
         match there.is_empty() {
-            true => wrong(format!("Keystone's catalog has no {} for this user", service.name())),
-            false => wrong(format!("Keystone's catalog has no {} {wanted}: there are {}", service.name(), there.join(", "))),
+            true => wrong(format!(
+                "Keystone's catalog has no {} for this user",
+                service.name()
+            )),
+            false => wrong(format!(
+                "Keystone's catalog has no {} {wanted}: there are {}",
+                service.name(),
+                there.join(", ")
+            )),
         }
     })
 }
@@ -346,13 +510,22 @@ mod tests {
 
     fn request(known: &[(&str, &str)]) -> Result<serde_json::Value, String> {
         let known: BTreeMap<_, _> = known.iter().copied().collect();
-        keystone_request(&|name: &str| known.get(name).copied())
-            .map_err(|error| std::error::Error::source(&error).expect("a cause").to_string())
+        keystone_request(&|name: &str| known.get(name).copied()).map_err(|error| {
+            std::error::Error::source(&error)
+                .expect("a cause")
+                .to_string()
+        })
     }
 
     #[test]
     fn keystone_is_asked_with_password_token_or_application_credential() {
-        let password = request(&[("USERNAME", "u"), ("PASSWORD", "p"), ("PROJECT_NAME", "x"), ("PROJECT_DOMAIN_ID", "d")]).expect("enough");
+        let password = request(&[
+            ("USERNAME", "u"),
+            ("PASSWORD", "p"),
+            ("PROJECT_NAME", "x"),
+            ("PROJECT_DOMAIN_ID", "d"),
+        ])
+        .expect("enough");
         assert_eq!(
             password,
             json!({"auth": {
@@ -360,14 +533,24 @@ mod tests {
                 "scope": {"project": {"name": "x", "domain": {"id": "d"}}},
             }})
         );
-        let credential = request(&[("APPLICATION_CREDENTIAL_ID", "i"), ("APPLICATION_CREDENTIAL_SECRET", "s"), ("PROJECT_NAME", "x")]);
+        let credential = request(&[
+            ("APPLICATION_CREDENTIAL_ID", "i"),
+            ("APPLICATION_CREDENTIAL_SECRET", "s"),
+            ("PROJECT_NAME", "x"),
+        ]);
         assert_eq!(
             credential.expect("enough"),
             json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": {"id": "i", "secret": "s"}}}})
         );
         let token = request(&[("TOKEN", "t"), ("TRUST_ID", "r")]).expect("enough");
-        assert_eq!(token["auth"]["identity"], json!({"methods": ["token"], "token": {"id": "t"}}));
-        assert_eq!(token["auth"]["scope"], json!({"OS-TRUST:trust": {"id": "r"}}));
+        assert_eq!(
+            token["auth"]["identity"],
+            json!({"methods": ["token"], "token": {"id": "t"}})
+        );
+        assert_eq!(
+            token["auth"]["scope"],
+            json!({"OS-TRUST:trust": {"id": "r"}})
+        );
         for known in [
             &[("USERNAME", "u")][..],
             &[("PASSWORD", "p")],
@@ -387,11 +570,23 @@ mod tests {
             {"type": "backup", "endpoints": [at("public", "one")]},
             {"type": "object-store", "endpoints": [at("admin", "one"), at("public", "two"), at("internal", "two")]},
         ]);
-        assert_eq!(endpoint(&catalog, Service::ObjectStore, None, "public").expect("there"), "http://public.two/v1/x");
-        assert_eq!(endpoint(&catalog, Service::ObjectStore, Some("one"), "admin").expect("there"), "http://admin.one/v1/x");
-        assert_eq!(endpoint(&catalog, Service::Backup, None, "public").expect("there"), "http://public.one/v1/x");
-        let error = endpoint(&catalog, Service::ObjectStore, Some("one"), "internal").expect_err("not there");
-        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert_eq!(
+            endpoint(&catalog, Service::ObjectStore, None, "public").expect("there"),
+            "http://public.two/v1/x"
+        );
+        assert_eq!(
+            endpoint(&catalog, Service::ObjectStore, Some("one"), "admin").expect("there"),
+            "http://admin.one/v1/x"
+        );
+        assert_eq!(
+            endpoint(&catalog, Service::Backup, None, "public").expect("there"),
+            "http://public.one/v1/x"
+        );
+        let error = endpoint(&catalog, Service::ObjectStore, Some("one"), "internal")
+            .expect_err("not there");
+        let cause = std::error::Error::source(&error)
+            .expect("a cause")
+            .to_string();
         assert!(cause.contains("no object store internal in one: there are admin in one, public in two, internal in two"), "{cause}");
         endpoint(&json!(null), Service::ObjectStore, None, "public").expect_err("no catalog");
     }

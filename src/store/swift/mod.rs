@@ -10,7 +10,9 @@ mod section;
 use super::address::Address;
 use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};
 use super::location::IfMissing;
-use super::{Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix, percent};
+use super::{
+    Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix, percent,
+};
 use login::{Login, Service};
 use md5::{Digest, Md5};
 use serde::Deserialize;
@@ -68,15 +70,22 @@ struct Listed {
 
 impl Swift {
     /// Opens `swift:container/prefix`. Where a container may be made, it is, and the server's limits are looked at.
-    pub(super) fn open(address: &Address, settings: &Settings, if_missing: IfMissing) -> Result<Self, Error> {
+    pub(super) fn open(
+        address: &Address,
+        settings: &Settings,
+        if_missing: IfMissing,
+    ) -> Result<Self, Error> {
         let failed = |text: String| Error::of_store(Kind::Failed, Verb::Open).because(text);
         if address.port.is_some() || address.user.is_some() || address.host.len() > 256 {
-            return Err(failed("a container has a name of at most 256 bytes: swift:CONTAINER/PREFIX".to_owned()));
+            return Err(failed(
+                "a container has a name of at most 256 bytes: swift:CONTAINER/PREFIX".to_owned(),
+            ));
         }
         let http = Http::new(settings)?;
         let query = |key: &str| address.query.get(key).map(String::as_str);
         let store = Self {
-            login: Login::new(&http, Service::ObjectStore, query("cloud"), settings)?.at(query("region"), query("interface")),
+            login: Login::new(&http, Service::ObjectStore, query("cloud"), settings)?
+                .at(query("region"), query("interface")),
             http,
             container: address.host.clone(),
             prefix: address.prefix().map_err(|why| failed(why.to_owned()))?,
@@ -84,10 +93,14 @@ impl Swift {
         };
         if if_missing == IfMissing::Create {
             store.make_container()?;
-            if let Some((wanted, most)) =
-                settings.segment_bytes().zip(store.info()?.swift.max_file_size).filter(|(wanted, most)| wanted > most)
+            if let Some((wanted, most)) = settings
+                .segment_bytes()
+                .zip(store.info()?.swift.max_file_size)
+                .filter(|(wanted, most)| wanted > most)
             {
-                return Err(failed(format!("segments of {wanted} bytes are more than the server takes in one object: {most} bytes")));
+                return Err(failed(format!(
+                    "segments of {wanted} bytes are more than the server takes in one object: {most} bytes"
+                )));
             }
         }
         Ok(store)
@@ -99,20 +112,32 @@ impl Swift {
             // Who may not look at the container may still write to it: the first object tells.
             return Ok(());
         }
-        self.ask(Method::PUT, "", &[], Body::Bytes(&[]), Verb::Open, None)?.finish(Verb::Open, None)
+        self.ask(Method::PUT, "", &[], Body::Bytes(&[]), Verb::Open, None)?
+            .finish(Verb::Open, None)
     }
 
     /// What the server says of its limits; nothing where it says nothing.
     fn info(&self) -> Result<Info, Error> {
         let account = &self.login.pass()?.account;
-        let root = account.split_once("://").and_then(|(scheme, rest)| Some(format!("{scheme}://{}/info", rest.split('/').next()?)));
-        let Some(request) = root.and_then(|url| Request::get(url).body(()).ok()) else { return Ok(Info::default()) };
-        let reply = self.http.send(request, Body::None).map_err(|silence| silence.of(Verb::Open, None))?;
+        let root = account.split_once("://").and_then(|(scheme, rest)| {
+            Some(format!("{scheme}://{}/info", rest.split('/').next()?))
+        });
+        let Some(request) = root.and_then(|url| Request::get(url).body(()).ok()) else {
+            return Ok(Info::default());
+        };
+        let reply = self
+            .http
+            .send(request, Body::None)
+            .map_err(|silence| silence.of(Verb::Open, None))?;
         if !reply.is_done() {
             return Ok(Info::default());
         }
-        let text = reply.bytes(MAX_DOCUMENT).map_err(|silence| silence.of(Verb::Open, None))?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+        let text = reply
+            .bytes(MAX_DOCUMENT)
+            .map_err(|silence| silence.of(Verb::Open, None))?;
+        Ok(text
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default())
     }
 
     /// Sends one request to the container or, with `path`, to something in it; once more with a new token where this one is refused.
@@ -125,17 +150,33 @@ impl Swift {
         verb: Verb,
         object: Option<&ObjectName>,
     ) -> Result<Reply, Error> {
-        let retold = |error: Error| about(error.kind(), verb, object).not_before(error.retry_after()).because(error);
+        let retold = |error: Error| {
+            about(error.kind(), verb, object)
+                .not_before(error.retry_after())
+                .because(error)
+        };
         let mut pass = self.login.pass().map_err(retold)?;
         let mut renewed = false;
         loop {
-            let url = format!("{}/{}{path}", pass.account, escape(&self.container).replace('/', "%2F"));
-            let mut request = Request::builder().method(method.clone()).uri(url).header("x-auth-token", pass.token.expose());
+            let url = format!(
+                "{}/{}{path}",
+                pass.account,
+                escape(&self.container).replace('/', "%2F")
+            );
+            let mut request = Request::builder()
+                .method(method.clone())
+                .uri(url)
+                .header("x-auth-token", pass.token.expose());
             for (name, value) in headers {
                 request = request.header(*name, value);
             }
-            let request = request.body(()).map_err(|error| about(Kind::Failed, verb, object).because(error))?;
-            let reply = self.http.send(request, body).map_err(|silence| silence.of(verb, object))?;
+            let request = request
+                .body(())
+                .map_err(|error| about(Kind::Failed, verb, object).because(error))?;
+            let reply = self
+                .http
+                .send(request, body)
+                .map_err(|silence| silence.of(verb, object))?;
             if reply.status != 401 || renewed {
                 return Ok(reply);
             }
@@ -144,17 +185,35 @@ impl Swift {
         }
     }
 
-    fn write(&self, name: &ObjectName, body: &Rope, wish: Option<(&'static str, String)>) -> Result<Reply, Error> {
+    fn write(
+        &self,
+        name: &ObjectName,
+        body: &Rope,
+        wish: Option<(&'static str, String)>,
+    ) -> Result<Reply, Error> {
         let mut digest = Md5::new();
         body.iter().for_each(|piece| digest.update(piece));
-        let digest = digest.finalize().iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a String takes all that is written");
-            text
-        });
+        let digest = digest
+            .finalize()
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                write!(text, "{byte:02x}").expect("a String takes all that is written");
+                text
+            });
         // The server stores the object only if that is what arrived.
-        let mut headers = vec![("etag", digest), ("content-type", "application/octet-stream".to_owned())];
+        let mut headers = vec![
+            ("etag", digest),
+            ("content-type", "application/octet-stream".to_owned()),
+        ];
         headers.extend(wish);
-        self.ask(Method::PUT, &self.path_of(name), &headers, Body::Rope(body), Verb::Put, Some(name))
+        self.ask(
+            Method::PUT,
+            &self.path_of(name),
+            &headers,
+            Body::Rope(body),
+            Verb::Put,
+            Some(name),
+        )
     }
 
     fn path_of(&self, name: &ObjectName) -> String {
@@ -162,7 +221,11 @@ impl Swift {
     }
 
     fn page(&self, prefix: &str, after: &str) -> Result<Vec<Listed>, Error> {
-        let path = format!("?format=json&limit={PAGE}&prefix={}&marker={}", escape(&format!("{}{prefix}", self.prefix)), escape(after));
+        let path = format!(
+            "?format=json&limit={PAGE}&prefix={}&marker={}",
+            escape(&format!("{}{prefix}", self.prefix)),
+            escape(after)
+        );
         let reply = self.ask(Method::GET, &path, &[], Body::None, Verb::List, None)?;
         if reply.status == 404 {
             return Ok(Vec::new());
@@ -170,7 +233,9 @@ impl Swift {
         if !reply.is_done() {
             return Err(reply.refusal(Verb::List, None));
         }
-        let text = reply.bytes(MAX_DOCUMENT).map_err(|silence| silence.of(Verb::List, None))?;
+        let text = reply
+            .bytes(MAX_DOCUMENT)
+            .map_err(|silence| silence.of(Verb::List, None))?;
         let failed = || Error::of_store(Kind::Failed, Verb::List);
         let text = text.ok_or_else(|| failed().because("the listing is too long"))?;
         if text.is_empty() {
@@ -180,15 +245,22 @@ impl Swift {
     }
 
     /// Calls `found` for each object below a prefix, with its name in the container, until it returns `false`.
-    fn each(&self, prefix: &str, found: &mut dyn FnMut(&str, &Listed) -> bool) -> Result<(), Error> {
+    fn each(
+        &self,
+        prefix: &str,
+        found: &mut dyn FnMut(&str, &Listed) -> bool,
+    ) -> Result<(), Error> {
         let mut after = String::new();
         loop {
             let page = self.page(prefix, &after)?;
             let is_last = page.len() < PAGE;
             for object in &page {
-                let Some(name) = object.name.as_deref() else { continue };
+                let Some(name) = object.name.as_deref() else {
+                    continue;
+                };
                 if name <= after.as_str() {
-                    return Err(Error::of_store(Kind::Failed, Verb::List).because("the listing is not in order"));
+                    return Err(Error::of_store(Kind::Failed, Verb::List)
+                        .because("the listing is not in order"));
                 }
                 name.clone_into(&mut after);
                 if !found(name, object) {
@@ -202,8 +274,16 @@ impl Swift {
     }
 
     /// A manifest that names each part, with what it has to be; `None` when the server takes none of that length.
-    fn static_manifest(&self, parts: &str, count: u64, whole: &ObjectName) -> Result<Option<Vec<u8>>, Error> {
-        let most = self.info()?.slo.map(|limits| limits.max_manifest_segments.unwrap_or(MOST_PARTS));
+    fn static_manifest(
+        &self,
+        parts: &str,
+        count: u64,
+        whole: &ObjectName,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let most = self
+            .info()?
+            .slo
+            .map(|limits| limits.max_manifest_segments.unwrap_or(MOST_PARTS));
         if most.is_none_or(|most| count > most) {
             return Ok(None);
         }
@@ -215,9 +295,12 @@ impl Swift {
         })?;
         if entries.len() as u64 != count {
             // What was stored last may come late into the listing.
-            return Err(Error::new(Kind::Unavailable, Verb::Put, whole).because(format!("{} of {count} parts are listed", entries.len())));
+            return Err(Error::new(Kind::Unavailable, Verb::Put, whole)
+                .because(format!("{} of {count} parts are listed", entries.len())));
         }
-        serde_json::to_vec(&entries).map(Some).map_err(|error| Error::new(Kind::Failed, Verb::Put, whole).because(error))
+        serde_json::to_vec(&entries)
+            .map(Some)
+            .map_err(|error| Error::new(Kind::Failed, Verb::Put, whole).because(error))
     }
 }
 
@@ -228,15 +311,28 @@ impl Store for Swift {
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
         let reply = self.write(name, body, Some(("if-none-match", "*".to_owned())))?;
-        if reply.status == 412 { Ok(false) } else { reply.finish(Verb::Put, Some(name)).map(|()| true) }
+        if reply.status == 412 {
+            Ok(false)
+        } else {
+            reply.finish(Verb::Put, Some(name)).map(|()| true)
+        }
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let reply = self.ask(Method::GET, &self.path_of(name), &[], Body::None, Verb::Get, Some(name))?;
+        let reply = self.ask(
+            Method::GET,
+            &self.path_of(name),
+            &[],
+            Body::None,
+            Verb::Get,
+            Some(name),
+        )?;
         if !reply.is_done() {
             return Err(reply.refusal(Verb::Get, Some(name)));
         }
-        let bytes = reply.bytes(limit).map_err(|silence| silence.of(Verb::Get, Some(name)))?;
+        let bytes = reply
+            .bytes(limit)
+            .map_err(|silence| silence.of(Verb::Get, Some(name)))?;
         bytes.ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))
     }
 
@@ -246,30 +342,70 @@ impl Store for Swift {
                 Some(range) => (Method::GET, vec![("range", range)]),
                 None => (Method::HEAD, Vec::new()),
             };
-            self.ask(method, &self.path_of(name), &headers, Body::None, Verb::Get, Some(name))
+            self.ask(
+                method,
+                &self.path_of(name),
+                &headers,
+                Body::None,
+                Verb::Get,
+                Some(name),
+            )
         })
     }
 
-    fn get_pieces(&self, name: &ObjectName, offset: u64, lengths: &[usize], take: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), Error> {
+    fn get_pieces(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        lengths: &[usize],
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
         super::range::pieces(name, offset, lengths, take, |range| {
-            self.ask(Method::GET, &self.path_of(name), &[("range", range)], Body::None, Verb::Get, Some(name))
+            self.ask(
+                Method::GET,
+                &self.path_of(name),
+                &[("range", range)],
+                Body::None,
+                Verb::Get,
+                Some(name),
+            )
         })
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         if !legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List).because(format!("{prefix:?} is not a prefix of whole components")));
+            return Err(Error::of_store(Kind::Failed, Verb::List)
+                .because(format!("{prefix:?} is not a prefix of whole components")));
         }
         self.each(prefix, &mut |name, object| {
-            let name = name.strip_prefix(&self.prefix).filter(|name| name.starts_with(prefix)).and_then(ObjectName::new);
+            let name = name
+                .strip_prefix(&self.prefix)
+                .filter(|name| name.starts_with(prefix))
+                .and_then(ObjectName::new);
             // What others keep there under names that no object of ours has is not ours to show.
-            name.is_none_or(|name| found(ObjectInfo { name, length: object.bytes }))
+            name.is_none_or(|name| {
+                found(ObjectInfo {
+                    name,
+                    length: object.bytes,
+                })
+            })
         })
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        let reply = self.ask(Method::DELETE, &self.path_of(name), &[], Body::None, Verb::Delete, Some(name))?;
-        if reply.status == 404 { Ok(()) } else { reply.finish(Verb::Delete, Some(name)) }
+        let reply = self.ask(
+            Method::DELETE,
+            &self.path_of(name),
+            &[],
+            Body::None,
+            Verb::Delete,
+            Some(name),
+        )?;
+        if reply.status == 404 {
+            Ok(())
+        } else {
+            reply.finish(Verb::Delete, Some(name))
+        }
     }
 
     /// A static large object, or where the server has none or the parts are too many, a dynamic one.
@@ -278,11 +414,29 @@ impl Store for Swift {
         let reply = match self.static_manifest(parts, count, whole)? {
             Some(manifest) => {
                 let path = format!("{path}?multipart-manifest=put");
-                self.ask(Method::PUT, &path, &[], Body::Bytes(&manifest), Verb::Put, Some(whole))?
+                self.ask(
+                    Method::PUT,
+                    &path,
+                    &[],
+                    Body::Bytes(&manifest),
+                    Verb::Put,
+                    Some(whole),
+                )?
             }
             None => {
-                let all = format!("{}/{}", escape(&self.container).replace('/', "%2F"), escape(&format!("{}{parts}", self.prefix)));
-                self.ask(Method::PUT, &path, &[("x-object-manifest", all)], Body::Bytes(&[]), Verb::Put, Some(whole))?
+                let all = format!(
+                    "{}/{}",
+                    escape(&self.container).replace('/', "%2F"),
+                    escape(&format!("{}{parts}", self.prefix))
+                );
+                self.ask(
+                    Method::PUT,
+                    &path,
+                    &[("x-object-manifest", all)],
+                    Body::Bytes(&[]),
+                    Verb::Put,
+                    Some(whole),
+                )?
             }
         };
         reply.finish(Verb::Put, Some(whole)).map(|()| Joined::Done)
@@ -294,5 +448,7 @@ impl Store for Swift {
 }
 
 fn escape(text: &str) -> String {
-    percent::encode(text.as_bytes(), |_, byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
+    percent::encode(text.as_bytes(), |_, byte| {
+        byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte)
+    })
 }

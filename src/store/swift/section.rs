@@ -5,14 +5,21 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 /// A cloud's section: the names below `auth`, and those beside it.
 pub(super) fn section(text: &str, cloud: &str) -> Result<Option<BTreeMap<String, String>>, String> {
-    let documents = YamlLoader::load_from_str(text).map_err(|error| format!("it is no YAML: {error}"))?;
-    let Some(section) = documents.first().map(|document| &document["clouds"][cloud]).filter(|section| !section.is_badvalue()) else {
+    let documents =
+        YamlLoader::load_from_str(text).map_err(|error| format!("it is no YAML: {error}"))?;
+    let Some(section) = documents
+        .first()
+        .map(|document| &document["clouds"][cloud])
+        .filter(|section| !section.is_badvalue())
+    else {
         return Ok(None);
     };
     let mut found = BTreeMap::new();
     for map in [section, &section["auth"]] {
         for (name, value) in map.as_hash().into_iter().flatten() {
-            let (Some(name), Some(value)) = (name.as_str(), text_of(value)) else { continue };
+            let (Some(name), Some(value)) = (name.as_str(), text_of(value)) else {
+                continue;
+            };
             found.insert(name.replace('-', "_"), value);
         }
     }
@@ -48,8 +55,18 @@ mod tests {
     #[test]
     fn a_cloud_is_found_with_what_stands_below_auth_and_beside_it() {
         let prod = section(CLOUDS, "prod").expect("YAML").expect("there");
-        assert_eq!((prod["region_name"].as_str(), prod["password"].as_str(), prod["username"].as_str()), ("RegionTwo", "p: #1", "backup"));
-        assert_eq!(section(CLOUDS, "other").expect("YAML").expect("there")["password"], "123");
+        assert_eq!(
+            (
+                prod["region_name"].as_str(),
+                prod["password"].as_str(),
+                prod["username"].as_str()
+            ),
+            ("RegionTwo", "p: #1", "backup")
+        );
+        assert_eq!(
+            section(CLOUDS, "other").expect("YAML").expect("there")["password"],
+            "123"
+        );
         assert_eq!(section(CLOUDS, "third").expect("YAML"), None);
         section("clouds: [", "x").expect_err("no YAML");
         assert_eq!(section("", "x").expect("empty"), None);

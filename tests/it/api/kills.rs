@@ -28,7 +28,11 @@ impl Database {
     /// Kills the database with all of its processes.
     fn slay(&self) {
         let output = self.server_script("slay");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// Starts it again; returns when it answers.
@@ -47,22 +51,40 @@ impl Database {
 }
 
 /// Asks a server; the answer, or none from one that is not there or ends before it has said all.
-fn ask(address: &str, token: &str, method: &str, path: &str, more: &str, body: Option<&Value>) -> io::Result<Option<Answer>> {
-    let Ok(mut stream) = TcpStream::connect(address) else { return Ok(None) };
+fn ask(
+    address: &str,
+    token: &str,
+    method: &str,
+    path: &str,
+    more: &str,
+    body: Option<&Value>,
+) -> io::Result<Option<Answer>> {
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return Ok(None);
+    };
     stream.set_read_timeout(Some(HANG))?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nX-Auth-Token: {token}\r\n{more}");
-    if stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes()).is_err() {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nX-Auth-Token: {token}\r\n{more}"
+    );
+    if stream
+        .write_all(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes())
+        .is_err()
+    {
         return Ok(None);
     }
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Err(error),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            return Err(error);
+        }
         Err(_) => return Ok(None),
         Ok(_) => {}
     }
-    let answer = String::from_utf8(answer).ok().and_then(|answer| Answer::read(&answer));
+    let answer = String::from_utf8(answer)
+        .ok()
+        .and_then(|answer| Answer::read(&answer));
     Ok(answer.filter(|answer| answer.header("content-length").parse() == Ok(answer.text.len())))
 }
 
@@ -81,13 +103,33 @@ fn while_the_database_is_away_servers_say_so_and_they_are_back_soon_after_it() {
     let database = postgresql();
     let api = Api::on(&database, &[]);
     let address = api.url.strip_prefix("http://").expect("http");
-    let get = |path: &str| ask(address, &api.token, "GET", path, "", None).expect("no hang").expect("it is there");
+    let get = |path: &str| {
+        ask(address, &api.token, "GET", path, "", None)
+            .expect("no hang")
+            .expect("it is there")
+    };
     assert_eq!(get("/v2/default/jobs").status, 200);
     database.slay();
     let client = json!({ "client_id": "web1" });
-    let answer = ask(address, &api.token, "POST", "/v2/default/clients", "", Some(&client)).expect("no hang").expect("it is there");
-    assert_eq!((answer.status, answer.header("retry-after")), (503, "2"), "{answer:?}");
-    assert!(text(&answer.json(), "description").contains("database"), "{answer:?}");
+    let answer = ask(
+        address,
+        &api.token,
+        "POST",
+        "/v2/default/clients",
+        "",
+        Some(&client),
+    )
+    .expect("no hang")
+    .expect("it is there");
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (503, "2"),
+        "{answer:?}"
+    );
+    assert!(
+        text(&answer.json(), "description").contains("database"),
+        "{answer:?}"
+    );
     assert_eq!(get("/healthcheck").status, 503);
     // One that starts meanwhile waits for it.
     let waiting = std::thread::spawn({
@@ -97,7 +139,10 @@ fn while_the_database_is_away_servers_say_so_and_they_are_back_soon_after_it() {
     database.rise();
     let back = Instant::now();
     while get("/v2/default/jobs").status != 200 {
-        assert!(back.elapsed() < SECONDS_TO_COME_BACK, "the database is there, and the server does not see it");
+        assert!(
+            back.elapsed() < SECONDS_TO_COME_BACK,
+            "the database is there, and the server does not see it"
+        );
     }
     assert_eq!(get("/healthcheck").status, 200);
     let other = waiting.join().expect("no panic");
@@ -110,21 +155,36 @@ fn while_the_database_is_away_servers_say_so_and_they_are_back_soon_after_it() {
 fn connections_that_are_lost_in_silence_cost_no_place() {
     let database = postgresql();
     let direct = std::fs::read_to_string(database.address_file()).expect("an address");
-    let (before, name) = direct.trim().rsplit_once('/').expect("the name of a database");
+    let (before, name) = direct
+        .trim()
+        .rsplit_once('/')
+        .expect("the name of a database");
     let (user, server) = before.rsplit_once('@').expect("where it is");
     let token = database.token(&["--scope", "admin"]);
     let relay = Relay::new(server);
-    std::fs::write(database.address_file(), format!("{user}@127.0.0.1:{}/{name}", relay.port)).expect("written");
+    std::fs::write(
+        database.address_file(),
+        format!("{user}@127.0.0.1:{}/{name}", relay.port),
+    )
+    .expect("written");
     let api = Api::begun(&database, &["--database-connections", "4"], &token).expect("it listens");
     let address = api.url.strip_prefix("http://").expect("http");
-    let (done, is_over, faults) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(Vec::new()));
+    let (done, is_over, faults) = (
+        AtomicU64::new(0),
+        AtomicBool::new(false),
+        Mutex::new(Vec::new()),
+    );
     std::thread::scope(|scope| {
         for number in 0..8 {
             let (done, is_over, faults, token) = (&done, &is_over, &faults, &token);
             scope.spawn(move || {
                 let client = json!({ "client_id": format!("web{number}") });
                 while !is_over.load(Ordering::Relaxed) {
-                    let (method, body) = if number % 2 == 0 { ("GET", None) } else { ("POST", Some(&client)) };
+                    let (method, body) = if number % 2 == 0 {
+                        ("GET", None)
+                    } else {
+                        ("POST", Some(&client))
+                    };
                     match ask(address, token, method, "/v2/default/clients", "", body) {
                         Ok(Some(answer)) if answer.status < 300 => {
                             done.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +211,10 @@ fn connections_that_are_lost_in_silence_cost_no_place() {
         is_over.store(true, Ordering::Relaxed);
         println!("it went on after {longest:?} at the latest");
         // What was under way is given up after 15 seconds; all that came after it needs a new connection.
-        assert!(longest < Duration::from_secs(40), "it took {longest:?} to go on");
+        assert!(
+            longest < Duration::from_secs(40),
+            "it took {longest:?} to go on"
+        );
     });
     assert_eq!(*faults.lock().expect("no panic"), [""; 0]);
 }
@@ -179,7 +242,12 @@ impl Server {
     fn spawn(database: &Arc<Database>, address: &str) -> Child {
         // Its words about what it cannot do are thousands here.
         let mut command = database.command();
-        command.args(["--listen", address]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+        command
+            .args(["--listen", address])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts")
     }
 
     fn kill(&mut self) {
@@ -255,10 +323,22 @@ struct Simulated<'f> {
 
 impl Simulated<'_> {
     /// Asks any server. None when there was no answer, or that the database is away: then nobody knows what was done.
-    fn ask(&mut self, method: &str, below: &str, more: &str, body: Option<&Value>) -> Option<Answer> {
+    fn ask(
+        &mut self,
+        method: &str,
+        below: &str,
+        more: &str,
+        body: Option<&Value>,
+    ) -> Option<Answer> {
         let address = self.dice.one(&self.field.addresses).clone();
         let path = format!("/v2/{}{below}", self.field.project);
-        let complain = |what: String| self.field.faults.lock().expect("no panic").push(format!("{method} {below}: {what}"));
+        let complain = |what: String| {
+            self.field
+                .faults
+                .lock()
+                .expect("no panic")
+                .push(format!("{method} {below}: {what}"))
+        };
         match ask(&address, &self.field.token, method, &path, more, body) {
             Ok(Some(answer)) => {
                 if let Some(fault) = fault(&answer) {
@@ -287,12 +367,20 @@ impl Simulated<'_> {
                 answer => return (answer, in_vain),
             }
         }
-        self.field.faults.lock().expect("no panic").push(format!("{method} {below}: no answer in {PEACE:?}"));
+        self.field
+            .faults
+            .lock()
+            .expect("no panic")
+            .push(format!("{method} {below}: no answer in {PEACE:?}"));
         (None, in_vain)
     }
 
     fn refused(&self, what: &str, answer: &Answer) {
-        self.field.faults.lock().expect("no panic").push(format!("{what}: {answer:?}"));
+        self.field
+            .faults
+            .lock()
+            .expect("no panic")
+            .push(format!("{what}: {answer:?}"));
     }
 
     fn work(mut self) -> Told {
@@ -318,7 +406,9 @@ impl Simulated<'_> {
     fn make(&mut self) {
         let job = json!({ "client_id": self.client, "description": "d", "job_schedule": {}, "job_actions": [] });
         match self.ask("POST", "/jobs/", "", Some(&job)) {
-            Some(answer) if answer.status == 201 => self.told.jobs.push(text(&answer.json(), "job_id")),
+            Some(answer) if answer.status == 201 => {
+                self.told.jobs.push(text(&answer.json(), "job_id"))
+            }
             Some(answer) => self.refused("a job is not made", &answer),
             None => {}
         }
@@ -330,7 +420,12 @@ impl Simulated<'_> {
             return;
         }
         let job = self.dice.one(&self.told.jobs).clone();
-        match self.ask("POST", &format!("/jobs/{job}/event"), "", Some(&json!({ "stop": null }))) {
+        match self.ask(
+            "POST",
+            &format!("/jobs/{job}/event"),
+            "",
+            Some(&json!({ "stop": null })),
+        ) {
             Some(answer) if answer.status == 202 => self.told.stopped.push(job),
             Some(answer) => self.refused("a job that was made is not stopped", &answer),
             None => {}
@@ -339,14 +434,24 @@ impl Simulated<'_> {
 
     fn poll(&mut self) {
         let search = json!({ "match": [{ "client_id": self.client }, { "status": "" }] });
-        let Some(answer) = self.ask("GET", "/jobs/?limit=20", "", Some(&search)).filter(|answer| answer.status == 200) else { return };
-        let jobs = answer.json()["jobs"].as_array().cloned().unwrap_or_default();
+        let Some(answer) = self
+            .ask("GET", "/jobs/?limit=20", "", Some(&search))
+            .filter(|answer| answer.status == 200)
+        else {
+            return;
+        };
+        let jobs = answer.json()["jobs"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         if jobs.is_empty() {
             return;
         }
         let job = text(self.dice.one(&jobs), "job_id");
         let below = format!("/jobs/{job}");
-        let Some(fresh) = self.ask("GET", &below, "", None) else { return };
+        let Some(fresh) = self.ask("GET", &below, "", None) else {
+            return;
+        };
         if fresh.status != 200 {
             return self.refused("a job that was listed is not there", &fresh);
         }
@@ -364,7 +469,9 @@ impl Simulated<'_> {
             None => {
                 // Whether it was given stands in the job.
                 let given = self.ask("GET", &below, "", None);
-                if given.is_none_or(|job| job.status != 200 || job.json()["job_schedule"]["current_pid"] != mark) {
+                if given.is_none_or(|job| {
+                    job.status != 200 || job.json()["job_schedule"]["current_pid"] != mark
+                }) {
                     return;
                 }
             }
@@ -385,7 +492,10 @@ impl Simulated<'_> {
         let below = format!("/sessions/{session}/action");
         let start = json!({ "start": { "job_id": job, "current_tag": tag } });
         let answer = self.ask("POST", &below, "", Some(&start));
-        let told = answer.as_ref().filter(|answer| answer.status == 202).map(Answer::json);
+        let told = answer
+            .as_ref()
+            .filter(|answer| answer.status == 202)
+            .map(Answer::json);
         let known = match (&answer, &told) {
             (_, Some(told)) => {
                 let heard = told["session_tag"].as_i64().expect("a tag");
@@ -414,7 +524,11 @@ impl Simulated<'_> {
         let id = format!("b{}-{}", self.number, self.marks);
         let backup = json!({ "container": "c", "hostname": self.client, "backup_name": "b" });
         match self.insist("POST", &format!("/backups/{id}"), &backup) {
-            (Some(answer), in_vain) if answer.status == 201 || (answer.status == 409 && in_vain > 0) => self.told.backups.push(id),
+            (Some(answer), in_vain)
+                if answer.status == 201 || (answer.status == 409 && in_vain > 0) =>
+            {
+                self.told.backups.push(id)
+            }
             (Some(answer), _) => self.refused("a backup is not recorded", &answer),
             (None, _) => {}
         }
@@ -436,7 +550,10 @@ fn killed_at_random(length: Duration) -> String {
         let client = project.client("sessions");
         let session = || {
             let body = json!({ "description": "s", "hold_off": 1, "schedule": {} });
-            text(&project.wants(201, "POST", "/sessions/", Some(&body)), "session_id")
+            text(
+                &project.wants(201, "POST", "/sessions/", Some(&body)),
+                "session_id",
+            )
         };
         let sessions = [session(), session()];
         let jobs: Vec<[String; 2]> = (0..NODES)
@@ -448,17 +565,38 @@ fn killed_at_random(length: Duration) -> String {
                 })
             })
             .collect();
-        let addresses = apis.each_ref().map(|api| api.url.strip_prefix("http://").expect("http").to_owned());
-        (project.id.clone(), sessions, jobs, apis[0].token.clone(), Vec::from(addresses))
+        let addresses = apis
+            .each_ref()
+            .map(|api| api.url.strip_prefix("http://").expect("http").to_owned());
+        (
+            project.id.clone(),
+            sessions,
+            jobs,
+            apis[0].token.clone(),
+            Vec::from(addresses),
+        )
     };
-    let server =
-        |address: &String| Server { database: Arc::clone(&database), address: address.clone(), child: Server::spawn(&database, address) };
+    let server = |address: &String| Server {
+        database: Arc::clone(&database),
+        address: address.clone(),
+        child: Server::spawn(&database, address),
+    };
     let mut servers: Vec<Server> = addresses.iter().map(server).collect();
-    let field = Field { addresses, token, project, is_over: AtomicBool::new(false), faults: Mutex::default() };
+    let field = Field {
+        addresses,
+        token,
+        project,
+        is_over: AtomicBool::new(false),
+        faults: Mutex::default(),
+    };
     let list = |address: &str, below: &str| -> Option<Value> {
         let path = format!("/v2/{}{below}", field.project);
-        let answer = ask(address, &field.token, "GET", &path, "", None).ok().flatten();
-        answer.filter(|answer| answer.status == 200).map(|answer| answer.json())
+        let answer = ask(address, &field.token, "GET", &path, "", None)
+            .ok()
+            .flatten();
+        answer
+            .filter(|answer| answer.status == 200)
+            .map(|answer| answer.json())
     };
     let (mut of_servers, mut of_database, mut gave_up, mut slowest) = (0, 0, 0, Duration::ZERO);
     let told: Vec<Told> = std::thread::scope(|scope| {
@@ -466,11 +604,17 @@ fn killed_at_random(length: Duration) -> String {
             .map(|number| {
                 let node = Simulated {
                     field: &field,
-                    dice: Dice::of(seed.wrapping_mul(2 * u64::try_from(number).expect("small") + 3) | 1),
+                    dice: Dice::of(
+                        seed.wrapping_mul(2 * u64::try_from(number).expect("small") + 3) | 1,
+                    ),
                     number: i64::try_from(number).expect("small"),
                     marks: 0,
                     client: format!("{}_web{}", field.project, number / 2),
-                    sessions: sessions.iter().zip(&jobs[number]).map(|(session, job)| (session.clone(), job.clone(), 0)).collect(),
+                    sessions: sessions
+                        .iter()
+                        .zip(&jobs[number])
+                        .map(|(session, job)| (session.clone(), job.clone(), 0))
+                        .collect(),
                     told: Told::default(),
                 };
                 scope.spawn(move || node.work())
@@ -484,7 +628,10 @@ fn killed_at_random(length: Duration) -> String {
                 gave_up += server.revive();
                 while list(&server.address, "/jobs?limit=1").is_none() {
                     if begin.elapsed() > PEACE {
-                        let what = format!("{} does not answer {PEACE:?} after its database", server.address);
+                        let what = format!(
+                            "{} does not answer {PEACE:?} after its database",
+                            server.address
+                        );
                         return field.faults.lock().expect("no panic").push(what);
                     }
                     gave_up += server.revive();
@@ -517,19 +664,28 @@ fn killed_at_random(length: Duration) -> String {
         }
         come_back(&mut servers);
         drop(whistle);
-        nodes.into_iter().map(|node| node.join().expect("no panic")).collect()
+        nodes
+            .into_iter()
+            .map(|node| node.join().expect("no panic"))
+            .collect()
     });
 
     let faults = field.faults.lock().expect("no panic").clone();
     assert_eq!(faults, [""; 0], "seed {seed}: {} faults", faults.len());
-    assert!(slowest < SECONDS_TO_COME_BACK, "seed {seed}: servers were back {slowest:?} after their database");
+    assert!(
+        slowest < SECONDS_TO_COME_BACK,
+        "seed {seed}: servers were back {slowest:?} after their database"
+    );
     let address = &servers[0].address;
     let mut documents = BTreeMap::new();
     let mut offset = 0;
     loop {
         let page = list(address, &format!("/jobs?limit=5000&offset={offset}")).expect("a page");
         let page = page["jobs"].as_array().expect("a list");
-        documents.extend(page.iter().map(|job| (text(job, "job_id"), job["job_schedule"].clone())));
+        documents.extend(
+            page.iter()
+                .map(|job| (text(job, "job_id"), job["job_schedule"].clone())),
+        );
         offset += page.len();
         if page.len() < 5000 {
             break;
@@ -537,35 +693,75 @@ fn killed_at_random(length: Duration) -> String {
     }
     let all = |of: fn(&Told) -> &Vec<String>| told.iter().flat_map(of).collect::<Vec<_>>();
     for job in all(|told| &told.jobs) {
-        assert!(documents.contains_key(job), "seed {seed}: job {job} is lost");
+        assert!(
+            documents.contains_key(job),
+            "seed {seed}: job {job} is lost"
+        );
     }
     for job in all(|told| &told.stopped) {
-        assert_eq!(documents[job]["event"], "stop", "seed {seed}: the stop of {job} is lost");
+        assert_eq!(
+            documents[job]["event"], "stop",
+            "seed {seed}: the stop of {job} is lost"
+        );
     }
     let claims: Vec<&(String, i64)> = told.iter().flat_map(|told| &told.claims).collect();
     let claimed: BTreeSet<&String> = claims.iter().map(|(job, _)| job).collect();
-    assert_eq!(claimed.len(), claims.len(), "seed {seed}: a job was given out twice");
+    assert_eq!(
+        claimed.len(),
+        claims.len(),
+        "seed {seed}: a job was given out twice"
+    );
     for (job, mark) in claims {
-        assert_eq!(documents[job]["current_pid"], *mark, "seed {seed}: the claim of {job} is lost");
+        assert_eq!(
+            documents[job]["current_pid"], *mark,
+            "seed {seed}: the claim of {job} is lost"
+        );
     }
     for (job, _) in told.iter().flat_map(|told| &told.ends) {
-        assert_eq!((&documents[job]["status"], &documents[job]["result"]), (&json!("completed"), &json!("success")), "seed {seed}: {job}");
+        assert_eq!(
+            (&documents[job]["status"], &documents[job]["result"]),
+            (&json!("completed"), &json!("success")),
+            "seed {seed}: {job}"
+        );
     }
     for backup in all(|told| &told.backups) {
-        assert!(list(address, &format!("/backups/{backup}")).is_some(), "seed {seed}: the record {backup} is lost");
+        assert!(
+            list(address, &format!("/backups/{backup}")).is_some(),
+            "seed {seed}: the record {backup} is lost"
+        );
     }
     for session in &sessions {
         let stored = list(address, &format!("/sessions/{session}")).expect("it is there");
-        let highest = told.iter().filter_map(|told| told.tags.get(session)).max().copied().unwrap_or(0);
-        assert!(stored["session_tag"].as_i64() >= Some(highest), "seed {seed}: start {highest} is lost: {stored}");
+        let highest = told
+            .iter()
+            .filter_map(|told| told.tags.get(session))
+            .max()
+            .copied()
+            .unwrap_or(0);
+        assert!(
+            stored["session_tag"].as_i64() >= Some(highest),
+            "seed {seed}: start {highest} is lost: {stored}"
+        );
         assert_eq!(stored["status"], "completed", "seed {seed}: {stored}");
-        let runs: Vec<&Value> = stored["jobs"].as_object().expect("jobs").values().filter(|job| job["status"] == "running").collect();
-        assert_eq!(runs, [&Value::Null; 0], "seed {seed}: a node's part in a session has no end");
+        let runs: Vec<&Value> = stored["jobs"]
+            .as_object()
+            .expect("jobs")
+            .values()
+            .filter(|job| job["status"] == "running")
+            .collect();
+        assert_eq!(
+            runs,
+            [&Value::Null; 0],
+            "seed {seed}: a node's part in a session has no end"
+        );
         assert!(highest > 0, "seed {seed}: nobody was let in");
     }
     let sum = |of: fn(&Told) -> u64| told.iter().map(of).sum::<u64>();
     let count = |of: fn(&Told) -> usize| told.iter().map(of).sum::<usize>();
-    assert!(count(|told| told.ends.len()) > 0 && count(|told| told.backups.len()) > 0, "seed {seed}: nothing was done");
+    assert!(
+        count(|told| told.ends.len()) > 0 && count(|told| told.backups.len()) > 0,
+        "seed {seed}: nothing was done"
+    );
     format!(
         "seed {seed}: {of_servers} kills of servers, {of_database} of the database; {gave_up} servers gave up waiting; back after {slowest:?} at the latest; \
          {} answers, {} of a database that was away, {} without any; {} jobs, {} stops, {} claims, {} ends, {} backups",

@@ -28,7 +28,10 @@ use tempfile::TempDir;
 const BLOCK: usize = 512;
 
 /// Small files with small blocks, so that little data has many.
-const SMALL: Engine = Engine::Rsync(BlockOptions { threshold_bytes: 1024, least_block_bytes: 512 });
+const SMALL: Engine = Engine::Rsync(BlockOptions {
+    threshold_bytes: 1024,
+    least_block_bytes: 512,
+});
 
 /// A tree, a store, and a clock that is ahead of the file system's, so that all that was written is settled.
 struct Series {
@@ -41,7 +44,11 @@ struct Series {
 
 impl Series {
     fn new(engine: Engine) -> Self {
-        Self::in_store(engine, |room| backup::create_encrypted(Arc::new(Local::create(&room.path().join("store")).expect("a store"))))
+        Self::in_store(engine, |room| {
+            backup::create_encrypted(Arc::new(
+                Local::create(&room.path().join("store")).expect("a store"),
+            ))
+        })
     }
 
     fn in_store(engine: Engine, access: impl FnOnce(&TempDir) -> Access) -> Self {
@@ -49,7 +56,13 @@ impl Series {
         fs::create_dir(room.path().join("tree")).expect("made");
         let access = access(&room);
         let clock = ManualClock::at(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
-        Self { room, access, clock, engine, compression: Compression::Zstd }
+        Self {
+            room,
+            access,
+            clock,
+            engine,
+            compression: Compression::Zstd,
+        }
     }
 
     fn tree(&self) -> PathBuf {
@@ -68,7 +81,11 @@ impl Series {
         self.attempt_with(access, &Silent)
     }
 
-    fn attempt_with(&self, access: &Access, progress: &dyn Progress) -> Result<Report, freezer::backup::BackupError> {
+    fn attempt_with(
+        &self,
+        access: &Access,
+        progress: &dyn Progress,
+    ) -> Result<Report, freezer::backup::BackupError> {
         let tree = self.tree();
         let mut request = backup::request(&[&tree]);
         request.levels = Levels::default();
@@ -81,26 +98,41 @@ impl Series {
 
     fn back_up(&self) -> Report {
         let report = self.attempt(&self.access).expect("a backup");
-        self.clock.set(report.manifest.started + jiff::SignedDuration::from_hours(24));
+        self.clock
+            .set(report.manifest.started + jiff::SignedDuration::from_hours(24));
         assert_eq!(report.manifest.counts.failed, 0);
         report
     }
 
     fn entry(&self, level: &LevelId) -> Entry {
-        let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
-        view.lookup(&TreePath::parse(b"image").expect("legal")).expect("read").expect("there").1
+        let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
+            .expect("it opens");
+        view.lookup(&TreePath::parse(b"image").expect("legal"))
+            .expect("read")
+            .expect("there")
+            .1
     }
 
     fn content(&self, level: &LevelId) -> Vec<u8> {
-        let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
+        let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
+            .expect("it opens");
         reading::content(&view, &self.entry(level)).expect("read")
     }
 
     fn restored(&self, level: &LevelId) -> oracle::Tree {
         let target = tempfile::tempdir().expect("a directory");
-        let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
+        let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
+            .expect("it opens");
         let target = target.path().join("out");
-        let summary = restore(&view, &[], &target, &Options::default(), &Silent, &Cancel::new()).expect("restored");
+        let summary = restore(
+            &view,
+            &[],
+            &target,
+            &Options::default(),
+            &Silent,
+            &Cancel::new(),
+        )
+        .expect("restored");
         assert_eq!(summary.troubles, 0);
         oracle::scan(&target)
     }
@@ -108,13 +140,20 @@ impl Series {
     /// The level as `freezer export` gives it, extracted by stock tar.
     fn exported(&self, level: &LevelId) -> oracle::Tree {
         let target = tempfile::tempdir().expect("a directory");
-        let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
+        let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
+            .expect("it opens");
         let archive = target.path().join("tar");
         let mut out = fs::File::create(&archive).expect("made");
         export(&view, &mut out, &Silent, &Cancel::new()).expect("exported");
         let place = target.path().join("out");
         fs::create_dir(&place).expect("made");
-        let status = Command::new("tar").arg("-xpSf").arg(&archive).arg("-C").arg(&place).status().expect("tar runs");
+        let status = Command::new("tar")
+            .arg("-xpSf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&place)
+            .status()
+            .expect("tar runs");
         assert!(status.success());
         oracle::scan(&place)
     }
@@ -128,8 +167,16 @@ enum Edit {
     Delete(usize, usize),
     Append(Vec<u8>),
     Truncate(usize),
-    Move { from: usize, length: usize, to: usize },
-    Copy { from: usize, length: usize, to: usize },
+    Move {
+        from: usize,
+        length: usize,
+        to: usize,
+    },
+    Copy {
+        from: usize,
+        length: usize,
+        to: usize,
+    },
     Zero(usize, usize),
     Swap(usize, usize),
 }
@@ -137,13 +184,16 @@ enum Edit {
 impl Edit {
     fn apply(&self, content: &mut Vec<u8>) {
         let size = content.len();
-        let cut = |at: usize, length: usize| (at % (size + 1), (at % (size + 1) + length).min(size));
+        let cut =
+            |at: usize, length: usize| (at % (size + 1), (at % (size + 1) + length).min(size));
         match self {
             Self::Overwrite(at, bytes) => {
                 let (from, end) = cut(*at, bytes.len());
                 content[from..end].copy_from_slice(&bytes[..end - from]);
             }
-            Self::Insert(at, bytes) => drop(content.splice(at % (size + 1)..at % (size + 1), bytes.iter().copied())),
+            Self::Insert(at, bytes) => {
+                drop(content.splice(at % (size + 1)..at % (size + 1), bytes.iter().copied()))
+            }
             Self::Delete(at, length) => {
                 let (from, end) = cut(*at, *length);
                 content.drain(from..end);
@@ -180,7 +230,8 @@ impl Edit {
 }
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let noise = || (any::<u64>(), 1_usize..3000).prop_map(|(seed, length)| torture::noise(seed, length));
+    let noise =
+        || (any::<u64>(), 1_usize..3000).prop_map(|(seed, length)| torture::noise(seed, length));
     let edit = prop_oneof![
         4 => (any::<usize>(), noise()).prop_map(|(at, bytes)| Edit::Overwrite(at, bytes)),
         2 => (any::<usize>(), noise()).prop_map(|(at, bytes)| Edit::Insert(at, bytes)),
@@ -201,7 +252,8 @@ fn write_sparse(path: &std::path::Path, content: &[u8]) {
     file.set_len(content.len() as u64).expect("long");
     for (number, page) in content.chunks(4096).enumerate() {
         if page.iter().any(|byte| *byte != 0) {
-            file.write_all_at(page, number as u64 * 4096).expect("written");
+            file.write_all_at(page, number as u64 * 4096)
+                .expect("written");
         }
     }
 }
@@ -250,7 +302,11 @@ fn what_is_stored_is_what_changed() {
     series.write(&content);
     let full = series.back_up();
     assert_eq!(full.manifest.engine, "rsync");
-    assert!(new_bytes(&full) < 8 << 20 | 1 << 17, "the signature costs under one percent: {}", new_bytes(&full));
+    assert!(
+        new_bytes(&full) < 8 << 20 | 1 << 17,
+        "the signature costs under one percent: {}",
+        new_bytes(&full)
+    );
     // One page in a hundred, in place.
     let pages = content.len() / 4096;
     for number in 0..pages / 100 {
@@ -260,26 +316,42 @@ fn what_is_stored_is_what_changed() {
     series.write(&content);
     let changed = (pages / 100 * 4096) as u64;
     let next = series.back_up();
-    assert!(new_bytes(&next) < changed + changed / 20 + LITTLE, "{} bytes for {changed}", new_bytes(&next));
+    assert!(
+        new_bytes(&next) < changed + changed / 20 + LITTLE,
+        "{} bytes for {changed}",
+        new_bytes(&next)
+    );
     assert!(series.content(&next.manifest.id) == content);
     // An insertion near the beginning moves all that follows.
     content.splice(5000..5000, torture::noise(2, 1000));
     series.write(&content);
     let next = series.back_up();
-    assert!(new_bytes(&next) < 4096 + 1000 + LITTLE, "{} bytes for an insertion", new_bytes(&next));
+    assert!(
+        new_bytes(&next) < 4096 + 1000 + LITTLE,
+        "{} bytes for an insertion",
+        new_bytes(&next)
+    );
     assert!(series.content(&next.manifest.id) == content);
     // A block moved to the front, after all was moved already.
     let moved: Vec<u8> = content.drain(4 << 20..5 << 20).collect();
     content.splice(0..0, moved);
     series.write(&content);
     let next = series.back_up();
-    assert!(new_bytes(&next) < 5 * 4096 + LITTLE, "{} bytes for a move", new_bytes(&next));
+    assert!(
+        new_bytes(&next) < 5 * 4096 + LITTLE,
+        "{} bytes for a move",
+        new_bytes(&next)
+    );
     assert!(series.content(&next.manifest.id) == content);
     // Only shorter: nothing is new.
     content.truncate(3 << 20);
     series.write(&content);
     let next = series.back_up();
-    assert!(new_bytes(&next) < 4096 + LITTLE, "{} bytes for a cut", new_bytes(&next));
+    assert!(
+        new_bytes(&next) < 4096 + LITTLE,
+        "{} bytes for a cut",
+        new_bytes(&next)
+    );
     assert!(series.content(&next.manifest.id) == content);
     assert_eq!(next.manifest.counts.changed, 1);
 }
@@ -306,7 +378,12 @@ fn what_is_known_of_blocks_stays_for_as_long_as_the_content_does() {
     fs::remove_file(series.tree().join("a first name")).expect("removed");
     series.back_up();
     content[1 << 20..(1 << 20) + 4096].fill(8);
-    fs::OpenOptions::new().write(true).open(series.file()).expect("opened").write_all_at(&content, 0).expect("written");
+    fs::OpenOptions::new()
+        .write(true)
+        .open(series.file())
+        .expect("opened")
+        .write_all_at(&content, 0)
+        .expect("written");
     let last = series.back_up();
     assert!(series.content(&last.manifest.id) == content);
 }
@@ -323,12 +400,19 @@ fn an_unchanged_file_costs_nothing_and_one_with_another_mode_next_to_nothing() {
     fs::set_permissions(series.file(), fs::Permissions::from_mode(0o600)).expect("changed");
     let next = series.back_up().manifest;
     assert!(next.bytes.stream < 4096);
-    assert_eq!(series.entry(&next.id).metadata.signatures, signatures, "what is known of its blocks stays");
+    assert_eq!(
+        series.entry(&next.id).metadata.signatures,
+        signatures,
+        "what is known of its blocks stays"
+    );
     // Read again, as its time is another, and all of it is found.
     series.write(&content);
     let next = series.back_up();
     assert!(new_bytes(&next) < 4096, "{}", new_bytes(&next));
-    assert_eq!(series.entry(&next.manifest.id).metadata.signatures, signatures);
+    assert_eq!(
+        series.entry(&next.manifest.id).metadata.signatures,
+        signatures
+    );
 }
 
 #[test]
@@ -340,21 +424,33 @@ fn a_level_of_the_engine_tar_in_between_stores_whole_files_and_harms_nothing() {
     let mut levels = Vec::new();
     for (number, engine) in engines.into_iter().enumerate() {
         series.engine = engine;
-        content[number * 5000..number * 5000 + 10].copy_from_slice(&torture::noise(number as u64, 10));
+        content[number * 5000..number * 5000 + 10]
+            .copy_from_slice(&torture::noise(number as u64, 10));
         series.write(&content);
         let report = series.back_up();
         assert_eq!(report.manifest.engine, engine.name());
         sizes.push(new_bytes(&report) > 1 << 20);
         levels.push((report.manifest.id, content.clone()));
     }
-    assert_eq!(sizes, [true, true, false, true, true, false], "whole, where the level before has no signature");
-    assert!(levels.iter().all(|(level, content)| series.content(level) == *content));
+    assert_eq!(
+        sizes,
+        [true, true, false, true, true, false],
+        "whole, where the level before has no signature"
+    );
+    assert!(
+        levels
+            .iter()
+            .all(|(level, content)| series.content(level) == *content)
+    );
 }
 
 /// Another block with the same weak sum.
 fn twin(block: &[u8]) -> Vec<u8> {
     let mut twin = block.to_vec();
-    let at = twin.windows(3).position(|three| three[0] < 255 && three[1] > 1 && three[2] < 255).expect("noise has some");
+    let at = twin
+        .windows(3)
+        .position(|three| three[0] < 255 && three[1] > 1 && three[2] < 255)
+        .expect("noise has some");
     twin[at] += 1;
     twin[at + 1] -= 2;
     twin[at + 2] += 1;
@@ -369,7 +465,8 @@ fn blocks_made_to_have_the_weak_sum_of_others_are_told_apart() {
     let mut content = torture::noise(1, 64 * BLOCK);
     // Many of one sum in the first version too.
     for number in 1..30 {
-        let (before, block) = content[(number - 1) * BLOCK..(number + 1) * BLOCK].split_at_mut(BLOCK);
+        let (before, block) =
+            content[(number - 1) * BLOCK..(number + 1) * BLOCK].split_at_mut(BLOCK);
         block.copy_from_slice(&twin(before));
     }
     series.write(&content);
@@ -384,14 +481,20 @@ fn blocks_made_to_have_the_weak_sum_of_others_are_told_apart() {
     series.write(&content);
     let next = series.back_up();
     assert!(series.content(&next.manifest.id) == content);
-    assert!(new_bytes(&next) < 64 * BLOCK as u64, "those that are the same are found all the same: {}", new_bytes(&next));
+    assert!(
+        new_bytes(&next) < 64 * BLOCK as u64,
+        "those that are the same are found all the same: {}",
+        new_bytes(&next)
+    );
 }
 
 #[test]
 fn a_signature_that_cannot_be_read_means_that_the_file_is_stored_again() {
     for harm in 0..3 {
         let mut series = Series::in_store(Engine::Rsync(BlockOptions::default()), |room| {
-            backup::create_plain(Arc::new(Local::create(&room.path().join("store")).expect("a store")))
+            backup::create_plain(Arc::new(
+                Local::create(&room.path().join("store")).expect("a store"),
+            ))
         });
         series.compression = Compression::None;
         let mut content = torture::noise(1, 2 << 20);
@@ -419,14 +522,20 @@ fn a_signature_that_cannot_be_read_means_that_the_file_is_stored_again() {
         content[0] ^= 1;
         series.write(&content);
         let next = series.back_up();
-        assert!(new_bytes(&next) > 2 << 20, "harm {harm}: {}", new_bytes(&next));
+        assert!(
+            new_bytes(&next) > 2 << 20,
+            "harm {harm}: {}",
+            new_bytes(&next)
+        );
         assert!(series.content(&next.manifest.id) == content, "harm {harm}");
     }
 }
 
 #[test]
 fn a_run_cut_off_at_any_call_leaves_every_level_readable() {
-    let series = Series::in_store(SMALL, |_| backup::create_encrypted(Arc::new(Memory::default())));
+    let series = Series::in_store(SMALL, |_| {
+        backup::create_encrypted(Arc::new(Memory::default()))
+    });
     let mut content = torture::noise(1, 300_000);
     series.write(&content);
     let full = (series.back_up().manifest.id, content.clone());
@@ -444,7 +553,11 @@ fn a_run_cut_off_at_any_call_leaves_every_level_readable() {
     let copy = || {
         let copy = Memory::default();
         for name in count(&series.access.store()) {
-            copy.put(&name, &vec![series.access.store().get(&name, u64::MAX).expect("there")]).expect("stored");
+            copy.put(
+                &name,
+                &vec![series.access.store().get(&name, u64::MAX).expect("there")],
+            )
+            .expect("stored");
         }
         copy
     };
@@ -455,7 +568,9 @@ fn a_run_cut_off_at_any_call_leaves_every_level_readable() {
         (store.calls().all(), store.calls().of(Verb::Put))
     };
     assert!(calls.0 > 8 && calls.1 > 1, "{calls:?}");
-    let faults = (0..calls.0).map(|call| Fault::at_any(call).for_good()).chain((0..calls.1).map(|put| Fault::at(Verb::Put, put)));
+    let faults = (0..calls.0)
+        .map(|call| Fault::at_any(call).for_good())
+        .chain((0..calls.1).map(|put| Fault::at(Verb::Put, put)));
     for fault in faults {
         let store = Arc::new(Faulty::new(copy()).with(fault));
         if let Ok(access) = Access::open(store.clone(), Some(&backup::passphrase())) {
@@ -463,11 +578,22 @@ fn a_run_cut_off_at_any_call_leaves_every_level_readable() {
             series.attempt(&access).map(drop).unwrap_or_default();
         }
         let mended = Access::open(store.mended(), Some(&backup::passphrase())).expect("opens");
-        let next = series.attempt(&mended).expect("the next run succeeds").manifest.id;
+        let next = series
+            .attempt(&mended)
+            .expect("the next run succeeds")
+            .manifest
+            .id;
         for (level, content) in [&full, &(next, content.clone())] {
-            let view = reading::open(&mended, &backup::name(), level, &reading::reader()).expect("it opens");
-            let (_, entry) = view.lookup(&TreePath::parse(b"image").expect("legal")).expect("read").expect("there");
-            assert!(reading::content(&view, &entry).expect("read") == *content, "{fault:?}");
+            let view = reading::open(&mended, &backup::name(), level, &reading::reader())
+                .expect("it opens");
+            let (_, entry) = view
+                .lookup(&TreePath::parse(b"image").expect("legal"))
+                .expect("read")
+                .expect("there");
+            assert!(
+                reading::content(&view, &entry).expect("read") == *content,
+                "{fault:?}"
+            );
         }
     }
 }
@@ -479,27 +605,51 @@ fn holes_stay_holes_and_are_not_stored() {
     file.set_len(256 << 20).expect("long");
     let pages = 64 << 10;
     for number in 0..300_u64 {
-        file.write_all_at(&torture::noise(number, 4096), number * 211 % pages * 4096).expect("written");
+        file.write_all_at(&torture::noise(number, 4096), number * 211 % pages * 4096)
+            .expect("written");
     }
     let full = series.back_up();
-    assert!(new_bytes(&full) < 300 * 4096 + 300 * 64 + 20_000, "{}", new_bytes(&full));
+    assert!(
+        new_bytes(&full) < 300 * 4096 + 300 * 64 + 20_000,
+        "{}",
+        new_bytes(&full)
+    );
     for number in 0..3_u64 {
-        file.write_all_at(&torture::noise(1000 + number, 4096), number * 211 % pages * 4096).expect("written");
-        file.write_all_at(&torture::noise(2000 + number, 4096), (number * 211 + 7) % pages * 4096).expect("written");
+        file.write_all_at(
+            &torture::noise(1000 + number, 4096),
+            number * 211 % pages * 4096,
+        )
+        .expect("written");
+        file.write_all_at(
+            &torture::noise(2000 + number, 4096),
+            (number * 211 + 7) % pages * 4096,
+        )
+        .expect("written");
     }
     drop(file);
     let next = series.back_up();
     assert!(new_bytes(&next) < 6 * 4096 + LITTLE, "{}", new_bytes(&next));
-    let differences = compare(&oracle::scan(&series.tree()), &series.restored(&next.manifest.id), Holes::Same);
+    let differences = compare(
+        &oracle::scan(&series.tree()),
+        &series.restored(&next.manifest.id),
+        Holes::Same,
+    );
     assert!(differences.is_empty(), "{differences:#?}");
-    let Content::File { extents, .. } = series.entry(&next.manifest.id).content else { panic!("it is a file") };
-    assert!(extents.iter().map(|extent| extent.length).sum::<u64>() < 310 * 4096, "no hole became data");
+    let Content::File { extents, .. } = series.entry(&next.manifest.id).content else {
+        panic!("it is a file")
+    };
+    assert!(
+        extents.iter().map(|extent| extent.length).sum::<u64>() < 310 * 4096,
+        "no hole became data"
+    );
 }
 
 #[test]
 fn stock_tar_extracts_a_full_level_and_takes_no_part_of_a_file_for_the_file() {
     let mut series = Series::in_store(Engine::Rsync(BlockOptions::default()), |room| {
-        backup::create_plain(Arc::new(Local::create(&room.path().join("store")).expect("a store")))
+        backup::create_plain(Arc::new(
+            Local::create(&room.path().join("store")).expect("a store"),
+        ))
     });
     series.compression = Compression::Gzip;
     let mut content = torture::noise(1, 2 << 20);
@@ -511,15 +661,36 @@ fn stock_tar_extracts_a_full_level_and_takes_no_part_of_a_file_for_the_file() {
     let next = series.back_up().manifest;
     let extract = |level: &LevelId, name: &str| {
         let target = series.room.path().join(name);
-        extract_by_hand(&series.room.path().join("store"), &level_prefix(&backup::name(), level), "gzip -dc", &target);
+        extract_by_hand(
+            &series.room.path().join("store"),
+            &level_prefix(&backup::name(), level),
+            "gzip -dc",
+            &target,
+        );
         let blocks = target.join(".freezer-blocks");
-        assert!(blocks.join(format!("{}-1", if name == "full" { 1 } else { 2 })).is_file());
+        assert!(
+            blocks
+                .join(format!("{}-1", if name == "full" { 1 } else { 2 }))
+                .is_file()
+        );
         fs::remove_dir_all(blocks).expect("there");
         target
     };
-    let differences = compare(&expected, &oracle::scan(&extract(&full.id, "full")), Holes::Zeros);
-    assert!(differences.iter().all(|difference| difference.contains("mtime")), "{differences:#?}");
-    assert!(!extract(&next.id, "next").join("image").exists(), "a part of it is not it");
+    let differences = compare(
+        &expected,
+        &oracle::scan(&extract(&full.id, "full")),
+        Holes::Zeros,
+    );
+    assert!(
+        differences
+            .iter()
+            .all(|difference| difference.contains("mtime")),
+        "{differences:#?}"
+    );
+    assert!(
+        !extract(&next.id, "next").join("image").exists(),
+        "a part of it is not it"
+    );
 }
 
 #[test]
@@ -534,20 +705,38 @@ fn a_file_that_changes_and_shrinks_while_it_is_compared_is_kept_as_it_was_read()
     let other = torture::noise(2, MIB);
     // When a good part of it has been compared.
     let progress = AtFirstFile::new(|| {
-        let file = fs::OpenOptions::new().write(true).open(series.file()).expect("opened");
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(series.file())
+            .expect("opened");
         file.write_all_at(&other, 3 * MIB as u64).expect("written");
         file.set_len(5 * MIB as u64 + 777).expect("cut");
     });
-    let report = series.attempt_with(&series.access, &progress).expect("that does not end a run");
-    series.clock.set(report.manifest.started + jiff::SignedDuration::from_hours(24));
+    let report = series
+        .attempt_with(&series.access, &progress)
+        .expect("that does not end a run");
+    series
+        .clock
+        .set(report.manifest.started + jiff::SignedDuration::from_hours(24));
     let told = progress.told.told();
-    assert_eq!((told.troubles.len(), report.manifest.counts.failed), (1, 1), "{:?}", told.troubles);
+    assert_eq!(
+        (told.troubles.len(), report.manifest.counts.failed),
+        (1, 1),
+        "{:?}",
+        told.troubles
+    );
     content[3 * MIB..4 * MIB].copy_from_slice(&other);
     content[5 * MIB + 777..].fill(0);
-    assert!(series.content(&report.manifest.id) == content, "zeros stand for what was cut off");
+    assert!(
+        series.content(&report.manifest.id) == content,
+        "zeros stand for what was cut off"
+    );
     assert!(new_bytes(&report) < 3 * MIB as u64, "and the rest is kept");
     content.truncate(5 * MIB + 777);
     let next = series.back_up();
-    assert_eq!(next.manifest.counts.changed, 1, "it is read again, as it was not read whole");
+    assert_eq!(
+        next.manifest.counts.changed, 1,
+        "it is read again, as it was not read whole"
+    );
     assert!(series.content(&next.manifest.id) == content);
 }

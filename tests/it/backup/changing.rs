@@ -31,7 +31,10 @@ pub(super) struct AtFirstFile<'test> {
 
 impl<'test> AtFirstFile<'test> {
     pub(super) fn new(act: impl FnOnce() + Send + 'test) -> Self {
-        Self { told: Collected::default(), act: Mutex::new(Some(Box::new(act))) }
+        Self {
+            told: Collected::default(),
+            act: Mutex::new(Some(Box::new(act))),
+        }
     }
 }
 
@@ -64,20 +67,41 @@ fn back_up(tree: &Path, progress: &dyn Progress, told: impl Fn() -> Told) -> (Wh
 
 /// The same with another engine.
 #[track_caller]
-fn back_up_with(engine: Engine, tree: &Path, progress: &dyn Progress, told: impl Fn() -> Told) -> (Whole, Told, Report) {
+fn back_up_with(
+    engine: Engine,
+    tree: &Path,
+    progress: &dyn Progress,
+    told: impl Fn() -> Told,
+) -> (Whole, Told, Report) {
     let store = Arc::new(Memory::default());
     let access = backup::create_plain(store.clone());
     let mut request = backup::request(&[tree]);
     request.engine = engine;
     request.compression = Compression::None;
     request.compression_level = 0;
-    let report = run(&request, &access, &SystemClock, progress, &Cancel::new()).expect("what changes does not end the run");
+    let report = run(&request, &access, &SystemClock, progress, &Cancel::new())
+        .expect("what changes does not end the run");
     let told = told();
-    assert_eq!(report.manifest.counts.failed, told.troubles.len() as u64, "{:?}", told.troubles);
+    assert_eq!(
+        report.manifest.counts.failed,
+        told.troubles.len() as u64,
+        "{:?}",
+        told.troubles
+    );
     let whole = reading::whole(&access, &backup::name(), &report.manifest.id);
     assert_eq!(whole.len() as u64, report.manifest.counts.entries);
-    let view = reading::open(&access, &backup::name(), &report.manifest.id, &reading::reader()).expect("it opens");
-    assert_eq!(reading::examine(&view, &whole, "a new level"), Readable::all_of(&whole), "every entry is found in its directory");
+    let view = reading::open(
+        &access,
+        &backup::name(),
+        &report.manifest.id,
+        &reading::reader(),
+    )
+    .expect("it opens");
+    assert_eq!(
+        reading::examine(&view, &whole, "a new level"),
+        Readable::all_of(&whole),
+        "every entry is found in its directory"
+    );
     assert_stream_is_tar(&access, &report, &whole);
     (whole, told, report)
 }
@@ -87,14 +111,33 @@ fn back_up_with(engine: Engine, tree: &Path, progress: &dyn Progress, told: impl
 fn assert_stream_is_tar(access: &Access, report: &Report, whole: &Whole) {
     let mut stream = Vec::new();
     for number in 0..report.manifest.levels[0].segments {
-        let of = freezer::catalog::names::LevelOf { backup: backup::name(), level: report.manifest.id.clone() };
-        stream.extend(access.store().get(&of.data_name(Folder::Segments, number), u64::MAX).expect("stored"));
+        let of = freezer::catalog::names::LevelOf {
+            backup: backup::name(),
+            level: report.manifest.id.clone(),
+        };
+        stream.extend(
+            access
+                .store()
+                .get(&of.data_name(Folder::Segments, number), u64::MAX)
+                .expect("stored"),
+        );
     }
     assert_eq!(stream.len() as u64, report.manifest.bytes.stream);
-    let others = whole.iter().filter(|(entry, _)| entry.content != Content::Directory).count();
-    for (program, options) in [("tar", ["--quoting-style=escape", "-tf", "-"]), ("bsdtar", ["--numeric-owner", "-tf", "-"])] {
+    let others = whole
+        .iter()
+        .filter(|(entry, _)| entry.content != Content::Directory)
+        .count();
+    for (program, options) in [
+        ("tar", ["--quoting-style=escape", "-tf", "-"]),
+        ("bsdtar", ["--numeric-owner", "-tf", "-"]),
+    ] {
         let mut child = Command::new(program);
-        child.env("LC_ALL", "C.UTF-8").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        child
+            .env("LC_ALL", "C.UTF-8")
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = child.spawn().expect("it starts");
         let mut input = child.stdin.take().expect("piped");
         let output = std::thread::scope(|scope| {
@@ -103,21 +146,33 @@ fn assert_stream_is_tar(access: &Access, report: &Report, whole: &Whole) {
             child.wait_with_output().expect("it ends")
         });
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{program}: {said}");
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{program}: {said}"
+        );
         let listed = String::from_utf8(output.stdout).expect("all names are text");
-        let files = listed.lines().filter(|line| !line.ends_with('/') && !line.starts_with("./.freezer-blocks/")).count();
+        let files = listed
+            .lines()
+            .filter(|line| !line.ends_with('/') && !line.starts_with("./.freezer-blocks/"))
+            .count();
         assert_eq!(files, others, "{program} finds another number of files");
     }
 }
 
 /// What a level holds at a path.
 fn at<'whole>(whole: &'whole Whole, path: &str) -> Option<(Kind, &'whole [u8])> {
-    let found = whole.iter().find(|(entry, _)| entry.path.as_bytes() == path.as_bytes())?;
+    let found = whole
+        .iter()
+        .find(|(entry, _)| entry.path.as_bytes() == path.as_bytes())?;
     Some((found.0.content.kind(), &found.1))
 }
 
 fn troubles_of(told: &Told) -> BTreeMap<String, String> {
-    told.troubles.iter().filter_map(|trouble| trouble.split_once(": ")).map(|(path, what)| (path.to_owned(), what.to_owned())).collect()
+    told.troubles
+        .iter()
+        .filter_map(|trouble| trouble.split_once(": "))
+        .map(|(path, what)| (path.to_owned(), what.to_owned()))
+        .collect()
 }
 
 /// Small files that keep what stands before them in the alphabet from what stands behind them.
@@ -137,7 +192,16 @@ fn files_that_change_after_they_were_listed_are_what_they_became_or_are_told_of(
     let tree = room.path();
     fill(tree);
     fs::write(tree.join("a-first"), b"first").expect("written");
-    for name in ["z-directory", "z-fifo", "z-gone", "z-grew", "z-link", "z-replaced", "z-shrank", "z-socket"] {
+    for name in [
+        "z-directory",
+        "z-fifo",
+        "z-gone",
+        "z-grew",
+        "z-link",
+        "z-replaced",
+        "z-shrank",
+        "z-socket",
+    ] {
         fs::write(tree.join(name), b"before").expect("written");
     }
     let progress = AtFirstFile::new(|| {
@@ -159,15 +223,25 @@ fn files_that_change_after_they_were_listed_are_what_they_became_or_are_told_of(
     });
     let (whole, told, report) = back_up(tree, &progress, || progress.told.told());
 
-    assert_eq!(troubles_of(&told).into_keys().collect::<Vec<_>>(), ["z-directory"]);
+    assert_eq!(
+        troubles_of(&told).into_keys().collect::<Vec<_>>(),
+        ["z-directory"]
+    );
     assert_eq!(report.manifest.counts.skipped, 1, "the socket");
     assert_eq!(at(&whole, "a-first"), Some((Kind::File, &b"first"[..])));
-    assert_eq!(at(&whole, "z-directory"), None, "what is in it was not listed: it is not shown as empty");
+    assert_eq!(
+        at(&whole, "z-directory"),
+        None,
+        "what is in it was not listed: it is not shown as empty"
+    );
     assert_eq!(at(&whole, "z-fifo"), Some((Kind::Fifo, &b""[..])));
     assert_eq!(at(&whole, "z-gone"), None);
     assert!(at(&whole, "z-grew") == Some((Kind::File, &[b'g'; 500_000])));
     assert_eq!(at(&whole, "z-link").expect("kept").0, Kind::Symlink);
-    assert_eq!(at(&whole, "z-replaced"), Some((Kind::File, &b"another file"[..])));
+    assert_eq!(
+        at(&whole, "z-replaced"),
+        Some((Kind::File, &b"another file"[..]))
+    );
     assert_eq!(at(&whole, "z-shrank"), Some((Kind::File, &b""[..])));
     assert_eq!(at(&whole, "z-socket"), None);
 }
@@ -179,7 +253,10 @@ fn long_files_that_change_after_their_header_was_planned_keep_the_stream_in_orde
 
 #[test]
 fn long_files_that_change_are_the_same_with_signatures() {
-    change_long_files(Engine::Rsync(BlockOptions { threshold_bytes: 200_000, ..BlockOptions::default() }));
+    change_long_files(Engine::Rsync(BlockOptions {
+        threshold_bytes: 200_000,
+        ..BlockOptions::default()
+    }));
 }
 
 fn change_long_files(engine: Engine) {
@@ -192,25 +269,62 @@ fn change_long_files(engine: Engine) {
         fs::write(tree.join(name), &noise).expect("written");
     }
     let progress = AtFirstFile::new(|| {
-        let open = |name: &str| fs::OpenOptions::new().write(true).open(tree.join(name)).expect("opened");
+        let open = |name: &str| {
+            fs::OpenOptions::new()
+                .write(true)
+                .open(tree.join(name))
+                .expect("opened")
+        };
         fs::remove_file(tree.join("b-gone")).expect("removed");
-        fs::OpenOptions::new().append(true).open(tree.join("b-grew")).expect("opened").write_all(&[7; 100_000]).expect("written");
+        fs::OpenOptions::new()
+            .append(true)
+            .open(tree.join("b-grew"))
+            .expect("opened")
+            .write_all(&[7; 100_000])
+            .expect("written");
         open("b-shrank").set_len(150_001).expect("cut");
         open("b-emptied").set_len(0).expect("cut");
-        open("b-overwritten").write_all(&[9; 400_000]).expect("written");
+        open("b-overwritten")
+            .write_all(&[9; 400_000])
+            .expect("written");
     });
     let (whole, told, _) = back_up_with(engine, tree, &progress, || progress.told.told());
 
     let troubles = troubles_of(&told);
-    assert_eq!(troubles.keys().collect::<Vec<_>>(), ["b-emptied", "b-shrank"]);
-    assert_eq!(told.troubles.len(), 2, "each is told once: {:?}", told.troubles);
-    assert!(troubles["b-shrank"].contains("shrank by 249999 bytes"), "{troubles:?}");
-    assert!(at(&whole, "b-gone") == Some((Kind::File, &noise)), "it was open: all of it is there");
-    assert!(at(&whole, "b-grew") == Some((Kind::File, &noise)), "what was there when it was opened");
-    assert!(at(&whole, "b-shrank") == Some((Kind::File, &[&noise[..150_001], &[0; 249_999]].concat())));
+    assert_eq!(
+        troubles.keys().collect::<Vec<_>>(),
+        ["b-emptied", "b-shrank"]
+    );
+    assert_eq!(
+        told.troubles.len(),
+        2,
+        "each is told once: {:?}",
+        told.troubles
+    );
+    assert!(
+        troubles["b-shrank"].contains("shrank by 249999 bytes"),
+        "{troubles:?}"
+    );
+    assert!(
+        at(&whole, "b-gone") == Some((Kind::File, &noise)),
+        "it was open: all of it is there"
+    );
+    assert!(
+        at(&whole, "b-grew") == Some((Kind::File, &noise)),
+        "what was there when it was opened"
+    );
+    assert!(
+        at(&whole, "b-shrank") == Some((Kind::File, &[&noise[..150_001], &[0; 249_999]].concat()))
+    );
     assert!(at(&whole, "b-emptied") == Some((Kind::File, &[0; 400_000])));
     assert!(at(&whole, "b-overwritten") == Some((Kind::File, &[9; 400_000])));
-    assert_eq!(whole.iter().filter(|(entry, _)| entry.path.as_bytes().starts_with(b"m-")).count(), 64 * 24);
+    assert_eq!(
+        whole
+            .iter()
+            .filter(|(entry, _)| entry.path.as_bytes().starts_with(b"m-"))
+            .count(),
+        64 * 24
+    );
 }
 
 #[test]
@@ -237,9 +351,17 @@ fn directories_that_go_or_become_something_else_are_told_of_and_the_others_kept(
     let (whole, told, _) = back_up(tree, &progress, || progress.told.told());
 
     assert_eq!(troubles_of(&told).into_keys().collect::<Vec<_>>(), changing);
-    assert_eq!(told.troubles.len(), changing.len(), "each is told once: {:?}", told.troubles);
+    assert_eq!(
+        told.troubles.len(),
+        changing.len(),
+        "each is told once: {:?}",
+        told.troubles
+    );
     for kept in ["a-kept", "y-kept"] {
-        assert_eq!(at(&whole, &format!("{kept}/inside")), Some((Kind::File, kept.as_bytes())));
+        assert_eq!(
+            at(&whole, &format!("{kept}/inside")),
+            Some((Kind::File, kept.as_bytes()))
+        );
     }
     assert_eq!(at(&whole, "a-link/inside"), None, "no link is followed");
     assert_eq!(at(&whole, "y-file"), Some((Kind::File, &b"a file"[..])));
@@ -256,12 +378,24 @@ fn another_name_of_a_file_that_was_written_to_since_holds_what_was_written() {
         fs::write(tree.join(name), b"before").expect("written");
         fs::hard_link(tree.join(name), tree.join(name.replace("a-", "z-"))).expect("linked");
     }
-    let progress = AtFirstFile::new(|| fs::write(tree.join("z-changed"), b"written since then").expect("written"));
+    let progress = AtFirstFile::new(|| {
+        fs::write(tree.join("z-changed"), b"written since then").expect("written")
+    });
     let (whole, _, _) = back_up(tree, &progress, || progress.told.told());
 
     assert_eq!(at(&whole, "a-changed"), Some((Kind::File, &b"before"[..])));
-    assert_eq!(at(&whole, "z-changed"), Some((Kind::File, &b"written since then"[..])));
-    let link = |path: &str| whole.iter().find(|(entry, _)| entry.path.as_bytes() == path.as_bytes()).expect("kept").0.link_to;
+    assert_eq!(
+        at(&whole, "z-changed"),
+        Some((Kind::File, &b"written since then"[..]))
+    );
+    let link = |path: &str| {
+        whole
+            .iter()
+            .find(|(entry, _)| entry.path.as_bytes() == path.as_bytes())
+            .expect("kept")
+            .0
+            .link_to
+    };
     assert_eq!(link("z-changed"), None);
     assert!(link("z-same").is_some());
 }
@@ -271,7 +405,9 @@ fn what_may_not_be_read_is_told_of_and_the_rest_is_kept() {
     use std::os::unix::fs::PermissionsExt;
     let room = scratch();
     let tree = room.path().join("tree");
-    let allow = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
+    let allow = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed")
+    };
     allow(room.path(), 0o755);
     for folder in ["", "closed", "open", "unlisted", "unsearched"] {
         fs::create_dir(tree.join(folder)).expect("made");
@@ -287,7 +423,10 @@ fn what_may_not_be_read_is_told_of_and_the_rest_is_kept() {
     let as_nobody = || {
         if rustix::process::geteuid().is_root() {
             // Of this thread alone, and of those it starts.
-            let (user, group) = (rustix::process::Uid::from_raw(65534), rustix::process::Gid::from_raw(65534));
+            let (user, group) = (
+                rustix::process::Uid::from_raw(65534),
+                rustix::process::Gid::from_raw(65534),
+            );
             rustix::thread::set_thread_groups(&[]).expect("root may");
             rustix::thread::set_thread_res_gid(group, group, group).expect("root may");
             rustix::thread::set_thread_res_uid(user, user, user).expect("root may");
@@ -295,15 +434,30 @@ fn what_may_not_be_read_is_told_of_and_the_rest_is_kept() {
         let told = Collected::default();
         back_up(&tree, &told, || told.told())
     };
-    let (whole, told, _) =
-        std::thread::scope(|scope| scope.spawn(as_nobody).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    ["closed", "unlisted", "unsearched"].into_iter().for_each(|folder| allow(&tree.join(folder), 0o755));
+    let (whole, told, _) = std::thread::scope(|scope| scope.spawn(as_nobody).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    ["closed", "unlisted", "unsearched"]
+        .into_iter()
+        .for_each(|folder| allow(&tree.join(folder), 0o755));
 
     let troubles = troubles_of(&told);
-    assert_eq!(troubles.keys().collect::<Vec<_>>(), ["closed", "secret", "unlisted", "unsearched/file"], "{troubles:?}");
-    assert!(troubles.values().all(|what| what.contains("ermission denied")), "{troubles:?}");
+    assert_eq!(
+        troubles.keys().collect::<Vec<_>>(),
+        ["closed", "secret", "unlisted", "unsearched/file"],
+        "{troubles:?}"
+    );
+    assert!(
+        troubles
+            .values()
+            .all(|what| what.contains("ermission denied")),
+        "{troubles:?}"
+    );
     for folder in ["closed", "open", "unlisted", "unsearched"] {
-        assert_eq!(at(&whole, folder), Some((Kind::Directory, &b""[..])), "{folder}: its own metadata could be read");
+        assert_eq!(
+            at(&whole, folder),
+            Some((Kind::Directory, &b""[..])),
+            "{folder}: its own metadata could be read"
+        );
     }
     assert_eq!(at(&whole, "open/file"), Some((Kind::File, &b"open"[..])));
     assert_eq!(at(&whole, "secret"), None, "not shown as empty");
@@ -313,7 +467,9 @@ fn what_may_not_be_read_is_told_of_and_the_rest_is_kept() {
 fn disturb(tree: &Path, seed: u64, stop: &AtomicBool) {
     let mut state = seed;
     let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).expect("31 bits") % below
     };
     let mut turn = 0;
@@ -325,13 +481,22 @@ fn disturb(tree: &Path, seed: u64, stop: &AtomicBool) {
         let _any = match random(9) {
             0 => gone(),
             1 => fs::write(&path, torture::noise(turn, random(300_000))),
-            2 => fs::OpenOptions::new().append(true).open(&path).and_then(|mut file| file.write_all(&[1; 5000])),
-            3 => fs::OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(random(100_000) as u64)),
+            2 => fs::OpenOptions::new()
+                .append(true)
+                .open(&path)
+                .and_then(|mut file| file.write_all(&[1; 5000])),
+            3 => fs::OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.set_len(random(100_000) as u64)),
             4 => gone().and_then(|()| fs::create_dir_all(path.join("deep/er"))),
             5 => gone().and_then(|()| std::os::unix::fs::symlink("../kept", &path)),
             6 => fs::hard_link(tree.join(format!("changing-0/{}", random(40))), &path),
             7 => fs::rename(tree.join(format!("changing-1/{}", random(40))), &path),
-            _ => fs::rename(tree.join(format!("changing-{}", random(8))), tree.join(format!("changing-{}", random(8)))),
+            _ => fs::rename(
+                tree.join(format!("changing-{}", random(8))),
+                tree.join(format!("changing-{}", random(8))),
+            ),
         };
     }
 }
@@ -348,7 +513,11 @@ fn a_tree_that_never_holds_still_gives_a_sound_level_each_time() {
     for folder in 0..8 {
         fs::create_dir(tree.join(format!("changing-{folder}"))).expect("made");
         for number in 0..40 {
-            fs::write(tree.join(format!("changing-{folder}/{number}")), torture::noise(number, 3000)).expect("written");
+            fs::write(
+                tree.join(format!("changing-{folder}/{number}")),
+                torture::noise(number, 3000),
+            )
+            .expect("written");
         }
     }
     for round in 0..6 {
@@ -356,14 +525,19 @@ fn a_tree_that_never_holds_still_gives_a_sound_level_each_time() {
         let (whole, ..) = std::thread::scope(|scope| {
             let (stop, told) = (&stop, Collected::default());
             let disturbing = scope.spawn(move || disturb(tree, round, stop));
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| back_up(tree, &told, || told.told())));
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                back_up(tree, &told, || told.told())
+            }));
             stop.store(true, Ordering::Relaxed);
             disturbing.join().expect("it takes errors as they come");
             outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         for number in 0..30 {
             let kept = at(&whole, &format!("kept/{number}"));
-            assert!(kept == Some((Kind::File, &noise[number * 1000..])), "round {round}: kept/{number} has other bytes");
+            assert!(
+                kept == Some((Kind::File, &noise[number * 1000..])),
+                "round {round}: kept/{number} has other bytes"
+            );
         }
     }
 }

@@ -19,16 +19,28 @@ fn series() -> Series {
 
 /// The time that [`set_time`] sets.
 fn set_time(series: &Series, name: &str, seconds: u64) {
-    let file = fs::File::options().write(true).open(series.tree().join(name)).expect("there");
-    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).expect("set");
+    let file = fs::File::options()
+        .write(true)
+        .open(series.tree().join(name))
+        .expect("there");
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+        .expect("set");
 }
 
 /// Names of files that have content in the level's own stream.
 fn stored(series: &Series, level: &LevelId) -> Vec<String> {
-    let manifest = series.access.manifest(&backup::name(), level).expect("sound");
+    let manifest = series
+        .access
+        .manifest(&backup::name(), level)
+        .expect("sound");
     let whole = crate::support::reading::whole(&series.access, &backup::name(), level);
-    let has_own = |entry: &freezer::model::Entry| entry.places().any(|(of, ..)| of == manifest.serial);
-    whole.iter().filter(|(entry, _)| has_own(entry)).map(|(entry, _)| entry.path.to_string()).collect()
+    let has_own =
+        |entry: &freezer::model::Entry| entry.places().any(|(of, ..)| of == manifest.serial);
+    whole
+        .iter()
+        .filter(|(entry, _)| has_own(entry))
+        .map(|(entry, _)| entry.path.to_string())
+        .collect()
 }
 
 #[test]
@@ -39,7 +51,10 @@ fn a_file_that_was_only_touched_stores_no_data_and_one_that_hides_its_change_doe
         set_time(&series, name, 1_000_000);
     }
     // No ctime can be set: as on a file system that has none.
-    series.levels.lies = Lies { ctime: true, inode: false };
+    series.levels.lies = Lies {
+        ctime: true,
+        inode: false,
+    };
     let first = series.back_up();
     let mut hidden = torture::noise(1, 700_000);
     hidden[650_000] ^= 1;
@@ -52,8 +67,15 @@ fn a_file_that_was_only_touched_stores_no_data_and_one_that_hides_its_change_doe
         series.levels.evidence = Evidence::Metadata;
         series.back_up()
     };
-    assert_eq!(stored(&series, &trusting.manifest.id), ["touched", "written"], "what metadata alone tells");
-    assert!(series.restored(&trusting.manifest.id)[&b"hidden"[..]] == series.restored(&first.manifest.id)[&b"hidden"[..]]);
+    assert_eq!(
+        stored(&series, &trusting.manifest.id),
+        ["touched", "written"],
+        "what metadata alone tells"
+    );
+    assert!(
+        series.restored(&trusting.manifest.id)[&b"hidden"[..]]
+            == series.restored(&first.manifest.id)[&b"hidden"[..]]
+    );
 
     set_time(&series, "touched", 3_000_000);
     set_time(&series, "written", 3_000_000);
@@ -61,13 +83,37 @@ fn a_file_that_was_only_touched_stores_no_data_and_one_that_hides_its_change_doe
     let reading = series.back_up();
     assert_eq!(stored(&series, &reading.manifest.id), ["hidden"]);
     let counts = reading.manifest.counts;
-    assert_eq!((counts.new, counts.changed, counts.removed), (0, 3, 0), "{counts:?}");
+    assert_eq!(
+        (counts.new, counts.changed, counts.removed),
+        (0, 3, 0),
+        "{counts:?}"
+    );
     let expected = oracle::scan(&series.tree());
-    assert_eq!(compare(&expected, &series.restored(&reading.manifest.id), Holes::Zeros), Vec::<String>::new());
+    assert_eq!(
+        compare(
+            &expected,
+            &series.restored(&reading.manifest.id),
+            Holes::Zeros
+        ),
+        Vec::<String>::new()
+    );
 
     let again = series.back_up();
-    assert_eq!((again.manifest.counts.changed, again.manifest.counts.unchanged), (0, 5));
-    assert!(again.manifest.index.iter().all(|run| run.serial != again.manifest.serial), "nothing differs, and nothing is written");
+    assert_eq!(
+        (
+            again.manifest.counts.changed,
+            again.manifest.counts.unchanged
+        ),
+        (0, 5)
+    );
+    assert!(
+        again
+            .manifest
+            .index
+            .iter()
+            .all(|run| run.serial != again.manifest.serial),
+        "nothing differs, and nothing is written"
+    );
 }
 
 #[test]
@@ -77,7 +123,8 @@ fn holes_pieces_of_several_levels_links_and_new_names_are_compared_as_what_they_
     let sparse = |name: &str, filled: u8| {
         let file = fs::File::create(series.tree().join(name)).expect("made");
         file.set_len(3 << 20).expect("long");
-        file.write_all_at(&torture::noise(9, 200_000), 1 << 20).expect("written");
+        file.write_all_at(&torture::noise(9, 200_000), 1 << 20)
+            .expect("written");
         if filled > 0 {
             file.write_all_at(&[filled], 2 << 20).expect("written");
         }
@@ -85,22 +132,39 @@ fn holes_pieces_of_several_levels_links_and_new_names_are_compared_as_what_they_
     sparse("sparse", 0);
     sparse("filled", 0);
     series.write("linked", torture::noise(1, 50_000));
-    fs::hard_link(series.tree().join("linked"), series.tree().join("linked too")).expect("linked");
+    fs::hard_link(
+        series.tree().join("linked"),
+        series.tree().join("linked too"),
+    )
+    .expect("linked");
     series.write("renamed", torture::noise(2, 50_000));
     series.write("replaced", torture::noise(3, 50_000));
     series.back_up();
     // Zeros in place of a hole are the same bytes; anything else is not.
-    let file = fs::File::options().write(true).open(series.tree().join("sparse")).expect("there");
+    let file = fs::File::options()
+        .write(true)
+        .open(series.tree().join("sparse"))
+        .expect("there");
     file.write_all_at(&[0; 70_000], 100_000).expect("written");
     sparse("filled", 7);
     fs::rename(series.tree().join("renamed"), series.tree().join("another")).expect("renamed");
-    fs::set_permissions(series.tree().join("linked"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
+    fs::set_permissions(
+        series.tree().join("linked"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .expect("set");
     series.write("replaced", torture::noise(4, 50_000));
     let next = series.back_up();
     // By a clock that is ahead of the file system's nothing was renamed since.
-    assert_eq!(stored(&series, &next.manifest.id), ["another", "filled", "replaced"]);
+    assert_eq!(
+        stored(&series, &next.manifest.id),
+        ["another", "filled", "replaced"]
+    );
     let expected = oracle::scan(&series.tree());
-    assert_eq!(compare(&expected, &series.restored(&next.manifest.id), Holes::Zeros), Vec::<String>::new());
+    assert_eq!(
+        compare(&expected, &series.restored(&next.manifest.id), Holes::Zeros),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -117,7 +181,11 @@ fn what_is_damaged_in_the_store_is_stored_again() {
     assert_eq!(stored(&series, &next.manifest.id), ["a"]);
     let whole = crate::support::reading::whole(&series.access, &backup::name(), &next.manifest.id);
     let a = TreePath::parse(b"a").expect("legal");
-    assert!(whole.iter().any(|(entry, content)| entry.path == a && *content == torture::noise(1, 50_000)));
+    assert!(
+        whole
+            .iter()
+            .any(|(entry, content)| entry.path == a && *content == torture::noise(1, 50_000))
+    );
 }
 
 #[test]
@@ -128,9 +196,24 @@ fn random_edits_give_the_same_points_in_time() {
         for _ in 0..12 {
             edit(&series.tree(), &mut dice);
         }
-        series.levels = Levels { evidence: if level % 2 == 0 { Evidence::Content } else { Evidence::Metadata }, ..Levels::default() };
+        series.levels = Levels {
+            evidence: if level % 2 == 0 {
+                Evidence::Content
+            } else {
+                Evidence::Metadata
+            },
+            ..Levels::default()
+        };
         let report = series.back_up();
         let expected = oracle::scan(&series.tree());
-        assert_eq!(compare(&expected, &series.restored(&report.manifest.id), Holes::Zeros), Vec::<String>::new(), "level {level}");
+        assert_eq!(
+            compare(
+                &expected,
+                &series.restored(&report.manifest.id),
+                Holes::Zeros
+            ),
+            Vec::<String>::new(),
+            "level {level}"
+        );
     }
 }

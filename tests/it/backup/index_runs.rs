@@ -21,7 +21,21 @@ use std::sync::Arc;
 #[test]
 fn every_point_in_time_of_a_chain_with_several_runs_is_what_the_tree_was() {
     for seed in 100..103 {
-        let runs = chain_of_edits(seed, &[(60, 30), (10, 0), (5, 5), (20, 0), (12, 0), (0, 0), (8, 6), (2, 0), (25, 10), (12, 0)]);
+        let runs = chain_of_edits(
+            seed,
+            &[
+                (60, 30),
+                (10, 0),
+                (5, 5),
+                (20, 0),
+                (12, 0),
+                (0, 0),
+                (8, 6),
+                (2, 0),
+                (25, 10),
+                (12, 0),
+            ],
+        );
         assert!(runs.iter().any(|runs| *runs > 2), "seed {seed}: {runs:?}");
     }
 }
@@ -32,7 +46,13 @@ fn fill(tree: &Path, directories: usize, files: usize) {
         let path = tree.join(format!("directory {directory:02}"));
         fs::create_dir(&path).expect("made");
         for file in 0..files {
-            fs::write(path.join(format!("a file with a name of some length, number {file:03}")), "").expect("written");
+            fs::write(
+                path.join(format!(
+                    "a file with a name of some length, number {file:03}"
+                )),
+                "",
+            )
+            .expect("written");
         }
     }
 }
@@ -41,7 +61,13 @@ fn fill(tree: &Path, directories: usize, files: usize) {
 fn index_bytes(store: &dyn Store, level: &LevelId) -> u64 {
     let mut bytes = 0;
     let listed = store.list(&level_prefix(&backup::name(), level), &mut |object| {
-        if matches!(meaning(&object.name), Some(Meaning::Data { folder: Folder::Index, .. })) {
+        if matches!(
+            meaning(&object.name),
+            Some(Meaning::Data {
+                folder: Folder::Index,
+                ..
+            })
+        ) {
             bytes += object.length;
         }
         true
@@ -51,12 +77,22 @@ fn index_bytes(store: &dyn Store, level: &LevelId) -> u64 {
 }
 
 /// How many requests it takes to open a level and list its root, the manifest aside.
-fn requests_to_look_in(access: &freezer::catalog::Access, store: &Faulty<Memory>, level: &LevelId) -> u64 {
+fn requests_to_look_in(
+    access: &freezer::catalog::Access,
+    store: &Faulty<Memory>,
+    level: &LevelId,
+) -> u64 {
     let manifest = access.manifest(&backup::name(), level).expect("sound");
     let expected = manifest.counts.directories - 1;
-    let parts =
-        ViewParts { manifest, store: access.store(), store_id: access.store_id(), protection: access.protection(), backup: backup::name() };
-    let reader = Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));
+    let parts = ViewParts {
+        manifest,
+        store: access.store(),
+        store_id: access.store_id(),
+        protection: access.protection(),
+        backup: backup::name(),
+    };
+    let reader =
+        Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));
     let before = store.calls().of(Verb::Get);
     let view = View::open(parts, &reader).expect("opened");
     let mut names = 0;
@@ -80,22 +116,49 @@ fn index_bytes_follow_the_change_and_looking_into_a_late_level_costs_no_more_req
         // One file in a hundred, all over the tree; what was written last is settled by then.
         for file in 0..24 {
             let (directory, file) = ((level * 7 + file) % 40, (level * 13 + file) % 60);
-            let path = source.path().join(format!("directory {directory:02}/a file with a name of some length, number {file:03}"));
+            let path = source.path().join(format!(
+                "directory {directory:02}/a file with a name of some length, number {file:03}"
+            ));
             fs::write(path, format!("{level}")).expect("written");
         }
-        made.push(backup::back_up(&access, &[source.path()], |request| request.levels = Levels::default()).manifest);
+        made.push(
+            backup::back_up(&access, &[source.path()], |request| {
+                request.levels = Levels::default()
+            })
+            .manifest,
+        );
     }
     let whole = index_bytes(store.as_ref(), &made[0].id);
-    let later: u64 = made[1..].iter().map(|manifest| index_bytes(store.as_ref(), &manifest.id)).sum();
-    assert!(later / 60 < whole / 4, "{} bytes a level, {whole} for everything", later / 60);
-    let most = made.iter().map(|manifest| manifest.index.len()).max().expect("several");
+    let later: u64 = made[1..]
+        .iter()
+        .map(|manifest| index_bytes(store.as_ref(), &manifest.id))
+        .sum();
+    assert!(
+        later / 60 < whole / 4,
+        "{} bytes a level, {whole} for everything",
+        later / 60
+    );
+    let most = made
+        .iter()
+        .map(|manifest| manifest.index.len())
+        .max()
+        .expect("several");
     assert!((2..=5).contains(&most), "{most} runs");
     let first = requests_to_look_in(&access, &store, &made[0].id);
     for (level, manifest) in made.iter().enumerate() {
         let requests = requests_to_look_in(&access, &store, &manifest.id);
-        assert!(requests <= first + level as u64 / 20, "level {level}: {requests} requests, level 0: {first}");
+        assert!(
+            requests <= first + level as u64 / 20,
+            "level {level}: {requests} requests, level 0: {first}"
+        );
         for run in &manifest.index {
-            assert!(manifest.levels.iter().any(|parts| parts.serial == run.serial), "level {level}: the level of a run is named");
+            assert!(
+                manifest
+                    .levels
+                    .iter()
+                    .any(|parts| parts.serial == run.serial),
+                "level {level}: the level of a run is named"
+            );
         }
     }
 }
@@ -111,7 +174,11 @@ fn a_directory_that_is_removed_or_becomes_a_file_is_gone_with_all_in_it() {
     let second = series.back_up().manifest;
     assert_eq!(second.index.len(), 2);
     assert_eq!(second.index[0].subtrees, 2);
-    assert!(second.index[0].root.entries < 10, "{}", second.index[0].root.entries);
+    assert!(
+        second.index[0].root.entries < 10,
+        "{}",
+        second.index[0].root.entries
+    );
     // They come back, with something else in them.
     fs::remove_file(series.tree().join("directory 04")).expect("removed");
     for name in ["directory 03", "directory 04"] {
@@ -119,7 +186,14 @@ fn a_directory_that_is_removed_or_becomes_a_file_is_gone_with_all_in_it() {
         series.write(&format!("{name}/new"), b"new");
     }
     let third = series.back_up().manifest;
-    assert!(compare(&oracle::scan(&series.tree()), &series.restored(&third.id), Holes::Zeros).is_empty());
+    assert!(
+        compare(
+            &oracle::scan(&series.tree()),
+            &series.restored(&third.id),
+            Holes::Zeros
+        )
+        .is_empty()
+    );
     let mut told = |_: &[LevelId], damage| panic!("{damage}");
     let checked = check(
         &series.access,
@@ -140,18 +214,38 @@ fn what_cannot_be_read_any_more_is_not_taken_from_an_earlier_run() {
     fill(&series.tree(), 10, 60);
     let full = series.back_up().manifest;
     // A socket has taken the place of a file: it is passed over, and the file is gone.
-    let path = series.tree().join("directory 05/a file with a name of some length, number 007");
+    let path = series
+        .tree()
+        .join("directory 05/a file with a name of some length, number 007");
     fs::remove_file(&path).expect("removed");
     let _socket = std::os::unix::net::UnixListener::bind(&path).expect("bound");
     let next = series.back_up().manifest;
-    assert_eq!((next.counts.entries, next.counts.skipped), (full.counts.entries - 1, 1));
-    let view = reading::open(&series.access, &backup::name(), &next.id, &reading::reader()).expect("it opens");
-    assert_eq!(view.all().filter(Result::is_ok).count() as u64, next.counts.entries);
+    assert_eq!(
+        (next.counts.entries, next.counts.skipped),
+        (full.counts.entries - 1, 1)
+    );
+    let view = reading::open(
+        &series.access,
+        &backup::name(),
+        &next.id,
+        &reading::reader(),
+    )
+    .expect("it opens");
+    assert_eq!(
+        view.all().filter(Result::is_ok).count() as u64,
+        next.counts.entries
+    );
 }
 
 #[test]
 fn names_of_one_file_stay_one_file_or_become_files_of_their_own_but_never_another() {
-    for lies in [Lies::default(), Lies { ctime: true, inode: false }] {
+    for lies in [
+        Lies::default(),
+        Lies {
+            ctime: true,
+            inode: false,
+        },
+    ] {
         let mut series = Series::new();
         series.levels.lies = lies;
         fill(&series.tree(), 10, 60);
@@ -163,7 +257,9 @@ fn names_of_one_file_stay_one_file_or_become_files_of_their_own_but_never_anothe
         let steps: [&dyn Fn(); 5] = [
             &|| fs::rename(at("directory 02/linked"), at("directory 09/linked")).expect("renamed"),
             &|| fs::write(at("directory 06/linked"), b"other content").expect("written"),
-            &|| fs::hard_link(at("directory 06/linked"), at("directory 01/linked")).expect("linked"),
+            &|| {
+                fs::hard_link(at("directory 06/linked"), at("directory 01/linked")).expect("linked")
+            },
             &|| {
                 fs::remove_file(at("directory 01/linked")).expect("removed");
                 fs::write(at("directory 01/linked"), b"a file of its own").expect("written");
@@ -174,8 +270,15 @@ fn names_of_one_file_stay_one_file_or_become_files_of_their_own_but_never_anothe
             change();
             let manifest = series.back_up().manifest;
             assert!(manifest.index.len() > 1, "step {step}");
-            let differences = compare(&oracle::scan(&series.tree()), &series.restored(&manifest.id), Holes::Zeros);
-            assert!(differences.is_empty(), "step {step}, {lies:?}: {differences:#?}");
+            let differences = compare(
+                &oracle::scan(&series.tree()),
+                &series.restored(&manifest.id),
+                Holes::Zeros,
+            );
+            assert!(
+                differences.is_empty(),
+                "step {step}, {lies:?}: {differences:#?}"
+            );
         }
     }
 }

@@ -46,7 +46,9 @@ impl Series {
     fn with(create: impl FnOnce(Arc<Local>) -> Access) -> Self {
         let room = tempfile::tempdir().expect("a directory");
         fs::create_dir(room.path().join("tree")).expect("made");
-        let access = create(Arc::new(Local::create(&room.path().join("store")).expect("a store")));
+        let access = create(Arc::new(
+            Local::create(&room.path().join("store")).expect("a store"),
+        ));
         let clock = ManualClock::at(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
         Self {
             room,
@@ -69,7 +71,8 @@ impl Series {
     }
 
     pub(crate) fn export(&self, level: &LevelId, out: &mut dyn std::io::Write) {
-        let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
+        let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
+            .expect("it opens");
         export(&view, out, &Silent, &Cancel::new()).expect("exported");
     }
 
@@ -84,11 +87,18 @@ impl Series {
         request.levels = self.levels;
         request.excludes = Excludes::new(&self.excludes);
         (request.segment_bytes, request.engine) = (self.segment_bytes, self.engine);
-        (request.compression, request.compression_level) = (self.compression, self.compression.default_level());
-        let report = run(&request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
-        self.clock.set(report.manifest.started + jiff::SignedDuration::from_hours(24));
+        (request.compression, request.compression_level) =
+            (self.compression, self.compression.default_level());
+        let report =
+            run(&request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
+        self.clock
+            .set(report.manifest.started + jiff::SignedDuration::from_hours(24));
         let counts = report.manifest.counts;
-        assert_eq!(counts.new + counts.changed + counts.unchanged, counts.entries, "{counts:?}");
+        assert_eq!(
+            counts.new + counts.changed + counts.unchanged,
+            counts.entries,
+            "{counts:?}"
+        );
         assert_eq!(counts.failed, 0);
         report
     }
@@ -96,9 +106,18 @@ impl Series {
     /// The tree of a level, written to disk and looked at.
     pub(crate) fn restored(&self, level: &LevelId) -> oracle::Tree {
         let target = tempfile::tempdir().expect("a directory");
-        let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
+        let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
+            .expect("it opens");
         let target = target.path().join("out");
-        let summary = restore(&view, &[], &target, &Options::default(), &Silent, &Cancel::new()).expect("restored");
+        let summary = restore(
+            &view,
+            &[],
+            &target,
+            &Options::default(),
+            &Silent,
+            &Cancel::new(),
+        )
+        .expect("restored");
         assert_eq!(summary.troubles, 0);
         oracle::scan(&target)
     }
@@ -124,7 +143,10 @@ impl Dice {
     }
 
     pub(crate) fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((self.0 >> 33) % sides as u64).expect("small")
     }
 }
@@ -133,11 +155,17 @@ impl Dice {
 fn paths(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let (mut directories, mut others, mut at) = (vec![folder.to_owned()], Vec::new(), 0);
     while at < directories.len() {
-        let mut names: Vec<PathBuf> =
-            fs::read_dir(&directories[at]).expect("listed").map(|entry| entry.expect("an entry").path()).collect();
+        let mut names: Vec<PathBuf> = fs::read_dir(&directories[at])
+            .expect("listed")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
         names.sort();
         for path in names {
-            if path.symlink_metadata().expect("there").is_dir() { directories.push(path) } else { others.push(path) }
+            if path.symlink_metadata().expect("there").is_dir() {
+                directories.push(path)
+            } else {
+                others.push(path)
+            }
         }
         at += 1;
     }
@@ -157,21 +185,37 @@ pub(crate) fn edit(tree: &Path, dice: &mut Dice) {
         (3, ..) => fs::create_dir(&fresh).expect("made"),
         (4, ..) => symlink(format!("target {}", dice.roll(100)), &fresh).expect("linked"),
         (5, Some(file), _) => fs::write(file, noise).expect("written"),
-        (6, Some(file), _) => {
-            fs::OpenOptions::new().write(true).open(file).expect("opened").set_len(dice.roll(60_000) as u64).expect("cut")
-        }
+        (6, Some(file), _) => fs::OpenOptions::new()
+            .write(true)
+            .open(file)
+            .expect("opened")
+            .set_len(dice.roll(60_000) as u64)
+            .expect("cut"),
         (7, Some(file), _) => {
-            fs::set_permissions(file, fs::Permissions::from_mode(0o400 + u32::try_from(dice.roll(0o400)).expect("small")))
-                .expect("changed");
+            fs::set_permissions(
+                file,
+                fs::Permissions::from_mode(0o400 + u32::try_from(dice.roll(0o400)).expect("small")),
+            )
+            .expect("changed");
         }
-        (8, Some(file), _) => setxattr(file, "user.x", &noise[..noise.len().min(50)], XattrFlags::empty()).expect("set"),
+        (8, Some(file), _) => setxattr(
+            file,
+            "user.x",
+            &noise[..noise.len().min(50)],
+            XattrFlags::empty(),
+        )
+        .expect("set"),
         (9, Some(file), _) => fs::hard_link(file, &fresh).expect("linked"),
         (10, _, Some(other)) => fs::rename(other, &fresh).expect("renamed"),
         (11, _, Some(other)) => fs::remove_file(other).expect("removed"),
-        (12, ..) if directories.len() > 1 && !fresh.starts_with(directories.last().expect("one")) => {
+        (12, ..)
+            if directories.len() > 1 && !fresh.starts_with(directories.last().expect("one")) =>
+        {
             fs::rename(directories.last().expect("one"), &fresh).expect("renamed");
         }
-        (13, ..) if directories.len() > 3 => fs::remove_dir_all(&directories[1 + dice.roll(directories.len() - 1)]).expect("removed"),
+        (13, ..) if directories.len() > 3 => {
+            fs::remove_dir_all(&directories[1 + dice.roll(directories.len() - 1)]).expect("removed")
+        }
         (14, _, Some(other)) => {
             fs::remove_file(other).expect("removed");
             fs::create_dir(other).expect("made");
@@ -181,8 +225,20 @@ pub(crate) fn edit(tree: &Path, dice: &mut Dice) {
 }
 
 pub(crate) fn set_mtime(path: &Path, seconds: i64) {
-    let time = Timespec { tv_sec: seconds, tv_nsec: 5 };
-    utimensat(CWD, path, &Timestamps { last_access: time, last_modification: time }, AtFlags::SYMLINK_NOFOLLOW).expect("set");
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 5,
+    };
+    utimensat(
+        CWD,
+        path,
+        &Timestamps {
+            last_access: time,
+            last_modification: time,
+        },
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
+    .expect("set");
 }
 
 /// Levels of as many edits each as said, before which so many directories of 50 files are made; every point in time is looked at in the end. Returns
@@ -195,7 +251,9 @@ pub(crate) fn chain_of_edits(seed: u64, edits: &[(usize, usize)]) -> Vec<usize> 
         for directory in 0..*directories {
             let path = series.tree().join(format!("filled {level} {directory}"));
             fs::create_dir(&path).expect("made");
-            (0..50).for_each(|file| fs::write(path.join(format!("file {file}")), format!("{level}")).expect("written"));
+            (0..50).for_each(|file| {
+                fs::write(path.join(format!("file {file}")), format!("{level}")).expect("written")
+            });
         }
         for _ in 0..*edits {
             edit(&series.tree(), &mut dice);
@@ -206,23 +264,48 @@ pub(crate) fn chain_of_edits(seed: u64, edits: &[(usize, usize)]) -> Vec<usize> 
     }
     for (manifest, expected) in &history {
         let differences = compare(expected, &series.restored(&manifest.id), Holes::Zeros);
-        assert!(differences.is_empty(), "seed {seed}, level {}: {differences:#?}", manifest.level);
-        assert_eq!(manifest.counts.entries, expected.len() as u64, "seed {seed}, level {}", manifest.level);
+        assert!(
+            differences.is_empty(),
+            "seed {seed}, level {}: {differences:#?}",
+            manifest.level
+        );
+        assert_eq!(
+            manifest.counts.entries,
+            expected.len() as u64,
+            "seed {seed}, level {}",
+            manifest.level
+        );
     }
     for pair in history.windows(2) {
-        let [(before, was), (after, is)] = pair else { unreachable!("two") };
-        assert_eq!(after.parent.as_ref().map(|parent| &parent.id), Some(&before.id));
+        let [(before, was), (after, is)] = pair else {
+            unreachable!("two")
+        };
+        assert_eq!(
+            after.parent.as_ref().map(|parent| &parent.id),
+            Some(&before.id)
+        );
         let gone = was.keys().filter(|path| !is.contains_key(*path)).count() as u64;
         let new = is.keys().filter(|path| !was.contains_key(*path)).count() as u64;
-        assert_eq!((after.counts.removed, after.counts.new), (gone, new), "seed {seed}, level {}", after.level);
+        assert_eq!(
+            (after.counts.removed, after.counts.new),
+            (gone, new),
+            "seed {seed}, level {}",
+            after.level
+        );
     }
-    history.iter().map(|(manifest, _)| manifest.index.len()).collect()
+    history
+        .iter()
+        .map(|(manifest, _)| manifest.index.len())
+        .collect()
 }
 
 #[test]
 fn every_point_in_time_of_a_chain_of_random_edits_is_what_the_tree_was() {
     for seed in 0..6 {
-        chain_of_edits(seed, &[120, 20, 3, 24, 0, 9, 1, 15, 7].map(|edits| (edits, 0)));
+        chain_of_edits(
+            seed,
+            &[120, 20, 3, 24, 0, 9, 1, 15, 7].map(|edits| (edits, 0)),
+        );
     }
 }
 
@@ -233,9 +316,15 @@ fn a_run_in_which_nothing_changed_stores_no_data_and_no_index() {
         series.write(&format!("file {number}"), torture::noise(number, 100));
     }
     let full = series.back_up().manifest;
-    assert!(series.objects(&full.id, Folder::Index) > 0, "the tree is large enough for an index of several blocks");
+    assert!(
+        series.objects(&full.id, Folder::Index) > 0,
+        "the tree is large enough for an index of several blocks"
+    );
     let next = series.back_up().manifest;
-    assert_eq!((next.counts.unchanged, next.counts.new, next.counts.changed), (full.counts.entries, 0, 0));
+    assert_eq!(
+        (next.counts.unchanged, next.counts.new, next.counts.changed),
+        (full.counts.entries, 0, 0)
+    );
     assert_eq!(next.index, full.index);
     assert_eq!(series.objects(&next.id, Folder::Index), 0);
     assert_eq!(next.bytes.stream, 1024, "the end of the archive alone");
@@ -243,8 +332,22 @@ fn a_run_in_which_nothing_changed_stores_no_data_and_no_index() {
     series.write("file 1000", b"changed");
     let third = series.back_up().manifest;
     assert_eq!((third.counts.changed, third.counts.new), (1, 0));
-    assert!(compare(&oracle::scan(&series.tree()), &series.restored(&third.id), Holes::Zeros).is_empty());
-    assert!(!compare(&oracle::scan(&series.tree()), &series.restored(&next.id), Holes::Zeros).is_empty());
+    assert!(
+        compare(
+            &oracle::scan(&series.tree()),
+            &series.restored(&third.id),
+            Holes::Zeros
+        )
+        .is_empty()
+    );
+    assert!(
+        !compare(
+            &oracle::scan(&series.tree()),
+            &series.restored(&next.id),
+            Holes::Zeros
+        )
+        .is_empty()
+    );
 }
 
 #[test]
@@ -261,8 +364,16 @@ fn a_change_of_metadata_alone_stores_no_data() {
         }
         let report = series.back_up().manifest;
         assert!(report.counts.changed > 0, "change {change}");
-        assert!(report.bytes.stream < 10_000, "change {change}: {} bytes", report.bytes.stream);
-        let differences = compare(&oracle::scan(&series.tree()), &series.restored(&report.id), Holes::Zeros);
+        assert!(
+            report.bytes.stream < 10_000,
+            "change {change}: {} bytes",
+            report.bytes.stream
+        );
+        let differences = compare(
+            &oracle::scan(&series.tree()),
+            &series.restored(&report.id),
+            Holes::Zeros,
+        );
         assert!(differences.is_empty(), "change {change}: {differences:#?}");
     }
 }
@@ -278,9 +389,25 @@ fn content_that_changed_behind_its_old_time_and_size_is_stored() {
     set_mtime(&file, 1_000_000);
     let report = series.back_up().manifest;
     assert_eq!(report.counts.changed, 1);
-    assert!(compare(&oracle::scan(&series.tree()), &series.restored(&report.id), Holes::Zeros).is_empty());
+    assert!(
+        compare(
+            &oracle::scan(&series.tree()),
+            &series.restored(&report.id),
+            Holes::Zeros
+        )
+        .is_empty()
+    );
     // Told that ctime lies, it cannot be noticed; what else changed is.
-    let deaf = Series { levels: Levels { lies: Lies { ctime: true, inode: false }, ..Levels::default() }, ..series };
+    let deaf = Series {
+        levels: Levels {
+            lies: Lies {
+                ctime: true,
+                inode: false,
+            },
+            ..Levels::default()
+        },
+        ..series
+    };
     deaf.write("file", b"beyond");
     set_mtime(&file, 1_000_000);
     assert_eq!(deaf.back_up().manifest.counts.changed, 0);
@@ -292,11 +419,21 @@ fn content_that_changed_behind_its_old_time_and_size_is_stored() {
 fn what_changed_while_the_last_level_was_made_is_read_again() {
     let series = Series::new();
     series.write("file", b"before");
-    let written = jiff::Timestamp::new(fs::metadata(series.tree().join("file")).expect("there").ctime(), 0).expect("a time");
+    let written = jiff::Timestamp::new(
+        fs::metadata(series.tree().join("file"))
+            .expect("there")
+            .ctime(),
+        0,
+    )
+    .expect("a time");
     series.clock.set(written);
     series.back_up();
     let again = series.back_up().manifest;
-    assert!(again.counts.changed >= 1, "its ctime is not before the walk: {:?}", again.counts);
+    assert!(
+        again.counts.changed >= 1,
+        "its ctime is not before the walk: {:?}",
+        again.counts
+    );
     assert_eq!(series.back_up().manifest.counts.changed, 0, "now it is");
 }
 
@@ -314,12 +451,24 @@ fn levels_grow_and_begin_again_as_asked() {
     };
     assert_eq!(numbers(|_| (), 4), [0, 1, 2, 3]);
     assert_eq!(numbers(|levels| levels.incremental = false, 3), [0, 0, 0]);
-    assert_eq!(numbers(|levels| levels.max_level = Some(2), 7), [0, 1, 2, 0, 1, 2, 0]);
+    assert_eq!(
+        numbers(|levels| levels.max_level = Some(2), 7),
+        [0, 1, 2, 0, 1, 2, 0]
+    );
     assert_eq!(numbers(|levels| levels.max_level = Some(0), 2), [0, 0]);
-    assert_eq!(numbers(|levels| levels.always_level = Some(1), 4), [0, 1, 1, 1]);
-    assert_eq!(numbers(|levels| levels.always_level = Some(2), 5), [0, 1, 2, 2, 2]);
+    assert_eq!(
+        numbers(|levels| levels.always_level = Some(1), 4),
+        [0, 1, 1, 1]
+    );
+    assert_eq!(
+        numbers(|levels| levels.always_level = Some(2), 5),
+        [0, 1, 2, 2, 2]
+    );
     // a day passes between runs
-    assert_eq!(numbers(|levels| levels.restart_after_days = Some(2), 7), [0, 1, 2, 0, 1, 2, 0]);
+    assert_eq!(
+        numbers(|levels| levels.restart_after_days = Some(2), 7),
+        [0, 1, 2, 0, 1, 2, 0]
+    );
 }
 
 #[test]
@@ -331,9 +480,19 @@ fn a_differential_level_holds_what_changed_since_the_level_below_it() {
     for name in ["second", "third", "fourth"] {
         series.write(name, torture::noise(2, 50_000));
         let report = series.back_up().manifest;
-        assert_eq!(report.parent.as_ref().map(|parent| &parent.id), Some(&full.id));
+        assert_eq!(
+            report.parent.as_ref().map(|parent| &parent.id),
+            Some(&full.id)
+        );
         assert_eq!(report.levels.len(), 2, "itself and the full one");
-        assert!(compare(&oracle::scan(&series.tree()), &series.restored(&report.id), Holes::Zeros).is_empty());
+        assert!(
+            compare(
+                &oracle::scan(&series.tree()),
+                &series.restored(&report.id),
+                Holes::Zeros
+            )
+            .is_empty()
+        );
     }
 }
 
@@ -354,13 +513,29 @@ fn a_level_that_cannot_be_leaned_on_is_not() {
     store.put(&last, &vec![damaged]).expect("stored");
     series.write("file 2999", b"changed");
     let next = series.back_up().manifest;
-    assert!(compare(&oracle::scan(&series.tree()), &series.restored(&next.id), Holes::Zeros).is_empty());
+    assert!(
+        compare(
+            &oracle::scan(&series.tree()),
+            &series.restored(&next.id),
+            Holes::Zeros
+        )
+        .is_empty()
+    );
     store.put(&last, &vec![sound]).expect("stored");
     // A segment is missing.
-    store.delete(&data_name(&backup::name(), &next.id, Folder::Segments, 0)).expect("removed");
+    store
+        .delete(&data_name(&backup::name(), &next.id, Folder::Segments, 0))
+        .expect("removed");
     let third = series.back_up().manifest;
     assert_eq!((third.level, third.levels.len()), (0, 1));
-    assert!(compare(&oracle::scan(&series.tree()), &series.restored(&third.id), Holes::Zeros).is_empty());
+    assert!(
+        compare(
+            &oracle::scan(&series.tree()),
+            &series.restored(&third.id),
+            Holes::Zeros
+        )
+        .is_empty()
+    );
 }
 
 #[test]
@@ -372,5 +547,8 @@ fn a_level_leans_on_no_level_that_it_has_nothing_of() {
         let manifest = series.back_up().manifest;
         seen.insert(run, manifest.levels.len());
     }
-    assert!(seen.values().all(|levels| *levels == 1), "all content is new each time: {seen:?}");
+    assert!(
+        seen.values().all(|levels| *levels == 1),
+        "all content is new each time: {seen:?}"
+    );
 }

@@ -25,7 +25,13 @@ fn request(tree: &Path, patience: Patience) -> BackupRequest {
 }
 
 fn make(access: &Access, tree: &Path, patience: Patience) -> Result<Report, BackupError> {
-    run(&request(tree, patience), access, &SystemClock, &Silent, &Cancel::new())
+    run(
+        &request(tree, patience),
+        access,
+        &SystemClock,
+        &Silent,
+        &Cancel::new(),
+    )
 }
 
 fn objects(store: &dyn Store, prefix: &str) -> Vec<String> {
@@ -39,15 +45,26 @@ fn objects(store: &dyn Store, prefix: &str) -> Vec<String> {
 }
 
 fn levels(access: &Access) -> Vec<LevelId> {
-    Catalog::new(access.store()).levels(&backup::name()).expect("listed")
+    Catalog::new(access.store())
+        .levels(&backup::name())
+        .expect("listed")
 }
 
 /// A store with a claim that another has made.
 fn claimed(id: &str, until: Timestamp, process: Running) -> (Arc<Memory>, Access) {
     let store = Arc::new(Memory::default());
     let access = backup::create_plain(store.clone());
-    let claim = Claim::new("web-1", "backup", "2026-11-22T22:34:50Z".parse().expect("a moment"), process);
-    let name = claim_name(&backup::name(), &id.parse().expect("legal"), Term::Until(until));
+    let claim = Claim::new(
+        "web-1",
+        "backup",
+        "2026-11-22T22:34:50Z".parse().expect("a moment"),
+        process,
+    );
+    let name = claim_name(
+        &backup::name(),
+        &id.parse().expect("legal"),
+        Term::Until(until),
+    );
     store.put(&name, &vec![claim.encode()]).expect("stored");
     (store, access)
 }
@@ -55,7 +72,11 @@ fn claimed(id: &str, until: Timestamp, process: Running) -> (Arc<Memory>, Access
 const EARLIER: &str = "20261122T223450.123Z-1a2b3c4d";
 
 fn elsewhere() -> Running {
-    Running { boot: Some("another".to_owned()), machine: Some("another".to_owned()), ..Running::this_process() }
+    Running {
+        boot: Some("another".to_owned()),
+        machine: Some("another".to_owned()),
+        ..Running::this_process()
+    }
 }
 
 fn in_an_hour() -> Timestamp {
@@ -86,26 +107,54 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
     std::fs::write(room.path().join("file"), b"content").expect("written");
     let store = Arc::new(Memory::default());
     let access = backup::create_plain(store.clone());
-    let halting = Halting { reached: Barrier::new(2), go_on: Barrier::new(2) };
+    let halting = Halting {
+        reached: Barrier::new(2),
+        go_on: Barrier::new(2),
+    };
     let (tree, access, halting) = (room.path(), &access, &halting);
     std::thread::scope(|scope| {
-        let first = scope.spawn(move || run(&request(tree, Patience::None), access, &SystemClock, halting, &Cancel::new()));
+        let first = scope.spawn(move || {
+            run(
+                &request(tree, Patience::None),
+                access,
+                &SystemClock,
+                halting,
+                &Cancel::new(),
+            )
+        });
         halting.reached.wait();
         let beside = access.clone();
         let error = make(&beside, tree, Patience::None).expect_err("it is held");
-        let BackupError::Lock(LockError::Held { host, pid, action, .. }) = &error else { panic!("{error:?}") };
-        assert_eq!((host.as_str(), *pid, action.as_str()), ("host", std::process::id(), "backup"));
+        let BackupError::Lock(LockError::Held {
+            host, pid, action, ..
+        }) = &error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(
+            (host.as_str(), *pid, action.as_str()),
+            ("host", std::process::id(), "backup")
+        );
         let outcome = make(&beside, tree, Patience::For(Duration::from_millis(100)));
-        assert!(matches!(outcome, Err(BackupError::Lock(LockError::Held { .. }))), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(BackupError::Lock(LockError::Held { .. }))),
+            "{outcome:?}"
+        );
         // Who reads does not notice.
         assert!(levels(&beside).is_empty());
         let third = scope.spawn(move || make(&beside, tree, Patience::Endless));
         halting.go_on.wait();
         first.join().expect("no panic").expect("a level");
-        third.join().expect("no panic").expect("a level, after it has waited");
+        third
+            .join()
+            .expect("no panic")
+            .expect("a level, after it has waited");
     });
     assert_eq!(levels(access).len(), 2);
-    assert!(objects(store.as_ref(), LOCKS).is_empty(), "nothing of the claims is left");
+    assert!(
+        objects(store.as_ref(), LOCKS).is_empty(),
+        "nothing of the claims is left"
+    );
 }
 
 #[test]
@@ -124,11 +173,24 @@ fn of_many_that_begin_at_once_one_works_at_a_time_and_all_come_to_their_turn() {
             scope.spawn(|| {
                 let name = backup::name();
                 let catalog = Catalog::new(access.store());
-                let request = freezer::catalog::LockRequest { backup: &name, host: "host", action: "test", patience: Patience::Endless };
+                let request = freezer::catalog::LockRequest {
+                    backup: &name,
+                    host: "host",
+                    action: "test",
+                    patience: Patience::Endless,
+                };
                 start.wait();
                 let store = access.store();
-                freezer::catalog::with_lock(store.as_ref(), &catalog, request, &SystemClock, &Cancel::new(), |()| true, work)
-                    .expect("its turn");
+                freezer::catalog::with_lock(
+                    store.as_ref(),
+                    &catalog,
+                    request,
+                    &SystemClock,
+                    &Cancel::new(),
+                    |()| true,
+                    work,
+                )
+                .expect("its turn");
             });
         }
     });
@@ -142,9 +204,20 @@ fn a_holder_of_another_machine_is_believed_until_its_claim_runs_out() {
     let clock = ManualClock::at("2026-11-22T22:40:00Z".parse().expect("a moment"));
     let until = "2026-11-22T22:44:50Z".parse().expect("a moment");
     let (_, access) = claimed(EARLIER, until, elsewhere());
-    let attempt = || run(&request(room.path(), Patience::None), &access, &clock, &Silent, &Cancel::new());
+    let attempt = || {
+        run(
+            &request(room.path(), Patience::None),
+            &access,
+            &clock,
+            &Silent,
+            &Cancel::new(),
+        )
+    };
     let error = attempt().expect_err("it holds");
-    assert!(matches!(&error, BackupError::Lock(LockError::Held { host, .. }) if host == "web-1"), "{error:?}");
+    assert!(
+        matches!(&error, BackupError::Lock(LockError::Held { host, .. }) if host == "web-1"),
+        "{error:?}"
+    );
     clock.set(until);
     attempt().expect("it has run out");
     assert!(objects(access.store().as_ref(), LOCKS).is_empty());
@@ -153,14 +226,31 @@ fn a_holder_of_another_machine_is_believed_until_its_claim_runs_out() {
 #[test]
 fn a_holder_that_has_ended_on_this_machine_keeps_nobody_out() {
     let room = scratch();
-    let dead = Running { pid: (1 << 22) + 1, ..Running::this_process() };
+    let dead = Running {
+        pid: (1 << 22) + 1,
+        ..Running::this_process()
+    };
     let (store, access) = claimed(EARLIER, in_an_hour(), dead);
     // What its run has left goes with it; what another level has does not.
-    let left = LevelOf { backup: backup::name(), level: EARLIER.parse().expect("legal") };
-    store.put(&left.data_name(freezer::catalog::names::Folder::Segments, 0), &vec![vec![1; 10]]).expect("stored");
-    let made = make(&access, room.path(), Patience::None).expect("nobody holds it").manifest.id;
+    let left = LevelOf {
+        backup: backup::name(),
+        level: EARLIER.parse().expect("legal"),
+    };
+    store
+        .put(
+            &left.data_name(freezer::catalog::names::Folder::Segments, 0),
+            &vec![vec![1; 10]],
+        )
+        .expect("stored");
+    let made = make(&access, room.path(), Patience::None)
+        .expect("nobody holds it")
+        .manifest
+        .id;
     let data = objects(store.as_ref(), &data_prefix(&backup::name()));
-    assert!(!data.is_empty() && data.iter().all(|name| name.contains(made.as_str())), "{data:?}");
+    assert!(
+        !data.is_empty() && data.iter().all(|name| name.contains(made.as_str())),
+        "{data:?}"
+    );
     assert!(objects(store.as_ref(), LOCKS).is_empty());
 }
 
@@ -168,10 +258,18 @@ fn a_holder_that_has_ended_on_this_machine_keeps_nobody_out() {
 fn a_claim_that_cannot_be_read_is_believed() {
     let room = scratch();
     let (store, access) = claimed(EARLIER, in_an_hour(), elsewhere());
-    let claim = objects(store.as_ref(), LOCKS).pop().and_then(freezer::store::ObjectName::new).expect("one");
-    store.put(&claim, &vec![b"\x1b[2J".to_vec()]).expect("stored");
+    let claim = objects(store.as_ref(), LOCKS)
+        .pop()
+        .and_then(freezer::store::ObjectName::new)
+        .expect("one");
+    store
+        .put(&claim, &vec![b"\x1b[2J".to_vec()])
+        .expect("stored");
     let error = make(&access, room.path(), Patience::None).expect_err("it is held");
-    assert!(matches!(error, BackupError::Lock(LockError::HeldByUnknown { .. })), "{error:?}");
+    assert!(
+        matches!(error, BackupError::Lock(LockError::HeldByUnknown { .. })),
+        "{error:?}"
+    );
 }
 
 /// Puts an end to the run's claim while it runs, as one that thinks it dead does.
@@ -181,8 +279,12 @@ impl Progress for Usurper {
     fn stage(&self, _: &'static str) {
         for name in objects(self.0.as_ref(), LOCKS) {
             let name = freezer::store::ObjectName::new(name).expect("legal");
-            let Some(Meaning::Claim(of, _)) = meaning(&name) else { panic!("{name} is no claim") };
-            self.0.put(&claim_name(&of.backup, &of.level, Term::Over), &vec![]).expect("stored");
+            let Some(Meaning::Claim(of, _)) = meaning(&name) else {
+                panic!("{name} is no claim")
+            };
+            self.0
+                .put(&claim_name(&of.backup, &of.level, Term::Over), &vec![])
+                .expect("stored");
         }
     }
     fn expect_total(&self, _: u64, _: u64) {}
@@ -197,8 +299,17 @@ fn a_run_that_lost_its_lock_makes_no_level() {
     let room = scratch();
     let store = Arc::new(Memory::default());
     let access = backup::create_plain(store.clone());
-    let outcome = run(&request(room.path(), Patience::None), &access, &SystemClock, &Usurper(store), &Cancel::new());
-    assert!(matches!(outcome, Err(BackupError::Lock(LockError::Lost(_)))), "{outcome:?}");
+    let outcome = run(
+        &request(room.path(), Patience::None),
+        &access,
+        &SystemClock,
+        &Usurper(store),
+        &Cancel::new(),
+    );
+    assert!(
+        matches!(outcome, Err(BackupError::Lock(LockError::Lost(_)))),
+        "{outcome:?}"
+    );
     assert!(levels(&access).is_empty());
     make(&access, room.path(), Patience::None).expect("the next run succeeds");
 }
@@ -217,7 +328,10 @@ fn where_nothing_may_be_removed_runs_follow_each_other_all_the_same() {
         make(&access, room.path(), Patience::None).expect("a level");
     }
     let tries = store.calls().of(Verb::Delete);
-    assert!((5..=10).contains(&tries), "{tries} tries to remove something: one a run for what is old, and one for its own claim");
+    assert!(
+        (5..=10).contains(&tries),
+        "{tries} tries to remove something: one a run for what is old, and one for its own claim"
+    );
     // One that may remove tidies up.
     let access = Access::open(store.mended(), None).expect("opened");
     make(&access, room.path(), Patience::None).expect("a level");
@@ -238,9 +352,22 @@ fn a_run_that_failed_leaves_data_and_the_next_one_removes_it() {
     let access = Access::open(store, None).expect("opened");
     make(&access, room.path(), Patience::None).expect_err("a put fails");
     let data = data_prefix(&backup::name());
-    assert!(!objects(sound.as_ref(), &data).is_empty(), "the test needs something to be left");
-    let made = make(&access, room.path(), Patience::None).expect("a level").manifest.id;
-    let of: BTreeSet<_> = objects(sound.as_ref(), &data).into_iter().map(|name| name.contains(made.as_str())).collect();
-    assert_eq!(of, BTreeSet::from([true]), "only the level's own data is there");
+    assert!(
+        !objects(sound.as_ref(), &data).is_empty(),
+        "the test needs something to be left"
+    );
+    let made = make(&access, room.path(), Patience::None)
+        .expect("a level")
+        .manifest
+        .id;
+    let of: BTreeSet<_> = objects(sound.as_ref(), &data)
+        .into_iter()
+        .map(|name| name.contains(made.as_str()))
+        .collect();
+    assert_eq!(
+        of,
+        BTreeSet::from([true]),
+        "only the level's own data is there"
+    );
     assert!(objects(sound.as_ref(), LOCKS).is_empty());
 }

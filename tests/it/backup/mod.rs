@@ -28,8 +28,15 @@ fn extract_by_hand(store: &Path, prefix: &str, filter: &str, target: &Path) {
         store.display(),
         target.display()
     );
-    let output = Command::new("bash").args(["-c", &script]).output().expect("bash runs");
-    assert!(output.status.success(), "{filter}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .output()
+        .expect("bash runs");
+    assert!(
+        output.status.success(),
+        "{filter}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -46,11 +53,22 @@ fn the_same_holds_for_every_other_compression() {
     let room = tempfile::tempdir().expect("a directory");
     let tree = room.path().join("tree");
     std::fs::create_dir(&tree).expect("made");
-    for (number, length) in [0, 1, 511, 512, 513, 700_000, 2_000_000, 9 << 20].into_iter().enumerate() {
-        std::fs::write(tree.join(format!("{number}")), torture::noise(number as u64, length)).expect("written");
+    for (number, length) in [0, 1, 511, 512, 513, 700_000, 2_000_000, 9 << 20]
+        .into_iter()
+        .enumerate()
+    {
+        std::fs::write(
+            tree.join(format!("{number}")),
+            torture::noise(number as u64, length),
+        )
+        .expect("written");
     }
-    let filters =
-        [(Compression::Gzip, "gzip -dc"), (Compression::Bzip2, "bzip2 -dc"), (Compression::Xz, "xz -dc"), (Compression::None, "cat")];
+    let filters = [
+        (Compression::Gzip, "gzip -dc"),
+        (Compression::Bzip2, "bzip2 -dc"),
+        (Compression::Xz, "xz -dc"),
+        (Compression::None, "cat"),
+    ];
     segments_are_a_tar(room.path(), &tree, &filters);
 }
 
@@ -66,9 +84,18 @@ fn segments_are_a_tar(room: &Path, tree: &Path, filters: &[(Compression, &str)])
         });
         assert_eq!(report.manifest.counts.failed, 0);
         let target = room.join(format!("out-{method}"));
-        extract_by_hand(&place, &level_prefix(&backup::name(), &report.manifest.id), filter, &target);
+        extract_by_hand(
+            &place,
+            &level_prefix(&backup::name(), &report.manifest.id),
+            filter,
+            &target,
+        );
         let differences = oracle::compare(&expected, &oracle::scan(&target), oracle::Holes::Zeros);
-        assert!(differences.is_empty(), "{method}:\n{}", differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "{method}:\n{}",
+            differences.join("\n")
+        );
     }
 }
 
@@ -88,6 +115,16 @@ fn nothing_but_what_the_manifest_names_is_stored() {
         .expect("listed");
     let id = &report.manifest.id;
     let segment = freezer::catalog::names::data_name(&backup::name(), id, Folder::Segments, 0);
-    assert_eq!(names, [segment.to_string(), "freezer.json".to_owned(), format!("manifests/host/tree/{id}")]);
-    assert_eq!(access.manifest(&backup::name(), id).expect("read"), report.manifest);
+    assert_eq!(
+        names,
+        [
+            segment.to_string(),
+            "freezer.json".to_owned(),
+            format!("manifests/host/tree/{id}")
+        ]
+    );
+    assert_eq!(
+        access.manifest(&backup::name(), id).expect("read"),
+        report.manifest
+    );
 }

@@ -29,7 +29,10 @@ impl Place {
     fn new() -> Self {
         let room = tempfile::tempdir().expect("a directory");
         fs::create_dir(room.path().join("tree")).expect("made");
-        Self { room, access: backup::create_plain(Arc::new(Memory::default())) }
+        Self {
+            room,
+            access: backup::create_plain(Arc::new(Memory::default())),
+        }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -64,16 +67,37 @@ impl Place {
         let tree = self.at("");
         let mut request = backup::request(&[&tree]);
         request.levels = levels;
-        let manifest = run(&request, &self.access, &SystemClock, &Silent, &Cancel::new()).expect("a level").manifest;
-        let differences = compare(&oracle::scan(&tree), &self.restored(&manifest.id), Holes::Zeros);
+        let manifest = run(
+            &request,
+            &self.access,
+            &SystemClock,
+            &Silent,
+            &Cancel::new(),
+        )
+        .expect("a level")
+        .manifest;
+        let differences = compare(
+            &oracle::scan(&tree),
+            &self.restored(&manifest.id),
+            Holes::Zeros,
+        );
         assert!(differences.is_empty(), "{differences:#?}");
         manifest
     }
 
     fn restored(&self, level: &LevelId) -> oracle::Tree {
         let target = tempfile::tempdir().expect("a directory");
-        let view = reading::open(&self.access, &backup::name(), level, &reading::reader()).expect("it opens");
-        restore(&view, &[], &target.path().join("out"), &Options::default(), &Silent, &Cancel::new()).expect("restored");
+        let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
+            .expect("it opens");
+        restore(
+            &view,
+            &[],
+            &target.path().join("out"),
+            &Options::default(),
+            &Silent,
+            &Cancel::new(),
+        )
+        .expect("restored");
         oracle::scan(&target.path().join("out"))
     }
 }
@@ -86,16 +110,35 @@ fn chmod(path: &Path, mode: u32) {
 fn a_renamed_directory_stores_no_data_again() {
     let place = Place::new();
     for number in 0..300 {
-        place.write(&format!("project/part {}/file {number}", number % 7), number, 5_000);
+        place.write(
+            &format!("project/part {}/file {number}", number % 7),
+            number,
+            5_000,
+        );
     }
     place.write("project/linked", 1000, 5_000);
-    fs::hard_link(place.at("project/linked"), place.at("project/part 1/linked")).expect("linked");
+    fs::hard_link(
+        place.at("project/linked"),
+        place.at("project/part 1/linked"),
+    )
+    .expect("linked");
     let full = place.back_up();
     place.rename("project", "a new name");
     let renamed = place.back_up();
-    assert!(renamed.bytes.stream < HEADERS, "{} bytes of stream", renamed.bytes.stream);
-    assert_eq!(renamed.counts.removed, renamed.counts.new, "{:?}", renamed.counts);
-    assert_eq!((renamed.counts.entries, renamed.counts.new), (full.counts.entries, full.counts.entries - 1));
+    assert!(
+        renamed.bytes.stream < HEADERS,
+        "{} bytes of stream",
+        renamed.bytes.stream
+    );
+    assert_eq!(
+        renamed.counts.removed, renamed.counts.new,
+        "{:?}",
+        renamed.counts
+    );
+    assert_eq!(
+        (renamed.counts.entries, renamed.counts.new),
+        (full.counts.entries, full.counts.entries - 1)
+    );
     // In it, and below it: something else.
     place.rename("a new name", "z");
     place.rename("z/part 3", "z/part x");
@@ -103,7 +146,11 @@ fn a_renamed_directory_stores_no_data_again() {
     place.write("z/part x/file 3", 2001, 9_000);
     fs::remove_file(place.at("z/part x/file 10")).expect("removed");
     let again = place.back_up();
-    assert!((18_000..18_000 + HEADERS).contains(&again.bytes.stream), "{} bytes of stream", again.bytes.stream);
+    assert!(
+        (18_000..18_000 + HEADERS).contains(&again.bytes.stream),
+        "{} bytes of stream",
+        again.bytes.stream
+    );
     assert_eq!(place.back_up().counts.unchanged, again.counts.entries);
 }
 
@@ -119,8 +166,16 @@ fn directories_that_swap_their_names_store_no_data_again() {
     place.rename("two", "one");
     place.rename("x", "two");
     let manifest = place.back_up();
-    assert!(manifest.bytes.stream < HEADERS, "{} bytes of stream", manifest.bytes.stream);
-    assert_eq!(manifest.counts.removed, manifest.counts.new, "{:?}", manifest.counts);
+    assert!(
+        manifest.bytes.stream < HEADERS,
+        "{} bytes of stream",
+        manifest.bytes.stream
+    );
+    assert_eq!(
+        manifest.counts.removed, manifest.counts.new,
+        "{:?}",
+        manifest.counts
+    );
 }
 
 #[test]
@@ -137,11 +192,19 @@ fn renamed_files_store_no_data_again_also_where_names_go_from_one_to_the_next() 
     place.write("log.0", 11, 50_000);
     place.rename("a/deep/er", "moved");
     let manifest = place.back_up();
-    assert!((50_000..50_000 + HEADERS).contains(&manifest.bytes.stream), "{} bytes of stream", manifest.bytes.stream);
+    assert!(
+        (50_000..50_000 + HEADERS).contains(&manifest.bytes.stream),
+        "{} bytes of stream",
+        manifest.bytes.stream
+    );
     place.rename("moved", "a/deep/again");
     place.write("moved", 12, 50_000);
     let manifest = place.back_up();
-    assert!((50_000..50_000 + HEADERS).contains(&manifest.bytes.stream), "{} bytes of stream", manifest.bytes.stream);
+    assert!(
+        (50_000..50_000 + HEADERS).contains(&manifest.bytes.stream),
+        "{} bytes of stream",
+        manifest.bytes.stream
+    );
 }
 
 #[test]
@@ -152,11 +215,17 @@ fn a_change_of_metadata_alone_after_the_last_level_stores_no_data() {
     for change in 0..3 {
         match change {
             0 => chmod(&place.at("file"), 0o600),
-            1 => setxattr(place.at("file"), "user.comment", b"x", XattrFlags::empty()).expect("set"),
+            1 => {
+                setxattr(place.at("file"), "user.comment", b"x", XattrFlags::empty()).expect("set")
+            }
             _ => fs::hard_link(place.at("file"), place.at("a second name")).expect("linked"),
         }
         let manifest = place.back_up();
-        assert!(manifest.bytes.stream < HEADERS, "change {change}: {} bytes", manifest.bytes.stream);
+        assert!(
+            manifest.bytes.stream < HEADERS,
+            "change {change}: {} bytes",
+            manifest.bytes.stream
+        );
     }
 }
 
@@ -183,13 +252,28 @@ fn where_inodes_lie_or_raw_levels_are_to_be_whole_renamed_files_are_stored() {
     place.write("file", 1, 50_000);
     place.back_up();
     for (round, levels) in [
-        Levels { lies: Lies { inode: true, ctime: false }, ..Levels::default() },
-        Levels { same_content: SameContent::Store, ..Levels::default() },
+        Levels {
+            lies: Lies {
+                inode: true,
+                ctime: false,
+            },
+            ..Levels::default()
+        },
+        Levels {
+            same_content: SameContent::Store,
+            ..Levels::default()
+        },
     ]
     .into_iter()
     .enumerate()
     {
-        place.rename(if round == 0 { "file" } else { "file 0" }, &format!("file {round}"));
-        assert!(place.back_up_with(levels).bytes.stream > 50_000, "round {round}");
+        place.rename(
+            if round == 0 { "file" } else { "file 0" },
+            &format!("file {round}"),
+        );
+        assert!(
+            place.back_up_with(levels).bytes.stream > 50_000,
+            "round {round}"
+        );
     }
 }

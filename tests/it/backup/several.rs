@@ -23,27 +23,44 @@ fn request(source: &Path) -> BackupRequest {
     let mut request = backup::request(&[source]);
     request.levels = Levels::default();
     request.segment_bytes = 8 << 10;
-    request.lock = Some(Lock { host: "here".to_owned(), patience: Patience::None });
+    request.lock = Some(Lock {
+        host: "here".to_owned(),
+        patience: Patience::None,
+    });
     request
 }
 
 /// A store and a copy that is known to be complete up to now.
 fn pair(access: &Access, place: Arc<dyn Store>) -> Access {
-    access.copy_at(place, IfMissing::Create).expect("an empty place")
+    access
+        .copy_at(place, IfMissing::Create)
+        .expect("an empty place")
 }
 
-const PATIENCE: mirror::Patience = mirror::Patience { for_one: Duration::from_mins(1), in_all: Duration::from_mins(1) };
+const PATIENCE: mirror::Patience = mirror::Patience {
+    for_one: Duration::from_mins(1),
+    in_all: Duration::from_mins(1),
+};
 
 fn both(good: &Access, other: Arc<dyn Store>) -> (Access, Arc<Mirror>) {
-    let mirror = Arc::new(Mirror::new(vec![good.store(), other], OnFailure::Continue, PATIENCE));
+    let mirror = Arc::new(Mirror::new(
+        vec![good.store(), other],
+        OnFailure::Continue,
+        PATIENCE,
+    ));
     (good.through(mirror.clone()), mirror)
 }
 
 #[track_caller]
 fn check(access: &Access, held: &BTreeMap<LevelId, Whole>, what: &str) -> usize {
-    let levels = Catalog::new(access.store()).levels(&backup::name()).expect("listed");
+    let levels = Catalog::new(access.store())
+        .levels(&backup::name())
+        .expect("listed");
     for level in &levels {
-        assert!(reading::whole(access, &backup::name(), level) == held[level], "{what}: {level}");
+        assert!(
+            reading::whole(access, &backup::name(), level) == held[level],
+            "{what}: {level}"
+        );
     }
     levels.len()
 }
@@ -55,7 +72,11 @@ fn one_of_two_stores_may_fail_at_any_call_and_the_other_has_everything() {
     let write = |round: u64| {
         for file in 0..4 {
             if round == 0 || file == round % 4 {
-                std::fs::write(room.path().join(format!("file {file}")), torture::noise(round * 10 + file, 20_000)).expect("written");
+                std::fs::write(
+                    room.path().join(format!("file {file}")),
+                    torture::noise(round * 10 + file, 20_000),
+                )
+                .expect("written");
             }
         }
     };
@@ -76,26 +97,49 @@ fn one_of_two_stores_may_fail_at_any_call_and_the_other_has_everything() {
         let mut failed = false;
         for round in 0..3 {
             write(round);
-            let report =
-                run(&request(room.path()), &access, &clock, &Silent, &Cancel::new()).unwrap_or_else(|error| panic!("{call}: {error:?}"));
+            let report = run(
+                &request(room.path()),
+                &access,
+                &clock,
+                &Silent,
+                &Cancel::new(),
+            )
+            .unwrap_or_else(|error| panic!("{call}: {error:?}"));
             let level = report.manifest.id;
-            held.insert(level.clone(), reading::whole(&good, &backup::name(), &level));
+            held.insert(
+                level.clone(),
+                reading::whole(&good, &backup::name(), &level),
+            );
             pass();
             failed = mirror.outcomes()[1].failure.is_some();
         }
-        assert_eq!(check(&good, &held, &format!("call {call}, the good one")), 3);
+        assert_eq!(
+            check(&good, &held, &format!("call {call}, the good one")),
+            3
+        );
         assert!(mirror.outcomes()[0].failure.is_none());
         let mended = pair(&good, faulty.mended());
         let count = check(&mended, &held, &format!("call {call}, the other"));
-        assert!(failed || count == 3, "call {call}: it has {count} levels and nobody says that it failed");
+        assert!(
+            failed || count == 3,
+            "call {call}: it has {count} levels and nobody says that it failed"
+        );
         if !failed {
             break;
         }
         assert!(count < 3 || failed);
         // What it missed is brought, and the next run goes to both.
         let (name, cancel, store) = (backup::name(), Cancel::new(), mended.store());
-        let request_ = LockRequest { backup: &name, host: "here", action: "sync", patience: Patience::None };
-        let pair = Pair { from: &good, to: &mended };
+        let request_ = LockRequest {
+            backup: &name,
+            host: "here",
+            action: "sync",
+            patience: Patience::None,
+        };
+        let pair = Pair {
+            from: &good,
+            to: &mended,
+        };
         let synced = with_lock(
             store.as_ref(),
             &Catalog::new(mended.store()),
@@ -105,15 +149,40 @@ fn one_of_two_stores_may_fail_at_any_call_and_the_other_has_everything() {
             |_| true,
             |held| sync(pair, &name, held, (Wanted::Newer, 2), &Silent, &cancel),
         );
-        synced.expect("locked").unwrap_or_else(|error| panic!("{call}: {error:?}"));
-        assert_eq!(check(&mended, &held, &format!("call {call}, brought up to date")), 3);
+        synced
+            .expect("locked")
+            .unwrap_or_else(|error| panic!("{call}: {error:?}"));
+        assert_eq!(
+            check(&mended, &held, &format!("call {call}, brought up to date")),
+            3
+        );
         let (access, mirror) = both(&good, mended.store());
         write(3);
-        let report = run(&request(room.path()), &access, &clock, &Silent, &Cancel::new()).expect("both are well");
-        held.insert(report.manifest.id.clone(), reading::whole(&good, &backup::name(), &report.manifest.id));
+        let report = run(
+            &request(room.path()),
+            &access,
+            &clock,
+            &Silent,
+            &Cancel::new(),
+        )
+        .expect("both are well");
+        held.insert(
+            report.manifest.id.clone(),
+            reading::whole(&good, &backup::name(), &report.manifest.id),
+        );
         pass();
-        assert!(mirror.outcomes().iter().all(|outcome| outcome.failure.is_none()), "{call}: {:?}", mirror.outcomes());
-        assert_eq!(check(&mended, &held, &format!("call {call}, afterwards")), 4);
+        assert!(
+            mirror
+                .outcomes()
+                .iter()
+                .all(|outcome| outcome.failure.is_none()),
+            "{call}: {:?}",
+            mirror.outcomes()
+        );
+        assert_eq!(
+            check(&mended, &held, &format!("call {call}, afterwards")),
+            4
+        );
         call += 1;
     }
     assert!(call > 30, "only {call} calls");

@@ -24,20 +24,36 @@ fn stream(series: &Series, manifest: &Manifest) -> tempfile::NamedTempFile {
         manifest.id,
         file.path().display()
     );
-    let done = Command::new("bash").args(["-c", &script]).output().expect("bash runs");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let done = Command::new("bash")
+        .args(["-c", &script])
+        .output()
+        .expect("bash runs");
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     file
 }
 
 fn tar(arguments: &[&str], archive: &Path, target: &Path) -> Output {
     let mut tar = Command::new("tar");
-    tar.args(["--xattrs", "--xattrs-include=*", "--acls", "-p"]).args(arguments).arg("-f").arg(archive).arg("-C").arg(target);
+    tar.args(["--xattrs", "--xattrs-include=*", "--acls", "-p"])
+        .args(arguments)
+        .arg("-f")
+        .arg(archive)
+        .arg("-C")
+        .arg(target);
     tar.output().expect("tar runs")
 }
 
 fn unpack(arguments: &[&str], archive: &Path, target: &Path) {
     let done = tar(arguments, archive, target);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 #[test]
@@ -53,9 +69,20 @@ fn stock_tar_makes_every_point_in_time_of_a_chain_from_the_streams_of_its_levels
             }
             let manifest = series.back_up().manifest;
             assert_eq!(manifest.level, level, "seed {seed}");
-            unpack(&["--incremental", "-x"], stream(&series, &manifest).path(), target.path());
-            let differences = compare(&oracle::scan(&series.tree()), &oracle::scan(target.path()), Holes::Zeros);
-            assert!(differences.is_empty(), "seed {seed}, level {level}: {differences:#?}");
+            unpack(
+                &["--incremental", "-x"],
+                stream(&series, &manifest).path(),
+                target.path(),
+            );
+            let differences = compare(
+                &oracle::scan(&series.tree()),
+                &oracle::scan(target.path()),
+                Holes::Zeros,
+            );
+            assert!(
+                differences.is_empty(),
+                "seed {seed}, level {level}: {differences:#?}"
+            );
         }
     }
 }
@@ -77,7 +104,11 @@ fn an_export_of_any_point_in_time_of_a_chain_is_one_whole_tar() {
         series.export(&manifest.id, file.as_file_mut());
         unpack(&["-x"], file.path(), target.path());
         let differences = compare(expected, &oracle::scan(target.path()), Holes::Zeros);
-        assert!(differences.is_empty(), "level {}: {differences:#?}", manifest.level);
+        assert!(
+            differences.is_empty(),
+            "level {}: {differences:#?}",
+            manifest.level
+        );
     }
 }
 
@@ -90,13 +121,28 @@ fn odd_things(tree: &Path) {
     fs::write(&acl, b"for some").expect("written");
     // Version 2; owner rw-, user 1000 r--, group r--, mask r--, others ---.
     let mut value = vec![2, 0, 0, 0];
-    for (tag, right, number) in [(1_u16, 6_u16, u32::MAX), (2, 4, 1000), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)] {
-        value.extend_from_slice(&[&tag.to_le_bytes()[..], &right.to_le_bytes(), &number.to_le_bytes()].concat());
+    for (tag, right, number) in [
+        (1_u16, 6_u16, u32::MAX),
+        (2, 4, 1000),
+        (4, 4, u32::MAX),
+        (16, 4, u32::MAX),
+        (32, 0, u32::MAX),
+    ] {
+        value.extend_from_slice(
+            &[
+                &tag.to_le_bytes()[..],
+                &right.to_le_bytes(),
+                &number.to_le_bytes(),
+            ]
+            .concat(),
+        );
     }
     setxattr(&acl, "system.posix_acl_access", &value, XattrFlags::empty()).expect("set");
     let sparse = fs::File::create(tree.join("sparse")).expect("made");
     sparse.set_len(3 << 20).expect("long");
-    sparse.write_all_at(&torture::noise(2, 20_000), 1 << 20).expect("written");
+    sparse
+        .write_all_at(&torture::noise(2, 20_000), 1 << 20)
+        .expect("written");
 }
 
 #[test]
@@ -116,7 +162,10 @@ fn the_rescue_script_gives_any_point_in_time_of_a_chain_as_one_whole_tar() {
         let passphrase = series.store().join("../passphrase");
         fs::write(&passphrase, backup::passphrase().expose()).expect("written");
         for (manifest, expected) in &history {
-            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/rescue/freezer-rescue.py");
+            let script = concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/packaging/rescue/freezer-rescue.py"
+            );
             let mut rescue = Command::new("/usr/bin/python3");
             rescue
                 .arg(script)
@@ -126,13 +175,22 @@ fn the_rescue_script_gives_any_point_in_time_of_a_chain_as_one_whole_tar() {
                 .arg("--pass-file")
                 .arg(&passphrase);
             let done = rescue.output().expect("Python runs");
-            assert!(done.status.success(), "level {}: {}", manifest.level, String::from_utf8_lossy(&done.stderr));
+            assert!(
+                done.status.success(),
+                "level {}: {}",
+                manifest.level,
+                String::from_utf8_lossy(&done.stderr)
+            );
             let target = tempfile::tempdir().expect("a directory");
             let file = tempfile::NamedTempFile::new().expect("a file");
             fs::write(file.path(), &done.stdout).expect("written");
             unpack(&["-x"], file.path(), target.path());
             let differences = compare(expected, &oracle::scan(target.path()), Holes::Zeros);
-            assert!(differences.is_empty(), "level {}: {differences:#?}", manifest.level);
+            assert!(
+                differences.is_empty(),
+                "level {}: {differences:#?}",
+                manifest.level
+            );
         }
     }
 }
@@ -148,20 +206,46 @@ fn the_stream_names_what_kept_its_content_and_has_no_member_of_it() {
         let file = series.tree().join(format!("file {number:03}"));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("changed");
     }
-    setxattr(series.tree().join("file 007"), "user.x", b"y", XattrFlags::empty()).expect("set");
+    setxattr(
+        series.tree().join("file 007"),
+        "user.x",
+        b"y",
+        XattrFlags::empty(),
+    )
+    .expect("set");
     series.write("file 100", b"changed");
     let manifest = series.back_up().manifest;
     let archive = stream(&series, &manifest);
     let bytes = fs::read(archive.path()).expect("read");
-    for record in [&b" FREEZER.kept=file 007\0\n"[..], b" FREEZER.kept=file 150\0\n", b" GNU.dumpdir=Yfile 000\0"] {
+    for record in [
+        &b" FREEZER.kept=file 007\0\n"[..],
+        b" FREEZER.kept=file 150\0\n",
+        b" GNU.dumpdir=Yfile 000\0",
+    ] {
         let is_there = bytes.windows(record.len()).any(|window| window == record);
         // Files before the first that is not as it was are known to have no member.
-        assert_eq!(is_there, !record.ends_with(b"Yfile 000\0"), "{}", record.escape_ascii());
+        assert_eq!(
+            is_there,
+            !record.ends_with(b"Yfile 000\0"),
+            "{}",
+            record.escape_ascii()
+        );
     }
-    assert!(bytes.windows(26).any(|window| window == b" GNU.dumpdir=Nfile 000\0Nfi"));
+    assert!(
+        bytes
+            .windows(26)
+            .any(|window| window == b" GNU.dumpdir=Nfile 000\0Nfi")
+    );
     let listed = tar(&["-t"], archive.path(), Path::new("/"));
     let names = String::from_utf8(listed.stdout).expect("text");
-    assert_eq!(names.lines().filter(|line| *line != "./").collect::<Vec<_>>(), ["./file 100"], "{names}");
+    assert_eq!(
+        names
+            .lines()
+            .filter(|line| *line != "./")
+            .collect::<Vec<_>>(),
+        ["./file 100"],
+        "{names}"
+    );
 }
 
 #[test]
@@ -175,7 +259,11 @@ fn what_a_new_exclusion_takes_away_goes_from_what_tar_makes_too() {
     let next = series.back_up().manifest;
     assert_eq!((next.counts.removed, next.counts.changed), (1, 0));
     for manifest in [full, next] {
-        unpack(&["--incremental", "-x"], stream(&series, &manifest).path(), target.path());
+        unpack(
+            &["--incremental", "-x"],
+            stream(&series, &manifest).path(),
+            target.path(),
+        );
     }
     assert!(target.path().join("keep").exists() && !target.path().join("drop").exists());
 }

@@ -14,9 +14,14 @@ fn assert_whole(store: &Arc<Memory>, expected: &[LevelId]) {
     let docs = backup("h", "docs");
     assert_eq!(catalog(store).levels(&docs).expect("listed"), expected);
     for level in expected {
-        assert_eq!(catalog(store).manifest(&docs, level, 99).expect("read"), b"manifest");
+        assert_eq!(
+            catalog(store).manifest(&docs, level, 99).expect("read"),
+            b"manifest"
+        );
         for object in data_of(&docs, level) {
-            store.get(&object, 99).expect("what an existing level names exists");
+            store
+                .get(&object, 99)
+                .expect("what an existing level names exists");
         }
     }
 }
@@ -42,15 +47,43 @@ fn a_run_cut_off_at_any_call_leaves_no_level_and_what_it_left_can_be_removed() {
         let mended = store.mended();
         assert_whole(&mended, &[level(0)]);
 
-        let left = if cut == 0 { vec![] } else { vec![LevelOf { backup: docs.clone(), level: level(1) }] };
-        assert_eq!(catalog(&mended).leftovers(None).expect("listed"), left, "cut at call {cut}");
-        assert_eq!(catalog(&mended).leftovers(Some(&docs)).expect("listed"), left, "cut at call {cut}");
-        assert_eq!(catalog(&mended).leftovers(Some(&backup("h", "other"))).expect("listed"), []);
+        let left = if cut == 0 {
+            vec![]
+        } else {
+            vec![LevelOf {
+                backup: docs.clone(),
+                level: level(1),
+            }]
+        };
+        assert_eq!(
+            catalog(&mended).leftovers(None).expect("listed"),
+            left,
+            "cut at call {cut}"
+        );
+        assert_eq!(
+            catalog(&mended).leftovers(Some(&docs)).expect("listed"),
+            left,
+            "cut at call {cut}"
+        );
+        assert_eq!(
+            catalog(&mended)
+                .leftovers(Some(&backup("h", "other")))
+                .expect("listed"),
+            []
+        );
         back_up(&mended, &docs, &level(2)).expect("the next run needs no repair");
-        left.iter().for_each(|of| catalog(&mended).withdraw(&of.backup, &of.level).expect("removed"));
+        left.iter().for_each(|of| {
+            catalog(&mended)
+                .withdraw(&of.backup, &of.level)
+                .expect("removed")
+        });
         assert_whole(&mended, &[level(0), level(2)]);
         assert_eq!(catalog(&mended).leftovers(None).expect("listed"), []);
-        assert_eq!(objects(&*mended).len(), 2 * 7, "nothing is left of the run that was cut at call {cut}");
+        assert_eq!(
+            objects(&*mended).len(),
+            2 * 7,
+            "nothing is left of the run that was cut at call {cut}"
+        );
     }
 }
 
@@ -64,20 +97,33 @@ fn a_level_whose_removal_is_cut_off_at_any_call_is_whole_or_gone_and_the_rest_st
     };
     let calls = {
         let store = Arc::new(Faulty::new(two_levels()));
-        catalog(&store).withdraw(&docs, &level(0)).expect("no fault");
+        catalog(&store)
+            .withdraw(&docs, &level(0))
+            .expect("no fault");
         store.calls().all()
     };
     assert_eq!(calls, 8, "a manifest, a listing, six objects");
     for cut in 0..calls {
         for fault in [Fault::at_any(cut), Fault::at_any(cut).after_effect()] {
             let store = Arc::new(Faulty::new(two_levels()).with(fault.for_good()));
-            catalog(&store).withdraw(&docs, &level(0)).expect_err("the cut must be reported");
+            catalog(&store)
+                .withdraw(&docs, &level(0))
+                .expect_err("the cut must be reported");
             let mended = store.mended();
             let gone = objects(&*mended).len() < 14;
-            assert_eq!(gone, cut > 0 || fault != Fault::at_any(cut), "{fault:?}: the first call makes it not exist");
-            assert_whole(&mended, [level(0), level(1)].get(usize::from(gone)..).expect("two"));
+            assert_eq!(
+                gone,
+                cut > 0 || fault != Fault::at_any(cut),
+                "{fault:?}: the first call makes it not exist"
+            );
+            assert_whole(
+                &mended,
+                [level(0), level(1)].get(usize::from(gone)..).expect("two"),
+            );
 
-            catalog(&mended).withdraw(&docs, &level(0)).expect("it can be repeated");
+            catalog(&mended)
+                .withdraw(&docs, &level(0))
+                .expect("it can be repeated");
             assert_whole(&mended, &[level(1)]);
             assert_eq!(objects(&*mended).len(), 7, "{fault:?}");
         }
@@ -87,7 +133,9 @@ fn a_level_whose_removal_is_cut_off_at_any_call_is_whole_or_gone_and_the_rest_st
 #[test]
 fn a_lost_answer_to_the_last_put_leaves_a_whole_level() {
     let docs = backup("h", "docs");
-    let store = Arc::new(Faulty::new(one_level()).with(Fault::at(freezer::store::Verb::Put, 6).after_effect()));
+    let store = Arc::new(
+        Faulty::new(one_level()).with(Fault::at(freezer::store::Verb::Put, 6).after_effect()),
+    );
     back_up(&store, &docs, &level(1)).expect_err("the answer was lost");
     assert_whole(&store.mended(), &[level(0), level(1)]);
 }
@@ -96,15 +144,25 @@ fn a_lost_answer_to_the_last_put_leaves_a_whole_level() {
 fn an_existing_level_is_never_replaced() {
     let docs = backup("h", "docs");
     let store = Arc::new(one_level());
-    let error = catalog(&store).publish(&docs, &level(0), b"another".to_vec()).expect_err("it exists");
-    assert_eq!(error.to_string(), format!("level {} of h/docs exists already", level(0)));
+    let error = catalog(&store)
+        .publish(&docs, &level(0), b"another".to_vec())
+        .expect_err("it exists");
+    assert_eq!(
+        error.to_string(),
+        format!("level {} of h/docs exists already", level(0))
+    );
     assert_whole(&store, &[level(0)]);
 }
 
 #[test]
 fn a_store_that_cannot_say_whether_a_level_exists_is_not_written_to() {
-    let store = Arc::new(Faulty::new(one_level()).with(Fault::at(freezer::store::Verb::Get, 0).with_kind(Kind::Denied)));
-    catalog(&store).publish(&backup("h", "docs"), &level(0), b"another".to_vec()).expect_err("denied");
+    let store = Arc::new(
+        Faulty::new(one_level())
+            .with(Fault::at(freezer::store::Verb::Get, 0).with_kind(Kind::Denied)),
+    );
+    catalog(&store)
+        .publish(&backup("h", "docs"), &level(0), b"another".to_vec())
+        .expect_err("denied");
     assert_whole(&store.mended(), &[level(0)]);
 }
 
@@ -115,9 +173,17 @@ struct PublishedBetweenListings {
 }
 
 impl Store for PublishedBetweenListings {
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(store::ObjectInfo) -> bool) -> Result<(), store::Error> {
+    fn list(
+        &self,
+        prefix: &str,
+        found: &mut dyn FnMut(store::ObjectInfo) -> bool,
+    ) -> Result<(), store::Error> {
         let listed = self.inner.list(prefix, found);
-        self.level.1.call_once(|| self.inner.put(&self.level.0, &vec![b"manifest".to_vec()]).expect("no fault"));
+        self.level.1.call_once(|| {
+            self.inner
+                .put(&self.level.0, &vec![b"manifest".to_vec()])
+                .expect("no fault")
+        });
         listed
     }
 
@@ -129,7 +195,12 @@ impl Store for PublishedBetweenListings {
         self.inner.get(name, limit)
     }
 
-    fn get_range(&self, name: &store::ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, store::Error> {
+    fn get_range(
+        &self,
+        name: &store::ObjectName,
+        offset: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, store::Error> {
         self.inner.get_range(name, offset, length)
     }
 
@@ -146,7 +217,10 @@ impl Store for PublishedBetweenListings {
 fn a_level_that_is_published_while_leftovers_are_looked_for_is_none() {
     let docs = backup("h", "docs");
     let manifest = freezer::catalog::names::manifest_name(&docs, &level(0));
-    let store = Arc::new(PublishedBetweenListings { inner: Memory::default(), level: (manifest, Once::new()) });
+    let store = Arc::new(PublishedBetweenListings {
+        inner: Memory::default(),
+        level: (manifest, Once::new()),
+    });
     for object in data_of(&docs, &level(0)) {
         store.put(&object, &vec![]).expect("no fault");
     }

@@ -25,7 +25,13 @@ impl Store for Behind {
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let is_blind = || self.blind.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |looks| looks.checked_sub(1)).is_ok();
+        let is_blind = || {
+            self.blind
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |looks| {
+                    looks.checked_sub(1)
+                })
+                .is_ok()
+        };
         if *name == names::identity_name() && is_blind() {
             return Err(Error::new(Kind::Missing, Verb::Get, name));
         }
@@ -57,8 +63,18 @@ impl Store for Behind {
 }
 
 fn make(inner: &Arc<Memory>, blind: u32, loses_an_answer: bool) -> Result<Access, AccessError> {
-    let store = Behind { inner: Arc::clone(inner), blind: AtomicU32::new(blind), loses_an_answer };
-    Access::create_among_others(Arc::new(store), Some(&passphrase()), CHEAP, Timestamp::UNIX_EPOCH, &|| ())
+    let store = Behind {
+        inner: Arc::clone(inner),
+        blind: AtomicU32::new(blind),
+        loses_an_answer,
+    };
+    Access::create_among_others(
+        Arc::new(store),
+        Some(&passphrase()),
+        CHEAP,
+        Timestamp::UNIX_EPOCH,
+        &|| (),
+    )
 }
 
 #[test]
@@ -67,9 +83,20 @@ fn a_store_that_a_look_did_not_show_is_not_made_again() {
     make(&inner, 0, false).expect("made");
     let before = objects(inner.as_ref());
     let identity = inner.get(&names::identity_name(), 1 << 20).expect("there");
-    assert!(matches!(make(&inner, 2, false), Err(AccessError::Exists(_))));
-    assert_eq!(inner.get(&names::identity_name(), 1 << 20).expect("there"), identity, "it is whose it was");
-    assert_eq!(objects(inner.as_ref()), before, "the key that was made in vain is gone");
+    assert!(matches!(
+        make(&inner, 2, false),
+        Err(AccessError::Exists(_))
+    ));
+    assert_eq!(
+        inner.get(&names::identity_name(), 1 << 20).expect("there"),
+        identity,
+        "it is whose it was"
+    );
+    assert_eq!(
+        objects(inner.as_ref()),
+        before,
+        "the key that was made in vain is gone"
+    );
 }
 
 #[test]

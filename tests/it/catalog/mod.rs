@@ -16,21 +16,36 @@ fn backup(host: &str, name: &str) -> BackupName {
 
 /// The level that began at that minute of an hour.
 fn level(minute: u32) -> LevelId {
-    format!("20261122T14{minute:02}00.000Z-{minute:08x}").parse().expect("a level id")
+    format!("20261122T14{minute:02}00.000Z-{minute:08x}")
+        .parse()
+        .expect("a level id")
 }
 
 /// The data objects of a small level.
 fn data_of(backup: &BackupName, level: &LevelId) -> Vec<store::ObjectName> {
     let lanes = [Folder::Segments, Folder::Index, Folder::Frames];
-    lanes.into_iter().flat_map(|folder| (0..2).map(move |number| names::data_name(backup, level, folder, number))).collect()
+    lanes
+        .into_iter()
+        .flat_map(|folder| {
+            (0..2).map(move |number| names::data_name(backup, level, folder, number))
+        })
+        .collect()
 }
 
 /// Stores a level as a run does: data first.
-fn back_up(store: &Arc<impl Store + 'static>, backup: &BackupName, level: &LevelId) -> Result<(), anyhow::Error> {
+fn back_up(
+    store: &Arc<impl Store + 'static>,
+    backup: &BackupName,
+    level: &LevelId,
+) -> Result<(), anyhow::Error> {
     for object in data_of(backup, level) {
         store.put(&object, &vec![b"data".to_vec()])?;
     }
-    Catalog::new(Arc::clone(store) as Arc<dyn Store>).publish(backup, level, b"manifest".to_vec())?;
+    Catalog::new(Arc::clone(store) as Arc<dyn Store>).publish(
+        backup,
+        level,
+        b"manifest".to_vec(),
+    )?;
     Ok(())
 }
 

@@ -10,7 +10,9 @@ fn user_with_segments() -> (User, std::path::PathBuf) {
         let mut state = u64::from(name.as_bytes()[0]);
         while content.len() < 9 << 20 {
             // Noise that no codec makes smaller.
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             content.extend_from_slice(&(state ^ (state >> 29)).to_le_bytes());
         }
         user.write(&format!("docs/{name}"), content);
@@ -36,8 +38,14 @@ fn a_flipped_byte_is_found_when_data_is_read_and_the_file_is_named() {
     flip(&segment, 500_000);
     user.succeeds("check");
     let said = user.fails(1, "check --read-data");
-    assert!(said.out.contains("segments/00000000 is damaged"), "{said:?}");
-    assert!(said.out.contains("\"a\" cannot be read as a whole"), "{said:?}");
+    assert!(
+        said.out.contains("segments/00000000 is damaged"),
+        "{said:?}"
+    );
+    assert!(
+        said.out.contains("\"a\" cannot be read as a whole"),
+        "{said:?}"
+    );
     assert!(!said.out.contains("\"c\" cannot"), "{said:?}");
     let event = user.fails(1, "check --read-data --json").event("result");
     assert_eq!(event["files_touched"], 1);
@@ -47,7 +55,12 @@ fn a_flipped_byte_is_found_when_data_is_read_and_the_file_is_named() {
     let listed = super::said(user.program("tar").args(["--list", "--file", "docs.tar"]));
     assert_eq!(listed.out, "./\n./b\n./c\n");
     let said = user.fails(3, "restore docs --target out");
-    assert!(said.err.contains("freezer: a: ") && !user.path("out/a").exists() && user.path("out/c").exists(), "{said:?}");
+    assert!(
+        said.err.contains("freezer: a: ")
+            && !user.path("out/a").exists()
+            && user.path("out/c").exists(),
+        "{said:?}"
+    );
     let said = user.fails(1, "cat docs a");
     assert!(said.err.contains("hint: the store is damaged"), "{said:?}");
 }
@@ -58,7 +71,10 @@ fn a_missing_or_cut_segment_is_found_without_reading() {
     let bytes = std::fs::read(&segment).expect("read");
     std::fs::remove_file(&segment).expect("removed");
     let said = user.fails(1, "check docs");
-    assert!(said.out.contains("segments/00000000 is missing") && said.out.contains("\"a\" cannot"), "{said:?}");
+    assert!(
+        said.out.contains("segments/00000000 is missing") && said.out.contains("\"a\" cannot"),
+        "{said:?}"
+    );
     std::fs::write(&segment, &bytes[..bytes.len() - 1]).expect("written");
     let said = user.fails(1, "check docs");
     assert!(said.out.contains("bytes, and should have"), "{said:?}");
@@ -68,16 +84,29 @@ fn a_missing_or_cut_segment_is_found_without_reading() {
 
 #[test]
 fn damage_to_what_describes_a_level_is_found() {
-    for (lane, told) in [("/manifests/", "the manifest cannot be read"), ("/index/", "cannot be read"), ("/frames/", "the frame table")] {
+    for (lane, told) in [
+        ("/manifests/", "the manifest cannot be read"),
+        ("/index/", "cannot be read"),
+        ("/frames/", "the frame table"),
+    ] {
         let user = User::new();
         // So many names, and in other frames, that index and frame table do not fit into the manifest.
         for number in 0..6000 {
-            user.write(&format!("docs/{}/a file with a rather long name {number}", number % 7), "");
+            user.write(
+                &format!(
+                    "docs/{}/a file with a rather long name {number}",
+                    number % 7
+                ),
+                "",
+            );
         }
         user.write("docs/large", vec![0; 64 << 20]);
         user.succeeds("backup docs --compression none --max-segment-size 8MiB");
         let Some(object) = user.objects(lane).first().cloned() else {
-            assert_eq!(lane, "/frames/", "a table that fits into the manifest has no object of its own");
+            assert_eq!(
+                lane, "/frames/",
+                "a table that fits into the manifest has no object of its own"
+            );
             continue;
         };
         flip(&object, 100);
@@ -95,15 +124,26 @@ fn a_part_of_the_data_is_read_and_all_parts_together_find_all_damage() {
     let (user, segment) = user_with_segments();
     flip(&segment, 500_000);
     let ended = |part: &str| user.runs(&format!("check --read-data-subset {part} --json"));
-    let found: Vec<_> = (1..=3).map(|part| ended(&format!("{part}/3"))).filter(|said| said.code == 1).collect();
+    let found: Vec<_> = (1..=3)
+        .map(|part| ended(&format!("{part}/3")))
+        .filter(|said| said.code == 1)
+        .collect();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].out.contains("segments/00000000 is damaged"));
     let result = ended("1/1").event("result");
-    assert_eq!((result["damages"].as_u64(), result["read_bytes"].as_u64()), (Some(2), result["stored_bytes"].as_u64()));
+    assert_eq!(
+        (result["damages"].as_u64(), result["read_bytes"].as_u64()),
+        (Some(2), result["stored_bytes"].as_u64())
+    );
     let result = ended("5%").event("result");
-    let [read, all] = ["read_bytes", "stored_bytes"].map(|name| result[name].as_u64().expect("a number"));
+    let [read, all] =
+        ["read_bytes", "stored_bytes"].map(|name| result[name].as_u64().expect("a number"));
     assert!(read >= all / 20 && read < all / 2, "{result}");
-    assert!(user.fails(2, "check --read-data-subset 4/3").err.contains("neither a share"));
+    assert!(
+        user.fails(2, "check --read-data-subset 4/3")
+            .err
+            .contains("neither a share")
+    );
     user.fails(2, "check --read-data --read-data-subset 5%");
 }
 
@@ -115,23 +155,51 @@ fn a_file_that_is_lost_is_named_with_its_points_in_time_and_stored_again_after_a
     let segment = segment.to_path_buf();
     flip(&segment, 500_000);
     let said = user.fails(1, "check docs --read-data");
-    assert!(said.out.contains("(2 points in time): \"a\" cannot be read as a whole"), "{said:?}");
-    assert_eq!(said.out.matches("\"a\"").count(), 1, "each version once: {said:?}");
+    assert!(
+        said.out
+            .contains("(2 points in time): \"a\" cannot be read as a whole"),
+        "{said:?}"
+    );
+    assert_eq!(
+        said.out.matches("\"a\"").count(),
+        1,
+        "each version once: {said:?}"
+    );
     let said = user.runs("repair docs --dry-run");
     assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.err.contains("nothing was changed") && user.objects("/lost/").is_empty(), "{said:?}");
+    assert!(
+        said.err.contains("nothing was changed") && user.objects("/lost/").is_empty(),
+        "{said:?}"
+    );
     let said = user.runs("repair docs");
     assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.out.contains("\"a\" cannot be read as a whole") && said.err.contains("1 file cannot be read as a whole"), "{said:?}");
+    assert!(
+        said.out.contains("\"a\" cannot be read as a whole")
+            && said.err.contains("1 file cannot be read as a whole"),
+        "{said:?}"
+    );
     assert_eq!(user.objects("/lost/").len(), 1);
     user.succeeds("backup docs");
     // What is damaged is there still, and touches no file of the newest point in time.
-    let result = user.runs("check docs@latest --read-data --json").event("result");
-    assert_eq!((result["damages"].as_u64(), result["files_touched"].as_u64()), (Some(1), Some(0)), "{result}");
+    let result = user
+        .runs("check docs@latest --read-data --json")
+        .event("result");
+    assert_eq!(
+        (result["damages"].as_u64(), result["files_touched"].as_u64()),
+        (Some(1), Some(0)),
+        "{result}"
+    );
     user.succeeds("restore docs --target out");
-    assert_eq!(std::fs::read(user.path("out/a")).expect("restored"), std::fs::read(user.path("docs/a")).expect("there"));
+    assert_eq!(
+        std::fs::read(user.path("out/a")).expect("restored"),
+        std::fs::read(user.path("docs/a")).expect("there")
+    );
     let level = user.succeeds("list docs --json").json();
-    assert_eq!(level.as_array().expect("a list").last().expect("one")["level"], 2, "no full level was needed");
+    assert_eq!(
+        level.as_array().expect("a list").last().expect("one")["level"],
+        2,
+        "no full level was needed"
+    );
     // Earlier points in time keep what can be read of them.
     let said = user.fails(1, "check docs --read-data");
     assert!(said.out.contains("(2 points in time): \"a\""), "{said:?}");
@@ -147,11 +215,24 @@ fn a_point_in_time_that_cannot_be_opened_goes_after_a_yes_and_not_before() {
     flip(&manifest, 60);
     let said = user.runs("find docs *.txt --json");
     assert_eq!(said.code, 3, "{said:?}");
-    assert!(said.err.contains("is left out") && said.out.contains("a.txt"), "{said:?}");
+    assert!(
+        said.err.contains("is left out") && said.out.contains("a.txt"),
+        "{said:?}"
+    );
     let said = user.runs("repair docs");
-    assert!(said.code == 3 && said.err.contains("--yes removes it") && manifest.exists(), "{said:?}");
+    assert!(
+        said.code == 3 && said.err.contains("--yes removes it") && manifest.exists(),
+        "{said:?}"
+    );
     let said = user.runs("repair docs --yes --json");
-    assert_eq!((said.code, said.event("result")["removed_points_in_time"].as_u64()), (3, Some(1)), "{said:?}");
+    assert_eq!(
+        (
+            said.code,
+            said.event("result")["removed_points_in_time"].as_u64()
+        ),
+        (3, Some(1)),
+        "{said:?}"
+    );
     assert!(!manifest.exists());
     let said = user.succeeds("repair docs");
     assert!(said.err.contains("there is no damage"), "{said:?}");
@@ -165,13 +246,28 @@ fn what_is_left_of_a_run_that_was_cut_off_is_told_of_and_no_damage() {
     user.succeeds("backup docs");
     let segment = user.objects("/segments/").first().cloned().expect("one");
     let level = segment.ancestors().nth(2).expect("a level").to_path_buf();
-    let left = level.with_file_name("20201122T223450.123Z-1a2b3c4d").join("segments");
+    let left = level
+        .with_file_name("20201122T223450.123Z-1a2b3c4d")
+        .join("segments");
     std::fs::create_dir_all(&left).expect("made");
     std::fs::write(left.join("00000000"), vec![7; 5000]).expect("written");
     let said = user.succeeds("check docs");
-    assert!(said.err.contains("no point in time needs 4.8 KiB of 1 level"), "{said:?}");
+    assert!(
+        said.err
+            .contains("no point in time needs 4.8 KiB of 1 level"),
+        "{said:?}"
+    );
     let remark = user.succeeds("check docs --json").event("remark");
-    assert_eq!((remark["remark"].as_str(), remark["bytes"].as_u64()), (Some("unneeded"), Some(5000)), "{remark}");
+    assert_eq!(
+        (remark["remark"].as_str(), remark["bytes"].as_u64()),
+        (Some("unneeded"), Some(5000)),
+        "{remark}"
+    );
     user.succeeds("prune docs --yes");
-    assert!(!user.succeeds("check docs").err.contains("no point in time needs"));
+    assert!(
+        !user
+            .succeeds("check docs")
+            .err
+            .contains("no point in time needs")
+    );
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Names that hold what patterns treat specially.
-const PATHS: [&str; 17] =
-    ["a", "a/b", "a/b/c", "a/bc", "a/.h", "ab", "ab/a", "ab/a/*", "b", "b/a[b", "b/]", "b/-x", "B", "c.o", "d\\", "d\\/?", "1"];
+const PATHS: [&str; 17] = [
+    "a", "a/b", "a/b/c", "a/bc", "a/.h", "ab", "ab/a", "ab/a/*", "b", "b/a[b", "b/]", "b/-x", "B",
+    "c.o", "d\\", "d\\/?", "1",
+];
 
 fn make_tree(root: &Path, paths: &[&str]) {
     for path in paths {
@@ -27,7 +29,11 @@ fn tar_leaves_out(root: &Path, paths: &[&str], pattern: &str) -> BTreeSet<PathBu
         .env("LC_ALL", "C.UTF-8")
         .output()
         .expect("tar runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let mut list = Command::new("tar")
         .args(["--list", "--quoting-style=literal"])
         .env("LC_ALL", "C.UTF-8")
@@ -35,10 +41,19 @@ fn tar_leaves_out(root: &Path, paths: &[&str], pattern: &str) -> BTreeSet<PathBu
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("tar runs");
-    std::io::Write::write_all(&mut list.stdin.take().expect("piped"), &output.stdout).expect("tar reads");
+    std::io::Write::write_all(&mut list.stdin.take().expect("piped"), &output.stdout)
+        .expect("tar reads");
     let listed = list.wait_with_output().expect("tar ends").stdout;
-    let kept: BTreeSet<&str> = std::str::from_utf8(&listed).expect("UTF-8 names").lines().map(|line| line.trim_end_matches('/')).collect();
-    paths.iter().filter(|path| !kept.contains(*path)).map(PathBuf::from).collect()
+    let kept: BTreeSet<&str> = std::str::from_utf8(&listed)
+        .expect("UTF-8 names")
+        .lines()
+        .map(|line| line.trim_end_matches('/'))
+        .collect();
+    paths
+        .iter()
+        .filter(|path| !kept.contains(*path))
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// What our patterns leave out when a walk does not enter what is left out.
@@ -48,7 +63,14 @@ fn we_leave_out(paths: &[&str], pattern: &str) -> BTreeSet<PathBuf> {
         let path = TreePath::parse(path.as_os_str().as_encoded_bytes()).expect("a legal path");
         excludes.matches(&path, || unreachable!("no absolute pattern here"))
     };
-    paths.iter().map(PathBuf::from).filter(|path| path.ancestors().any(|path| path != Path::new("") && matches(path))).collect()
+    paths
+        .iter()
+        .map(PathBuf::from)
+        .filter(|path| {
+            path.ancestors()
+                .any(|path| path != Path::new("") && matches(path))
+        })
+        .collect()
 }
 
 fn pattern() -> impl Strategy<Value = String> {
@@ -82,9 +104,12 @@ fn pattern() -> impl Strategy<Value = String> {
     ]);
     proptest::collection::vec(piece, 1..6)
         .prop_map(|pieces| pieces.concat())
-        .prop_filter("where we are kinder: ./ and / at the start, / and a single \\ at the end", |text| {
-            !text.starts_with('/') && !text.starts_with("./") && !text.ends_with(['/', '\\'])
-        })
+        .prop_filter(
+            "where we are kinder: ./ and / at the start, / and a single \\ at the end",
+            |text| {
+                !text.starts_with('/') && !text.starts_with("./") && !text.ends_with(['/', '\\'])
+            },
+        )
 }
 
 proptest! {
@@ -105,7 +130,19 @@ fn a_character_is_one_character_however_many_bytes_it_has() {
     let root = tempfile::tempdir().expect("a directory");
     let paths = ["\u{e9}", "\u{e9}/\u{e9}b", "b"];
     make_tree(root.path(), &paths);
-    for pattern in ["?", "[\u{e9}]", "[[:alpha:]]b", "[a-z]", "[!a-z]b", "\u{e9}/*", "\\\u{e9}"] {
-        assert_eq!(we_leave_out(&paths, pattern), tar_leaves_out(root.path(), &paths, pattern), "pattern {pattern:?}");
+    for pattern in [
+        "?",
+        "[\u{e9}]",
+        "[[:alpha:]]b",
+        "[a-z]",
+        "[!a-z]b",
+        "\u{e9}/*",
+        "\\\u{e9}",
+    ] {
+        assert_eq!(
+            we_leave_out(&paths, pattern),
+            tar_leaves_out(root.path(), &paths, pattern),
+            "pattern {pattern:?}"
+        );
     }
 }

@@ -85,7 +85,11 @@ fn every_command_has_help_with_an_example() {
     for command in COMMANDS {
         let said = user.succeeds(&format!("{command} --help"));
         assert!(said.out.contains("Example"), "{command}: {}", said.out);
-        assert!(said.out.contains(&format!("freezer {command}")), "{command}: {}", said.out);
+        assert!(
+            said.out.contains(&format!("freezer {command}")),
+            "{command}: {}",
+            said.out
+        );
         assert_eq!(said.err, "", "{command}");
     }
     assert!(user.succeeds("--help").out.contains("Examples:"));
@@ -102,7 +106,10 @@ fn every_option_has_help() {
             if line.starts_with("  ") && line.trim_start().starts_with('-') {
                 let alone = line.trim().split("  ").count() == 1;
                 let next = lines.peek().map(|next| next.trim()).unwrap_or_default();
-                assert!(!alone || (!next.is_empty() && !next.starts_with('-')), "{command}: {line:?} has no help");
+                assert!(
+                    !alone || (!next.is_empty() && !next.starts_with('-')),
+                    "{command}: {line:?} has no help"
+                );
             }
         }
     }
@@ -118,10 +125,26 @@ fn without_arguments_it_shows_help_and_that_something_is_missing() {
 fn a_wrong_word_is_answered_with_the_right_one() {
     let user = User::new();
     assert!(user.fails(2, "bakup docs").err.contains("backup"));
-    assert!(user.fails(2, "backup --compresion zstd").err.contains("--compression"));
-    assert!(user.fails(2, "backup --compression lz4 .").err.contains("bzip2"));
-    assert!(user.fails(2, "backup").err.contains("hint: freezer backup PATH"));
-    assert!(user.fails(2, "--store rclone://bucket list").err.contains("rclone"));
+    assert!(
+        user.fails(2, "backup --compresion zstd")
+            .err
+            .contains("--compression")
+    );
+    assert!(
+        user.fails(2, "backup --compression lz4 .")
+            .err
+            .contains("bzip2")
+    );
+    assert!(
+        user.fails(2, "backup")
+            .err
+            .contains("hint: freezer backup PATH")
+    );
+    assert!(
+        user.fails(2, "--store rclone://bucket list")
+            .err
+            .contains("rclone")
+    );
     assert!(user.fails(2, "ls docs@soon").err.contains("soon"));
 }
 
@@ -129,7 +152,12 @@ fn a_wrong_word_is_answered_with_the_right_one() {
 fn completions_and_manual_pages_are_made() {
     let user = User::new();
     for shell in ["bash", "zsh", "fish"] {
-        assert!(user.succeeds(&format!("completions {shell}")).out.contains("encrypt-pass-file"), "{shell}");
+        assert!(
+            user.succeeds(&format!("completions {shell}"))
+                .out
+                .contains("encrypt-pass-file"),
+            "{shell}"
+        );
     }
     user.write("man/x", "");
     user.succeeds("man man");

@@ -14,8 +14,10 @@ fn store_used(command_line: Option<&str>, environment: Option<&str>, file: Optio
     }
     let ended = said(&mut command);
     assert_eq!(ended.code, 0, "{ended:?}");
-    let used: Vec<_> =
-        ["typed", "variable", "file", ".local/share/freezer/store"].into_iter().filter(|store| user.path(store).exists()).collect();
+    let used: Vec<_> = ["typed", "variable", "file", ".local/share/freezer/store"]
+        .into_iter()
+        .filter(|store| user.path(store).exists())
+        .collect();
     used.join(",")
 }
 
@@ -29,17 +31,29 @@ fn the_nearest_layer_wins() {
         (Some("typed"), None, Some("file"), "typed"),
         (Some("typed"), Some("variable"), Some("file"), "typed"),
     ] {
-        assert_eq!(store_used(typed, variable, file), used, "{typed:?} over {variable:?} over {file:?}");
+        assert_eq!(
+            store_used(typed, variable, file),
+            used,
+            "{typed:?} over {variable:?} over {file:?}"
+        );
     }
 }
 
 #[test]
 fn a_global_option_wins_before_and_behind_the_command() {
-    for arguments in ["--store typed backup docs", "backup --store typed docs", "backup docs -C typed", "--container=typed backup docs"] {
+    for arguments in [
+        "--store typed backup docs",
+        "backup --store typed docs",
+        "backup docs -C typed",
+        "--container=typed backup docs",
+    ] {
         let user = User::with_docs();
         user.write(".config/freezer/freezer.conf", "store = file\n");
         user.succeeds(arguments);
-        assert!(user.path("typed/freezer.json").exists() && !user.path("file").exists(), "{arguments}");
+        assert!(
+            user.path("typed/freezer.json").exists() && !user.path("file").exists(),
+            "{arguments}"
+        );
     }
 }
 
@@ -86,7 +100,10 @@ fn what_excludes_or_needs_another_option_can_stand_in_a_file() {
     let said = user.succeeds("backup docs --config my.conf --no-no-incremental --json");
     assert!(said.out.contains("\"level\":1"), "{said:?}");
     let said = user.fails(2, "backup docs --config my.conf --max-level 3");
-    assert!(said.err.contains("--no-incremental") && said.err.contains("--max-level"), "{said:?}");
+    assert!(
+        said.err.contains("--no-incremental") && said.err.contains("--max-level"),
+        "{said:?}"
+    );
     user.write("tls.conf", "tls_key = key.pem\n");
     let said = user.fails(2, "api --config tls.conf");
     assert!(said.err.contains("--tls-certificate"), "{said:?}");
@@ -96,8 +113,14 @@ fn what_excludes_or_needs_another_option_can_stand_in_a_file() {
 fn whole_members_and_blocks_exclude_each_other() {
     let user = User::with_docs();
     let said = user.fails(2, "backup docs --engine rsync --tar-levels");
-    assert!(said.err.contains("--tar-levels wants whole files"), "{said:?}");
-    assert!(!user.path(".local").exists(), "no store was made for nothing");
+    assert!(
+        said.err.contains("--tar-levels wants whole files"),
+        "{said:?}"
+    );
+    assert!(
+        !user.path(".local").exists(),
+        "no store was made for nothing"
+    );
     user.succeeds("backup docs --engine tar --tar-levels");
 }
 
@@ -108,5 +131,8 @@ fn every_length_of_time_is_one_or_refused() {
     assert!(said.err.contains("write a time"), "{said:?}");
     user.succeeds("backup docs --checkpoint-interval 0s --checksum");
     let said = user.succeeds("backup docs --checksum --json");
-    assert!(said.out.contains("\"level\":1") && !said.out.contains("taken"), "{said:?}");
+    assert!(
+        said.out.contains("\"level\":1") && !said.out.contains("taken"),
+        "{said:?}"
+    );
 }

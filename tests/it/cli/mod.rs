@@ -36,7 +36,9 @@ struct Said {
 
 impl User {
     fn new() -> Self {
-        Self { home: tempfile::tempdir().expect("a directory") }
+        Self {
+            home: tempfile::tempdir().expect("a directory"),
+        }
     }
 
     /// A user who has a small tree called `docs`.
@@ -64,8 +66,14 @@ impl User {
 
     fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.home.path()).stdin(Stdio::null()).env_clear();
-        command.env("HOME", self.home.path()).env("TZ", "Europe/Berlin").env("LC_ALL", "C.UTF-8");
+        command
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .env_clear();
+        command
+            .env("HOME", self.home.path())
+            .env("TZ", "Europe/Berlin")
+            .env("LC_ALL", "C.UTF-8");
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command
     }
@@ -109,9 +117,17 @@ impl User {
 }
 
 fn said(command: &mut Command) -> Said {
-    let Output { stdout, stderr, status } = command.output().expect("it starts");
+    let Output {
+        stdout,
+        stderr,
+        status,
+    } = command.output().expect("it starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Said { out: text(stdout), err: text(stderr), code: status.code().expect("it ended by itself") }
+    Said {
+        out: text(stdout),
+        err: text(stderr),
+        code: status.code().expect("it ended by itself"),
+    }
 }
 
 impl Said {
@@ -121,7 +137,13 @@ impl Said {
 
     /// The event of this kind among the lines of a long run.
     fn event(&self, kind: &str) -> serde_json::Value {
-        let events = self.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line is JSON"));
-        events.into_iter().find(|event| event["event"] == kind).unwrap_or_else(|| panic!("no {kind}: {self:?}"))
+        let events = self
+            .out
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line is JSON"));
+        events
+            .into_iter()
+            .find(|event| event["event"] == kind)
+            .unwrap_or_else(|| panic!("no {kind}: {self:?}"))
     }
 }

@@ -13,12 +13,20 @@ fn a_mount_answers_when_the_command_returns_and_ends_when_told() {
 
     let said = user.succeeds("mount docs m");
     assert!(said.err.contains("freezer umount"), "{said:?}");
-    assert_eq!(std::fs::read(user.path("m/latest/a.txt")).expect("readable"), b"hello\n");
+    assert_eq!(
+        std::fs::read(user.path("m/latest/a.txt")).expect("readable"),
+        b"hello\n"
+    );
     user.succeeds("umount m");
     assert!(!user.path("m/latest").exists());
 
-    let process = user.succeeds("mount docs@latest m --json").json()["process"].as_u64().expect("a number");
-    assert_eq!(std::fs::read(user.path("m/sub/b.txt")).expect("readable"), b"bee\n");
+    let process = user.succeeds("mount docs@latest m --json").json()["process"]
+        .as_u64()
+        .expect("a number");
+    assert_eq!(
+        std::fs::read(user.path("m/sub/b.txt")).expect("readable"),
+        b"bee\n"
+    );
     let pid = rustix::process::Pid::from_raw(i32::try_from(process).expect("fits")).expect("not 0");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
     while user.path("m/a.txt").exists() {
@@ -37,8 +45,23 @@ fn what_is_wrong_is_told_before_the_command_returns() {
     std::fs::create_dir(user.path("m")).expect("made");
     let said = user.fails(1, "mount docs m --encrypt-pass-file wrong");
     assert!(said.err.contains("wrong passphrase"), "{said:?}");
-    assert!(user.fails(1, "mount nope m --encrypt-pass-file pass").err.contains("nope"));
-    assert!(user.fails(1, "mount docs nowhere --encrypt-pass-file pass").err.contains("nowhere"));
-    assert!(user.fails(1, "mount docs .local/share/freezer --encrypt-pass-file pass --cover").err.contains("store"));
+    assert!(
+        user.fails(1, "mount nope m --encrypt-pass-file pass")
+            .err
+            .contains("nope")
+    );
+    assert!(
+        user.fails(1, "mount docs nowhere --encrypt-pass-file pass")
+            .err
+            .contains("nowhere")
+    );
+    assert!(
+        user.fails(
+            1,
+            "mount docs .local/share/freezer --encrypt-pass-file pass --cover"
+        )
+        .err
+        .contains("store")
+    );
     assert!(user.fails(1, "umount m").err.contains("could not unmount"));
 }

@@ -14,14 +14,21 @@ fn the_long_names_of_the_original_work() {
     user.succeeds(
         "restore -N papers --hostname here --restore-abs-path out --restore-from-date 2999-01-01T00:00:00 -C st --encrypt-pass-file key",
     );
-    assert_eq!(std::fs::read(user.path("out/a.txt")).expect("restored"), b"hello\n");
+    assert_eq!(
+        std::fs::read(user.path("out/a.txt")).expect("restored"),
+        b"hello\n"
+    );
 }
 
 #[test]
 fn the_form_without_a_command_works() {
     let user = User::with_docs();
     user.succeeds("--action backup -F docs -N papers --storage local -C st --hostname here -q");
-    assert!(user.succeeds("--action info --storage local -C st").out.contains("here/papers"));
+    assert!(
+        user.succeeds("--action info --storage local -C st")
+            .out
+            .contains("here/papers")
+    );
     user.succeeds("-N papers --action=restore --storage local -C st --restore-abs-path out");
     assert!(user.path("out/a.txt").exists());
     user.succeeds("--action admin -N papers --remove-older-than 30 --storage local -C st");

@@ -15,7 +15,11 @@ impl User {
     }
 
     fn points(&self) -> usize {
-        self.succeeds("list docs --json").json().as_array().expect("a list").len()
+        self.succeeds("list docs --json")
+            .json()
+            .as_array()
+            .expect("a list")
+            .len()
     }
 }
 
@@ -31,11 +35,24 @@ fn fates(out: &str) -> Vec<String> {
 #[test]
 fn a_rehearsal_shows_what_stays_what_goes_and_why() {
     let user = User::with_five_points();
-    let said = user.succeeds("prune docs --keep-last 2 --keep-tag release --keep-daily 1 --dry-run");
+    let said =
+        user.succeeds("prune docs --keep-last 2 --keep-tag release --keep-daily 1 --dry-run");
     let lines: Vec<_> = said.out.lines().collect();
     assert_eq!(lines[0], "here/docs");
-    assert!(lines[1].starts_with("POINT IN TIME") && lines[1].ends_with("BECAUSE IT IS"), "{said:?}");
-    assert_eq!(fates(&said.out), ["goes", "stays tag release", "goes", "stays last", "stays newest, last, daily"]);
+    assert!(
+        lines[1].starts_with("POINT IN TIME") && lines[1].ends_with("BECAUSE IT IS"),
+        "{said:?}"
+    );
+    assert_eq!(
+        fates(&said.out),
+        [
+            "goes",
+            "stays tag release",
+            "goes",
+            "stays last",
+            "stays newest, last, daily"
+        ]
+    );
     assert!(said.err.contains("2 points in time would go"), "{said:?}");
     assert!(said.err.contains("nothing was removed"), "{said:?}");
     assert_eq!(user.points(), 5);
@@ -45,44 +62,83 @@ fn a_rehearsal_shows_what_stays_what_goes_and_why() {
 fn without_a_terminal_nothing_goes_unless_it_was_said() {
     let user = User::with_five_points();
     let said = user.fails(2, "prune docs --keep-last 1");
-    assert!(said.err.contains("there is no terminal to ask on"), "{said:?}");
+    assert!(
+        said.err.contains("there is no terminal to ask on"),
+        "{said:?}"
+    );
     assert!(said.err.contains("hint: say --yes"), "{said:?}");
     assert_eq!(user.points(), 5);
     let said = user.succeeds("prune docs --keep-last 1 --yes");
-    assert!(said.err.contains("here/docs: removed 4 points in time and 0 B of data"), "{said:?}");
-    assert!(said.err.contains("more can be removed by a prune after 20"), "{said:?}");
+    assert!(
+        said.err
+            .contains("here/docs: removed 4 points in time and 0 B of data"),
+        "{said:?}"
+    );
+    assert!(
+        said.err.contains("more can be removed by a prune after 20"),
+        "{said:?}"
+    );
     assert_eq!(user.points(), 1);
     assert_eq!(user.succeeds("cat docs a.txt").out, "content 4\n");
-    assert_eq!(user.succeeds("cat docs sub/b.txt").out, "bee\n", "what the first level holds is still there");
+    assert_eq!(
+        user.succeeds("cat docs sub/b.txt").out,
+        "bee\n",
+        "what the first level holds is still there"
+    );
     let said = user.succeeds("prune --yes --grace 0");
-    assert!(said.err.contains("removed 0 points in time and "), "{said:?}");
+    assert!(
+        said.err.contains("removed 0 points in time and "),
+        "{said:?}"
+    );
     assert!(!said.err.contains("more can be removed"), "{said:?}");
-    assert!(user.succeeds("prune --yes").err.contains("there is nothing to remove"));
+    assert!(
+        user.succeeds("prune --yes")
+            .err
+            .contains("there is nothing to remove")
+    );
     user.succeeds("check --read-data");
 }
 
 #[test]
 fn one_point_in_time_goes_by_its_name() {
     let user = User::with_five_points();
-    let id = user.succeeds("list docs --json").json()[2]["level_id"].as_str().expect("an id").to_owned();
+    let id = user.succeeds("list docs --json").json()[2]["level_id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     user.succeeds(&format!("prune docs@{id} --yes"));
     let left = user.succeeds("list docs --json").json();
     assert_eq!(left.as_array().expect("a list").len(), 4);
-    assert!(left.as_array().expect("a list").iter().all(|point| point["level_id"] != id.as_str()));
+    assert!(
+        left.as_array()
+            .expect("a list")
+            .iter()
+            .all(|point| point["level_id"] != id.as_str())
+    );
     user.succeeds("check --read-data");
 }
 
 #[test]
 fn programs_are_told_the_plan_and_what_was_done() {
     let user = User::with_five_points();
-    let plan = user.succeeds("prune docs --keep-last 2 --dry-run --json").json();
+    let plan = user
+        .succeeds("prune docs --keep-last 2 --dry-run --json")
+        .json();
     assert_eq!(plan[0]["backup"], "here/docs");
     assert_eq!(plan[0]["points_in_time"][0]["fate"], "goes");
-    assert_eq!(plan[0]["points_in_time"][4]["because"], serde_json::json!(["newest", "last"]));
+    assert_eq!(
+        plan[0]["points_in_time"][4]["because"],
+        serde_json::json!(["newest", "last"])
+    );
     assert!(plan[0].get("removed").is_none());
-    let done = user.succeeds("prune docs --keep-last 2 --yes --grace 0 --json").json();
+    let done = user
+        .succeeds("prune docs --keep-last 2 --yes --grace 0 --json")
+        .json();
     assert_eq!(done[0]["removed"]["points_in_time"], 3);
-    assert_eq!(done[0]["removed"]["freed_bytes"], plan[0]["would_free_bytes"]);
+    assert_eq!(
+        done[0]["removed"]["freed_bytes"],
+        plan[0]["would_free_bytes"]
+    );
 }
 
 #[test]
@@ -102,14 +158,44 @@ fn a_backup_prunes_after_itself() {
 #[test]
 fn rules_want_a_backup_and_make_sense() {
     let user = User::with_five_points();
-    assert!(user.fails(2, "prune --keep-last 1 --yes").err.contains("--all"));
-    assert!(user.fails(2, "prune docs --keep-last x").err.contains("--keep-last"));
-    assert!(user.fails(2, "prune docs --keep-within soon").err.contains("30d"));
+    assert!(
+        user.fails(2, "prune --keep-last 1 --yes")
+            .err
+            .contains("--all")
+    );
+    assert!(
+        user.fails(2, "prune docs --keep-last x")
+            .err
+            .contains("--keep-last")
+    );
+    assert!(
+        user.fails(2, "prune docs --keep-within soon")
+            .err
+            .contains("30d")
+    );
     assert!(user.fails(2, "prune docs --grace soon").err.contains("90s"));
-    assert!(user.fails(2, "prune docs --remove-older-than 3 --remove-from-date 2026-01-01").err.contains("cannot be used with"));
-    assert!(user.fails(2, "prune docs here/docs --keep-last 1 --yes").err.contains("named twice"));
+    assert!(
+        user.fails(
+            2,
+            "prune docs --remove-older-than 3 --remove-from-date 2026-01-01"
+        )
+        .err
+        .contains("cannot be used with")
+    );
+    assert!(
+        user.fails(2, "prune docs here/docs --keep-last 1 --yes")
+            .err
+            .contains("named twice")
+    );
     assert_eq!(user.points(), 5);
-    assert_eq!(fates(&user.succeeds("prune docs --remove-from-date 2001-01-01 --dry-run").out)[0], "stays young");
+    assert_eq!(
+        fates(
+            &user
+                .succeeds("prune docs --remove-from-date 2001-01-01 --dry-run")
+                .out
+        )[0],
+        "stays young"
+    );
     user.succeeds("prune --all --keep-last 2 --yes");
     assert_eq!(user.points(), 2);
 }
@@ -121,7 +207,10 @@ fn the_original_removes_without_asking() {
     assert_eq!(user.points(), 5);
     user.succeeds("--action admin --backup-name docs --remove-older-than 0");
     assert_eq!(user.points(), 1, "all but the newest");
-    user.write("job.conf", "[job]\naction = admin\nbackup_name = docs\nremove_older_than = 365\n");
+    user.write(
+        "job.conf",
+        "[job]\naction = admin\nbackup_name = docs\nremove_older_than = 365\n",
+    );
     user.succeeds("--config job.conf");
     assert_eq!(user.points(), 1);
 }
@@ -133,14 +222,20 @@ impl User {
         let mut command = self.program("script");
         let line = format!("'{}' {arguments}", env!("CARGO_BIN_EXE_freezer"));
         command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
         let mut child = command.spawn().expect("script runs");
         let mut typed = child.stdin.take().expect("piped");
         typed.write_all(answer.as_bytes()).expect("typed");
         // The line stays open: its end would be typed too.
         let output = child.wait_with_output().expect("it ends");
         drop(typed);
-        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code().expect("it ended by itself"))
+        (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            output.status.code().expect("it ended by itself"),
+        )
     }
 }
 
@@ -149,11 +244,17 @@ fn on_a_terminal_it_asks_and_does_what_is_answered() {
     let user = User::with_five_points();
     for no in ["n\n", "\n", "yes please\n"] {
         let (shown, code) = user.answers("prune docs --keep-last 1", no);
-        assert!(shown.contains("Remove 4 points in time and ") && shown.contains("[y/N]"), "{shown}");
+        assert!(
+            shown.contains("Remove 4 points in time and ") && shown.contains("[y/N]"),
+            "{shown}"
+        );
         assert_eq!((code, user.points()), (130, 5), "{no:?}: {shown}");
     }
     let (shown, code) = user.answers("prune docs --keep-last 3", "Yes\n");
-    assert!(shown.contains("here/docs: removed 2 points in time"), "{shown}");
+    assert!(
+        shown.contains("here/docs: removed 2 points in time"),
+        "{shown}"
+    );
     assert_eq!((code, user.points()), (0, 3), "{shown}");
     let (shown, code) = user.answers("prune docs --keep-last 2 --yes", "");
     assert!(!shown.contains("[y/N]"), "{shown}");

@@ -12,9 +12,20 @@ fn exporting() -> (User, Child) {
         user.write(&format!("docs/{file}"), vec![file; 4 << 20]);
     }
     user.succeeds("backup docs");
-    let mut child = user.freezer().args(["export", "docs"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child = user
+        .freezer()
+        .args(["export", "docs"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let mut first = [0];
-    child.stdout.as_mut().expect("piped").read_exact(&mut first).expect("a first byte");
+    child
+        .stdout
+        .as_mut()
+        .expect("piped")
+        .read_exact(&mut first)
+        .expect("a first byte");
     (user, child)
 }
 
@@ -25,11 +36,19 @@ fn an_interrupt_ends_the_work_in_order_with_its_exit_code() {
         let pid = Pid::from_child(&child);
         kill_process(pid, signal).expect("sent");
         let mut rest = Vec::new();
-        child.stdout.take().expect("piped").read_to_end(&mut rest).expect("read");
+        child
+            .stdout
+            .take()
+            .expect("piped")
+            .read_to_end(&mut rest)
+            .expect("read");
         let output = child.wait_with_output().expect("it ends");
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "{told}");
-        assert!(told.contains("interrupted") && told.contains("hint:"), "{told}");
+        assert!(
+            told.contains("interrupted") && told.contains("hint:"),
+            "{told}"
+        );
         assert!(rest.len() < 16 << 20, "it went on to the end");
     }
 }
@@ -53,5 +72,11 @@ fn when_nobody_reads_any_more_it_ends_quietly() {
     let (_user, mut child) = exporting();
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    assert_eq!(
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).as_ref()
+        ),
+        (Some(0), "")
+    );
 }

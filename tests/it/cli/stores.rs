@@ -3,24 +3,37 @@
 use super::User;
 
 fn content(user: &User, store: &str) -> String {
-    user.succeeds(&format!("cat docs a.txt --store {store}")).out
+    user.succeeds(&format!("cat docs a.txt --store {store}"))
+        .out
 }
 
 #[test]
 fn several_stores_get_the_same_and_each_is_whole() {
     let user = User::with_docs();
-    let told = user.succeeds("backup docs --hostname here --store one --store two --json").event("result");
+    let told = user
+        .succeeds("backup docs --hostname here --store one --store two --json")
+        .event("result");
     assert_eq!(told["stores"].as_array().map(Vec::len), Some(2), "{told}");
     assert!(told["stores"][0].get("failure").is_none(), "{told}");
     user.write("docs/a.txt", "later\n");
     user.succeeds("backup docs --hostname here -q -C one -C two");
     for store in ["one", "two"] {
         assert_eq!(content(&user, store), "later\n");
-        assert_eq!(user.succeeds(&format!("list docs --json --store {store}")).json().as_array().expect("a list").len(), 2);
+        assert_eq!(
+            user.succeeds(&format!("list docs --json --store {store}"))
+                .json()
+                .as_array()
+                .expect("a list")
+                .len(),
+            2
+        );
         user.succeeds(&format!("check --read-data --store {store}"));
     }
     let said = user.fails(2, "list --store one --store two");
-    assert!(said.err.contains("several stores were named") && said.err.contains("hint: name the one"), "{said:?}");
+    assert!(
+        said.err.contains("several stores were named") && said.err.contains("hint: name the one"),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -31,17 +44,36 @@ fn a_store_that_is_gone_stops_nothing_and_is_brought_up_to_date_later() {
     user.write("two", "a file where the store was\n");
     user.write("docs/a.txt", "later\n");
     let said = user.fails(3, "backup docs --hostname here --store two --store one");
-    assert!(said.err.contains("two did not get this point in time: ") && said.err.contains("hint: freezer sync "), "{said:?}");
+    assert!(
+        said.err.contains("two did not get this point in time: ")
+            && said.err.contains("hint: freezer sync "),
+        "{said:?}"
+    );
     assert_eq!(content(&user, "one"), "later\n");
-    user.fails(1, "backup docs --hostname here --store one --store two --on-store-failure abort");
+    user.fails(
+        1,
+        "backup docs --hostname here --store one --store two --on-store-failure abort",
+    );
 
     // It is back, and lacks a level that the next one leans on.
     std::fs::remove_file(user.path("two")).expect("removed");
     std::fs::rename(user.path("two.away"), user.path("two")).expect("renamed");
     user.write("docs/a.txt", "latest\n");
     let said = user.fails(3, "backup docs --hostname here --store one --store two");
-    assert!(said.err.contains("it lacks earlier points in time, which this one leans on"), "{said:?}");
-    assert_eq!(user.succeeds("list docs --json --store two").json().as_array().expect("a list").len(), 1, "nothing half done");
+    assert!(
+        said.err
+            .contains("it lacks earlier points in time, which this one leans on"),
+        "{said:?}"
+    );
+    assert_eq!(
+        user.succeeds("list docs --json --store two")
+            .json()
+            .as_array()
+            .expect("a list")
+            .len(),
+        1,
+        "nothing half done"
+    );
     user.succeeds("sync one two");
     assert_eq!(content(&user, "two"), "latest\n");
     user.succeeds("check --read-data --store two");
@@ -57,7 +89,11 @@ fn no_store_is_made_that_would_be_no_copy_of_one_that_cannot_be_opened() {
     std::fs::rename(user.path("one"), user.path("one.away")).expect("renamed");
     user.write("one", "a file where the store was\n");
     let said = user.fails(1, "backup docs --hostname here --store one --store two");
-    assert!(said.err.contains("a new store is made only when all places can be opened"), "{said:?}");
+    assert!(
+        said.err
+            .contains("a new store is made only when all places can be opened"),
+        "{said:?}"
+    );
     assert!(!user.path("two/freezer.json").exists());
     std::fs::remove_file(user.path("one")).expect("removed");
     std::fs::rename(user.path("one.away"), user.path("one")).expect("renamed");
@@ -79,19 +115,49 @@ fn sections_of_the_configuration_describe_stores() {
     let user = User::with_docs();
     user.write("many.conf", "container = ignored\n[storage:near]\nstorage = local\ncontainer = one\n[storage:far]\nstore = two\n");
     user.succeeds("backup docs --hostname here -q --config many.conf");
-    assert!(!user.path("ignored").exists(), "sections take the place of what is above them");
+    assert!(
+        !user.path("ignored").exists(),
+        "sections take the place of what is above them"
+    );
     assert_eq!(content(&user, "one"), content(&user, "two"));
-    assert_eq!(user.succeeds("cat docs a.txt --config many.conf --store far").out, content(&user, "two"), "or the one that is named");
+    assert_eq!(
+        user.succeeds("cat docs a.txt --config many.conf --store far")
+            .out,
+        content(&user, "two"),
+        "or the one that is named"
+    );
     user.succeeds("backup docs --hostname here -q --config many.conf --store far");
-    assert_eq!(user.succeeds("list docs --json --store one").json().as_array().expect("a list").len(), 1);
+    assert_eq!(
+        user.succeeds("list docs --json --store one")
+            .json()
+            .as_array()
+            .expect("a list")
+            .len(),
+        1
+    );
     user.succeeds("sync far near --config many.conf");
-    assert_eq!(user.succeeds("list docs --json --store one").json().as_array().expect("a list").len(), 2);
+    assert_eq!(
+        user.succeeds("list docs --json --store one")
+            .json()
+            .as_array()
+            .expect("a list")
+            .len(),
+        2
+    );
 
     user.write("bad.conf", "[storage:x]\nstore = one\nbackup_name = a\n");
     let said = user.fails(2, "list --config bad.conf");
-    assert!(said.err.contains("there is no option backup-name") && said.err.contains("bad.conf, line 3"), "{said:?}");
+    assert!(
+        said.err.contains("there is no option backup-name")
+            && said.err.contains("bad.conf, line 3"),
+        "{said:?}"
+    );
     user.write("bad.conf", "[storage:x]\nstorage = local\n");
-    assert!(user.fails(2, "list --config bad.conf").err.contains("nothing says where the store x is"));
+    assert!(
+        user.fails(2, "list --config bad.conf")
+            .err
+            .contains("nothing says where the store x is")
+    );
 }
 
 #[cfg(unix)]
@@ -99,11 +165,19 @@ fn sections_of_the_configuration_describe_stores() {
 fn a_file_with_secrets_that_others_may_read_is_warned_of() {
     use std::os::unix::fs::PermissionsExt;
     let user = User::with_docs();
-    user.write("s3.conf", "[storage:far]\nstore = s3://bucket/x\naccess_key = a\nsecret_key = hush\n");
+    user.write(
+        "s3.conf",
+        "[storage:far]\nstore = s3://bucket/x\naccess_key = a\nsecret_key = hush\n",
+    );
     for (mode, is_open) in [(0o644, true), (0o600, false)] {
-        std::fs::set_permissions(user.path("s3.conf"), std::fs::Permissions::from_mode(mode)).expect("changed");
+        std::fs::set_permissions(user.path("s3.conf"), std::fs::Permissions::from_mode(mode))
+            .expect("changed");
         let said = user.succeeds("backup docs --hostname here --store one --config s3.conf");
-        assert_eq!(said.err.contains("others may read the secrets in "), is_open, "{mode:o}: {said:?}");
+        assert_eq!(
+            said.err.contains("others may read the secrets in "),
+            is_open,
+            "{mode:o}: {said:?}"
+        );
         assert!(!said.err.contains("hush"), "{said:?}");
     }
 }
@@ -117,7 +191,9 @@ fn what_was_read_is_read_from_the_disk_cache_when_the_store_is_gone() {
     let content = user.succeeds(cat).out;
     let segments = user.objects("segments");
     assert!(!segments.is_empty());
-    segments.iter().for_each(|segment| std::fs::remove_file(segment).expect("removed"));
+    segments
+        .iter()
+        .for_each(|segment| std::fs::remove_file(segment).expect("removed"));
     assert_eq!(user.succeeds(cat).out, content, "from the cache");
     user.fails(1, "cat docs a.txt --encrypt-pass-file key");
     user.fails(1, "check --encrypt-pass-file key --disk-cache cache");

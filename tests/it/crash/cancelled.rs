@@ -22,7 +22,12 @@ struct CancelAt {
 
 impl CancelAt {
     fn new(at: u64) -> Self {
-        Self { told: AtomicU64::new(0), bytes: AtomicU64::new(0), at, cancel: Cancel::new() }
+        Self {
+            told: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            at,
+            cancel: Cancel::new(),
+        }
     }
 }
 
@@ -56,9 +61,21 @@ fn a_run_that_is_cancelled_leaves_no_level_and_the_next_run_succeeds() {
             let outcome = run(&request, &access, &SystemClock, &progress, &progress.cancel);
             let error = outcome.expect_err("it was cancelled");
             assert!(matches!(error, BackupError::Cancelled), "{at}: {error:?}");
-            assert!(start.check(&access, &format!("cancelled at {at}")).is_empty());
-            let next = backup::back_up(&access, &[room.path()], small_objects).manifest.id;
-            assert!(same_content(&reading::whole(&access, &backup::name(), &next), &start.whole), "{at}: the next run");
+            assert!(
+                start
+                    .check(&access, &format!("cancelled at {at}"))
+                    .is_empty()
+            );
+            let next = backup::back_up(&access, &[room.path()], small_objects)
+                .manifest
+                .id;
+            assert!(
+                same_content(
+                    &reading::whole(&access, &backup::name(), &next),
+                    &start.whole
+                ),
+                "{at}: the next run"
+            );
         }
     }
 }
@@ -77,7 +94,12 @@ fn a_wish_to_stop_is_heard_inside_a_long_file() {
     assert!(matches!(outcome, Err(BackupError::Cancelled)));
     let read = progress.bytes.into_inner();
     assert!(read < 4 << 20, "it read {read} bytes before it stopped");
-    assert!(Catalog::new(access.store()).levels(&backup::name()).expect("listed").is_empty());
+    assert!(
+        Catalog::new(access.store())
+            .levels(&backup::name())
+            .expect("listed")
+            .is_empty()
+    );
 }
 
 #[test]
@@ -86,13 +108,25 @@ fn a_store_that_dies_ends_the_run_inside_a_long_file() {
     std::fs::write(room.path().join("long"), vec![7; LONG_BYTES]).expect("written");
     let sound = Arc::new(Memory::default());
     drop(backup::create_plain(sound.clone()));
-    let store = Arc::new(Faulty::new(sound).with(freezer::store::faulty::Fault::at(Verb::Put, 1).with_kind(Kind::Full).for_good()));
+    let store = Arc::new(
+        Faulty::new(sound).with(
+            freezer::store::faulty::Fault::at(Verb::Put, 1)
+                .with_kind(Kind::Full)
+                .for_good(),
+        ),
+    );
     let access = freezer::catalog::Access::open(store, None).expect("it opens");
     let progress = CancelAt::new(u64::MAX);
     let mut request = backup::request(&[room.path()]);
     small_objects(&mut request);
     let outcome = run(&request, &access, &SystemClock, &progress, &progress.cancel);
-    assert!(matches!(&outcome, Err(BackupError::Store(error)) if error.kind() == Kind::Full), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Err(BackupError::Store(error)) if error.kind() == Kind::Full),
+        "{outcome:?}"
+    );
     let read = progress.bytes.into_inner();
-    assert!(read < LONG_BYTES as u64, "it read all of the file for a store that was dead from the start");
+    assert!(
+        read < LONG_BYTES as u64,
+        "it read all of the file for a store that was dead from the start"
+    );
 }

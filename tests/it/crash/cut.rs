@@ -14,7 +14,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Opens the store and makes a level, as the program does.
-fn make_level(start: &Start, tree: &Path, store: &Arc<Faulty<Memory>>) -> Result<(), anyhow::Error> {
+fn make_level(
+    start: &Start,
+    tree: &Path,
+    store: &Arc<Faulty<Memory>>,
+) -> Result<(), anyhow::Error> {
     let access = Access::open(store.clone(), start.passphrase.as_ref())?;
     let mut request = backup::request(&[tree]);
     small_objects(&mut request);
@@ -23,7 +27,11 @@ fn make_level(start: &Start, tree: &Path, store: &Arc<Faulty<Memory>>) -> Result
 }
 
 /// The same on a store with a fault; the store behind it, and how it went.
-fn make_level_with(start: &Start, tree: &Path, fault: Fault) -> (Arc<Faulty<Memory>>, Result<(), anyhow::Error>) {
+fn make_level_with(
+    start: &Start,
+    tree: &Path,
+    fault: Fault,
+) -> (Arc<Faulty<Memory>>, Result<(), anyhow::Error>) {
     let store = Arc::new(Faulty::new(start.copy()).with(fault));
     let outcome = make_level(start, tree, &store);
     assert!(store.has_struck(), "{fault:?} did not strike");
@@ -46,8 +54,12 @@ fn a_run_cut_off_at_any_call_leaves_no_half_level_and_the_next_run_succeeds() {
     for passphrase in passphrases() {
         let start = Start::new(room.path(), passphrase);
         let (calls, puts) = calls_of_a_run(&start, room.path());
-        assert!(puts > 6, "only {puts} puts: the tree is too small for this test");
-        let before = (0..calls).flat_map(|call| [Fault::at_any(call), Fault::at_any(call).for_good()]);
+        assert!(
+            puts > 6,
+            "only {puts} puts: the tree is too small for this test"
+        );
+        let before =
+            (0..calls).flat_map(|call| [Fault::at_any(call), Fault::at_any(call).for_good()]);
         let after = (0..puts).map(|put| Fault::at(Verb::Put, put).after_effect());
         for fault in before.chain(after.flat_map(|fault| [fault, fault.for_good()])) {
             let (store, outcome) = make_level_with(&start, room.path(), fault);
@@ -60,8 +72,16 @@ fn a_run_cut_off_at_any_call_leaves_no_half_level_and_the_next_run_succeeds() {
             let last = Fault::at(Verb::Put, puts - 1).after_effect();
             let is_there = needless || fault == last || fault == last.for_good();
             assert_eq!(new.len(), usize::from(is_there), "{fault:?}: new levels");
-            let next = backup::back_up(&access, &[room.path()], small_objects).manifest.id;
-            assert!(same_content(&reading::whole(&access, &backup::name(), &next), &start.whole), "{fault:?}: the next run");
+            let next = backup::back_up(&access, &[room.path()], small_objects)
+                .manifest
+                .id;
+            assert!(
+                same_content(
+                    &reading::whole(&access, &backup::name(), &next),
+                    &start.whole
+                ),
+                "{fault:?}: the next run"
+            );
         }
     }
 }
@@ -73,9 +93,20 @@ fn a_store_that_is_full_says_so_and_keeps_what_it_has() {
     let start = Start::new(room.path(), None);
     let (_, puts) = calls_of_a_run(&start, room.path());
     for put in 0..puts {
-        let (store, outcome) = make_level_with(&start, room.path(), Fault::at(Verb::Put, put).with_kind(Kind::Full).for_good());
+        let (store, outcome) = make_level_with(
+            &start,
+            room.path(),
+            Fault::at(Verb::Put, put).with_kind(Kind::Full).for_good(),
+        );
         let error = outcome.expect_err("it is full");
-        assert!(format!("{error:#}").contains("the store is full"), "put {put}: {error:#}");
-        assert!(start.check(&start.open(store.mended()), &format!("full at put {put}")).is_empty());
+        assert!(
+            format!("{error:#}").contains("the store is full"),
+            "put {put}: {error:#}"
+        );
+        assert!(
+            start
+                .check(&start.open(store.mended()), &format!("full at put {put}"))
+                .is_empty()
+        );
     }
 }

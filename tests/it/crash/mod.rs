@@ -26,7 +26,10 @@ fn build(tree: &Path) {
     folder("names/deep");
     for number in 0..90 {
         // Long names that have little in common: the index of few of them has several blocks.
-        let name: String = torture::noise(number, 110).iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: String = torture::noise(number, 110)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         write(&format!("names/{name}"), b"short");
     }
     write("names/deep/noise", &torture::noise(1000, 300_000));
@@ -34,7 +37,9 @@ fn build(tree: &Path) {
     fs::hard_link(tree.join("big"), tree.join("names/linked")).expect("linked");
     let sparse = fs::File::create(tree.join("sparse")).expect("made");
     sparse.set_len(900_000).expect("long");
-    sparse.write_all_at(&torture::noise(1002, 20_000), 400_000).expect("written");
+    sparse
+        .write_all_at(&torture::noise(1002, 20_000), 400_000)
+        .expect("written");
     std::os::unix::fs::symlink("big", tree.join("link")).expect("linked");
 }
 
@@ -70,7 +75,12 @@ impl Start {
         let whole = reading::whole(&access, &backup::name(), &report.manifest.id);
         drop(access);
         let store = copy_of(&store);
-        Self { store, passphrase, level: report.manifest.id, whole }
+        Self {
+            store,
+            passphrase,
+            level: report.manifest.id,
+            whole,
+        }
     }
 
     /// The same store once more.
@@ -85,12 +95,24 @@ impl Start {
     /// All levels that are listed read back; returns the new ones.
     #[track_caller]
     fn check(&self, access: &Access, what: &str) -> Vec<LevelId> {
-        let levels = Catalog::new(access.store()).levels(&backup::name()).expect("listed");
-        assert_eq!(levels.first(), Some(&self.level), "{what}: the level from before is gone");
-        assert!(reading::whole(access, &backup::name(), &self.level) == self.whole, "{what}: the level from before has changed");
+        let levels = Catalog::new(access.store())
+            .levels(&backup::name())
+            .expect("listed");
+        assert_eq!(
+            levels.first(),
+            Some(&self.level),
+            "{what}: the level from before is gone"
+        );
+        assert!(
+            reading::whole(access, &backup::name(), &self.level) == self.whole,
+            "{what}: the level from before has changed"
+        );
         for level in &levels[1..] {
             let again = reading::whole(access, &backup::name(), level);
-            assert!(same_content(&again, &self.whole), "{what}: {level} is not what was backed up");
+            assert!(
+                same_content(&again, &self.whole),
+                "{what}: {level} is not what was backed up"
+            );
         }
         levels[1..].to_vec()
     }
@@ -110,7 +132,17 @@ fn copy_of(store: &Memory) -> Memory {
 /// Whether two levels of one tree hold the same; where their bytes are stored may differ.
 fn same_content(one: &Whole, other: &Whole) -> bool {
     let metadata = |whole: &Whole| -> Vec<_> {
-        whole.iter().map(|(entry, content)| (entry.path.clone(), entry.metadata.clone(), entry.content.kind(), content.clone())).collect()
+        whole
+            .iter()
+            .map(|(entry, content)| {
+                (
+                    entry.path.clone(),
+                    entry.metadata.clone(),
+                    entry.content.kind(),
+                    content.clone(),
+                )
+            })
+            .collect()
     };
     metadata(one) == metadata(other)
 }

@@ -2,7 +2,10 @@
 
 use super::{build, copy_of, passphrases, same_content, small_objects};
 use crate::support::{backup, reading, scratch, torture};
-use freezer::backup::{BackupError, BackupRequest, BlockOptions, CheckpointRule, Engine, Levels, Report, SameContent, run};
+use freezer::backup::{
+    BackupError, BackupRequest, BlockOptions, CheckpointRule, Engine, Levels, Report, SameContent,
+    run,
+};
 use freezer::catalog::names::{Folder, Meaning, data_name, data_prefix, meaning};
 use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
 use freezer::format::checkpoint::Checkpoint;
@@ -39,7 +42,12 @@ impl Bench {
             Some(_) => drop(backup::create_encrypted(store.clone())),
         }
         let clock = ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1));
-        Self { room: scratch(), store, passphrase, clock }
+        Self {
+            room: scratch(),
+            store,
+            passphrase,
+            clock,
+        }
     }
 
     fn with_tree() -> Self {
@@ -74,7 +82,8 @@ impl Bench {
     }
 
     fn later(&self) {
-        self.clock.set(self.clock.now() + SignedDuration::from_hours(1));
+        self.clock
+            .set(self.clock.now() + SignedDuration::from_hours(1));
     }
 
     /// A checkpoint after each member.
@@ -82,7 +91,10 @@ impl Bench {
         let mut request = backup::request(&[self.tree()]);
         small_objects(&mut request);
         request.levels = Levels::default();
-        request.checkpoints = Some(CheckpointRule { least_bytes: 1, interval: Duration::ZERO });
+        request.checkpoints = Some(CheckpointRule {
+            least_bytes: 1,
+            interval: Duration::ZERO,
+        });
         request
     }
 
@@ -90,8 +102,13 @@ impl Bench {
         Access::open(store, self.passphrase.as_ref()).expect("a sound store opens")
     }
 
-    fn run_in(&self, store: Arc<dyn Store>, request: &BackupRequest) -> Result<Report, BackupError> {
-        let access = Access::open(store, self.passphrase.as_ref()).map_err(|_| BackupError::Stopped)?;
+    fn run_in(
+        &self,
+        store: Arc<dyn Store>,
+        request: &BackupRequest,
+    ) -> Result<Report, BackupError> {
+        let access =
+            Access::open(store, self.passphrase.as_ref()).map_err(|_| BackupError::Stopped)?;
         let outcome = run(request, &access, &self.clock, &Silent, &Cancel::new());
         self.later();
         outcome
@@ -99,13 +116,15 @@ impl Bench {
 
     /// Makes a level as the store is.
     fn finish(&self, store: &Arc<Memory>) -> Report {
-        self.run_in(store.clone(), &self.request()).expect("a backup")
+        self.run_in(store.clone(), &self.request())
+            .expect("a backup")
     }
 
     /// A run that is cut off at the put with that number, of all puts that are no claim's.
     fn cut_at_put(&self, store: &Arc<Memory>, put: u64, request: &BackupRequest) {
         let cut = Arc::new(Faulty::new(store.clone()).with(Fault::at(Verb::Put, put).for_good()));
-        self.run_in(cut.clone(), request).expect_err("it was cut off");
+        self.run_in(cut.clone(), request)
+            .expect_err("it was cut off");
         assert!(cut.has_struck());
     }
 
@@ -125,24 +144,45 @@ impl Bench {
         let other = backup::create_plain(fresh.clone());
         let mut request = backup::request(&[self.tree()]);
         small_objects(&mut request);
-        let expected = run(&request, &other, &self.clock, &Silent, &Cancel::new()).expect("a backup").manifest.id;
+        let expected = run(&request, &other, &self.clock, &Silent, &Cancel::new())
+            .expect("a backup")
+            .manifest
+            .id;
         let without_signatures = |mut whole: reading::Whole| {
-            whole.iter_mut().for_each(|(entry, _)| entry.metadata.signatures.clear());
+            whole
+                .iter_mut()
+                .for_each(|(entry, _)| entry.metadata.signatures.clear());
             whole
         };
         let expected = without_signatures(reading::whole(&other, &backup::name(), &expected));
-        assert!(same_content(&without_signatures(whole), &expected), "{what}: another tree");
+        assert!(
+            same_content(&without_signatures(whole), &expected),
+            "{what}: another tree"
+        );
         self.check_tidy(&access, what);
     }
 
     #[track_caller]
     fn check_tidy(&self, access: &Access, what: &str) {
-        let levels = Catalog::new(access.store()).levels(&backup::name()).expect("listed");
-        let manifests: Vec<Manifest> = levels.iter().map(|level| access.manifest(&backup::name(), level).expect("sound")).collect();
-        let named: BTreeMap<_, _> = manifests.iter().flat_map(|manifest| &manifest.levels).map(|parts| (parts.id.clone(), parts)).collect();
+        let levels = Catalog::new(access.store())
+            .levels(&backup::name())
+            .expect("listed");
+        let manifests: Vec<Manifest> = levels
+            .iter()
+            .map(|level| access.manifest(&backup::name(), level).expect("sound"))
+            .collect();
+        let named: BTreeMap<_, _> = manifests
+            .iter()
+            .flat_map(|manifest| &manifest.levels)
+            .map(|parts| (parts.id.clone(), parts))
+            .collect();
         for object in objects(access.store().as_ref(), &data_prefix(&backup::name())) {
-            let Some(Meaning::Data { of, folder, number }) = meaning(&object.name) else { panic!("{what}: {}", object.name) };
-            let parts = named.get(&of.level).unwrap_or_else(|| panic!("{what}: {} is left over", object.name));
+            let Some(Meaning::Data { of, folder, number }) = meaning(&object.name) else {
+                panic!("{what}: {}", object.name)
+            };
+            let parts = named
+                .get(&of.level)
+                .unwrap_or_else(|| panic!("{what}: {} is left over", object.name));
             let is_level = levels.contains(&of.level);
             let is_named = match folder {
                 Folder::Segments => number < parts.segments,
@@ -152,11 +192,16 @@ impl Bench {
             };
             assert!(is_named, "{what}: {} is left over", object.name);
         }
-        assert!(objects(access.store().as_ref(), "locks/").is_empty(), "{what}: a claim is left");
+        assert!(
+            objects(access.store().as_ref(), "locks/").is_empty(),
+            "{what}: a claim is left"
+        );
     }
 
     fn levels(&self) -> Vec<LevelId> {
-        Catalog::new(self.store.clone()).levels(&backup::name()).expect("listed")
+        Catalog::new(self.store.clone())
+            .levels(&backup::name())
+            .expect("listed")
     }
 }
 
@@ -173,17 +218,27 @@ fn objects(store: &dyn Store, prefix: &str) -> Vec<ObjectInfo> {
 /// Bytes of files that a level has in its own stream, each extent once.
 fn own_bytes(access: &Access, manifest: &Manifest) -> u64 {
     let whole = reading::whole(access, &backup::name(), &manifest.id);
-    let extents = whole.iter().filter(|(entry, _)| entry.link_to.is_none()).flat_map(|(entry, _)| match &entry.content {
-        Content::File { extents, .. } => extents.clone(),
-        _ => Vec::new(),
-    });
-    extents.filter(|extent| extent.level == manifest.serial).map(|extent| extent.length).sum()
+    let extents = whole
+        .iter()
+        .filter(|(entry, _)| entry.link_to.is_none())
+        .flat_map(|(entry, _)| match &entry.content {
+            Content::File { extents, .. } => extents.clone(),
+            _ => Vec::new(),
+        });
+    extents
+        .filter(|extent| extent.level == manifest.serial)
+        .map(|extent| extent.length)
+        .sum()
 }
 
 /// The same of all streams.
 fn all_bytes(access: &Access, manifest: &Manifest) -> u64 {
     let whole = reading::whole(access, &backup::name(), &manifest.id);
-    whole.iter().filter(|(entry, _)| entry.link_to.is_none()).flat_map(|(entry, _)| entry.places().map(|place| place.2)).sum()
+    whole
+        .iter()
+        .filter(|(entry, _)| entry.link_to.is_none())
+        .flat_map(|(entry, _)| entry.places().map(|place| place.2))
+        .sum()
 }
 
 #[test]
@@ -193,7 +248,10 @@ fn a_run_cut_off_at_any_call_is_gone_on_with_and_stores_only_the_rest() {
         build(bench.tree());
         bench.later();
         let mut request = bench.request();
-        request.checkpoints = Some(CheckpointRule { least_bytes: 8_000, interval: Duration::ZERO });
+        request.checkpoints = Some(CheckpointRule {
+            least_bytes: 8_000,
+            interval: Duration::ZERO,
+        });
         let (calls, puts) = bench.calls(&bench.store, &request);
         assert!(puts > 35, "{puts} puts");
         let (mut resumed, mut most) = (0, 0);
@@ -208,13 +266,23 @@ fn a_run_cut_off_at_any_call_is_gone_on_with_and_stores_only_the_rest() {
             bench.check(&store, &report, &format!("cut at call {call}"));
             let access = bench.access(store);
             if report.manifest.level == 0 {
-                let (own, all) = (own_bytes(&access, &report.manifest), all_bytes(&access, &report.manifest));
-                assert_eq!(own + report.taken.bytes, all, "cut at call {call}: what was taken is not stored again");
+                let (own, all) = (
+                    own_bytes(&access, &report.manifest),
+                    all_bytes(&access, &report.manifest),
+                );
+                assert_eq!(
+                    own + report.taken.bytes,
+                    all,
+                    "cut at call {call}: what was taken is not stored again"
+                );
             }
             resumed += u64::from(report.taken.files > 0);
             most = most.max(report.taken.files);
         }
-        assert!(resumed > calls / 2, "only {resumed} of {calls} runs took anything");
+        assert!(
+            resumed > calls / 2,
+            "only {resumed} of {calls} runs took anything"
+        );
         assert!(most > 90, "only {most} files were ever taken");
     }
 }
@@ -225,7 +293,10 @@ fn the_same_for_a_later_level() {
     bench.later();
     bench.finish(&bench.store);
     for number in 0..12 {
-        bench.write(&format!("names/new {number}"), &torture::noise(number, 20_000));
+        bench.write(
+            &format!("names/new {number}"),
+            &torture::noise(number, 20_000),
+        );
     }
     bench.write("sparse", &torture::noise(77, 30_000));
     fs::remove_dir_all(bench.tree().join("names/deep")).expect("removed");
@@ -235,7 +306,10 @@ fn the_same_for_a_later_level() {
     let mut most = 0;
     for call in 0..calls {
         let store = Arc::new(copy_of(&bench.store));
-        if bench.run_in(Arc::new(Faulty::cut_at(store.clone(), call)), &request).is_ok() {
+        if bench
+            .run_in(Arc::new(Faulty::cut_at(store.clone(), call)), &request)
+            .is_ok()
+        {
             continue;
         }
         let report = bench.finish(&store);
@@ -243,10 +317,18 @@ fn the_same_for_a_later_level() {
         most = most.max(report.taken.bytes);
         if report.manifest.level == 1 {
             let counts = report.manifest.counts;
-            assert_eq!((counts.new, counts.removed), (12, 2), "cut at call {call}: {counts:?}");
+            assert_eq!(
+                (counts.new, counts.removed),
+                (12, 2),
+                "cut at call {call}: {counts:?}"
+            );
         }
     }
-    assert_eq!(most, 12 * 20_000 + 30_000, "all that is new was taken at last");
+    assert_eq!(
+        most,
+        12 * 20_000 + 30_000,
+        "all that is new was taken at last"
+    );
 }
 
 #[test]
@@ -254,7 +336,10 @@ fn what_goes_on_may_be_cut_off_too_anywhere() {
     let bench = Bench::with_tree();
     bench.later();
     let mut request = bench.request();
-    request.checkpoints = Some(CheckpointRule { least_bytes: 20_000, interval: Duration::ZERO });
+    request.checkpoints = Some(CheckpointRule {
+        least_bytes: 20_000,
+        interval: Duration::ZERO,
+    });
     let (_, puts) = bench.calls(&bench.store, &request);
     for first in [puts / 3, puts - 3] {
         let begun = Arc::new(copy_of(&bench.store));
@@ -264,9 +349,17 @@ fn what_goes_on_may_be_cut_off_too_anywhere() {
             let store = Arc::new(copy_of(&begun));
             let second = bench.run_in(Arc::new(Faulty::cut_at(store.clone(), call)), &request);
             let third = bench.finish(&store);
-            bench.check(&store, &third, &format!("cut at put {first}, then at call {call}"));
+            bench.check(
+                &store,
+                &third,
+                &format!("cut at put {first}, then at call {call}"),
+            );
             if second.is_err() && third.manifest.level == 0 {
-                assert!(third.taken.files >= 1, "cut at put {first}, then at call {call}: {:?}", third.taken);
+                assert!(
+                    third.taken.files >= 1,
+                    "cut at put {first}, then at call {call}: {:?}",
+                    third.taken
+                );
             }
         }
     }
@@ -290,14 +383,25 @@ fn what_changed_in_between_is_stored_again_and_what_was_renamed_is_not() {
     fs::remove_file(at("deleted")).expect("removed");
     fs::hard_link(at("linked"), at("linked too")).expect("linked");
     fs::rename(at("renamed"), at("another name")).expect("renamed");
-    fs::set_permissions(at("mode"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
+    fs::set_permissions(
+        at("mode"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .expect("set");
     bench.settle();
     let report = bench.finish(&bench.store);
     bench.check(&bench.store, &report, "after changes");
     let own = own_bytes(&bench.access(bench.store.clone()), &report.manifest);
     assert_eq!(own, 10_000, "what changed, and nothing else");
     assert_eq!(report.taken.bytes, 50_000);
-    assert_eq!((report.manifest.level, report.manifest.counts.new, report.manifest.counts.removed), (0, 8, 0));
+    assert_eq!(
+        (
+            report.manifest.level,
+            report.manifest.counts.new,
+            report.manifest.counts.removed
+        ),
+        (0, 8, 0)
+    );
 }
 
 #[test]
@@ -314,12 +418,22 @@ fn other_settings_do_not_matter_but_whole_members_do() {
         let mut second = bench.request();
         match change {
             0 => second.segment_bytes = 100_000,
-            1 => second.engine = Engine::Rsync(BlockOptions { threshold_bytes: 1000, least_block_bytes: 512 }),
+            1 => {
+                second.engine = Engine::Rsync(BlockOptions {
+                    threshold_bytes: 1000,
+                    least_block_bytes: 512,
+                })
+            }
             _ => second.levels.same_content = SameContent::Store,
         }
         let report = bench.run_in(store.clone(), &second).expect("a backup");
         bench.check(&store, &report, &format!("change {change}"));
-        assert_eq!(report.taken.files > 0, change < 2, "change {change}: {:?}", report.taken);
+        assert_eq!(
+            report.taken.files > 0,
+            change < 2,
+            "change {change}: {:?}",
+            report.taken
+        );
     }
 }
 
@@ -330,19 +444,26 @@ fn blocks_of_a_file_that_changed_since_are_found_in_what_was_cut_off() {
     bench.write("image", &image);
     bench.write("zz", &torture::noise(2, 40_000));
     let mut request = bench.request();
-    request.engine = Engine::Rsync(BlockOptions { threshold_bytes: 100_000, least_block_bytes: 4096 });
+    request.engine = Engine::Rsync(BlockOptions {
+        threshold_bytes: 100_000,
+        least_block_bytes: 4096,
+    });
     let (_, puts) = bench.calls(&bench.store, &request);
     bench.cut_at_put(&bench.store, puts - 2, &request);
     image[200_000..200_100].fill(7);
     bench.write("image", &image);
-    let report = bench.run_in(bench.store.clone(), &request).expect("a backup");
+    let report = bench
+        .run_in(bench.store.clone(), &request)
+        .expect("a backup");
     bench.check(&bench.store, &report, "a changed image");
     let own = own_bytes(&bench.access(bench.store.clone()), &report.manifest);
     assert!(own <= 2 * 4096, "{own} bytes were stored again");
     // And a level on top of that finds them too.
     image[300_000..300_100].fill(8);
     bench.write("image", &image);
-    let next = bench.run_in(bench.store.clone(), &request).expect("a backup");
+    let next = bench
+        .run_in(bench.store.clone(), &request)
+        .expect("a backup");
     bench.check(&bench.store, &next, "the next level");
     assert_eq!((next.manifest.level, next.taken.files), (1, 0));
     let own = own_bytes(&bench.access(bench.store.clone()), &next.manifest);
@@ -359,7 +480,12 @@ fn a_run_that_is_told_to_stop_leaves_a_checkpoint_in_the_midst_of_a_file() {
             panic!("{trouble}");
         }
         fn advance(&self, _: u64, bytes: u64) {
-            if self.1.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed) + bytes > 3_000_000 {
+            if self
+                .1
+                .fetch_add(bytes, std::sync::atomic::Ordering::Relaxed)
+                + bytes
+                > 3_000_000
+            {
                 self.0.request();
             }
         }
@@ -370,33 +496,61 @@ fn a_run_that_is_told_to_stop_leaves_a_checkpoint_in_the_midst_of_a_file() {
     bench.write("c", &torture::noise(3, 12_000_000));
     let mut request = bench.request();
     // None would be due for an hour.
-    request.checkpoints = Some(CheckpointRule { least_bytes: 900_000, interval: Duration::from_secs(3600) });
+    request.checkpoints = Some(CheckpointRule {
+        least_bytes: 900_000,
+        interval: Duration::from_secs(3600),
+    });
     let cancel = Cancel::new();
-    let stopped = run(&request, &bench.access(bench.store.clone()), &bench.clock, &StopAt(cancel.clone(), 0.into()), &cancel);
-    assert!(matches!(stopped, Err(BackupError::Cancelled)), "{stopped:?}");
+    let stopped = run(
+        &request,
+        &bench.access(bench.store.clone()),
+        &bench.clock,
+        &StopAt(cancel.clone(), 0.into()),
+        &cancel,
+    );
+    assert!(
+        matches!(stopped, Err(BackupError::Cancelled)),
+        "{stopped:?}"
+    );
     bench.later();
     let report = bench.finish(&bench.store);
     bench.check(&bench.store, &report, "stopped");
     let access = bench.access(bench.store.clone());
     assert_eq!(report.taken.files, 3);
     assert!(report.taken.bytes > 2_000_000, "{:?}", report.taken);
-    assert_eq!(own_bytes(&access, &report.manifest) + report.taken.bytes, 13_000_000);
+    assert_eq!(
+        own_bytes(&access, &report.manifest) + report.taken.bytes,
+        13_000_000
+    );
 }
 
 #[test]
 fn a_single_large_file_is_gone_on_with_from_where_it_was_cut_off_again_and_again() {
     use std::os::unix::fs::FileExt;
-    for engine in [Engine::Tar, Engine::Rsync(BlockOptions { threshold_bytes: 1000, least_block_bytes: 4096 })] {
+    for engine in [
+        Engine::Tar,
+        Engine::Rsync(BlockOptions {
+            threshold_bytes: 1000,
+            least_block_bytes: 4096,
+        }),
+    ] {
         let bench = Bench::new(None);
         let image = fs::File::create(bench.tree().join("image")).expect("made");
-        image.write_all_at(&torture::noise(1, 6_000_000), 5_000).expect("written");
-        image.write_all_at(&torture::noise(2, 6_000_000), 9_000_000).expect("written");
+        image
+            .write_all_at(&torture::noise(1, 6_000_000), 5_000)
+            .expect("written");
+        image
+            .write_all_at(&torture::noise(2, 6_000_000), 9_000_000)
+            .expect("written");
         image.set_len(16_000_000).expect("long");
         fs::hard_link(bench.tree().join("image"), bench.tree().join("linked")).expect("linked");
         bench.later();
         let mut request = bench.request();
         request.engine = engine;
-        request.checkpoints = Some(CheckpointRule { least_bytes: 500_000, interval: Duration::ZERO });
+        request.checkpoints = Some(CheckpointRule {
+            least_bytes: 500_000,
+            interval: Duration::ZERO,
+        });
         let (_, puts) = bench.calls(&bench.store, &request);
         for first in [puts / 4, puts / 2, puts * 3 / 4] {
             let store = Arc::new(copy_of(&bench.store));
@@ -407,9 +561,17 @@ fn a_single_large_file_is_gone_on_with_from_where_it_was_cut_off_again_and_again
             let access = bench.access(store.clone());
             let own = own_bytes(&access, &report.manifest);
             let data = 12_000_000..=12_000_000 + 5 * 4096;
-            assert!(data.contains(&(own + report.taken.bytes)), "{own} bytes and {:?}", report.taken);
+            assert!(
+                data.contains(&(own + report.taken.bytes)),
+                "{own} bytes and {:?}",
+                report.taken
+            );
             let both = (first + puts / 6) as f64 / puts as f64 * 12e6;
-            assert!(report.taken.bytes as f64 > both - 3e6, "cut at put {first} of {puts}: {:?}", report.taken);
+            assert!(
+                report.taken.bytes as f64 > both - 3e6,
+                "cut at put {first} of {puts}: {:?}",
+                report.taken
+            );
             // A level on top of it leans on all three.
             image.write_all_at(&[7; 100], 10_000_000).expect("written");
             bench.later();
@@ -433,15 +595,23 @@ fn cut_late(bench: &Bench) -> LevelId {
     let request = bench.request();
     let (_, puts) = bench.calls(&bench.store, &request);
     bench.cut_at_put(&bench.store, puts - 2, &request);
-    let of_data = objects(bench.store.as_ref(), &data_prefix(&backup::name())).pop().expect("data");
-    let Some(Meaning::Data { of, .. }) = meaning(&of_data.name) else { panic!("{}", of_data.name) };
+    let of_data = objects(bench.store.as_ref(), &data_prefix(&backup::name()))
+        .pop()
+        .expect("data");
+    let Some(Meaning::Data { of, .. }) = meaning(&of_data.name) else {
+        panic!("{}", of_data.name)
+    };
     of.level
 }
 
 fn checkpoint_of(store: &Memory, level: &LevelId) -> (ObjectName, u32) {
     let all = objects(store, &data_prefix(&backup::name()));
     let mut checkpoints = all.iter().filter_map(|object| match meaning(&object.name) {
-        Some(Meaning::Data { of, folder: Folder::Checkpoints, number }) if of.level == *level => Some((object.name.clone(), number)),
+        Some(Meaning::Data {
+            of,
+            folder: Folder::Checkpoints,
+            number,
+        }) if of.level == *level => Some((object.name.clone(), number)),
         _ => None,
     });
     let only = checkpoints.next().expect("a checkpoint");
@@ -457,12 +627,20 @@ fn checkpoints_that_are_damaged_forged_or_old_are_passed_over_and_go() {
     let (name, number) = checkpoint_of(&bench.store, &level);
     let stored = bench.store.get(&name, u64::MAX).expect("there");
     let access = bench.access(bench.store.clone());
-    let sealer = |level: &LevelId| Sealer::new(access.store_id(), level.clone(), Protection::Checksum);
-    let sound = Checkpoint::open(stored.clone(), &access.opener(&level), FrameNo(number.into())).expect("sound");
+    let sealer =
+        |level: &LevelId| Sealer::new(access.store_id(), level.clone(), Protection::Checksum);
+    let sound = Checkpoint::open(
+        stored.clone(),
+        &access.opener(&level),
+        FrameNo(number.into()),
+    )
+    .expect("sound");
     let forged = |change: &dyn Fn(&mut Checkpoint)| {
         let mut other = sound.clone();
         change(&mut other);
-        other.seal(&sealer(&level), FrameNo(number.into())).expect("sealed")
+        other
+            .seal(&sealer(&level), FrameNo(number.into()))
+            .expect("sealed")
     };
     let another: LevelId = "20261122T223450.123Z-1a2b3c4d".parse().expect("legal");
     let mut flipped = stored.clone();
@@ -470,20 +648,46 @@ fn checkpoints_that_are_damaged_forged_or_old_are_passed_over_and_go() {
     let bad = [
         ("flipped", flipped),
         ("empty", Vec::new()),
-        ("of another number", sound.seal(&sealer(&level), FrameNo(u64::from(number) + 1)).expect("sealed")),
-        ("of another level", sound.seal(&sealer(&another), FrameNo(number.into())).expect("sealed")),
-        ("of another store", forged(&|other| other.store = freezer::model::StoreId([7; 16]))),
-        ("of more segments", forged(&|other| other.levels[0].segments += 1000)),
-        ("of more of the frame table", forged(&|other| other.levels[0].frame_table_segments += 1000)),
+        (
+            "of another number",
+            sound
+                .seal(&sealer(&level), FrameNo(u64::from(number) + 1))
+                .expect("sealed"),
+        ),
+        (
+            "of another level",
+            sound
+                .seal(&sealer(&another), FrameNo(number.into()))
+                .expect("sealed"),
+        ),
+        (
+            "of another store",
+            forged(&|other| other.store = freezer::model::StoreId([7; 16])),
+        ),
+        (
+            "of more segments",
+            forged(&|other| other.levels[0].segments += 1000),
+        ),
+        (
+            "of more of the frame table",
+            forged(&|other| other.levels[0].frame_table_segments += 1000),
+        ),
         ("that takes from nowhere", {
             forged(&|other| {
                 let mut from = other.levels[0].clone();
-                (from.id, from.serial, from.segments) = (another.clone(), freezer::model::LevelSerial(0), 0);
+                (from.id, from.serial, from.segments) =
+                    (another.clone(), freezer::model::LevelSerial(0), 0);
                 other.levels.push(from);
             })
         }),
-        ("without an index", forged(&|other| other.index.node = vec![0xff; 100])),
-        ("with an index of another height", forged(&|other| other.index.height += 1)),
+        (
+            "without an index",
+            forged(&|other| other.index.node = vec![0xff; 100]),
+        ),
+        (
+            "with an index of another height",
+            forged(&|other| other.index.height += 1),
+        ),
     ];
     let checked = |store: Arc<Memory>, what: &str| {
         let report = bench.finish(&store);
@@ -496,10 +700,15 @@ fn checkpoints_that_are_damaged_forged_or_old_are_passed_over_and_go() {
         assert_eq!(checked(store, what), 0, "{what}");
     }
     let store = Arc::new(copy_of(&bench.store));
-    store.delete(&data_name(&backup::name(), &level, Folder::Segments, 0)).expect("removed");
+    store
+        .delete(&data_name(&backup::name(), &level, Folder::Segments, 0))
+        .expect("removed");
     assert_eq!(checked(store, "without a segment"), 0);
     let store = Arc::new(copy_of(&bench.store));
-    for object in objects(store.as_ref(), &format!("{}{level}/index/", data_prefix(&backup::name()))) {
+    for object in objects(
+        store.as_ref(),
+        &format!("{}{level}/index/", data_prefix(&backup::name())),
+    ) {
         store.delete(&object.name).expect("removed");
     }
     checked(store, "without its index");
@@ -508,7 +717,9 @@ fn checkpoints_that_are_damaged_forged_or_old_are_passed_over_and_go() {
     let no_file = forged(&|other| other.begun = Some(other.levels[0].frame_table.clone()));
     store.put(&name, &vec![no_file]).expect("stored");
     assert!(checked(store, "with a beginning that is none") > 90);
-    bench.clock.set(bench.clock.now() + SignedDuration::from_hours(24 * 31));
+    bench
+        .clock
+        .set(bench.clock.now() + SignedDuration::from_hours(24 * 31));
     assert_eq!(checked(Arc::new(copy_of(&bench.store)), "old"), 0);
 }
 
@@ -528,7 +739,9 @@ fn where_nothing_may_be_removed_a_run_is_gone_on_with_all_the_same() {
     };
     let request = bench.request();
     let (_, puts) = bench.calls(&bench.store, &request);
-    bench.run_in(append_only(Some(puts - 2)), &request).expect_err("cut off");
+    bench
+        .run_in(append_only(Some(puts - 2)), &request)
+        .expect_err("cut off");
     let report = bench.run_in(append_only(None), &request).expect("a backup");
     assert!(report.taken.files > 90, "{:?}", report.taken);
     // With all the claims that nobody may remove.
@@ -557,20 +770,54 @@ fn a_prune_in_between_keeps_what_can_be_gone_on_with() {
     let (_, puts) = bench.calls(&bench.store, &request);
     bench.cut_at_put(&bench.store, puts - 2, &request);
 
-    let (access, name, now) = (bench.access(bench.store.clone()), backup::name(), bench.clock.now());
-    let going = Going::Unprotected(Retention { last: 1, ..Retention::default() });
+    let (access, name, now) = (
+        bench.access(bench.store.clone()),
+        backup::name(),
+        bench.clock.now(),
+    );
+    let going = Going::Unprotected(Retention {
+        last: 1,
+        ..Retention::default()
+    });
     let mut plan = plan(&access, &name, &going, now, &TimeZone::UTC).expect("a plan");
-    let lock = LockRequest { backup: &name, host: "here", action: "prune", patience: Patience::None };
-    let condemned =
-        with_lock(bench.store.as_ref(), &Catalog::new(bench.store.clone()), lock, &bench.clock, &Cancel::new(), Result::is_ok, |held| {
-            withdraw(&access, &mut plan, held, (now, SignedDuration::ZERO), &Cancel::new())
-        });
-    let pruned = condemned.expect("locked").expect("planned").remove(&access, &name, &Cancel::new()).expect("pruned");
+    let lock = LockRequest {
+        backup: &name,
+        host: "here",
+        action: "prune",
+        patience: Patience::None,
+    };
+    let condemned = with_lock(
+        bench.store.as_ref(),
+        &Catalog::new(bench.store.clone()),
+        lock,
+        &bench.clock,
+        &Cancel::new(),
+        Result::is_ok,
+        |held| {
+            withdraw(
+                &access,
+                &mut plan,
+                held,
+                (now, SignedDuration::ZERO),
+                &Cancel::new(),
+            )
+        },
+    );
+    let pruned = condemned
+        .expect("locked")
+        .expect("planned")
+        .remove(&access, &name, &Cancel::new())
+        .expect("pruned");
     assert_eq!((pruned.points, bench.levels().len()), (1, 1));
 
     let report = bench.finish(&bench.store);
     assert!(report.taken.bytes >= 300_000, "{:?}", report.taken);
     let whole = reading::whole(&access, &name, &report.manifest.id);
-    assert!(whole.iter().any(|(entry, content)| entry.path.to_string() == "zz" && *content == torture::noise(8, 300_000)));
+    assert!(
+        whole
+            .iter()
+            .any(|(entry, content)| entry.path.to_string() == "zz"
+                && *content == torture::noise(8, 300_000))
+    );
     assert!(objects(bench.store.as_ref(), "locks/").is_empty());
 }

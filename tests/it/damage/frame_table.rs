@@ -10,9 +10,19 @@ use freezer::store::{ObjectInfo, ObjectName, Store};
 use std::sync::Arc;
 
 fn stored(encrypted: bool) -> StoredTree {
-    let files = (0..200).map(|number| Planned::file(&format!("file {number:05}"), noise(number, 1000)));
-    let recipe = Recipe { encrypted, frame_bytes: 150, segment_bytes: 5_000, ..Recipe::default() };
-    StoredTree::write(Arc::new(Memory::default()), std::iter::once(Planned::directory("")).chain(files), recipe)
+    let files =
+        (0..200).map(|number| Planned::file(&format!("file {number:05}"), noise(number, 1000)));
+    let recipe = Recipe {
+        encrypted,
+        frame_bytes: 150,
+        segment_bytes: 5_000,
+        ..Recipe::default()
+    };
+    StoredTree::write(
+        Arc::new(Memory::default()),
+        std::iter::once(Planned::directory("")).chain(files),
+        recipe,
+    )
 }
 
 fn whole(stored: &StoredTree) -> Whole {
@@ -48,22 +58,35 @@ fn damage_to_a_frame_table_is_an_error_for_what_it_hits_and_everything_else_read
         let body = |name: &ObjectName| stored.store.get(name, u64::MAX).expect("it is there");
         let examine = |what: &str| {
             let readable = reading::examine(&stored.view_through(&reader(1 << 20)), &whole, what);
-            assert_eq!(readable.entries, all.entries, "{what}: the index is not hurt");
+            assert_eq!(
+                readable.entries, all.entries,
+                "{what}: the index is not hurt"
+            );
             readable
         };
         for name in &names {
             let sound = body(name);
             for (kind, harmed) in harms(&sound) {
                 let what = format!("{name} {kind}");
-                let unharmed = harmed.as_ref().is_some_and(|harmed| harmed.starts_with(&sound));
+                let unharmed = harmed
+                    .as_ref()
+                    .is_some_and(|harmed| harmed.starts_with(&sound));
                 match harmed {
                     Some(harmed) => stored.store.put(name, &vec![harmed]).expect("stored"),
                     None => stored.store.delete(name).expect("removed"),
                 }
                 let readable = examine(&what);
                 assert_eq!(readable == all, unharmed, "{what}: {readable:?}");
-                assert!(readable.files > all.files / 4, "{what}: only {} of {} files are left", readable.files, all.files);
-                stored.store.put(name, &vec![sound.clone()]).expect("stored");
+                assert!(
+                    readable.files > all.files / 4,
+                    "{what}: only {} of {} files are left",
+                    readable.files,
+                    all.files
+                );
+                stored
+                    .store
+                    .put(name, &vec![sound.clone()])
+                    .expect("stored");
             }
         }
         let (first, last) = (&names[0], &names[names.len() - 1]);
@@ -71,6 +94,9 @@ fn damage_to_a_frame_table_is_an_error_for_what_it_hits_and_everything_else_read
         for (name, body) in [last, first].into_iter().zip(&swapped) {
             stored.store.put(name, &vec![body.clone()]).expect("stored");
         }
-        assert!(examine("swapped").files < all.files, "two objects swapped: not noticed");
+        assert!(
+            examine("swapped").files < all.files,
+            "two objects swapped: not noticed"
+        );
     }
 }

@@ -28,7 +28,10 @@ fn refused(sound: &Sound, store: &Arc<Memory>, what: &str) -> Option<AccessError
         Err(error) => Some(error),
         Ok(access) => {
             for (level, whole) in sound.levels.iter().zip(&sound.wholes) {
-                assert!(&crate::support::reading::whole(&access, &backup::name(), level) == whole, "{what}: it opens, and is another");
+                assert!(
+                    &crate::support::reading::whole(&access, &backup::name(), level) == whole,
+                    "{what}: it opens, and is another"
+                );
             }
             None
         }
@@ -47,11 +50,19 @@ fn a_harmed_identity_or_key_is_an_error_that_names_it() {
                 // A harm to white space, a comment or a date.
                 None => assert!(!deleted, "{what}: it opens all the same"),
                 Some(AccessError::Document { object, .. }) => assert_eq!(object, name, "{what}"),
-                Some(AccessError::IdentityLost(_)) => assert!(deleted && name == names::identity_name(), "{what}"),
-                Some(AccessError::KeysLost(_)) => assert!(deleted && name == key_of(&sound), "{what}"),
-                Some(AccessError::WrongPassphrase(_) | AccessError::Key(_)) => assert_eq!(name, key_of(&sound), "{what}"),
+                Some(AccessError::IdentityLost(_)) => {
+                    assert!(deleted && name == names::identity_name(), "{what}")
+                }
+                Some(AccessError::KeysLost(_)) => {
+                    assert!(deleted && name == key_of(&sound), "{what}")
+                }
+                Some(AccessError::WrongPassphrase(_) | AccessError::Key(_)) => {
+                    assert_eq!(name, key_of(&sound), "{what}")
+                }
                 // A flip in the cipher's name gives an unknown one; in the store's id, another.
-                Some(AccessError::NotEncrypted(_)) => panic!("{what}: an encrypted store is taken for a plain one"),
+                Some(AccessError::NotEncrypted(_)) => {
+                    panic!("{what}: an encrypted store is taken for a plain one")
+                }
                 Some(other) => panic!("{what}: {other}"),
             }
         }
@@ -68,7 +79,9 @@ fn no_flipped_bit_of_an_identity_or_key_opens_another_store() {
             flipped[at] ^= 1 << (at % 7);
             let store = sound.harmed(&[Change(name.clone(), Some(flipped))]);
             if let Ok(access) = Access::open(store, sound.passphrase.as_ref()) {
-                access.manifest(&backup::name(), &sound.levels[0]).unwrap_or_else(|error| panic!("byte {at} of {name}: {error}"));
+                access
+                    .manifest(&backup::name(), &sound.levels[0])
+                    .unwrap_or_else(|error| panic!("byte {at} of {name}: {error}"));
             }
         }
     }
@@ -81,16 +94,29 @@ fn a_wrong_passphrase_says_so_and_a_forged_plain_store_is_refused() {
     let wrong: Passphrase = Secret::new(b"correct hors".to_vec());
     let error = Access::open(store.clone(), Some(&wrong)).expect_err("it is wrong");
     assert_eq!(error.to_string(), "wrong passphrase for the store memory:");
-    assert!(matches!(Access::open(store.clone(), None), Err(AccessError::PassphraseNeeded(_))));
+    assert!(matches!(
+        Access::open(store.clone(), None),
+        Err(AccessError::PassphraseNeeded(_))
+    ));
 
     let identity = Identity::decode(&sound.bytes(&names::identity_name())).expect("sound");
-    let forged = Identity { cipher: Cipher::None, ..identity };
+    let forged = Identity {
+        cipher: Cipher::None,
+        ..identity
+    };
     let store = sound.harmed(&[Change(names::identity_name(), Some(forged.encode()))]);
-    let error = Access::open(store.clone(), sound.passphrase.as_ref()).expect_err("it was encrypted");
-    assert_eq!(error.to_string(), "a passphrase was given, but the store memory: is not encrypted");
+    let error =
+        Access::open(store.clone(), sound.passphrase.as_ref()).expect_err("it was encrypted");
+    assert_eq!(
+        error.to_string(),
+        "a passphrase was given, but the store memory: is not encrypted"
+    );
     // Even without a passphrase: what it holds is not plain.
     let access = Access::open(store, None).expect("a plain store needs none");
-    assert!(matches!(access.manifest(&backup::name(), &sound.levels[0]), Err(AccessError::Manifest { .. })));
+    assert!(matches!(
+        access.manifest(&backup::name(), &sound.levels[0]),
+        Err(AccessError::Manifest { .. })
+    ));
 }
 
 #[test]
@@ -100,8 +126,14 @@ fn a_key_of_another_store_opens_nothing() {
     let access = backup::create_encrypted(other.clone());
     let key = names::key_name(access.opened_by().expect("it is encrypted"));
     let body = other.get(&key, u64::MAX).expect("it is there");
-    let store = sound.harmed(&[Change(key, Some(body.clone())), Change(key_of(&sound), None)]);
-    assert!(matches!(Access::open(store, sound.passphrase.as_ref()), Err(AccessError::WrongPassphrase(_))));
+    let store = sound.harmed(&[
+        Change(key, Some(body.clone())),
+        Change(key_of(&sound), None),
+    ]);
+    assert!(matches!(
+        Access::open(store, sound.passphrase.as_ref()),
+        Err(AccessError::WrongPassphrase(_))
+    ));
     // Beside a key that does open, it does no harm.
     let store = sound.harmed(&[Change(names::key_name("00000000"), Some(body))]);
     Access::open(store, sound.passphrase.as_ref()).expect("its own key opens it");
@@ -112,13 +144,17 @@ fn a_damaged_key_does_not_keep_another_from_opening() {
     let sound = Sound::new(Compression::Gzip, Some(backup::passphrase()));
     let store = sound.harmed(&[]);
     let second: Passphrase = Secret::new(b"battery staple".to_vec());
-    sound.open(&store).add_key(&second, CHEAP, jiff::Timestamp::UNIX_EPOCH, "second").expect("added");
+    sound
+        .open(&store)
+        .add_key(&second, CHEAP, jiff::Timestamp::UNIX_EPOCH, "second")
+        .expect("added");
     let key = key_of(&sound);
     for (kind, body) in harms(&sound.bytes(&key)) {
         match body {
             Some(body) => store.put(&key, &vec![body]).expect("stored"),
             None => store.delete(&key).expect("removed"),
         }
-        Access::open(store.clone(), Some(&second)).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        Access::open(store.clone(), Some(&second))
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
     }
 }

@@ -46,11 +46,15 @@ fn build(tree: &Path, turn: u64) {
         }
     }
     fs::create_dir_all(tree.join("empty")).expect("made");
-    let long: Vec<u8> = (0_u32..(1 << 20)).flat_map(|word| (word / 64 + u32::try_from(turn).expect("few")).to_le_bytes()).collect();
+    let long: Vec<u8> = (0_u32..(1 << 20))
+        .flat_map(|word| (word / 64 + u32::try_from(turn).expect("few")).to_le_bytes())
+        .collect();
     fs::write(tree.join("long"), long).expect("written");
     let middle = fs::File::create(tree.join("middle")).expect("made");
     middle.set_len(700_000).expect("long");
-    middle.write_all_at(&torture::noise(turn + 7, 300_000), 100_000).expect("written");
+    middle
+        .write_all_at(&torture::noise(turn + 7, 300_000), 100_000)
+        .expect("written");
 }
 
 impl Sound {
@@ -63,13 +67,23 @@ impl Sound {
         };
         let made = [1, 2].map(|turn| {
             build(tree.path(), turn);
-            let id = backup::back_up(&access, &[tree.path()], |request| small_objects(request, compression)).manifest.id;
+            let id = backup::back_up(&access, &[tree.path()], |request| {
+                small_objects(request, compression)
+            })
+            .manifest
+            .id;
             let whole = reading::whole(&access, &backup::name(), &id);
             (id, whole)
         });
         let [(first, first_whole), (second, second_whole)] = made;
-        let sound =
-            Self { store: copy_of(&store), passphrase, levels: [first, second], wholes: [first_whole, second_whole], tree, compression };
+        let sound = Self {
+            store: copy_of(&store),
+            passphrase,
+            levels: [first, second],
+            wholes: [first_whole, second_whole],
+            tree,
+            compression,
+        };
         for folder in LANES {
             let objects = sound.objects(0, folder);
             assert!(objects.len() > 1, "{folder:?}: {} objects", objects.len());
@@ -79,7 +93,10 @@ impl Sound {
 
     /// The objects of a level in a folder.
     fn objects(&self, level: usize, folder: Folder) -> Vec<ObjectName> {
-        let of = LevelOf { backup: backup::name(), level: self.levels[level].clone() };
+        let of = LevelOf {
+            backup: backup::name(),
+            level: self.levels[level].clone(),
+        };
         let mut found = Vec::new();
         let mut each = |object: ObjectInfo| {
             match names::meaning(&object.name) {
@@ -88,7 +105,9 @@ impl Sound {
             }
             true
         };
-        self.store.list(&names::level_prefix(&of.backup, &of.level), &mut each).expect("listed");
+        self.store
+            .list(&names::level_prefix(&of.backup, &of.level), &mut each)
+            .expect("listed");
         found
     }
 
@@ -124,12 +143,18 @@ impl Sound {
         let opened = reading::open(&access, &backup::name(), id, &reading::reader());
         let readable = opened.ok().map(|view| reading::examine(&view, whole, what));
         let (checked, told) = self.check(store, level);
-        assert!(readable.as_ref() == Some(&all) || checked.damages > 0, "{what}: a check finds nothing");
+        assert!(
+            readable.as_ref() == Some(&all) || checked.damages > 0,
+            "{what}: a check finds nothing"
+        );
         if let Some(readable) = &readable
             && readable.entries == all.entries
         {
             let unreadable = (all.files - readable.files) as u64;
-            assert_eq!(checked.files_touched, unreadable, "{what}: a check finds other files: {told:?}");
+            assert_eq!(
+                checked.files_touched, unreadable,
+                "{what}: a check finds other files: {told:?}"
+            );
         }
         readable
     }
@@ -139,9 +164,16 @@ impl Sound {
         let mut told = Vec::new();
         let mut tell = |_: &[LevelId], damage: Damage| told.push(damage.to_string());
         let (access, id) = (self.open(store), &self.levels[level]);
-        let checked =
-            check(&access, &backup::name(), std::slice::from_ref(id), Depth::Data(Portion::All), &mut tell, &Silent, &Cancel::new())
-                .expect("the store answers");
+        let checked = check(
+            &access,
+            &backup::name(),
+            std::slice::from_ref(id),
+            Depth::Data(Portion::All),
+            &mut tell,
+            &Silent,
+            &Cancel::new(),
+        )
+        .expect("the store answers");
         (checked, told)
     }
 
@@ -149,13 +181,27 @@ impl Sound {
     #[track_caller]
     fn back_up_again(&self, store: &Arc<Memory>, what: &str) {
         let access = self.open(store);
-        let id = backup::back_up(&access, &[self.tree.path()], |request| small_objects(request, self.compression)).manifest.id;
-        let levels = Catalog::new(access.store()).levels(&backup::name()).expect("listed");
-        assert_eq!(levels.last(), Some(&id), "{what}: the new level is not the newest");
+        let id = backup::back_up(&access, &[self.tree.path()], |request| {
+            small_objects(request, self.compression)
+        })
+        .manifest
+        .id;
+        let levels = Catalog::new(access.store())
+            .levels(&backup::name())
+            .expect("listed");
+        assert_eq!(
+            levels.last(),
+            Some(&id),
+            "{what}: the new level is not the newest"
+        );
         let whole = reading::whole(&access, &backup::name(), &id);
         assert_eq!(whole.len(), self.wholes[1].len(), "{what}: the next backup");
         for ((entry, content), (expected, expected_content)) in whole.iter().zip(&self.wholes[1]) {
-            assert!(entry.path == expected.path && content == expected_content, "{what}: {} of the next backup", entry.path);
+            assert!(
+                entry.path == expected.path && content == expected_content,
+                "{what}: {} of the next backup",
+                entry.path
+            );
         }
     }
 }
@@ -178,12 +224,18 @@ fn small_objects(request: &mut BackupRequest, compression: Compression) {
 fn harms(body: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     let mut harms = vec![("deleted".to_owned(), None)];
     for length in [0, body.len() / 2, body.len() - 1] {
-        harms.push((format!("cut to {length} of {} bytes", body.len()), Some(body[..length].to_vec())));
+        harms.push((
+            format!("cut to {length} of {} bytes", body.len()),
+            Some(body[..length].to_vec()),
+        ));
     }
     for (at, bit) in [(0, 0), (9, 2), (body.len() / 2, 7), (body.len() - 1, 1)] {
         let mut flipped = body.to_vec();
         flipped[at.min(body.len() - 1)] ^= 1 << bit;
-        harms.push((format!("bit {bit} of byte {at} of {} flipped", body.len()), Some(flipped)));
+        harms.push((
+            format!("bit {bit} of byte {at} of {} flipped", body.len()),
+            Some(flipped),
+        ));
     }
     harms.push(("longer by a byte".to_owned(), Some([body, b"x"].concat())));
     harms

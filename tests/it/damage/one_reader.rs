@@ -10,10 +10,19 @@ use std::sync::Arc;
 fn level_of(access: &Access, backup: &BackupName, text: &str) -> LevelId {
     let tree = crate::support::scratch();
     std::fs::write(tree.path().join("file"), text).expect("written");
-    backup::back_up(access, &[tree.path()], |request| request.backup = backup.clone()).manifest.id
+    backup::back_up(access, &[tree.path()], |request| {
+        request.backup = backup.clone()
+    })
+    .manifest
+    .id
 }
 
-fn text_of(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<freezer::fs::FileReader>) -> String {
+fn text_of(
+    access: &Access,
+    backup: &BackupName,
+    level: &LevelId,
+    reader: &Arc<freezer::fs::FileReader>,
+) -> String {
     let view = reading::open(access, backup, level, reader).expect("a sound level opens");
     let path = freezer::model::TreePath::parse(b"file").expect("legal");
     let (_, entry) = view.lookup(&path).expect("read").expect("it is there");
@@ -23,7 +32,10 @@ fn text_of(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<f
 #[test]
 fn levels_of_two_backups_and_two_stores_do_not_mix() {
     let reader = reading::reader();
-    let accesses = [backup::create_plain(Arc::new(Memory::default())), backup::create_encrypted(Arc::new(Memory::default()))];
+    let accesses = [
+        backup::create_plain(Arc::new(Memory::default())),
+        backup::create_encrypted(Arc::new(Memory::default())),
+    ];
     for (access, store) in accesses.iter().zip(["one", "two"]) {
         for name in ["docs", "mail"] {
             let backup = BackupName::new("host", name).expect("legal");
@@ -42,6 +54,8 @@ fn a_level_made_after_the_newest_was_withdrawn_does_not_show_its_bytes() {
     for text in ["first ", "second", "third "] {
         let level = level_of(&access, &docs, text);
         assert_eq!(text_of(&access, &docs, &level, &reader), text);
-        Catalog::new(access.store()).withdraw(&docs, &level).expect("removed");
+        Catalog::new(access.store())
+            .withdraw(&docs, &level)
+            .expect("removed");
     }
 }

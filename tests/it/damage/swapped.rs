@@ -7,7 +7,10 @@ use freezer::format::frame::Compression;
 use freezer::store::ObjectName;
 
 fn swap(sound: &Sound, one: &ObjectName, other: &ObjectName) -> Vec<Change> {
-    vec![Change(one.clone(), Some(sound.bytes(other))), Change(other.clone(), Some(sound.bytes(one)))]
+    vec![
+        Change(one.clone(), Some(sound.bytes(other))),
+        Change(other.clone(), Some(sound.bytes(one))),
+    ]
 }
 
 /// Both levels are asked everything. `hurt` are those that must have noticed; the others must read whole.
@@ -20,7 +23,9 @@ fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
         assert_eq!(readable == all, !hurt, "{what}: {readable:?}");
         if let Some(error) = readable.and_then(|readable| readable.first_error) {
             assert!(
-                error.contains("authentication") || error.contains("not in the format") || error.contains("shorter"),
+                error.contains("authentication")
+                    || error.contains("not in the format")
+                    || error.contains("shorter"),
                 "{what}: {error}"
             );
         }
@@ -31,19 +36,61 @@ fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
 fn swaps(sound: &Sound) {
     for folder in LANES {
         // From the back: the first block of an index stands in the manifest too, and nothing reads the object for it.
-        let backwards = |level| sound.objects(level, folder).into_iter().rev().collect::<Vec<_>>();
+        let backwards = |level| {
+            sound
+                .objects(level, folder)
+                .into_iter()
+                .rev()
+                .collect::<Vec<_>>()
+        };
         let (older, newer) = (backwards(0), backwards(1));
         let what = format!("two objects of {folder:?} swapped");
-        judge(sound, &swap(sound, &older[0], &older[1]), [true, false], &what);
-        judge(sound, &swap(sound, &older[0], &newer[0]), [true, true], &format!("{what} between levels"));
+        judge(
+            sound,
+            &swap(sound, &older[0], &older[1]),
+            [true, false],
+            &what,
+        );
+        judge(
+            sound,
+            &swap(sound, &older[0], &newer[0]),
+            [true, true],
+            &format!("{what} between levels"),
+        );
         let replaced = [Change(newer[0].clone(), Some(sound.bytes(&older[0])))];
-        judge(sound, &replaced, [false, true], &format!("an object of {folder:?} replaced by the older level's"));
+        judge(
+            sound,
+            &replaced,
+            [false, true],
+            &format!("an object of {folder:?} replaced by the older level's"),
+        );
     }
-    judge(sound, &swap(sound, &sound.manifest(0), &sound.manifest(1)), [true, true], "manifests swapped");
-    let replaced = [Change(sound.manifest(1), Some(sound.bytes(&sound.manifest(0))))];
-    judge(sound, &replaced, [false, true], "a manifest replaced by an older one");
-    let (index, segment) = (sound.objects(0, Folder::Index).pop().expect("several"), &sound.objects(0, Folder::Segments)[0]);
-    judge(sound, &swap(sound, &index, segment), [true, false], "an index object and a segment swapped");
+    judge(
+        sound,
+        &swap(sound, &sound.manifest(0), &sound.manifest(1)),
+        [true, true],
+        "manifests swapped",
+    );
+    let replaced = [Change(
+        sound.manifest(1),
+        Some(sound.bytes(&sound.manifest(0))),
+    )];
+    judge(
+        sound,
+        &replaced,
+        [false, true],
+        "a manifest replaced by an older one",
+    );
+    let (index, segment) = (
+        sound.objects(0, Folder::Index).pop().expect("several"),
+        &sound.objects(0, Folder::Segments)[0],
+    );
+    judge(
+        sound,
+        &swap(sound, &index, segment),
+        [true, false],
+        "an index object and a segment swapped",
+    );
 }
 
 #[test]
@@ -63,7 +110,14 @@ fn a_manifest_under_the_name_of_another_backup_is_refused() {
         let other = freezer::model::BackupName::new("host", "other").expect("legal");
         let name = freezer::catalog::names::manifest_name(&other, &sound.levels[0]);
         let store = sound.harmed(&[Change(name, Some(sound.bytes(&sound.manifest(0))))]);
-        let error = sound.open(&store).manifest(&other, &sound.levels[0]).expect_err("it belongs to another");
-        assert!(anyhow::Error::from(error).chain().any(|cause| cause.to_string().contains("belongs to another backup")));
+        let error = sound
+            .open(&store)
+            .manifest(&other, &sound.levels[0])
+            .expect_err("it belongs to another");
+        assert!(
+            anyhow::Error::from(error)
+                .chain()
+                .any(|cause| cause.to_string().contains("belongs to another backup"))
+        );
     }
 }

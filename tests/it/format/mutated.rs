@@ -67,22 +67,45 @@ pub(crate) fn changed(sound: &[u8], changes: &[Change]) -> Vec<u8> {
 /// A payload as [`entry::payload`] takes it.
 fn payload(compression: Compression, raw: &[u8]) -> Vec<u8> {
     let sealer = Sealer::new(StoreId([3; 16]), entry::level(), Protection::Checksum);
-    let mut encoder = Encoder::new(compression, compression.default_level()).expect("a level of the method");
-    let stored = sealer.seal_data(&mut encoder, &[(FrameNo(7), raw)]).expect("sealed").remove(0);
+    let mut encoder =
+        Encoder::new(compression, compression.default_level()).expect("a level of the method");
+    let stored = sealer
+        .seal_data(&mut encoder, &[(FrameNo(7), raw)])
+        .expect("sealed")
+        .remove(0);
     let length = stored.raw_length.to_le_bytes();
     [&[compression as u8], &length[..3], &stored.bytes].concat()
 }
 
-const RAW: &[u8] = b"to be or not to be, to be or not to be: that is the question, that is the question";
+const RAW: &[u8] =
+    b"to be or not to be, to be or not to be: that is the question, that is the question";
 
 fn identity() -> Vec<u8> {
-    Identity { id: StoreId([9; 16]), cipher: Cipher::Aes256Cfb, created: jiff::Timestamp::UNIX_EPOCH }.encode()
+    Identity {
+        id: StoreId([9; 16]),
+        cipher: Cipher::Aes256Cfb,
+        created: jiff::Timestamp::UNIX_EPOCH,
+    }
+    .encode()
 }
 
 fn key() -> Vec<u8> {
-    let cost = KdfCost { memory_kib: 64, passes: 1, lanes: 1 };
+    let cost = KdfCost {
+        memory_kib: 64,
+        passes: 1,
+        lanes: 1,
+    };
     let master = MasterKey::generate().expect("random bytes");
-    KeySlot::seal(&master, StoreId([3; 16]), b"passphrase", cost, jiff::Timestamp::UNIX_EPOCH, "a comment").expect("sealed").encode()
+    KeySlot::seal(
+        &master,
+        StoreId([3; 16]),
+        b"passphrase",
+        cost,
+        jiff::Timestamp::UNIX_EPOCH,
+        "a comment",
+    )
+    .expect("sealed")
+    .encode()
 }
 
 fn signature() -> Vec<u8> {
@@ -114,10 +137,17 @@ fn the_inputs_are_sound_before_they_are_changed() {
         entry::payload(&payload(compression, RAW));
     }
     freezer::format::manifest::Manifest::decode(&manifest()).expect("sound");
-    freezer::format::checkpoint::Checkpoint::decode(include_bytes!("../../../fuzz/seeds/checkpoint/taken")).expect("sound");
+    freezer::format::checkpoint::Checkpoint::decode(include_bytes!(
+        "../../../fuzz/seeds/checkpoint/taken"
+    ))
+    .expect("sound");
     Identity::decode(&identity()).expect("sound");
     let slot = KeySlot::decode(&key()).expect("sound");
-    assert!(slot.open(StoreId([3; 16]), b"passphrase").expect("sound").is_some());
+    assert!(
+        slot.open(StoreId([3; 16]), b"passphrase")
+            .expect("sound")
+            .is_some()
+    );
 }
 
 proptest! {
@@ -210,11 +240,17 @@ proptest! {
 /// Several frames: noise and runs, of lengths around those where something changes: nothing, a cipher's block, several
 /// ciphers' blocks at once, a codec's window.
 fn any_raw() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let length = prop_oneof![0_usize..70, 500_usize..530, 4080_usize..4112, 65_530_usize..65_545];
-    let raw = (length, any::<u64>(), any::<bool>()).prop_map(|(length, seed, is_noise)| match is_noise {
-        true => crate::support::torture::noise(seed, length),
-        false => vec![u8::try_from(seed & 0xff).expect("a byte"); length],
-    });
+    let length = prop_oneof![
+        0_usize..70,
+        500_usize..530,
+        4080_usize..4112,
+        65_530_usize..65_545
+    ];
+    let raw =
+        (length, any::<u64>(), any::<bool>()).prop_map(|(length, seed, is_noise)| match is_noise {
+            true => crate::support::torture::noise(seed, length),
+            false => vec![u8::try_from(seed & 0xff).expect("a byte"); length],
+        });
     prop::collection::vec(raw, 1..5)
 }
 
@@ -224,11 +260,19 @@ fn a_frame_of_the_greatest_length_comes_back_and_a_longer_one_is_refused() {
     let sealer = Sealer::new(StoreId([3; 16]), entry::level(), Protection::Checksum);
     let mut encoder = Encoder::new(Compression::Zstd, 1).expect("a level of the method");
     let mut raw = vec![5; MAX_RAW_BYTES];
-    let sealed = sealer.seal(&mut encoder, Lane::Manifest, FrameNo(0), &raw).expect("it fits");
-    let back = sealer.opener().open(&mut Decoder::new(), Lane::Manifest, FrameNo(0), sealed).expect("opened");
+    let sealed = sealer
+        .seal(&mut encoder, Lane::Manifest, FrameNo(0), &raw)
+        .expect("it fits");
+    let back = sealer
+        .opener()
+        .open(&mut Decoder::new(), Lane::Manifest, FrameNo(0), sealed)
+        .expect("opened");
     assert!(back == raw);
     raw.push(5);
-    assert!(matches!(sealer.seal(&mut encoder, Lane::Manifest, FrameNo(0), &raw), Err(FrameError::Malformed { .. })));
+    assert!(matches!(
+        sealer.seal(&mut encoder, Lane::Manifest, FrameNo(0), &raw),
+        Err(FrameError::Malformed { .. })
+    ));
 }
 
 /// One of the entry points.
@@ -253,8 +297,12 @@ fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
         ("signature", entry::signature),
     ];
     for (target, run) in targets {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
-        let inputs: Vec<_> = std::fs::read_dir(&folder).expect("there are some").collect();
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/seeds")
+            .join(target);
+        let inputs: Vec<_> = std::fs::read_dir(&folder)
+            .expect("there are some")
+            .collect();
         assert!(!inputs.is_empty(), "{target}");
         for input in inputs {
             run(&std::fs::read(input.expect("listed").path()).expect("read"));

@@ -59,12 +59,20 @@ fn large_file(store: Arc<dyn Store>, far: impl FnOnce() -> Arc<dyn Store>) -> (V
     large_file_by(ReadOptions::default(), store, far)
 }
 
-fn large_file_by(options: ReadOptions, store: Arc<dyn Store>, far: impl FnOnce() -> Arc<dyn Store>) -> (Vec<u8>, View) {
+fn large_file_by(
+    options: ReadOptions,
+    store: Arc<dyn Store>,
+    far: impl FnOnce() -> Arc<dyn Store>,
+) -> (Vec<u8>, View) {
     let source = scratch();
     let content = torture::noise(7, FILE_BYTES);
     fs::write(source.path().join("large"), &content).expect("written");
     let access = backup::create_encrypted(store);
-    let level = backup::back_up(&access, &[source.path()], |request| request.segment_bytes = 16 << 20).manifest.id;
+    let level = backup::back_up(&access, &[source.path()], |request| {
+        request.segment_bytes = 16 << 20
+    })
+    .manifest
+    .id;
     let far: Access = access.through(far());
     let reader = FileReader::new(&options.for_network()).expect("threads can be started");
     let view = reading::open(&far, &backup::name(), &level, &Arc::new(reader)).expect("opened");
@@ -72,11 +80,16 @@ fn large_file_by(options: ReadOptions, store: Arc<dyn Store>, far: impl FnOnce()
 }
 
 fn read_in_order(view: &View, content: &[u8]) {
-    let (node, _) = view.lookup(&TreePath::parse(b"large").expect("legal")).expect("read").expect("there");
+    let (node, _) = view
+        .lookup(&TreePath::parse(b"large").expect("legal"))
+        .expect("read")
+        .expect("there");
     let file = view.file(node).expect("a file");
     let mut buffer = vec![0; 128 << 10];
     for (number, expected) in content.chunks(buffer.len()).enumerate() {
-        let read = file.read((number * buffer.len()) as u64, &mut buffer).expect("read");
+        let read = file
+            .read((number * buffer.len()) as u64, &mut buffer)
+            .expect("read");
         assert!(buffer[..read] == *expected, "piece {number}");
     }
 }
@@ -85,7 +98,13 @@ fn read_in_order(view: &View, content: &[u8]) {
 fn frames_that_follow_each_other_come_with_one_request_where_each_request_takes_long() {
     let memory = Arc::new(Memory::default());
     let counted = Arc::clone(&memory);
-    let (content, view) = large_file(memory.clone(), move || Arc::new(Far { inner: counted, most: usize::MAX, given: Arc::default() }));
+    let (content, view) = large_file(memory.clone(), move || {
+        Arc::new(Far {
+            inner: counted,
+            most: usize::MAX,
+            given: Arc::default(),
+        })
+    });
     let before = memory.calls().of(Verb::Get);
     read_in_order(&view, &content);
     let requests = memory.calls().of(Verb::Get) - before;
@@ -97,7 +116,13 @@ fn frames_that_follow_each_other_come_with_one_request_where_each_request_takes_
 fn a_request_of_many_frames_that_fails_fails_no_read() {
     let memory = Arc::new(Memory::default());
     let inner = Arc::clone(&memory);
-    let (content, view) = large_file(memory, move || Arc::new(Far { inner, most: 400 << 10, given: Arc::default() }));
+    let (content, view) = large_file(memory, move || {
+        Arc::new(Far {
+            inner,
+            most: 400 << 10,
+            given: Arc::default(),
+        })
+    });
     read_in_order(&view, &content);
 }
 
@@ -105,60 +130,111 @@ fn a_request_of_many_frames_that_fails_fails_no_read() {
 fn a_file_that_several_threads_read_not_quite_in_order_comes_once() {
     let memory = Arc::new(Memory::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
-    let far = Far { inner, most: usize::MAX, given: Arc::clone(&given) };
+    let far = Far {
+        inner,
+        most: usize::MAX,
+        given: Arc::clone(&given),
+    };
     let (content, view) = large_file(memory, move || Arc::new(far));
-    let (node, _) = view.lookup(&TreePath::parse(b"large").expect("legal")).expect("read").expect("there");
+    let (node, _) = view
+        .lookup(&TreePath::parse(b"large").expect("legal"))
+        .expect("read")
+        .expect("there");
     let before = given.load(Ordering::Relaxed);
     // The kernel reads ahead: it asks for some places at once, and its requests overtake each other.
     const PIECE: usize = 128 << 10;
-    let places: Mutex<Vec<usize>> = Mutex::new((0..FILE_BYTES / PIECE).map(|place| place ^ 3).rev().collect());
+    let places: Mutex<Vec<usize>> = Mutex::new(
+        (0..FILE_BYTES / PIECE)
+            .map(|place| place ^ 3)
+            .rev()
+            .collect(),
+    );
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 let file = view.file(node).expect("a file");
                 let mut buffer = vec![0; PIECE];
                 while let Some(place) = { places.lock().expect("no panic").pop() } {
-                    assert_eq!(file.read((place * PIECE) as u64, &mut buffer).expect("read"), PIECE);
-                    assert!(buffer[..] == content[place * PIECE..][..PIECE], "piece {place}");
+                    assert_eq!(
+                        file.read((place * PIECE) as u64, &mut buffer)
+                            .expect("read"),
+                        PIECE
+                    );
+                    assert!(
+                        buffer[..] == content[place * PIECE..][..PIECE],
+                        "piece {place}"
+                    );
                 }
             });
         }
     });
     let fetched = given.load(Ordering::Relaxed) - before;
-    assert!(fetched <= FILE_BYTES + FILE_BYTES / 4, "{fetched} bytes were fetched for {FILE_BYTES}");
+    assert!(
+        fetched <= FILE_BYTES + FILE_BYTES / 4,
+        "{fetched} bytes were fetched for {FILE_BYTES}"
+    );
 }
 
 #[test]
 fn what_a_small_cache_has_no_room_for_is_not_fetched_ahead() {
     let memory = Arc::new(Memory::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
-    let far = Far { inner, most: usize::MAX, given: Arc::clone(&given) };
-    let options = ReadOptions { cache_bytes: 6 << 20, ..ReadOptions::default() };
+    let far = Far {
+        inner,
+        most: usize::MAX,
+        given: Arc::clone(&given),
+    };
+    let options = ReadOptions {
+        cache_bytes: 6 << 20,
+        ..ReadOptions::default()
+    };
     let (content, view) = large_file_by(options, memory, move || Arc::new(far));
     let before = given.load(Ordering::Relaxed);
     read_in_order(&view, &content);
     let fetched = given.load(Ordering::Relaxed) - before;
-    assert!(fetched <= FILE_BYTES + FILE_BYTES / 8, "{fetched} bytes were fetched for {FILE_BYTES}");
+    assert!(
+        fetched <= FILE_BYTES + FILE_BYTES / 8,
+        "{fetched} bytes were fetched for {FILE_BYTES}"
+    );
 }
 
 #[test]
 fn a_small_read_anywhere_costs_one_node_and_one_frame_at_most() {
     let memory = Arc::new(Memory::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
-    let far = Far { inner, most: usize::MAX, given: Arc::clone(&given) };
+    let far = Far {
+        inner,
+        most: usize::MAX,
+        given: Arc::clone(&given),
+    };
     let (content, view) = large_file(memory.clone(), move || Arc::new(far));
-    let (node, _) = view.lookup(&TreePath::parse(b"large").expect("legal")).expect("read").expect("there");
+    let (node, _) = view
+        .lookup(&TreePath::parse(b"large").expect("legal"))
+        .expect("read")
+        .expect("there");
     let file = view.file(node).expect("a file");
     let mut buffer = [0; 4096];
     let seen = || (memory.calls().of(Verb::Get), given.load(Ordering::Relaxed));
     // In the midst of frames: over the edge of two a read needs both.
     for place in [47, 3, 29, 11, 40, 17, 22, 35].map(|mib| (mib << 20) + 40_000) {
         let before = seen();
-        assert_eq!(file.read(place as u64, &mut buffer).expect("read"), buffer.len());
-        assert!(buffer[..] == content[place..][..buffer.len()], "place {place}");
+        assert_eq!(
+            file.read(place as u64, &mut buffer).expect("read"),
+            buffer.len()
+        );
+        assert!(
+            buffer[..] == content[place..][..buffer.len()],
+            "place {place}"
+        );
         let now = seen();
         let (requests, bytes) = (now.0 - before.0, now.1 - before.1);
-        assert!((1..=2).contains(&requests), "{requests} requests at {place}");
-        assert!(bytes <= (128 << 10) + (64 << 10), "{bytes} bytes at {place}");
+        assert!(
+            (1..=2).contains(&requests),
+            "{requests} requests at {place}"
+        );
+        assert!(
+            bytes <= (128 << 10) + (64 << 10),
+            "{bytes} bytes at {place}"
+        );
     }
 }

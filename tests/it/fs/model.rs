@@ -21,7 +21,10 @@ struct Directory {
 
 #[derive(Clone, Debug)]
 enum Leaf {
-    File { pieces: Vec<(u64, Vec<u8>)>, tail: u64 },
+    File {
+        pieces: Vec<(u64, Vec<u8>)>,
+        tail: u64,
+    },
     Link(Vec<u8>),
     Fifo,
     Device(u32, u32),
@@ -37,7 +40,10 @@ fn leaf() -> impl Strategy<Value = Leaf> {
             at = begin + bytes.len() as u64;
             pieces.push((begin, bytes));
         }
-        Leaf::File { pieces, tail: at + tail }
+        Leaf::File {
+            pieces,
+            tail: at + tail,
+        }
     });
     prop_oneof![
         5 => file,
@@ -49,24 +55,36 @@ fn leaf() -> impl Strategy<Value = Leaf> {
 
 fn directory() -> impl Strategy<Value = Directory> {
     let leaves = || prop::collection::btree_map(any::<u16>(), leaf(), 0..12);
-    let empty = leaves().prop_map(|others| Directory { others, directories: BTreeMap::new() });
+    let empty = leaves().prop_map(|others| Directory {
+        others,
+        directories: BTreeMap::new(),
+    });
     empty.prop_recursive(3, 30, 5, move |inner| {
         let directories = prop::collection::btree_map(any::<u16>(), inner, 0..5);
         (leaves(), directories).prop_map(|(mut others, directories)| {
             others.retain(|name, _| !directories.contains_key(name));
-            Directory { others, directories }
+            Directory {
+                others,
+                directories,
+            }
         })
     })
 }
 
 /// Names of any bytes, of different lengths, in the order of their numbers.
 fn name_of(number: u16) -> String {
-    format!("{number:05}{}", "\u{e9}\n ".repeat(usize::from(number % 30)))
+    format!(
+        "{number:05}{}",
+        "\u{e9}\n ".repeat(usize::from(number % 30))
+    )
 }
 
 fn metadata_of(number: u16) -> Metadata {
     let xattrs = if number.is_multiple_of(7) {
-        vec![Xattr { name: (*b"user.a").into(), value: vec![7; usize::from(number % 100)].into() }]
+        vec![Xattr {
+            name: (*b"user.a").into(),
+            value: vec![7; usize::from(number % 100)].into(),
+        }]
     } else {
         Vec::new()
     };
@@ -84,21 +102,43 @@ fn plan(directory: &Directory, path: &str, out: &mut Vec<Planned>) {
         Leaf(&'a Leaf),
         Directory,
     }
-    let mut entries: BTreeMap<u16, Either<'_>> = directory.others.iter().map(|(name, leaf)| (*name, Either::Leaf(leaf))).collect();
-    entries.extend(directory.directories.keys().map(|name| (*name, Either::Directory)));
+    let mut entries: BTreeMap<u16, Either<'_>> = directory
+        .others
+        .iter()
+        .map(|(name, leaf)| (*name, Either::Leaf(leaf)))
+        .collect();
+    entries.extend(
+        directory
+            .directories
+            .keys()
+            .map(|name| (*name, Either::Directory)),
+    );
     for (number, entry) in entries {
         let path = format!("{path}/{}", name_of(number));
         let metadata = metadata_of(number);
         let planned = match entry {
             Either::Directory => Planned::new(&path, metadata, Content::Directory),
             Either::Leaf(Leaf::Fifo) => Planned::new(&path, metadata, Content::Fifo),
-            Either::Leaf(Leaf::Link(target)) => Planned::new(&path, metadata, Content::Symlink(target.as_slice().into())),
-            Either::Leaf(Leaf::Device(major, minor)) => {
-                Planned::new(&path, metadata, Content::CharDevice(Device { major: *major, minor: *minor }))
+            Either::Leaf(Leaf::Link(target)) => {
+                Planned::new(&path, metadata, Content::Symlink(target.as_slice().into()))
             }
+            Either::Leaf(Leaf::Device(major, minor)) => Planned::new(
+                &path,
+                metadata,
+                Content::CharDevice(Device {
+                    major: *major,
+                    minor: *minor,
+                }),
+            ),
             Either::Leaf(Leaf::File { pieces, tail }) => {
-                let content = Content::File { size: *tail, extents: Vec::new() };
-                Planned { data: pieces.clone(), ..Planned::new(&path, metadata, content) }
+                let content = Content::File {
+                    size: *tail,
+                    extents: Vec::new(),
+                };
+                Planned {
+                    data: pieces.clone(),
+                    ..Planned::new(&path, metadata, content)
+                }
             }
         };
         out.push(planned);
@@ -110,7 +150,9 @@ fn plan(directory: &Directory, path: &str, out: &mut Vec<Planned>) {
 
 /// The content as one piece.
 fn content_of(planned: &Planned) -> Vec<u8> {
-    let Content::File { size, .. } = planned.entry.content else { return Vec::new() };
+    let Content::File { size, .. } = planned.entry.content else {
+        return Vec::new();
+    };
     let mut content = vec![0; usize::try_from(size).expect("small")];
     for (at, bytes) in &planned.data {
         let at = usize::try_from(*at).expect("small");
@@ -131,12 +173,14 @@ fn listed(view: &View, directory: NodeId, after: Option<NodeId>) -> Vec<(NodeId,
 
 fn recipe() -> impl Strategy<Value = Recipe> {
     let method = prop::sample::select(Compression::ALL.to_vec());
-    (method, any::<bool>(), 100_usize..5000).prop_map(|(compression, encrypted, frame_bytes)| Recipe {
-        compression,
-        encrypted,
-        frame_bytes,
-        segment_bytes: 4000,
-        number: 1,
+    (method, any::<bool>(), 100_usize..5000).prop_map(|(compression, encrypted, frame_bytes)| {
+        Recipe {
+            compression,
+            encrypted,
+            frame_bytes,
+            segment_bytes: 4000,
+            number: 1,
+        }
     })
 }
 
@@ -208,24 +252,44 @@ proptest! {
 }
 
 fn children_of(all: &[(NodeId, TreePath)], directory: &TreePath) -> Vec<(NodeId, Vec<u8>)> {
-    let children = all.iter().filter(|(_, path)| path.parent().as_ref() == Some(directory));
-    children.map(|(node, path)| (*node, path.file_name().to_vec())).collect()
+    let children = all
+        .iter()
+        .filter(|(_, path)| path.parent().as_ref() == Some(directory));
+    children
+        .map(|(node, path)| (*node, path.file_name().to_vec()))
+        .collect()
 }
 
 #[test]
 fn the_names_of_a_hard_linked_file_share_an_inode_and_read_alike() {
     let mut first = Planned::file("a", *b"hello");
     first.entry.metadata.links = 2;
-    let mut second = Planned { data: Vec::new(), ..first.clone() };
+    let mut second = Planned {
+        data: Vec::new(),
+        ..first.clone()
+    };
     second.entry.path = TreePath::parse(b"b").expect("legal");
     second.entry.link_to = Some(NodeId(1));
-    let stored = StoredTree::write(Arc::new(Memory::default()), [Planned::directory(""), first, second], Recipe::default());
+    let stored = StoredTree::write(
+        Arc::new(Memory::default()),
+        [Planned::directory(""), first, second],
+        Recipe::default(),
+    );
     let view = stored.view();
-    let inode = |name: &[u8]| view.child(ROOT, &Name::new(name).expect("legal")).expect("read").expect("there").inode;
+    let inode = |name: &[u8]| {
+        view.child(ROOT, &Name::new(name).expect("legal"))
+            .expect("read")
+            .expect("there")
+            .inode
+    };
     assert_eq!(inode(b"a"), inode(b"b"));
     for node in [NodeId(1), NodeId(2)] {
         let mut buffer = [0; 10];
-        let length = view.file(node).expect("a file").read(0, &mut buffer).expect("read");
+        let length = view
+            .file(node)
+            .expect("a file")
+            .read(0, &mut buffer)
+            .expect("read");
         assert_eq!(&buffer[..length], b"hello");
     }
 }
@@ -234,9 +298,24 @@ fn the_names_of_a_hard_linked_file_share_an_inode_and_read_alike() {
 fn a_small_file_that_its_file_system_kept_without_blocks_takes_some_here() {
     let mut file = Planned::file("a", *b"hello");
     file.entry.metadata.blocks = 0;
-    let hole = Planned::new("b", Metadata::default(), Content::File { size: 1 << 30, extents: Vec::new() });
-    let stored = StoredTree::write(Arc::new(Memory::default()), [Planned::directory(""), file, hole], Recipe::default());
+    let hole = Planned::new(
+        "b",
+        Metadata::default(),
+        Content::File {
+            size: 1 << 30,
+            extents: Vec::new(),
+        },
+    );
+    let stored = StoredTree::write(
+        Arc::new(Memory::default()),
+        [Planned::directory(""), file, hole],
+        Recipe::default(),
+    );
     let view = stored.view();
     assert_eq!(view.attributes(NodeId(1)).expect("there").blocks, 8);
-    assert_eq!(view.attributes(NodeId(2)).expect("there").blocks, 0, "nothing but a hole");
+    assert_eq!(
+        view.attributes(NodeId(2)).expect("there").blocks,
+        0,
+        "nothing but a hole"
+    );
 }

@@ -17,16 +17,31 @@ fn the_top_of_a_large_tree_is_listed_with_nothing_but_the_manifest() {
         let path = source.path().join(format!("directory {directory:02}"));
         fs::create_dir(&path).expect("made");
         for file in 0..60 {
-            fs::write(path.join(format!("a file with a name of some length, number {file:03}")), "").expect("written");
+            fs::write(
+                path.join(format!(
+                    "a file with a name of some length, number {file:03}"
+                )),
+                "",
+            )
+            .expect("written");
         }
     }
     let store = Arc::new(Faulty::new(Memory::default()));
     let access = backup::create_encrypted(Arc::clone(&store) as Arc<dyn Store>);
     let manifest = backup::back_up(&access, &[source.path()], |_| ()).manifest;
-    assert!(manifest.index[0].root.height > 0, "the tree does not fit its root block");
-    let parts =
-        ViewParts { manifest, store: access.store(), store_id: access.store_id(), protection: access.protection(), backup: backup::name() };
-    let reader = Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));
+    assert!(
+        manifest.index[0].root.height > 0,
+        "the tree does not fit its root block"
+    );
+    let parts = ViewParts {
+        manifest,
+        store: access.store(),
+        store_id: access.store_id(),
+        protection: access.protection(),
+        backup: backup::name(),
+    };
+    let reader =
+        Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));
     let before = store.calls().of(Verb::Get);
     let view = View::open(parts, &reader).expect("opened");
     let mut names = 0;

@@ -41,25 +41,49 @@ impl Series {
         let (mut made, mut blocks) = (Vec::new(), 0);
         for level in 0..levels {
             for (directory, file) in changes(level) {
-                write(source.path(), &path_of(directory, file), &format!("written by level {level}"));
+                write(
+                    source.path(),
+                    &path_of(directory, file),
+                    &format!("written by level {level}"),
+                );
             }
-            let report = backup::back_up(&access, &[source.path()], |request| request.levels = Levels::default());
+            let report = backup::back_up(&access, &[source.path()], |request| {
+                request.levels = Levels::default()
+            });
             made.push(report.manifest.id.clone());
-            if let Some(newest) = report.manifest.index.first().filter(|run| run.serial == report.manifest.serial) {
+            if let Some(newest) = report
+                .manifest
+                .index
+                .first()
+                .filter(|run| run.serial == report.manifest.serial)
+            {
                 // A block holds a hundred entries or so.
                 blocks += newest.root.entries / 60 + 2;
             }
         }
-        Self { store, access, levels: made, blocks }
+        Self {
+            store,
+            access,
+            levels: made,
+            blocks,
+        }
     }
 
     fn open(&self) -> Timeline {
         let before = self.store.calls().all();
-        let levels = Catalog::new(self.access.store()).levels(&backup::name()).expect("listed");
+        let levels = Catalog::new(self.access.store())
+            .levels(&backup::name())
+            .expect("listed");
         assert_eq!(levels, self.levels);
-        let timeline = Timeline::open(&self.access, &backup::name(), levels, |level, error| panic!("{level}: {error}"));
+        let timeline = Timeline::open(&self.access, &backup::name(), levels, |level, error| {
+            panic!("{level}: {error}")
+        });
         let calls = self.store.calls().all() - before;
-        assert_eq!(calls, self.levels.len() as u64 + 1, "a listing and a manifest each");
+        assert_eq!(
+            calls,
+            self.levels.len() as u64 + 1,
+            "a listing and a manifest each"
+        );
         timeline
     }
 
@@ -81,39 +105,82 @@ fn path(text: &str) -> TreePath {
 #[test]
 fn a_history_asks_nothing_of_points_in_time_in_which_nothing_changed() {
     // One file changes at first and in the middle; all other levels are as the one before.
-    let series = Series::new(30, |level| if level == 15 { vec![(7, 7)] } else { Vec::new() });
+    let series = Series::new(30, |level| {
+        if level == 15 {
+            vec![(7, 7)]
+        } else {
+            Vec::new()
+        }
+    });
     let timeline = series.open();
     for (file, versions) in [((7, 7), 2), ((20, 20), 1)] {
         let path = path(&path_of(file.0, file.1));
         let (found, gets) = series.gets(|| timeline.history(&path).expect("sound"));
         assert_eq!(found.versions.len(), versions, "{found:?}");
         // A block of each run on the way, which may be two deep.
-        assert!(gets <= 2 * versions as u64 + 2, "{gets} requests for {versions} versions in 30 points in time");
-        let covered: Vec<_> = found.versions.iter().flat_map(|version| version.points.clone()).collect();
+        assert!(
+            gets <= 2 * versions as u64 + 2,
+            "{gets} requests for {versions} versions in 30 points in time"
+        );
+        let covered: Vec<_> = found
+            .versions
+            .iter()
+            .flat_map(|version| version.points.clone())
+            .collect();
         assert_eq!(covered, (0..30).collect::<Vec<_>>());
-        assert!(found.versions.iter().skip(1).all(|version| version.differs.content && version.points.start == 15));
+        assert!(
+            found
+                .versions
+                .iter()
+                .skip(1)
+                .all(|version| version.differs.content && version.points.start == 15)
+        );
     }
-    let (nothing, gets) = series.gets(|| timeline.history(&path("directory 09/nothing")).expect("sound"));
+    let (nothing, gets) = series.gets(|| {
+        timeline
+            .history(&path("directory 09/nothing"))
+            .expect("sound")
+    });
     assert!(nothing.versions.is_empty() && gets <= 4, "{gets} requests");
 }
 
 #[test]
 fn to_find_files_each_part_of_the_index_is_read_once_however_many_points_have_it() {
-    let changes = |level: usize| (0..24).map(|file| ((level * 7 + file) % DIRECTORIES, (level * 13 + file) % FILES)).collect();
+    let changes = |level: usize| {
+        (0..24)
+            .map(|file| {
+                (
+                    (level * 7 + file) % DIRECTORIES,
+                    (level * 13 + file) % FILES,
+                )
+            })
+            .collect()
+    };
     let series = Series::new(40, changes);
     let timeline = series.open();
     let before = series.store.calls().of(Verb::Get);
-    let all: Vec<Versions> = timeline.find(|_| true).collect::<Result<_, _>>().expect("sound");
+    let all: Vec<Versions> = timeline
+        .find(|_| true)
+        .collect::<Result<_, _>>()
+        .expect("sound");
     let gets = series.store.calls().of(Verb::Get) - before;
     assert_eq!(all.len(), 1 + DIRECTORIES * (1 + FILES));
-    assert!(gets <= series.blocks, "{gets} requests where {} would read every block by itself", series.blocks);
+    assert!(
+        gets <= series.blocks,
+        "{gets} requests where {} would read every block by itself",
+        series.blocks
+    );
     // What a path was is what asking for it alone says.
     for found in all.iter().step_by(97) {
         assert_eq!(timeline.history(&found.path).expect("sound"), *found);
     }
     let versions: usize = all.iter().map(|found| found.versions.len()).sum();
     let written = 40 * 24;
-    assert!(versions > all.len() + written / 2 && versions <= all.len() + written + 200, "{versions} versions of {} paths", all.len());
+    assert!(
+        versions > all.len() + written / 2 && versions <= all.len() + written + 200,
+        "{versions} versions of {} paths",
+        all.len()
+    );
 }
 
 #[test]
@@ -121,11 +188,25 @@ fn a_point_in_time_that_cannot_be_opened_is_named_and_the_others_are_there() {
     let series = Series::new(3, |_| vec![(1, 1)]);
     let name = freezer::catalog::names::manifest_name(&backup::name(), &series.levels[1]);
     let body = series.store.get(&name, u64::MAX).expect("it is there");
-    series.store.put(&name, &vec![body[..body.len() / 2].to_vec()]).expect("stored");
+    series
+        .store
+        .put(&name, &vec![body[..body.len() / 2].to_vec()])
+        .expect("stored");
     let mut told = Vec::new();
-    let timeline = Timeline::open(&series.access, &backup::name(), series.levels.clone(), |level, _| told.push(level));
+    let timeline = Timeline::open(
+        &series.access,
+        &backup::name(),
+        series.levels.clone(),
+        |level, _| told.push(level),
+    );
     assert_eq!(told, series.levels[1..2]);
-    assert_eq!(timeline.levels(), [series.levels[0].clone(), series.levels[2].clone()]);
+    assert_eq!(
+        timeline.levels(),
+        [series.levels[0].clone(), series.levels[2].clone()]
+    );
     let found = timeline.history(&path(&path_of(2, 2))).expect("sound");
-    assert_eq!((found.versions.len(), found.versions[0].points.clone()), (1, 0..2));
+    assert_eq!(
+        (found.versions.len(), found.versions[0].points.clone()),
+        (1, 0..2)
+    );
 }

@@ -15,12 +15,26 @@ use std::time::Duration;
 
 fn reader(patience: Duration) -> Arc<FileReader> {
     let fetch_threads = NonZeroUsize::new(2).expect("not zero");
-    Arc::new(FileReader::new(&ReadOptions { fetch_threads, patience, ..ReadOptions::default() }).expect("threads can be started"))
+    Arc::new(
+        FileReader::new(&ReadOptions {
+            fetch_threads,
+            patience,
+            ..ReadOptions::default()
+        })
+        .expect("threads can be started"),
+    )
 }
 
 fn big_tree() -> Vec<Planned> {
-    let files = (0..3000).map(|number| Planned::file(&format!("file {number:05}"), format!("content {number}").repeat(20)));
-    std::iter::once(Planned::directory("")).chain(files).collect()
+    let files = (0..3000).map(|number| {
+        Planned::file(
+            &format!("file {number:05}"),
+            format!("content {number}").repeat(20),
+        )
+    });
+    std::iter::once(Planned::directory(""))
+        .chain(files)
+        .collect()
 }
 
 fn faulty_tree() -> (Arc<Faulty<Memory>>, StoredTree) {
@@ -30,7 +44,14 @@ fn faulty_tree() -> (Arc<Faulty<Memory>>, StoredTree) {
 fn faulty_tree_in_frames_of(frame_bytes: usize) -> (Arc<Faulty<Memory>>, StoredTree) {
     let memory = Memory::default();
     let store = Arc::new(Faulty::new(memory));
-    let stored = StoredTree::write(Arc::clone(&store) as Arc<dyn Store>, big_tree(), Recipe { frame_bytes, ..Recipe::default() });
+    let stored = StoredTree::write(
+        Arc::clone(&store) as Arc<dyn Store>,
+        big_tree(),
+        Recipe {
+            frame_bytes,
+            ..Recipe::default()
+        },
+    );
     (store, stored)
 }
 
@@ -42,17 +63,29 @@ fn a_view_at_hand_never_calls_the_store_and_answers_the_same_once_it_was_read() 
     let gets = || store.calls().of(Verb::Get);
     assert_eq!(gets(), 0, "opening a view loads nothing");
     let node = NodeId(2000);
-    assert!(matches!(at_hand.attributes(node), Err(ReadError::WouldWait)));
-    assert!(matches!(at_hand.file(node).map(|_| ()), Err(ReadError::WouldWait)));
+    assert!(matches!(
+        at_hand.attributes(node),
+        Err(ReadError::WouldWait)
+    ));
+    assert!(matches!(
+        at_hand.file(node).map(|_| ()),
+        Err(ReadError::WouldWait)
+    ));
     assert_eq!(gets(), 0);
     let mut buffer = [0; 100];
-    view.file(node).expect("a file").read(0, &mut buffer).expect("read");
+    view.file(node)
+        .expect("a file")
+        .read(0, &mut buffer)
+        .expect("read");
     let before = gets();
     let file = at_hand.file(node).expect("its blocks are in memory");
     let mut again = [0; 100];
     file.read(0, &mut again).expect("its frame is in memory");
     assert_eq!(again, buffer);
-    assert!(matches!(at_hand.list(ROOT, Some(NodeId(1)), |_| ControlFlow::Continue(())), Err(ReadError::WouldWait)));
+    assert!(matches!(
+        at_hand.list(ROOT, Some(NodeId(1)), |_| ControlFlow::Continue(())),
+        Err(ReadError::WouldWait)
+    ));
     assert_eq!(gets(), before);
 }
 
@@ -74,7 +107,10 @@ fn many_readers_of_one_frame_cost_one_fetch() {
             let view = view.clone();
             thread::spawn(move || {
                 let mut buffer = [0; 10];
-                view.file(node).expect("a file").read(0, &mut buffer).expect("read");
+                view.file(node)
+                    .expect("a file")
+                    .read(0, &mut buffer)
+                    .expect("read");
                 buffer
             })
         })
@@ -85,7 +121,10 @@ fn many_readers_of_one_frame_cost_one_fetch() {
         assert_eq!(&reader.join().expect("no panic")[..8], b"content ");
     }
     assert_eq!(view.cache_counts().fetched, 1);
-    assert!(store.calls().of(Verb::Get) - before <= 2, "the frame, and a block of the frame table");
+    assert!(
+        store.calls().of(Verb::Get) - before <= 2,
+        "the frame, and a block of the frame table"
+    );
 }
 
 #[test]
@@ -93,22 +132,33 @@ fn a_store_that_does_not_answer_is_an_error_after_the_deadline_and_nothing_befor
     let (store, stored) = faulty_tree();
     let view = stored.view_through(&reader(Duration::from_millis(50)));
     let gate = store.gate(Verb::Get);
-    let error = view.attributes(NodeId(2000)).expect_err("nothing was loaded");
+    let error = view
+        .attributes(NodeId(2000))
+        .expect_err("nothing was loaded");
     assert!(matches!(&error, ReadError::Index(_)), "{error:?}");
     assert_eq!(error.errno(), freezer::fs::Errno::Io);
     gate.open();
     // The two fetching threads are free again once the gate is open.
     let patient = stored.view();
-    patient.attributes(NodeId(2000)).expect("the store answers again");
+    patient
+        .attributes(NodeId(2000))
+        .expect("the store answers again");
 }
 
 #[test]
 fn an_error_of_the_store_is_not_remembered() {
     let memory = Memory::default();
-    let faulty = Arc::new(Faulty::new(memory).with(Fault::at(Verb::Get, 0).with_kind(Kind::Denied)));
-    let stored = StoredTree::write(Arc::clone(&faulty) as Arc<dyn Store>, big_tree(), Recipe::default());
+    let faulty =
+        Arc::new(Faulty::new(memory).with(Fault::at(Verb::Get, 0).with_kind(Kind::Denied)));
+    let stored = StoredTree::write(
+        Arc::clone(&faulty) as Arc<dyn Store>,
+        big_tree(),
+        Recipe::default(),
+    );
     let view = stored.view();
-    let error = view.attributes(NodeId(2000)).expect_err("the first read is refused");
+    let error = view
+        .attributes(NodeId(2000))
+        .expect_err("the first read is refused");
     assert_eq!(error.errno(), freezer::fs::Errno::Access);
     view.attributes(NodeId(2000)).expect("the second is not");
 }
@@ -117,8 +167,14 @@ fn an_error_of_the_store_is_not_remembered() {
 fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
     for number in 0..8 {
         let faulty = Arc::new(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, number)));
-        let stored =
-            StoredTree::write(Arc::clone(&faulty) as Arc<dyn Store>, big_tree(), Recipe { frame_bytes: 50_000, ..Recipe::default() });
+        let stored = StoredTree::write(
+            Arc::clone(&faulty) as Arc<dyn Store>,
+            big_tree(),
+            Recipe {
+                frame_bytes: 50_000,
+                ..Recipe::default()
+            },
+        );
         let view = stored.view();
         let gate = faulty.gate(Verb::Get);
         let read = || {
@@ -132,10 +188,16 @@ fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
             // Time for the others to find the fetch under way. Who is late begins one anyway.
             freezer::platform::pause(Duration::from_millis(30), &freezer::model::Cancel::new());
             gate.open();
-            readers.into_iter().map(|reader| reader.join().expect("no panic")).collect()
+            readers
+                .into_iter()
+                .map(|reader| reader.join().expect("no panic"))
+                .collect()
         });
         let failed = ends.iter().filter(|end| end.is_err()).count();
-        assert!(failed <= 1, "call {number}: the fault met one fetch, and {failed} readers were told of it");
+        assert!(
+            failed <= 1,
+            "call {number}: the fault met one fetch, and {failed} readers were told of it"
+        );
         for buffer in ends.into_iter().flatten() {
             assert_eq!(&buffer, b"content 1999", "call {number}");
         }

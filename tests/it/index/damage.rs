@@ -7,7 +7,10 @@ use freezer::model::{Entry, NodeId, TreePath, Xattr};
 /// A file that needs a block of its own.
 fn large(path: TreePath) -> Entry {
     let mut entry = file(path, 2);
-    entry.metadata.xattrs = vec![Xattr { name: b"user.large"[..].into(), value: vec![7; 17_000].into() }];
+    entry.metadata.xattrs = vec![Xattr {
+        name: b"user.large"[..].into(),
+        value: vec![7; 17_000].into(),
+    }];
     entry
 }
 
@@ -27,9 +30,18 @@ fn read((root, blocks): (RunRoot, MemoryBlocks)) -> Result<Vec<(NodeId, Entry)>,
     let tree = open((root, blocks))?;
     let all: Vec<_> = tree.all().collect::<Result<_, _>>()?;
     for (node, entry) in &all {
-        assert_eq!(tree.entry(*node)?.as_ref(), Some(entry), "by rank it is another than in order");
-        assert_eq!(tree.lookup(&entry.path)?.as_ref(), Some(&(*node, entry.clone())), "by path it is another than in order");
-        tree.children(*node, None).try_for_each(|child| child.map(drop))?;
+        assert_eq!(
+            tree.entry(*node)?.as_ref(),
+            Some(entry),
+            "by rank it is another than in order"
+        );
+        assert_eq!(
+            tree.lookup(&entry.path)?.as_ref(),
+            Some(&(*node, entry.clone())),
+            "by path it is another than in order"
+        );
+        tree.children(*node, None)
+            .try_for_each(|child| child.map(drop))?;
     }
     assert_eq!(all.len() as u64, tree.entries());
     Ok(all)
@@ -47,16 +59,31 @@ fn every_flip_and_cut_of_every_small_block_is_refused_or_gives_another_sound_tre
         Err(other) => panic!("{what}: {other}"),
     };
     for at in 0..root.node.len() {
-        hurt(RunRoot { node: root.node[..at].to_vec(), ..root.clone() }, blocks.clone(), &format!("root cut at {at}"));
+        hurt(
+            RunRoot {
+                node: root.node[..at].to_vec(),
+                ..root.clone()
+            },
+            blocks.clone(),
+            &format!("root cut at {at}"),
+        );
         for bit in [0, 3, 7] {
             let mut bad = root.clone();
             bad.node[at] ^= 1 << bit;
             // Places of blocks are their keeper's business: memory looks at the number alone.
             let read = read((bad, blocks.clone()));
-            assert!(read.is_err() || read.is_ok_and(|all| all == sound), "root, bit {bit} of byte {at}: wrong, and not noticed");
+            assert!(
+                read.is_err() || read.is_ok_and(|all| all == sound),
+                "root, bit {bit} of byte {at}: wrong, and not noticed"
+            );
         }
     }
-    for (number, block) in blocks.blocks().iter().enumerate().filter(|(_, block)| block.len() < 2000) {
+    for (number, block) in blocks
+        .blocks()
+        .iter()
+        .enumerate()
+        .filter(|(_, block)| block.len() < 2000)
+    {
         for at in 0..block.len() {
             let mut cut = blocks.clone();
             cut.blocks_mut()[number].truncate(at);
@@ -64,7 +91,11 @@ fn every_flip_and_cut_of_every_small_block_is_refused_or_gives_another_sound_tre
             for bit in [0, 3, 7] {
                 let mut flipped = blocks.clone();
                 flipped.blocks_mut()[number][at] ^= 1 << bit;
-                hurt(root.clone(), flipped, &format!("block {number}, bit {bit} of byte {at}"));
+                hurt(
+                    root.clone(),
+                    flipped,
+                    &format!("block {number}, bit {bit} of byte {at}"),
+                );
             }
         }
     }
@@ -78,11 +109,20 @@ fn a_block_in_the_place_of_another_or_missing_is_refused() {
     for (one, other) in (0..count).flat_map(|one| (0..one).map(move |other| (one, other))) {
         let mut swapped = blocks.clone();
         swapped.blocks_mut().swap(one, other);
-        assert!(matches!(read((root.clone(), swapped)), Err(IndexError::Malformed { .. })), "{one} for {other}");
+        assert!(
+            matches!(
+                read((root.clone(), swapped)),
+                Err(IndexError::Malformed { .. })
+            ),
+            "{one} for {other}"
+        );
     }
     let mut missing = blocks;
     missing.blocks_mut().pop();
-    assert!(matches!(read((root, missing)), Err(IndexError::Fetch { .. })));
+    assert!(matches!(
+        read((root, missing)),
+        Err(IndexError::Fetch { .. })
+    ));
 }
 
 #[test]
@@ -91,8 +131,14 @@ fn a_root_that_is_its_own_child_is_refused() {
     let mut blocks = MemoryBlocks::default();
     *blocks.blocks_mut() = vec![root.node.clone(); 10];
     for height in [root.height, 2, 255] {
-        let own = RunRoot { height, ..root.clone() };
-        assert!(matches!(read((own, blocks.clone())), Err(IndexError::Malformed { .. })));
+        let own = RunRoot {
+            height,
+            ..root.clone()
+        };
+        assert!(matches!(
+            read((own, blocks.clone())),
+            Err(IndexError::Malformed { .. })
+        ));
     }
 }
 
@@ -100,7 +146,16 @@ fn a_root_that_is_its_own_child_is_refused() {
 fn a_root_that_counts_wrong_is_refused() {
     let (root, blocks) = write(&entries()).expect("sound entries");
     for entries in [0, root.entries - 1, root.entries + 1, u64::MAX] {
-        let wrong = RunRoot { entries, ..root.clone() };
-        assert!(matches!(read((wrong, blocks.clone())), Err(IndexError::Malformed { .. })), "{entries}");
+        let wrong = RunRoot {
+            entries,
+            ..root.clone()
+        };
+        assert!(
+            matches!(
+                read((wrong, blocks.clone())),
+                Err(IndexError::Malformed { .. })
+            ),
+            "{entries}"
+        );
     }
 }

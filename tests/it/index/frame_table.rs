@@ -1,12 +1,20 @@
 //! The frame table against a list of its rows.
 
-use freezer::index::{BlockCache, FrameRow, FrameTable, FrameTableWriter, IndexError, MemoryBlocks, RunRoot};
+use freezer::index::{
+    BlockCache, FrameRow, FrameTable, FrameTableWriter, IndexError, MemoryBlocks, RunRoot,
+};
 use freezer::model::{FrameNo, SegmentOffset, StreamOffset};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use std::sync::Arc;
 
 fn tables() -> impl Strategy<Value = Vec<FrameRow>> {
-    let row = (1u32.., any::<u32>(), any::<u64>(), any::<u32>(), any::<Option<[u8; 16]>>());
+    let row = (
+        1u32..,
+        any::<u32>(),
+        any::<u64>(),
+        any::<u32>(),
+        any::<Option<[u8; 16]>>(),
+    );
     proptest::collection::vec(row, 0..1500).prop_map(|rows| {
         let mut start = 0;
         let row = |(number, (raw_length, segment, offset, stored_length, checksum))| {
@@ -28,8 +36,12 @@ fn tables() -> impl Strategy<Value = Vec<FrameRow>> {
 
 fn write(rows: &[FrameRow]) -> (RunRoot, MemoryBlocks) {
     let (mut writer, mut blocks) = (FrameTableWriter::new(), MemoryBlocks::default());
-    rows.iter().for_each(|row| writer.push(row, &mut blocks).expect("rows in order"));
-    (writer.finish(&mut blocks).expect("memory takes all"), blocks)
+    rows.iter()
+        .for_each(|row| writer.push(row, &mut blocks).expect("rows in order"));
+    (
+        writer.finish(&mut blocks).expect("memory takes all"),
+        blocks,
+    )
 }
 
 fn open((root, blocks): (RunRoot, MemoryBlocks)) -> FrameTable {
@@ -91,36 +103,88 @@ proptest! {
 
 fn row(number: u64, start: u64, raw_length: u32) -> FrameRow {
     let offset = SegmentOffset(start / 2);
-    FrameRow { number: FrameNo(number), start: StreamOffset(start), raw_length, segment: 0, offset, stored_length: 5, checksum: None }
+    FrameRow {
+        number: FrameNo(number),
+        start: StreamOffset(start),
+        raw_length,
+        segment: 0,
+        offset,
+        stored_length: 5,
+        checksum: None,
+    }
 }
 
 #[test]
 fn rows_that_leave_a_gap_overlap_or_are_empty_are_refused() {
     let (mut writer, mut blocks) = (FrameTableWriter::new(), MemoryBlocks::default());
     writer.push(&row(0, 0, 10), &mut blocks).expect("the first");
-    for bad in [row(1, 11, 10), row(1, 9, 10), row(2, 10, 10), row(0, 10, 10), row(1, 10, 0)] {
-        assert!(matches!(writer.push(&bad, &mut blocks), Err(IndexError::OutOfOrder { .. })), "{bad:?}");
+    for bad in [
+        row(1, 11, 10),
+        row(1, 9, 10),
+        row(2, 10, 10),
+        row(0, 10, 10),
+        row(1, 10, 0),
+    ] {
+        assert!(
+            matches!(
+                writer.push(&bad, &mut blocks),
+                Err(IndexError::OutOfOrder { .. })
+            ),
+            "{bad:?}"
+        );
     }
     // Frames that are left out had a byte each at least.
-    for bad in [row(1, 11, 10), row(2, 10, 10), row(4, 12, 10), row(0, 50, 10), row(3, 50, 0)] {
-        assert!(matches!(writer.push_later(&bad, &mut blocks), Err(IndexError::OutOfOrder { .. })), "{bad:?}");
+    for bad in [
+        row(1, 11, 10),
+        row(2, 10, 10),
+        row(4, 12, 10),
+        row(0, 50, 10),
+        row(3, 50, 0),
+    ] {
+        assert!(
+            matches!(
+                writer.push_later(&bad, &mut blocks),
+                Err(IndexError::OutOfOrder { .. })
+            ),
+            "{bad:?}"
+        );
     }
-    writer.push(&row(1, 10, 10), &mut blocks).expect("the second");
-    let table = open((writer.finish(&mut blocks).expect("memory takes all"), blocks));
+    writer
+        .push(&row(1, 10, 10), &mut blocks)
+        .expect("the second");
+    let table = open((
+        writer.finish(&mut blocks).expect("memory takes all"),
+        blocks,
+    ));
     assert_eq!(table.rows().count(), 2);
 }
 
 #[test]
 fn a_flipped_or_cut_byte_gives_an_error_or_other_rows_that_still_follow_each_other() {
-    let rows = [row(0, 0, 1000), FrameRow { checksum: Some([0xab; 16]), ..row(1, 1000, 300) }, row(2, 1300, 1)];
+    let rows = [
+        row(0, 0, 1000),
+        FrameRow {
+            checksum: Some([0xab; 16]),
+            ..row(1, 1000, 300)
+        },
+        row(2, 1300, 1),
+    ];
     let (root, _) = write(&rows);
     for at in 0..root.node.len() {
-        let cut = RunRoot { node: root.node[..at].to_vec(), ..root.clone() };
-        FrameTable::open(cut, Arc::new(MemoryBlocks::default()), BlockCache::new(0)).expect_err("it ends too early");
+        let cut = RunRoot {
+            node: root.node[..at].to_vec(),
+            ..root.clone()
+        };
+        FrameTable::open(cut, Arc::new(MemoryBlocks::default()), BlockCache::new(0))
+            .expect_err("it ends too early");
         for bit in 0..8 {
             let mut flipped = root.clone();
             flipped.node[at] ^= 1 << bit;
-            let Ok(table) = FrameTable::open(flipped, Arc::new(MemoryBlocks::default()), BlockCache::new(0)) else {
+            let Ok(table) = FrameTable::open(
+                flipped,
+                Arc::new(MemoryBlocks::default()),
+                BlockCache::new(0),
+            ) else {
                 continue;
             };
             let Ok(read) = table.rows().collect::<Result<Vec<_>, _>>() else {
@@ -130,7 +194,11 @@ fn a_flipped_or_cut_byte_gives_an_error_or_other_rows_that_still_follow_each_oth
             let mut next = (0, 0);
             for row in read {
                 let left_out = row.number.0 - next.0;
-                let fits = if left_out == 0 { row.start.0 == next.1 } else { row.start.0 >= next.1 + left_out };
+                let fits = if left_out == 0 {
+                    row.start.0 == next.1
+                } else {
+                    row.start.0 >= next.1 + left_out
+                };
                 assert!(fits, "bit {bit} of byte {at}");
                 assert_eq!(table.locate(row.start).expect("it reads"), row);
                 next = (row.number.0 + 1, row.end().0);

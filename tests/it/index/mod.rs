@@ -7,7 +7,10 @@ mod runs;
 mod tree;
 
 use freezer::index::{BlockCache, IndexError, MemoryBlocks, RunRoot, Tree, TreeWriter};
-use freezer::model::{Content, Entry, Extent, FileOffset, LevelSerial, Metadata, Name, Owner, StreamOffset, Time, TreePath};
+use freezer::model::{
+    Content, Entry, Extent, FileOffset, LevelSerial, Metadata, Name, Owner, StreamOffset, Time,
+    TreePath,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,7 +24,12 @@ fn name(text: &str) -> Name {
 }
 
 fn directory(path: TreePath) -> Entry {
-    let owner = Owner { uid: 1000, gid: 100, user: b"ada"[..].into(), group: b"users"[..].into() };
+    let owner = Owner {
+        uid: 1000,
+        gid: 100,
+        user: b"ada"[..].into(),
+        group: b"users"[..].into(),
+    };
     let metadata = Metadata {
         mode: 0o755,
         owner,
@@ -34,15 +42,30 @@ fn directory(path: TreePath) -> Entry {
         xattrs: Vec::new(),
         signatures: Vec::new(),
     };
-    Entry { path, metadata, content: Content::Directory, link_to: None }
+    Entry {
+        path,
+        metadata,
+        content: Content::Directory,
+        link_to: None,
+    }
 }
 
 /// A file with `pieces` extents and a hole before each.
 fn file(path: TreePath, pieces: u64) -> Entry {
-    let extent =
-        |piece| Extent { at: FileOffset(piece * 20 + 10), level: LevelSerial(1), stream: StreamOffset(piece * 10 + 512), length: 10 };
-    let content = Content::File { size: pieces * 20, extents: (0..pieces).map(extent).collect() };
-    Entry { content, ..directory(path) }
+    let extent = |piece| Extent {
+        at: FileOffset(piece * 20 + 10),
+        level: LevelSerial(1),
+        stream: StreamOffset(piece * 10 + 512),
+        length: 10,
+    };
+    let content = Content::File {
+        size: pieces * 20,
+        extents: (0..pieces).map(extent).collect(),
+    };
+    Entry {
+        content,
+        ..directory(path)
+    }
 }
 
 /// In the order of the index, whatever order they come in.
@@ -50,9 +73,17 @@ fn in_order(entries: impl IntoIterator<Item = Entry>) -> Vec<Entry> {
     // As the format says it: the directory's components, then the name.
     let key = |entry: &Entry| -> (Vec<Vec<u8>>, Vec<u8>) {
         let directory = entry.path.parent().unwrap_or_default();
-        (directory.components().map(<[u8]>::to_vec).collect(), entry.path.file_name().to_vec())
+        (
+            directory.components().map(<[u8]>::to_vec).collect(),
+            entry.path.file_name().to_vec(),
+        )
     };
-    entries.into_iter().map(|entry| (key(&entry), entry)).collect::<BTreeMap<_, _>>().into_values().collect()
+    entries
+        .into_iter()
+        .map(|entry| (key(&entry), entry))
+        .collect::<BTreeMap<_, _>>()
+        .into_values()
+        .collect()
 }
 
 fn write(entries: &[Entry]) -> Result<(RunRoot, MemoryBlocks), IndexError> {
@@ -68,5 +99,7 @@ fn open((root, blocks): (RunRoot, MemoryBlocks)) -> Result<Tree, IndexError> {
 }
 
 fn tree_of(entries: &[Entry]) -> Tree {
-    write(entries).and_then(open).expect("sound entries make a sound tree")
+    write(entries)
+        .and_then(open)
+        .expect("sound entries make a sound tree")
 }

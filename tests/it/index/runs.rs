@@ -1,7 +1,10 @@
 //! Trees of several runs: random edits, level by level, against a map in memory.
 
 use super::{directory, file, in_order, name, path};
-use freezer::index::{BlockCache, DeltaRun, DeltaWriter, IndexError, MemoryBlocks, Tree, TreeRun, TreeSeries, TreeWriter};
+use freezer::index::{
+    BlockCache, DeltaRun, DeltaWriter, IndexError, MemoryBlocks, Tree, TreeRun, TreeSeries,
+    TreeWriter,
+};
 use freezer::model::{Content, Entry, LevelId, Name, NodeId, TreePath, Xattr};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -86,22 +89,37 @@ impl Model {
     }
 
     fn pick(&self, which: usize, is_wanted: impl Fn(&Entry) -> bool) -> Option<TreePath> {
-        let found: Vec<_> = self.entries.values().filter(|entry| is_wanted(entry)).collect();
+        let found: Vec<_> = self
+            .entries
+            .values()
+            .filter(|entry| is_wanted(entry))
+            .collect();
         (!found.is_empty()).then(|| found[which % found.len()].path.clone())
     }
 
     fn spot(&self, inside: usize, letter: u8) -> TreePath {
-        let parent = self.pick(inside, |entry| entry.content == Content::Directory).expect("the root");
+        let parent = self
+            .pick(inside, |entry| entry.content == Content::Directory)
+            .expect("the root");
         parent.join(&Name::new(vec![letter]).expect("legal"))
     }
 
     fn edit(&mut self, edit: &Edit) {
         let not_root = |entry: &Entry| !entry.path.is_root();
         match *edit {
-            Edit::File { inside, name, padding } => self.put(padded(file(self.spot(inside, name), padding as u64 % 3), padding)),
+            Edit::File {
+                inside,
+                name,
+                padding,
+            } => self.put(padded(
+                file(self.spot(inside, name), padding as u64 % 3),
+                padding,
+            )),
             Edit::Directory { inside, name } => self.put(directory(self.spot(inside, name))),
             Edit::Change { which, padding } => {
-                let Some(path) = self.pick(which, |_| true) else { return };
+                let Some(path) = self.pick(which, |_| true) else {
+                    return;
+                };
                 self.next_inode += 1;
                 let entry = self.entries.get_mut(&path).expect("picked");
                 *entry = padded(entry.clone(), padding);
@@ -112,17 +130,31 @@ impl Model {
                     self.remove(&path);
                 }
             }
-            Edit::Rename { which, inside, name } => {
-                let Some(from) = self.pick(which, not_root) else { return };
+            Edit::Rename {
+                which,
+                inside,
+                name,
+            } => {
+                let Some(from) = self.pick(which, not_root) else {
+                    return;
+                };
                 let to = self.spot(inside, name);
                 if is_at_or_below(&to, &from) || is_at_or_below(&from, &to) {
                     return;
                 }
                 self.remove(&to);
-                let moved: Vec<_> = self.entries.keys().filter(|path| is_at_or_below(path, &from)).cloned().collect();
+                let moved: Vec<_> = self
+                    .entries
+                    .keys()
+                    .filter(|path| is_at_or_below(path, &from))
+                    .cloned()
+                    .collect();
                 for path in moved {
                     let mut entry = self.entries.remove(&path).expect("listed");
-                    let rest = path.as_bytes().strip_prefix(from.as_bytes()).expect("below");
+                    let rest = path
+                        .as_bytes()
+                        .strip_prefix(from.as_bytes())
+                        .expect("below");
                     entry.path = TreePath::parse(&[to.as_bytes(), rest].concat()).expect("legal");
                     self.entries.insert(entry.path.clone(), entry);
                 }
@@ -133,17 +165,38 @@ impl Model {
                     self.put(file(path, 1));
                 }
             }
-            Edit::Link { which, inside, name, is_noticed } => {
-                let Some(of) = self.pick(which, |entry| matches!(entry.content, Content::File { .. })) else { return };
+            Edit::Link {
+                which,
+                inside,
+                name,
+                is_noticed,
+            } => {
+                let Some(of) =
+                    self.pick(which, |entry| matches!(entry.content, Content::File { .. }))
+                else {
+                    return;
+                };
                 let to = self.spot(inside, name);
                 if is_at_or_below(&of, &to) || is_at_or_below(&to, &of) {
                     return;
                 }
                 self.remove(&to);
-                let Some(entry) = self.entries.get(&of).cloned() else { return };
+                let Some(entry) = self.entries.get(&of).cloned() else {
+                    return;
+                };
                 let links = entry.metadata.links + 1;
-                self.entries.insert(to.clone(), Entry { path: to.clone(), ..entry.clone() });
-                for name in self.entries.values_mut().filter(|name| name.metadata.inode == entry.metadata.inode) {
+                self.entries.insert(
+                    to.clone(),
+                    Entry {
+                        path: to.clone(),
+                        ..entry.clone()
+                    },
+                );
+                for name in self
+                    .entries
+                    .values_mut()
+                    .filter(|name| name.metadata.inode == entry.metadata.inode)
+                {
                     if is_noticed || name.path == to {
                         name.metadata.links = links;
                     }
@@ -158,11 +211,19 @@ impl Model {
 }
 
 fn is_at_or_below(path: &TreePath, above: &TreePath) -> bool {
-    path == above || above.is_root() || path.as_bytes().strip_prefix(above.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
+    path == above
+        || above.is_root()
+        || path
+            .as_bytes()
+            .strip_prefix(above.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 fn padded(mut entry: Entry, padding: usize) -> Entry {
-    entry.metadata.xattrs = vec![Xattr { name: b"user.x"[..].into(), value: vec![b'x'; padding].into() }];
+    entry.metadata.xattrs = vec![Xattr {
+        name: b"user.x"[..].into(),
+        value: vec![b'x'; padding].into(),
+    }];
     entry
 }
 
@@ -183,8 +244,14 @@ impl Runs {
         let (mut blocks, mut written) = (MemoryBlocks::default(), 0);
         let mut firsts = HashMap::new();
         let linked = |entry: &Entry, firsts: &HashMap<u64, NodeId>| {
-            let link_to = firsts.get(&entry.metadata.inode).copied().filter(|_| matches!(entry.content, Content::File { .. }));
-            Entry { link_to, ..entry.clone() }
+            let link_to = firsts
+                .get(&entry.metadata.inode)
+                .copied()
+                .filter(|_| matches!(entry.content, Content::File { .. }));
+            Entry {
+                link_to,
+                ..entry.clone()
+            }
         };
         let run = if kept == 0 {
             let mut writer = TreeWriter::new();
@@ -193,13 +260,25 @@ impl Runs {
                 let rank = writer.push(&entry, &mut blocks).expect("in order");
                 firsts.entry(entry.metadata.inode).or_insert(rank);
             }
-            let (root, head) = writer.finish_with_head(&mut blocks).expect("memory takes all");
-            DeltaRun { root, head, subtrees: 0 }
+            let (root, head) = writer
+                .finish_with_head(&mut blocks)
+                .expect("memory takes all");
+            DeltaRun {
+                root,
+                head,
+                subtrees: 0,
+            }
         } else {
             let earlier = self.tree().oldest(kept);
             let mut writer = DeltaWriter::new(&earlier).expect("sound");
             for entry in entries {
-                let was = earlier.lookup(&entry.path).expect("sound").map(|(_, was)| Entry { link_to: None, ..was });
+                let was = earlier
+                    .lookup(&entry.path)
+                    .expect("sound")
+                    .map(|(_, was)| Entry {
+                        link_to: None,
+                        ..was
+                    });
                 if was.as_ref() == Some(entry) && !firsts.contains_key(&entry.metadata.inode) {
                     assert!(writer.keep(&entry.path, &mut blocks).expect("sound"));
                     continue;
@@ -214,45 +293,99 @@ impl Runs {
         let gone = run.root.entries.saturating_sub(written);
         self.written += 1;
         self.runs.drain(..self.runs.len() - kept);
-        let level = LevelId::new(jiff::Timestamp::UNIX_EPOCH, u32::try_from(self.written).expect("few"));
-        self.runs.insert(0, TreeRun { level: Some(level), root: run.root, subtrees: run.subtrees, source: Arc::new(blocks) });
+        let level = LevelId::new(
+            jiff::Timestamp::UNIX_EPOCH,
+            u32::try_from(self.written).expect("few"),
+        );
+        self.runs.insert(
+            0,
+            TreeRun {
+                level: Some(level),
+                root: run.root,
+                subtrees: run.subtrees,
+                source: Arc::new(blocks),
+            },
+        );
         gone
     }
 }
 
 fn without_links(found: &Entry) -> Entry {
-    Entry { link_to: None, ..found.clone() }
+    Entry {
+        link_to: None,
+        ..found.clone()
+    }
 }
 
 /// Asks the tree everything and compares the answers.
-fn examine(tree: &Tree, model: &Model, strangers: &BTreeSet<TreePath>) -> Result<(), proptest::test_runner::TestCaseError> {
+fn examine(
+    tree: &Tree,
+    model: &Model,
+    strangers: &BTreeSet<TreePath>,
+) -> Result<(), proptest::test_runner::TestCaseError> {
     let entries = model.in_order();
     let all: Vec<(NodeId, Entry)> = tree.all().collect::<Result<_, _>>().expect("a sound tree");
-    prop_assert_eq!(all.iter().map(|(_, entry)| without_links(entry)).collect::<Vec<_>>(), entries.clone());
-    prop_assert_eq!(all.iter().map(|(node, _)| *node).collect::<BTreeSet<_>>().len(), all.len(), "every entry has a node of its own");
+    prop_assert_eq!(
+        all.iter()
+            .map(|(_, entry)| without_links(entry))
+            .collect::<Vec<_>>(),
+        entries.clone()
+    );
+    prop_assert_eq!(
+        all.iter()
+            .map(|(node, _)| *node)
+            .collect::<BTreeSet<_>>()
+            .len(),
+        all.len(),
+        "every entry has a node of its own"
+    );
     prop_assert_eq!(all[0].0, NodeId(0));
     for (at, (node, entry)) in all.iter().enumerate() {
         prop_assert!(node.0 < (1 << 40) - 1);
         prop_assert_eq!(tree.entry(*node).expect("sound"), Some(entry.clone()));
-        prop_assert_eq!(tree.lookup(&entry.path).expect("sound"), Some((*node, entry.clone())));
+        prop_assert_eq!(
+            tree.lookup(&entry.path).expect("sound"),
+            Some((*node, entry.clone()))
+        );
         let attributes = tree.attributes(*node).expect("sound").expect("it is there");
-        prop_assert_eq!((attributes.inode, attributes.link_to), (entry.metadata.inode, entry.link_to));
+        prop_assert_eq!(
+            (attributes.inode, attributes.link_to),
+            (entry.metadata.inode, entry.link_to)
+        );
         if let Some(first) = entry.link_to {
-            let first = all[..at].iter().find(|(node, _)| *node == first).expect("a link leads to a live entry before it");
+            let first = all[..at]
+                .iter()
+                .find(|(node, _)| *node == first)
+                .expect("a link leads to a live entry before it");
             prop_assert_eq!(first.1.metadata.inode, entry.metadata.inode);
             prop_assert_eq!(&first.1.content, &entry.content);
             prop_assert_eq!(first.1.link_to, None);
         }
-        let children: Vec<_> = all.iter().filter(|(_, child)| child.path.parent().as_ref() == Some(&entry.path)).cloned().collect();
+        let children: Vec<_> = all
+            .iter()
+            .filter(|(_, child)| child.path.parent().as_ref() == Some(&entry.path))
+            .cloned()
+            .collect();
         for (child, entry) in &children {
             let name = Name::new(entry.path.file_name()).expect("legal");
-            prop_assert_eq!(tree.child(*node, &name).expect("sound"), Some((*child, entry.clone())));
-            prop_assert_eq!(tree.child_attributes(*node, &name).expect("sound").map(|(child, _)| child), Some(*child));
+            prop_assert_eq!(
+                tree.child(*node, &name).expect("sound"),
+                Some((*child, entry.clone()))
+            );
+            prop_assert_eq!(
+                tree.child_attributes(*node, &name)
+                    .expect("sound")
+                    .map(|(child, _)| child),
+                Some(*child)
+            );
         }
         prop_assert_eq!(tree.child(*node, &name("zz")).expect("sound"), None);
         for resume in 0..=children.len() {
             let after = resume.checked_sub(1).map(|last| children[last].0);
-            let listed = tree.children(*node, after).collect::<Result<Vec<_>, _>>().expect("sound");
+            let listed = tree
+                .children(*node, after)
+                .collect::<Result<Vec<_>, _>>()
+                .expect("sound");
             prop_assert_eq!(&listed, &children[resume..]);
             let mut scanned = Vec::new();
             let scan = tree.scan(*node, after, |node, name, attributes| {
@@ -260,12 +393,23 @@ fn examine(tree: &Tree, model: &Model, strangers: &BTreeSet<TreePath>) -> Result
                 ControlFlow::Continue(())
             });
             scan.expect("sound");
-            let lean: Vec<_> = listed.iter().map(|(node, entry)| (*node, entry.path.file_name().to_vec(), entry.metadata.inode)).collect();
+            let lean: Vec<_> = listed
+                .iter()
+                .map(|(node, entry)| (*node, entry.path.file_name().to_vec(), entry.metadata.inode))
+                .collect();
             prop_assert_eq!(scanned, lean);
         }
     }
-    for stranger in strangers.iter().filter(|path| !model.entries.contains_key(*path)) {
-        prop_assert_eq!(tree.lookup(stranger).expect("sound"), None, "{:?} is gone", stranger);
+    for stranger in strangers
+        .iter()
+        .filter(|path| !model.entries.contains_key(*path))
+    {
+        prop_assert_eq!(
+            tree.lookup(stranger).expect("sound"),
+            None,
+            "{:?} is gone",
+            stranger
+        );
     }
     tree.verify().expect("every run is sound");
     Ok(())
@@ -321,24 +465,52 @@ fn examine_side_by_side(
         let mut was = vec![None; history.len()];
         for spell in &found.spells {
             prop_assert_eq!(&spell.entry.path, &found.path);
-            was[spell.trees.clone()].iter_mut().for_each(|was| *was = Some(spell.entry.clone()));
+            was[spell.trees.clone()]
+                .iter_mut()
+                .for_each(|was| *was = Some(spell.entry.clone()));
         }
-        let wanted: Vec<_> = history.iter().map(|(_, model)| model.get(&found.path).cloned()).collect();
+        let wanted: Vec<_> = history
+            .iter()
+            .map(|(_, model)| model.get(&found.path).cloned())
+            .collect();
         prop_assert_eq!(was, wanted, "{:?}", found.path);
-        prop_assert!(found.spells.windows(2).all(|pair| pair[0].trees.end < pair[1].trees.start || pair[0].entry != pair[1].entry));
+        prop_assert!(
+            found
+                .spells
+                .windows(2)
+                .all(|pair| pair[0].trees.end < pair[1].trees.start
+                    || pair[0].entry != pair[1].entry)
+        );
         paths.push(found.path);
     }
-    prop_assert_eq!(paths.iter().collect::<BTreeSet<_>>().len(), paths.len(), "each path once");
+    prop_assert_eq!(
+        paths.iter().collect::<BTreeSet<_>>().len(),
+        paths.len(),
+        "each path once"
+    );
     let ever: BTreeSet<_> = history.iter().flat_map(|(_, model)| model.keys()).collect();
     prop_assert_eq!(paths.iter().collect::<BTreeSet<_>>(), ever);
-    for stranger in seen.iter().chain([&path("never/seen")]).filter(|path| !paths.contains(path)) {
+    for stranger in seen
+        .iter()
+        .chain([&path("never/seen")])
+        .filter(|path| !paths.contains(path))
+    {
         prop_assert!(series.history(stranger).expect("sound").spells.is_empty());
     }
     // A filter leaves out and changes nothing else.
-    let named = |path: &TreePath| path.file_name().first().is_some_and(|letter| letter % 2 == 0);
-    let some: Vec<_> =
-        series.histories(|key| key.name().first().is_some_and(|letter| letter % 2 == 0)).collect::<Result<_, _>>().expect("sound");
-    prop_assert_eq!(some.into_iter().map(|found| found.path).collect::<Vec<_>>(), paths.into_iter().filter(named).collect::<Vec<_>>());
+    let named = |path: &TreePath| {
+        path.file_name()
+            .first()
+            .is_some_and(|letter| letter % 2 == 0)
+    };
+    let some: Vec<_> = series
+        .histories(|key| key.name().first().is_some_and(|letter| letter % 2 == 0))
+        .collect::<Result<_, _>>()
+        .expect("sound");
+    prop_assert_eq!(
+        some.into_iter().map(|found| found.path).collect::<Vec<_>>(),
+        paths.into_iter().filter(named).collect::<Vec<_>>()
+    );
     Ok(())
 }
 
@@ -348,7 +520,9 @@ fn wide() -> Model {
     for number in 0..40 {
         let folder = path(&format!("folder {number:02}"));
         model.put(directory(folder.clone()));
-        (0..50).for_each(|number| model.put(file(folder.join(&name(&format!("file {number:02}"))), 1)));
+        (0..50).for_each(|number| {
+            model.put(file(folder.join(&name(&format!("file {number:02}"))), 1))
+        });
     }
     model
 }
@@ -376,17 +550,29 @@ fn a_directory_that_is_gone_takes_two_entries_whatever_was_in_it() {
     runs.add(&model.in_order(), 0);
     model.remove(&path("folder 05"));
     model.remove(&path("folder 08/file 31"));
-    assert_eq!(runs.add(&model.in_order(), 1), 3, "the directory, all that is in it, and a file");
+    assert_eq!(
+        runs.add(&model.in_order(), 1),
+        3,
+        "the directory, all that is in it, and a file"
+    );
     assert_eq!(runs.runs[0].subtrees, 1);
     let tree = runs.tree();
-    assert_eq!(tree.lookup(&path("folder 05/file 11")).expect("sound"), None);
+    assert_eq!(
+        tree.lookup(&path("folder 05/file 11")).expect("sound"),
+        None
+    );
     assert_eq!(tree.lookup(&path("folder 05")).expect("sound"), None);
     assert_eq!(tree.all().count(), model.entries.len());
     // It comes back with other things in it: what was gone stays so.
     model.put(directory(path("folder 05")));
     model.put(file(path("folder 05/file 99"), 1));
     runs.add(&model.in_order(), 2);
-    examine(&runs.tree(), &model, &BTreeSet::from([path("folder 05/file 11")])).expect("as the model");
+    examine(
+        &runs.tree(),
+        &model,
+        &BTreeSet::from([path("folder 05/file 11")]),
+    )
+    .expect("as the model");
 }
 
 #[test]
@@ -399,11 +585,28 @@ fn a_first_name_that_a_newer_run_replaces_leaves_the_others_as_files_of_their_ow
         entry
     };
     let mut model = Model::new();
-    ["a", "b", "c"].iter().for_each(|name| drop(model.entries.insert(path(name), linked(name))));
+    ["a", "b", "c"]
+        .iter()
+        .for_each(|name| drop(model.entries.insert(path(name), linked(name))));
     runs.add(&model.in_order(), 0);
-    let first = runs.tree().lookup(&path("a")).expect("sound").expect("there").0;
-    let link_of = |runs: &Runs, name: &str| runs.tree().lookup(&path(name)).expect("sound").expect("there").1.link_to;
-    assert_eq!((link_of(&runs, "b"), link_of(&runs, "c")), (Some(first), Some(first)));
+    let first = runs
+        .tree()
+        .lookup(&path("a"))
+        .expect("sound")
+        .expect("there")
+        .0;
+    let link_of = |runs: &Runs, name: &str| {
+        runs.tree()
+            .lookup(&path(name))
+            .expect("sound")
+            .expect("there")
+            .1
+            .link_to
+    };
+    assert_eq!(
+        (link_of(&runs, "b"), link_of(&runs, "c")),
+        (Some(first), Some(first))
+    );
     for gone in [true, false] {
         let mut runs = runs.clone();
         let mut model = model.clone();
@@ -430,8 +633,12 @@ fn a_tree_of_no_runs_or_too_many_is_refused() {
 #[test]
 fn a_flipped_byte_of_any_run_is_refused_or_gives_another_sound_tree() {
     let (mut model, mut runs) = (Model::new(), Runs::default());
-    ["a", "b", "c"].iter().for_each(|name| model.put(directory(path(name))));
-    ["a/x", "a/y", "b/x", "c/x", "c/z"].iter().for_each(|name| model.put(file(path(name), 1)));
+    ["a", "b", "c"]
+        .iter()
+        .for_each(|name| model.put(directory(path(name))));
+    ["a/x", "a/y", "b/x", "c/x", "c/z"]
+        .iter()
+        .for_each(|name| model.put(file(path(name), 1)));
     runs.add(&model.in_order(), 0);
     model.remove(&path("a"));
     model.put(file(path("c/z"), 2));
@@ -455,9 +662,16 @@ fn a_flipped_byte_of_any_run_is_refused_or_gives_another_sound_tree() {
                 };
                 // A byte that older runs' entries are hidden by may change what is hidden; what is read is sound all the same.
                 let is_other = all != sound || tree.verify().is_err();
-                assert!(is_other || run == 1, "bit {bit} of byte {at} of run {run}: not noticed");
+                assert!(
+                    is_other || run == 1,
+                    "bit {bit} of byte {at} of run {run}: not noticed"
+                );
                 for (node, entry) in &all {
-                    assert_eq!(tree.entry(*node).expect("it was just read").as_ref(), Some(entry), "bit {bit} of byte {at} of run {run}");
+                    assert_eq!(
+                        tree.entry(*node).expect("it was just read").as_ref(),
+                        Some(entry),
+                        "bit {bit} of byte {at} of run {run}"
+                    );
                 }
             }
         }

@@ -1,7 +1,9 @@
 //! The tree against a sorted list of the same entries.
 
 use super::{directory, file, in_order, name, path, tree_of, write};
-use freezer::index::{BlockAddress, BlockCache, BlockSource, IndexError, MemoryBlocks, Tree, TreeWriter};
+use freezer::index::{
+    BlockAddress, BlockCache, BlockSource, IndexError, MemoryBlocks, Tree, TreeWriter,
+};
 use freezer::model::{Content, Entry, Name, NodeId, TreePath, Xattr};
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use std::collections::BTreeSet;
@@ -11,7 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Trees whose directories are given, with files of many shapes in them: some large enough for a block of their own.
 fn trees() -> impl Strategy<Value = Vec<Entry>> {
-    let component = proptest::collection::vec(proptest::sample::select(vec![1u8, b' ', b'a', b'b', 0xff]), 1..3);
+    let component = proptest::collection::vec(
+        proptest::sample::select(vec![1u8, b' ', b'a', b'b', 0xff]),
+        1..3,
+    );
     let file_path = proptest::collection::vec(component, 1..5);
     let padding = proptest::sample::select(vec![0usize, 0, 10, 100, 3_000, 20_000]);
     proptest::collection::vec((file_path, padding, any::<bool>()), 0..60).prop_map(|files| {
@@ -23,10 +28,17 @@ fn trees() -> impl Strategy<Value = Vec<Entry>> {
                 path.push(&Name::new(component.as_slice()).expect("legal by construction"));
                 if seen.insert(path.clone()) {
                     let is_last = depth + 1 == components.len();
-                    let mut entry = if is_last && is_file { file(path.clone(), padding as u64 / 7) } else { directory(path.clone()) };
+                    let mut entry = if is_last && is_file {
+                        file(path.clone(), padding as u64 / 7)
+                    } else {
+                        directory(path.clone())
+                    };
                     entry.metadata.inode = seen.len() as u64;
                     if is_last {
-                        entry.metadata.xattrs = vec![Xattr { name: b"user.x"[..].into(), value: vec![b'x'; padding].into() }];
+                        entry.metadata.xattrs = vec![Xattr {
+                            name: b"user.x"[..].into(),
+                            value: vec![b'x'; padding].into(),
+                        }];
                     }
                     entries.push(entry);
                 }
@@ -41,7 +53,11 @@ fn numbered(entries: &[Entry]) -> Vec<(NodeId, Entry)> {
 }
 
 fn children_in(model: &[(NodeId, Entry)], of: &TreePath) -> Vec<(NodeId, Entry)> {
-    model.iter().filter(|(_, entry)| entry.path.parent().as_ref() == Some(of)).cloned().collect()
+    model
+        .iter()
+        .filter(|(_, entry)| entry.path.parent().as_ref() == Some(of))
+        .cloned()
+        .collect()
 }
 
 fn scanned(tree: &Tree, of: NodeId, after: Option<NodeId>) -> Vec<(NodeId, Vec<u8>, u64)> {
@@ -122,9 +138,18 @@ fn many() -> Vec<Entry> {
     let directories = (0..400).map(|number| directory(path(&directory_name(number))));
     let files = (0..400).flat_map(|number| {
         let parent = path(&directory_name(number));
-        (0..100).map(move |file_number| file(parent.join(&name(&format!("name-{file_number:03}"))), file_number % 3))
+        (0..100).map(move |file_number| {
+            file(
+                parent.join(&name(&format!("name-{file_number:03}"))),
+                file_number % 3,
+            )
+        })
     });
-    in_order(std::iter::once(directory(TreePath::root())).chain(directories).chain(files))
+    in_order(
+        std::iter::once(directory(TreePath::root()))
+            .chain(directories)
+            .chain(files),
+    )
 }
 
 #[test]
@@ -135,17 +160,27 @@ fn a_tree_of_many_blocks_has_a_small_root_and_loads_few_blocks_for_a_name() {
     assert!(root.node.len() <= 17 * 1024, "{}", root.node.len());
     assert!(blocks.blocks().iter().all(|block| block.len() <= 16 * 1024));
     let loads = Arc::new(AtomicUsize::new(0));
-    let source = Counted { blocks, loads: Arc::clone(&loads), broken: AtomicBool::new(false) };
+    let source = Counted {
+        blocks,
+        loads: Arc::clone(&loads),
+        broken: AtomicBool::new(false),
+    };
     let tree = Tree::open(root, Arc::new(source), BlockCache::new(1 << 30)).expect("a sound tree");
     assert_eq!(loads.load(Ordering::Relaxed), 0, "opening loads nothing");
     let wanted = path(&format!("{}/name-017", directory_name(42)));
     let (node, found) = tree.lookup(&wanted).expect("sound").expect("it is there");
     assert_eq!(found.path, wanted);
     assert_eq!(loads.load(Ordering::Relaxed), 2);
-    assert_eq!(tree.entry(node).expect("sound").map(|entry| entry.path), Some(wanted));
+    assert_eq!(
+        tree.entry(node).expect("sound").map(|entry| entry.path),
+        Some(wanted)
+    );
     assert_eq!(loads.load(Ordering::Relaxed), 2, "what was loaded is kept");
     for ((number, found), entry) in tree.all().map(|found| found.expect("sound")).zip(&entries) {
-        assert_eq!((&found, tree.entry(number).expect("sound").as_ref()), (entry, Some(entry)));
+        assert_eq!(
+            (&found, tree.entry(number).expect("sound").as_ref()),
+            (entry, Some(entry))
+        );
     }
     assert_eq!(tree.all().count(), entries.len());
 }
@@ -160,44 +195,88 @@ struct Counted {
 impl BlockSource for Counted {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError> {
         self.loads.fetch_add(1, Ordering::Relaxed);
-        if self.broken.load(Ordering::Relaxed) { Err(IndexError::fetch(*address, std::fmt::Error)) } else { self.blocks.load(address) }
+        if self.broken.load(Ordering::Relaxed) {
+            Err(IndexError::fetch(*address, std::fmt::Error))
+        } else {
+            self.blocks.load(address)
+        }
     }
 }
 
 #[test]
 fn a_store_that_fails_is_an_error_and_never_an_empty_directory_and_is_asked_again() {
     let (root, blocks) = write(&many()).expect("sound entries");
-    let source = Arc::new(Counted { blocks, loads: Arc::default(), broken: AtomicBool::new(true) });
-    let tree = Tree::open(root, Arc::clone(&source) as Arc<dyn BlockSource>, BlockCache::new(1 << 30)).expect("a sound root");
+    let source = Arc::new(Counted {
+        blocks,
+        loads: Arc::default(),
+        broken: AtomicBool::new(true),
+    });
+    let tree = Tree::open(
+        root,
+        Arc::clone(&source) as Arc<dyn BlockSource>,
+        BlockCache::new(1 << 30),
+    )
+    .expect("a sound root");
     let is_fetch = |error: &IndexError| matches!(error, IndexError::Fetch { .. });
-    assert!(is_fetch(&tree.lookup(&path(&directory_name(1))).expect_err("it cannot be had")));
+    assert!(is_fetch(
+        &tree
+            .lookup(&path(&directory_name(1)))
+            .expect_err("it cannot be had")
+    ));
     let listed: Vec<_> = tree.children(NodeId(0), None).collect();
-    assert!(matches!(listed.as_slice(), [Err(error)] if is_fetch(error)), "one error, and no end without it");
-    tree.scan(NodeId(0), None, |_, _, _| ControlFlow::Continue(())).expect_err("it cannot be had");
+    assert!(
+        matches!(listed.as_slice(), [Err(error)] if is_fetch(error)),
+        "one error, and no end without it"
+    );
+    tree.scan(NodeId(0), None, |_, _, _| ControlFlow::Continue(()))
+        .expect_err("it cannot be had");
     source.broken.store(false, Ordering::Relaxed);
-    assert_eq!(tree.children(NodeId(0), None).filter(Result::is_ok).count(), 400);
+    assert_eq!(
+        tree.children(NodeId(0), None).filter(Result::is_ok).count(),
+        400
+    );
     // Broken again in the middle of a directory: what was listed stands, then comes the error.
-    let fresh = write(&many()).map(|(root, _)| Tree::open(root, Arc::clone(&source) as Arc<dyn BlockSource>, BlockCache::new(0)));
+    let fresh = write(&many()).map(|(root, _)| {
+        Tree::open(
+            root,
+            Arc::clone(&source) as Arc<dyn BlockSource>,
+            BlockCache::new(0),
+        )
+    });
     let fresh = fresh.expect("sound entries").expect("a sound root");
     let mut listing = fresh.children(NodeId(50), None);
     assert!(matches!(listing.next(), Some(Ok(_))));
     source.broken.store(true, Ordering::Relaxed);
     let rest: Vec<_> = listing.collect();
-    assert!(matches!(rest.split_last(), Some((Err(_), listed)) if listed.iter().all(Result::is_ok) && listed.len() < 99));
+    assert!(
+        matches!(rest.split_last(), Some((Err(_), listed)) if listed.iter().all(Result::is_ok) && listed.len() < 99)
+    );
 }
 
 #[test]
 fn those_who_must_not_wait_get_what_is_in_memory_and_an_error_for_the_rest() {
     let (root, blocks) = write(&many()).expect("sound entries");
     let loads = Arc::new(AtomicUsize::new(0));
-    let source = Counted { blocks, loads: Arc::clone(&loads), broken: AtomicBool::new(false) };
+    let source = Counted {
+        blocks,
+        loads: Arc::clone(&loads),
+        broken: AtomicBool::new(false),
+    };
     let tree = Tree::open(root, Arc::new(source), BlockCache::new(1 << 30)).expect("a sound tree");
     let wanted = path(&format!("{}/name-017", directory_name(42)));
-    let error = tree.cached_only().lookup(&wanted).expect_err("it is not in memory yet");
+    let error = tree
+        .cached_only()
+        .lookup(&wanted)
+        .expect_err("it is not in memory yet");
     assert!(matches!(error, IndexError::NotCached(_)));
     assert_eq!(loads.load(Ordering::Relaxed), 0);
     let found = tree.lookup(&wanted).expect("sound");
-    assert_eq!(tree.cached_only().lookup(&wanted).expect("it is in memory now"), found);
+    assert_eq!(
+        tree.cached_only()
+            .lookup(&wanted)
+            .expect("it is in memory now"),
+        found
+    );
 }
 
 #[test]
@@ -212,7 +291,10 @@ fn many_threads_read_one_tree_through_a_cache_that_is_too_small() {
             scope.spawn(move || {
                 for step in 0..3000 {
                     let rank = (step * 7919 + thread * 104_729) % entries.len();
-                    assert_eq!(tree.entry(NodeId(rank as u64)).expect("sound").as_ref(), Some(&entries[rank]));
+                    assert_eq!(
+                        tree.entry(NodeId(rank as u64)).expect("sound").as_ref(),
+                        Some(&entries[rank])
+                    );
                     assert!(cache.used_bytes() <= 200_000);
                 }
             });
@@ -231,7 +313,12 @@ fn an_empty_tree_is_one() {
 
 #[test]
 fn a_file_of_a_million_extents_has_a_block_of_its_own_and_a_small_root() {
-    let entries = [directory(TreePath::root()), file(path("a"), 1), file(path("sparse"), 1_000_000), file(path("z"), 1)];
+    let entries = [
+        directory(TreePath::root()),
+        file(path("a"), 1),
+        file(path("sparse"), 1_000_000),
+        file(path("z"), 1),
+    ];
     for entries in [&entries[..], &entries[2..3]] {
         let (root, blocks) = write(entries).expect("sound entries");
         assert!(root.node.len() < 1000);
@@ -246,24 +333,66 @@ fn a_file_of_a_million_extents_has_a_block_of_its_own_and_a_small_root() {
 fn what_cannot_be_kept_is_refused_and_the_writer_goes_on() {
     let (mut writer, mut blocks) = (TreeWriter::new(), MemoryBlocks::default());
     let mut push = |entry: &Entry| writer.push(entry, &mut blocks);
-    assert_eq!(push(&directory(TreePath::root())).expect("sound"), NodeId(0));
+    assert_eq!(
+        push(&directory(TreePath::root())).expect("sound"),
+        NodeId(0)
+    );
     assert_eq!(push(&directory(path("b"))).expect("sound"), NodeId(1));
-    assert!(matches!(push(&directory(path("a"))), Err(IndexError::OutOfOrder { .. })));
-    assert!(matches!(push(&directory(path("b"))), Err(IndexError::OutOfOrder { .. })), "twice");
+    assert!(matches!(
+        push(&directory(path("a"))),
+        Err(IndexError::OutOfOrder { .. })
+    ));
+    assert!(
+        matches!(
+            push(&directory(path("b"))),
+            Err(IndexError::OutOfOrder { .. })
+        ),
+        "twice"
+    );
     let mut deep = path("b");
     (0..200).for_each(|_| deep.push(&name(&"x".repeat(200))));
-    assert!(matches!(push(&directory(deep)), Err(IndexError::Unfit { .. })));
-    let link = Entry { link_to: Some(NodeId(2)), ..file(path("c"), 1) };
-    assert!(matches!(push(&link), Err(IndexError::Unfit { .. })), "a link to itself");
+    assert!(matches!(
+        push(&directory(deep)),
+        Err(IndexError::Unfit { .. })
+    ));
+    let link = Entry {
+        link_to: Some(NodeId(2)),
+        ..file(path("c"), 1)
+    };
+    assert!(
+        matches!(push(&link), Err(IndexError::Unfit { .. })),
+        "a link to itself"
+    );
     let mut unsorted = directory(path("c"));
-    let xattr = |name: &[u8]| Xattr { name: name.into(), value: Box::default() };
+    let xattr = |name: &[u8]| Xattr {
+        name: name.into(),
+        value: Box::default(),
+    };
     unsorted.metadata.xattrs = vec![xattr(b"user.b"), xattr(b"user.a")];
     assert!(matches!(push(&unsorted), Err(IndexError::Unfit { .. })));
-    assert!(matches!(push(&Entry { content: Content::Symlink(Box::default()), ..directory(path("c")) }), Err(IndexError::Unfit { .. })));
-    let link = Entry { link_to: Some(NodeId(1)), ..file(path("c"), 1) };
+    assert!(matches!(
+        push(&Entry {
+            content: Content::Symlink(Box::default()),
+            ..directory(path("c"))
+        }),
+        Err(IndexError::Unfit { .. })
+    ));
+    let link = Entry {
+        link_to: Some(NodeId(1)),
+        ..file(path("c"), 1)
+    };
     assert_eq!(push(&link).expect("sound"), NodeId(2));
-    let tree = super::open((writer.finish(&mut blocks).expect("memory takes all"), blocks)).expect("a sound tree");
-    assert_eq!(tree.all().map(|found| found.expect("sound").1.path).collect::<Vec<_>>(), [path(""), path("b"), path("c")]);
+    let tree = super::open((
+        writer.finish(&mut blocks).expect("memory takes all"),
+        blocks,
+    ))
+    .expect("a sound tree");
+    assert_eq!(
+        tree.all()
+            .map(|found| found.expect("sound").1.path)
+            .collect::<Vec<_>>(),
+        [path(""), path("b"), path("c")]
+    );
 }
 
 #[test]
@@ -273,9 +402,20 @@ fn the_longest_keys_still_make_a_tree_with_a_small_root() {
         (0..120).for_each(|_| path.push(&name(&"x".repeat(255))));
         path.join(&Name::new(vec![last; 255]).expect("legal"))
     };
-    let entries: Vec<_> = std::iter::once(directory(TreePath::root())).chain((b'a'..=b'z').map(|last| file(deep(last), 3000))).collect();
+    let entries: Vec<_> = std::iter::once(directory(TreePath::root()))
+        .chain((b'a'..=b'z').map(|last| file(deep(last), 3000)))
+        .collect();
     let (root, blocks) = write(&entries).expect("sound entries");
-    assert!(root.height >= 2 && root.node.len() <= 64 * 1024, "{} {}", root.height, root.node.len());
+    assert!(
+        root.height >= 2 && root.node.len() <= 64 * 1024,
+        "{} {}",
+        root.height,
+        root.node.len()
+    );
     let tree = super::open((root, blocks)).expect("a sound tree");
-    assert!(tree.all().map(|found| found.expect("sound").1).eq(entries.iter().cloned()));
+    assert!(
+        tree.all()
+            .map(|found| found.expect("sound").1)
+            .eq(entries.iter().cloned())
+    );
 }

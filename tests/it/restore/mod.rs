@@ -21,7 +21,10 @@ fn fresh() -> (TempDir, PathBuf) {
 }
 
 fn replace() -> Options {
-    Options { existing: Existing::Replace, ..Options::default() }
+    Options {
+        existing: Existing::Replace,
+        ..Options::default()
+    }
 }
 
 fn is_root() -> bool {
@@ -31,7 +34,8 @@ fn is_root() -> bool {
 /// Restores everything, without trouble.
 fn restore_all(memory: &Memory, target: &std::path::Path, options: &Options) -> Summary {
     let progress = Collected::default();
-    let summary = restore(memory, &[], target, options, &progress, &Cancel::new()).expect("it can be restored");
+    let summary = restore(memory, &[], target, options, &progress, &Cancel::new())
+        .expect("it can be restored");
     assert_eq!(progress.told().troubles, Vec::<String>::new());
     assert_eq!(summary.troubles, 0);
     assert_eq!(progress.told().done, (summary.files, summary.bytes));
@@ -57,10 +61,18 @@ fn torture() -> Tree {
         .file("setuid", b"#!")
         .change("setuid", |metadata| metadata.mode = 0o6755)
         .file("before 1970", b"1")
-        .change("before 1970", |metadata| metadata.mtime = Time::new(-1, 999_999_999))
+        .change("before 1970", |metadata| {
+            metadata.mtime = Time::new(-1, 999_999_999)
+        })
         .file("after 2038", b"2")
-        .change("after 2038", |metadata| metadata.mtime = Time::new(1 << 33, 1))
-        .sparse("sparse", 5 << 20, &[(1 << 20, &[1; 4096]), (3 << 20, &[2; 8192])])
+        .change("after 2038", |metadata| {
+            metadata.mtime = Time::new(1 << 33, 1)
+        })
+        .sparse(
+            "sparse",
+            5 << 20,
+            &[(1 << 20, &[1; 4096]), (3 << 20, &[2; 8192])],
+        )
         .sparse("hole", 1 << 20, &[])
         .symlink("link", b"../no/such/place")
         .symlink("long link", &[b'/'; 4000])
@@ -78,7 +90,12 @@ fn torture() -> Tree {
         .link("sticky/third", "empty")
         .directory("z", 0o755)
         .link("z/link to a fifo", "fifo")
-        .file("z/large", &(0..9_000_000_u32).map(|at| (at / 1000 % 251) as u8).collect::<Vec<_>>())
+        .file(
+            "z/large",
+            &(0..9_000_000_u32)
+                .map(|at| (at / 1000 % 251) as u8)
+                .collect::<Vec<_>>(),
+        )
 }
 
 #[test]
@@ -87,29 +104,63 @@ fn everything_comes_back_as_it_was() {
     let mut tree = torture();
     if is_root() {
         tree = tree
-            .with("device", 0o640, Content::CharDevice(Device { major: 4095, minor: 1_000_000 }))
-            .with("disk", 0o660, Content::BlockDevice(Device { major: 7, minor: 3 }))
+            .with(
+                "device",
+                0o640,
+                Content::CharDevice(Device {
+                    major: 4095,
+                    minor: 1_000_000,
+                }),
+            )
+            .with(
+                "disk",
+                0o660,
+                Content::BlockDevice(Device { major: 7, minor: 3 }),
+            )
             .xattr("disk", "trusted.device", b"x")
             .xattr("link", "trusted.link", b"y")
             // cap_net_raw=ep, as setcap(8) writes it.
-            .xattr("setuid", "security.capability", b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+            .xattr(
+                "setuid",
+                "security.capability",
+                b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+            );
         for at in ["setuid", "link", "fifo", "z", "z/large", "closed", "disk"] {
-            tree = tree.change(at, |metadata| (metadata.owner.uid, metadata.owner.gid) = (1234, 5678));
+            tree = tree.change(at, |metadata| {
+                (metadata.owner.uid, metadata.owner.gid) = (1234, 5678)
+            });
         }
         // The other name of the same FIFO.
-        tree = tree.change("z/link to a fifo", |metadata| (metadata.owner.uid, metadata.owner.gid) = (1234, 5678));
+        tree = tree.change("z/link to a fifo", |metadata| {
+            (metadata.owner.uid, metadata.owner.gid) = (1234, 5678)
+        });
     }
     let memory = tree.memory();
-    let summary = restore_all(&memory, &target, &Options { ownership: Ownership::ByNumber, ..Options::default() });
+    let summary = restore_all(
+        &memory,
+        &target,
+        &Options {
+            ownership: Ownership::ByNumber,
+            ..Options::default()
+        },
+    );
     assert_all_restored(&memory, &target);
-    assert_eq!(summary.files + summary.directories, memory.entries.len() as u64);
+    assert_eq!(
+        summary.files + summary.directories,
+        memory.entries.len() as u64
+    );
     assert_eq!(summary.left_out, 0);
 }
 
 #[test]
 fn names_of_one_file_are_one_file() {
     let (_folder, target) = fresh();
-    let memory = Tree::new().file("a", b"x").directory("b", 0o755).link("b/a", "a").link("z", "a").memory();
+    let memory = Tree::new()
+        .file("a", b"x")
+        .directory("b", 0o755)
+        .link("b/a", "a")
+        .link("z", "a")
+        .memory();
     restore_all(&memory, &target, &Options::default());
     assert_all_restored(&memory, &target);
     let inode = |name: &str| fs::metadata(target.join(name)).unwrap().ino();
@@ -121,13 +172,26 @@ fn access_lists_come_back_and_none_are_inherited() {
     let (folder, target) = fresh();
     // Version 2; user::rwx, user 77:r--, group::r-x, mask::r-x, other::--- as acl(5) and the kernel's posix_acl_xattr.h say.
     let acl = |user: u8| {
-        let entry = |tag: u8, rights: u8, id: u32| [[tag, 0, rights, 0].as_slice(), &id.to_le_bytes()].concat();
+        let entry = |tag: u8, rights: u8, id: u32| {
+            [[tag, 0, rights, 0].as_slice(), &id.to_le_bytes()].concat()
+        };
         let none = u32::MAX;
-        let entries = [entry(1, 7, none), entry(2, 4, user.into()), entry(4, 5, none), entry(16, 5, none), entry(32, 0, none)];
+        let entries = [
+            entry(1, 7, none),
+            entry(2, 4, user.into()),
+            entry(4, 5, none),
+            entry(16, 5, none),
+            entry(32, 0, none),
+        ];
         [vec![2, 0, 0, 0], entries.concat()].concat()
     };
     fs::create_dir_all(&target).unwrap();
-    let set = rustix::fs::setxattr(&target, "system.posix_acl_default", &acl(99), rustix::fs::XattrFlags::CREATE);
+    let set = rustix::fs::setxattr(
+        &target,
+        "system.posix_acl_default",
+        &acl(99),
+        rustix::fs::XattrFlags::CREATE,
+    );
     set.expect("the test's folder takes access lists");
     let memory = Tree::new()
         .file("with", b"")
@@ -165,11 +229,26 @@ fn an_owner_is_found_by_name_unless_told_otherwise() {
     if !is_root() {
         return;
     }
-    let owner = Owner { uid: 4242, gid: 4243, user: (*b"root").into(), group: (*b"no such group").into() };
-    let memory = Tree::new().file("file", b"").change("file", |metadata| metadata.owner = owner).memory();
+    let owner = Owner {
+        uid: 4242,
+        gid: 4243,
+        user: (*b"root").into(),
+        group: (*b"no such group").into(),
+    };
+    let memory = Tree::new()
+        .file("file", b"")
+        .change("file", |metadata| metadata.owner = owner)
+        .memory();
     for (ownership, uid) in [(Ownership::ByName, 0), (Ownership::ByNumber, 4242)] {
         let (_folder, target) = fresh();
-        restore_all(&memory, &target, &Options { ownership, ..Options::default() });
+        restore_all(
+            &memory,
+            &target,
+            &Options {
+                ownership,
+                ..Options::default()
+            },
+        );
         let found = fs::metadata(target.join("file")).unwrap();
         assert_eq!((found.uid(), found.gid()), (uid, 4243));
     }
@@ -190,14 +269,49 @@ fn a_selection_keeps_its_place_and_brings_nothing_else() {
         .link("link", "a/b/other")
         .memory();
     let selection = [path("link"), path("a/c/d"), path("a/b/file"), path("a/c")];
-    restore(&memory, &selection, &target, &Options::default(), &Silent, &Cancel::new()).unwrap();
-    let expected = ["", "a", "a/b", "a/b/file", "a/c", "a/c/d", "a/c/d/file", "link"];
+    restore(
+        &memory,
+        &selection,
+        &target,
+        &Options::default(),
+        &Silent,
+        &Cancel::new(),
+    )
+    .unwrap();
+    let expected = [
+        "",
+        "a",
+        "a/b",
+        "a/b/file",
+        "a/c",
+        "a/c/d",
+        "a/c/d/file",
+        "link",
+    ];
     assert_eq!(names_below(&target), expected.map(path).into());
-    for entry in memory.entries.iter().filter(|entry| expected[1..].contains(&entry.path.to_string().as_str())) {
+    for entry in memory
+        .entries
+        .iter()
+        .filter(|entry| expected[1..].contains(&entry.path.to_string().as_str()))
+    {
         // Its other name was not chosen.
-        let links = if entry.metadata.links == 2 { 1 } else { entry.metadata.links };
-        let metadata = Metadata { links, ..entry.metadata.clone() };
-        assert_restored(&memory, &freezer::model::Entry { metadata, ..entry.clone() }, &target);
+        let links = if entry.metadata.links == 2 {
+            1
+        } else {
+            entry.metadata.links
+        };
+        let metadata = Metadata {
+            links,
+            ..entry.metadata.clone()
+        };
+        assert_restored(
+            &memory,
+            &freezer::model::Entry {
+                metadata,
+                ..entry.clone()
+            },
+            &target,
+        );
     }
 
     let mut listed = Vec::new();
@@ -211,7 +325,11 @@ fn a_listing_of_everything_has_directories_before_what_is_in_them() {
     let memory = torture().memory();
     let mut listed = Vec::new();
     list(&memory, &[], |entry| listed.push(entry.path.clone())).unwrap();
-    let in_order: Vec<_> = memory.entries.iter().map(|entry| entry.path.clone()).collect();
+    let in_order: Vec<_> = memory
+        .entries
+        .iter()
+        .map(|entry| entry.path.clone())
+        .collect();
     assert_eq!(listed, in_order);
 }
 
@@ -219,7 +337,14 @@ fn a_listing_of_everything_has_directories_before_what_is_in_them() {
 fn what_the_backup_does_not_have_is_refused_before_anything_is_made() {
     let (_folder, target) = fresh();
     let memory = Tree::new().file("a", b"").memory();
-    let refused = restore(&memory, &[path("a"), path("b")], &target, &Options::default(), &Silent, &Cancel::new());
+    let refused = restore(
+        &memory,
+        &[path("a"), path("b")],
+        &target,
+        &Options::default(),
+        &Silent,
+        &Cancel::new(),
+    );
     assert!(matches!(refused, Err(RestoreError::Missing(missing)) if missing == path("b")));
     assert!(!target.exists());
 }
@@ -229,8 +354,18 @@ fn a_target_that_holds_something_is_refused() {
     let (folder, _) = fresh();
     fs::write(folder.path().join("mine"), b"mine").unwrap();
     let memory = Tree::new().file("mine", b"theirs").memory();
-    let refused = restore(&memory, &[], folder.path(), &Options::default(), &Silent, &Cancel::new());
-    assert!(matches!(refused, Err(RestoreError::NotEmpty(_))), "{refused:?}");
+    let refused = restore(
+        &memory,
+        &[],
+        folder.path(),
+        &Options::default(),
+        &Silent,
+        &Cancel::new(),
+    );
+    assert!(
+        matches!(refused, Err(RestoreError::NotEmpty(_))),
+        "{refused:?}"
+    );
     assert_eq!(fs::read(folder.path().join("mine")).unwrap(), b"mine");
 }
 
@@ -239,8 +374,18 @@ fn a_target_that_is_a_file_is_refused() {
     let (folder, _) = fresh();
     let target = folder.path().join("file");
     fs::write(&target, b"mine").unwrap();
-    let refused = restore(&Tree::new().memory(), &[], &target, &replace(), &Silent, &Cancel::new());
-    assert!(matches!(refused, Err(RestoreError::Target { .. })), "{refused:?}");
+    let refused = restore(
+        &Tree::new().memory(),
+        &[],
+        &target,
+        &replace(),
+        &Silent,
+        &Cancel::new(),
+    );
+    assert!(
+        matches!(refused, Err(RestoreError::Target { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -288,7 +433,10 @@ fn a_planted_link_is_replaced_and_never_followed() {
     restore_all(&memory, &target, &replace());
     assert_all_restored(&memory, &target);
     let after = fs::metadata(&outside).unwrap();
-    assert_eq!((after.mode(), after.mtime(), after.ctime_nsec()), (before.mode(), before.mtime(), before.ctime_nsec()));
+    assert_eq!(
+        (after.mode(), after.mtime(), after.ctime_nsec()),
+        (before.mode(), before.mtime(), before.ctime_nsec())
+    );
     assert_eq!(fs::read(outside.join("file")).unwrap(), b"safe");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
 }
@@ -301,26 +449,55 @@ fn a_directory_is_not_replaced_by_something_else() {
     let memory = Tree::new().file("file", b"x").file("other", b"y").memory();
     let progress = Collected::default();
     let summary = restore(&memory, &[], &target, &replace(), &progress, &Cancel::new()).unwrap();
-    assert_eq!(progress.told().troubles, ["file: could not put it in the place of what is there: Is a directory (os error 21)"]);
+    assert_eq!(
+        progress.told().troubles,
+        ["file: could not put it in the place of what is there: Is a directory (os error 21)"]
+    );
     assert_eq!((summary.troubles, summary.files), (1, 1));
-    assert_eq!(names_below(&target), ["", "file", "file/mine", "other"].map(path).into());
+    assert_eq!(
+        names_below(&target),
+        ["", "file", "file/mine", "other"].map(path).into()
+    );
 }
 
 #[test]
 fn what_cannot_be_read_is_reported_and_not_there_while_the_rest_is() {
     let (_folder, target) = fresh();
-    let tree = torture().file("bad", &[7; 10_000]).file("bad large", &[8; 9_000_000]).link("bad second", "bad");
-    let memory = tree.clone().broken("bad").broken("bad large").broken("bad second").memory();
+    let tree = torture()
+        .file("bad", &[7; 10_000])
+        .file("bad large", &[8; 9_000_000])
+        .link("bad second", "bad");
+    let memory = tree
+        .clone()
+        .broken("bad")
+        .broken("bad large")
+        .broken("bad second")
+        .memory();
     let progress = Collected::default();
-    let summary = restore(&memory, &[], &target, &Options::default(), &progress, &Cancel::new()).unwrap();
+    let summary = restore(
+        &memory,
+        &[],
+        &target,
+        &Options::default(),
+        &progress,
+        &Cancel::new(),
+    )
+    .unwrap();
     let mut troubles = progress.told().troubles;
     troubles.sort();
     let what = "could not read its content from the backup: frame 7 fails authentication";
-    assert_eq!(troubles, ["bad large", "bad second", "bad"].map(|name| format!("{name}: {what}")));
+    assert_eq!(
+        troubles,
+        ["bad large", "bad second", "bad"].map(|name| format!("{name}: {what}"))
+    );
     assert_eq!(summary.troubles, 3);
     for entry in &memory.entries {
         if entry.path.as_bytes().starts_with(b"bad") {
-            assert!(!target.join(entry.path.to_string()).exists(), "{}", entry.path);
+            assert!(
+                !target.join(entry.path.to_string()).exists(),
+                "{}",
+                entry.path
+            );
         } else {
             assert_restored(&memory, entry, &target);
         }
@@ -336,21 +513,48 @@ fn what_cannot_be_read_is_reported_and_not_there_while_the_rest_is() {
 #[test]
 fn one_broken_name_does_not_break_the_next_name_of_the_file() {
     let (_folder, target) = fresh();
-    let memory = Tree::new().file("a", b"x").link("b", "a").link("c", "a").broken("a").memory();
-    let summary = restore(&memory, &[], &target, &Options::default(), &Silent, &Cancel::new()).unwrap();
+    let memory = Tree::new()
+        .file("a", b"x")
+        .link("b", "a")
+        .link("c", "a")
+        .broken("a")
+        .memory();
+    let summary = restore(
+        &memory,
+        &[],
+        &target,
+        &Options::default(),
+        &Silent,
+        &Cancel::new(),
+    )
+    .unwrap();
     assert_eq!(summary.troubles, 1);
     assert_eq!(fs::read(target.join("c")).unwrap(), b"x");
-    assert_eq!(fs::metadata(target.join("c")).unwrap().ino(), fs::metadata(target.join("b")).unwrap().ino());
+    assert_eq!(
+        fs::metadata(target.join("c")).unwrap().ino(),
+        fs::metadata(target.join("b")).unwrap().ino()
+    );
 }
 
 #[test]
 fn restoring_into_a_missing_place_makes_it_for_its_owner_alone_until_it_is_done() {
     let (_folder, target) = fresh();
-    let memory = Tree::new().with("fifo", 0o600, Content::Fifo).change("", |root| root.mode = 0o751).memory();
+    let memory = Tree::new()
+        .with("fifo", 0o600, Content::Fifo)
+        .change("", |root| root.mode = 0o751)
+        .memory();
     restore_all(&memory, &target, &Options::default());
     assert_all_restored(&memory, &target);
-    assert!(fs::symlink_metadata(target.join("fifo")).unwrap().file_type().is_fifo());
-    assert_eq!(names_below(&target), [TreePath::root(), path("fifo")].into());
+    assert!(
+        fs::symlink_metadata(target.join("fifo"))
+            .unwrap()
+            .file_type()
+            .is_fifo()
+    );
+    assert_eq!(
+        names_below(&target),
+        [TreePath::root(), path("fifo")].into()
+    );
 }
 
 /// Asks for a stop as soon as anything is done.
@@ -379,11 +583,25 @@ fn a_restore_that_is_told_to_stop_says_so_and_leaves_whole_files_alone() {
     }
     let memory = tree.memory();
     let cancel = Cancel::new();
-    let stopped = restore(&memory, &[], &target, &Options::default(), &Impatient(cancel.clone()), &cancel);
-    assert!(matches!(stopped, Err(RestoreError::Cancelled)), "{stopped:?}");
+    let stopped = restore(
+        &memory,
+        &[],
+        &target,
+        &Options::default(),
+        &Impatient(cancel.clone()),
+        &cancel,
+    );
+    assert!(
+        matches!(stopped, Err(RestoreError::Cancelled)),
+        "{stopped:?}"
+    );
     let names = names_below(&target);
     assert!(names.len() < memory.entries.len(), "it went on to the end");
-    for entry in memory.entries.iter().filter(|entry| names.contains(&entry.path) && entry.content.size() > 0) {
+    for entry in memory
+        .entries
+        .iter()
+        .filter(|entry| names.contains(&entry.path) && entry.content.size() > 0)
+    {
         assert_restored(&memory, entry, &target);
     }
 }

@@ -18,14 +18,24 @@ enum Thing {
 
 fn thing() -> impl Strategy<Value = Thing> {
     // Mostly for oneself, since what others may do is not tested here.
-    let mode = prop_oneof![Just(0o644), Just(0o700), Just(0o500), Just(0o4711), Just(0o000)];
+    let mode = prop_oneof![
+        Just(0o644),
+        Just(0o700),
+        Just(0o500),
+        Just(0o4711),
+        Just(0o000)
+    ];
     let leaf = prop_oneof![
-        (mode.clone(), vec(any::<u8>(), 0..3000)).prop_map(|(mode, content)| Thing::File(mode, content)),
+        (mode.clone(), vec(any::<u8>(), 0..3000))
+            .prop_map(|(mode, content)| Thing::File(mode, content)),
         vec(1_u8..255, 1..20).prop_map(Thing::Link),
         Just(Thing::Fifo),
     ];
     leaf.prop_recursive(5, 40, 8, |inner| {
-        (btree_map("[a-c\u{e9} ]{1,3}", inner, 0..8), prop_oneof![Just(0o755), Just(0o500), Just(0o1777)])
+        (
+            btree_map("[a-c\u{e9} ]{1,3}", inner, 0..8),
+            prop_oneof![Just(0o755), Just(0o500), Just(0o1777)],
+        )
             .prop_map(|(entries, mode)| Thing::Directory(entries.into_iter().collect(), mode))
     })
 }
@@ -33,10 +43,18 @@ fn thing() -> impl Strategy<Value = Thing> {
 fn add(tree: Tree, at: &str, thing: &Thing) -> Tree {
     match thing {
         Thing::Directory(entries, mode) => {
-            let tree = if at.is_empty() { tree } else { tree.directory(at, *mode) };
-            entries.iter().fold(tree, |tree, (name, thing)| add(tree, &format!("{at}/{name}"), thing))
+            let tree = if at.is_empty() {
+                tree
+            } else {
+                tree.directory(at, *mode)
+            };
+            entries.iter().fold(tree, |tree, (name, thing)| {
+                add(tree, &format!("{at}/{name}"), thing)
+            })
         }
-        Thing::File(mode, content) => tree.file(at, content).change(at, |metadata| metadata.mode = *mode),
+        Thing::File(mode, content) => tree
+            .file(at, content)
+            .change(at, |metadata| metadata.mode = *mode),
         Thing::Link(target) => tree.symlink(at, target),
         Thing::Fifo => tree.with(at, 0o600, Content::Fifo),
     }

@@ -32,18 +32,28 @@ fn a_torture_tree_comes_back_and_comes_back_over_itself() {
     assert!(!is_root() || left_out.is_empty(), "{left_out:?}");
     let original = oracle::scan(room.path());
     let access = backup::create_encrypted(Arc::new(Memory::default()));
-    let report = backup::back_up(&access, &[room.path()], |request| request.compression = Compression::Zstd);
+    let report = backup::back_up(&access, &[room.path()], |request| {
+        request.compression = Compression::Zstd
+    });
     let view = view_of(&access, &report);
     let (_folder, target) = fresh();
     for existing in [Existing::Refuse, Existing::Replace] {
         let progress = Collected::default();
-        let options = Options { existing, ..Options::default() };
-        let summary = restore(&view, &[], &target, &options, &progress, &Cancel::new()).expect("it can be restored");
+        let options = Options {
+            existing,
+            ..Options::default()
+        };
+        let summary = restore(&view, &[], &target, &options, &progress, &Cancel::new())
+            .expect("it can be restored");
         assert_eq!(progress.told().troubles, Vec::<String>::new());
         assert_eq!((summary.troubles, summary.left_out), (0, 0));
         assert_eq!(summary.files + summary.directories, view.totals().entries);
         let differences = oracle::compare(&original, &oracle::scan(&target), oracle::Holes::Same);
-        assert!(differences.is_empty(), "{existing:?}:\n{}", differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "{existing:?}:\n{}",
+            differences.join("\n")
+        );
     }
     let changes = oracle::rsync(room.path(), &target);
     assert!(changes.is_empty(), "{}", changes.join("\n"));

@@ -10,15 +10,24 @@ use serde_json::{Value, json};
 /// One of the entry points.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 4] =
-    [("journal", entry::journal), ("run_files", entry::run_files), ("timetable", entry::timetable), ("jobs", entry::jobs)];
+const TARGETS: [(&str, Target); 4] = [
+    ("journal", entry::journal),
+    ("run_files", entry::run_files),
+    ("timetable", entry::timetable),
+    ("jobs", entry::jobs),
+];
 
 fn seeds() -> Vec<(Target, Vec<u8>)> {
     let mut seeds = Vec::new();
     for (target, run) in TARGETS {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/seeds")
+            .join(target);
         for input in std::fs::read_dir(&folder).expect("there are some") {
-            seeds.push((run, std::fs::read(input.expect("listed").path()).expect("read")));
+            seeds.push((
+                run,
+                std::fs::read(input.expect("listed").path()).expect("read"),
+            ));
         }
     }
     seeds
@@ -71,8 +80,12 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 40, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key.clone(), inner), 0..8)
-                .prop_map(|pairs| Value::Object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())),
+            prop::collection::vec((key.clone(), inner), 0..8).prop_map(|pairs| Value::Object(
+                pairs
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect()
+            )),
         ]
     })
 }
@@ -93,9 +106,16 @@ fn what_the_fuzzers_start_from_is_taken() {
     let seeds = seeds();
     assert!(seeds.len() >= 7, "{}", seeds.len());
     seeds.iter().for_each(|(run, seed)| run(seed));
-    freezer::sched::journal::Memory::decode(include_bytes!("../../../fuzz/seeds/journal/running")).expect("sound");
-    serde_json::from_slice::<freezer::sched::order::Order>(include_bytes!("../../../fuzz/seeds/run_files/order")).expect("sound");
-    serde_json::from_slice::<freezer::sched::order::Outcome>(include_bytes!("../../../fuzz/seeds/run_files/outcome")).expect("sound");
+    freezer::sched::journal::Memory::decode(include_bytes!("../../../fuzz/seeds/journal/running"))
+        .expect("sound");
+    serde_json::from_slice::<freezer::sched::order::Order>(include_bytes!(
+        "../../../fuzz/seeds/run_files/order"
+    ))
+    .expect("sound");
+    serde_json::from_slice::<freezer::sched::order::Outcome>(include_bytes!(
+        "../../../fuzz/seeds/run_files/outcome"
+    ))
+    .expect("sound");
 }
 
 proptest! {

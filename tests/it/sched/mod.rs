@@ -32,7 +32,10 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        Self { home: crate::support::scratch(), variables: Vec::new() }
+        Self {
+            home: crate::support::scratch(),
+            variables: Vec::new(),
+        }
     }
 
     /// One that knows a token of the server for everything.
@@ -56,7 +59,8 @@ impl Node {
     /// A program of the node.
     fn script(&self, name: &str, lines: &str) -> String {
         let path = self.write(name, &format!("#!/bin/sh\n{lines}\n"));
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("made a program");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("made a program");
         path.display().to_string()
     }
 
@@ -66,8 +70,15 @@ impl Node {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freezer"));
-        command.args(arguments).env_clear().env("HOME", self.home.path()).current_dir(self.home.path()).stdin(Stdio::null());
-        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path))).envs(self.variables.iter().cloned());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(self.variables.iter().cloned());
         command
     }
 
@@ -96,7 +107,10 @@ impl Node {
     /// Runs `freezer` to its end; what it printed.
     fn run(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
         assert!(output.status.success(), "{arguments:?}: {out}{err}");
         out.into_owned()
     }
@@ -111,7 +125,22 @@ impl Node {
         for (name, job) in jobs {
             self.write(&format!("jobs/{name}.conf"), &job.to_string());
         }
-        self.run(&[&["scheduler", "once", "--no-api", "--jobs-dir", "jobs", "--interval", "1", "-v"], more].concat());
+        self.run(
+            &[
+                &[
+                    "scheduler",
+                    "once",
+                    "--no-api",
+                    "--jobs-dir",
+                    "jobs",
+                    "--interval",
+                    "1",
+                    "-v",
+                ],
+                more,
+            ]
+            .concat(),
+        );
         let status = self.json(&["scheduler", "status", "--no-api", "--jobs-dir", "jobs"]);
         status["last_runs"].as_array().expect("a list").clone()
     }
@@ -125,11 +154,36 @@ struct Scheduler {
 impl Scheduler {
     /// With the server, for this client.
     fn start(node: &Node, api: &Api, project: &Project<'_>, client: &str, more: &[&str]) -> Self {
-        let log = std::fs::File::options().create(true).append(true).open(node.path(&format!("log-{client}"))).expect("a log");
-        let mut command = node.command(&["scheduler", "start", "--foreground", "--interval", "1", "-v", "--client-id", client]);
-        command.args(["--api-url", &api.url, "--api-token-file", "token", "--api-project", &project.id]);
-        command.arg("--state-dir").arg(node.path(&format!("state-{client}"))).args(more);
-        Self { child: command.stderr(log).spawn().expect("it starts") }
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(node.path(&format!("log-{client}")))
+            .expect("a log");
+        let mut command = node.command(&[
+            "scheduler",
+            "start",
+            "--foreground",
+            "--interval",
+            "1",
+            "-v",
+            "--client-id",
+            client,
+        ]);
+        command.args([
+            "--api-url",
+            &api.url,
+            "--api-token-file",
+            "token",
+            "--api-project",
+            &project.id,
+        ]);
+        command
+            .arg("--state-dir")
+            .arg(node.path(&format!("state-{client}")))
+            .args(more);
+        Self {
+            child: command.stderr(log).spawn().expect("it starts"),
+        }
     }
 
     /// As the kernel ends a process.
@@ -161,13 +215,16 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// A job with these actions.
 fn job(client: &str, schedule: &Value, actions: &[Value]) -> Value {
-    let actions: Vec<Value> =
-        actions
-            .iter()
-            .map(|action| {
-                if action.get("freezer_action").is_some() { action.clone() } else { json!({ "freezer_action": action, "max_retries": 0 }) }
-            })
-            .collect();
+    let actions: Vec<Value> = actions
+        .iter()
+        .map(|action| {
+            if action.get("freezer_action").is_some() {
+                action.clone()
+            } else {
+                json!({ "freezer_action": action, "max_retries": 0 })
+            }
+        })
+        .collect();
     json!({ "client_id": client, "description": "d", "job_schedule": schedule, "job_actions": actions })
 }
 
@@ -193,16 +250,27 @@ fn result_of(project: &Project<'_>, job: &str) -> String {
 }
 
 fn fifo(path: &Path) {
-    let made = Command::new("mkfifo").arg(path).status().expect("mkfifo is there");
+    let made = Command::new("mkfifo")
+        .arg(path)
+        .status()
+        .expect("mkfifo is there");
     assert!(made.success());
 }
 
 /// The processes of a group that still run: not those that have ended and that nobody has waited for.
 fn alive(group: &str) -> Vec<String> {
     let of_group = |stat: &str| {
-        let fields: Vec<&str> = stat.rsplit_once(')').map(|(_, rest)| rest.split_ascii_whitespace().collect()).unwrap_or_default();
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .map(|(_, rest)| rest.split_ascii_whitespace().collect())
+            .unwrap_or_default();
         fields.first().is_some_and(|state| *state != "Z") && fields.get(2) == Some(&group)
     };
-    let processes = std::fs::read_dir("/proc").expect("it is there").filter_map(Result::ok);
-    processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).filter(|stat| of_group(stat)).collect()
+    let processes = std::fs::read_dir("/proc")
+        .expect("it is there")
+        .filter_map(Result::ok);
+    processes
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
+        .filter(|stat| of_group(stat))
+        .collect()
 }

@@ -11,8 +11,14 @@ fn run(program: &str, arguments: &[&str], change: impl FnOnce(&mut Command)) -> 
     let mut command = Command::new(program);
     command.args(arguments);
     change(&mut command);
-    let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -22,8 +28,16 @@ fn downloaded(login: &servers::Server, container: &str, object: &str) -> (String
         command.envs(login).env("PYTHONWARNINGS", "ignore");
     };
     let stat = run("/usr/bin/swift", &["stat", container, object], with_login).stdout;
-    let body = run("/usr/bin/swift", &["download", container, object, "-o", "-"], with_login).stdout;
-    (String::from_utf8(stat).expect("text").to_ascii_lowercase(), body)
+    let body = run(
+        "/usr/bin/swift",
+        &["download", container, object, "-o", "-"],
+        with_login,
+    )
+    .stdout;
+    (
+        String::from_utf8(stat).expect("text").to_ascii_lowercase(),
+        body,
+    )
 }
 
 #[test]
@@ -38,18 +52,41 @@ fn a_level_is_one_static_large_object_that_stock_tools_unpack() {
     std::fs::write(tree.join("small"), noise(2, 30_000)).expect("written");
     let url = fresh("swift", "large-objects");
     let store = open(&url, as_variables(&openstack.keystone, "OS_")).expect("opened");
-    let report = backup::back_up(&backup::create_plain(store), &[&tree], |request| request.segment_bytes = 1 << 20);
-    let prefix = url.strip_prefix("swift://large-objects/").expect("its form");
-    let object = format!("{prefix}/data/host/tree/{}/stream.tar.zst", report.manifest.id);
+    let report = backup::back_up(&backup::create_plain(store), &[&tree], |request| {
+        request.segment_bytes = 1 << 20
+    });
+    let prefix = url
+        .strip_prefix("swift://large-objects/")
+        .expect("its form");
+    let object = format!(
+        "{prefix}/data/host/tree/{}/stream.tar.zst",
+        report.manifest.id
+    );
     let (stat, body) = downloaded(&openstack.keystone, "large-objects", &object);
-    assert!(report.manifest.levels[0].segments > 5, "{:?}", report.manifest.levels[0]);
+    assert!(
+        report.manifest.levels[0].segments > 5,
+        "{:?}",
+        report.manifest.levels[0]
+    );
     assert!(stat.contains("static-large-object: true"), "{stat}");
     let (archive, unpacked) = (room.path().join("archive"), room.path().join("unpacked"));
     std::fs::write(&archive, body).expect("written");
     std::fs::create_dir(&unpacked).expect("made");
-    let script = format!("zstd -dcq '{}' | tar -x -C '{}'", archive.display(), unpacked.display());
+    let script = format!(
+        "zstd -dcq '{}' | tar -x -C '{}'",
+        archive.display(),
+        unpacked.display()
+    );
     run("bash", &["-o", "pipefail", "-c", &script], |_| {});
-    run("diff", &["-r", tree.to_str().expect("text"), unpacked.to_str().expect("text")], |_| {});
+    run(
+        "diff",
+        &[
+            "-r",
+            tree.to_str().expect("text"),
+            unpacked.to_str().expect("text"),
+        ],
+        |_| {},
+    );
 }
 
 #[test]
@@ -63,15 +100,34 @@ fn more_parts_than_a_static_large_object_may_have_make_a_dynamic_one() {
     std::thread::scope(|scope| {
         for part in 0..8 {
             let store = &store;
-            scope.spawn(move || (part..1001).step_by(8).for_each(|number| store.put(&name(number), &vec![body(number)]).expect("stored")));
+            scope.spawn(move || {
+                (part..1001).step_by(8).for_each(|number| {
+                    store
+                        .put(&name(number), &vec![body(number)])
+                        .expect("stored")
+                })
+            });
         }
     });
     let whole = ObjectName::new("data/stream").expect("legal");
-    assert_eq!(store.join(&whole, "data/segments/", 1001).expect("joined"), Joined::Done);
-    let prefix = url.strip_prefix("swift://large-objects/").expect("its form");
-    let (stat, joined) = downloaded(&openstack.keystone, "large-objects", &format!("{prefix}/data/stream"));
+    assert_eq!(
+        store.join(&whole, "data/segments/", 1001).expect("joined"),
+        Joined::Done
+    );
+    let prefix = url
+        .strip_prefix("swift://large-objects/")
+        .expect("its form");
+    let (stat, joined) = downloaded(
+        &openstack.keystone,
+        "large-objects",
+        &format!("{prefix}/data/stream"),
+    );
     assert!(stat.contains("manifest: large-objects/"), "{stat}");
-    assert!(joined == (0..1001).flat_map(body).collect::<Vec<_>>(), "{} bytes", joined.len());
+    assert!(
+        joined == (0..1001).flat_map(body).collect::<Vec<_>>(),
+        "{} bytes",
+        joined.len()
+    );
 }
 
 #[test]
@@ -79,7 +135,17 @@ fn more_parts_than_a_static_large_object_may_have_make_a_dynamic_one() {
 fn segments_that_the_server_cannot_take_are_refused_before_anything_is_read() {
     let openstack = servers::openstack();
     let settings = as_variables(&openstack.keystone, "OS_").with_segment_bytes(6 << 30);
-    let error = open(&fresh("swift", "large-objects"), settings).map(|_| ()).expect_err("5 GiB are the most");
-    let why = std::error::Error::source(&error).expect("a cause").to_string();
-    assert_eq!(why, format!("segments of {} bytes are more than the server takes in one object: 5368709122 bytes", 6_u64 << 30));
+    let error = open(&fresh("swift", "large-objects"), settings)
+        .map(|_| ())
+        .expect_err("5 GiB are the most");
+    let why = std::error::Error::source(&error)
+        .expect("a cause")
+        .to_string();
+    assert_eq!(
+        why,
+        format!(
+            "segments of {} bytes are more than the server takes in one object: 5368709122 bytes",
+            6_u64 << 30
+        )
+    );
 }

@@ -11,19 +11,33 @@ fn name(text: &str) -> ObjectName {
 #[test]
 fn ten_thousand_files_are_listed_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut expected: Vec<_> =
-        (0..10_000_u32).map(|number| format!("data/{}/{:07}", number % 3, number.wrapping_mul(7919) % 10_000)).collect();
+    let mut expected: Vec<_> = (0..10_000_u32)
+        .map(|number| {
+            format!(
+                "data/{}/{:07}",
+                number % 3,
+                number.wrapping_mul(7919) % 10_000
+            )
+        })
+        .collect();
     // Names of one file: making ten thousand files, or putting them, would take longer than all that is tested here.
     fs::write(folder.path().join("one"), "").expect("written");
-    (0..3).for_each(|part| fs::create_dir_all(folder.path().join(format!("data/{part}"))).expect("made"));
-    expected.iter().for_each(|object| fs::hard_link(folder.path().join("one"), folder.path().join(object)).expect("linked"));
+    (0..3).for_each(|part| {
+        fs::create_dir_all(folder.path().join(format!("data/{part}"))).expect("made")
+    });
+    expected.iter().for_each(|object| {
+        fs::hard_link(folder.path().join("one"), folder.path().join(object)).expect("linked")
+    });
     expected.sort();
     let mut listed = Vec::new();
     let mut keep = |info: freezer::store::ObjectInfo| {
         listed.push(info.name.to_string());
         true
     };
-    Local::open(folder.path()).expect("a store").list("data/", &mut keep).expect("listed");
+    Local::open(folder.path())
+        .expect("a store")
+        .list("data/", &mut keep)
+        .expect("listed");
     assert_eq!(listed, expected);
 }
 
@@ -31,7 +45,9 @@ fn ten_thousand_files_are_listed_in_order() {
 fn what_is_not_an_object_is_not_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Local::open(folder.path()).expect("a store");
-    store.put(&name("data/a"), &vec![b"x".to_vec()]).expect("stored");
+    store
+        .put(&name("data/a"), &vec![b"x".to_vec()])
+        .expect("stored");
     fs::write(folder.path().join("not a legal name"), "").expect("written");
     fs::create_dir_all(folder.path().join("data/empty/folder")).expect("made");
     let mut listed = Vec::new();
@@ -49,13 +65,20 @@ fn an_error_names_the_folder_that_is_missing_and_open_makes_nothing() {
     let path = folder.path().join("not/there");
     let error = Local::open(&path).expect_err("missing");
     assert_eq!((error.kind(), error.verb()), (Kind::Missing, Verb::Open));
-    let told = std::error::Error::source(&error).expect("a cause").to_string();
+    let told = std::error::Error::source(&error)
+        .expect("a cause")
+        .to_string();
     assert_eq!(told, path.display().to_string());
     assert!(!path.exists());
     Local::create(&path).expect("made");
     Local::open(&path).expect("there");
     fs::write(folder.path().join("file"), "").expect("written");
-    assert_eq!(Local::open(&folder.path().join("file")).expect_err("no folder").kind(), Kind::Failed);
+    assert_eq!(
+        Local::open(&folder.path().join("file"))
+            .expect_err("no folder")
+            .kind(),
+        Kind::Failed
+    );
 }
 
 #[test]
@@ -89,7 +112,11 @@ fn a_store_whose_folder_went_away_is_unavailable_and_not_made_again() {
             let error = error.expect_err("the store is gone");
             assert_eq!(error.kind(), Kind::Unavailable, "{round}: {error}");
         }
-        assert_eq!(fs::read_dir(&folder).map_or(0, Iterator::count), 0, "{round}: nothing was made");
+        assert_eq!(
+            fs::read_dir(&folder).map_or(0, Iterator::count),
+            0,
+            "{round}: nothing was made"
+        );
         if round == "gone" {
             fs::create_dir(&folder).expect("made");
         }
@@ -99,14 +126,29 @@ fn a_store_whose_folder_went_away_is_unavailable_and_not_made_again() {
 #[test]
 fn an_object_that_another_process_replaces_is_not_served_from_the_old_file() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (ours, theirs) = (Local::open(folder.path()).expect("a store"), Local::open(folder.path()).expect("a store"));
-    theirs.put(&name("a/b"), &vec![b"old".to_vec()]).expect("stored");
+    let (ours, theirs) = (
+        Local::open(folder.path()).expect("a store"),
+        Local::open(folder.path()).expect("a store"),
+    );
+    theirs
+        .put(&name("a/b"), &vec![b"old".to_vec()])
+        .expect("stored");
     assert_eq!(ours.get_range(&name("a/b"), 0, 3).expect("read"), b"old");
-    theirs.put(&name("a/b"), &vec![b"new".to_vec()]).expect("stored");
+    theirs
+        .put(&name("a/b"), &vec![b"new".to_vec()])
+        .expect("stored");
     assert_eq!(ours.get_range(&name("a/b"), 0, 3).expect("read"), b"new");
     theirs.delete(&name("a/b")).expect("removed");
-    assert_eq!(ours.get_range(&name("a/b"), 0, 3).expect_err("removed").kind(), Kind::Missing);
-    assert!(!folder.path().join("a").exists(), "no empty folder is left behind");
+    assert_eq!(
+        ours.get_range(&name("a/b"), 0, 3)
+            .expect_err("removed")
+            .kind(),
+        Kind::Missing
+    );
+    assert!(
+        !folder.path().join("a").exists(),
+        "no empty folder is left behind"
+    );
 }
 
 #[cfg(unix)]
@@ -120,19 +162,47 @@ mod unix {
     #[test]
     fn the_rights_of_the_stores_folder_hold_for_all_below_it() {
         let parent = tempfile::tempdir().expect("a folder");
-        let mode = |path: &str| fs::metadata(parent.path().join(path)).expect("there").permissions().mode() & 0o777;
-        Local::create(&parent.path().join("own/store")).expect("made").put(&name("a/b"), &vec![]).expect("stored");
-        assert_eq!(["own", "own/store", "own/store/a", "own/store/a/b"].map(mode), [0o700, 0o700, 0o700, 0o600]);
+        let mode = |path: &str| {
+            fs::metadata(parent.path().join(path))
+                .expect("there")
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        Local::create(&parent.path().join("own/store"))
+            .expect("made")
+            .put(&name("a/b"), &vec![])
+            .expect("stored");
+        assert_eq!(
+            ["own", "own/store", "own/store/a", "own/store/a/b"].map(mode),
+            [0o700, 0o700, 0o700, 0o600]
+        );
         fs::create_dir(parent.path().join("shared")).expect("made");
-        fs::set_permissions(parent.path().join("shared"), fs::Permissions::from_mode(0o750)).expect("set");
-        Local::create(&parent.path().join("shared")).expect("there").put(&name("a/b"), &vec![]).expect("stored");
+        fs::set_permissions(
+            parent.path().join("shared"),
+            fs::Permissions::from_mode(0o750),
+        )
+        .expect("set");
+        Local::create(&parent.path().join("shared"))
+            .expect("there")
+            .put(&name("a/b"), &vec![])
+            .expect("stored");
         assert_eq!(["shared/a", "shared/a/b"].map(mode), [0o750, 0o640]);
     }
 
     #[test]
     fn a_device_or_pipe_is_no_object() {
         let store = Local::open(std::path::Path::new("/dev")).expect("a folder");
-        assert_eq!(store.get(&name("null"), 1).expect_err("a device").kind(), Kind::Missing);
-        assert_eq!(store.get_range(&name("null"), 0, 0).expect_err("a device").kind(), Kind::Missing);
+        assert_eq!(
+            store.get(&name("null"), 1).expect_err("a device").kind(),
+            Kind::Missing
+        );
+        assert_eq!(
+            store
+                .get_range(&name("null"), 0, 0)
+                .expect_err("a device")
+                .kind(),
+            Kind::Missing
+        );
     }
 }

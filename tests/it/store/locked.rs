@@ -30,7 +30,18 @@ fn back_up(place: &Place, home: &Path, round: u64, lock: &str) {
     fs::create_dir_all(home.join("tree")).expect("made");
     fs::write(home.join("tree/same"), noise(1, 300_000)).expect("written");
     fs::write(home.join("tree/file"), noise(10 + round, 50_000)).expect("written");
-    place.succeeds(home, &["backup", "tree", "--hostname", "here", "-q", "--object-lock", lock]);
+    place.succeeds(
+        home,
+        &[
+            "backup",
+            "tree",
+            "--hostname",
+            "here",
+            "-q",
+            "--object-lock",
+            lock,
+        ],
+    );
 }
 
 /// The names of all objects of which the server has a version, whether it shows it or not.
@@ -39,16 +50,35 @@ fn versions(server: &Server, place: &Place) -> Vec<String> {
 import boto3, sys
 c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3], region_name='us-east-1')
 print('\\n'.join(v['Key'] for v in c.list_object_versions(Bucket=sys.argv[4]).get('Versions', [])))";
-    asked(server, place, script).lines().map(|key| key.strip_prefix("st/").expect("the prefix").to_owned()).collect()
+    asked(server, place, script)
+        .lines()
+        .map(|key| key.strip_prefix("st/").expect("the prefix").to_owned())
+        .collect()
 }
 
 /// Runs a script that asks the server by other means.
 fn asked(server: &Server, place: &Place, script: &str) -> String {
-    let bucket = place.url.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).expect("its form").0;
+    let bucket = place
+        .url
+        .strip_prefix("s3://")
+        .and_then(|rest| rest.split_once('/'))
+        .expect("its form")
+        .0;
     let mut python = Command::new(&server["MOTO_PYTHON"]);
-    python.args(["-c", script, &server["S3_ENDPOINT"], &server["S3_ACCESS_KEY"], &server["S3_SECRET_KEY"], bucket]);
+    python.args([
+        "-c",
+        script,
+        &server["S3_ENDPOINT"],
+        &server["S3_ACCESS_KEY"],
+        &server["S3_SECRET_KEY"],
+        bucket,
+    ]);
     let output = python.output().expect("python starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -64,7 +94,10 @@ for v in versions:
     except c.exceptions.ClientError: refused += 1
 print(len(versions), refused)";
     let said = asked(server, place, script);
-    let numbers: Vec<usize> = said.split_whitespace().map(|number| number.parse().expect("a number")).collect();
+    let numbers: Vec<usize> = said
+        .split_whitespace()
+        .map(|number| number.parse().expect("a number"))
+        .collect();
     assert_eq!(numbers.len(), 2, "{said}");
     (numbers[0], numbers[1])
 }
@@ -77,33 +110,91 @@ fn what_is_locked_stays_whole_and_check_and_prune_say_until_when() {
     let home = home_with_key();
     let home = home.path();
     for round in 0..3 {
-        back_up(&place, home, round, if round == 0 { "1h" } else { "compliance:2d" });
+        back_up(
+            &place,
+            home,
+            round,
+            if round == 0 { "1h" } else { "compliance:2d" },
+        );
     }
     let (said, code) = place.says(home, &["check"]);
     assert_eq!(code, Some(0), "{said}");
     // All of them lean on the first: what it has is free first.
-    assert!(said.contains("here/tree: 3 points in time are locked until "), "{said}");
+    assert!(
+        said.contains("here/tree: 3 points in time are locked until "),
+        "{said}"
+    );
     let (json, _) = place.says(home, &["check", "--json"]);
-    assert_eq!(json.lines().filter(|line| line.contains(r#""remark":"locked""#)).count(), 3, "{json}");
+    assert_eq!(
+        json.lines()
+            .filter(|line| line.contains(r#""remark":"locked""#))
+            .count(),
+        3,
+        "{json}"
+    );
 
     let before = listed(place.store.as_ref(), "data/");
-    let (said, code) = place.says(home, &["prune", "here/tree", "--keep-last", "1", "--grace", "0", "--yes"]);
+    let (said, code) = place.says(
+        home,
+        &[
+            "prune",
+            "here/tree",
+            "--keep-last",
+            "1",
+            "--grace",
+            "0",
+            "--yes",
+        ],
+    );
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(said.matches("locked until ").count(), 2, "{said}");
     assert!(!said.contains("goes"), "{said}");
-    assert_eq!((place.count("manifests/"), &listed(place.store.as_ref(), "data/")), (3, &before));
-    let named = format!("here/tree@{}", listed(place.store.as_ref(), "manifests/")[0].as_str().rsplit_once('/').expect("its form").1);
+    assert_eq!(
+        (
+            place.count("manifests/"),
+            &listed(place.store.as_ref(), "data/")
+        ),
+        (3, &before)
+    );
+    let named = format!(
+        "here/tree@{}",
+        listed(place.store.as_ref(), "manifests/")[0]
+            .as_str()
+            .rsplit_once('/')
+            .expect("its form")
+            .1
+    );
     let (said, _) = place.says(home, &["prune", &named, "--grace", "0", "--yes"]);
-    assert!(said.contains("locked until ") && place.count("manifests/") == 3, "{said}");
+    assert!(
+        said.contains("locked until ") && place.count("manifests/") == 3,
+        "{said}"
+    );
 
     for object in [&listed(place.store.as_ref(), "manifests/")[0], &before[0]] {
         let error = place.store.delete(object).expect_err("it is locked");
         assert_eq!(error.kind(), Kind::Denied);
-        assert!(error.source().expect("a cause").to_string().starts_with("it is locked until 20"), "{error:?}");
-        assert!(place.store.held_until(object).expect("asked").is_some_and(|until| until > Timestamp::now()), "{object}");
+        assert!(
+            error
+                .source()
+                .expect("a cause")
+                .to_string()
+                .starts_with("it is locked until 20"),
+            "{error:?}"
+        );
+        assert!(
+            place
+                .store
+                .held_until(object)
+                .expect("asked")
+                .is_some_and(|until| until > Timestamp::now()),
+            "{object}"
+        );
     }
     let (versions, refused) = removed_by_force(&server, &place);
-    assert!(refused >= before.len() + 3 && refused <= versions, "{refused} of {versions} were refused");
+    assert!(
+        refused >= before.len() + 3 && refused <= versions,
+        "{refused} of {versions} were refused"
+    );
     place.succeeds(home, &["check", "--read-data", "-q"]);
     place.succeeds(home, &["restore", "here/tree", "--target", "back", "-q"]);
     assert!(fs::read(home.join("back/same")).expect("there") == noise(1, 300_000));
@@ -120,27 +211,62 @@ fn when_the_time_is_over_a_prune_removes_it_for_good() {
         back_up(&place, home, round, "4s");
     }
     // What a run left that was cut off, locked for longer.
-    let lock = ObjectLock { mode: LockMode::Governance, until: Timestamp::now() + SignedDuration::from_hours(1), holds: names::is_lasting };
+    let lock = ObjectLock {
+        mode: LockMode::Governance,
+        until: Timestamp::now() + SignedDuration::from_hours(1),
+        holds: names::is_lasting,
+    };
     let locking = open(&place.url, s3_settings(&server).with_object_lock(lock)).expect("opened");
     let backup = BackupName::new("here", "tree").expect("legal");
-    let cut_off = names::data_name(&backup, &LevelId::new(Timestamp::now(), 7), Folder::Segments, 0);
+    let cut_off = names::data_name(
+        &backup,
+        &LevelId::new(Timestamp::now(), 7),
+        Folder::Segments,
+        0,
+    );
     locking.put(&cut_off, &vec![vec![1; 1000]]).expect("stored");
 
-    for object in ["manifests/", "data/"].iter().flat_map(|prefix| listed(place.store.as_ref(), prefix)).filter(|object| *object != cut_off)
+    for object in ["manifests/", "data/"]
+        .iter()
+        .flat_map(|prefix| listed(place.store.as_ref(), prefix))
+        .filter(|object| *object != cut_off)
     {
         while place.store.held_until(&object).expect("asked").is_some() {
             pause(Duration::from_millis(100), &Cancel::new());
         }
     }
-    let (said, code) = place.says(home, &["prune", "here/tree", "--keep-last", "1", "--grace", "0", "--yes"]);
+    let (said, code) = place.says(
+        home,
+        &[
+            "prune",
+            "here/tree",
+            "--keep-last",
+            "1",
+            "--grace",
+            "0",
+            "--yes",
+        ],
+    );
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("removed 1 point in time") && said.contains("1000 B that nothing needs are locked; a prune after "), "{said}");
+    assert!(
+        said.contains("removed 1 point in time")
+            && said.contains("1000 B that nothing needs are locked; a prune after "),
+        "{said}"
+    );
     assert_eq!(place.count("manifests/"), 1);
     place.succeeds(home, &["check", "--read-data", "-q"]);
     // No version is left of what went: nothing is only hidden, which would take its space for ever.
     let kept = listed(place.store.as_ref(), "");
-    let hidden: Vec<String> = versions(&server, &place).into_iter().filter(|key| !kept.iter().any(|kept| kept.as_str() == key)).collect();
-    assert!(hidden.iter().all(|key| key.starts_with("locks/") || key.contains("/checkpoints/")), "{hidden:?}");
+    let hidden: Vec<String> = versions(&server, &place)
+        .into_iter()
+        .filter(|key| !kept.iter().any(|kept| kept.as_str() == key))
+        .collect();
+    assert!(
+        hidden
+            .iter()
+            .all(|key| key.starts_with("locks/") || key.contains("/checkpoints/")),
+        "{hidden:?}"
+    );
 }
 
 #[test]
@@ -152,6 +278,20 @@ fn a_bucket_without_object_lock_is_refused_by_a_run_that_is_to_lock() {
     let home = home.path();
     fs::create_dir(home.join("tree")).expect("made");
     place.succeeds(home, &["backup", "tree", "--hostname", "here", "-q"]);
-    let (said, code) = place.says(home, &["backup", "tree", "--hostname", "here", "-q", "--object-lock", "1d"]);
-    assert!(code == Some(1) && said.contains("the bucket has no object lock"), "{code:?} {said}");
+    let (said, code) = place.says(
+        home,
+        &[
+            "backup",
+            "tree",
+            "--hostname",
+            "here",
+            "-q",
+            "--object-lock",
+            "1d",
+        ],
+    );
+    assert!(
+        code == Some(1) && said.contains("the bucket has no object lock"),
+        "{code:?} {said}"
+    );
 }

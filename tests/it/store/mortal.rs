@@ -9,10 +9,23 @@ use std::path::Path;
 impl Place {
     /// A backup that is under way: some of it is stored, and most is not.
     fn backup_under_way(&self, home: &Path) -> Killed {
-        let arguments = ["backup", "tree", "--hostname", "here", "--max-segment-size", "1MiB", "--upload-limit", "6MiB/s", "-q"];
+        let arguments = [
+            "backup",
+            "tree",
+            "--hostname",
+            "here",
+            "--max-segment-size",
+            "1MiB",
+            "--upload-limit",
+            "6MiB/s",
+            "-q",
+        ];
         let mut child = Killed(self.program(home, &arguments).spawn().expect("it starts"));
         while self.count("data/") < 3 {
-            assert!(child.0.try_wait().expect("a child").is_none(), "it ended before it was seen in the middle");
+            assert!(
+                child.0.try_wait().expect("a child").is_none(),
+                "it ended before it was seen in the middle"
+            );
             std::thread::yield_now();
         }
         child
@@ -22,11 +35,18 @@ impl Place {
     fn check(&self, home: &Path) {
         assert_eq!(self.count("manifests/"), 1);
         self.succeeds(home, &["check", "--read-data", "-q"]);
-        self.succeeds(home, &["restore", "tree", "--target", "back", "--overwrite", "-q"]);
+        self.succeeds(
+            home,
+            &["restore", "tree", "--target", "back", "--overwrite", "-q"],
+        );
         for file in fs::read_dir(home.join("tree")).expect("there") {
             let path = file.expect("an entry").path();
             let back = home.join("back").join(path.file_name().expect("a name"));
-            assert!(fs::read(&path).expect("read") == fs::read(&back).expect("read"), "{}", path.display());
+            assert!(
+                fs::read(&path).expect("read") == fs::read(&back).expect("read"),
+                "{}",
+                path.display()
+            );
         }
     }
 
@@ -35,7 +55,11 @@ impl Place {
         let home = home.path();
         fs::create_dir(home.join("tree")).expect("made");
         (0..6).for_each(|file| {
-            fs::write(home.join(format!("tree/{file}")), torture::noise(file, 4 << 20)).expect("written");
+            fs::write(
+                home.join(format!("tree/{file}")),
+                torture::noise(file, 4 << 20),
+            )
+            .expect("written");
         });
         // The program is killed: nothing is listed, and the next run makes the level.
         drop(self.backup_under_way(home));
@@ -52,7 +76,17 @@ impl Place {
     /// As [`backup_under_way`](Self::backup_under_way), where an earlier run has left something.
     fn backup_under_way_again(&self, home: &Path) -> Killed {
         let before = self.count("data/");
-        let arguments = ["backup", "tree", "--hostname", "here", "--max-segment-size", "1MiB", "--upload-limit", "6MiB/s", "-q"];
+        let arguments = [
+            "backup",
+            "tree",
+            "--hostname",
+            "here",
+            "--max-segment-size",
+            "1MiB",
+            "--upload-limit",
+            "6MiB/s",
+            "-q",
+        ];
         let mut child = Killed(self.program(home, &arguments).spawn().expect("it starts"));
         // It removes or goes on with what is there, and then adds to it.
         let mut least = before;
@@ -62,7 +96,10 @@ impl Place {
             if now >= least + 3 {
                 return child;
             }
-            assert!(child.0.try_wait().expect("a child").is_none(), "it ended before it was seen in the middle");
+            assert!(
+                child.0.try_wait().expect("a child").is_none(),
+                "it ended before it was seen in the middle"
+            );
             std::thread::yield_now();
         }
     }

@@ -31,8 +31,14 @@ const LONG: u64 = 30;
 const IN_TIME: u64 = 3;
 
 /// Files of the tree, and how long they are: more than one frame each, and small ones that share some.
-const FILES: [(&str, usize); 6] =
-    [("large", 3 << 20), ("d0/a", 700_000), ("d0/b", 10), ("d1/c", 300_000), ("d1/d2/e", 20_000), ("d1/d2/f", 0)];
+const FILES: [(&str, usize); 6] = [
+    ("large", 3 << 20),
+    ("d0/a", 700_000),
+    ("d0/b", 10),
+    ("d1/c", 300_000),
+    ("d1/d2/e", 20_000),
+    ("d1/d2/f", 0),
+];
 
 /// What a fault does to a read while it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +107,15 @@ impl Stage {
         let home = home_with_key();
         make_tree(&home.path().join("tree"));
         fs::create_dir(home.path().join("m")).expect("made");
-        let arguments = ["backup", "tree", "--hostname", "here", "--max-segment-size", "1MiB", "-q"];
+        let arguments = [
+            "backup",
+            "tree",
+            "--hostname",
+            "here",
+            "--max-segment-size",
+            "1MiB",
+            "-q",
+        ];
         straight.succeeds(home.path(), &arguments);
         Self { home, through }
     }
@@ -109,17 +123,39 @@ impl Stage {
     /// What mounts it, and waits so many seconds for the store.
     fn program(&self, read_timeout: u64) -> std::process::Command {
         let read_timeout = format!("{read_timeout}s");
-        let arguments = ["mount", "here/tree@latest", "m", "--foreground", "-q", "--read-timeout", &read_timeout, "--timeout", "1s"];
+        let arguments = [
+            "mount",
+            "here/tree@latest",
+            "m",
+            "--foreground",
+            "-q",
+            "--read-timeout",
+            &read_timeout,
+            "--timeout",
+            "1s",
+        ];
         self.through.program(self.home.path(), &arguments)
     }
 
     /// Tries to mount through a store that does not answer: that is said, in time, and nothing is mounted.
     fn cannot_mount(&self, why: &str, short: u64) {
         let began = Instant::now();
-        let output = self.program(short).stderr(std::process::Stdio::piped()).output().expect("it starts");
+        let output = self
+            .program(short)
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .expect("it starts");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(1) && said.contains(why), "{}: {said}", output.status);
-        assert!(began.elapsed() < Duration::from_secs(IN_TIME * short), "{:?}: {said}", began.elapsed());
+        assert!(
+            output.status.code() == Some(1) && said.contains(why),
+            "{}: {said}",
+            output.status
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(IN_TIME * short),
+            "{:?}: {said}",
+            began.elapsed()
+        );
     }
 
     fn mount(&self, read_timeout: u64) -> Mount {
@@ -128,12 +164,25 @@ impl Stage {
         let before = device();
         let mut program = self.program(read_timeout);
         // What it could not read is told there, and is expected.
-        let mut process = Killed(program.args(["--log-file", "mount.log"]).spawn().expect("it starts"));
+        let mut process = Killed(
+            program
+                .args(["--log-file", "mount.log"])
+                .spawn()
+                .expect("it starts"),
+        );
         while device() == before {
-            assert!(process.0.try_wait().expect("a child").is_none(), "it ended before it mounted");
+            assert!(
+                process.0.try_wait().expect("a child").is_none(),
+                "it ended before it mounted"
+            );
             pause(Duration::from_millis(20), &Cancel::new());
         }
-        Mount { process, tree: self.home.path().join("tree"), point, in_time: Duration::from_secs(IN_TIME * read_timeout) }
+        Mount {
+            process,
+            tree: self.home.path().join("tree"),
+            point,
+            in_time: Duration::from_secs(IN_TIME * read_timeout),
+        }
     }
 }
 
@@ -150,7 +199,9 @@ type Seen = BTreeMap<&'static str, io::Result<()>>;
 
 /// What was not shown, and why: an error of the store, or, of a store that refuses, no rights.
 fn refused(seen: &Seen, fault: &str) -> Vec<(&'static str, Errno)> {
-    let failed = seen.iter().filter_map(|(path, seen)| Some((*path, Errno::from_io_error(seen.as_ref().err()?))));
+    let failed = seen
+        .iter()
+        .filter_map(|(path, seen)| Some((*path, Errno::from_io_error(seen.as_ref().err()?))));
     let known = |(path, errno): (&'static str, Option<Errno>)| match errno {
         Some(errno @ (Errno::IO | Errno::ACCESS)) => (path, errno),
         other => panic!("{fault}: {path:?}: {other:?}"),
@@ -162,16 +213,20 @@ impl Mount {
     /// Looks at everything at once, and compares what it gets with what was backed up.
     fn look(&self) -> Seen {
         thread::scope(|scope| {
-            let directories = ["", "d0", "d1", "d1/d2"].map(|path| (path, scope.spawn(move || self.list(path))));
+            let directories =
+                ["", "d0", "d1", "d1/d2"].map(|path| (path, scope.spawn(move || self.list(path))));
             let files = FILES.map(|(path, _)| (path, scope.spawn(move || self.read(path))));
             let all = directories.into_iter().chain(files);
-            all.map(|(path, seen)| (path, seen.join().expect("no panic"))).collect()
+            all.map(|(path, seen)| (path, seen.join().expect("no panic")))
+                .collect()
         })
     }
 
     fn list(&self, path: &str) -> io::Result<()> {
         let names = |below: &Path| -> io::Result<Vec<_>> {
-            let mut names = fs::read_dir(below.join(path))?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+            let mut names = fs::read_dir(below.join(path))?
+                .map(|entry| Ok(entry?.file_name()))
+                .collect::<io::Result<Vec<_>>>()?;
             names.sort();
             Ok(names)
         };
@@ -182,7 +237,10 @@ impl Mount {
 
     fn read(&self, path: &str) -> io::Result<()> {
         let shown = fs::read(self.point.join(path))?;
-        assert!(shown == fs::read(self.tree.join(path)).expect("the tree"), "{path}: wrong bytes were served");
+        assert!(
+            shown == fs::read(self.tree.join(path)).expect("the tree"),
+            "{path}: wrong bytes were served"
+        );
         Ok(())
     }
 
@@ -190,13 +248,20 @@ impl Mount {
     fn stands(&self, fault: &str, harm: Harm, heal: impl FnOnce()) {
         let began = Instant::now();
         let seen = self.look();
-        assert!(harm == Harm::Nothing || began.elapsed() < self.in_time, "{fault}: it took {:?}", began.elapsed());
+        assert!(
+            harm == Harm::Nothing || began.elapsed() < self.in_time,
+            "{fault}: it took {:?}",
+            began.elapsed()
+        );
         let failed = refused(&seen, fault);
         match harm {
             Harm::Nothing => assert!(failed.is_empty(), "{fault}: {failed:?}"),
             Harm::Error => {}
             // What is in the index may be in memory since it was mounted.
-            Harm::Dead => assert!(failed.len() >= FILES.iter().filter(|(_, length)| *length > 0).count(), "{fault}: only {failed:?}"),
+            Harm::Dead => assert!(
+                failed.len() >= FILES.iter().filter(|(_, length)| *length > 0).count(),
+                "{fault}: only {failed:?}"
+            ),
         }
         heal();
         // A read may join a fetch that began before, and share its end. The next one begins anew.
@@ -226,7 +291,11 @@ impl Drop for Mount {
         // When the test failed: the process dies, and takes the mount's answers with it.
         if thread::panicking() {
             self.process.0.kill().ok();
-            std::process::Command::new("umount").arg("-l").arg(&self.point).status().ok();
+            std::process::Command::new("umount")
+                .arg("-l")
+                .arg(&self.point)
+                .status()
+                .ok();
         }
     }
 }
@@ -295,7 +364,9 @@ fn under_faults_over_http(
     for fault in passing {
         let mount = stage.mount(LONG);
         switch.set(Strike::Once(fault.clone(), BTreeSet::new()));
-        mount.stands(&format!("{fault:?} at first"), Harm::Nothing, || switch.set(Strike::Nothing));
+        mount.stands(&format!("{fault:?} at first"), Harm::Nothing, || {
+            switch.set(Strike::Nothing)
+        });
         mount.end(straight);
     }
     switch.set(Strike::Always(Fault::Answer(503, "")));
@@ -310,16 +381,22 @@ fn under_faults_over_http(
         while proxy.seen().len() == before {
             pause(Duration::from_millis(10), &Cancel::new());
         }
-        let process = Pid::from_raw(i32::try_from(mount.process.0.id()).expect("fits")).expect("not 0");
+        let process =
+            Pid::from_raw(i32::try_from(mount.process.0.id()).expect("fits")).expect("not 0");
         kill_process(process, Signal::TERM).expect("sent");
-        reader.join().expect("no panic").expect_err("the mount is gone");
+        reader
+            .join()
+            .expect("no panic")
+            .expect_err("the mount is gone");
     });
     assert!(mount.process.0.wait().expect("a child").success());
 }
 
 fn s3_through(straight: &Place, proxy: &Proxy) -> Place {
     let mut place = straight.again();
-    place.variables.retain(|(name, _)| *name != "AWS_ENDPOINT_URL");
+    place
+        .variables
+        .retain(|(name, _)| *name != "AWS_ENDPOINT_URL");
     place.variables.push(("AWS_ENDPOINT_URL", proxy.url()));
     place
 }
@@ -327,7 +404,9 @@ fn s3_through(straight: &Place, proxy: &Proxy) -> Place {
 fn swift_through(straight: &Place, proxy: &Proxy) -> Place {
     let mut place = straight.again();
     place.variables.retain(|(name, _)| *name != "ST_AUTH");
-    place.variables.push(("ST_AUTH", format!("{}/auth/v1.0", proxy.url())));
+    place
+        .variables
+        .push(("ST_AUTH", format!("{}/auth/v1.0", proxy.url())));
     place
 }
 
@@ -337,7 +416,13 @@ fn a_mount_of_s3_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_sor
     let server = servers::openstack().swift;
     let straight = Place::s3(&server);
     let passing = vec![Fault::CutAnswer(100)];
-    under_faults_over_http(&straight, |proxy| s3_through(&straight, proxy), &server["S3_ENDPOINT"], a_few_lasting(), passing);
+    under_faults_over_http(
+        &straight,
+        |proxy| s3_through(&straight, proxy),
+        &server["S3_ENDPOINT"],
+        a_few_lasting(),
+        passing,
+    );
 }
 
 #[test]
@@ -346,7 +431,13 @@ fn a_mount_of_swift_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_
     let server = servers::openstack().swift;
     let straight = Place::swift(&server);
     let passing = vec![Fault::Answer(401, "")];
-    under_faults_over_http(&straight, |proxy| swift_through(&straight, proxy), &server["SWIFT_URL"], a_few_lasting(), passing);
+    under_faults_over_http(
+        &straight,
+        |proxy| swift_through(&straight, proxy),
+        &server["SWIFT_URL"],
+        a_few_lasting(),
+        passing,
+    );
 }
 
 #[test]
@@ -357,10 +448,18 @@ fn a_mount_over_webdav_gives_right_bytes_or_an_error_in_time_under_a_fault_of_ea
     let there = format!("{}:{}", server["WEBDAV_HOST"], server["WEBDAV_PORT"]);
     let through = |proxy: &Proxy| {
         let mut place = straight.again();
-        place.url = place.url.replace(&there, proxy.url().trim_start_matches("http://"));
+        place.url = place
+            .url
+            .replace(&there, proxy.url().trim_start_matches("http://"));
         place
     };
-    under_faults_over_http(&straight, through, &format!("http://{there}"), a_few_lasting(), vec![Fault::CutAnswer(100)]);
+    under_faults_over_http(
+        &straight,
+        through,
+        &format!("http://{there}"),
+        a_few_lasting(),
+        vec![Fault::CutAnswer(100)],
+    );
 }
 
 #[test]
@@ -368,7 +467,13 @@ fn a_mount_over_webdav_gives_right_bytes_or_an_error_in_time_under_a_fault_of_ea
 fn nightly_a_mount_of_s3_gives_right_bytes_or_an_error_in_time_under_every_fault() {
     let server = servers::openstack().swift;
     let straight = Place::s3(&server);
-    under_faults_over_http(&straight, |proxy| s3_through(&straight, proxy), &server["S3_ENDPOINT"], lasting(), passing(&[]));
+    under_faults_over_http(
+        &straight,
+        |proxy| s3_through(&straight, proxy),
+        &server["S3_ENDPOINT"],
+        lasting(),
+        passing(&[]),
+    );
 }
 
 #[test]
@@ -377,7 +482,13 @@ fn nightly_a_mount_of_swift_gives_right_bytes_or_an_error_in_time_under_every_fa
     let server = servers::openstack().swift;
     let straight = Place::swift(&server);
     let also = [Fault::Answer(401, ""), Fault::Answer(498, "")];
-    under_faults_over_http(&straight, |proxy| swift_through(&straight, proxy), &server["SWIFT_URL"], lasting(), passing(&also));
+    under_faults_over_http(
+        &straight,
+        |proxy| swift_through(&straight, proxy),
+        &server["SWIFT_URL"],
+        lasting(),
+        passing(&also),
+    );
 }
 
 /// The same store through a relay, whose port the file of known hosts has to have.
@@ -385,10 +496,17 @@ fn sftp_through(straight: &Place, server: &Server, relay: &Relay, home: &Path) -
     let known = fs::read_to_string(&server["SSH_KNOWN_HOSTS"]).expect("a file");
     let (there, here) = (server["SSH_PORT"].as_str(), relay.port.to_string());
     let known_here = home.join("known_hosts");
-    fs::write(&known_here, known.replace(&format!(":{there} "), &format!(":{here} "))).expect("written");
+    fs::write(
+        &known_here,
+        known.replace(&format!(":{there} "), &format!(":{here} ")),
+    )
+    .expect("written");
     let mut place = straight.again();
     place.url = place.url.replace(&format!(":{there}"), &format!(":{here}"));
-    place.url = place.url.replace(server["SSH_KNOWN_HOSTS"].as_str(), known_here.to_str().expect("text"));
+    place.url = place.url.replace(
+        server["SSH_KNOWN_HOSTS"].as_str(),
+        known_here.to_str().expect("text"),
+    );
     place
 }
 
@@ -411,11 +529,17 @@ fn under_faults_over_ssh(delays: &[Duration]) {
         mount.end(&straight);
         let mount = stage.mount(SHORT_OVER_SSH);
         relay.cut_after(Some(20_000));
-        mount.stands("each session is cut after 20,000 bytes", Harm::Error, || relay.cut_after(None));
+        mount.stands(
+            "each session is cut after 20,000 bytes",
+            Harm::Error,
+            || relay.cut_after(None),
+        );
         mount.end(&straight);
         let mount = stage.mount(SHORT_OVER_SSH);
         relay.trickle(Duration::from_millis(200));
-        mount.stands("5 KiB come in a second", Harm::Error, || relay.trickle(Duration::ZERO));
+        mount.stands("5 KiB come in a second", Harm::Error, || {
+            relay.trickle(Duration::ZERO)
+        });
         mount.end(&straight);
         relay.stand_still(true);
         stage.cannot_mount("the server did not begin", SHORT_OVER_SSH);
@@ -431,7 +555,8 @@ fn a_mount_over_ssh_gives_right_bytes_or_an_error_in_time_under_every_fault() {
 
 #[test]
 #[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts, /dev/fuse and the right to mount"]
-fn nightly_a_mount_over_ssh_that_is_far_away_gives_right_bytes_or_an_error_in_time_under_every_fault() {
+fn nightly_a_mount_over_ssh_that_is_far_away_gives_right_bytes_or_an_error_in_time_under_every_fault()
+ {
     under_faults_over_ssh(&[Duration::from_millis(20), Duration::from_millis(100)]);
 }
 
@@ -440,28 +565,49 @@ fn many_files(tree: &Path, count: u32) {
     for folder in 0..count / 1000 {
         let folder = tree.join(format!("d{folder:03}"));
         fs::create_dir_all(&folder).expect("made");
-        (0..1000).for_each(|file| drop(fs::File::create(folder.join(format!("file number {file}"))).expect("made")));
+        (0..1000).for_each(|file| {
+            drop(fs::File::create(folder.join(format!("file number {file}"))).expect("made"))
+        });
     }
     (0..20).for_each(|file| fs::write(tree.join(format!("f{file}")), "content").expect("written"));
 }
 
 /// Mounting the backup of so many files and listing its root take less than ten requests together, from the log-in on.
-fn the_first_listing_takes_few_requests(straight: &Place, through: impl FnOnce(&Proxy) -> Place, upstream: &str, files: u32) {
+fn the_first_listing_takes_few_requests(
+    straight: &Place,
+    through: impl FnOnce(&Proxy) -> Place,
+    upstream: &str,
+    files: u32,
+) {
     let proxy = Proxy::new(upstream, |_, _| Fault::Pass);
     let stage = Stage::new(straight, through(&proxy), |tree| many_files(tree, files));
     let mount = stage.mount(LONG);
     mount.list("").expect("listed");
     let seen = proxy.seen();
-    assert!(seen.len() > 1 && seen.len() < 10, "{} requests: {seen:#?}", seen.len());
+    assert!(
+        seen.len() > 1 && seen.len() < 10,
+        "{} requests: {seen:#?}",
+        seen.len()
+    );
     mount.end(straight);
 }
 
 fn over_swift_and_s3(files: u32) {
     let server = servers::openstack().swift;
     let straight = Place::swift(&server);
-    the_first_listing_takes_few_requests(&straight, |proxy| swift_through(&straight, proxy), &server["SWIFT_URL"], files);
+    the_first_listing_takes_few_requests(
+        &straight,
+        |proxy| swift_through(&straight, proxy),
+        &server["SWIFT_URL"],
+        files,
+    );
     let straight = Place::s3(&server);
-    the_first_listing_takes_few_requests(&straight, |proxy| s3_through(&straight, proxy), &server["S3_ENDPOINT"], files);
+    the_first_listing_takes_few_requests(
+        &straight,
+        |proxy| s3_through(&straight, proxy),
+        &server["S3_ENDPOINT"],
+        files,
+    );
 }
 
 #[test]

@@ -23,28 +23,49 @@ impl Place {
     pub fn sftp(server: &Server) -> Self {
         let url = sftp_url(server);
         let store = open(&url, sftp_settings(server)).expect("opened");
-        let url = format!("{url}?key={}&known_hosts={}", server["SSH_KEY"], server["SSH_KNOWN_HOSTS"]);
-        Self { url, variables: Vec::new(), store }
+        let url = format!(
+            "{url}?key={}&known_hosts={}",
+            server["SSH_KEY"], server["SSH_KNOWN_HOSTS"]
+        );
+        Self {
+            url,
+            variables: Vec::new(),
+            store,
+        }
     }
 
     pub fn swift(server: &Server) -> Self {
         let url = fresh("swift", "places");
         let store = open(&url, as_variables(server, "ST_")).expect("opened");
-        let variables = ["ST_AUTH", "ST_USER", "ST_KEY"].map(|name| (name, server[name].clone())).to_vec();
-        Self { url, variables, store }
+        let variables = ["ST_AUTH", "ST_USER", "ST_KEY"]
+            .map(|name| (name, server[name].clone()))
+            .to_vec();
+        Self {
+            url,
+            variables,
+            store,
+        }
     }
 
     pub fn s3(server: &Server) -> Self {
         let url = fresh("s3", "places-s3");
         let settings: Settings = s3_settings(server);
         let store = open(&url, settings).expect("opened");
-        Self { url, variables: s3_variables(server), store }
+        Self {
+            url,
+            variables: s3_variables(server),
+            store,
+        }
     }
 
     pub fn webdav(server: &Server) -> Self {
         let url = webdav_url(server);
         let store = open(&url, as_variables(server, "WEBDAV_PASSWORD")).expect("opened");
-        Self { url, variables: vec![("WEBDAV_PASSWORD", server["WEBDAV_PASSWORD"].clone())], store }
+        Self {
+            url,
+            variables: vec![("WEBDAV_PASSWORD", server["WEBDAV_PASSWORD"].clone())],
+            store,
+        }
     }
 
     /// A bucket of its own on an S3 server with object lock; the first run makes it.
@@ -53,21 +74,49 @@ impl Place {
         getrandom::fill(&mut random).expect("random bytes");
         let url = format!("s3://locks-{:016x}/st", u64::from_le_bytes(random));
         let location = Location::parse(url.as_ref()).expect("a store");
-        let store = location.open(IfMissing::Refuse, &s3_settings(server)).expect("nothing is asked");
-        Self { url, variables: s3_variables(server), store }
+        let store = location
+            .open(IfMissing::Refuse, &s3_settings(server))
+            .expect("nothing is asked");
+        Self {
+            url,
+            variables: s3_variables(server),
+            store,
+        }
     }
 
     /// The same place once more.
     pub fn again(&self) -> Self {
-        Self { url: self.url.clone(), variables: self.variables.clone(), store: Arc::clone(&self.store) }
+        Self {
+            url: self.url.clone(),
+            variables: self.variables.clone(),
+            store: Arc::clone(&self.store),
+        }
     }
 
     pub fn program(&self, home: &Path, arguments: &[&str]) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_freezer"));
-        program.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home).current_dir(home);
-        program.envs(self.variables.iter().map(|(name, value)| (name, value.as_str())));
-        program.args(arguments).args(["--store", &self.url, "--encrypt-pass-file", "key", "--retry-for", "2m"]);
-        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        program
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home)
+            .current_dir(home);
+        program.envs(
+            self.variables
+                .iter()
+                .map(|(name, value)| (name, value.as_str())),
+        );
+        program.args(arguments).args([
+            "--store",
+            &self.url,
+            "--encrypt-pass-file",
+            "key",
+            "--retry-for",
+            "2m",
+        ]);
+        program
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
         program
     }
 
@@ -79,7 +128,11 @@ impl Place {
     /// What it says, on both of its outputs, and its exit code.
     pub fn says(&self, home: &Path, arguments: &[&str]) -> (String, Option<i32>) {
         let mut program = self.program(home, arguments);
-        let output = program.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("it starts");
+        let output = program
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .expect("it starts");
         let said = [output.stdout, output.stderr].concat();
         (String::from_utf8(said).expect("text"), output.status.code())
     }
@@ -96,8 +149,14 @@ impl Place {
 }
 
 fn s3_variables(server: &Server) -> Vec<(&'static str, String)> {
-    let named = [("AWS_ENDPOINT_URL", "S3_ENDPOINT"), ("AWS_ACCESS_KEY_ID", "S3_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "S3_SECRET_KEY")];
-    named.map(|(variable, setting)| (variable, server[setting].clone())).to_vec()
+    let named = [
+        ("AWS_ENDPOINT_URL", "S3_ENDPOINT"),
+        ("AWS_ACCESS_KEY_ID", "S3_ACCESS_KEY"),
+        ("AWS_SECRET_ACCESS_KEY", "S3_SECRET_KEY"),
+    ];
+    named
+        .map(|(variable, setting)| (variable, server[setting].clone()))
+        .to_vec()
 }
 
 /// A home directory with the passphrase that [`Place::program`] names.

@@ -1,5 +1,8 @@
 //! Stores in a network, on real servers.
-#![expect(clippy::disallowed_methods, reason = "one test asks a server by other means")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "one test asks a server by other means"
+)]
 
 use crate::support::relay::Relay;
 use crate::support::servers::{self, Server};
@@ -12,7 +15,10 @@ use std::time::{Duration, Instant};
 /// Opens the store at a URL, makes it where there is none.
 pub fn open(url: &str, settings: Settings) -> Result<Arc<dyn Store>, Error> {
     let location = Location::parse(url.as_ref()).unwrap_or_else(|error| panic!("{url}: {error}"));
-    location.open(IfMissing::Create, &settings.with_retry_for(Duration::from_mins(1)))
+    location.open(
+        IfMissing::Create,
+        &settings.with_retry_for(Duration::from_mins(1)),
+    )
 }
 
 /// A place of its own below a container.
@@ -32,19 +38,33 @@ pub fn s3_settings(server: &Server) -> Settings {
 /// What a server's script says, as variables of the environment.
 pub fn as_variables(server: &Server, prefix: &str) -> Settings {
     let variables = server.iter().filter(|(name, _)| name.starts_with(prefix));
-    variables.fold(Settings::default(), |settings, (name, value)| settings.with_variable(name, value.as_str()))
+    variables.fold(Settings::default(), |settings, (name, value)| {
+        settings.with_variable(name, value.as_str())
+    })
 }
 
 pub fn s3(container: &str) -> Arc<dyn Store> {
-    open(&fresh("s3", container), s3_settings(&servers::openstack().swift)).expect("opened")
+    open(
+        &fresh("s3", container),
+        s3_settings(&servers::openstack().swift),
+    )
+    .expect("opened")
 }
 
 pub fn swift_v1(container: &str) -> Arc<dyn Store> {
-    open(&fresh("swift", container), as_variables(&servers::openstack().swift, "ST_")).expect("opened")
+    open(
+        &fresh("swift", container),
+        as_variables(&servers::openstack().swift, "ST_"),
+    )
+    .expect("opened")
 }
 
 pub fn swift_keystone(container: &str) -> Arc<dyn Store> {
-    open(&fresh("swift", container), as_variables(&servers::openstack().keystone, "OS_")).expect("opened")
+    open(
+        &fresh("swift", container),
+        as_variables(&servers::openstack().keystone, "OS_"),
+    )
+    .expect("opened")
 }
 
 /// What an SSH server's script says, as options.
@@ -56,7 +76,12 @@ pub fn sftp_settings(server: &Server) -> Settings {
 
 /// A folder of its own on an SSH server.
 pub fn sftp_url(server: &Server) -> String {
-    let (user, host, port, folder) = (&server["SSH_USER"], &server["SSH_HOST"], &server["SSH_PORT"], &server["SSH_DIR"]);
+    let (user, host, port, folder) = (
+        &server["SSH_USER"],
+        &server["SSH_HOST"],
+        &server["SSH_PORT"],
+        &server["SSH_DIR"],
+    );
     fresh("sftp", &format!("{user}@{host}:{port}{folder}"))
 }
 
@@ -67,19 +92,34 @@ pub fn sftp() -> Arc<dyn Store> {
 
 /// A folder of its own on a WebDAV server.
 pub fn webdav_url(server: &Server) -> String {
-    let (user, host, port) = (&server["WEBDAV_USERNAME"], &server["WEBDAV_HOST"], &server["WEBDAV_PORT"]);
-    format!("{}?tls=no", fresh("webdav", &format!("{user}@{host}:{port}")))
+    let (user, host, port) = (
+        &server["WEBDAV_USERNAME"],
+        &server["WEBDAV_HOST"],
+        &server["WEBDAV_PORT"],
+    );
+    format!(
+        "{}?tls=no",
+        fresh("webdav", &format!("{user}@{host}:{port}"))
+    )
 }
 
 pub fn webdav() -> Arc<dyn Store> {
     let server = servers::webdav();
-    open(&webdav_url(&server), as_variables(&server, "WEBDAV_PASSWORD")).expect("opened")
+    open(
+        &webdav_url(&server),
+        as_variables(&server, "WEBDAV_PASSWORD"),
+    )
+    .expect("opened")
 }
 
 /// A prefix of its own in a container that is there.
 #[cfg(feature = "azblob")]
 pub fn azblob() -> Arc<dyn Store> {
-    open(&fresh("azblob", "freezer"), as_variables(&servers::azurite(), "AZURE_")).expect("opened")
+    open(
+        &fresh("azblob", "freezer"),
+        as_variables(&servers::azurite(), "AZURE_"),
+    )
+    .expect("opened")
 }
 
 /// Why a store cannot be opened, with its causes.
@@ -99,10 +139,22 @@ fn refusal(url: &str, settings: Settings) -> (Kind, String) {
 fn a_key_or_a_host_that_is_not_known_is_refused_at_once() {
     let server = servers::sshd();
     let url = sftp_url(&server);
-    let (kind, text) = refusal(&url, sftp_settings(&server).with_option("ssh-key", server["SSH_WRONG_KEY"].as_str()));
-    assert!(kind == Kind::Denied && text.contains("Permission denied"), "{text}");
-    let (kind, text) = refusal(&url, sftp_settings(&server).with_option("ssh-known-hosts", "/dev/null"));
-    assert!(kind == Kind::Denied && text.contains("Host key verification failed"), "{text}");
+    let (kind, text) = refusal(
+        &url,
+        sftp_settings(&server).with_option("ssh-key", server["SSH_WRONG_KEY"].as_str()),
+    );
+    assert!(
+        kind == Kind::Denied && text.contains("Permission denied"),
+        "{text}"
+    );
+    let (kind, text) = refusal(
+        &url,
+        sftp_settings(&server).with_option("ssh-known-hosts", "/dev/null"),
+    );
+    assert!(
+        kind == Kind::Denied && text.contains("Host key verification failed"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -114,36 +166,83 @@ fn a_large_object_goes_over_ssh_and_comes_back_in_parts() {
     let rope: Vec<Vec<u8>> = body.chunks(1_000_003).map(<[u8]>::to_vec).collect();
     store.put(&object, &rope).expect("stored");
     assert!(store.get(&object, u64::MAX).expect("read") == body);
-    for (offset, length) in [(0, 1), (8_999_999, 2), (1_234_567, 4_000_000), (32_768, 32_768), (32_767, 32_770)] {
-        assert!(store.get_range(&object, offset as u64, length).expect("read") == body[offset..offset + length], "{length} at {offset}");
+    for (offset, length) in [
+        (0, 1),
+        (8_999_999, 2),
+        (1_234_567, 4_000_000),
+        (32_768, 32_768),
+        (32_767, 32_770),
+    ] {
+        assert!(
+            store
+                .get_range(&object, offset as u64, length)
+                .expect("read")
+                == body[offset..offset + length],
+            "{length} at {offset}"
+        );
     }
 }
 
 /// A store on an SSH server behind a relay, and what has to live with it.
-fn sftp_behind_a_relay(settings: impl FnOnce(Settings) -> Settings) -> (Arc<dyn Store>, Relay, tempfile::TempDir) {
+fn sftp_behind_a_relay(
+    settings: impl FnOnce(Settings) -> Settings,
+) -> (Arc<dyn Store>, Relay, tempfile::TempDir) {
     let server = servers::sshd();
     let relay = Relay::new(&format!("{}:{}", server["SSH_HOST"], server["SSH_PORT"]));
     let known = std::fs::read_to_string(&server["SSH_KNOWN_HOSTS"]).expect("a file");
     let room = crate::support::scratch();
     let known_here = room.path().join("known_hosts");
-    std::fs::write(&known_here, known.replace(&format!(":{} ", server["SSH_PORT"]), &format!(":{} ", relay.port))).expect("written");
-    let url = sftp_url(&server).replace(&format!(":{}", server["SSH_PORT"]), &format!(":{}", relay.port));
-    let known_here = sftp_settings(&server).with_option("ssh-known-hosts", known_here.to_str().expect("text"));
+    std::fs::write(
+        &known_here,
+        known.replace(
+            &format!(":{} ", server["SSH_PORT"]),
+            &format!(":{} ", relay.port),
+        ),
+    )
+    .expect("written");
+    let url = sftp_url(&server).replace(
+        &format!(":{}", server["SSH_PORT"]),
+        &format!(":{}", relay.port),
+    );
+    let known_here =
+        sftp_settings(&server).with_option("ssh-known-hosts", known_here.to_str().expect("text"));
     let location = Location::parse(url.as_ref()).expect("a URL");
-    (location.open(IfMissing::Create, &settings(known_here)).expect("opened"), relay, room)
+    (
+        location
+            .open(IfMissing::Create, &settings(known_here))
+            .expect("opened"),
+        relay,
+        room,
+    )
 }
 
 #[test]
 #[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
 fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
-    let three_seconds = |settings: Settings| settings.with_idle(Duration::from_secs(3)).with_retry_for(Duration::ZERO);
+    let three_seconds = |settings: Settings| {
+        settings
+            .with_idle(Duration::from_secs(3))
+            .with_retry_for(Duration::ZERO)
+    };
     let (store, relay, _room) = sftp_behind_a_relay(three_seconds);
     let object = ObjectName::new("data/a").expect("legal");
     store.put(&object, &vec![vec![1; 100]]).expect("stored");
     relay.stand_still(true);
     let large = vec![vec![2; 1 << 20]; 12];
-    assert_eq!(store.put(&object, &large).expect_err("nothing arrives").kind(), Kind::Unavailable);
-    assert_eq!(store.get(&object, 1 << 30).expect_err("no session begins").kind(), Kind::Unavailable);
+    assert_eq!(
+        store
+            .put(&object, &large)
+            .expect_err("nothing arrives")
+            .kind(),
+        Kind::Unavailable
+    );
+    assert_eq!(
+        store
+            .get(&object, 1 << 30)
+            .expect_err("no session begins")
+            .kind(),
+        Kind::Unavailable
+    );
     let began = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -156,7 +255,10 @@ fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
         began.elapsed()
     );
     relay.stand_still(false);
-    assert_eq!(store.get(&object, 1 << 30).expect("as it was"), vec![1; 100]);
+    assert_eq!(
+        store.get(&object, 1 << 30).expect("as it was"),
+        vec![1; 100]
+    );
     store.put(&object, &large).expect("stored");
     assert_eq!(store.get(&object, 1 << 30).expect("read").len(), 12 << 20);
 }
@@ -166,18 +268,38 @@ fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
 fn answers_over_ssh_that_trickle_end_in_time_where_somebody_waits_and_are_no_silence() {
     let object = ObjectName::new("data/a").expect("legal");
     let body = crate::support::torture::noise(7, 1 << 20);
-    let (store, relay, _room) = sftp_behind_a_relay(|settings| settings.with_retry_for(Duration::ZERO).within(Duration::from_secs(4)));
+    let (store, relay, _room) = sftp_behind_a_relay(|settings| {
+        settings
+            .with_retry_for(Duration::ZERO)
+            .within(Duration::from_secs(4))
+    });
     store.put(&object, &vec![body.clone()]).expect("stored");
     // 1 MiB takes 20 seconds so, and each answer for itself less than the second that counts as silence.
     relay.trickle(Duration::from_millis(20));
     let began = Instant::now();
-    assert_eq!(store.get(&object, 1 << 30).expect_err("it would take too long").kind(), Kind::Unavailable);
-    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert_eq!(
+        store
+            .get(&object, 1 << 30)
+            .expect_err("it would take too long")
+            .kind(),
+        Kind::Unavailable
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        began.elapsed()
+    );
     relay.trickle(Duration::ZERO);
     assert!(store.get(&object, 1 << 30).expect("read") == body);
-    let three_seconds = |settings: Settings| settings.with_idle(Duration::from_secs(3)).with_retry_for(Duration::ZERO);
+    let three_seconds = |settings: Settings| {
+        settings
+            .with_idle(Duration::from_secs(3))
+            .with_retry_for(Duration::ZERO)
+    };
     let (store, relay, _room) = sftp_behind_a_relay(three_seconds);
-    store.put(&object, &vec![body[..64_000].to_vec()]).expect("stored");
+    store
+        .put(&object, &vec![body[..64_000].to_vec()])
+        .expect("stored");
     // An answer takes 1.6 seconds, and the last of the four waits for those of the others: slow, and never silent.
     relay.trickle(Duration::from_millis(50));
     std::thread::scope(|scope| {
@@ -188,11 +310,15 @@ fn answers_over_ssh_that_trickle_end_in_time_where_somebody_waits_and_are_no_sil
 }
 
 /// Three levels, and what each holds.
-fn three_levels(access: &freezer::catalog::Access) -> Vec<(freezer::model::LevelId, reading::Whole)> {
+fn three_levels(
+    access: &freezer::catalog::Access,
+) -> Vec<(freezer::model::LevelId, reading::Whole)> {
     let source = scratch();
     let back_up = |round: u32| {
         std::fs::write(source.path().join("file"), format!("content {round}")).expect("written");
-        let report = backup::back_up(access, &[source.path()], |request| request.levels = freezer::backup::Levels::default());
+        let report = backup::back_up(access, &[source.path()], |request| {
+            request.levels = freezer::backup::Levels::default()
+        });
         assert_eq!(report.manifest.level, round, "each leans on the one before");
         let whole = reading::whole(access, &backup::name(), &report.manifest.id);
         (report.manifest.id, whole)
@@ -208,10 +334,21 @@ fn a_client_that_may_only_add_over_ssh_backs_up_and_reads_and_can_destroy_nothin
     let access = backup::create_encrypted(Arc::clone(&store));
     let levels = three_levels(&access);
     let manifest = freezer::catalog::names::manifest_name(&backup::name(), &levels[0].0);
-    assert_eq!(store.delete(&manifest).expect_err("nothing may be removed").kind(), Kind::Denied);
-    store.put(&manifest, &vec![b"forged".to_vec()]).expect_err("nothing may be replaced");
+    assert_eq!(
+        store
+            .delete(&manifest)
+            .expect_err("nothing may be removed")
+            .kind(),
+        Kind::Denied
+    );
+    store
+        .put(&manifest, &vec![b"forged".to_vec()])
+        .expect_err("nothing may be replaced");
     for (level, whole) in &levels {
-        assert!(reading::whole(&access, &backup::name(), level) == *whole, "{level}");
+        assert!(
+            reading::whole(&access, &backup::name(), level) == *whole,
+            "{level}"
+        );
     }
 }
 
@@ -222,30 +359,67 @@ fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing()
     let url = fresh("s3", &server["MOTO_BUCKET"]);
     let settings = Settings::default()
         .with_option("endpoint", server["S3_ENDPOINT"].as_str())
-        .with_variable("AWS_ACCESS_KEY_ID", server["MOTO_ADDER_ACCESS_KEY"].as_str())
-        .with_variable("AWS_SECRET_ACCESS_KEY", server["MOTO_ADDER_SECRET_KEY"].as_str());
+        .with_variable(
+            "AWS_ACCESS_KEY_ID",
+            server["MOTO_ADDER_ACCESS_KEY"].as_str(),
+        )
+        .with_variable(
+            "AWS_SECRET_ACCESS_KEY",
+            server["MOTO_ADDER_SECRET_KEY"].as_str(),
+        );
     let store = open(&url, settings).expect("opened");
     let access = backup::create_encrypted(Arc::clone(&store));
     let levels = three_levels(&access);
     let manifest = freezer::catalog::names::manifest_name(&backup::name(), &levels[0].0);
-    assert_eq!(store.delete(&manifest).expect_err("nothing may be removed").kind(), Kind::Denied);
+    assert_eq!(
+        store
+            .delete(&manifest)
+            .expect_err("nothing may be removed")
+            .kind(),
+        Kind::Denied
+    );
     for (level, whole) in &levels {
-        assert!(reading::whole(&access, &backup::name(), level) == *whole, "{level}");
+        assert!(
+            reading::whole(&access, &backup::name(), level) == *whole,
+            "{level}"
+        );
     }
     // It can put another object in its place; the one before is still there, for who has more rights.
-    store.put(&manifest, &vec![b"forged".to_vec()]).expect("S3 knows no right to add alone");
+    store
+        .put(&manifest, &vec![b"forged".to_vec()])
+        .expect("S3 knows no right to add alone");
     let script = "
 import boto3, sys
 c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3], region_name='us-east-1')
 v = c.list_object_versions(Bucket=sys.argv[4], Prefix=sys.argv[5])['Versions']
 c.delete_object(Bucket=sys.argv[4], Key=sys.argv[5], VersionId=[x for x in v if x['IsLatest']][0]['VersionId'])
 print(len(v))";
-    let key = format!("{}/{manifest}", url.strip_prefix(&format!("s3://{}/", server["MOTO_BUCKET"])).expect("its form"));
+    let key = format!(
+        "{}/{manifest}",
+        url.strip_prefix(&format!("s3://{}/", server["MOTO_BUCKET"]))
+            .expect("its form")
+    );
     let mut python = std::process::Command::new(&server["MOTO_PYTHON"]);
-    python.args(["-c", script, &server["S3_ENDPOINT"], &server["S3_ACCESS_KEY"], &server["S3_SECRET_KEY"], &server["MOTO_BUCKET"], &key]);
+    python.args([
+        "-c",
+        script,
+        &server["S3_ENDPOINT"],
+        &server["S3_ACCESS_KEY"],
+        &server["S3_SECRET_KEY"],
+        &server["MOTO_BUCKET"],
+        &key,
+    ]);
     let output = python.output().expect("python starts");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "2", "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(reading::whole(&access, &backup::name(), &levels[0].0) == levels[0].1, "the true one is back");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "2",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        reading::whole(&access, &backup::name(), &levels[0].0) == levels[0].1,
+        "the true one is back"
+    );
 }
 
 fn several_pages_are_one_listing(store: &dyn Store) {
@@ -253,7 +427,9 @@ fn several_pages_are_one_listing(store: &dyn Store) {
     std::thread::scope(|scope| {
         for part in 0..8 {
             scope.spawn(move || {
-                (0..1050).filter(|number| number % 8 == part).for_each(|number| store.put(&name(number), &vec![]).expect("stored"))
+                (0..1050)
+                    .filter(|number| number % 8 == part)
+                    .for_each(|number| store.put(&name(number), &vec![]).expect("stored"))
             });
         }
     });
@@ -263,7 +439,11 @@ fn several_pages_are_one_listing(store: &dyn Store) {
         true
     };
     store.list("data/", &mut keep).expect("listed");
-    assert!(shown == (0..1050).map(name).collect::<Vec<_>>(), "{} objects", shown.len());
+    assert!(
+        shown == (0..1050).map(name).collect::<Vec<_>>(),
+        "{} objects",
+        shown.len()
+    );
 }
 
 #[test]

@@ -12,7 +12,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Key derivation that costs nothing.
-pub const CHEAP: KdfCost = KdfCost { memory_kib: 64, passes: 1, lanes: 1 };
+pub const CHEAP: KdfCost = KdfCost {
+    memory_kib: 64,
+    passes: 1,
+    lanes: 1,
+};
 
 /// The backup that [`back_up`] makes levels of.
 pub fn name() -> BackupName {
@@ -31,7 +35,14 @@ pub fn create_plain(store: Arc<dyn Store>) -> Access {
 
 /// A store with encryption.
 pub fn create_encrypted(store: Arc<dyn Store>) -> Access {
-    Access::create(store, Some(&passphrase()), CHEAP, jiff::Timestamp::UNIX_EPOCH, "test").expect("a new store")
+    Access::create(
+        store,
+        Some(&passphrase()),
+        CHEAP,
+        jiff::Timestamp::UNIX_EPOCH,
+        "test",
+    )
+    .expect("a new store")
 }
 
 /// What [`back_up`] asks for, before it is changed.
@@ -42,7 +53,10 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         excludes: Excludes::default(),
         mounts: Mounts::Cross,
         skip: Vec::new(),
-        levels: Levels { incremental: false, ..Levels::default() },
+        levels: Levels {
+            incremental: false,
+            ..Levels::default()
+        },
         engine: Engine::Tar,
         compression: Compression::Zstd,
         compression_level: 3,
@@ -51,12 +65,19 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         tags: Vec::new(),
         zone: "UTC".to_owned(),
         checkpoints: Some(CheckpointRule::default()),
-        lock: Some(Lock { host: "host".to_owned(), patience: Patience::None }),
+        lock: Some(Lock {
+            host: "host".to_owned(),
+            patience: Patience::None,
+        }),
     }
 }
 
 /// Makes a level.
-pub fn back_up(access: &Access, sources: &[&Path], change: impl FnOnce(&mut BackupRequest)) -> Report {
+pub fn back_up(
+    access: &Access,
+    sources: &[&Path],
+    change: impl FnOnce(&mut BackupRequest),
+) -> Report {
     let mut request = request(sources);
     change(&mut request);
     run(&request, access, &SystemClock, &Silent, &Cancel::new()).expect("a backup")

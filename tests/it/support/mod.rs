@@ -20,8 +20,14 @@ use std::path::Path;
 pub fn scratch() -> tempfile::TempDir {
     let usual = std::env::temp_dir();
     let memory = Path::new("/dev/shm");
-    let place = if usual == Path::new("/tmp") && memory.is_dir() { memory } else { &usual };
-    tempfile::tempdir_in(place).or_else(|_| tempfile::tempdir()).expect("a directory for the test")
+    let place = if usual == Path::new("/tmp") && memory.is_dir() {
+        memory
+    } else {
+        &usual
+    };
+    tempfile::tempdir_in(place)
+        .or_else(|_| tempfile::tempdir())
+        .expect("a directory for the test")
 }
 
 /// A store with the same objects, that can be harmed.

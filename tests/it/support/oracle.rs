@@ -20,7 +20,14 @@ use std::process::Command;
 pub fn rsync(original: &Path, copy: &Path) -> Vec<String> {
     let below = |path: &Path| [path.as_os_str().as_bytes(), b"/"].concat();
     let output = Command::new("rsync")
-        .args(["-aHAXSnc", "--devices", "--specials", "--delete", "--itemize-changes", "--8-bit-output"])
+        .args([
+            "-aHAXSnc",
+            "--devices",
+            "--specials",
+            "--delete",
+            "--itemize-changes",
+            "--8-bit-output",
+        ])
         .args(["--exclude=/giant", "--exclude=socket"])
         .arg(OsStr::from_bytes(&below(original)))
         .arg(OsStr::from_bytes(&below(copy)))
@@ -35,7 +42,11 @@ pub fn rsync(original: &Path, copy: &Path) -> Vec<String> {
 }
 
 fn lines_of(output: &[u8]) -> Vec<String> {
-    output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| line.escape_ascii().to_string()).collect()
+    output
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| line.escape_ascii().to_string())
+        .collect()
 }
 
 /// What [`differences`] makes of holes.
@@ -70,13 +81,21 @@ pub fn compare(original: &Tree, copy: &Tree, holes: Holes) -> Vec<String> {
             }
         };
         check("kind", &was.kind, &is.kind);
-        check("mode", &format_args!("{:o}", was.mode), &format_args!("{:o}", is.mode));
+        check(
+            "mode",
+            &format_args!("{:o}", was.mode),
+            &format_args!("{:o}", is.mode),
+        );
         check("owner", &(was.uid, was.gid), &(is.uid, is.gid));
         check("mtime", &was.mtime, &is.mtime);
         check("device number", &was.device, &is.device);
         check("target", &Bytes(&was.target), &Bytes(&is.target));
         check("links", &was.links, &is.links);
-        check("first name", &Bytes(&was.first_name), &Bytes(&is.first_name));
+        check(
+            "first name",
+            &Bytes(&was.first_name),
+            &Bytes(&is.first_name),
+        );
         check("size", &was.size, &is.size);
         check("content", &was.content, &is.content);
         if holes == Holes::Same {
@@ -84,10 +103,21 @@ pub fn compare(original: &Tree, copy: &Tree, holes: Holes) -> Vec<String> {
         }
         for (name, value) in &was.xattrs {
             let now = is.xattrs.get(name).map(|value| Bytes(value));
-            check(&format!("xattr {}", name.escape_ascii()), &Some(Bytes(value)), &now);
+            check(
+                &format!("xattr {}", name.escape_ascii()),
+                &Some(Bytes(value)),
+                &now,
+            );
         }
-        for (name, _) in is.xattrs.iter().filter(|(name, _)| !was.xattrs.contains_key(*name)) {
-            lines.push(format!("{path_text}: xattr {} appeared", name.escape_ascii()));
+        for (name, _) in is
+            .xattrs
+            .iter()
+            .filter(|(name, _)| !was.xattrs.contains_key(*name))
+        {
+            lines.push(format!(
+                "{path_text}: xattr {} appeared",
+                name.escape_ascii()
+            ));
         }
     }
     let new = copy.keys().filter(|path| !original.contains_key(*path));
@@ -140,14 +170,20 @@ pub struct Found {
 /// Looks at a whole tree. Works below a path of any length.
 pub fn scan(root: &Path) -> Tree {
     let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = openat(rustix::fs::CWD, root, directory, Mode::empty()).unwrap_or_else(|error| panic!("{}: {error}", root.display()));
-    let mut scan = Scan { tree: Tree::new(), names: HashMap::new() };
+    let opened = openat(rustix::fs::CWD, root, directory, Mode::empty())
+        .unwrap_or_else(|error| panic!("{}: {error}", root.display()));
+    let mut scan = Scan {
+        tree: Tree::new(),
+        names: HashMap::new(),
+    };
     scan.entry(opened.as_fd(), b".", Vec::new());
     scan.directory(opened, Vec::new());
     // Names are met in the file system's order; the first is the first in the tree's order.
     let mut first_names: HashMap<(u64, u64), Vec<u8>> = HashMap::new();
     for path in scan.tree.keys() {
-        first_names.entry(scan.names[path]).or_insert_with(|| path.clone());
+        first_names
+            .entry(scan.names[path])
+            .or_insert_with(|| path.clone());
     }
     for (path, found) in &mut scan.tree {
         found.first_name.clone_from(&first_names[&scan.names[path]]);
@@ -170,17 +206,25 @@ impl Scan {
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            let child = if path.is_empty() { name.to_vec() } else { [&path, &b"/"[..], name].concat() };
+            let child = if path.is_empty() {
+                name.to_vec()
+            } else {
+                [&path, &b"/"[..], name].concat()
+            };
             if self.entry(directory.as_fd(), name, child.clone()) == FileType::Directory {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                self.directory(openat(&directory, name, flags, Mode::empty()).expect("a directory opens"), child);
+                self.directory(
+                    openat(&directory, name, flags, Mode::empty()).expect("a directory opens"),
+                    child,
+                );
             }
         }
     }
 
     fn entry(&mut self, directory: BorrowedFd<'_>, name: &[u8], path: Vec<u8>) -> FileType {
         let shown = || path.escape_ascii().to_string();
-        let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).unwrap_or_else(|error| panic!("{}: stat: {error}", shown()));
+        let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .unwrap_or_else(|error| panic!("{}: stat: {error}", shown()));
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind == FileType::Socket {
             return kind;
@@ -191,25 +235,45 @@ impl Scan {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).expect("below a second")),
-            device: if is_device { (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)) } else { (0, 0) },
+            mtime: (
+                stat.st_mtime,
+                u32::try_from(stat.st_mtime_nsec).expect("below a second"),
+            ),
+            device: if is_device {
+                (
+                    rustix::fs::major(stat.st_rdev),
+                    rustix::fs::minor(stat.st_rdev),
+                )
+            } else {
+                (0, 0)
+            },
             target: Vec::new(),
-            links: if kind == FileType::Directory { 0 } else { stat.st_nlink },
+            links: if kind == FileType::Directory {
+                0
+            } else {
+                stat.st_nlink
+            },
             first_name: Vec::new(),
             size: 0,
             content: String::new(),
             runs: Vec::new(),
-            xattrs: xattrs(directory, name).unwrap_or_else(|error| panic!("{}: xattrs: {error}", shown())),
+            xattrs: xattrs(directory, name)
+                .unwrap_or_else(|error| panic!("{}: xattrs: {error}", shown())),
         };
         match kind {
-            FileType::Symlink => found.target = readlinkat(directory, name, Vec::new()).expect("a link reads").into_bytes(),
+            FileType::Symlink => {
+                found.target = readlinkat(directory, name, Vec::new())
+                    .expect("a link reads")
+                    .into_bytes()
+            }
             FileType::RegularFile => {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = openat(directory, name, flags, Mode::empty()).unwrap_or_else(|error| panic!("{}: open: {error}", shown()));
+                let file = openat(directory, name, flags, Mode::empty())
+                    .unwrap_or_else(|error| panic!("{}: open: {error}", shown()));
                 found.size = u64::try_from(stat.st_size).expect("a size");
                 found.runs = runs(&file, found.size);
-                found.content =
-                    content(&std::fs::File::from(file), &found.runs).unwrap_or_else(|error| panic!("{}: read: {error}", shown()));
+                found.content = content(&std::fs::File::from(file), &found.runs)
+                    .unwrap_or_else(|error| panic!("{}: read: {error}", shown()));
             }
             _ => {}
         }
@@ -229,7 +293,9 @@ fn xattrs(directory: BorrowedFd<'_>, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Ve
         Err(Errno::NOTSUP) => 0,
         other => other?,
     };
-    let names = list[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let names = list[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty());
     names
         .map(|name| {
             let mut value = vec![0; 65536];
@@ -264,7 +330,9 @@ fn content(file: &std::fs::File, runs: &[(u64, u64)]) -> std::io::Result<String>
             let wanted = usize::try_from((start + length - at).min(1 << 16)).expect("small");
             let got = file.read_at(&mut buffer[..wanted], at)?;
             if got == 0 {
-                return Err(std::io::Error::other(format!("ends at {at} although SEEK_DATA names bytes there")));
+                return Err(std::io::Error::other(format!(
+                    "ends at {at} although SEEK_DATA names bytes there"
+                )));
             }
             digest.update(at, &buffer[..got]);
             at += got as u64;
@@ -287,7 +355,10 @@ impl ContentDigest {
         while let Some(start) = bytes.iter().position(|byte| *byte != 0) {
             bytes = &bytes[start..];
             at += start as u64;
-            let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+            let length = bytes
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(bytes.len());
             if at != self.next {
                 // A zero cannot stand in a run: it marks where the next one begins.
                 self.hash.update([0]);
@@ -302,6 +373,10 @@ impl ContentDigest {
 
     /// The digest in hexadecimal.
     pub fn finish(self) -> String {
-        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }

@@ -96,14 +96,23 @@ fn serve(mut client: TcpStream, shared: &Shared) -> Option<()> {
     let first = head.lines().next()?.to_owned();
     shared.seen.lock().ok()?.push(first.clone());
     let header = |name: &str| {
-        head.lines().find_map(|line| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name))).map(|(_, value)| value.trim())
+        head.lines()
+            .find_map(|line| {
+                line.split_once(':')
+                    .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            })
+            .map(|(_, value)| value.trim())
     };
-    let length: usize = header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let length: usize = header("content-length")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
     let asks_first = header("expect").is_some();
     let fault = (shared.plan)(shared.number.fetch_add(1, Ordering::SeqCst), &first);
     match fault {
         Fault::Answer(status, lines) => {
-            let answer = format!("HTTP/1.1 {status} Spoilt\r\ncontent-length: 7\r\nconnection: close\r\n{lines}\r\nspoilt\n");
+            let answer = format!(
+                "HTTP/1.1 {status} Spoilt\r\ncontent-length: 7\r\nconnection: close\r\n{lines}\r\nspoilt\n"
+            );
             client.write_all(answer.as_bytes()).ok()?;
             client.shutdown(Shutdown::Write).ok()?;
             // To its end, so that the answer is not lost with a reset.
@@ -119,7 +128,11 @@ fn serve(mut client: TcpStream, shared: &Shared) -> Option<()> {
     if asks_first {
         client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }
-    let most = if let Fault::CutRequest(bytes) = fault { bytes.min(length) } else { length };
+    let most = if let Fault::CutRequest(bytes) = fault {
+        bytes.min(length)
+    } else {
+        length
+    };
     let mut rest = vec![0; most.saturating_sub(body.len())];
     client.read_exact(&mut rest).ok()?;
     body.extend(rest);
@@ -127,8 +140,13 @@ fn serve(mut client: TcpStream, shared: &Shared) -> Option<()> {
         *byte ^= 1;
     }
     let mut server = TcpStream::connect(&shared.upstream).ok()?;
-    let head: String = head.lines().filter(|line| !is_about_the_connection(line)).fold(String::new(), |head, line| head + line + "\r\n");
-    server.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).ok()?;
+    let head: String = head
+        .lines()
+        .filter(|line| !is_about_the_connection(line))
+        .fold(String::new(), |head, line| head + line + "\r\n");
+    server
+        .write_all(format!("{head}connection: close\r\n\r\n").as_bytes())
+        .ok()?;
     server.write_all(&body).ok()?;
     if let Fault::CutRequest(_) = fault {
         return None;
@@ -176,7 +194,10 @@ fn serve(mut client: TcpStream, shared: &Shared) -> Option<()> {
 
 /// Where the body of an answer begins.
 fn body_at(answer: &[u8]) -> Option<usize> {
-    answer.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+    answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .map(|at| at + 4)
 }
 
 /// The head of an answer with another value of a header that it has.
@@ -191,7 +212,10 @@ fn with_header(head: &[u8], name: &str, value: &str) -> Option<Vec<u8>> {
 
 fn is_about_the_connection(line: &str) -> bool {
     let name = line.split_once(':').map_or("", |(name, _)| name);
-    line.is_empty() || ["connection", "expect"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    line.is_empty()
+        || ["connection", "expect"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// The head of a request, and what came along of its body.

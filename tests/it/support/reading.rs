@@ -33,8 +33,15 @@ pub fn reader() -> Arc<FileReader> {
 }
 
 /// Opens a level.
-pub fn open(access: &Access, backup: &BackupName, level: &LevelId, reader: &Arc<FileReader>) -> Result<View, OpenError> {
-    let manifest = access.manifest(backup, level).map_err(OpenError::Manifest)?;
+pub fn open(
+    access: &Access,
+    backup: &BackupName,
+    level: &LevelId,
+    reader: &Arc<FileReader>,
+) -> Result<View, OpenError> {
+    let manifest = access
+        .manifest(backup, level)
+        .map_err(OpenError::Manifest)?;
     View::open(parts(access, backup, manifest), reader).map_err(OpenError::View)
 }
 
@@ -45,7 +52,13 @@ pub fn of_manifest(access: &Access, backup: &BackupName, manifest: Manifest) -> 
 }
 
 fn parts(access: &Access, backup: &BackupName, manifest: Manifest) -> ViewParts {
-    ViewParts { manifest, store: access.store(), store_id: access.store_id(), protection: access.protection(), backup: backup.clone() }
+    ViewParts {
+        manifest,
+        store: access.store(),
+        store_id: access.store_id(),
+        protection: access.protection(),
+        backup: backup.clone(),
+    }
 }
 
 /// Everything a level holds: the entries in the order of the index, each with its content.
@@ -71,10 +84,17 @@ pub fn of_view(view: &View) -> Whole {
 
 /// The bytes of a regular file; none of anything else.
 pub fn content(view: &View, entry: &Entry) -> Result<Vec<u8>, ReadError> {
-    let Content::File { size, .. } = &entry.content else { return Ok(Vec::new()) };
+    let Content::File { size, .. } = &entry.content else {
+        return Ok(Vec::new());
+    };
     let mut bytes = vec![0xaa; usize::try_from(*size).expect("small in tests")];
     let read = view.content(entry)?.read(0, &mut bytes)?;
-    assert_eq!(read, bytes.len(), "{}: the end of the file is missing", entry.path);
+    assert_eq!(
+        read,
+        bytes.len(),
+        "{}: the end of the file is missing",
+        entry.path
+    );
     Ok(bytes)
 }
 
@@ -92,8 +112,15 @@ pub struct Readable {
 impl Readable {
     /// All of it.
     pub fn all_of(sound: &Whole) -> Self {
-        let files = sound.iter().filter(|(_, content)| !content.is_empty()).count();
-        Self { entries: sound.len(), files, first_error: None }
+        let files = sound
+            .iter()
+            .filter(|(_, content)| !content.is_empty())
+            .count();
+        Self {
+            entries: sound.len(),
+            files,
+            first_error: None,
+        }
     }
 
     fn refused(&mut self, error: &dyn std::error::Error) {
@@ -116,13 +143,20 @@ impl Readable {
 #[track_caller]
 pub fn examine(view: &View, sound: &Whole, what: &str) -> Readable {
     let mut readable = Readable::default();
-    let paths: std::collections::HashMap<_, _> = sound.iter().zip(0..).map(|((entry, _), node)| (&entry.path, NodeId(node))).collect();
+    let paths: std::collections::HashMap<_, _> = sound
+        .iter()
+        .zip(0..)
+        .map(|((entry, _), node)| (&entry.path, NodeId(node)))
+        .collect();
     for ((entry, bytes), number) in sound.iter().zip(0..) {
         let (node, path) = (NodeId(number), &entry.path);
         let mut answers = 0;
         match view.entry(node) {
             Ok(found) => {
-                assert!(&found == entry, "{what}: {path} by number is another: {found:?}");
+                assert!(
+                    &found == entry,
+                    "{what}: {path} by number is another: {found:?}"
+                );
                 answers += 1;
             }
             Err(error) => readable.refused(&error),
@@ -130,7 +164,10 @@ pub fn examine(view: &View, sound: &Whole, what: &str) -> Readable {
         match view.lookup(path) {
             Ok(found) => {
                 assert!(found.is_some(), "{what}: {path} is said not to exist");
-                assert!(found == Some((node, entry.clone())), "{what}: {path} by path is another");
+                assert!(
+                    found == Some((node, entry.clone())),
+                    "{what}: {path} by path is another"
+                );
                 answers += 1;
             }
             Err(error) => readable.refused(&error),
@@ -141,7 +178,11 @@ pub fn examine(view: &View, sound: &Whole, what: &str) -> Readable {
                 let name = freezer::model::Name::new(path.file_name()).expect("a legal name");
                 match view.child(paths[&parent], &name) {
                     Ok(found) => {
-                        assert_eq!(found.map(|child| child.node), Some(node), "{what}: {path} by name is another");
+                        assert_eq!(
+                            found.map(|child| child.node),
+                            Some(node),
+                            "{what}: {path} by name is another"
+                        );
                         1
                     }
                     Err(error) => {
@@ -166,7 +207,11 @@ pub fn examine(view: &View, sound: &Whole, what: &str) -> Readable {
     }
     for (found, (entry, _)) in view.all().zip(sound) {
         match found {
-            Ok((_, found)) => assert!(&found == entry, "{what}: {} in order is another", entry.path),
+            Ok((_, found)) => assert!(
+                &found == entry,
+                "{what}: {} in order is another",
+                entry.path
+            ),
             Err(error) => {
                 readable.refused(&error);
                 break;
@@ -174,7 +219,11 @@ pub fn examine(view: &View, sound: &Whole, what: &str) -> Readable {
         }
     }
     if readable.first_error.is_none() {
-        assert_eq!(view.all().count(), sound.len(), "{what}: the walk ends early");
+        assert_eq!(
+            view.all().count(),
+            sound.len(),
+            "{what}: the walk ends early"
+        );
     }
     readable
 }
@@ -186,12 +235,19 @@ fn listing(view: &View, sound: &Whole, node: NodeId, what: &str, readable: &mut 
     if directory.content != Content::Directory {
         return true;
     }
-    let mut expected = sound.iter().filter(|(entry, _)| entry.path.parent().as_ref() == Some(&directory.path));
+    let mut expected = sound
+        .iter()
+        .filter(|(entry, _)| entry.path.parent().as_ref() == Some(&directory.path));
     for child in view.children(node) {
         match child {
             Ok((_, found)) => {
                 let next = expected.next().map(|(entry, _)| entry);
-                assert!(next == Some(&found), "{what}: {} lists {} where it should not", directory.path, found.path);
+                assert!(
+                    next == Some(&found),
+                    "{what}: {} lists {} where it should not",
+                    directory.path,
+                    found.path
+                );
             }
             Err(error) => {
                 readable.refused(&error);
@@ -199,6 +255,11 @@ fn listing(view: &View, sound: &Whole, node: NodeId, what: &str, readable: &mut 
             }
         }
     }
-    assert_eq!(expected.count(), 0, "{what}: the listing of {} ends early, and says nothing", directory.path);
+    assert_eq!(
+        expected.count(),
+        0,
+        "{what}: the listing of {} ends early, and says nothing",
+        directory.path
+    );
     true
 }

@@ -34,8 +34,13 @@ struct Gate {
 impl Gate {
     /// Returns when a byte of that connection may pass: never, if it is lost.
     fn pass(&self, number: u64) {
-        let stands_still = self.stands_still.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_while(stands_still, |stands_still| *stands_still || number < self.lost.load(Ordering::SeqCst)));
+        let stands_still = self
+            .stands_still
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(self.changed.wait_while(stands_still, |stands_still| {
+            *stands_still || number < self.lost.load(Ordering::SeqCst)
+        }));
     }
 }
 
@@ -53,10 +58,16 @@ impl Relay {
         let (upstream, inner) = (upstream.to_owned(), Arc::clone(&gate));
         thread::spawn(move || {
             for client in listener.incoming() {
-                let (Ok(client), Ok(server)) = (client, TcpStream::connect(&upstream)) else { continue };
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(&upstream)) else {
+                    continue;
+                };
                 let number = inner.begun.fetch_add(1, Ordering::SeqCst);
                 for (from, to, is_answer) in [(&client, &server, false), (&server, &client, true)] {
-                    let (Ok(from), Ok(to), gate) = (from.try_clone(), to.try_clone(), Arc::clone(&inner)) else { continue };
+                    let (Ok(from), Ok(to), gate) =
+                        (from.try_clone(), to.try_clone(), Arc::clone(&inner))
+                    else {
+                        continue;
+                    };
                     thread::spawn(move || relay(from, to, &gate, number, delay, is_answer));
                 }
             }
@@ -66,27 +77,48 @@ impl Relay {
 
     /// Cuts each connection after so many bytes of what the server sends on it from now on, or no longer.
     pub fn cut_after(&self, bytes: Option<usize>) {
-        *self.gate.most.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+        *self
+            .gate
+            .most
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = bytes;
     }
 
     /// Has each KiB of what the server sends on a connection take so long from now on.
     pub fn trickle(&self, per_kib: Duration) {
-        *self.gate.per_kib.lock().unwrap_or_else(PoisonError::into_inner) = per_kib;
+        *self
+            .gate
+            .per_kib
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = per_kib;
     }
 
     /// Loses all connections that there are: nothing of them passes any more, and neither end is told.
     pub fn lose(&self) {
-        self.gate.lost.store(self.gate.begun.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.gate
+            .lost
+            .store(self.gate.begun.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// Stands still, or goes on.
     pub fn stand_still(&self, stands_still: bool) {
-        *self.gate.stands_still.lock().unwrap_or_else(PoisonError::into_inner) = stands_still;
+        *self
+            .gate
+            .stands_still
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = stands_still;
         self.gate.changed.notify_all();
     }
 }
 
-fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, number: u64, delay: Duration, is_answer: bool) {
+fn relay(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    gate: &Gate,
+    number: u64,
+    delay: Duration,
+    is_answer: bool,
+) {
     let (arrived, line) = sync_channel::<(Instant, Vec<u8>)>(4096);
     let writer = thread::spawn(move || {
         for (at, bytes) in line {
@@ -109,7 +141,13 @@ fn relay(mut from: TcpStream, mut to: TcpStream, gate: &Gate, number: u64, delay
             from.shutdown(Shutdown::Both).ok();
             break;
         }
-        let per_kib = || if is_answer { *gate.per_kib.lock().unwrap_or_else(PoisonError::into_inner) } else { Duration::ZERO };
+        let per_kib = || {
+            if is_answer {
+                *gate.per_kib.lock().unwrap_or_else(PoisonError::into_inner)
+            } else {
+                Duration::ZERO
+            }
+        };
         let piece = if per_kib().is_zero() { length } else { 1 << 10 };
         let passed_on = buffer[..length].chunks(piece).try_for_each(|piece| {
             pause(per_kib(), &Cancel::new());

@@ -1,5 +1,8 @@
 //! Real servers, started once for each run of the test command and stopped when it has ended.
-#![expect(clippy::disallowed_methods, reason = "starts servers, which are no part of the program")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "starts servers, which are no part of the program"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,8 +26,16 @@ pub fn openstack() -> OpenStack {
     if !run.is_up("swift") {
         let [keystone, proxy, memcache] = free_ports();
         let stores = three_in_a_row();
-        let (keystone, proxy, memcache, stores) = (keystone.to_string(), proxy.to_string(), memcache.to_string(), stores.to_string());
-        run.start("keystone", &[("KEYSTONE_PORT", &keystone), ("SWIFT_PORT", &proxy)]);
+        let (keystone, proxy, memcache, stores) = (
+            keystone.to_string(),
+            proxy.to_string(),
+            memcache.to_string(),
+            stores.to_string(),
+        );
+        run.start(
+            "keystone",
+            &[("KEYSTONE_PORT", &keystone), ("SWIFT_PORT", &proxy)],
+        );
         let with_keystone = run.0.join("keystone").display().to_string();
         let swift = [
             ("SWIFT_PORT", proxy.as_str()),
@@ -34,7 +45,10 @@ pub fn openstack() -> OpenStack {
         ];
         run.start("swift", &swift);
     }
-    OpenStack { keystone: run.settings("keystone"), swift: run.settings("swift") }
+    OpenStack {
+        keystone: run.settings("keystone"),
+        swift: run.settings("swift"),
+    }
 }
 
 /// Brings an SSH server up that gives SFTP and nothing else, or finds that of another test of this run.
@@ -44,7 +58,13 @@ pub fn sshd() -> Server {
 
 /// One where objects can be added and read, and neither removed nor replaced.
 pub fn sshd_to_add_to() -> Server {
-    an_sshd("sshd-to-add-to", ("SSHD_SFTP_DENY", "remove,rmdir,posix-rename,setstat,fsetstat,symlink,hardlink"))
+    an_sshd(
+        "sshd-to-add-to",
+        (
+            "SSHD_SFTP_DENY",
+            "remove,rmdir,posix-rename,setstat,fsetstat,symlink,hardlink",
+        ),
+    )
 }
 
 fn an_sshd(folder: &str, with: (&str, &str)) -> Server {
@@ -83,7 +103,11 @@ fn one_of(folder: &str, server: &str, port: &str, with: &[(&str, &str)]) -> Serv
     if !run.is_up(folder) {
         let [free] = free_ports();
         let free = free.to_string();
-        let with: Vec<_> = with.iter().copied().chain([(port, free.as_str())]).collect();
+        let with: Vec<_> = with
+            .iter()
+            .copied()
+            .chain([(port, free.as_str())])
+            .collect();
         run.start_in(folder, server, &with);
     }
     run.settings(folder)
@@ -101,14 +125,29 @@ impl Mortal {
     /// An SSH server with SFTP.
     pub fn sshd(of: &str) -> Self {
         let [port] = free_ports();
-        Self::start(of, "sshd", vec![("SSHD_PORT", port.to_string()), ("SSHD_SFTP_ONLY", "1".to_owned())])
+        Self::start(
+            of,
+            "sshd",
+            vec![
+                ("SSHD_PORT", port.to_string()),
+                ("SSHD_SFTP_ONLY", "1".to_owned()),
+            ],
+        )
     }
 
     /// Swift with its own login, and its S3 interface.
     pub fn swift(of: &str) -> Self {
         let [proxy, memcache] = free_ports();
-        let ports = [("SWIFT_PORT", proxy), ("SWIFT_MEMCACHE_PORT", memcache), ("SWIFT_STORE_PORT", three_in_a_row())];
-        Self::start(of, "swift", ports.map(|(name, port)| (name, port.to_string())).to_vec())
+        let ports = [
+            ("SWIFT_PORT", proxy),
+            ("SWIFT_MEMCACHE_PORT", memcache),
+            ("SWIFT_STORE_PORT", three_in_a_row()),
+        ];
+        Self::start(
+            of,
+            "swift",
+            ports.map(|(name, port)| (name, port.to_string())).to_vec(),
+        )
     }
 
     /// A WebDAV server.
@@ -118,21 +157,34 @@ impl Mortal {
     }
 
     fn start(of: &str, server: &'static str, with: Vec<(&'static str, String)>) -> Self {
-        let mortal = Self { run: Run::of_this_command(), folder: format!("{server}-of-{of}"), server, with };
+        let mortal = Self {
+            run: Run::of_this_command(),
+            folder: format!("{server}-of-{of}"),
+            server,
+            with,
+        };
         mortal.up();
         mortal
     }
 
     /// Starts it again.
     pub fn up(&self) {
-        let with: Vec<(&str, &str)> = self.with.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let with: Vec<(&str, &str)> = self
+            .with
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         self.run.start_in(&self.folder, self.server, &with);
     }
 
     /// Kills every process of it at once: no time to finish anything.
     pub fn kill(&self) {
         let script = scripts().join(format!("{}.sh", self.server));
-        let status = Command::new(script).arg("slay").arg(self.run.0.join(&self.folder)).status().expect("bash is there");
+        let status = Command::new(script)
+            .arg("slay")
+            .arg(self.run.0.join(&self.folder))
+            .status()
+            .expect("bash is there");
         assert!(status.success(), "{status}");
     }
 
@@ -155,8 +207,17 @@ impl Run {
         let guarded = run.0.join(".guarded");
         if !guarded.exists() {
             let mut guard = Command::new("setsid");
-            guard.arg("--fork").arg(scripts().join("until-gone.sh")).arg(parent.to_string()).arg(&run.0);
-            guard.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("setsid starts");
+            guard
+                .arg("--fork")
+                .arg(scripts().join("until-gone.sh"))
+                .arg(parent.to_string())
+                .arg(&run.0);
+            guard
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .expect("setsid starts");
             File::create(guarded).expect("noted");
         }
         run
@@ -179,17 +240,36 @@ impl Run {
     fn start_in(&self, folder: &str, server: &str, with: &[(&str, &str)]) {
         let script = scripts().join(format!("{server}.sh"));
         let mut command = Command::new(&script);
-        command.arg("up").arg(self.0.join(folder)).envs(with.iter().copied());
+        command
+            .arg("up")
+            .arg(self.0.join(folder))
+            .envs(with.iter().copied());
         // Not to a pipe: a server that inherits it would hold it open.
         let log = self.0.join(format!("{folder}.log"));
-        let (out, err) = (File::create(&log).expect("a log"), File::options().append(true).open(&log).expect("a log"));
-        let status = command.stdin(Stdio::null()).stdout(out).stderr(err).status().expect("bash is there");
-        assert!(status.success(), "{} up: {status}\n{}", script.display(), fs::read_to_string(&log).unwrap_or_default());
+        let (out, err) = (
+            File::create(&log).expect("a log"),
+            File::options().append(true).open(&log).expect("a log"),
+        );
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .status()
+            .expect("bash is there");
+        assert!(
+            status.success(),
+            "{} up: {status}\n{}",
+            script.display(),
+            fs::read_to_string(&log).unwrap_or_default()
+        );
     }
 
     fn settings(&self, server: &str) -> Server {
         let text = fs::read_to_string(self.0.join(server).join("settings.env")).expect("it is up");
-        text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 }
 
@@ -198,7 +278,8 @@ fn scripts() -> &'static Path {
 }
 
 fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let held: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
     held.map(|listener| listener.local_addr().expect("bound").port())
 }
 
@@ -206,8 +287,14 @@ fn three_in_a_row() -> u16 {
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).ok();
     loop {
         let [first] = free_ports();
-        let Some(third) = first.checked_add(2) else { continue };
-        if (first..=third).map(free).collect::<Option<Vec<_>>>().is_some() {
+        let Some(third) = first.checked_add(2) else {
+            continue;
+        };
+        if (first..=third)
+            .map(free)
+            .collect::<Option<Vec<_>>>()
+            .is_some()
+        {
             return first;
         }
     }

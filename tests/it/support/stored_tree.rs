@@ -3,13 +3,18 @@
 use freezer::catalog::names::{self, Folder};
 use freezer::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
 use freezer::format::keys::MasterKey;
-use freezer::format::manifest::{Bytes, Counts, LevelParts, Manifest, ManifestParts, RootNode, Run};
+use freezer::format::manifest::{
+    Bytes, Counts, LevelParts, Manifest, ManifestParts, RootNode, Run,
+};
 use freezer::format::segment::{Packer, Segment};
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
-use freezer::index::{BlockAddress, BlockSink, FrameRow, FrameTableWriter, IndexError, RunRoot, TreeWriter};
+use freezer::index::{
+    BlockAddress, BlockSink, FrameRow, FrameTableWriter, IndexError, RunRoot, TreeWriter,
+};
 use freezer::model::{
-    BackupName, Content, Entry, Extent, FileOffset, FrameNo, LevelId, LevelSerial, Metadata, NodeId, StoreId, StreamOffset, TreePath,
+    BackupName, Content, Entry, Extent, FileOffset, FrameNo, LevelId, LevelSerial, Metadata,
+    NodeId, StoreId, StreamOffset, TreePath,
 };
 use freezer::store::Store;
 use std::num::NonZeroUsize;
@@ -29,22 +34,53 @@ impl Planned {
     /// An entry without data.
     pub fn new(path: &str, metadata: Metadata, content: Content) -> Self {
         let path = TreePath::parse(path.as_bytes()).expect("a legal path");
-        Self { entry: Entry { path, metadata, content, link_to: None }, data: Vec::new() }
+        Self {
+            entry: Entry {
+                path,
+                metadata,
+                content,
+                link_to: None,
+            },
+            data: Vec::new(),
+        }
     }
 
     /// A directory.
     pub fn directory(path: &str) -> Self {
-        Self::new(path, Metadata { mode: 0o755, links: 2, ..Metadata::default() }, Content::Directory)
+        Self::new(
+            path,
+            Metadata {
+                mode: 0o755,
+                links: 2,
+                ..Metadata::default()
+            },
+            Content::Directory,
+        )
     }
 
     /// A file without holes.
     pub fn file(path: &str, data: impl Into<Vec<u8>>) -> Self {
         let data = data.into();
         let size = data.len() as u64;
-        let metadata = Metadata { mode: 0o644, links: 1, blocks: size.div_ceil(4096) * 8, ..Metadata::default() };
-        let content = Content::File { size, extents: Vec::new() };
-        let data = if data.is_empty() { Vec::new() } else { vec![(0, data)] };
-        Self { data, ..Self::new(path, metadata, content) }
+        let metadata = Metadata {
+            mode: 0o644,
+            links: 1,
+            blocks: size.div_ceil(4096) * 8,
+            ..Metadata::default()
+        };
+        let content = Content::File {
+            size,
+            extents: Vec::new(),
+        };
+        let data = if data.is_empty() {
+            Vec::new()
+        } else {
+            vec![(0, data)]
+        };
+        Self {
+            data,
+            ..Self::new(path, metadata, content)
+        }
     }
 }
 
@@ -61,7 +97,13 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { compression: Compression::Zstd, encrypted: true, frame_bytes: 1 << 20, segment_bytes: 8 << 20, number: 1 }
+        Self {
+            compression: Compression::Zstd,
+            encrypted: true,
+            frame_bytes: 1 << 20,
+            segment_bytes: 8 << 20,
+            number: 1,
+        }
     }
 }
 
@@ -77,10 +119,18 @@ pub struct StoredTree {
 
 impl StoredTree {
     /// Stores a tree. `entries` are in index order: of each directory its entries by name, then its subdirectories.
-    pub fn write(store: Arc<dyn Store>, entries: impl IntoIterator<Item = Planned>, recipe: Recipe) -> Self {
+    pub fn write(
+        store: Arc<dyn Store>,
+        entries: impl IntoIterator<Item = Planned>,
+        recipe: Recipe,
+    ) -> Self {
         let store_id = StoreId([9; 16]);
         let protection = match recipe.encrypted {
-            true => Protection::Encrypted(Arc::new(MasterKey::generate().expect("random bytes").frame_keys(store_id))),
+            true => Protection::Encrypted(Arc::new(
+                MasterKey::generate()
+                    .expect("random bytes")
+                    .frame_keys(store_id),
+            )),
             false => Protection::Checksum,
         };
         Self::write_level(store, entries, recipe, store_id, protection)
@@ -95,14 +145,32 @@ impl StoredTree {
         protection: Protection,
     ) -> Self {
         let backup = BackupName::new("host", "docs").expect("a legal name");
-        let started = "2026-11-22T22:34:50.123Z".parse::<jiff::Timestamp>().expect("a time");
+        let started = "2026-11-22T22:34:50.123Z"
+            .parse::<jiff::Timestamp>()
+            .expect("a time");
         let started = started + jiff::SignedDuration::from_secs(i64::from(recipe.number) * 3600);
         let level = LevelId::new(started, recipe.number);
         let serial = LevelSerial(u64::from(recipe.number));
         let sealer = Sealer::new(store_id, level.clone(), protection.clone());
-        let lane = |lane, folder| LaneWriter::new(Arc::clone(&store), backup.clone(), level.clone(), &sealer, lane, folder, recipe);
+        let lane = |lane, folder| {
+            LaneWriter::new(
+                Arc::clone(&store),
+                backup.clone(),
+                level.clone(),
+                &sealer,
+                lane,
+                folder,
+                recipe,
+            )
+        };
 
-        let mut stream = StreamWriter { sealed: lane(Lane::Data, Folder::Segments), rows: Vec::new(), pending: Vec::new(), end: 0, recipe };
+        let mut stream = StreamWriter {
+            sealed: lane(Lane::Data, Folder::Segments),
+            rows: Vec::new(),
+            pending: Vec::new(),
+            end: 0,
+            recipe,
+        };
         let mut index = lane(Lane::Index, Folder::Index);
         let mut tree = TreeWriter::new();
         let (mut counts, mut logical, mut has_xattrs) = (Counts::default(), 0, false);
@@ -110,13 +178,20 @@ impl StoredTree {
         for Planned { mut entry, data } in entries {
             match entry.link_to {
                 Some(first) => {
-                    let first = &written.iter().find(|(node, _)| *node == first).expect("a link comes after what it leads to").1;
+                    let first = &written
+                        .iter()
+                        .find(|(node, _)| *node == first)
+                        .expect("a link comes after what it leads to")
+                        .1;
                     entry.content = first.content.clone();
                 }
                 None => {
                     if let Content::File { size, extents } = &mut entry.content {
                         logical += *size;
-                        *extents = data.iter().map(|(at, bytes)| stream.append(serial, *at, bytes)).collect();
+                        *extents = data
+                            .iter()
+                            .map(|(at, bytes)| stream.append(serial, *at, bytes))
+                            .collect();
                     }
                 }
             }
@@ -149,9 +224,19 @@ impl StoredTree {
             tags: Vec::new(),
             chain: None,
             counts,
-            bytes: Bytes { logical, stream: stream_bytes, stored: 0 },
+            bytes: Bytes {
+                logical,
+                stream: stream_bytes,
+                stored: 0,
+            },
             has_xattrs,
-            index: vec![Run { serial, root: root_node(index_root), segments: index_segments, subtrees: 0, head: Vec::new() }],
+            index: vec![Run {
+                serial,
+                root: root_node(index_root),
+                segments: index_segments,
+                subtrees: 0,
+                head: Vec::new(),
+            }],
             level: 0,
             parent: None,
             levels: vec![LevelParts {
@@ -167,7 +252,13 @@ impl StoredTree {
                 repacked: 0,
             }],
         });
-        Self { store, manifest, backup, store_id, protection }
+        Self {
+            store,
+            manifest,
+            backup,
+            store_id,
+            protection,
+        }
     }
 
     /// Opens it with the usual options but patience of some seconds.
@@ -195,12 +286,21 @@ impl StoredTree {
 /// A reader with a frame cache of that size.
 pub fn reader(cache_bytes: usize) -> Arc<FileReader> {
     let fetch_threads = NonZeroUsize::new(2).expect("not zero");
-    let options = ReadOptions { cache_bytes, fetch_threads, patience: Duration::from_secs(20), ..ReadOptions::default() };
+    let options = ReadOptions {
+        cache_bytes,
+        fetch_threads,
+        patience: Duration::from_secs(20),
+        ..ReadOptions::default()
+    };
     Arc::new(FileReader::new(&options).expect("threads can be started"))
 }
 
 fn root_node(root: RunRoot) -> RootNode {
-    RootNode { node: root.node, height: root.height, entries: root.entries }
+    RootNode {
+        node: root.node,
+        height: root.height,
+        entries: root.entries,
+    }
 }
 
 /// Seals and stores the frames of one lane.
@@ -217,10 +317,32 @@ struct LaneWriter {
 }
 
 impl LaneWriter {
-    fn new(store: Arc<dyn Store>, backup: BackupName, level: LevelId, sealer: &Sealer, lane: Lane, folder: Folder, recipe: Recipe) -> Self {
-        let method = if lane == Lane::Data { recipe.compression } else { Compression::Zstd };
+    fn new(
+        store: Arc<dyn Store>,
+        backup: BackupName,
+        level: LevelId,
+        sealer: &Sealer,
+        lane: Lane,
+        folder: Folder,
+        recipe: Recipe,
+    ) -> Self {
+        let method = if lane == Lane::Data {
+            recipe.compression
+        } else {
+            Compression::Zstd
+        };
         let encoder = Encoder::new(method, method.default_level()).expect("a level of the method");
-        Self { store, backup, level, sealer: sealer.clone(), encoder, lane, folder, packer: Packer::new(recipe.segment_bytes), next: 0 }
+        Self {
+            store,
+            backup,
+            level,
+            sealer: sealer.clone(),
+            encoder,
+            lane,
+            folder,
+            packer: Packer::new(recipe.segment_bytes),
+            next: 0,
+        }
     }
 
     fn put(&mut self, frame: Vec<u8>) -> (freezer::format::segment::Place, FrameNo) {
@@ -232,7 +354,12 @@ impl LaneWriter {
 
     fn keep(&self, segment: Option<Segment>) {
         if let Some(Segment { number, body }) = segment {
-            self.store.put(&names::data_name(&self.backup, &self.level, self.folder, number), &body).expect("stored");
+            self.store
+                .put(
+                    &names::data_name(&self.backup, &self.level, self.folder, number),
+                    &body,
+                )
+                .expect("stored");
         }
     }
 
@@ -246,10 +373,18 @@ impl LaneWriter {
 
 impl BlockSink for LaneWriter {
     fn append(&mut self, raw: &[u8]) -> Result<BlockAddress, IndexError> {
-        let frame = self.sealer.seal(&mut self.encoder, self.lane, FrameNo(self.next), raw).expect("sealed");
+        let frame = self
+            .sealer
+            .seal(&mut self.encoder, self.lane, FrameNo(self.next), raw)
+            .expect("sealed");
         let length = u32::try_from(frame.len()).expect("short");
         let (place, number) = self.put(frame);
-        Ok(BlockAddress { number, object: place.segment, offset: place.offset, length })
+        Ok(BlockAddress {
+            number,
+            object: place.segment,
+            offset: place.offset,
+            length,
+        })
     }
 }
 
@@ -266,7 +401,12 @@ impl StreamWriter {
     /// Appends a piece behind what stands for its header.
     fn append(&mut self, level: LevelSerial, at: u64, data: &[u8]) -> Extent {
         self.push(&[b'h'; 512]);
-        let extent = Extent { at: FileOffset(at), level, stream: StreamOffset(self.end), length: data.len() as u64 };
+        let extent = Extent {
+            at: FileOffset(at),
+            level,
+            stream: StreamOffset(self.end),
+            length: data.len() as u64,
+        };
         self.push(data);
         extent
     }
@@ -284,11 +424,23 @@ impl StreamWriter {
     fn flush(&mut self, frame: &[u8]) {
         let start = self.rows.last().map_or(StreamOffset(0), FrameRow::end);
         let lane = &mut self.sealed;
-        let stored = lane.sealer.seal_data(&mut lane.encoder, &[(FrameNo(lane.next), frame)]).expect("sealed").remove(0);
+        let stored = lane
+            .sealer
+            .seal_data(&mut lane.encoder, &[(FrameNo(lane.next), frame)])
+            .expect("sealed")
+            .remove(0);
         let stored_length = u32::try_from(stored.bytes.len()).expect("short");
         let (place, number) = lane.put(stored.bytes);
         let (raw_length, checksum) = (stored.raw_length, stored.checksum);
-        self.rows.push(FrameRow { number, start, raw_length, segment: place.segment, offset: place.offset, stored_length, checksum });
+        self.rows.push(FrameRow {
+            number,
+            start,
+            raw_length,
+            segment: place.segment,
+            offset: place.offset,
+            stored_length,
+            checksum,
+        });
     }
 
     fn finish(mut self) -> (Vec<FrameRow>, u32) {

@@ -43,7 +43,10 @@ pub fn decode(bytes: &[u8]) -> Decoded {
         let length = usize::try_from(number(&block[124..136])).expect("fits");
         records = parse_records(&bytes[at..at + length]);
         at += length.next_multiple_of(512);
-        assert!(bytes[512 + length..at].iter().all(|byte| *byte == 0), "records are filled up with zeros");
+        assert!(
+            bytes[512 + length..at].iter().all(|byte| *byte == 0),
+            "records are filled up with zeros"
+        );
         block = &bytes[at..at + 512];
         at += 512;
     }
@@ -51,7 +54,11 @@ pub fn decode(bytes: &[u8]) -> Decoded {
     let (name, prefix) = (text(&block[..100]), text(&block[345..500]));
     let mut decoded = Decoded {
         kind: block[156],
-        name: if prefix.is_empty() { name } else { [&prefix[..], b"/", &name].concat() },
+        name: if prefix.is_empty() {
+            name
+        } else {
+            [&prefix[..], b"/", &name].concat()
+        },
         link: text(&block[157..257]),
         mode: number(&block[100..108]),
         uid: number(&block[108..116]),
@@ -81,8 +88,16 @@ pub fn decode(bytes: &[u8]) -> Decoded {
             b"GNU.sparse.name" => decoded.name = value,
             b"GNU.sparse.realsize" => sparse.2 = Some(decimal(&value)),
             other => {
-                assert!(other.starts_with(b"SCHILY."), "unknown record {}", other.escape_ascii());
-                assert_eq!(decoded.attributes.insert(key.clone(), value), None, "a record stands once");
+                assert!(
+                    other.starts_with(b"SCHILY."),
+                    "unknown record {}",
+                    other.escape_ascii()
+                );
+                assert_eq!(
+                    decoded.attributes.insert(key.clone(), value),
+                    None,
+                    "a record stands once"
+                );
             }
         }
         decoded.keys.push(key.escape_ascii().to_string());
@@ -102,23 +117,45 @@ pub fn decode(bytes: &[u8]) -> Decoded {
 
 fn check(block: &[u8]) {
     assert_eq!(&block[257..265], b"ustar\x0000", "magic and version");
-    let sum: u64 = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u64::from(*byte) }).sum();
+    let sum: u64 = block
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| {
+            if (148..156).contains(&at) {
+                32
+            } else {
+                u64::from(*byte)
+            }
+        })
+        .sum();
     assert_eq!(&block[154..156], b"\0 ");
     assert_eq!(number(&block[148..155]), sum, "checksum");
-    assert!(block[500..].iter().all(|byte| *byte == 0), "the end of a header is empty");
+    assert!(
+        block[500..].iter().all(|byte| *byte == 0),
+        "the end of a header is empty"
+    );
 }
 
 fn text(field: &[u8]) -> Vec<u8> {
-    field.split(|byte| *byte == 0).next().expect("a part").to_vec()
+    field
+        .split(|byte| *byte == 0)
+        .next()
+        .expect("a part")
+        .to_vec()
 }
 
 fn number(field: &[u8]) -> u64 {
     if field[0] & 0x80 == 0 {
-        let digits = std::str::from_utf8(field).expect("digits").strip_suffix('\0').expect("a number ends with NUL");
+        let digits = std::str::from_utf8(field)
+            .expect("digits")
+            .strip_suffix('\0')
+            .expect("a number ends with NUL");
         return u64::from_str_radix(digits, 8).expect("octal digits");
     }
     assert_eq!(field[0], 0x80, "a positive base-256 number");
-    field[1..].iter().fold(0u64, |number, byte| number.checked_mul(256).expect("64 bits") + u64::from(*byte))
+    field[1..].iter().fold(0u64, |number, byte| {
+        number.checked_mul(256).expect("64 bits") + u64::from(*byte)
+    })
 }
 
 fn decimal(value: &[u8]) -> u64 {
@@ -131,10 +168,13 @@ fn decimal(value: &[u8]) -> u64 {
 fn time(value: &[u8]) -> (i128, i128) {
     const BILLION: i128 = 1_000_000_000;
     let text = std::str::from_utf8(value).expect("a number");
-    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (negative, text) = text
+        .strip_prefix('-')
+        .map_or((false, text), |text| (true, text));
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, "000000000"));
     assert_eq!(fraction.len(), 9);
-    let all = seconds.parse::<i128>().expect("digits") * BILLION + fraction.parse::<i128>().expect("digits");
+    let all = seconds.parse::<i128>().expect("digits") * BILLION
+        + fraction.parse::<i128>().expect("digits");
     let all = if negative { -all } else { all };
     (all.div_euclid(BILLION), all.rem_euclid(BILLION))
 }
@@ -142,7 +182,10 @@ fn time(value: &[u8]) -> (i128, i128) {
 fn parse_records(mut bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
-        let space = bytes.iter().position(|byte| *byte == b' ').expect("a space ends the length");
+        let space = bytes
+            .iter()
+            .position(|byte| *byte == b' ')
+            .expect("a space ends the length");
         let length = usize::try_from(decimal(&bytes[..space])).expect("fits");
         let (record, rest) = bytes.split_at(length);
         let (last, body) = record[space + 1..].split_last().expect("not empty");
@@ -157,7 +200,10 @@ fn parse_records(mut bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
 fn parse_map(bytes: &[u8]) -> (Vec<(u64, u64)>, usize) {
     let mut at = 0;
     let mut line = || {
-        let length = bytes[at..].iter().position(|byte| *byte == b'\n').expect("a line");
+        let length = bytes[at..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .expect("a line");
         let number = decimal(&bytes[at..at + length]);
         at += length + 1;
         number
@@ -165,6 +211,9 @@ fn parse_map(bytes: &[u8]) -> (Vec<(u64, u64)>, usize) {
     let runs = line();
     let map = (0..runs).map(|_| (line(), line())).collect();
     let end = at.next_multiple_of(512);
-    assert!(bytes[at..end].iter().all(|byte| *byte == 0), "a map is filled up with zeros");
+    assert!(
+        bytes[at..end].iter().all(|byte| *byte == 0),
+        "a map is filled up with zeros"
+    );
     (map, end)
 }

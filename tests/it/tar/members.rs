@@ -1,7 +1,10 @@
 //! Members to encode, with content that can be told from its place, and archives made of them.
 
 use freezer::format::tar::{END_OF_ARCHIVE, MemberEncoder};
-use freezer::model::{Content, DataRun, Entry, FileOffset, LevelSerial, Metadata, NodeId, Owner, StreamOffset, Time, TreePath, Xattr};
+use freezer::model::{
+    Content, DataRun, Entry, FileOffset, LevelSerial, Metadata, NodeId, Owner, StreamOffset, Time,
+    TreePath, Xattr,
+};
 
 /// An entry and what the encoder must be told beside it.
 #[derive(Clone, Debug)]
@@ -21,8 +24,13 @@ pub fn byte_at(offset: u64) -> u8 {
 
 /// The bytes that a file with these runs has at a place.
 pub fn bytes_of(runs: &[DataRun], start: u64, length: u64) -> Vec<u8> {
-    let in_data = |at| runs.iter().any(|run| (run.at.0..run.at.0 + run.length).contains(&at));
-    (start..start + length).map(|at| if in_data(at) { byte_at(at) } else { 0 }).collect()
+    let in_data = |at| {
+        runs.iter()
+            .any(|run| (run.at.0..run.at.0 + run.length).contains(&at))
+    };
+    (start..start + length)
+        .map(|at| if in_data(at) { byte_at(at) } else { 0 })
+        .collect()
 }
 
 /// A path from its bytes.
@@ -32,20 +40,56 @@ pub fn path(bytes: impl AsRef<[u8]>) -> TreePath {
 
 impl Member {
     pub fn new(name: impl AsRef<[u8]>, content: Content) -> Self {
-        let mode = if content == Content::Directory { 0o755 } else { 0o644 };
-        let metadata = Metadata { mode, mtime: Time::new(1_700_000_000, 123_456_789), ..Metadata::default() };
-        Self { entry: Entry { path: path(name), metadata, content, link_to: None }, link_to: None, runs: Vec::new() }
+        let mode = if content == Content::Directory {
+            0o755
+        } else {
+            0o644
+        };
+        let metadata = Metadata {
+            mode,
+            mtime: Time::new(1_700_000_000, 123_456_789),
+            ..Metadata::default()
+        };
+        Self {
+            entry: Entry {
+                path: path(name),
+                metadata,
+                content,
+                link_to: None,
+            },
+            link_to: None,
+            runs: Vec::new(),
+        }
     }
 
     pub fn file(name: impl AsRef<[u8]>, size: u64) -> Self {
-        let mut member = Self::new(name, Content::File { size, extents: Vec::new() });
-        member.runs = if size > 0 { vec![DataRun { at: FileOffset(0), length: size }] } else { Vec::new() };
+        let mut member = Self::new(
+            name,
+            Content::File {
+                size,
+                extents: Vec::new(),
+            },
+        );
+        member.runs = if size > 0 {
+            vec![DataRun {
+                at: FileOffset(0),
+                length: size,
+            }]
+        } else {
+            Vec::new()
+        };
         member
     }
 
     pub fn sparse(name: impl AsRef<[u8]>, size: u64, runs: &[(u64, u64)]) -> Self {
         let mut member = Self::file(name, size);
-        member.runs = runs.iter().map(|(at, length)| DataRun { at: FileOffset(*at), length: *length }).collect();
+        member.runs = runs
+            .iter()
+            .map(|(at, length)| DataRun {
+                at: FileOffset(*at),
+                length: *length,
+            })
+            .collect();
         member
     }
 
@@ -77,12 +121,20 @@ impl Member {
     }
 
     pub fn owner(mut self, uid: u32, gid: u32, user: &str, group: &str) -> Self {
-        self.entry.metadata.owner = Owner { uid, gid, user: user.as_bytes().into(), group: group.as_bytes().into() };
+        self.entry.metadata.owner = Owner {
+            uid,
+            gid,
+            user: user.as_bytes().into(),
+            group: group.as_bytes().into(),
+        };
         self
     }
 
     pub fn xattr(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.entry.metadata.xattrs.push(Xattr { name: name.as_ref().into(), value: value.as_ref().into() });
+        self.entry.metadata.xattrs.push(Xattr {
+            name: name.as_ref().into(),
+            value: value.as_ref().into(),
+        });
         self
     }
 
@@ -100,7 +152,14 @@ pub fn archive(members: &[Member]) -> Vec<u8> {
     let mut encoder = MemberEncoder::new();
     let mut out = Vec::new();
     for member in members {
-        let plan = encoder.header(&member.entry, member.link_to.as_ref(), &member.runs, &mut out).expect("the member can be written");
+        let plan = encoder
+            .header(
+                &member.entry,
+                member.link_to.as_ref(),
+                &member.runs,
+                &mut out,
+            )
+            .expect("the member can be written");
         let header_end = StreamOffset(out.len() as u64);
         for run in plan.runs() {
             out.extend(bytes_of(&member.runs, run.at.0, run.length));
@@ -109,7 +168,12 @@ pub fn archive(members: &[Member]) -> Vec<u8> {
             assert_eq!(extent.level, LevelSerial(3));
             let start = usize::try_from(extent.stream.0).expect("in memory");
             let end = start + usize::try_from(extent.length).expect("in memory");
-            assert_eq!(out[start..end], bytes_of(&member.runs, extent.at.0, extent.length), "{:?}", member.entry.path);
+            assert_eq!(
+                out[start..end],
+                bytes_of(&member.runs, extent.at.0, extent.length),
+                "{:?}",
+                member.entry.path
+            );
         }
         let padding = usize::try_from(plan.padding()).expect("less than a block");
         out.resize(out.len() + padding, 0);

@@ -3,7 +3,9 @@
 use super::decoder::decode;
 use super::members::{Member, path};
 use freezer::format::tar::MemberEncoder;
-use freezer::model::{Content, DataRun, Device, Entry, FileOffset, Metadata, Name, Owner, Time, TreePath, Xattr};
+use freezer::model::{
+    Content, DataRun, Device, Entry, FileOffset, Metadata, Name, Owner, Time, TreePath, Xattr,
+};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -25,19 +27,49 @@ fn tree_path() -> impl Strategy<Value = TreePath> {
 
 fn owner_name() -> impl Strategy<Value = Box<[u8]>> {
     let bytes = any::<u8>().prop_map(|byte| byte.max(1));
-    prop_oneof![Just(Vec::new()), "[a-z]{1,40}".prop_map(String::into_bytes), vec(bytes, 1..40)].prop_map(Vec::into_boxed_slice)
+    prop_oneof![
+        Just(Vec::new()),
+        "[a-z]{1,40}".prop_map(String::into_bytes),
+        vec(bytes, 1..40)
+    ]
+    .prop_map(Vec::into_boxed_slice)
 }
 
 fn edge_u32() -> impl Strategy<Value = u32> {
-    prop_oneof![0..5000u32, any::<u32>(), 2_097_150..2_097_154u32, Just(u32::MAX)]
+    prop_oneof![
+        0..5000u32,
+        any::<u32>(),
+        2_097_150..2_097_154u32,
+        Just(u32::MAX)
+    ]
 }
 
 fn metadata() -> impl Strategy<Value = Metadata> {
-    let owner = (edge_u32(), edge_u32(), owner_name(), owner_name()).prop_map(|(uid, gid, user, group)| Owner { uid, gid, user, group });
-    let seconds = prop_oneof![0..2_000_000_000i64, any::<i64>(), -3..3i64, (1 << 33) - 2..(1 << 33) + 2i64];
-    let mtime = (seconds, prop_oneof![Just(0), 0..1_000_000_000u32]).prop_map(|(seconds, nanoseconds)| Time::new(seconds, nanoseconds));
-    let xattr = ("(user|trusted)\\.[a-z.%=\u{e9}]{1,20}", vec(any::<u8>(), 0..300))
-        .prop_map(|(name, value)| Xattr { name: name.into_bytes().into(), value: value.into() });
+    let owner =
+        (edge_u32(), edge_u32(), owner_name(), owner_name()).prop_map(|(uid, gid, user, group)| {
+            Owner {
+                uid,
+                gid,
+                user,
+                group,
+            }
+        });
+    let seconds = prop_oneof![
+        0..2_000_000_000i64,
+        any::<i64>(),
+        -3..3i64,
+        (1 << 33) - 2..(1 << 33) + 2i64
+    ];
+    let mtime = (seconds, prop_oneof![Just(0), 0..1_000_000_000u32])
+        .prop_map(|(seconds, nanoseconds)| Time::new(seconds, nanoseconds));
+    let xattr = (
+        "(user|trusted)\\.[a-z.%=\u{e9}]{1,20}",
+        vec(any::<u8>(), 0..300),
+    )
+        .prop_map(|(name, value)| Xattr {
+            name: name.into_bytes().into(),
+            value: value.into(),
+        });
     let xattrs = vec(xattr, 0..4).prop_map(|mut xattrs| {
         xattrs.sort_by(|a, b| a.name.cmp(&b.name));
         xattrs.dedup_by(|a, b| a.name == b.name);
@@ -55,15 +87,36 @@ fn metadata() -> impl Strategy<Value = Metadata> {
 /// Content of any kind, and the runs of a file.
 fn content() -> impl Strategy<Value = (Content, Vec<DataRun>)> {
     let target = vec(any::<u8>().prop_map(|byte| byte.max(1)), 1..400);
-    let size = prop_oneof![Just(0), 0..100_000u64, (1 << 33) - 3..(1 << 33) + 3u64, 0..=u64::try_from(i64::MAX).expect("positive")];
+    let size = prop_oneof![
+        Just(0),
+        0..100_000u64,
+        (1 << 33) - 3..(1 << 33) + 3u64,
+        0..=u64::try_from(i64::MAX).expect("positive")
+    ];
     // A file's runs: sorted places in it, taken in pairs.
-    let file = (size, vec(any::<u64>(), 0..20), any::<bool>()).prop_map(|(size, places, is_whole)| {
-        let mut places: Vec<_> = places.into_iter().map(|place| place % (size + 1)).collect();
-        places.sort_unstable();
-        let runs = places.chunks_exact(2).map(|pair| DataRun { at: FileOffset(pair[0]), length: pair[1] - pair[0] }).collect();
-        let whole = vec![DataRun { at: FileOffset(0), length: size }];
-        (Content::File { size, extents: Vec::new() }, if is_whole { whole } else { runs })
-    });
+    let file =
+        (size, vec(any::<u64>(), 0..20), any::<bool>()).prop_map(|(size, places, is_whole)| {
+            let mut places: Vec<_> = places.into_iter().map(|place| place % (size + 1)).collect();
+            places.sort_unstable();
+            let runs = places
+                .chunks_exact(2)
+                .map(|pair| DataRun {
+                    at: FileOffset(pair[0]),
+                    length: pair[1] - pair[0],
+                })
+                .collect();
+            let whole = vec![DataRun {
+                at: FileOffset(0),
+                length: size,
+            }];
+            (
+                Content::File {
+                    size,
+                    extents: Vec::new(),
+                },
+                if is_whole { whole } else { runs },
+            )
+        });
     let device = || (edge_u32(), edge_u32()).prop_map(|(major, minor)| Device { major, minor });
     prop_oneof![
         6 => file,
@@ -77,16 +130,30 @@ fn content() -> impl Strategy<Value = (Content, Vec<DataRun>)> {
 
 /// A member of any kind.
 pub fn member() -> impl Strategy<Value = Member> {
-    (tree_path(), metadata(), content(), proptest::option::weighted(0.2, tree_path())).prop_map(
-        |(path, metadata, (content, runs), link_to)| {
-            let link_to = link_to.filter(|_| content != Content::Directory);
-            Member { entry: Entry { path, metadata, content, link_to: None }, link_to, runs }
-        },
+    (
+        tree_path(),
+        metadata(),
+        content(),
+        proptest::option::weighted(0.2, tree_path()),
     )
+        .prop_map(|(path, metadata, (content, runs), link_to)| {
+            let link_to = link_to.filter(|_| content != Content::Directory);
+            Member {
+                entry: Entry {
+                    path,
+                    metadata,
+                    content,
+                    link_to: None,
+                },
+                link_to,
+                runs,
+            }
+        })
 }
 
 fn is_in(runs: &[(u64, u64)], start: u64, end: u64) -> bool {
-    runs.iter().any(|(at, length)| *at <= start && end <= at + length)
+    runs.iter()
+        .any(|(at, length)| *at <= start && end <= at + length)
 }
 
 proptest! {
@@ -165,15 +232,33 @@ proptest! {
 fn what_is_common_needs_one_record_and_what_is_plain_needs_none() {
     let header = |member: Member| {
         let mut out = Vec::new();
-        MemberEncoder::new().header(&member.entry, None, &member.runs, &mut out).expect("it can be written");
+        MemberEncoder::new()
+            .header(&member.entry, None, &member.runs, &mut out)
+            .expect("it can be written");
         out
     };
-    assert_eq!(header(Member::file("a/b", 5).time(1_700_000_000, 0)).len(), 512);
-    assert_eq!(header(Member::file("\u{e9}".repeat(49), 5).time(1_700_000_000, 0)).len(), 512);
-    assert_eq!(header(Member::file(vec![0xff; 98], 5).time(1_700_000_000, 0)).len(), 512);
-    let (one, other) = (header(Member::file("a/b", 5).time(1_700_000_000, 1)), header(Member::file("c", 7).time(1_600_000_001, 999)));
+    assert_eq!(
+        header(Member::file("a/b", 5).time(1_700_000_000, 0)).len(),
+        512
+    );
+    assert_eq!(
+        header(Member::file("\u{e9}".repeat(49), 5).time(1_700_000_000, 0)).len(),
+        512
+    );
+    assert_eq!(
+        header(Member::file(vec![0xff; 98], 5).time(1_700_000_000, 0)).len(),
+        512
+    );
+    let (one, other) = (
+        header(Member::file("a/b", 5).time(1_700_000_000, 1)),
+        header(Member::file("c", 7).time(1_600_000_001, 999)),
+    );
     assert_eq!((one.len(), other.len()), (1536, 1536));
-    assert_eq!(one[..512], other[..512], "the extended header is the same bytes each time");
+    assert_eq!(
+        one[..512],
+        other[..512],
+        "the extended header is the same bytes each time"
+    );
     assert_eq!(decode(&one).keys, ["mtime"]);
 }
 
@@ -181,11 +266,21 @@ fn what_is_common_needs_one_record_and_what_is_plain_needs_none() {
 fn an_entry_that_cannot_be_a_member_is_refused_and_leaves_nothing() {
     let mut out = Vec::new();
     let mut encoder = MemberEncoder::new();
-    let root = Entry { path: TreePath::root(), ..Member::file("x", 1).entry };
-    encoder.header(&root, None, &[], &mut out).expect_err("a root that is a file");
+    let root = Entry {
+        path: TreePath::root(),
+        ..Member::file("x", 1).entry
+    };
+    encoder
+        .header(&root, None, &[], &mut out)
+        .expect_err("a root that is a file");
     let beyond = Member::sparse("file", 10, &[(5, 6)]);
-    let error = encoder.header(&beyond.entry, None, &beyond.runs, &mut out).expect_err("a run past the end");
-    assert_eq!(error.to_string(), "could not write file as a tar member: its data runs do not lie in its size in order");
+    let error = encoder
+        .header(&beyond.entry, None, &beyond.runs, &mut out)
+        .expect_err("a run past the end");
+    assert_eq!(
+        error.to_string(),
+        "could not write file as a tar member: its data runs do not lie in its size in order"
+    );
     assert_eq!(out, b"");
 }
 
@@ -193,8 +288,13 @@ fn an_entry_that_cannot_be_a_member_is_refused_and_leaves_nothing() {
 fn the_example_in_the_specification_is_what_is_written() {
     let member = Member::file("a", 5).time(1_700_000_000, 123_456_789);
     let mut out = Vec::new();
-    MemberEncoder::new().header(&member.entry, None, &member.runs, &mut out).expect("it can be written");
-    let lines = out.chunks(16).enumerate().filter(|(_, line)| line.iter().any(|byte| *byte != 0));
+    MemberEncoder::new()
+        .header(&member.entry, None, &member.runs, &mut out)
+        .expect("it can be written");
+    let lines = out
+        .chunks(16)
+        .enumerate()
+        .filter(|(_, line)| line.iter().any(|byte| *byte != 0));
     let dump: Vec<_> = lines
         .map(|(number, line)| {
             let bytes: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -202,5 +302,8 @@ fn the_example_in_the_specification_is_what_is_written() {
         })
         .collect();
     let dump = dump.concat();
-    assert!(include_str!("../../../docs/format/tar.md").ends_with(&dump), "the example should be:\n{dump}");
+    assert!(
+        include_str!("../../../docs/format/tar.md").ends_with(&dump),
+        "the example should be:\n{dump}"
+    );
 }

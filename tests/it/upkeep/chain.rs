@@ -1,6 +1,9 @@
 //! Chains of levels that are edited, pruned and repacked at random: every point in time that is left is what the source was, however it
 //! is read, and space stays bounded.
-#![expect(clippy::disallowed_methods, reason = "tar and the rescue script are other programs")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tar and the rescue script are other programs"
+)]
 
 use super::partial::check_all;
 use super::repack::{NOTHING, repack};
@@ -29,7 +32,10 @@ fn edit_large(tree: &Path, dice: &mut Dice) {
         0 => content = torture::noise(dice.roll(1 << 30) as u64, 200_000 + dice.roll(2_000_000)),
         1 => {
             let at = dice.roll(content.len().max(1)).min(content.len());
-            content.splice(at..at, torture::noise(dice.roll(1 << 30) as u64, dice.roll(300_000)));
+            content.splice(
+                at..at,
+                torture::noise(dice.roll(1 << 30) as u64, dice.roll(300_000)),
+            );
         }
         2 => content.truncate(dice.roll(content.len() + 1)),
         _ => {
@@ -48,30 +54,62 @@ fn edit_large(tree: &Path, dice: &mut Dice) {
 fn unpacked(archive: &Path) -> oracle::Tree {
     let target = tempfile::tempdir().expect("a directory");
     let mut tar = Command::new("tar");
-    tar.args(["--xattrs", "--xattrs-include=*", "--acls", "-p", "-x", "-f"]).arg(archive).arg("-C").arg(target.path());
+    tar.args(["--xattrs", "--xattrs-include=*", "--acls", "-p", "-x", "-f"])
+        .arg(archive)
+        .arg("-C")
+        .arg(target.path());
     let done = tar.output().expect("tar runs");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     oracle::scan(target.path())
 }
 
 /// Restored, exported, and brought back by the script that knows nothing of us: each as it was.
 fn check_every_way(series: &levels::Series, level: &LevelId, expected: &oracle::Tree, what: &str) {
     let differences = compare(expected, &series.restored(level), Holes::Zeros);
-    assert!(differences.is_empty(), "{what}, restored {level}: {differences:#?}");
+    assert!(
+        differences.is_empty(),
+        "{what}, restored {level}: {differences:#?}"
+    );
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     series.export(level, file.as_file_mut());
     let differences = compare(expected, &unpacked(file.path()), Holes::Zeros);
-    assert!(differences.is_empty(), "{what}, exported {level}: {differences:#?}");
+    assert!(
+        differences.is_empty(),
+        "{what}, exported {level}: {differences:#?}"
+    );
     let passphrase = series.store().join("../passphrase");
     fs::write(&passphrase, backup::passphrase().expose()).expect("written");
     let file = tempfile::NamedTempFile::new().expect("a file");
     let mut rescue = Command::new("/usr/bin/python3");
-    rescue.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/rescue/freezer-rescue.py")).arg(series.store());
-    rescue.arg(format!("host/tree/{level}")).arg("--tree").arg("--pass-file").arg(&passphrase);
-    let done = rescue.stdout(file.reopen().expect("opened")).output().expect("Python runs");
-    assert!(done.status.success(), "{what}, rescue of {level}: {}", String::from_utf8_lossy(&done.stderr));
+    rescue
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/packaging/rescue/freezer-rescue.py"
+        ))
+        .arg(series.store());
+    rescue
+        .arg(format!("host/tree/{level}"))
+        .arg("--tree")
+        .arg("--pass-file")
+        .arg(&passphrase);
+    let done = rescue
+        .stdout(file.reopen().expect("opened"))
+        .output()
+        .expect("Python runs");
+    assert!(
+        done.status.success(),
+        "{what}, rescue of {level}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     let differences = compare(expected, &unpacked(file.path()), Holes::Zeros);
-    assert!(differences.is_empty(), "{what}, rescued {level}: {differences:#?}");
+    assert!(
+        differences.is_empty(),
+        "{what}, rescued {level}: {differences:#?}"
+    );
 }
 
 fn chain(mut series: levels::Series, seed: u64, rounds: usize) {
@@ -88,28 +126,40 @@ fn chain(mut series: levels::Series, seed: u64, rounds: usize) {
         }
         series.segment_bytes = [1 << 20, 2 << 20, 300_000][dice.roll(3)];
         // Of frames that are not long, so that files do not share one.
-        series.compression = [Compression::None, Compression::None, Compression::Gzip][dice.roll(3)];
+        series.compression =
+            [Compression::None, Compression::None, Compression::Gzip][dice.roll(3)];
         series.engine = match dice.roll(3) {
-            0 => Engine::Rsync(BlockOptions { threshold_bytes: 50_000, least_block_bytes: 4096 }),
+            0 => Engine::Rsync(BlockOptions {
+                threshold_bytes: 50_000,
+                least_block_bytes: 4096,
+            }),
             _ => Engine::Tar,
         };
         let manifest = series.back_up().manifest;
         history.insert(manifest.id.clone(), oracle::scan(&series.tree()));
         let grace = [SignedDuration::ZERO, GRACE][dice.roll(2)];
         while history.len() > 2 && dice.roll(5) < 3 {
-            let level = history.keys().nth(dice.roll(history.len() - 1)).expect("one of them").clone();
+            let level = history
+                .keys()
+                .nth(dice.roll(history.len() - 1))
+                .expect("one of them")
+                .clone();
             history.remove(&level);
             prune(&series.access, &series.clock, &Going::Named(level), grace).expect("pruned");
             went += 1;
         }
         if dice.roll(2) == 0 {
             let below = [0.3, 0.6, 1.0][dice.roll(3)];
-            repacked += repack(&series.access, &series.clock, below, grace).expect("repacked").segments;
+            repacked += repack(&series.access, &series.clock, below, grace)
+                .expect("repacked")
+                .segments;
             if dice.roll(2) == 0 {
                 prune(&series.access, &series.clock, &NOTHING(), grace).expect("pruned");
             }
         }
-        let levels = Catalog::new(series.access.store()).levels(&backup::name()).expect("listed");
+        let levels = Catalog::new(series.access.store())
+            .levels(&backup::name())
+            .expect("listed");
         assert!(levels.iter().eq(history.keys()), "{what}");
         check_all(&series.access, &what);
         for (level, expected) in &history {
@@ -118,7 +168,10 @@ fn chain(mut series: levels::Series, seed: u64, rounds: usize) {
             }
         }
     }
-    assert!(repacked > 0 && went > 3, "seed {seed}: {repacked} segments were repacked, {went} points in time went");
+    assert!(
+        repacked > 0 && went > 3,
+        "seed {seed}: {repacked} segments were repacked, {went} points in time went"
+    );
 }
 
 #[test]
@@ -131,16 +184,34 @@ fn every_point_in_time_that_is_left_is_what_the_source_was_however_it_is_read() 
 fn a_backup_that_is_incremental_for_ever_stays_bounded_in_space() {
     const FILES: u64 = 12;
     let mut series = Series::with_large_files_in(3 * (FILE_BYTES as u64 + 5000), 1, FILES, 0);
-    let keep = Going::Unprotected(Retention { last: 4, ..Retention::default() });
+    let keep = Going::Unprotected(Retention {
+        last: 4,
+        ..Retention::default()
+    });
     let mut largest = 0;
     for level in 1..300_u64 {
         series.write_large((level * 7 + level / FILES) % FILES, level);
         let request = series.request();
-        let report = run(&request, &series.access, &series.clock, &Silent, &Cancel::new()).expect("a backup");
+        let report = run(
+            &request,
+            &series.access,
+            &series.clock,
+            &Silent,
+            &Cancel::new(),
+        )
+        .expect("a backup");
         assert_eq!(u64::from(report.manifest.level), level, "no new full level");
-        assert!(report.manifest.levels.len() as u64 <= 2 * FILES + 6, "it leans on {} levels", report.manifest.levels.len());
+        assert!(
+            report.manifest.levels.len() as u64 <= 2 * FILES + 6,
+            "it leans on {} levels",
+            report.manifest.levels.len()
+        );
         if level >= 296 {
-            let whole = crate::support::reading::whole(&series.access, &backup::name(), &report.manifest.id);
+            let whole = crate::support::reading::whole(
+                &series.access,
+                &backup::name(),
+                &report.manifest.id,
+            );
             series.held.insert(report.manifest.id.clone(), whole);
         }
         series.pass(SignedDuration::from_hours(24));
@@ -151,7 +222,10 @@ fn a_backup_that_is_incremental_for_ever_stays_bounded_in_space() {
         }
     }
     // Twelve files of the newest, three that others still have, and what is not worth copying or waits for its readers.
-    assert!(largest < 2 * (FILES + 4) * FILE_BYTES as u64, "{largest} bytes");
+    assert!(
+        largest < 2 * (FILES + 4) * FILE_BYTES as u64,
+        "{largest} bytes"
+    );
     series.check(&series.access, "after 300 levels");
     assert_eq!(check_all(&series.access, "after 300 levels"), 4);
     let names = |folder: &str| {

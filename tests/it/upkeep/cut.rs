@@ -13,15 +13,28 @@ use std::sync::Arc;
 #[test]
 fn a_prune_cut_off_at_any_call_leaves_every_point_in_time_whole() {
     let series = Series::with_levels(6);
-    let going = Going::Unprotected(Retention { last: 2, ..Retention::default() });
+    let going = Going::Unprotected(Retention {
+        last: 2,
+        ..Retention::default()
+    });
     for grace in [SignedDuration::ZERO, GRACE] {
         let counting = Arc::new(Faulty::new(copy_of(&series.store)));
-        prune(&Access::open(counting.clone(), None).expect("it opens"), &series.clock, &going, grace).expect("no fault");
+        prune(
+            &Access::open(counting.clone(), None).expect("it opens"),
+            &series.clock,
+            &going,
+            grace,
+        )
+        .expect("no fault");
         let calls = counting.calls().all();
         let data_when_done = objects(counting.as_ref(), &data_prefix(&backup::name()));
         assert!(calls > 20, "only {calls} calls");
         for call in 1..calls {
-            for fault in [Fault::at_any(call), Fault::at_any(call).for_good(), Fault::at_any(call).after_effect().for_good()] {
+            for fault in [
+                Fault::at_any(call),
+                Fault::at_any(call).for_good(),
+                Fault::at_any(call).after_effect().for_good(),
+            ] {
                 let store = Arc::new(Faulty::new(copy_of(&series.store)).with(fault));
                 let access = Access::open(store.clone(), None).expect("the first call is sound");
                 // What fails is told, but for what may fail: taking the claim back.
@@ -29,16 +42,33 @@ fn a_prune_cut_off_at_any_call_leaves_every_point_in_time_whole() {
                 let mended = store.mended();
                 let access = Access::open(mended.clone(), None).expect("it opens");
                 series.check(&access, &format!("{fault:?}"));
-                let levels = freezer::catalog::Catalog::new(mended.clone()).levels(&backup::name()).expect("listed");
-                assert!(levels.len() >= 2 && levels[levels.len() - 2..] == series.levels()[4..], "{fault:?}: {levels:?}");
+                let levels = freezer::catalog::Catalog::new(mended.clone())
+                    .levels(&backup::name())
+                    .expect("listed");
+                assert!(
+                    levels.len() >= 2 && levels[levels.len() - 2..] == series.levels()[4..],
+                    "{fault:?}: {levels:?}"
+                );
                 // The next one, when whoever was cut off is known to be dead.
                 series.pass(SignedDuration::from_hours(2));
-                prune(&access, &series.clock, &going, SignedDuration::ZERO).unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
+                prune(&access, &series.clock, &going, SignedDuration::ZERO)
+                    .unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
                 series.check(&access, &format!("{fault:?}, pruned again"));
-                assert_eq!(unneeded_bytes(&access, &backup::name()).expect("listed"), 0, "{fault:?}");
-                assert!(objects(mended.as_ref(), "withdrawn/").is_empty(), "{fault:?}");
+                assert_eq!(
+                    unneeded_bytes(&access, &backup::name()).expect("listed"),
+                    0,
+                    "{fault:?}"
+                );
+                assert!(
+                    objects(mended.as_ref(), "withdrawn/").is_empty(),
+                    "{fault:?}"
+                );
                 if grace == SignedDuration::ZERO {
-                    assert_eq!(objects(mended.as_ref(), &data_prefix(&backup::name())), data_when_done, "{fault:?}");
+                    assert_eq!(
+                        objects(mended.as_ref(), &data_prefix(&backup::name())),
+                        data_when_done,
+                        "{fault:?}"
+                    );
                 }
             }
         }

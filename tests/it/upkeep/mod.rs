@@ -49,7 +49,15 @@ impl Series {
         let store = Arc::new(Memory::default());
         let access = backup::create_plain(store.clone());
         let clock = ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1));
-        Self { room: scratch(), store, access, clock, segment_bytes: 8 << 10, held: BTreeMap::new(), manifests: BTreeMap::new() }
+        Self {
+            room: scratch(),
+            store,
+            access,
+            clock,
+            segment_bytes: 8 << 10,
+            held: BTreeMap::new(),
+            manifests: BTreeMap::new(),
+        }
     }
 
     fn write(&self, name: &str, content: &[u8]) {
@@ -70,9 +78,13 @@ impl Series {
     }
 
     fn back_up_as(&mut self, request: &BackupRequest) -> LevelId {
-        let report = run(request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
+        let report =
+            run(request, &self.access, &self.clock, &Silent, &Cancel::new()).expect("a backup");
         let level = report.manifest.id.clone();
-        self.held.insert(level.clone(), reading::whole(&self.access, &backup::name(), &level));
+        self.held.insert(
+            level.clone(),
+            reading::whole(&self.access, &backup::name(), &level),
+        );
         self.manifests.insert(level.clone(), report.manifest);
         self.pass(SignedDuration::from_hours(24));
         level
@@ -89,7 +101,10 @@ impl Series {
         for level in 0..count {
             for file in 0..8 {
                 if level == 0 || (level + file) % 3 == 0 || file == level % 8 {
-                    series.write(&format!("file {file}"), &torture::noise(level * 100 + file, 5_000));
+                    series.write(
+                        &format!("file {file}"),
+                        &torture::noise(level * 100 + file, 5_000),
+                    );
                 }
             }
             series.back_up();
@@ -103,7 +118,10 @@ impl Series {
     }
 
     fn with_large_files_in(segment_bytes: u64, count: u64, files: u64, changes: u64) -> Self {
-        let mut series = Self { segment_bytes, ..Self::new() };
+        let mut series = Self {
+            segment_bytes,
+            ..Self::new()
+        };
         for level in 0..count {
             for file in 0..if level == 0 { files } else { changes } {
                 series.write_large((level * changes + file) % files, level);
@@ -114,7 +132,10 @@ impl Series {
     }
 
     fn write_large(&self, file: u64, version: u64) {
-        self.write(&format!("file {file:02}"), &torture::noise(version * 100 + file, FILE_BYTES));
+        self.write(
+            &format!("file {file:02}"),
+            &torture::noise(version * 100 + file, FILE_BYTES),
+        );
     }
 
     /// What segments, frame tables and indexes take.
@@ -129,14 +150,22 @@ impl Series {
     }
 
     fn levels(&self) -> Vec<LevelId> {
-        Catalog::new(self.store.clone()).levels(&backup::name()).expect("listed")
+        Catalog::new(self.store.clone())
+            .levels(&backup::name())
+            .expect("listed")
     }
 
     /// Every level that is listed reads as it did when it was made.
     #[track_caller]
     fn check(&self, access: &Access, what: &str) {
-        for level in Catalog::new(access.store()).levels(&backup::name()).expect("listed") {
-            assert!(reading::whole(access, &backup::name(), &level) == self.held[&level], "{what}: {level} has changed");
+        for level in Catalog::new(access.store())
+            .levels(&backup::name())
+            .expect("listed")
+        {
+            assert!(
+                reading::whole(access, &backup::name(), &level) == self.held[&level],
+                "{what}: {level} has changed"
+            );
         }
     }
 
@@ -146,12 +175,22 @@ impl Series {
 }
 
 /// As the program does it.
-fn prune(access: &Access, clock: &ManualClock, going: &Going, grace: SignedDuration) -> anyhow::Result<Pruned> {
+fn prune(
+    access: &Access,
+    clock: &ManualClock,
+    going: &Going,
+    grace: SignedDuration,
+) -> anyhow::Result<Pruned> {
     use freezer::platform::Clock;
     let (name, cancel) = (backup::name(), Cancel::new());
     let mut plan = plan(access, &name, going, clock.now(), &TimeZone::UTC)?;
     let store = access.store();
-    let request = LockRequest { backup: &name, host: "here", action: "prune", patience: Patience::None };
+    let request = LockRequest {
+        backup: &name,
+        host: "here",
+        action: "prune",
+        patience: Patience::None,
+    };
     let pruned = with_lock(
         store.as_ref(),
         &Catalog::new(access.store()),
@@ -159,7 +198,10 @@ fn prune(access: &Access, clock: &ManualClock, going: &Going, grace: SignedDurat
         clock,
         &cancel,
         |_| true,
-        |held| withdraw(access, &mut plan, held, (clock.now(), grace), &cancel)?.remove(access, &name, &cancel),
+        |held| {
+            withdraw(access, &mut plan, held, (clock.now(), grace), &cancel)?
+                .remove(access, &name, &cancel)
+        },
     );
     Ok(pruned??)
 }

@@ -9,7 +9,10 @@ use freezer::upkeep::{GRACE, Going, plan, unneeded_bytes};
 use jiff::SignedDuration;
 
 fn last(count: u64) -> Going {
-    Going::Unprotected(Retention { last: count, ..Retention::default() })
+    Going::Unprotected(Retention {
+        last: count,
+        ..Retention::default()
+    })
 }
 
 #[test]
@@ -21,16 +24,26 @@ fn any_point_in_time_can_go_in_any_order() {
         while left.len() > 1 {
             turn = (turn * 5 + 3) % 101;
             let level = left.remove(turn % left.len());
-            let pruned = series.prune(&Going::Named(level.clone()), SignedDuration::ZERO).expect("pruned");
+            let pruned = series
+                .prune(&Going::Named(level.clone()), SignedDuration::ZERO)
+                .expect("pruned");
             assert_eq!((pruned.points, pruned.waiting_bytes), (1, 0));
             assert_eq!(series.levels(), left, "seed {seed}");
             series.check(&series.access, &format!("seed {seed}, {level} has gone"));
-            assert_eq!(unneeded_bytes(&series.access, &backup::name()).expect("listed"), 0);
+            assert_eq!(
+                unneeded_bytes(&series.access, &backup::name()).expect("listed"),
+                0
+            );
         }
         // What is left is what the last one needs, and when it goes nothing is.
-        series.prune(&Going::Named(left.remove(0)), SignedDuration::ZERO).expect("pruned");
+        series
+            .prune(&Going::Named(left.remove(0)), SignedDuration::ZERO)
+            .expect("pruned");
         assert!(objects(series.store.as_ref(), &data_prefix(&backup::name())).is_empty());
-        assert!(objects(series.store.as_ref(), "locks/").is_empty() && objects(series.store.as_ref(), "withdrawn/").is_empty());
+        assert!(
+            objects(series.store.as_ref(), "locks/").is_empty()
+                && objects(series.store.as_ref(), "withdrawn/").is_empty()
+        );
     }
 }
 
@@ -38,12 +51,19 @@ fn any_point_in_time_can_go_in_any_order() {
 fn after_a_full_level_has_gone_the_next_run_leans_on_what_is_left() {
     let mut series = Series::with_levels(5);
     let full = series.levels().remove(0);
-    series.prune(&Going::Named(full), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&Going::Named(full), SignedDuration::ZERO)
+        .expect("pruned");
     series.write("file 3", b"changed");
     let next = series.back_up();
-    let manifest = series.access.manifest(&backup::name(), &next).expect("it opens");
+    let manifest = series
+        .access
+        .manifest(&backup::name(), &next)
+        .expect("it opens");
     assert_eq!(manifest.level, 5, "no new full level is needed");
-    series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
     assert_eq!(series.levels(), [next]);
     series.check(&series.access, "the newest alone");
 }
@@ -63,31 +83,58 @@ fn a_chain_goes_on_when_levels_of_it_have_gone() {
         next(&mut series, b"one");
         next(&mut series, b"two");
         let level = series.levels().remove(gone);
-        series.prune(&Going::Named(level), SignedDuration::ZERO).expect("pruned");
+        series
+            .prune(&Going::Named(level), SignedDuration::ZERO)
+            .expect("pruned");
         let last = next(&mut series, b"three");
-        assert_eq!(series.access.manifest(&backup::name(), &last).expect("it opens").level, expected);
+        assert_eq!(
+            series
+                .access
+                .manifest(&backup::name(), &last)
+                .expect("it opens")
+                .level,
+            expected
+        );
         series.check(&series.access, "a level of the chain has gone");
     }
     // The days of a chain count from its full level, also when that has gone.
     let mut series = Series::with_levels(4);
     let full = series.levels().remove(0);
-    series.prune(&Going::Named(full), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&Going::Named(full), SignedDuration::ZERO)
+        .expect("pruned");
     for (days, expected) in [(30, 4), (4, 0)] {
         let mut request = series.request();
         request.levels.restart_after_days = Some(days);
         series.write("file 2", b"again");
         let level = series.back_up_as(&request);
-        assert_eq!(series.access.manifest(&backup::name(), &level).expect("it opens").level, expected, "{days} days");
+        assert_eq!(
+            series
+                .access
+                .manifest(&backup::name(), &level)
+                .expect("it opens")
+                .level,
+            expected,
+            "{days} days"
+        );
     }
 }
 
 #[test]
 fn the_index_of_a_level_goes_when_only_its_content_is_needed() {
     let series = Series::with_levels(4);
-    series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
-    let indexes = objects(series.store.as_ref(), "data/").into_iter().filter(|name| name.contains("/index/")).count();
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
+    let indexes = objects(series.store.as_ref(), "data/")
+        .into_iter()
+        .filter(|name| name.contains("/index/"))
+        .count();
     let newest = series.levels().remove(0);
-    let manifest = series.access.manifest(&backup::name(), &newest).expect("it opens");
+    let manifest = series
+        .access
+        .manifest(&backup::name(), &newest)
+        .expect("it opens");
     assert!(manifest.levels.len() > 1, "it leans on others");
     assert!(indexes <= 1, "{indexes} index objects");
     series.check(&series.access, "the newest alone");
@@ -106,11 +153,23 @@ fn the_plan_tells_the_bytes_that_go() {
         sum
     };
     use freezer::platform::Clock;
-    let planned = plan(&series.access, &backup::name(), &last(2), series.clock.now(), &jiff::tz::TimeZone::UTC).expect("a plan");
+    let planned = plan(
+        &series.access,
+        &backup::name(),
+        &last(2),
+        series.clock.now(),
+        &jiff::tz::TimeZone::UTC,
+    )
+    .expect("a plan");
     assert_eq!(series.levels().len(), 6, "a plan changes nothing");
     let before = bytes(&series);
-    let pruned = series.prune(&last(2), SignedDuration::ZERO).expect("pruned");
-    assert_eq!((planned.freed_bytes, planned.going() as u64), (pruned.freed_bytes, pruned.points));
+    let pruned = series
+        .prune(&last(2), SignedDuration::ZERO)
+        .expect("pruned");
+    assert_eq!(
+        (planned.freed_bytes, planned.going() as u64),
+        (pruned.freed_bytes, pruned.points)
+    );
     assert_eq!(before - bytes(&series), pruned.freed_bytes);
     assert!(pruned.freed_bytes > 0);
 }
@@ -119,16 +178,29 @@ fn the_plan_tells_the_bytes_that_go() {
 fn who_reads_a_point_in_time_that_goes_can_read_on_for_the_grace() {
     let series = Series::with_levels(5);
     let first = series.levels().remove(0);
-    let view = reading::open(&series.access, &backup::name(), &first, &reading::reader()).expect("it opens");
+    let view = reading::open(&series.access, &backup::name(), &first, &reading::reader())
+        .expect("it opens");
     let pruned = series.prune(&last(1), GRACE).expect("pruned");
     assert_eq!((pruned.points, pruned.freed_bytes), (4, 0));
     assert!(pruned.waiting_bytes > 0 && pruned.waiting_until.is_some());
-    assert!(reading::of_view(&view) == series.held[&first], "the reader is not disturbed");
+    assert!(
+        reading::of_view(&view) == series.held[&first],
+        "the reader is not disturbed"
+    );
     series.pass(SignedDuration::from_mins(59));
-    assert_eq!(series.prune(&last(1), GRACE).expect("pruned").freed_bytes, 0, "not yet");
+    assert_eq!(
+        series.prune(&last(1), GRACE).expect("pruned").freed_bytes,
+        0,
+        "not yet"
+    );
     series.pass(SignedDuration::from_mins(1));
-    let later = series.prune(&Going::Unprotected(Retention::default()), GRACE).expect("pruned");
-    assert_eq!((later.freed_bytes, later.waiting_bytes), (pruned.waiting_bytes, 0));
+    let later = series
+        .prune(&Going::Unprotected(Retention::default()), GRACE)
+        .expect("pruned");
+    assert_eq!(
+        (later.freed_bytes, later.waiting_bytes),
+        (pruned.waiting_bytes, 0)
+    );
     assert!(objects(series.store.as_ref(), "withdrawn/").is_empty());
     series.check(&series.access, "after the grace");
 }
@@ -139,11 +211,20 @@ fn a_note_that_cannot_be_read_keeps_all_that_is_older() {
     let waiting = series.prune(&last(1), GRACE).expect("pruned").waiting_bytes;
     let note = objects(series.store.as_ref(), "withdrawn/").remove(0);
     let name = freezer::store::ObjectName::new(note).expect("listed");
-    series.store.put(&name, &vec![b"x".to_vec()]).expect("stored");
+    series
+        .store
+        .put(&name, &vec![b"x".to_vec()])
+        .expect("stored");
     let again = series.prune(&last(1), GRACE).expect("pruned");
     assert_eq!((again.freed_bytes, again.waiting_bytes), (0, waiting));
     assert!(waiting > 0);
-    assert!(series.prune(&last(1), SignedDuration::ZERO).expect("pruned").freed_bytes > 0);
+    assert!(
+        series
+            .prune(&last(1), SignedDuration::ZERO)
+            .expect("pruned")
+            .freed_bytes
+            > 0
+    );
 }
 
 #[test]
@@ -156,37 +237,64 @@ fn a_manifest_that_cannot_be_read_stops_the_removal_of_what_it_may_name() {
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
     series.store.put(&name, &vec![damaged]).expect("stored");
-    let data_of = |level: &LevelId| objects(series.store.as_ref(), &level_prefix(&backup::name(), level)).len();
+    let data_of = |level: &LevelId| {
+        objects(series.store.as_ref(), &level_prefix(&backup::name(), level)).len()
+    };
     let before: Vec<usize> = levels.iter().map(data_of).collect();
-    let pruned = series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
+    let pruned = series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
     assert_eq!(series.levels(), [levels[1].clone(), levels[6].clone()]);
     assert!(pruned.doubtful_bytes > 0);
     for at in 0..2 {
-        assert_eq!(data_of(&levels[at]), before[at], "level {at} is older than the damaged manifest, or its own");
+        assert_eq!(
+            data_of(&levels[at]),
+            before[at],
+            "level {at} is older than the damaged manifest, or its own"
+        );
     }
-    assert!(pruned.freed_bytes > 0, "what is newer cannot be named by it");
+    assert!(
+        pruned.freed_bytes > 0,
+        "what is newer cannot be named by it"
+    );
     // Brought back, it reads as ever.
     let damaged = series.store.get(&name, u64::MAX).expect("there");
     series.store.put(&name, &vec![sound]).expect("stored");
     series.check(&series.access, "the manifest is back");
     // Without hope, it goes when it is named, and what it held with it.
     series.store.put(&name, &vec![damaged]).expect("stored");
-    series.prune(&Going::Named(levels[1].clone()), SignedDuration::ZERO).expect("pruned");
-    assert_eq!(unneeded_bytes(&series.access, &backup::name()).expect("listed"), 0);
+    series
+        .prune(&Going::Named(levels[1].clone()), SignedDuration::ZERO)
+        .expect("pruned");
+    assert_eq!(
+        unneeded_bytes(&series.access, &backup::name()).expect("listed"),
+        0
+    );
     series.check(&series.access, "the damaged one has gone");
 }
 
 #[test]
 fn what_a_dead_run_left_goes_without_any_rule() {
     let series = Series::with_levels(2);
-    let dead = LevelId::new(series.levels()[1].started() + SignedDuration::from_hours(1), 7);
+    let dead = LevelId::new(
+        series.levels()[1].started() + SignedDuration::from_hours(1),
+        7,
+    );
     for folder in freezer::catalog::names::Folder::ALL {
         let name = freezer::catalog::names::data_name(&backup::name(), &dead, folder, 0);
-        series.store.put(&name, &vec![torture::noise(1, 1000)]).expect("stored");
+        series
+            .store
+            .put(&name, &vec![torture::noise(1, 1000)])
+            .expect("stored");
     }
-    let pruned = series.prune(&Going::Unprotected(Retention::default()), GRACE).expect("pruned");
+    let pruned = series
+        .prune(&Going::Unprotected(Retention::default()), GRACE)
+        .expect("pruned");
     let left = freezer::catalog::names::Folder::ALL.len() as u64;
-    assert_eq!((pruned.points, pruned.objects, pruned.freed_bytes), (0, left, 1000 * left));
+    assert_eq!(
+        (pruned.points, pruned.objects, pruned.freed_bytes),
+        (0, left, 1000 * left)
+    );
     series.check(&series.access, "leftovers have gone");
 }
 
@@ -194,7 +302,9 @@ fn what_a_dead_run_left_goes_without_any_rule() {
 fn a_prune_asks_the_store_in_proportion_to_manifests() {
     let series = Series::with_levels(60);
     let before = series.store.calls().all();
-    series.prune(&last(6), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&last(6), SignedDuration::ZERO)
+        .expect("pruned");
     let calls = series.store.calls().all() - before;
     assert!(calls < 60 * 12, "{calls} calls for 60 points in time");
 }

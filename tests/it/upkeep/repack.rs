@@ -18,13 +18,26 @@ use std::sync::Arc;
 pub(super) const NOTHING: fn() -> Going = || Going::Unprotected(Retention::default());
 
 fn last(count: u64) -> Going {
-    Going::Unprotected(Retention { last: count, ..Retention::default() })
+    Going::Unprotected(Retention {
+        last: count,
+        ..Retention::default()
+    })
 }
 
 /// As the program does it.
-pub(super) fn repack(access: &Access, clock: &ManualClock, below: f64, grace: SignedDuration) -> anyhow::Result<Repacking> {
+pub(super) fn repack(
+    access: &Access,
+    clock: &ManualClock,
+    below: f64,
+    grace: SignedDuration,
+) -> anyhow::Result<Repacking> {
     let (name, cancel) = (backup::name(), Cancel::new());
-    let request = LockRequest { backup: &name, host: "here", action: "repack", patience: Patience::None };
+    let request = LockRequest {
+        backup: &name,
+        host: "here",
+        action: "repack",
+        patience: Patience::None,
+    };
     let (store, catalog) = (access.store(), Catalog::new(access.store()));
     let mut repack = Repack::new(Below(below));
     let mut step = || -> anyhow::Result<bool> {
@@ -57,8 +70,15 @@ impl Series {
     #[track_caller]
     fn check_from_old_manifests(&self, what: &str) {
         for level in self.levels() {
-            let view = reading::of_manifest(&self.access, &backup::name(), self.manifests[&level].clone());
-            assert!(reading::of_view(&view) == self.held[&level], "{what}: {level} has changed");
+            let view = reading::of_manifest(
+                &self.access,
+                &backup::name(),
+                self.manifests[&level].clone(),
+            );
+            assert!(
+                reading::of_view(&view) == self.held[&level],
+                "{what}: {level} has changed"
+            );
         }
     }
 }
@@ -73,27 +93,52 @@ fn what_lies_among_what_is_needed_is_given_back() {
         }
         series.back_up();
     }
-    series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
-    series.has_data_of(16 + 12, "pruned: no segment of the first level is without a file that is needed");
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
+    series.has_data_of(
+        16 + 12,
+        "pruned: no segment of the first level is without a file that is needed",
+    );
     let plan = plan_repack(&series.access, &backup::name(), Below(0.5)).expect("a plan");
     let before = series.stored_bytes();
     let done = series.repack(0.5, SignedDuration::ZERO).expect("repacked");
-    assert_eq!((done.levels, done.segments, done.damaged_segments), (1, 4, 0));
-    assert_eq!((plan.segments, plan.copied_bytes, plan.freed_bytes), (done.segments, done.copied_bytes, done.freed_bytes));
+    assert_eq!(
+        (done.levels, done.segments, done.damaged_segments),
+        (1, 4, 0)
+    );
+    assert_eq!(
+        (plan.segments, plan.copied_bytes, plan.freed_bytes),
+        (done.segments, done.copied_bytes, done.freed_bytes)
+    );
     series.check(&series.access, "repacked");
     series.check_from_old_manifests("repacked");
-    series.prune(&NOTHING(), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&NOTHING(), SignedDuration::ZERO)
+        .expect("pruned");
     series.has_data_of(16, "the old segments have gone");
-    assert!(before - series.stored_bytes() + 10_000 > done.freed_bytes, "{done:?}");
+    assert!(
+        before - series.stored_bytes() + 10_000 > done.freed_bytes,
+        "{done:?}"
+    );
     series.check(&series.access, "old segments have gone");
     series.check_from_old_manifests("old segments have gone");
     assert_eq!(check_all(&series.access, "old segments have gone"), 1);
     let again = plan_repack(&series.access, &backup::name(), Below(1.0)).expect("a plan");
-    assert_eq!(again, Repacking::default(), "what is left to give back is not worth a new table");
+    assert_eq!(
+        again,
+        Repacking::default(),
+        "what is left to give back is not worth a new table"
+    );
     // The next level says where things are now.
     series.write_large(0, 77);
     let next = series.back_up();
-    assert!(series.manifests[&next].levels.iter().any(|parts| parts.repacked == 1));
+    assert!(
+        series.manifests[&next]
+            .levels
+            .iter()
+            .any(|parts| parts.repacked == 1)
+    );
     assert_eq!(series.manifests[&next].level, 4);
     series.check(&series.access, "the next level");
     check_all(&series.access, "the next level");
@@ -105,15 +150,28 @@ fn a_level_is_repacked_again_and_again() {
     for round in 1..9 {
         series.write_large((round * 5) % 12, round);
         series.back_up();
-        series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
+        series
+            .prune(&last(1), SignedDuration::ZERO)
+            .expect("pruned");
         series.repack(1.0, SignedDuration::ZERO).expect("repacked");
-        series.prune(&NOTHING(), SignedDuration::ZERO).expect("pruned");
+        series
+            .prune(&NOTHING(), SignedDuration::ZERO)
+            .expect("pruned");
         let what = format!("round {round}");
         series.check(&series.access, &what);
         check_all(&series.access, &what);
         series.has_data_of(12, &what);
-        assert_eq!(unneeded_bytes(&series.access, &backup::name()).expect("listed"), 0);
-        assert!(objects(series.store.as_ref(), "data/").iter().filter(|name| name.contains("/repacked/")).count() <= 8);
+        assert_eq!(
+            unneeded_bytes(&series.access, &backup::name()).expect("listed"),
+            0
+        );
+        assert!(
+            objects(series.store.as_ref(), "data/")
+                .iter()
+                .filter(|name| name.contains("/repacked/"))
+                .count()
+                <= 8
+        );
     }
 }
 
@@ -126,12 +184,20 @@ fn who_reads_goes_on_within_the_grace_and_finds_what_was_moved_after_it() {
     }
     let newest = series.back_up();
     let name = backup::name();
-    let open = |level: &LevelId| reading::open(&series.access, &name, level, &reading::reader()).expect("it opens");
+    let open = |level: &LevelId| {
+        reading::open(&series.access, &name, level, &reading::reader()).expect("it opens")
+    };
     let (of_first, of_newest) = (open(&first), open(&newest));
     series.prune(&last(1), GRACE).expect("pruned");
     series.repack(0.5, GRACE).expect("repacked");
-    assert!(reading::of_view(&of_first) == series.held[&first], "one that was withdrawn, within the grace");
-    assert!(reading::of_view(&of_newest) == series.held[&newest], "within the grace");
+    assert!(
+        reading::of_view(&of_first) == series.held[&first],
+        "one that was withdrawn, within the grace"
+    );
+    assert!(
+        reading::of_view(&of_newest) == series.held[&newest],
+        "within the grace"
+    );
     let again = series.prune(&NOTHING(), GRACE).expect("pruned");
     assert_eq!(again.freed_bytes, 0, "the grace is not over");
     series.pass(GRACE);
@@ -139,12 +205,24 @@ fn who_reads_goes_on_within_the_grace_and_finds_what_was_moved_after_it() {
     assert!(later.freed_bytes > 6 * FILE_BYTES as u64, "{later:?}");
     series.has_data_of(8, "after the grace");
     // The same views, with what they know from before but nothing in their caches.
-    let manifest = |level: &LevelId| reading::of_manifest(&series.access, &name, series.manifests[level].clone());
-    assert!(reading::of_view(&manifest(&newest)) == series.held[&newest], "it finds what was moved");
+    let manifest = |level: &LevelId| {
+        reading::of_manifest(&series.access, &name, series.manifests[level].clone())
+    };
+    assert!(
+        reading::of_view(&manifest(&newest)) == series.held[&newest],
+        "it finds what was moved"
+    );
     let sound = &series.held[&first];
     let readable = reading::examine(&manifest(&first), sound, "a point in time that has gone");
-    assert_eq!(readable.files, 2, "what others need of it can still be read: {readable:?}");
-    assert!(readable.first_error.is_some_and(|error| error.contains("has been removed")));
+    assert_eq!(
+        readable.files, 2,
+        "what others need of it can still be read: {readable:?}"
+    );
+    assert!(
+        readable
+            .first_error
+            .is_some_and(|error| error.contains("has been removed"))
+    );
 }
 
 #[test]
@@ -154,23 +232,40 @@ fn a_repack_can_be_cut_off_at_any_call() {
         series.write_large(file, 1);
     }
     series.back_up();
-    series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
     let copy = || copy_of(&series.store);
     let end = |access: &Access, what: &str| {
         series.pass(SignedDuration::from_hours(2));
-        repack(access, &series.clock, 0.6, SignedDuration::ZERO).unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        prune(access, &series.clock, &NOTHING(), SignedDuration::ZERO).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        repack(access, &series.clock, 0.6, SignedDuration::ZERO)
+            .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        prune(access, &series.clock, &NOTHING(), SignedDuration::ZERO)
+            .unwrap_or_else(|error| panic!("{what}: {error:?}"));
         series.check(access, what);
     };
     for grace in [SignedDuration::ZERO, GRACE] {
         let counting = Arc::new(Faulty::new(copy()));
-        repack(&Access::open(counting.clone(), None).expect("it opens"), &series.clock, 0.6, grace).expect("no fault");
+        repack(
+            &Access::open(counting.clone(), None).expect("it opens"),
+            &series.clock,
+            0.6,
+            grace,
+        )
+        .expect("no fault");
         let calls = counting.calls().all();
-        end(&Access::open(counting.clone(), None).expect("it opens"), "no fault");
+        end(
+            &Access::open(counting.clone(), None).expect("it opens"),
+            "no fault",
+        );
         let data_when_done = objects(counting.as_ref(), &data_prefix(&backup::name())).len();
         assert!(calls > 15, "only {calls} calls");
         for call in 1..calls {
-            for fault in [Fault::at_any(call), Fault::at_any(call).for_good(), Fault::at_any(call).after_effect().for_good()] {
+            for fault in [
+                Fault::at_any(call),
+                Fault::at_any(call).for_good(),
+                Fault::at_any(call).after_effect().for_good(),
+            ] {
                 let store = Arc::new(Faulty::new(copy()).with(fault));
                 let access = Access::open(store.clone(), None).expect("the first call is sound");
                 let _outcome = repack(&access, &series.clock, 0.6, grace);
@@ -178,12 +273,25 @@ fn a_repack_can_be_cut_off_at_any_call() {
                 let access = Access::open(mended.clone(), None).expect("it opens");
                 series.check(&access, &format!("{fault:?}"));
                 // A prune takes away what it left, and no more.
-                prune(&access, &ManualClock::at(series.clock.now() + SignedDuration::from_hours(2)), &NOTHING(), SignedDuration::ZERO)
-                    .unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
+                prune(
+                    &access,
+                    &ManualClock::at(series.clock.now() + SignedDuration::from_hours(2)),
+                    &NOTHING(),
+                    SignedDuration::ZERO,
+                )
+                .unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
                 series.check(&access, &format!("{fault:?}, pruned"));
-                assert_eq!(unneeded_bytes(&access, &backup::name()).expect("listed"), 0, "{fault:?}");
+                assert_eq!(
+                    unneeded_bytes(&access, &backup::name()).expect("listed"),
+                    0,
+                    "{fault:?}"
+                );
                 end(&access, &format!("{fault:?}, ended"));
-                assert_eq!(objects(mended.as_ref(), &data_prefix(&backup::name())).len(), data_when_done, "{fault:?}");
+                assert_eq!(
+                    objects(mended.as_ref(), &data_prefix(&backup::name())).len(),
+                    data_when_done,
+                    "{fault:?}"
+                );
             }
         }
     }
@@ -196,17 +304,32 @@ fn a_damaged_segment_stays_as_it_is_and_the_others_are_repacked() {
         series.write_large(file, 1);
     }
     let newest = series.back_up();
-    series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
-    let full = series.manifests[&newest].levels.iter().find(|parts| parts.id != newest).expect("it leans on one").id.clone();
-    let segment = LevelOf { backup: backup::name(), level: full.clone() }.data_name(Folder::Segments, 1);
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
+    let full = series.manifests[&newest]
+        .levels
+        .iter()
+        .find(|parts| parts.id != newest)
+        .expect("it leans on one")
+        .id
+        .clone();
+    let segment = LevelOf {
+        backup: backup::name(),
+        level: full.clone(),
+    }
+    .data_name(Folder::Segments, 1);
     let sound = series.store.get(&segment, u64::MAX).expect("it is there");
     let mut bytes = sound.clone();
     bytes[1000] ^= 1;
     series.store.put(&segment, &vec![bytes]).expect("stored");
     let done = series.repack(0.5, SignedDuration::ZERO).expect("repacked");
     assert_eq!((done.segments, done.damaged_segments), (2, 1));
-    series.prune(&NOTHING(), SignedDuration::ZERO).expect("pruned");
-    let view = reading::open(&series.access, &backup::name(), &newest, &reading::reader()).expect("it opens");
+    series
+        .prune(&NOTHING(), SignedDuration::ZERO)
+        .expect("pruned");
+    let view = reading::open(&series.access, &backup::name(), &newest, &reading::reader())
+        .expect("it opens");
     let readable = reading::examine(&view, &series.held[&newest], "one is damaged");
     assert_eq!(readable.files, 11, "{readable:?}");
     // Brought back, it is whole.
@@ -222,10 +345,17 @@ fn where_a_level_was_repacked_to_is_needed_and_damage_to_it_is_noticed() {
         series.write_large(file, 1);
     }
     let newest = series.back_up();
-    series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
     series.repack(0.5, SignedDuration::ZERO).expect("repacked");
-    series.prune(&NOTHING(), SignedDuration::ZERO).expect("pruned");
-    let name = objects(series.store.as_ref(), "data/").into_iter().find(|name| name.contains("/repacked/")).expect("there is one");
+    series
+        .prune(&NOTHING(), SignedDuration::ZERO)
+        .expect("pruned");
+    let name = objects(series.store.as_ref(), "data/")
+        .into_iter()
+        .find(|name| name.contains("/repacked/"))
+        .expect("there is one");
     let name = ObjectName::new(name).expect("listed");
     let sound = series.store.get(&name, u64::MAX).expect("it is there");
     for at in [0, sound.len() / 2, sound.len() - 1] {
@@ -233,15 +363,21 @@ fn where_a_level_was_repacked_to_is_needed_and_damage_to_it_is_noticed() {
         flipped[at] ^= 4;
         for harmed in [flipped, sound[..at].to_vec()] {
             series.store.put(&name, &vec![harmed]).expect("stored");
-            let view = reading::open(&series.access, &backup::name(), &newest, &reading::reader()).expect("it opens");
+            let view = reading::open(&series.access, &backup::name(), &newest, &reading::reader())
+                .expect("it opens");
             let readable = reading::examine(&view, &series.held[&newest], "it is damaged");
             assert_eq!(readable.files, 6, "{readable:?}");
             let before = series.stored_bytes();
-            series.prune(&NOTHING(), SignedDuration::ZERO).expect("pruned");
-            series.repack(1.0, SignedDuration::ZERO).expect("it changes nothing");
+            series
+                .prune(&NOTHING(), SignedDuration::ZERO)
+                .expect("pruned");
+            series
+                .repack(1.0, SignedDuration::ZERO)
+                .expect("it changes nothing");
             assert_eq!(series.stored_bytes(), before, "everything stays");
             let mut damages = Vec::new();
-            let mut found = |_: &[LevelId], damage: freezer::upkeep::Damage| damages.push(damage.to_string());
+            let mut found =
+                |_: &[LevelId], damage: freezer::upkeep::Damage| damages.push(damage.to_string());
             let depth = freezer::upkeep::Depth::Structure;
             freezer::upkeep::check(
                 &series.access,
@@ -253,7 +389,10 @@ fn where_a_level_was_repacked_to_is_needed_and_damage_to_it_is_noticed() {
                 &Cancel::new(),
             )
             .expect("checked");
-            assert!(damages.iter().any(|damage| damage.contains(name.as_str())), "{damages:?}");
+            assert!(
+                damages.iter().any(|damage| damage.contains(name.as_str())),
+                "{damages:?}"
+            );
         }
     }
     series.store.put(&name, &vec![sound]).expect("stored");
@@ -263,19 +402,29 @@ fn where_a_level_was_repacked_to_is_needed_and_damage_to_it_is_noticed() {
 #[test]
 fn a_repack_and_a_run_keep_each_other_out() {
     let series = Series::with_shared_segments(3, 8, 3);
-    series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
     let gated = Arc::new(Faulty::new(series.store.clone()));
     let access = Access::open(gated.clone(), None).expect("it opens");
     series.write("other", &torture::noise(1, 100));
     let mut request = series.request();
-    request.lock = Some(Lock { host: "here".to_owned(), patience: Patience::None });
+    request.lock = Some(Lock {
+        host: "here".to_owned(),
+        patience: Patience::None,
+    });
     std::thread::scope(|scope| {
         let gate = gated.gate(Verb::Get);
-        let running = scope.spawn(|| run(&request, &access, &series.clock, &Silent, &Cancel::new()));
+        let running =
+            scope.spawn(|| run(&request, &access, &series.clock, &Silent, &Cancel::new()));
         gate.wait_for(1);
-        series.repack(1.0, SignedDuration::ZERO).expect_err("a run is under way");
+        series
+            .repack(1.0, SignedDuration::ZERO)
+            .expect_err("a run is under way");
         gate.open();
         running.join().expect("no panic").expect("a backup");
     });
-    series.repack(1.0, SignedDuration::ZERO).expect("now it may");
+    series
+        .repack(1.0, SignedDuration::ZERO)
+        .expect("now it may");
 }

@@ -21,36 +21,58 @@ impl Series {
     /// A checkpoint after each member.
     fn request_with_checkpoints(&self) -> BackupRequest {
         let mut request = self.request();
-        request.checkpoints = Some(CheckpointRule { least_bytes: 1, interval: Duration::ZERO });
+        request.checkpoints = Some(CheckpointRule {
+            least_bytes: 1,
+            interval: Duration::ZERO,
+        });
         request
     }
 
     /// A run that is cut off at that put; whether it was.
     fn is_cut_at(&self, put: u64) -> bool {
-        let cut = Arc::new(Faulty::new(self.store.clone()).with(Fault::at(Verb::Put, put).for_good()));
+        let cut =
+            Arc::new(Faulty::new(self.store.clone()).with(Fault::at(Verb::Put, put).for_good()));
         let access = self.access.through(cut);
-        let was_cut = run(&self.request_with_checkpoints(), &access, &self.clock, &Silent, &Cancel::new()).is_err();
+        let was_cut = run(
+            &self.request_with_checkpoints(),
+            &access,
+            &self.clock,
+            &Silent,
+            &Cancel::new(),
+        )
+        .is_err();
         self.pass(SignedDuration::from_hours(2));
         was_cut
     }
 
     /// Paths and contents of a level, without where they are stored.
     fn contents(access: &Access, level: &LevelId) -> Vec<(TreePath, Vec<u8>)> {
-        reading::whole(access, &backup::name(), level).into_iter().map(|(entry, content)| (entry.path, content)).collect()
+        reading::whole(access, &backup::name(), level)
+            .into_iter()
+            .map(|(entry, content)| (entry.path, content))
+            .collect()
     }
 
     /// The level reads as it did when it was made.
     #[track_caller]
     fn check_whole(&self, level: &LevelId, what: &str) {
-        assert!(reading::whole(&self.access, &backup::name(), level) == self.held[level], "{what}: {level} has changed");
+        assert!(
+            reading::whole(&self.access, &backup::name(), level) == self.held[level],
+            "{what}: {level} has changed"
+        );
     }
 
     /// The level is what the tree is now.
     #[track_caller]
     fn check_is_the_tree(&self, level: &LevelId, what: &str) {
         let fresh = backup::create_plain(Arc::new(Memory::default()));
-        let expected = backup::back_up(&fresh, &[self.room.path()], |_| ()).manifest.id;
-        assert!(Self::contents(&self.access, level) == Self::contents(&fresh, &expected), "{what}: another tree");
+        let expected = backup::back_up(&fresh, &[self.room.path()], |_| ())
+            .manifest
+            .id;
+        assert!(
+            Self::contents(&self.access, level) == Self::contents(&fresh, &expected),
+            "{what}: another tree"
+        );
     }
 }
 
@@ -66,10 +88,20 @@ fn a_run_goes_on_when_points_in_time_went_and_streams_were_repacked_meanwhile() 
             series.write_large(12 + round, 20);
             any |= series.is_cut_at(put);
             let what = format!("put {put}, round {round}");
-            let last = Going::Unprotected(Retention { last: 1, ..Retention::default() });
-            prune(&series.access, &series.clock, &last, SignedDuration::ZERO).unwrap_or_else(|error| panic!("{what}: {error:?}"));
-            series.held.retain(|level, _| Catalog::new(series.store.clone()).levels(&backup::name()).expect("listed").contains(level));
-            repack(&series.access, &series.clock, 0.9, SignedDuration::ZERO).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            let last = Going::Unprotected(Retention {
+                last: 1,
+                ..Retention::default()
+            });
+            prune(&series.access, &series.clock, &last, SignedDuration::ZERO)
+                .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            series.held.retain(|level, _| {
+                Catalog::new(series.store.clone())
+                    .levels(&backup::name())
+                    .expect("listed")
+                    .contains(level)
+            });
+            repack(&series.access, &series.clock, 0.9, SignedDuration::ZERO)
+                .unwrap_or_else(|error| panic!("{what}: {error:?}"));
             for level in series.held.keys() {
                 series.check_whole(level, &what);
             }
@@ -89,7 +121,10 @@ fn a_run_goes_on_when_points_in_time_went_and_streams_were_repacked_meanwhile() 
 
 #[test]
 fn a_plan_does_not_promise_the_bytes_that_the_next_run_goes_on_with() {
-    let last = Going::Unprotected(Retention { last: 1, ..Retention::default() });
+    let last = Going::Unprotected(Retention {
+        last: 1,
+        ..Retention::default()
+    });
     let mut seen = 0;
     for put in (4..40).step_by(2) {
         let mut series = Series::with_large_files_in(4 * (FILE_BYTES as u64 + 5000), 3, 12, 5);
@@ -99,12 +134,27 @@ fn a_plan_does_not_promise_the_bytes_that_the_next_run_goes_on_with() {
         if !series.is_cut_at(put) {
             break;
         }
-        if !objects(&series.store, "").iter().any(|name| name.contains("/checkpoints/")) {
+        if !objects(&series.store, "")
+            .iter()
+            .any(|name| name.contains("/checkpoints/"))
+        {
             continue;
         }
-        let planned = plan(&series.access, &backup::name(), &last, series.clock.now(), &TimeZone::UTC).expect("planned");
-        let pruned = prune(&series.access, &series.clock, &last, SignedDuration::ZERO).expect("pruned");
-        assert_eq!(planned.freed_bytes + planned.unneeded_bytes, pruned.freed_bytes, "put {put}");
+        let planned = plan(
+            &series.access,
+            &backup::name(),
+            &last,
+            series.clock.now(),
+            &TimeZone::UTC,
+        )
+        .expect("planned");
+        let pruned =
+            prune(&series.access, &series.clock, &last, SignedDuration::ZERO).expect("pruned");
+        assert_eq!(
+            planned.freed_bytes + planned.unneeded_bytes,
+            pruned.freed_bytes,
+            "put {put}"
+        );
         seen += 1;
     }
     assert!(seen >= 3, "only {seen} runs left a checkpoint");

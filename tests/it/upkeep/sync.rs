@@ -5,7 +5,9 @@ use crate::support::backup;
 use crate::support::reading;
 use freezer::backup::run;
 use freezer::catalog::names::level_prefix;
-use freezer::catalog::{Access, AccessError, Catalog, LockRequest, Patience, lost_parts, with_lock};
+use freezer::catalog::{
+    Access, AccessError, Catalog, LockRequest, Patience, lost_parts, with_lock,
+};
 use freezer::format::lost::Lost;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention};
@@ -24,11 +26,21 @@ fn sync_to(from: &Access, place: Arc<dyn Store>, clock: &ManualClock) -> anyhow:
     sync_what(Wanted::Newer, from, place, clock)
 }
 
-fn sync_what(wanted: Wanted, from: &Access, place: Arc<dyn Store>, clock: &ManualClock) -> anyhow::Result<Synced> {
+fn sync_what(
+    wanted: Wanted,
+    from: &Access,
+    place: Arc<dyn Store>,
+    clock: &ManualClock,
+) -> anyhow::Result<Synced> {
     let (name, cancel) = (backup::name(), Cancel::new());
     let to = from.copy_at(place, IfMissing::Create)?;
     let store = to.store();
-    let request = LockRequest { backup: &name, host: "here", action: "sync", patience: Patience::None };
+    let request = LockRequest {
+        backup: &name,
+        host: "here",
+        action: "sync",
+        patience: Patience::None,
+    };
     let pair = Pair { from, to: &to };
     let synced = with_lock(
         store.as_ref(),
@@ -48,10 +60,17 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
     let copy = Arc::new(Memory::default());
     let first = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!((first.points, first.unreadable.len()), (3, 0));
-    assert_eq!(objects(copy.as_ref(), ""), objects(series.store.as_ref(), ""));
+    assert_eq!(
+        objects(copy.as_ref(), ""),
+        objects(series.store.as_ref(), "")
+    );
     for object in objects(copy.as_ref(), "") {
         let object = freezer::store::ObjectName::new(object).expect("legal");
-        assert!(copy.get(&object, u64::MAX).expect("there") == series.store.get(&object, u64::MAX).expect("there"), "{object}");
+        assert!(
+            copy.get(&object, u64::MAX).expect("there")
+                == series.store.get(&object, u64::MAX).expect("there"),
+            "{object}"
+        );
     }
     let nothing = sync_to(&series.access, copy.clone(), &series.clock).expect("nothing to do");
     assert_eq!((nothing.points, nothing.objects, nothing.bytes), (0, 0, 0));
@@ -61,7 +80,12 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
     let before = copy.calls().of(freezer::store::Verb::Put);
     let second = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!(second.points, 1);
-    assert!(second.bytes < first.bytes / 3, "{} of {}", second.bytes, first.bytes);
+    assert!(
+        second.bytes < first.bytes / 3,
+        "{} of {}",
+        second.bytes,
+        first.bytes
+    );
     let puts = copy.calls().of(freezer::store::Verb::Put) - before;
     assert_eq!(puts, second.objects + 1, "the claim, and nothing twice");
     let access = Access::open(copy, None).expect("it opens by itself");
@@ -74,19 +98,41 @@ fn what_went_from_the_one_stays_in_the_other() {
     let mut series = Series::with_levels(6);
     let copy = Arc::new(Memory::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
-    series.prune(&Going::Unprotected(Retention { last: 2, ..Retention::default() }), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(
+            &Going::Unprotected(Retention {
+                last: 2,
+                ..Retention::default()
+            }),
+            SignedDuration::ZERO,
+        )
+        .expect("pruned");
     series.write("file 2", b"other");
     series.back_up();
     let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!(synced.points, 1);
     let access = Access::open(copy.clone(), None).expect("it opens");
-    assert_eq!(Catalog::new(copy).levels(&backup::name()).expect("listed").len(), 7);
+    assert_eq!(
+        Catalog::new(copy)
+            .levels(&backup::name())
+            .expect("listed")
+            .len(),
+        7
+    );
     series.check(&access, "the copy");
 
     // And a copy that is made of what is left has all that those lean on.
     let late = Arc::new(Memory::default());
-    assert_eq!(sync_to(&series.access, late.clone(), &series.clock).expect("copied").points, 3);
-    series.check(&Access::open(late, None).expect("it opens"), "the late copy");
+    assert_eq!(
+        sync_to(&series.access, late.clone(), &series.clock)
+            .expect("copied")
+            .points,
+        3
+    );
+    series.check(
+        &Access::open(late, None).expect("it opens"),
+        "the late copy",
+    );
 }
 
 #[test]
@@ -95,12 +141,23 @@ fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
     let copy = Arc::new(Memory::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     let access = Access::open(copy.clone(), None).expect("it opens");
-    prune(&access, &series.clock, &Going::Unprotected(Retention { last: 1, ..Retention::default() }), SignedDuration::ZERO)
-        .expect("pruned");
+    prune(
+        &access,
+        &series.clock,
+        &Going::Unprotected(Retention {
+            last: 1,
+            ..Retention::default()
+        }),
+        SignedDuration::ZERO,
+    )
+    .expect("pruned");
     series.write("file 3", b"other");
     series.back_up();
     let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
-    assert_eq!(synced.points, 1, "what was pruned from the copy does not come back");
+    assert_eq!(
+        synced.points, 1,
+        "what was pruned from the copy does not come back"
+    );
     series.check(&access, "the copy");
     let synced = sync_what(Wanted::All, &series.access, copy, &series.clock).expect("copied");
     assert_eq!(synced.points, 5, "unless it is asked for");
@@ -114,7 +171,10 @@ fn another_store_is_no_copy() {
     backup::create_plain(other.clone());
     let before = objects(other.as_ref(), "");
     let error = sync_to(&series.access, other.clone(), &series.clock).expect_err("another store");
-    assert!(matches!(error.downcast_ref(), Some(AccessError::OtherStore { .. })), "{error:?}");
+    assert!(
+        matches!(error.downcast_ref(), Some(AccessError::OtherStore { .. })),
+        "{error:?}"
+    );
     assert_eq!(objects(other.as_ref(), ""), before);
 }
 
@@ -123,10 +183,20 @@ fn a_damaged_manifest_stays_behind_and_the_others_come() {
     let series = Series::with_levels(3);
     let damaged = series.levels()[1].clone();
     let manifest = freezer::catalog::names::manifest_name(&backup::name(), &damaged);
-    series.store.put(&manifest, &vec![b"no manifest".to_vec()]).expect("stored");
+    series
+        .store
+        .put(&manifest, &vec![b"no manifest".to_vec()])
+        .expect("stored");
     let copy = Arc::new(Memory::default());
     let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
-    assert_eq!((synced.points, synced.unreadable.len(), &synced.unreadable[0].0), (2, 1, &damaged));
+    assert_eq!(
+        (
+            synced.points,
+            synced.unreadable.len(),
+            &synced.unreadable[0].0
+        ),
+        (2, 1, &damaged)
+    );
     series.check(&Access::open(copy, None).expect("it opens"), "the copy");
 }
 
@@ -140,7 +210,11 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
     let calls = counting.calls().all();
     assert!(calls > 15, "only {calls} calls");
     for call in 0..calls {
-        for fault in [Fault::at_any(call), Fault::at_any(call).for_good(), Fault::at_any(call).after_effect().for_good()] {
+        for fault in [
+            Fault::at_any(call),
+            Fault::at_any(call).for_good(),
+            Fault::at_any(call).after_effect().for_good(),
+        ] {
             let place = Arc::new(Faulty::new(Memory::default()).with(fault));
             let _outcome = sync_to(&series.access, place.clone(), &series.clock);
             let mended = place.mended();
@@ -149,10 +223,22 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
             }
             // The next one, when whoever was cut off is known to be dead.
             series.pass(SignedDuration::from_hours(2));
-            sync_to(&series.access, mended.clone(), &series.clock).unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
-            assert_eq!(objects(mended.as_ref(), "data/"), objects(done.as_ref(), "data/"), "{fault:?}");
-            assert_eq!(objects(mended.as_ref(), "manifests/"), objects(done.as_ref(), "manifests/"), "{fault:?}");
-            series.check(&Access::open(mended, None).expect("it opens"), &format!("{fault:?}, again"));
+            sync_to(&series.access, mended.clone(), &series.clock)
+                .unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
+            assert_eq!(
+                objects(mended.as_ref(), "data/"),
+                objects(done.as_ref(), "data/"),
+                "{fault:?}"
+            );
+            assert_eq!(
+                objects(mended.as_ref(), "manifests/"),
+                objects(done.as_ref(), "manifests/"),
+                "{fault:?}"
+            );
+            series.check(
+                &Access::open(mended, None).expect("it opens"),
+                &format!("{fault:?}, again"),
+            );
         }
     }
 }
@@ -183,12 +269,21 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
         self.inner.get(name, limit)
     }
 
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, store::Error> {
+    fn get_range(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, store::Error> {
         self.tick();
         self.inner.get_range(name, offset, length)
     }
 
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), store::Error> {
+    fn list(
+        &self,
+        prefix: &str,
+        found: &mut dyn FnMut(ObjectInfo) -> bool,
+    ) -> Result<(), store::Error> {
         self.tick();
         self.inner.list(prefix, found)
     }
@@ -205,7 +300,10 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
 
 #[test]
 fn a_copy_is_whole_when_points_in_time_go_from_the_source_before_any_call_of_it() {
-    let last = Going::Unprotected(Retention { last: 1, ..Retention::default() });
+    let last = Going::Unprotected(Retention {
+        last: 1,
+        ..Retention::default()
+    });
     let (mut skipped, mut call) = (0, 0);
     loop {
         let series = Series::with_levels(4);
@@ -217,7 +315,11 @@ fn a_copy_is_whole_when_points_in_time_go_from_the_source_before_any_call_of_it(
                 prune(&source, &clock, &last, SignedDuration::ZERO).expect("pruned");
             }
         };
-        let eventful = Arc::new(Eventful { inner: series.store.clone(), calls_left: AtomicI64::new(i64::MAX), event });
+        let eventful = Arc::new(Eventful {
+            inner: series.store.clone(),
+            calls_left: AtomicI64::new(i64::MAX),
+            event,
+        });
         let from = series.access.through(eventful.clone());
         eventful.calls_left.store(call, Ordering::SeqCst);
         let copy = Arc::new(Memory::default());
@@ -226,23 +328,41 @@ fn a_copy_is_whole_when_points_in_time_go_from_the_source_before_any_call_of_it(
         let what = format!("pruned before call {call}: {synced:?}");
         if let Ok(access) = Access::open(copy.clone(), None) {
             series.check(&access, &what);
-            skipped += usize::from(Catalog::new(copy.clone()).levels(&backup::name()).expect("listed").len() < 4);
+            skipped += usize::from(
+                Catalog::new(copy.clone())
+                    .levels(&backup::name())
+                    .expect("listed")
+                    .len()
+                    < 4,
+            );
         }
         series.pass(SignedDuration::from_hours(2));
-        sync_to(&series.access, copy.clone(), &series.clock).unwrap_or_else(|error| panic!("{what}, then {error:?}"));
-        series.check(&Access::open(copy, None).expect("it opens"), &format!("{what}, and once more"));
+        sync_to(&series.access, copy.clone(), &series.clock)
+            .unwrap_or_else(|error| panic!("{what}, then {error:?}"));
+        series.check(
+            &Access::open(copy, None).expect("it opens"),
+            &format!("{what}, and once more"),
+        );
         if is_over {
             break;
         }
         call += 1;
     }
-    assert!(call > 12 && skipped > 5, "{call} calls, {skipped} times levels went");
+    assert!(
+        call > 12 && skipped > 5,
+        "{call} calls, {skipped} times levels went"
+    );
 }
 
 #[test]
 fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
     use super::repack::{NOTHING, repack};
-    let last = |count| Going::Unprotected(Retention { last: count, ..Retention::default() });
+    let last = |count| {
+        Going::Unprotected(Retention {
+            last: count,
+            ..Retention::default()
+        })
+    };
     let mut series = Series::with_large_files_in(3_000_000, 1, 8, 0);
     for file in [1, 2, 3, 5, 6, 7] {
         series.write_large(file, 1);
@@ -250,16 +370,40 @@ fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
     series.back_up();
     let (full, fresh) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
     sync_to(&series.access, full.clone(), &series.clock).expect("copied");
-    series.prune(&last(1), SignedDuration::ZERO).expect("pruned");
-    assert!(repack(&series.access, &series.clock, 0.5, SignedDuration::ZERO).expect("repacked").segments > 0);
-    series.prune(&NOTHING(), SignedDuration::ZERO).expect("pruned");
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
+    assert!(
+        repack(&series.access, &series.clock, 0.5, SignedDuration::ZERO)
+            .expect("repacked")
+            .segments
+            > 0
+    );
+    series
+        .prune(&NOTHING(), SignedDuration::ZERO)
+        .expect("pruned");
     series.write_large(0, 2);
     series.back_up();
     // One that has more points in time would lose what they need.
-    let refused = sync_to(&series.access, full.clone(), &series.clock).expect_err("it has the first point in time");
-    assert!(refused.to_string().contains("was repacked in one of the stores"), "{refused:?}");
-    series.check(&Access::open(full.clone(), None).expect("it opens"), "the copy is as it was");
-    prune(&Access::open(full.clone(), None).expect("it opens"), &series.clock, &last(1), SignedDuration::ZERO).expect("pruned");
+    let refused = sync_to(&series.access, full.clone(), &series.clock)
+        .expect_err("it has the first point in time");
+    assert!(
+        refused
+            .to_string()
+            .contains("was repacked in one of the stores"),
+        "{refused:?}"
+    );
+    series.check(
+        &Access::open(full.clone(), None).expect("it opens"),
+        "the copy is as it was",
+    );
+    prune(
+        &Access::open(full.clone(), None).expect("it opens"),
+        &series.clock,
+        &last(1),
+        SignedDuration::ZERO,
+    )
+    .expect("pruned");
     for copy in [full, fresh.clone()] {
         sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
         let access = Access::open(copy, None).expect("it opens");
@@ -286,13 +430,19 @@ fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
 }
 
 fn segments_of(store: &dyn Store, level: &LevelId) -> Vec<ObjectName> {
-    let names = objects(store, &level_prefix(&backup::name(), level)).into_iter().filter(|name| name.contains("/segments/"));
-    names.map(|name| ObjectName::new(name).expect("listed")).collect()
+    let names = objects(store, &level_prefix(&backup::name(), level))
+        .into_iter()
+        .filter(|name| name.contains("/segments/"));
+    names
+        .map(|name| ObjectName::new(name).expect("listed"))
+        .collect()
 }
 
 /// What is noted as lost of a level.
 fn noted(store: &dyn Store, level: &LevelId) -> Option<Lost> {
-    lost_parts(store, &backup::name()).expect("listed").remove(level)
+    lost_parts(store, &backup::name())
+        .expect("listed")
+        .remove(level)
 }
 
 /// Loses a segment of a level, and has a repair note it.
@@ -300,23 +450,51 @@ fn lose(access: &Access, level: &LevelId, nth: usize) -> (ObjectName, Lost) {
     let store = access.store();
     let segment = segments_of(store.as_ref(), level).swap_remove(nth);
     store.delete(&segment).expect("removed");
-    let levels = Catalog::new(access.store()).levels(&backup::name()).expect("listed");
-    repair(access, &backup::name(), &levels, &mut |_: &[LevelId], _| {}, &Silent, &Cancel::new()).expect("looked at");
+    let levels = Catalog::new(access.store())
+        .levels(&backup::name())
+        .expect("listed");
+    repair(
+        access,
+        &backup::name(),
+        &levels,
+        &mut |_: &[LevelId], _| {},
+        &Silent,
+        &Cancel::new(),
+    )
+    .expect("looked at");
     let lost = noted(store.as_ref(), level).expect("a note");
-    assert!(lost.missing_segments() == 1 && !lost.ranges().is_empty(), "{lost:?}");
+    assert!(
+        lost.missing_segments() == 1 && !lost.ranges().is_empty(),
+        "{lost:?}"
+    );
     (segment, lost)
 }
 
 /// The next run on a copy leans on what the copy has, stores the rest again, and its point in time is all of the tree.
 #[track_caller]
 fn the_next_run_is_whole(series: &Series, copy: &Access, level: u32) {
-    let report = run(&series.request(), copy, &series.clock, &Silent, &Cancel::new()).expect("a backup");
+    let report = run(
+        &series.request(),
+        copy,
+        &series.clock,
+        &Silent,
+        &Cancel::new(),
+    )
+    .expect("a backup");
     assert_eq!(report.manifest.level, level, "no new full level is needed");
     let whole = reading::whole(copy, &backup::name(), &report.manifest.id);
-    let files: Vec<_> = whole.iter().filter(|(_, content)| !content.is_empty()).collect();
+    let files: Vec<_> = whole
+        .iter()
+        .filter(|(_, content)| !content.is_empty())
+        .collect();
     assert!(files.len() >= 6, "{} files", files.len());
     for (entry, content) in files {
-        assert!(*content == std::fs::read(series.room.path().join(entry.path.to_string())).expect("there"), "{}", entry.path);
+        assert!(
+            *content
+                == std::fs::read(series.room.path().join(entry.path.to_string())).expect("there"),
+            "{}",
+            entry.path
+        );
     }
 }
 
@@ -334,10 +512,17 @@ fn what_is_noted_as_lost_is_noted_in_a_copy_before_anything_of_that_stream_is_th
         let mended = place.mended();
         if !segments_of(mended.as_ref(), &full).is_empty() {
             with_segments += 1;
-            assert_eq!(noted(mended.as_ref(), &full).as_ref(), Some(&lost), "cut off at call {call}");
+            assert_eq!(
+                noted(mended.as_ref(), &full).as_ref(),
+                Some(&lost),
+                "cut off at call {call}"
+            );
         }
     }
-    assert!(with_segments > 5, "cut off only {with_segments} times with something there");
+    assert!(
+        with_segments > 5,
+        "cut off only {with_segments} times with something there"
+    );
     let copy = counting.mended();
     assert_eq!(noted(copy.as_ref(), &full), Some(lost));
     assert!(!segments_of(copy.as_ref(), &full).contains(&lost_segment));
@@ -353,9 +538,17 @@ fn what_a_copy_has_is_not_noted_as_lost_there() {
     lose(&series.access, &full, 2);
     series.write_large(0, 50);
     series.back_up();
-    assert_eq!(sync_to(&series.access, copy.clone(), &series.clock).expect("copied").points, 1);
+    assert_eq!(
+        sync_to(&series.access, copy.clone(), &series.clock)
+            .expect("copied")
+            .points,
+        1
+    );
     assert_eq!(noted(copy.as_ref(), &full), None);
-    series.check(&Access::open(copy, None).expect("it opens"), "the copy has lost nothing");
+    series.check(
+        &Access::open(copy, None).expect("it opens"),
+        "the copy has lost nothing",
+    );
 }
 
 #[test]
@@ -370,10 +563,16 @@ fn a_copy_that_has_lost_something_itself_notes_what_either_has_lost() {
     series.write_large(0, 50);
     series.back_up();
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
-    assert!(segments_of(copy.as_ref(), &full).contains(&lost_here), "the source had it");
+    assert!(
+        segments_of(copy.as_ref(), &full).contains(&lost_here),
+        "the source had it"
+    );
     let both = noted(copy.as_ref(), &full).expect("a note");
     for range in here.ranges().iter().chain(there.ranges()) {
-        assert!(both.touches(range.start, 1) && both.touches(range.end - 1, 1), "{range:?} of {both:?}");
+        assert!(
+            both.touches(range.start, 1) && both.touches(range.end - 1, 1),
+            "{range:?} of {both:?}"
+        );
     }
     the_next_run_is_whole(&series, &access, 4);
 }
