@@ -1,8 +1,9 @@
 //! Speed and size of the index on a tree of 500,000 files: `cargo bench --bench index [FILES]`.
 //!
-//! The tree is made up, and no easier than a real one: times with random nanoseconds, ctime other than mtime, sizes of no
-//! pattern, inodes that jump about, names with a hash in them. Each figure is of one thread with everything in the cache. The same is
-//! then asked of the tree with five runs of changes on top.
+//! The tree is made up, and no easier than a real one: times with random nanoseconds, ctime other
+//! than mtime, sizes of no pattern, inodes that jump about, names with a hash in them. Each figure
+//! is of one thread with everything in the cache. The same is then asked of the tree with five runs
+//! of changes on top.
 
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 

@@ -1,8 +1,10 @@
-//! How fast a store takes and gives objects: `bench/run SCALE stores` runs it beside the clients of each store.
+//! How fast a store takes and gives objects: `bench/run SCALE stores` runs it beside the clients of
+//! each store.
 //!
 //!     cargo bench --bench stores -- URL OBJECTS MIB
 //!
-//! Credentials come from the environment, as the program's own do. Prints one line for each figure: its name, a tab, and the number.
+//! Credentials come from the environment, as the program's own do. Prints one line for each figure:
+//! its name, a tab, and the number.
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 
 use freezer::store::location::{IfMissing, Location};

@@ -1,5 +1,6 @@
-//! What the fuzz targets do with their input, one function each. They panic when something is wrong. The tests of the
-//! package call the same functions with inputs that were sound before they were changed (`tests/it/format/mutated.rs`).
+//! What the fuzz targets do with their input, one function each. They panic when something is
+//! wrong. The tests of the package call the same functions with inputs that were sound before they
+//! were changed (`tests/it/format/mutated.rs`).
 
 use freezer::catalog::names::{self, Meaning};
 use freezer::format::checkpoint::Checkpoint;
@@ -83,8 +84,8 @@ pub fn frame(stored: &[u8]) {
     }
 }
 
-/// A payload of any bytes whose tag is right: a codec's business. The first byte is the compression, the next three the
-/// length it is said to have.
+/// A payload of any bytes whose tag is right: a codec's business. The first byte is the
+/// compression, the next three the length it is said to have.
 pub fn payload(data: &[u8]) {
     let Some((&[compression, length @ ..], payload)) = data.split_first_chunk::<4>() else {
         return;
@@ -120,8 +121,8 @@ pub fn payload(data: &[u8]) {
     assert_eq!(from_bare.ok(), from_sealed.ok(), "sealed and bare differ");
 }
 
-/// Any bytes as a manifest that was authenticated: refused, or it is written and read as the same; a view of it is
-/// refused or opens.
+/// Any bytes as a manifest that was authenticated: refused, or it is written and read as the same;
+/// a view of it is refused or opens.
 pub fn manifest(json: &[u8]) {
     static READER: LazyLock<Arc<FileReader>> = LazyLock::new(|| {
         Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"))
@@ -156,7 +157,8 @@ pub fn manifest(json: &[u8]) {
     }
 }
 
-/// Any bytes as a checkpoint that was authenticated: refused, or it is written and read as the same; a tree of its run is refused or opens.
+/// Any bytes as a checkpoint that was authenticated: refused, or it is written and read as the
+/// same; a tree of its run is refused or opens.
 pub fn checkpoint(json: &[u8]) {
     let Ok(checkpoint) = Checkpoint::decode(json) else {
         return;
@@ -197,7 +199,8 @@ pub fn checkpoint(json: &[u8]) {
     }
 }
 
-/// Any bytes as a signature: refused, or its runs are in order and have exactly the blocks that it has sums of.
+/// Any bytes as a signature: refused, or its runs are in order and have exactly the blocks that it
+/// has sums of.
 pub fn signature(bytes: &[u8]) {
     let Some(head) = bytes.first_chunk() else {
         return;
@@ -234,7 +237,8 @@ pub fn signature(bytes: &[u8]) {
     assert_eq!(head.sums(blocks, 1), None);
 }
 
-/// Any bytes as live ranges: refused, or in order, apart, in whole units, and written as the same bytes.
+/// Any bytes as live ranges: refused, or in order, apart, in whole units, and written as the same
+/// bytes.
 pub fn live_ranges(bytes: &[u8]) {
     let Ok(ranges) = live::decode(bytes) else {
         return;
@@ -254,7 +258,8 @@ pub fn live_ranges(bytes: &[u8]) {
     );
 }
 
-/// Any bytes as where a level was repacked to, once they were authenticated: refused, or written and read as the same.
+/// Any bytes as where a level was repacked to, once they were authenticated: refused, or written
+/// and read as the same.
 pub fn repacked(json: &[u8]) {
     let Ok(repacked) = Repacked::decode(json) else {
         return;
@@ -290,7 +295,8 @@ pub fn claim(json: &[u8]) {
     }
 }
 
-/// Any bytes as a note of what is lost: refused, or written and read as the same, with ranges in order.
+/// Any bytes as a note of what is lost: refused, or written and read as the same, with ranges in
+/// order.
 pub fn lost(json: &[u8]) {
     let Ok(lost) = Lost::decode(json) else { return };
     assert_eq!(
@@ -307,7 +313,8 @@ pub fn lost(json: &[u8]) {
     }
 }
 
-/// Any bytes as a key: refused, or written and read as the same; no passphrase opens what nobody sealed.
+/// Any bytes as a key: refused, or written and read as the same; no passphrase opens what nobody
+/// sealed.
 pub fn key(json: &[u8]) {
     let Ok(slot) = KeySlot::decode(json) else {
         return;
@@ -317,8 +324,8 @@ pub fn key(json: &[u8]) {
         KeySlot::decode(&written).expect("it was just written"),
         slot
     );
-    // What a forged key may cost is bounded, but that bound is minutes. Asked of what was written: fields that the decoder
-    // passes over may hold what is no text.
+    // What a forged key may cost is bounded, but that bound is minutes. Asked of what was written:
+    // fields that the decoder passes over may hold what is no text.
     let cost = serde_json::from_slice::<serde_json::Value>(&written).expect("it was just read");
     let is_cheap = |what: &str, limit: u64| {
         cost["cost"][what]
@@ -364,7 +371,8 @@ pub fn object_name(text: &[u8]) {
     assert_eq!(again, name, "two names mean the same");
 }
 
-/// Any text as BACKUP[@DATE], a point in time and a level's id: refused, or shown as what reads as the same.
+/// Any text as BACKUP[@DATE], a point in time and a level's id: refused, or shown as what reads as
+/// the same.
 pub fn reference(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else {
         return;
@@ -394,7 +402,8 @@ pub fn reference(text: &[u8]) {
     }
 }
 
-/// Patterns, one a line, the last line a path: a pattern that is the path itself leaves it out, as does all that starts it.
+/// Patterns, one a line, the last line a path: a pattern that is the path itself leaves it out, as
+/// does all that starts it.
 pub fn excludes(data: &[u8]) {
     let mut lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
     let Some(path) = lines.pop().and_then(TreePath::parse) else {
@@ -436,7 +445,8 @@ fn rules(zone: TimeZone) -> freezer::sched::book::Rules {
     }
 }
 
-/// Any bytes as a scheduler's journal: refused, or written and read as the same; a book of it can be worked with.
+/// Any bytes as a scheduler's journal: refused, or written and read as the same; a book of it can
+/// be worked with.
 #[cfg(unix)]
 pub fn journal(json: &[u8]) {
     use freezer::sched::book::{Book, Seen};
@@ -458,7 +468,8 @@ pub fn journal(json: &[u8]) {
     }
 }
 
-/// Any bytes as the order of a run and as its outcome: refused, or written and read as the same but for the last digits of numbers.
+/// Any bytes as the order of a run and as its outcome: refused, or written and read as the same but
+/// for the last digits of numbers.
 #[cfg(unix)]
 pub fn run_files(json: &[u8]) {
     use freezer::sched::order::{Order, Outcome};
@@ -502,8 +513,8 @@ pub fn run_files(json: &[u8]) {
     }
 }
 
-/// Any object of JSON as `job_schedule`: refused, or a timetable whose moments come one after the other, and of which none is done
-/// before it has come.
+/// Any object of JSON as `job_schedule`: refused, or a timetable whose moments come one after the
+/// other, and of which none is done before it has come.
 #[cfg(unix)]
 pub fn timetable(json: &[u8]) {
     use freezer::sched::timetable::{Lateness, Timetable};
@@ -563,7 +574,8 @@ pub fn timetable(json: &[u8]) {
     }
 }
 
-/// Any list of JSON as the jobs of a server: one that is as it should be runs, whatever the others are.
+/// Any list of JSON as the jobs of a server: one that is as it should be runs, whatever the others
+/// are.
 #[cfg(unix)]
 pub fn jobs(json: &[u8]) {
     use freezer::sched::book::{Book, Seen};
@@ -607,7 +619,8 @@ pub fn jobs(json: &[u8]) {
     );
 }
 
-/// How and where the server is asked, and what was made there before. The first byte of an input is a place in this list.
+/// How and where the server is asked, and what was made there before. The first byte of an input is
+/// a place in this list.
 pub const ASKED: [(&str, &str); 22] = [
     ("GET", "/v2/p/jobs?total=true"),
     ("GET", "/v2/p/sessions"),
@@ -633,7 +646,8 @@ pub const ASKED: [(&str, &str); 22] = [
     ("POST", "/v1/jobs"),
 ];
 
-/// What is made before the first input, so that changes have something to change: how, where, what, and the answer.
+/// What is made before the first input, so that changes have something to change: how, where, what,
+/// and the answer.
 pub const MADE: [(&str, &str, &str, u16); 6] = [
     ("POST", "/v2/p/clients", r#"{"client_id": "c"}"#, 201),
     (

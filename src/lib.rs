@@ -1,4 +1,5 @@
-//! Freezer: backs up file trees as a stream and gives every point in time back as a read-only filesystem.
+//! Freezer: backs up file trees as a stream and gives every point in time back as a read-only
+//! filesystem.
 pub mod api;
 pub mod backup;
 pub mod catalog;

@@ -1,4 +1,5 @@
-//! Any bytes as the values of a frame table's rows: what is read is in order, does not overlap and is found again.
+//! Any bytes as the values of a frame table's rows: what is read is in order, does not overlap and
+//! is found again.
 #![no_main]
 
 use freezer::index::{BlockCache, FrameTable, MemoryBlocks, RunRoot};

@@ -1,4 +1,5 @@
-//! Any bytes as the roots of an index of one run or two, with the same blocks below both: read in every way.
+//! Any bytes as the roots of an index of one run or two, with the same blocks below both: read in
+//! every way.
 #![no_main]
 
 use freezer::index::{
@@ -33,7 +34,8 @@ fn split(mut data: &[u8]) -> Vec<Vec<u8>> {
     blocks
 }
 
-/// The blocks come last to first: the root of the newer run if there are two, the root of the older one, what is below.
+/// The blocks come last to first: the root of the newer run if there are two, the root of the older
+/// one, what is below.
 fn tree_of(height: u8, entries: u8, two: bool, mut blocks: Vec<Vec<u8>>) -> Option<Tree> {
     let newer = if two { Some(blocks.pop()?) } else { None };
     let older = blocks.pop()?;

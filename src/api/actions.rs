@@ -1,5 +1,5 @@
-//! Actions: what a job does, one thing each. A job holds the full documents of its actions, so a change here reaches the
-//! jobs in the same transaction.
+//! Actions: what a job does, one thing each. A job holds the full documents of its actions, so a
+//! change here reaches the jobs in the same transaction.
 
 use super::auth::accounts::new_id;
 use super::call::{Call, Reply};
@@ -106,7 +106,8 @@ fn not_found(id: &str) -> Failure {
     Failure::NotFound(format!("No action found with ID:{id}"))
 }
 
-/// Changes the action of the address and what jobs have of it; its new version, or none if it is not there.
+/// Changes the action of the address and what jobs have of it; its new version, or none if it is
+/// not there.
 async fn change(
     call: &Call,
     to: impl Fn(&Stored) -> Result<Document, Failure>,
@@ -255,8 +256,9 @@ pub(super) fn check_in_job(options: &Document) -> Result<(), Failure> {
     fields::truth(options, "cindernative_freezer_only", within).map(drop)
 }
 
-/// Whether two sets of options say the same. A key without a value is as if it were not there: the original's web interface
-/// leaves out of an action what is empty or false, and sends it in the job that names the action.
+/// Whether two sets of options say the same. A key without a value is as if it were not there: the
+/// original's web interface leaves out of an action what is empty or false, and sends it in the job
+/// that names the action.
 pub(super) fn same_options(left: &Document, right: &Document) -> bool {
     let said = |options: &Document| -> Document {
         let mut options = options.clone();

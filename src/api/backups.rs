@@ -36,7 +36,8 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
     .await
 }
 
-/// `POST /backups/{id}`: the same under an id of the client's, so that a record that is sent again is not there twice.
+/// `POST /backups/{id}`: the same under an id of the client's, so that a record that is sent again
+/// is not there twice.
 pub(super) async fn create_as(call: &Call) -> Result<Reply, Failure> {
     let id = call.id("id");
     fields::check_id(id, "backup_id")?;

@@ -261,8 +261,8 @@ enum All {
     Words(Needle),
 }
 
-/// What the key `_all` asks for: a list of objects in JSON is the list to match, as the SQL of the original has it; any
-/// other text is looked for in all words, as its search engine has it.
+/// What the key `_all` asks for: a list of objects in JSON is the list to match, as the SQL of the
+/// original has it; any other text is looked for in all words, as its search engine has it.
 fn all_of(key: &str, value: &Value) -> Result<Option<All>, Failure> {
     if key != "_all" {
         return Ok(None);

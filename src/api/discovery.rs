@@ -47,7 +47,8 @@ pub(super) fn base(server: &Server, headers: &HeaderMap) -> String {
 fn versions(server: &Server, headers: &HeaderMap) -> Response<Body> {
     let base = base(server, headers);
     let links = json!([{ "rel": "self", "href": format!("{base}/v2/") }]);
-    // Version 1 is there for those who ask for it; a server of the original lists one version, and tests of it want this one.
+    // Version 1 is there for those who ask for it; a server of the original lists one version, and
+    // tests of it want this one.
     let body = json!({ "versions": [{ "id": "v2", "status": "CURRENT", "updated": "2018-02-21T13:30:00", "links": links }] });
     json_answer(StatusCode::MULTIPLE_CHOICES, body.to_string())
 }

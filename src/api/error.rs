@@ -1,4 +1,5 @@
-//! What a client is told when a request does not succeed. The one place where failures become status codes.
+//! What a client is told when a request does not succeed. The one place where failures become
+//! status codes.
 
 use super::db;
 use axum::body::Body;

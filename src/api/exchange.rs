@@ -1,8 +1,9 @@
-//! Documents in and out as the original kept them in Elasticsearch: one JSON object on a line, `{"_index": …, "_type": …,
-//! "_id": …, "_source": {…}}`, which is what its dump tools write and read.
+//! Documents in and out as the original kept them in Elasticsearch: one JSON object on a line,
+//! `{"_index": …, "_type": …, "_id": …, "_source": {…}}`, which is what its dump tools write and
+//! read.
 //!
-//! What is read back needs no look: an import runs the same checks on ids and on the size of a document as the API, but
-//! keeps the document as it is.
+//! What is read back needs no look: an import runs the same checks on ids and on the size of a
+//! document as the API, but keeps the document as it is.
 
 use super::db::documents::{
     ACTIONS, BACKUPS, Beside, CLIENTS, Collection, Document, JOBS, SESSIONS, link_actions,
@@ -98,7 +99,8 @@ struct Incoming {
     created_us: i64,
 }
 
-/// Takes documents in; one whose id is there already is left as it is. Stops at the first line that is none.
+/// Takes documents in; one whose id is there already is left as it is. Stops at the first line that
+/// is none.
 pub(super) async fn import(
     database: &Database,
     input: &mut (dyn BufRead + Send),

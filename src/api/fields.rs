@@ -252,7 +252,8 @@ pub(super) fn merge(into: &mut Document, patch: &Document) {
     }
 }
 
-/// Merges a patch into a timetable. When it says when, it says all of when: what it leaves out is gone.
+/// Merges a patch into a timetable. When it says when, it says all of when: what it leaves out is
+/// gone.
 pub(super) fn merge_schedule(into: &mut Document, patch: &Document) {
     if patch.keys().any(|key| says_when(key)) {
         into.retain(|key, _| !says_when(key));

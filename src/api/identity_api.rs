@@ -1,7 +1,8 @@
-//! As much of Keystone v3 as clients of the original need to get a token, for this server's own users.
+//! As much of Keystone v3 as clients of the original need to get a token, for this server's own
+//! users.
 //!
-//! `OS_AUTH_URL=http://server:9090/v3` with a name and a password, or a token, makes them work where there is no OpenStack.
-//! With a real Keystone none of it is there.
+//! `OS_AUTH_URL=http://server:9090/v3` with a name and a password, or a token, makes them work
+//! where there is no OpenStack. With a real Keystone none of it is there.
 
 use super::Server;
 use super::auth::Identity;
@@ -126,7 +127,8 @@ async fn log_in(server: &Server, request: Request) -> Result<Response<Body>, Fai
     Ok(answer)
 }
 
-/// What is limited are wrong passwords, and how many are looked at at a time: a right one is no guess, and counts for nothing.
+/// What is limited are wrong passwords, and how many are looked at at a time: a right one is no
+/// guess, and counts for nothing.
 async fn with_password(
     server: &Server,
     auth: &Value,

@@ -146,8 +146,8 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
             _ => drop(merged.insert(key.clone(), value.clone())),
         }
     }
-    // What the actions are is looked at again only when they, or who has to do them, are in the patch: the node reports how
-    // the job goes all the time.
+    // What the actions are is looked at again only when they, or who has to do them, are in the
+    // patch: the node reports how the job goes all the time.
     let (document, beside) = if ["job_actions", "client_id", "action_defaults"]
         .iter()
         .any(|key| patch.contains_key(*key))
@@ -315,7 +315,8 @@ fn check(body: &Document) -> Result<(), Failure> {
     }
 }
 
-/// Sees to it that what readers rely on is there. A scheduler of the original stops for good at a job without an event.
+/// Sees to it that what readers rely on is there. A scheduler of the original stops for good at a
+/// job without an event.
 fn fill(document: &mut Document) {
     let schedule = document.entry("job_schedule").or_insert_with(|| json!({}));
     if !schedule.is_object() {
@@ -339,7 +340,8 @@ fn fill(document: &mut Document) {
     }
 }
 
-/// The job with this id as it would be answered, out of what was sent, with its actions looked up or made.
+/// The job with this id as it would be answered, out of what was sent, with its actions looked up
+/// or made.
 async fn complete(
     call: &Call,
     transaction: &mut Transaction,

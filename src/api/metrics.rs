@@ -11,7 +11,8 @@ const BUCKETS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
 /// The counts of this process since it began.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    /// Guards the counts, by method, address and status. Addresses are those of the table, so there is an end to them.
+    /// Guards the counts, by method, address and status. Addresses are those of the table, so there
+    /// is an end to them.
     requests: Mutex<BTreeMap<(&'static str, &'static str, u16), Count>>,
 }
 

@@ -1,13 +1,15 @@
-//! The server: clients, actions, jobs, sessions and what was backed up, over HTTP, in a database. It holds no backup data.
+//! The server: clients, actions, jobs, sessions and what was backed up, over HTTP, in a database.
+//! It holds no backup data.
 //!
-//! Speaks versions 1 and 2 of the Freezer API, so that the clients people have work with it; `docs/api.md` says where it is
-//! better than the original and what it does otherwise. Start reading at `router`, whose table names every address, then
-//! at one resource, `jobs` for one.
+//! Speaks versions 1 and 2 of the Freezer API, so that the clients people have work with it;
+//! `docs/api.md` says where it is better than the original and what it does otherwise. Start
+//! reading at `router`, whose table names every address, then at one resource, `jobs` for one.
 //!
-//! Invariants: a process holds no state but caches, and any number of them stand before one database; every change is one
-//! transaction, and one that met another's is run again as a whole; every query is bound to a project, but for those whose
-//! policy rule says otherwise; nothing that a client sends is answered with a 500; a request that has begun comes to its end,
-//! also when its client does not wait, and none waits for the database without an end.
+//! Invariants: a process holds no state but caches, and any number of them stand before one
+//! database; every change is one transaction, and one that met another's is run again as a whole;
+//! every query is bound to a project, but for those whose policy rule says otherwise; nothing that
+//! a client sends is answered with a 500; a request that has begun comes to its end, also when its
+//! client does not wait, and none waits for the database without an end.
 
 mod actions;
 mod auth;
@@ -69,7 +71,8 @@ pub struct Settings {
     pub rate_limit: Option<u32>,
     /// After how long a session whose nodes do not all say how they ended is over.
     pub session_timeout: Duration,
-    /// How long a client can take for the head or the body of a request, be silent between two, or take nothing of an answer.
+    /// How long a client can take for the head or the body of a request, be silent between two, or
+    /// take nothing of an answer.
     pub patience: Duration,
     /// The address that clients know the server by; else the one they ask at.
     pub public_url: Option<String>,

@@ -16,12 +16,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How deep a body can be. A stored document has some levels more, and must be read again: JSON is read to 128.
+/// How deep a body can be. A stored document has some levels more, and must be read again: JSON is
+/// read to 128.
 const DEEPEST: usize = 64;
-/// How often a request is run again whose transaction meets others, or loses its connection, and for how long.
+/// How often a request is run again whose transaction meets others, or loses its connection, and
+/// for how long.
 const ATTEMPTS: u32 = 10;
 const TIME_FOR_ATTEMPTS: Duration = Duration::from_secs(10);
-/// How many seconds it is not said again that the database is away: each of thousands of requests would say it.
+/// How many seconds it is not said again that the database is away: each of thousands of requests
+/// would say it.
 const SILENCE_ABOUT_DATABASE: i64 = 5;
 
 const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
@@ -208,8 +211,8 @@ async fn answer(
         .as_ref()
         .and_then(|(_, routes)| routes.first())
         .map_or("unknown", |route| route.path);
-    // In a task of its own: a client that goes away would cut it off in the middle of a transaction, and a connection to the
-    // database be lost with it.
+    // In a task of its own: a client that goes away would cut it off in the middle of a
+    // transaction, and a connection to the database be lost with it.
     let attending = tokio::spawn({
         let server = Arc::clone(&server);
         async move {

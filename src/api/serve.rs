@@ -84,7 +84,8 @@ pub(super) fn tls(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
 struct Manner {
     tls: Option<TlsAcceptor>,
     router: Router,
-    /// How long a client may take for the head of a request, be silent between two, or take nothing of an answer.
+    /// How long a client may take for the head of a request, be silent between two, or take nothing
+    /// of an answer.
     patience: Duration,
 }
 

@@ -29,7 +29,8 @@ const STARTING: Duration = Duration::from_secs(30);
 const PAUSE_IN_STARTING: Duration = Duration::from_millis(250);
 /// How soon an interrupt is noticed.
 const NOTICE: Duration = Duration::from_millis(50);
-/// How many wrong passwords can come from one address in a second, and how many can be looked at or wrong at once.
+/// How many wrong passwords can come from one address in a second, and how many can be looked at or
+/// wrong at once.
 const WRONG_PASSWORDS: (u32, u32) = (10, 50);
 /// How many passwords are looked at at a time.
 const HASHED_AT_A_TIME: usize = 2;
@@ -67,8 +68,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the database at an address, and brings its tables to the form this version wants. One that is away, or starts, is
-    /// waited for.
+    /// Opens the database at an address, and brings its tables to the form this version wants. One
+    /// that is away, or starts, is waited for.
     pub fn open(
         address: &str,
         connections: u32,

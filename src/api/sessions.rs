@@ -1,7 +1,8 @@
 //! Sessions: jobs of many clients that start together.
 //!
-//! A session row is locked before the rows of its jobs. Starts and ends of one session therefore come one after the other,
-//! in however many processes, and each sees what the one before it has done.
+//! A session row is locked before the rows of its jobs. Starts and ends of one session therefore
+//! come one after the other, in however many processes, and each sees what the one before it has
+//! done.
 
 use super::auth::accounts::new_id;
 use super::call::{Call, Reply};
@@ -333,7 +334,8 @@ fn start(
     Ok("success")
 }
 
-/// The tag that a client knows; none where it says none. The command line of the original sends it as text.
+/// The tag that a client knows; none where it says none. The command line of the original sends it
+/// as text.
 fn tag_of(wish: &Document, verb: &str) -> Result<Option<i64>, Failure> {
     let tag = match wish.get("current_tag") {
         None | Some(Value::Null) => return Ok(None),
@@ -392,7 +394,8 @@ fn end(
     Ok("success")
 }
 
-/// Ends sessions that were started before that second and whose nodes have not all said how they ended.
+/// Ends sessions that were started before that second and whose nodes have not all said how they
+/// ended.
 pub(super) async fn time_out(
     database: &Database,
     started_before: i64,
@@ -457,7 +460,8 @@ pub(super) fn beside(session: &Document) -> Beside {
     }
 }
 
-/// How the jobs stand that are in the present run, or have not been in any: what is left of an earlier one says nothing of it.
+/// How the jobs stand that are in the present run, or have not been in any: what is left of an
+/// earlier one says nothing of it.
 fn states(session: &Document) -> impl Iterator<Item = (&str, &str)> {
     let entries = session
         .get("jobs")

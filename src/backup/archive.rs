@@ -19,8 +19,8 @@ use crate::platform::{FileHandle, Stat};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
-/// Most pieces a file's data may be in; what lies beyond is kept as data, holes as zeros. An entry of the index with
-/// this many extents stays below the limit of a block.
+/// Most pieces a file's data may be in; what lies beyond is kept as data, holes as zeros. An entry
+/// of the index with this many extents stays below the limit of a block.
 const MAX_RUNS: usize = 1 << 20;
 
 /// The writer of one level.
@@ -29,11 +29,13 @@ pub(super) struct Archive<'run> {
     tree: IndexWriter<'run>,
     members: MemberEncoder,
     pub(super) serial: LevelSerial,
-    /// Where signatures of earlier versions are, and how many files this level has stored blocks of.
+    /// Where signatures of earlier versions are, and how many files this level has stored blocks
+    /// of.
     pub(super) blocks: Blocks<'run>,
     /// The directory that the walk is in.
     current: Option<Current>,
-    /// Directories in the index that the walk has yet to descend into: those beside the path from the root to where it is.
+    /// Directories in the index that the walk has yet to descend into: those beside the path from
+    /// the root to where it is.
     awaited: HashSet<TreePath>,
     /// Whether what comes lies in a directory that the index has.
     is_inside: bool,
@@ -51,7 +53,8 @@ pub(super) struct Archive<'run> {
     tally: Tally,
 }
 
-/// A directory that the walk is in. One that is as it was has a member only if something in it has, or is gone.
+/// A directory that the walk is in. One that is as it was has a member only if something in it has,
+/// or is gone.
 struct Current {
     entry: Entry,
     /// All names in it, until its member is written.
@@ -126,8 +129,8 @@ fn kept_for_other_metadata(entries: &[FoundEntry]) -> Vec<Name> {
 }
 
 impl Linked {
-    /// Whether an entry of the same inode is another name of the same content. It is not when the file was written to
-    /// since, or when the first was deleted and its inode given to a new file.
+    /// Whether an entry of the same inode is another name of the same content. It is not when the
+    /// file was written to since, or when the first was deleted and its inode given to a new file.
     fn is_still(&self, entry: &Entry) -> bool {
         (self.kind, self.size, self.mtime)
             == (
@@ -139,7 +142,9 @@ impl Linked {
 }
 
 impl<'run> Archive<'run> {
-    /// `due` says when to take note of how far it has come, and `unfinished` which streams are those of cut-off runs. `halt` says whether the run is over before its end, and why; it is asked inside long files too.
+    /// `due` says when to take note of how far it has come, and `unfinished` which streams are
+    /// those of cut-off runs. `halt` says whether the run is over before its end, and why; it is
+    /// asked inside long files too.
     pub(super) fn new(
         stream: Stream,
         tree: IndexWriter<'run>,
@@ -177,7 +182,8 @@ impl<'run> Archive<'run> {
             self.is_inside = found.path.is_root() || self.awaited.remove(&found.path);
         }
         if !self.is_inside {
-            // When it was its turn as an entry it was not there, or no directory; what is in it would hang in the air.
+            // When it was its turn as an entry it was not there, or no directory; what is in it
+            // would hang in the air.
             if found.is_first && found.directory.is_some() {
                 self.progress
                     .trouble(Trouble::new(found.path, Unread::Replaced));
@@ -231,13 +237,15 @@ impl<'run> Archive<'run> {
         }
     }
 
-    /// Takes note of what was written so far when the run has to end before it is done, in the midst of a member too.
+    /// Takes note of what was written so far when the run has to end before it is done, in the
+    /// midst of a member too.
     pub(super) fn leave_checkpoint(&mut self) -> Result<(), BackupError> {
         if !self.due.is_worth_it(self.stream.position()) {
             return Ok(());
         }
         if self.stream.is_at_cut() {
-            // A frame has a byte at least, and it has to come after all others. No archive goes on after this.
+            // A frame has a byte at least, and it has to come after all others. No archive goes on
+            // after this.
             self.stream.append_zeros(crate::format::tar::BLOCK as u64)?;
         }
         self.checkpoint()
@@ -258,7 +266,8 @@ impl<'run> Archive<'run> {
         })
     }
 
-    /// Ends the frame with the member, if it is long enough. One that a checkpoint is due in is ended by that, when the member is in the index.
+    /// Ends the frame with the member, if it is long enough. One that a checkpoint is due in is
+    /// ended by that, when the member is in the index.
     fn member_ended(&mut self) -> Result<(), BackupError> {
         if self.due.is_due(self.stream.position()) {
             Ok(())
@@ -267,7 +276,8 @@ impl<'run> Archive<'run> {
         }
     }
 
-    /// Writes the member of the directory that the walk is in, unless it is there and there is nothing new to tell.
+    /// Writes the member of the directory that the walk is in, unless it is there and there is
+    /// nothing new to tell.
     fn write_directory(&mut self) -> Result<(), BackupError> {
         let Some(current) = self
             .current
@@ -380,8 +390,8 @@ impl<'run> Archive<'run> {
         Ok(())
     }
 
-    /// Writes a member that is not a hard link, and sets the entry's extents. Returns how many bytes of data `progress` was
-    /// not told of yet.
+    /// Writes a member that is not a hard link, and sets the entry's extents. Returns how many
+    /// bytes of data `progress` was not told of yet.
     fn member(&mut self, entry: &mut Entry, body: Body, bytes: &[u8]) -> Result<u64, BackupError> {
         match body {
             Body::None | Body::Kept => {
@@ -518,8 +528,8 @@ impl<'run> Archive<'run> {
         runs
     }
 
-    /// What a file has lost since it was opened looks like a hole to whoever asks for its data: it is told of, and kept
-    /// as one. Returns whether it was.
+    /// What a file has lost since it was opened looks like a hole to whoever asks for its data: it
+    /// is told of, and kept as one. Returns whether it was.
     fn cut_off(
         &self,
         path: &TreePath,
@@ -540,8 +550,9 @@ impl<'run> Archive<'run> {
         true
     }
 
-    /// Copies a run from the file into the stream. What the file does not give (any more) becomes zeros: the header before
-    /// it has promised so many bytes. That is told, and noted in the entry.
+    /// Copies a run from the file into the stream. What the file does not give (any more) becomes
+    /// zeros: the header before it has promised so many bytes. That is told, and noted in the
+    /// entry.
     pub(super) fn copy(
         &mut self,
         entry: &mut Entry,

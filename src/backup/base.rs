@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Most bytes of the earlier index's blocks that are kept while it is read in order.
 const INDEX_CACHE_BYTES: usize = 4 << 20;
 
-/// A file system's clock ticks at least so often; what changed in the last tick before a walk began may have changed again.
+/// A file system's clock ticks at least so often; what changed in the last tick before a walk began
+/// may have changed again.
 const TICK: jiff::SignedDuration = jiff::SignedDuration::from_millis(20);
 
 /// Which level a run makes.
@@ -29,7 +30,8 @@ pub struct Levels {
     pub incremental: bool,
     /// The highest number in a chain; after it comes a full level.
     pub max_level: Option<u32>,
-    /// Levels grow up to this number and stay there: each one is then compared with the level before it in number.
+    /// Levels grow up to this number and stay there: each one is then compared with the level
+    /// before it in number.
     pub always_level: Option<u32>,
     /// A chain whose full level is older than this many days is not continued.
     pub restart_after_days: Option<u32>,
@@ -69,8 +71,9 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Finds what a level is to be compared with; `None` makes it a full one. What cannot be leaned on is passed over, with a
-    /// word in the log: a level more to store is better than one that leans on what is not there.
+    /// Finds what a level is to be compared with; `None` makes it a full one. What cannot be leaned
+    /// on is passed over, with a word in the log: a level more to store is better than one that
+    /// leans on what is not there.
     pub(super) fn choose(
         catalog: &Catalog,
         access: &Access,
@@ -156,7 +159,8 @@ impl Base {
         }
     }
 
-    /// An entry as it was. A file of which some cannot be read any more is none that could be taken for unchanged.
+    /// An entry as it was. A file of which some cannot be read any more is none that could be taken
+    /// for unchanged.
     fn previous(&self, node: NodeId, mut entry: Entry, is_moved: bool) -> Previous {
         if let Content::File { extents, .. } = &entry.content
             && extents.iter().any(|extent| {
@@ -195,7 +199,8 @@ impl Base {
         }
     }
 
-    /// What a directory was before: what had its path, unless that was another directory and this one had another path.
+    /// What a directory was before: what had its path, unless that was another directory and this
+    /// one had another path.
     pub(super) fn before(&self, named: Option<Previous>, now: Option<&Stat>) -> Option<Previous> {
         let Some(now) = now else { return named };
         let is_it = |named: &Previous| {
@@ -258,7 +263,8 @@ pub(super) struct Listing<'base> {
 }
 
 impl Listing<'_> {
-    /// What was there under `name`. Names must be asked for in their order; those passed over are gone.
+    /// What was there under `name`. Names must be asked for in their order; those passed over are
+    /// gone.
     pub(super) fn find(&mut self, name: &[u8]) -> Option<Previous> {
         loop {
             let next = self.next.take().or_else(|| self.read())?;
@@ -359,7 +365,8 @@ impl<'run> Chain<'run> {
         (digest == parent.digest).then_some((manifest, digest))
     }
 
-    /// The newest level of the chain, of those that are left, whose number is one less than that of the newest.
+    /// The newest level of the chain, of those that are left, whose number is one less than that of
+    /// the newest.
     fn newest_below(&self) -> Option<(Manifest, String)> {
         let newest = &self.newest.0;
         let left = self

@@ -1,7 +1,9 @@
-//! Notes of how far a run has come: should it be cut off, the next one goes on from the newest. Record: docs/design/0014.
+//! Notes of how far a run has come: should it be cut off, the next one goes on from the newest.
+//! Record: docs/design/0014.
 //!
-//! A note is taken between two members: the frame is ended there, and carries a [`Mark`] with what the index has by then. Where the frame
-//! becomes part of a segment, the segment and the frame table are closed as well, and the checkpoint is stored once all of that is.
+//! A note is taken between two members: the frame is ended there, and carries a [`Mark`] with what
+//! the index has by then. Where the frame becomes part of a segment, the segment and the frame
+//! table are closed as well, and the checkpoint is stored once all of that is.
 
 use super::BackupError;
 use super::collect::Collected;
@@ -46,8 +48,9 @@ pub(super) struct Mark {
     pub(super) begun: Option<RunRoot>,
 }
 
-/// A run of a file that is not all in the stream yet: `entry`, with all the extents that it is to have, as far as they lie in the stream of
-/// `serial` before `position`. `None` when there is nothing of it yet, or it is in too many pieces.
+/// A run of a file that is not all in the stream yet: `entry`, with all the extents that it is to
+/// have, as far as they lie in the stream of `serial` before `position`. `None` when there is
+/// nothing of it yet, or it is in too many pieces.
 pub(super) fn begun(entry: &Entry, serial: LevelSerial, position: StreamOffset) -> Option<RunRoot> {
     let mut entry = entry.clone();
     let Content::File { extents, .. } = &mut entry.content else {
@@ -127,7 +130,8 @@ pub(super) struct CheckpointWriter<'run> {
 }
 
 impl CheckpointWriter<'_> {
-    /// Hands one over that is stored when all that it names is: `data`, a stream that ends at `end`, and the index of `mark`.
+    /// Hands one over that is stored when all that it names is: `data`, a stream that ends at
+    /// `end`, and the index of `mark`.
     pub(super) fn write(
         &mut self,
         mark: Mark,

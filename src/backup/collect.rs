@@ -1,4 +1,5 @@
-//! Compresses and encrypts frames on several threads, and puts them into segments in the order of the stream.
+//! Compresses and encrypts frames on several threads, and puts them into segments in the order of
+//! the stream.
 
 use super::BackupError;
 use super::checkpoint::{CheckpointWriter, Mark};
@@ -14,8 +15,8 @@ use crate::store::ObjectName;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::BTreeMap;
 
-/// Frames a thread takes at once when they wait already: their encryption shares the AES unit. No more of them than are
-/// this long together, since all are held in memory.
+/// Frames a thread takes at once when they wait already: their encryption shares the AES unit. No
+/// more of them than are this long together, since all are held in memory.
 const SEALED_TOGETHER: usize = 4;
 const SEALED_TOGETHER_BYTES: usize = 2 << 20;
 
@@ -99,7 +100,8 @@ pub(super) fn collect(
 ) -> Result<Collected, BackupError> {
     let mut packer = Packer::new(segment_bytes).of_pieces(uploader.pieces());
     let mut table = FrameTableWriter::new();
-    // Frames that overtook another: at most as many as there are in the queues and hands of the sealing threads.
+    // Frames that overtook another: at most as many as there are in the queues and hands of the
+    // sealing threads.
     let mut early: BTreeMap<FrameNo, SealedFrame> = BTreeMap::new();
     let mut next = FrameNo(0);
     while let Ok(frame) = sealed.recv() {

@@ -64,15 +64,16 @@ pub enum SameContent {
     /// Its content is not stored again: the index says where it is.
     #[default]
     Lean,
-    /// It is stored whole, so that the streams of the levels alone, one after the other, make the tree.
+    /// It is stored whole, so that the streams of the levels alone, one after the other, make the
+    /// tree.
     Store,
 }
 
 /// Judges by what `stat` says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Comparison {
-    /// What changed at this time or later may have changed again in the same tick of the file system's clock, after it was
-    /// read.
+    /// What changed at this time or later may have changed again in the same tick of the file
+    /// system's clock, after it was read.
     pub(super) trusted_before: Time,
     pub(super) lies: Lies,
     pub(super) same_content: SameContent,
@@ -114,21 +115,22 @@ impl Comparison {
         }
     }
 
-    /// Whether what has a new name may have had another: renaming changes the ctime. A file keeps its mtime, a directory may have been
-    /// changed since.
+    /// Whether what has a new name may have had another: renaming changes the ctime. A file keeps
+    /// its mtime, a directory may have been changed since.
     pub(super) fn may_have_moved(&self, now: &Stat) -> bool {
         let is_renamed = self.lies.ctime || now.ctime >= self.trusted_before;
         let is_old = now.sort == Sort::Kept(Kind::Directory) || now.mtime < self.trusted_before;
         self.same_content == SameContent::Lean && !self.lies.inode && is_renamed && is_old
     }
 
-    /// The same for an entry that was read, and is of the same content by all that is known: only metadata that `stat` does not
-    /// tell can make it another.
+    /// The same for an entry that was read, and is of the same content by all that is known: only
+    /// metadata that `stat` does not tell can make it another.
     pub(super) fn judge_metadata(&self, previous: &Entry, now: &Entry) -> Likeness {
         match (is_same_but_for_ctime(previous, now), self.lies.ctime) {
             (false, _) => Likeness::Content,
             (true, true) => Likeness::Same,
-            // Something has changed its ctime, and nothing shows what: it may be content that was written with its time set back.
+            // Something has changed its ctime, and nothing shows what: it may be content that was
+            // written with its time set back.
             (true, false) => Likeness::None,
         }
     }
@@ -158,7 +160,8 @@ fn has_same_shape(previous: &Content, now: &Stat) -> bool {
 
 fn looks_the_same(previous: &Entry, now: &Stat) -> bool {
     let metadata = &previous.metadata;
-    // A directory has a link for each subdirectory on some file systems and none on others; its mtime tells of both.
+    // A directory has a link for each subdirectory on some file systems and none on others; its
+    // mtime tells of both.
     let links = previous.content.kind() == Kind::Directory || metadata.links == now.links;
     links
         && metadata.mode == now.mode

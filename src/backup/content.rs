@@ -1,4 +1,5 @@
-//! Compares files with what is stored of them, byte by byte: for file systems, and people, that trust no times.
+//! Compares files with what is stored of them, byte by byte: for file systems, and people, that
+//! trust no times.
 
 use super::blocks::{StoredFrames, Streams, Unusable};
 use crate::format::frame::Decoder;
@@ -7,7 +8,8 @@ use crate::platform::{FileHandle, Stat};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Frames that are kept: those that the readers are at, which go through a stream nearly in order, and some that they come back to.
+/// Frames that are kept: those that the readers are at, which go through a stream nearly in order,
+/// and some that they come back to.
 const FRAMES_KEPT: usize = 8;
 
 /// Bytes that are read of a file at once.
@@ -47,7 +49,8 @@ impl<'run> StoredContent<'run> {
         }
     }
 
-    /// Whether a file holds what an entry of the same size says. What cannot be found out counts as other content: it is stored again.
+    /// Whether a file holds what an entry of the same size says. What cannot be found out counts as
+    /// other content: it is stored again.
     pub(super) fn is_that_of(&self, file: &FileHandle, stat: &Stat, earlier: &Entry) -> bool {
         let Content::File { size, extents } = &earlier.content else {
             return false;

@@ -1,4 +1,5 @@
-//! The index of a level on top of that of the level before: what differs, merged with earlier runs when those have become many.
+//! The index of a level on top of that of the level before: what differs, merged with earlier runs
+//! when those have become many.
 
 use super::BackupError;
 use super::compare::Change;
@@ -9,15 +10,17 @@ use crate::index::{DeltaRun, DeltaWriter, IndexError, RunRoot, Tree, TreeWriter}
 use crate::model::{Entry, NodeId};
 use std::collections::HashMap;
 
-/// A run is merged with the newer ones once they have more than this part of its entries together. So each run is larger than
-/// all newer ones by this factor, and there are few.
+/// A run is merged with the newer ones once they have more than this part of its entries together.
+/// So each run is larger than all newer ones by this factor, and there are few.
 const RATIO: u64 = 3;
 
-/// Marks what [`IndexWriter::push`] returns for an entry of the new run; the bits below are its rank there.
+/// Marks what [`IndexWriter::push`] returns for an entry of the new run; the bits below are its
+/// rank there.
 const FRESH: u64 = 1 << 63;
 
-/// How many of these runs, which are newest first, the next level leaves as they are. It merges the others with what it has
-/// to say: those of a single block, as rewriting one is cheap, and those that the newer ones together have come near to in size.
+/// How many of these runs, which are newest first, the next level leaves as they are. It merges the
+/// others with what it has to say: those of a single block, as rewriting one is cheap, and those
+/// that the newer ones together have come near to in size.
 pub(super) fn kept_runs(runs: &[Run]) -> usize {
     let (mut merged, mut newer) = (0, 0_u64);
     for (at, run) in runs.iter().enumerate() {
@@ -41,7 +44,8 @@ pub(super) struct Earlier {
 pub(super) struct Indexed {
     /// The new run, if there is one.
     pub(super) run: Option<DeltaRun>,
-    /// So many runs of the earlier tree, the oldest, lie below it: all of them when there is no difference.
+    /// So many runs of the earlier tree, the oldest, lie below it: all of them when there is no
+    /// difference.
     pub(super) kept: usize,
     /// How many segments its blocks fill.
     pub(super) segments: u32,
@@ -52,13 +56,14 @@ pub(super) struct IndexWriter<'run> {
     lane: LaneWriter<'run>,
     earlier: Option<Earlier>,
     state: State,
-    /// Files of several names whose first is in the new run, of those that were the same before the run was begun: by the
-    /// node of the first name, its rank and how many names are still to come.
+    /// Files of several names whose first is in the new run, of those that were the same before the
+    /// run was begun: by the node of the first name, its rank and how many names are still to come.
     moved: HashMap<NodeId, (u64, u32)>,
 }
 
 enum State {
-    /// Runs are to be merged, but so far nothing differs: so many entries, from the first on, are those of the earlier tree.
+    /// Runs are to be merged, but so far nothing differs: so many entries, from the first on, are
+    /// those of the earlier tree.
     Same(DeltaWriter, u64),
     /// The difference to the runs that are kept.
     Delta(DeltaWriter),
@@ -99,8 +104,8 @@ impl<'run> IndexWriter<'run> {
         })
     }
 
-    /// Appends an entry; what it is a link to is named by what this returned for it. One that does not fit the index is told
-    /// by the inner error, and left out.
+    /// Appends an entry; what it is a link to is named by what this returned for it. One that does
+    /// not fit the index is told by the inner error, and left out.
     pub(super) fn push(
         &mut self,
         entry: &Entry,
@@ -273,7 +278,8 @@ impl<'run> IndexWriter<'run> {
     }
 }
 
-/// What is wrong with the earlier tree is told apart from what is wrong with the store: then a full level is made.
+/// What is wrong with the earlier tree is told apart from what is wrong with the store: then a full
+/// level is made.
 fn failed(error: IndexError) -> BackupError {
     match error {
         IndexError::Malformed { .. } | IndexError::Fetch { .. } => BackupError::Base(error),
@@ -302,7 +308,8 @@ mod tests {
         }
     }
 
-    /// Entries written in `levels` levels of `changed` changed entries each on top of `all`, and the most runs there were.
+    /// Entries written in `levels` levels of `changed` changed entries each on top of `all`, and
+    /// the most runs there were.
     fn written(all: u64, changed: u64, levels: u64) -> (u64, usize) {
         let (mut runs, mut written, mut most) = (vec![run(all)], 0, 1);
         for _ in 0..levels {

@@ -73,7 +73,8 @@ impl<'run> LaneWriter<'run> {
         })
     }
 
-    /// Hands over what was put so far. Returns how many segments there are, and what tells when they are stored.
+    /// Hands over what was put so far. Returns how many segments there are, and what tells when
+    /// they are stored.
     pub(super) fn flush(&mut self) -> Result<(u32, Receipt), BackupError> {
         if let Some(segment) = self.packer.cut().map_err(BackupError::Segments)? {
             self.upload(segment)?;

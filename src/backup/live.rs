@@ -1,8 +1,9 @@
 //! Gathers which bytes of earlier levels' streams a point in time needs, while its entries go by.
 //!
-//! They become a few ranges: those that are close together are joined, and ever less close ones when there are too many. Ranges are joined over bytes
-//! alone that the point in time before needs too. So what a new manifest says to be live in an earlier level is always among what
-//! the one before says, and what no manifest says to be live never is again.
+//! They become a few ranges: those that are close together are joined, and ever less close ones
+//! when there are too many. Ranges are joined over bytes alone that the point in time before needs
+//! too. So what a new manifest says to be live in an earlier level is always among what the one
+//! before says, and what no manifest says to be live never is again.
 
 use crate::format::live::UNIT_BYTES;
 use crate::format::manifest::LevelParts;
@@ -10,13 +11,15 @@ use crate::model::{Entry, LevelSerial, Ranges};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Ranges that are less than this apart are joined: no frame but the last of a stream is so short, so none is kept for it.
+/// Ranges that are less than this apart are joined: no frame but the last of a stream is so short,
+/// so none is kept for it.
 const LEAST_GAP_BYTES: u64 = 64 << 10;
 
 /// There are at most this many ranges, over all levels, …
 const MOST_RANGES: usize = 8192;
 
-/// … and one more for so many bytes of their streams: 64 KiB of manifest for a small backup, 200 for one of 10 TiB.
+/// … and one more for so many bytes of their streams: 64 KiB of manifest for a small backup, 200
+/// for one of 10 TiB.
 const BYTES_FOR_A_RANGE: u64 = 256 << 20;
 
 /// What is live so far.
@@ -38,7 +41,8 @@ struct OfLevel {
 }
 
 impl Live {
-    /// Nothing is live yet of `earlier`, the levels that the point in time before leans on, nor of `taken`, the streams of runs that were cut off.
+    /// Nothing is live yet of `earlier`, the levels that the point in time before leans on, nor of
+    /// `taken`, the streams of runs that were cut off.
     pub(super) fn new(earlier: &[LevelParts], taken: &[LevelParts]) -> Self {
         let earlier: Vec<LevelParts> = taken.iter().chain(earlier).cloned().collect();
         let bytes: u64 = earlier
@@ -70,7 +74,8 @@ impl Live {
     /// All that an entry needs of earlier levels is live.
     pub(super) fn add(&mut self, entry: &Entry) {
         for (level, start, length) in entry.places() {
-            // The level that is being made is not among them: all of it is live while its manifest is there.
+            // The level that is being made is not among them: all of it is live while its manifest
+            // is there.
             let Some(of) = self.levels.get_mut(&level) else {
                 continue;
             };
@@ -146,7 +151,8 @@ impl OfLevel {
         self.last = begin;
     }
 
-    /// Whether nothing is said of what is between two ranges: it is little, and the point in time before needs it.
+    /// Whether nothing is said of what is between two ranges: it is little, and the point in time
+    /// before needs it.
     fn is_joined(&self, left: &Range<u64>, right: &Range<u64>, gap: u64) -> bool {
         right.start.saturating_sub(left.end) < gap
             && self

@@ -7,11 +7,12 @@
 //!                                             └──index blocks──────────────────────────────────────↑
 //! ```
 //!
-//! When all have ended well, the manifest is published: that makes the level exist. Nothing comes back up but errors and
-//! progress. Start reading at [`run`].
+//! When all have ended well, the manifest is published: that makes the level exist. Nothing comes
+//! back up but errors and progress. Start reading at [`run`].
 //!
-//! Invariants: an entry's extents point at bytes that went into the stream before it went into the index; the stream is
-//! a tar archive whatever happens to the files; memory does not grow with the number of files.
+//! Invariants: an entry's extents point at bytes that went into the stream before it went into the
+//! index; the stream is a tar archive whatever happens to the files; memory does not grow with the
+//! number of files.
 
 mod archive;
 mod base;

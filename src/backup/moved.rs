@@ -6,10 +6,12 @@ use crate::model::{Kind, NodeId};
 use crate::platform::{Sort, Stat};
 use std::sync::OnceLock;
 
-/// Most entries that are kept: 16 MiB. Of a tree that has more, directories alone are found: what is in them is found by its name.
+/// Most entries that are kept: 16 MiB. Of a tree that has more, directories alone are found: what
+/// is in them is found by its name.
 const MOST: usize = 1 << 20;
 
-/// Where the things of an earlier point in time are, by device and inode. Read when it is first asked, in one go through the index.
+/// Where the things of an earlier point in time are, by device and inode. Read when it is first
+/// asked, in one go through the index.
 #[derive(Default)]
 pub(super) struct Moved {
     /// By a mixture of both numbers, sorted.
@@ -17,8 +19,8 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    /// What had the inode that is there now under a name that `tree` does not have. Whether it is the same thing is for the
-    /// comparison to tell.
+    /// What had the inode that is there now under a name that `tree` does not have. Whether it is
+    /// the same thing is for the comparison to tell.
     pub(super) fn find(&self, tree: &Tree, now: &Stat) -> Option<Previous> {
         let places = self.places.get_or_init(|| read(tree));
         let key = mixture(now.device, now.inode);

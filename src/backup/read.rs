@@ -1,4 +1,5 @@
-//! Reads what a step names: metadata, extended attributes, link targets, and the content of small files.
+//! Reads what a step names: metadata, extended attributes, link targets, and the content of small
+//! files.
 
 use super::base::Base;
 use super::blocks::{Earlier, Engine};
@@ -12,7 +13,8 @@ use crate::platform::{DirHandle, FileHandle, Owners, Sort, Stat, Xattrs};
 use std::io;
 use std::ops::Range;
 
-/// A file up to this length is read with its metadata; a longer one is left open and read when its turn comes.
+/// A file up to this length is read with its metadata; a longer one is left open and read when its
+/// turn comes.
 const SMALL_FILE_BYTES: usize = 128 << 10;
 
 /// Bytes of small files that one step may hold; what does not fit is left open.
@@ -107,8 +109,8 @@ pub(super) struct Reader<'run> {
 }
 
 impl<'run> Reader<'run> {
-    /// `base` is what the level is compared with, if there is anything, and `resumed` what cut-off runs have. With `stored`, no file is the
-    /// same whose content is not.
+    /// `base` is what the level is compared with, if there is anything, and `resumed` what cut-off
+    /// runs have. With `stored`, no file is the same whose content is not.
     pub(super) fn new(
         (base, resumed): (Option<&'run Base>, Option<&'run Resumed>),
         stored: Option<&'run StoredContent<'run>>,
@@ -128,8 +130,8 @@ impl<'run> Reader<'run> {
         }
     }
 
-    /// Reads all that a step names. What cannot be read is told to `progress` and left out; what has vanished since it
-    /// was listed is left out as if it had gone before.
+    /// Reads all that a step names. What cannot be read is told to `progress` and left out; what
+    /// has vanished since it was listed is left out as if it had gone before.
     pub(super) fn read(&self, step: Step) -> Found {
         let entries = Vec::with_capacity(step.names.len());
         let path = step.directory.path.clone();
@@ -199,7 +201,8 @@ impl<'run> Reader<'run> {
         Some(self.same_after_all(previous, entry, &stat))
     }
 
-    /// An entry that is no file, or the earlier one if there is no difference but one that is not looked at.
+    /// An entry that is no file, or the earlier one if there is no difference but one that is not
+    /// looked at.
     fn same_after_all(
         &self,
         previous: Option<&Previous>,
@@ -220,7 +223,8 @@ impl<'run> Reader<'run> {
         (self.comparison?.judge(&previous.entry, stat) == Likeness::Same).then(|| kept(previous))
     }
 
-    /// A file whose content earlier levels have. It is opened only if its metadata may be other than before.
+    /// A file whose content earlier levels have. It is opened only if its metadata may be other
+    /// than before.
     fn kept_file(
         &self,
         handle: &DirHandle,
@@ -242,7 +246,8 @@ impl<'run> Reader<'run> {
         let likeness = previous.map_or(Likeness::None, |previous| {
             comparison.judge(&previous.entry, &stat)
         });
-        // It may have had another name, also where another had this one. A new name explains that its ctime is another.
+        // It may have had another name, also where another had this one. A new name explains that
+        // its ctime is another.
         let moved = || {
             base.moved(&stat)
                 .filter(|moved| comparison.judge(&moved.entry, &stat) != Likeness::None)
@@ -652,7 +657,8 @@ fn kept(previous: &Previous) -> (Entry, Change) {
     (entry, Change::Unchanged(previous.node, link_to))
 }
 
-/// Logs when a file was written to between its first and its last byte: what is kept may be of two minds.
+/// Logs when a file was written to between its first and its last byte: what is kept may be of two
+/// minds.
 pub(super) fn report_if_changed(path: &TreePath, file: &FileHandle, before: &Stat) {
     if let Ok(after) = file.stat()
         && (after.size, after.mtime, after.ctime) != (before.size, before.mtime, before.ctime)

@@ -1,7 +1,9 @@
-//! What a run takes from runs of the same backup that were cut off: the content of files that have not changed since.
+//! What a run takes from runs of the same backup that were cut off: the content of files that have
+//! not changed since.
 //!
-//! A level that was not made cannot be leaned on as a level is: what it has of a directory is not all that was there. So this is asked for
-//! one file after the other, when the level that *is* leaned on does not have it as it is; what it gives are extents into the cut-off run's stream.
+//! A level that was not made cannot be leaned on as a level is: what it has of a directory is not
+//! all that was there. So this is asked for one file after the other, when the level that *is*
+//! leaned on does not have it as it is; what it gives are extents into the cut-off run's stream.
 
 use super::base::{Base, Levels};
 use super::compare::{Comparison, Likeness, Previous};
@@ -29,7 +31,8 @@ pub(super) struct Resumed {
     runs: Vec<CutOff>,
     /// Their streams, and those that they took from.
     streams: Vec<LevelParts>,
-    /// These, and those of the level that is leaned on, of which no more than what that needs may be there: no extent may lie anywhere else.
+    /// These, and those of the level that is leaned on, of which no more than what that needs may
+    /// be there: no extent may lie anywhere else.
     known: BTreeMap<LevelSerial, Option<Ranges>>,
 }
 
@@ -96,8 +99,8 @@ impl Resumed {
         &self.streams
     }
 
-    /// What a cut-off run has of the file that is there now under this path, and how much of it is still right. A file that was renamed
-    /// since is found as well.
+    /// What a cut-off run has of the file that is there now under this path, and how much of it is
+    /// still right. A file that was renamed since is found as well.
     pub(super) fn find(
         &self,
         path: &TreePath,
@@ -141,7 +144,8 @@ impl Resumed {
         })
     }
 
-    /// Where the beginning of a file is that a run was at when it was cut off, if the file has not changed since.
+    /// Where the beginning of a file is that a run was at when it was cut off, if the file has not
+    /// changed since.
     pub(super) fn begun(&self, path: &TreePath, now: &Stat) -> Option<Vec<Extent>> {
         self.runs.iter().find_map(|run| {
             // It has a root and no other block: nothing is fetched.

@@ -42,7 +42,8 @@ use std::time::Duration;
 /// Frames that wait to be sealed, and sealed ones that wait for an earlier one.
 const FRAMES_AHEAD: usize = 3;
 
-/// Threads that read files: on cold disks reading is waiting, and four readers are more than twice as fast as one.
+/// Threads that read files: on cold disks reading is waiting, and four readers are more than twice
+/// as fast as one.
 const READERS: usize = 4;
 
 /// What to back up, and how.
@@ -74,8 +75,8 @@ pub struct BackupRequest {
     pub tags: Vec<String>,
     /// The name of this machine's time zone, for the manifest.
     pub zone: String,
-    /// When to take note of how far it has come, for the next run should it be cut off. Needs a lock. `None` takes no note, and takes nothing up
-    /// either.
+    /// When to take note of how far it has come, for the next run should it be cut off. Needs a
+    /// lock. `None` takes no note, and takes nothing up either.
     pub checkpoints: Option<CheckpointRule>,
     /// Whether another run of the same backup is kept out; `None` for a store that keeps nothing.
     pub lock: Option<Lock>,
@@ -101,15 +102,16 @@ pub struct Report {
     pub elapsed: Duration,
 }
 
-/// Makes a level: one that holds what differs from the newest there is, or a full one where there is none to lean on or none
-/// is wanted.
+/// Makes a level: one that holds what differs from the newest there is, or a full one where there
+/// is none to lean on or none is wanted.
 ///
-/// What cannot be read is told to `progress`, left out and counted in the manifest. What a run has stored that was cut off, and that has not changed
-/// since, is not stored again.
+/// What cannot be read is told to `progress`, left out and counted in the manifest. What a run has
+/// stored that was cut off, and that has not changed since, is not stored again.
 ///
 /// # Errors
 ///
-/// [`BackupError`]. There is no new level then; what the run left in the store is not read by anything.
+/// [`BackupError`]. There is no new level then; what the run left in the store is not read by
+/// anything.
 pub fn run(
     request: &BackupRequest,
     access: &Access,
@@ -148,7 +150,8 @@ pub fn run(
                 );
                 Left::default()
             });
-            // With whole members alone, the streams of the levels make the tree. What is taken would be in none of them.
+            // With whole members alone, the streams of the levels make the tree. What is taken
+            // would be in none of them.
             let takes_up =
                 request.checkpoints.is_some() && request.levels.same_content == SameContent::Lean;
             let left = if takes_up {
@@ -191,7 +194,8 @@ fn run_locked(
                 "the last level's index cannot be read; this one is full"
             );
             if let Some((held, _)) = held {
-                // What was stored of it would be taken for the next one's. Another run that thinks this one dead may lean on it.
+                // What was stored of it would be taken for the next one's. Another run that thinks
+                // this one dead may lean on it.
                 held.check().map_err(BackupError::Lock)?;
                 Catalog::new(access.store())
                     .remove_leftover(&request.backup, held.id())
@@ -362,8 +366,9 @@ fn attempt(
     })
 }
 
-/// The identity and serial of the next level: later and higher than every one there is or that a cut-off run has left, whatever the clock says. The
-/// identity is that of the lock, so that what the run leaves is found should it be cut off.
+/// The identity and serial of the next level: later and higher than every one there is or that a
+/// cut-off run has left, whatever the clock says. The identity is that of the lock, so that what
+/// the run leaves is found should it be cut off.
 fn next_level(
     catalog: &Catalog,
     access: &Access,
@@ -552,7 +557,8 @@ impl Level<'_> {
                 .map(Resumed::streams)
                 .unwrap_or_default()
                 .to_vec(),
-            // The level's moment may be later than the clock's: what a cut-off run trusts is told by the earlier.
+            // The level's moment may be later than the clock's: what a cut-off run trusts is told
+            // by the earlier.
             began: self.began.min(self.of.level.started()),
             clock: self.clock,
             count: 0,
@@ -652,7 +658,8 @@ impl Level<'_> {
         Ok((archived, index, data))
     }
 
-    /// The runs of the new tree, newest first: what was written, and what is kept of the earlier ones.
+    /// The runs of the new tree, newest first: what was written, and what is kept of the earlier
+    /// ones.
     fn index(
         &self,
         Indexed {

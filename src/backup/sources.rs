@@ -38,8 +38,9 @@ pub enum SourceError {
 }
 
 impl Sources {
-    /// Opens what `paths` name. One directory is the root of the tree itself; one file is a tree of that file; several
-    /// sources keep their absolute paths, below `/`, with the directories that lead to them.
+    /// Opens what `paths` name. One directory is the root of the tree itself; one file is a tree of
+    /// that file; several sources keep their absolute paths, below `/`, with the directories that
+    /// lead to them.
     pub(super) fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
         match paths {
             [] => Err(SourceError::None),
@@ -78,7 +79,8 @@ impl Sources {
             .map(|path| resolve(path))
             .collect::<Result<Vec<_>, _>>()?;
         resolved.sort();
-        // What lies below another source is walked with it. Path's order puts a directory right before what is in it.
+        // What lies below another source is walked with it. Path's order puts a directory right
+        // before what is in it.
         let mut kept: Vec<PathBuf> = Vec::new();
         for path in resolved {
             if !kept.last().is_some_and(|above| path.starts_with(above)) {
@@ -123,8 +125,8 @@ fn open_root(path: &Path) -> Result<Arc<Directory>, SourceError> {
     }))
 }
 
-/// The absolute path with the links on the way resolved; what the path itself names is not followed, unless it is a link
-/// to a directory.
+/// The absolute path with the links on the way resolved; what the path itself names is not
+/// followed, unless it is a link to a directory.
 fn resolve(path: &Path) -> Result<PathBuf, SourceError> {
     let failed = |source| SourceError::Open {
         path: path.to_owned(),

@@ -8,15 +8,16 @@ use crossbeam_channel::{Receiver, Sender};
 
 /// How long frames are, in bytes before compression.
 ///
-/// A frame is what the smallest read costs, and what compression can look back on: long ones store less, short ones
-/// open sooner. Figures: docs/design/0002.
+/// A frame is what the smallest read costs, and what compression can look back on: long ones store
+/// less, short ones open sooner. Figures: docs/design/0002.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameSizes {
     /// Where files are small: a frame ends with the first member that ends beyond this.
     pub packed: usize,
     /// Inside a file of [`LARGE_FILE_BYTES`] or more: such files are read in pieces.
     pub large: usize,
-    /// The same, where the content compresses little: then shorter frames cost less, and as much of them is stored.
+    /// The same, where the content compresses little: then shorter frames cost less, and as much of
+    /// them is stored.
     pub dense: usize,
 }
 
@@ -113,7 +114,8 @@ pub(super) struct Stream {
     number: FrameNo,
     texture: Texture,
     frames: Sender<RawFrame>,
-    /// Buffers that were compressed and can be filled again: a frame's worth of fresh pages costs more than its copy.
+    /// Buffers that were compressed and can be filled again: a frame's worth of fresh pages costs
+    /// more than its copy.
     free: Receiver<Vec<u8>>,
 }
 
@@ -139,8 +141,8 @@ impl Stream {
         StreamOffset(self.start.0 + self.buffer.len() as u64)
     }
 
-    /// Appends what `write` appends to the buffer it is given; all of it stays in one piece unless it is longer than a
-    /// frame.
+    /// Appends what `write` appends to the buffer it is given; all of it stays in one piece unless
+    /// it is longer than a frame.
     pub(super) fn append_with<T, E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
@@ -189,8 +191,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Appends up to `left` bytes of the content of a file of `file_bytes` by letting `read` fill a slice; returns how
-    /// many it said it filled. The rest of the slice is taken back.
+    /// Appends up to `left` bytes of the content of a file of `file_bytes` by letting `read` fill a
+    /// slice; returns how many it said it filled. The rest of the slice is taken back.
     pub(super) fn append_read<E>(
         &mut self,
         left: u64,
@@ -238,7 +240,8 @@ impl Stream {
         Ok(end)
     }
 
-    /// How many of the `left` bytes of a member may go into the current frame; cuts it first when it is full.
+    /// How many of the `left` bytes of a member may go into the current frame; cuts it first when
+    /// it is full.
     fn room(&mut self, left: u64, file_bytes: u64) -> Result<usize, BackupError> {
         // A large file that comes in many short runs would else fill each frame to the hard limit.
         let (target, hard) = match file_bytes >= LARGE_FILE_BYTES {

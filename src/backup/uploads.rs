@@ -19,8 +19,8 @@ pub(super) struct Uploads {
     failure: Mutex<Option<BackupError>>,
 }
 
-/// Hands objects over. Waits while all threads are busy, so that memory holds one object for each of them and one that
-/// fills.
+/// Hands objects over. Waits while all threads are busy, so that memory holds one object for each
+/// of them and one that fills.
 #[derive(Clone)]
 pub(super) struct Uploader {
     objects: Sender<Upload>,
@@ -88,8 +88,8 @@ impl Pending {
 }
 
 impl Receipt {
-    /// Waits until all of it is stored, or has failed to be. Other threads have all of it in hand: a producer asks for a receipt when what it
-    /// handed over has been taken.
+    /// Waits until all of it is stored, or has failed to be. Other threads have all of it in hand:
+    /// a producer asks for a receipt when what it handed over has been taken.
     fn wait(&self) {
         let state = self
             .pending
@@ -132,7 +132,8 @@ impl Uploads {
         )
     }
 
-    /// Stores what is handed over until nobody is left to do so, or a store call fails. Run by each thread.
+    /// Stores what is handed over until nobody is left to do so, or a store call fails. Run by each
+    /// thread.
     pub(super) fn serve(&self, store: &dyn Store) {
         while let Ok(upload) = self.objects.recv() {
             let (pending, ticket) = (Arc::clone(&upload.ticket.0), upload.ticket.1);
@@ -222,7 +223,8 @@ impl Uploader {
         self.send(name, body, Vec::new(), None)
     }
 
-    /// Hands an object over that must not be there before all that the receipts are of is. Once it is, `replaces` is removed if it may be.
+    /// Hands an object over that must not be there before all that the receipts are of is. Once it
+    /// is, `replaces` is removed if it may be.
     ///
     /// # Errors
     ///
@@ -289,7 +291,8 @@ mod tests {
             let index = data.for_another();
             let store = Faulty::new(Memory::default());
             std::thread::scope(|scope| {
-                // The first put of each thread stands still until another thread has looked what is there.
+                // The first put of each thread stands still until another thread has looked what is
+                // there.
                 let gate = store.gate(Verb::Put);
                 let (uploads, store) = (&uploads, &store);
                 for _ in 0..threads {

@@ -1,8 +1,9 @@
-//! Lists a tree, directory by directory, in the order of the index: a directory's names sorted by bytes, then each of
-//! its subdirectories.
+//! Lists a tree, directory by directory, in the order of the index: a directory's names sorted by
+//! bytes, then each of its subdirectories.
 //!
-//! Listing is cheap and runs ahead; reading metadata and small files is what costs, and is done for several steps at once
-//! by `read`. What comes out is ordered steps, each with a slot for what the reading gives.
+//! Listing is cheap and runs ahead; reading metadata and small files is what costs, and is done for
+//! several steps at once by `read`. What comes out is ordered steps, each with a slot for what the
+//! reading gives.
 
 use super::base::Base;
 use super::compare::Previous;
@@ -14,8 +15,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Names that are read together: enough that handing over costs nothing beside reading them, few enough that the
-/// content of small files read ahead stays small.
+/// Names that are read together: enough that handing over costs nothing beside reading them, few
+/// enough that the content of small files read ahead stays small.
 const NAMES_PER_STEP: usize = 64;
 
 /// Steps under way at once, read but not archived or waiting to be read.
@@ -67,7 +68,8 @@ pub(super) struct WalkOptions<'run> {
     /// Device and inode of a directory to leave out: the store, should it lie in the tree.
     pub(super) skip: &'run [(u64, u64)],
     pub(super) mounts: Mounts,
-    /// Directories of which only these names are walked: what several sources, or a source that is a file, lie in.
+    /// Directories of which only these names are walked: what several sources, or a source that is
+    /// a file, lie in.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
     /// What the level is compared with.
     pub(super) base: Option<&'run Base>,
@@ -125,7 +127,8 @@ pub(super) fn walk(
         Opened::Open(handle) => handle.stat().ok().map(|stat| stat.device),
         Opened::Shut(..) => None,
     };
-    // Siblings that wait for their turn, innermost last: memory holds the subdirectories of one path, not all.
+    // Siblings that wait for their turn, innermost last: memory holds the subdirectories of one
+    // path, not all.
     let mut waiting: Vec<Pending> = vec![Pending::Open(root)];
     while let Some(next) = waiting.pop() {
         if cancel.is_requested() {
@@ -160,8 +163,9 @@ enum Pending {
     Named(Arc<Directory>, Name, Option<Box<Previous>>),
 }
 
-/// Sends a directory's names, each with what was there before; the directories among them are yet to be walked. A directory
-/// that could not be listed has none: then nothing is known to be gone either.
+/// Sends a directory's names, each with what was there before; the directories among them are yet
+/// to be walked. A directory that could not be listed has none: then nothing is known to be gone
+/// either.
 fn send_in_steps(
     directory: &Arc<Directory>,
     names: Option<Vec<Listed>>,
@@ -231,7 +235,8 @@ fn all_names(names: &[Listed]) -> DumpDir {
     all
 }
 
-/// The names of a directory that are to be kept, sorted, each with what it is; `None` when they cannot be known.
+/// The names of a directory that are to be kept, sorted, each with what it is; `None` when they
+/// cannot be known.
 fn list(
     directory: &Directory,
     options: &WalkOptions<'_>,
@@ -267,7 +272,8 @@ fn list(
     }
     for listed in &mut names {
         if listed.sort.is_none() {
-            // A file system that does not tell with the name. One that vanished in between is found out by the reader.
+            // A file system that does not tell with the name. One that vanished in between is found
+            // out by the reader.
             listed.sort = handle.stat_child(&listed.name).ok().map(|stat| stat.sort);
         }
     }
@@ -277,7 +283,8 @@ fn list(
     Some(names)
 }
 
-/// Opens a subdirectory. One that cannot be opened any more is told of: its entry is in the index already.
+/// Opens a subdirectory. One that cannot be opened any more is told of: its entry is in the index
+/// already.
 fn open(
     parent: &Arc<Directory>,
     name: Name,

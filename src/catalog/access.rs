@@ -111,15 +111,19 @@ impl Access {
         Self::make(store, passphrase, cost, now, comment, None)
     }
 
-    /// Makes a store where others may be about to make one too, as nodes do whose first backups begin together.
+    /// Makes a store where others may be about to make one too, as nodes do whose first backups
+    /// begin together.
     ///
-    /// Where [`Store::put_new`] works, its first caller has made the store. Elsewhere `wait` lets so much time pass that calls to the store which had
-    /// begun before have ended: whoever puts its key and then looks sees those that were put before; the one whose key comes first goes on, the others
-    /// wait longer, until they see a store, or know that a key is what a cut-off run has left. At last each looks whose store it is.
+    /// Where [`Store::put_new`] works, its first caller has made the store. Elsewhere `wait` lets
+    /// so much time pass that calls to the store which had begun before have ended: whoever puts
+    /// its key and then looks sees those that were put before; the one whose key comes first goes
+    /// on, the others wait longer, until they see a store, or know that a key is what a cut-off run
+    /// has left. At last each looks whose store it is.
     ///
     /// # Errors
     ///
-    /// As [`Access::create`]; [`AccessError::Exists`] where another was faster: its store can be opened then.
+    /// As [`Access::create`]; [`AccessError::Exists`] where another was faster: its store can be
+    /// opened then.
     pub fn create_among_others(
         store: Arc<dyn Store>,
         passphrase: Option<&Passphrase>,
@@ -137,7 +141,8 @@ impl Access {
         )
     }
 
-    /// Puts the identity where the store cannot see to it that only one does. Returns whether it is there: others may have been faster.
+    /// Puts the identity where the store cannot see to it that only one does. Returns whether it is
+    /// there: others may have been faster.
     fn settle(
         store: &dyn Store,
         identity: &Identity,
@@ -170,7 +175,8 @@ impl Access {
             Some(wait) if put => wait(),
             _ => {}
         }
-        // Also when it was refused: its first answer may have been lost, and the refusal been for what it stored itself.
+        // Also when it was refused: its first answer may have been lost, and the refusal been for
+        // what it stored itself.
         Ok(Self::identity(store)?.id == identity.id)
     }
 
@@ -232,8 +238,10 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`AccessError::PassphraseNeeded`], [`AccessError::WrongPassphrase`], [`AccessError::KeysLost`], and [`AccessError::NotEncrypted`]: a passphrase
-    /// for a store without encryption is refused, so that a forged store in place of an encrypted one is noticed.
+    /// [`AccessError::PassphraseNeeded`], [`AccessError::WrongPassphrase`],
+    /// [`AccessError::KeysLost`], and [`AccessError::NotEncrypted`]: a passphrase for a store
+    /// without encryption is refused, so that a forged store in place of an encrypted one is
+    /// noticed.
     pub fn open(
         store: Arc<dyn Store>,
         passphrase: Option<&Passphrase>,
@@ -254,12 +262,15 @@ impl Access {
         Ok(Self::assemble(store, identity, unlocked))
     }
 
-    /// The copy of this store that is at another place. With [`IfMissing::Create`] an empty place becomes one: it gets the identity and the keys, so that
-    /// the same passphrases open it and everything that is sealed for this store can be copied there as it is. A copy gets keys that it lacks.
+    /// The copy of this store that is at another place. With [`IfMissing::Create`] an empty place
+    /// becomes one: it gets the identity and the keys, so that the same passphrases open it and
+    /// everything that is sealed for this store can be copied there as it is. A copy gets keys that
+    /// it lacks.
     ///
     /// # Errors
     ///
-    /// [`AccessError::OtherStore`] where another store is; [`AccessError::NoStore`] where there is none, unless it is made.
+    /// [`AccessError::OtherStore`] where another store is; [`AccessError::NoStore`] where there is
+    /// none, unless it is made.
     pub fn copy_at(
         &self,
         place: Arc<dyn Store>,
@@ -448,7 +459,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`AccessError::Store`], and [`AccessError::Manifest`] when it is damaged or not what it claims to be.
+    /// [`AccessError::Store`], and [`AccessError::Manifest`] when it is damaged or not what it
+    /// claims to be.
     pub fn manifest(&self, backup: &BackupName, level: &LevelId) -> Result<Manifest, AccessError> {
         self.manifest_and_digest(backup, level)
             .map(|(manifest, _)| manifest)
@@ -486,7 +498,8 @@ impl Access {
         }
     }
 
-    /// Reads the manifest of a level without its trees and tables: much faster where it leans on many levels.
+    /// Reads the manifest of a level without its trees and tables: much faster where it leans on
+    /// many levels.
     ///
     /// # Errors
     ///

@@ -74,8 +74,8 @@ fn length_of(address: &BlockAddress) -> Result<usize, IndexError> {
     usize::try_from(address.length).map_err(|error| IndexError::fetch(*address, error))
 }
 
-/// Reads blocks with few calls of the store where they follow each other: it then asks for more at once, up to 128 KiB, and
-/// keeps that.
+/// Reads blocks with few calls of the store where they follow each other: it then asks for more at
+/// once, up to 128 KiB, and keeps that.
 pub struct BlocksAhead {
     blocks: Blocks,
     /// Guards what was read last.

@@ -1,11 +1,13 @@
 //! What runs left that were cut off: what the next run can take from them, and what goes.
 //!
-//! A run that was cut off has a claim that was ended, and no manifest. If it left a checkpoint, the next run may take from its stream what has not
-//! changed since; the new manifest then names that stream, and what the checkpoint does not name of it goes with its claim. Until such a manifest is
-//! there the claim stays, so that whoever comes next finds all of it again.
+//! A run that was cut off has a claim that was ended, and no manifest. If it left a checkpoint, the
+//! next run may take from its stream what has not changed since; the new manifest then names that
+//! stream, and what the checkpoint does not name of it goes with its claim. Until such a manifest
+//! is there the claim stays, so that whoever comes next finds all of it again.
 //!
-//! Why nothing that is needed can go: only a manifest later than the claim can name its stream, as a run has an id later than all manifests and
-//! all claims that it sees. Where there is one, all of them are read before anything is removed.
+//! Why nothing that is needed can go: only a manifest later than the claim can name its stream, as
+//! a run has an id later than all manifests and all claims that it sees. Where there is one, all of
+//! them are read before anything is removed.
 
 use super::lock::Held;
 use super::names::{self, Folder, LevelOf, Meaning};
@@ -18,7 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::error::Error;
 
-/// A checkpoint that is older is of no use: a backup that nobody went on with for so long is begun anew.
+/// A checkpoint that is older is of no use: a backup that nobody went on with for so long is begun
+/// anew.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// So many runs in a row that were cut off are taken from; of more, the newest.
@@ -60,7 +63,8 @@ impl Left {
     ///
     /// # Errors
     ///
-    /// [`CatalogError`] when the store cannot be asked: then nothing of it may be removed. A checkpoint that cannot be used is no error.
+    /// [`CatalogError`] when the store cannot be asked: then nothing of it may be removed. A
+    /// checkpoint that cannot be used is no error.
     pub fn read(access: &Access, held: &Held<'_>, now: Timestamp) -> Result<Self, CatalogError> {
         if held.left().is_empty() {
             return Ok(Self::default());
@@ -140,7 +144,8 @@ impl Left {
             .map(|(id, _)| id)
     }
 
-    /// Removes the data that is of no use to anybody, and the claims that go with it. Stops at the first that may not be removed.
+    /// Removes the data that is of no use to anybody, and the claims that go with it. Stops at the
+    /// first that may not be removed.
     ///
     /// # Errors
     ///
@@ -151,7 +156,8 @@ impl Left {
                 Fate::Kept => continue,
                 Fate::Published => None,
                 Fate::Useless => Some(Naming::Unnamed),
-                // Manifests are read only where something can come of it: a client that may only add objects has all its claims for ever.
+                // Manifests are read only where something can come of it: a client that may only
+                // add objects has all its claims for ever.
                 Fate::Older if !held.remove_terms(id) => break,
                 Fate::Older => Some(self.naming(access, held.backup(), id)),
             };
@@ -162,7 +168,8 @@ impl Left {
         Ok(())
     }
 
-    /// Does the same with what was kept, once a level has been made: its manifest says which of it stays.
+    /// Does the same with what was kept, once a level has been made: its manifest says which of it
+    /// stays.
     ///
     /// # Errors
     ///
@@ -204,7 +211,8 @@ impl Left {
     }
 }
 
-/// Removes what a run left, as far as no manifest names it, then its claim. Returns whether that is gone, or is to stay.
+/// Removes what a run left, as far as no manifest names it, then its claim. Returns whether that is
+/// gone, or is to stay.
 fn clear(
     access: &Access,
     held: &Held<'_>,
@@ -248,7 +256,8 @@ fn remove_checkpoints(access: &Access, backup: &BackupName, level: &LevelId) -> 
         .is_ok()
 }
 
-/// Removes what a cut-off run stored after its checkpoint, and what only the next run had a use for: no manifest names either.
+/// Removes what a cut-off run stored after its checkpoint, and what only the next run had a use
+/// for: no manifest names either.
 fn remove_surplus(
     access: &Access,
     backup: &BackupName,

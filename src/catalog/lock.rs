@@ -1,13 +1,15 @@
 //! One writer of a backup at a time, on stores that can do no more than put, get, list and delete.
 //!
-//! Who wants to change a backup stores a *claim* under an id of its own and then lists all claims. It has the lock when no
-//! other claim holds. Of two that see each other the one with the later id gives way, and the earlier waits for that: as each
-//! stores before it lists, at least one sees the other, and never do both go on. The id is that of the level to be made.
+//! Who wants to change a backup stores a *claim* under an id of its own and then lists all claims.
+//! It has the lock when no other claim holds. Of two that see each other the one with the later id
+//! gives way, and the earlier waits for that: as each stores before it lists, at least one sees the
+//! other, and never do both go on. The id is that of the level to be made.
 //!
-//! A claim holds until the moment in its name; a thread renews it with a new object. Where the claim's process is known to have
-//! ended, it does not hold. Whoever goes on in spite of a claim first puts an end to it (an object `over`, which can be added
-//! even where nothing may be removed), and the holder looks for that before it publishes: so one that was thought dead
-//! makes no level. What such a claim's run left can then be removed: the claim is how it is found.
+//! A claim holds until the moment in its name; a thread renews it with a new object. Where the
+//! claim's process is known to have ended, it does not hold. Whoever goes on in spite of a claim
+//! first puts an end to it (an object `over`, which can be added even where nothing may be
+//! removed), and the holder looks for that before it publishes: so one that was thought dead makes
+//! no level. What such a claim's run left can then be removed: the claim is how it is found.
 //!
 //! Readers know nothing of this. Record: docs/design, "One writer at a time".
 
@@ -122,7 +124,8 @@ pub struct Held<'run> {
 }
 
 impl Held<'_> {
-    /// The claim's id, which the level to be made should have: what a run leaves that is cut off is found by it.
+    /// The claim's id, which the level to be made should have: what a run leaves that is cut off is
+    /// found by it.
     pub fn id(&self) -> &LevelId {
         &self.id
     }
@@ -156,7 +159,8 @@ impl Held<'_> {
         self.locks.remove(left)
     }
 
-    /// Removes all of such a claim but that it was ended: finds out whether anything may be removed, and it is found again all the same.
+    /// Removes all of such a claim but that it was ended: finds out whether anything may be
+    /// removed, and it is found again all the same.
     pub(super) fn remove_terms(&self, left: &LevelId) -> bool {
         let mut terms = Vec::new();
         let listed = self
@@ -178,8 +182,9 @@ impl Held<'_> {
     }
 }
 
-/// Does `work` with the lock of a backup, and gives the lock back. How `work` ends decides what is left: after a failure
-/// (`is_done` says which) the claim stays, ended, so that the next holder finds what the run has left.
+/// Does `work` with the lock of a backup, and gives the lock back. How `work` ends decides what is
+/// left: after a failure (`is_done` says which) the claim stays, ended, so that the next holder
+/// finds what the run has left.
 ///
 /// # Errors
 ///
@@ -224,7 +229,8 @@ pub fn with_lock<T>(
     Ok(outcome)
 }
 
-/// The claims of a backup, each with whether it holds: whether a run seems to be at work. Changes nothing.
+/// The claims of a backup, each with whether it holds: whether a run seems to be at work. Changes
+/// nothing.
 ///
 /// # Errors
 ///
@@ -282,7 +288,8 @@ fn has_surely_ended(
     id: &LevelId,
     until: Timestamp,
 ) -> bool {
-    // Asked first: whoever gives a claim up removes it, and is forgotten after that. One that can still be read then was left.
+    // Asked first: whoever gives a claim up removes it, and is forgotten after that. One that can
+    // still be read then was left.
     let is_forgotten = !lock(&OURS).contains(id);
     read(store, backup, id, until).is_some_and(|claim| {
         (claim.process.is_this_process() && is_forgotten) || claim.process.has_surely_ended()
@@ -305,7 +312,8 @@ impl Locks<'_> {
         }
     }
 
-    /// Claims until it has the lock. Gives the claim, what earlier ones left, and how long it holds.
+    /// Claims until it has the lock. Gives the claim, what earlier ones left, and how long it
+    /// holds.
     fn take(&self, cancel: &Cancel) -> Result<(Ours, Vec<LevelId>, Timestamp), LockError> {
         let began = Instant::now();
         let may_wait = || match self.request.patience {
@@ -322,7 +330,8 @@ impl Locks<'_> {
             let outcome = loop {
                 let (first, left) = self.others(&id)?;
                 let Some(first) = first else { break Ok(left) };
-                // The later one gives way. The earlier one waits for that, but not for ever: the other may have the lock.
+                // The later one gives way. The earlier one waits for that, but not for ever: the
+                // other may have the lock.
                 if first < id || claimed.elapsed() > GRACE || cancel.is_requested() {
                     break Err(first);
                 }
@@ -390,7 +399,8 @@ impl Locks<'_> {
         Ok(until)
     }
 
-    /// The earliest claim of others that holds; and if none does, those that hold no longer, ended by us.
+    /// The earliest claim of others that holds; and if none does, those that hold no longer, ended
+    /// by us.
     fn others(&self, id: &LevelId) -> Result<(Option<LevelId>, Vec<LevelId>), LockError> {
         let mut others =
             list(self.store, self.request.backup).map_err(|source| self.failed(source))?;

@@ -6,8 +6,8 @@ use crate::model::{BackupName, LevelId};
 use crate::store::{self, Store};
 use std::collections::BTreeMap;
 
-/// Reads the notes of a backup. One that cannot be read counts as if all of its level were lost: a file that is stored once
-/// more than it need be is better than one that is taken for stored.
+/// Reads the notes of a backup. One that cannot be read counts as if all of its level were lost: a
+/// file that is stored once more than it need be is better than one that is taken for stored.
 ///
 /// # Errors
 ///
@@ -42,7 +42,8 @@ pub fn lost_parts(
     Ok(notes)
 }
 
-/// Leaves a note of what is lost of a level in place of any earlier one; takes that away where nothing is.
+/// Leaves a note of what is lost of a level in place of any earlier one; takes that away where
+/// nothing is.
 ///
 /// # Errors
 ///

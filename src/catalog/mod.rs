@@ -1,9 +1,12 @@
-//! Which backups exist: what the names of a store's objects tell, and the two steps by which that changes.
+//! Which backups exist: what the names of a store's objects tell, and the two steps by which that
+//! changes.
 //!
-//! Start reading at [`Catalog`]; [`names`] holds the layout. A manifest is bytes here: what it says, and whether it is
-//! genuine, is `format`'s business. Which levels others lean on is in manifests, so [`Catalog::withdraw`] does not know it.
+//! Start reading at [`Catalog`]; [`names`] holds the layout. A manifest is bytes here: what it
+//! says, and whether it is genuine, is `format`'s business. Which levels others lean on is in
+//! manifests, so [`Catalog::withdraw`] does not know it.
 //!
-//! Invariants: a level exists when its manifest does; its manifest is stored after all that it names, and removed before.
+//! Invariants: a level exists when its manifest does; its manifest is stored after all that it
+//! names, and removed before.
 
 mod access;
 mod blocks;
@@ -33,7 +36,8 @@ use names::{LevelOf, Meaning};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How much a name may differ from what was asked for to be shown as near, as `strsim` measures it (1 is equal).
+/// How much a name may differ from what was asked for to be shown as near, as `strsim` measures it
+/// (1 is equal).
 const NEAR: f64 = 0.5;
 
 /// How many near names are shown.
@@ -62,7 +66,8 @@ impl Catalog {
         Self { store }
     }
 
-    /// Calls `found` for each backup that has a level, in the order of their objects' names, until it returns `false`.
+    /// Calls `found` for each backup that has a level, in the order of their objects' names, until
+    /// it returns `false`.
     ///
     /// One listing of all manifests. Memory holds one backup.
     pub fn backups(&self, found: &mut dyn FnMut(Backup) -> bool) -> Result<(), CatalogError> {
@@ -101,11 +106,13 @@ impl Catalog {
         Ok(levels)
     }
 
-    /// The one backup that is meant: `host/name` if that exists, else the backup of that name on whatever host.
+    /// The one backup that is meant: `host/name` if that exists, else the backup of that name on
+    /// whatever host.
     ///
     /// # Errors
     ///
-    /// [`CatalogError::UnknownBackup`] with what looks like it; [`CatalogError::Ambiguous`] when several hosts have it.
+    /// [`CatalogError::UnknownBackup`] with what looks like it; [`CatalogError::Ambiguous`] when
+    /// several hosts have it.
     pub fn find(&self, wanted: &BackupRef) -> Result<BackupName, CatalogError> {
         if let Some((host, name)) = wanted.host_and_name()
             && let Ok(exact) = BackupName::new(host, name)
@@ -148,7 +155,8 @@ impl Catalog {
         }
     }
 
-    /// The backup and the level that are meant when it is `now` in `zone`; without a DATE, the newest level.
+    /// The backup and the level that are meant when it is `now` in `zone`; without a DATE, the
+    /// newest level.
     pub fn resolve(
         &self,
         wanted: &BackupRef,
@@ -190,13 +198,14 @@ impl Catalog {
             .map_err(|source| of_level(Verb::Open, backup, level, source))
     }
 
-    /// Makes a level exist, once all that its manifest names has been stored. One call to the store beside a look
-    /// whether it is there: the level exists or does not, also when that call is cut off.
+    /// Makes a level exist, once all that its manifest names has been stored. One call to the store
+    /// beside a look whether it is there: the level exists or does not, also when that call is cut
+    /// off.
     ///
     /// # Errors
     ///
-    /// [`CatalogError::Exists`] when there is a level of that id; nothing was changed then. After any other error the
-    /// level may exist all the same: the answer may have been lost.
+    /// [`CatalogError::Exists`] when there is a level of that id; nothing was changed then. After
+    /// any other error the level may exist all the same: the answer may have been lost.
     pub fn publish(
         &self,
         backup: &BackupName,
@@ -218,7 +227,8 @@ impl Catalog {
             .map_err(|source| of_level(Verb::Publish, backup, level, source))
     }
 
-    /// Makes a level exist no more, then removes its data. Also removes what a cut-off run left: data without a manifest.
+    /// Makes a level exist no more, then removes its data. Also removes what a cut-off run left:
+    /// data without a manifest.
     ///
     /// No other level may lean on it. When it is cut off, it can be repeated.
     pub fn withdraw(&self, backup: &BackupName, level: &LevelId) -> Result<(), CatalogError> {
@@ -280,8 +290,8 @@ impl Catalog {
 
     /// The levels that have data but do not exist, of one backup or of all: what cut-off runs left.
     ///
-    /// The data of a run that is under way looks the same. Whoever removes it has to know that there is no such run.
-    /// Memory holds the ids of all levels that have data.
+    /// The data of a run that is under way looks the same. Whoever removes it has to know that
+    /// there is no such run. Memory holds the ids of all levels that have data.
     pub fn leftovers(&self, of: Option<&BackupName>) -> Result<Vec<LevelOf>, CatalogError> {
         let mut with_data = BTreeSet::new();
         let mut last = None;
@@ -315,8 +325,8 @@ impl Catalog {
         Ok(exists)
     }
 
-    /// Calls `found` with the level of each object below `prefix`, until it returns `false`. What is no object of a
-    /// backup is passed over.
+    /// Calls `found` with the level of each object below `prefix`, until it returns `false`. What
+    /// is no object of a backup is passed over.
     fn each_level(
         &self,
         prefix: &str,

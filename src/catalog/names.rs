@@ -1,4 +1,5 @@
-//! Where everything of a backup lies in a store. No other module puts object names together or takes them apart.
+//! Where everything of a backup lies in a store. No other module puts object names together or
+//! takes them apart.
 //!
 //! | object | name |
 //! |---|---|
@@ -139,7 +140,8 @@ impl LevelOf {
         )
     }
 
-    /// The object that is all segments of this level, for other programs. `ending` tells what they are: `.tar.zst`.
+    /// The object that is all segments of this level, for other programs. `ending` tells what they
+    /// are: `.tar.zst`.
     pub fn stream_name(&self, ending: &str) -> ObjectName {
         legal(format!(
             "{}stream{ending}",
@@ -186,7 +188,8 @@ pub fn level_prefix(backup: &BackupName, level: &LevelId) -> String {
     format!("{}{level}/", data_prefix(backup))
 }
 
-/// A data object of a level. Numbers have eight digits; those that need more are `A` and ten digits, which sort after.
+/// A data object of a level. Numbers have eight digits; those that need more are `A` and ten
+/// digits, which sort after.
 pub fn data_name(backup: &BackupName, level: &LevelId, folder: Folder, number: u32) -> ObjectName {
     legal(format!(
         "{}{}/{}",
@@ -231,7 +234,8 @@ pub fn claim_name(backup: &BackupName, claim: &LevelId, term: Term) -> ObjectNam
     legal(format!("{}{claim}/{term}", locks_prefix(backup)))
 }
 
-/// Whether an object is one that points in time are made of or opened with: what is stored once, and stays as long as they do.
+/// Whether an object is one that points in time are made of or opened with: what is stored once,
+/// and stays as long as they do.
 pub fn is_lasting(object: &ObjectName) -> bool {
     match meaning(object) {
         Some(Meaning::Data { folder, .. }) => folder != Folder::Checkpoints,
@@ -297,7 +301,8 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
     }
 }
 
-/// The name under which a listing shows a backup: its own, but where a part is too long for a component.
+/// The name under which a listing shows a backup: its own, but where a part is too long for a
+/// component.
 pub fn as_listed(backup: &BackupName) -> BackupName {
     let listed = |part: &str| text_of(&component(part)).unwrap_or_else(|| part.to_owned());
     BackupName::new(&listed(backup.host()), &listed(backup.name()))
@@ -310,8 +315,9 @@ fn path_of(backup: &BackupName) -> String {
 
 /// A part of a backup's name as a component.
 ///
-/// A part too long for a component is cut there, and the whole cannot be read from a listing (the manifest holds it).
-/// The cut form then stands for it, in both directions: a backup that was found can be opened under that name.
+/// A part too long for a component is cut there, and the whole cannot be read from a listing (the
+/// manifest holds it). The cut form then stands for it, in both directions: a backup that was found
+/// can be opened under that name.
 fn component(part: &str) -> String {
     if ObjectName::is_cut(part) {
         part.to_owned()

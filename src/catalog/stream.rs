@@ -1,4 +1,5 @@
-//! The stream of a level as a frame table tells it: what of it is needed, and in which segments that lies.
+//! The stream of a level as a frame table tells it: what of it is needed, and in which segments
+//! that lies.
 
 use super::names::{self, Folder, LevelOf, Meaning};
 use super::{Access, Blocks};
@@ -53,7 +54,8 @@ pub enum RepackedError {
     Document(#[source] ManifestError),
 }
 
-/// What supersedes the frame table of a level that was repacked `known` times when one last heard of it; nothing when that is still so.
+/// What supersedes the frame table of a level that was repacked `known` times when one last heard
+/// of it; nothing when that is still so.
 ///
 /// One listing, and one object if there is news.
 ///
@@ -108,7 +110,8 @@ pub fn is_live(row: &FrameRow, live: &Ranges) -> bool {
     live.touch(&(row.start.0..row.end().0))
 }
 
-/// How much of each segment of a level is needed when `live` of its stream is. Reads the whole frame table.
+/// How much of each segment of a level is needed when `live` of its stream is. Reads the whole
+/// frame table.
 ///
 /// # Errors
 ///
@@ -170,8 +173,8 @@ pub enum Lacking {
     },
 }
 
-/// Finds the segments of a level that a point in time needs, and where its stream is by now. One listing, and the frame table if not all
-/// segments are there.
+/// Finds the segments of a level that a point in time needs, and where its stream is by now. One
+/// listing, and the frame table if not all segments are there.
 ///
 /// # Errors
 ///

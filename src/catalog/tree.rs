@@ -18,7 +18,8 @@ pub enum TreeError {
     Index(#[source] IndexError),
 }
 
-/// Opens the tree of a point in time; `blocks` gives the source of the index blocks of a level. Loads nothing.
+/// Opens the tree of a point in time; `blocks` gives the source of the index blocks of a level.
+/// Loads nothing.
 ///
 /// # Errors
 ///

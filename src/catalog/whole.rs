@@ -6,7 +6,8 @@ use crate::format::frame::{Compression, Protection};
 use crate::store::{self, Store};
 use std::error::Error;
 
-/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so a failure is told and no more.
+/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so
+/// a failure is told and no more.
 pub fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segments: u32) {
     if segments == 0 {
         return;

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 /// Run the server for clients, jobs, sessions and records of backups
 ///
-/// Speaks versions 1 and 2 of the Freezer API. Any number of servers can stand before one PostgreSQL or MySQL; without a
-/// database named it keeps all in a file.
+/// Speaks versions 1 and 2 of the Freezer API. Any number of servers can stand before one
+/// PostgreSQL or MySQL; without a database named it keeps all in a file.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer api --dev                         a server to try out, with a token
@@ -37,7 +37,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     database: DatabaseArguments,
 
-    /// Make a token for everything if there is none, and tell it; listens at 127.0.0.1 alone unless told otherwise
+    /// Make a token for everything if there is none, and tell it; listens at 127.0.0.1 alone unless
+    /// told otherwise
     #[arg(long)]
     dev: bool,
 
@@ -104,7 +105,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NUMBER")]
     rate_limit: Option<u32>,
 
-    /// How many seconds a client can take for the head or the body of a request, or take nothing of an answer, before it is dropped
+    /// How many seconds a client can take for the head or the body of a request, or take nothing of
+    /// an answer, before it is dropped
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     client_timeout: u64,
 
@@ -118,8 +120,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Args)]
 struct DatabaseArguments {
-    /// Where everything is kept: sqlite:FILE, postgres://USER@HOST/NAME or mysql://USER@HOST/NAME [default:
-    /// ~/.local/share/freezer/api.sqlite]
+    /// Where everything is kept: sqlite:FILE, postgres://USER@HOST/NAME or mysql://USER@HOST/NAME
+    /// [default: ~/.local/share/freezer/api.sqlite]
     #[arg(
         long,
         value_name = "URL",
@@ -145,7 +147,8 @@ enum Command {
     /// Write every document, one on a line, as the original kept them in Elasticsearch
     #[command(after_help = "Example:\n  freezer api export > freezer.ndjson")]
     Export,
-    /// Take in documents as they are exported, or dumped from Elasticsearch; what is there already stays
+    /// Take in documents as they are exported, or dumped from Elasticsearch; what is there already
+    /// stays
     #[command(after_help = "Example:\n  freezer api import freezer.ndjson")]
     Import {
         /// A file with a document on each line
@@ -166,7 +169,8 @@ enum Command {
         /// The project
         #[arg(long, value_name = "NAME", default_value = "default")]
         project: String,
-        /// What the user can do: admin is everything in all projects, project everything in this one, reader looking at it
+        /// What the user can do: admin is everything in all projects, project everything in this
+        /// one, reader looking at it
         #[arg(
             long,
             value_name = "SCOPE",
@@ -197,7 +201,8 @@ enum Command {
         /// The project
         #[arg(long, value_name = "NAME", default_value = "default")]
         project: String,
-        /// What it is for: admin is everything in all projects, project everything in this one, reader looking at it
+        /// What it is for: admin is everything in all projects, project everything in this one,
+        /// reader looking at it
         #[arg(
             long,
             value_name = "SCOPE",
@@ -207,7 +212,8 @@ enum Command {
             hide_possible_values = true
         )]
         scope: Scope,
-        /// For this node alone: it registers, gets its jobs, tells how they went, records its backups
+        /// For this node alone: it registers, gets its jobs, tells how they went, records its
+        /// backups
         #[arg(long, value_name = "CLIENT-ID")]
         client: Option<String>,
         /// After how many days it holds no longer [default: never]

@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Freezer backs up file trees as a stream and gives every point in time back as a read-only file system.
+/// Freezer backs up file trees as a stream and gives every point in time back as a read-only file
+/// system.
 #[derive(Debug, Parser)]
 #[command(
     name = "freezer",
@@ -74,8 +75,8 @@ pub(super) enum Command {
 pub(super) struct Common {
     /// Where backups are kept: a path, file:///PATH, s3://BUCKET/PREFIX, swift:CONTAINER/PREFIX or
     /// sftp://USER@HOST/PATH [default: $XDG_DATA_HOME/freezer/store, else
-    /// ~/.local/share/freezer/store; environment: FREEZER_STORE]. backup takes several, and the name of a section
-    /// [storage:NAME] of the configuration is one too
+    /// ~/.local/share/freezer/store; environment: FREEZER_STORE]. backup takes several, and the
+    /// name of a section [storage:NAME] of the configuration is one too
     #[arg(
         long,
         short = 'C',
@@ -85,8 +86,9 @@ pub(super) struct Common {
     )]
     pub(super) store: Vec<OsString>,
 
-    /// A file whose first line is the passphrase of the store. The first backup into a new store with this option makes
-    /// it an encrypted one [default: asked for on the terminal; environment: FREEZER_ENCRYPT_PASS_FILE]
+    /// A file whose first line is the passphrase of the store. The first backup into a new store
+    /// with this option makes it an encrypted one [default: asked for on the terminal; environment:
+    /// FREEZER_ENCRYPT_PASS_FILE]
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) encrypt_pass_file: Option<PathBuf>,
 
@@ -110,7 +112,8 @@ pub(super) struct Common {
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) log_file: Option<PathBuf>,
 
-    /// How large the log file gets before it is put aside as FILE.1 and a new one begun; 0 lets it grow
+    /// How large the log file gets before it is put aside as FILE.1 and a new one begun; 0 lets it
+    /// grow
     #[arg(
         long,
         value_name = "SIZE",
@@ -125,7 +128,8 @@ pub(super) struct Common {
     #[arg(hide_short_help = true)]
     pub(super) log_file_keep: u32,
 
-    /// A folder to keep parts of backups in that were read, as they are stored; mounts and other processes can share it
+    /// A folder to keep parts of backups in that were read, as they are stored; mounts and other
+    /// processes can share it
     #[arg(long, value_name = "DIR", global = true, hide_short_help = true)]
     pub(super) disk_cache: Option<PathBuf>,
 

@@ -30,8 +30,9 @@ use std::time::Duration;
 
 /// Back up files and directories
 ///
-/// Several PATHs become one tree with their absolute paths; one directory becomes the tree itself. Sockets are skipped;
-/// what cannot be read is named, counted and left out, and the exit code is then 3.
+/// Several PATHs become one tree with their absolute paths; one directory becomes the tree itself.
+/// Sockets are skipped; what cannot be read is named, counted and left out, and the exit code is
+/// then 3.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer backup ~/docs
@@ -77,12 +78,13 @@ pub(super) struct Arguments {
     #[arg(help = "How data is compressed: zstd, gzip (or zlib), bzip2, xz, none")]
     compression: Compression,
 
-    /// How hard to compress: more is smaller and slower; gzip 1–12, bzip2 1–9, xz 0–9, zstd 1–19 [default: zstd 3, else 6,
-    /// bzip2 9]
+    /// How hard to compress: more is smaller and slower; gzip 1–12, bzip2 1–9, xz 0–9, zstd 1–19
+    /// [default: zstd 3, else 6, bzip2 9]
     #[arg(long, value_name = "LEVEL")]
     compression_level: Option<u32>,
 
-    /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds one more of them than --upload-jobs
+    /// Largest object in the store, in bytes or with a unit (32MiB, 1G). Memory holds one more of
+    /// them than --upload-jobs
     #[arg(long, short = 'M', value_name = "SIZE", default_value = "16MiB")]
     max_segment_size: ByteSize,
 
@@ -94,7 +96,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time, hide_short_help = true)]
     store_patience: Duration,
 
-    /// Of several stores: how long the others wait for one that is slower, for all objects together. Then it is left out, and freezer sync brings it up to date
+    /// Of several stores: how long the others wait for one that is slower, for all objects
+    /// together. Then it is left out, and freezer sync brings it up to date
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time, hide_short_help = true)]
     store_lag: Duration,
 
@@ -135,26 +138,28 @@ pub(super) struct Arguments {
     #[arg(long, hide_short_help = true)]
     ignore_ctime: bool,
 
-    /// Do not look at inode and device numbers: for file systems that give others each time they are mounted
+    /// Do not look at inode and device numbers: for file systems that give others each time they
+    /// are mounted
     #[arg(long, hide_short_help = true)]
     ignore_inode: bool,
 
-    /// Read every file and compare it with what is stored of it, whatever its times say. Costs reading all of both; a file that was only
-    /// touched stores no data then
+    /// Read every file and compare it with what is stored of it, whatever its times say. Costs
+    /// reading all of both; a file that was only touched stores no data then
     #[arg(long, hide_short_help = true)]
     checksum: bool,
 
-    /// Store whole what changed its name or metadata alone, so that tar --incremental -x of the levels' streams, one after the
-    /// other, makes the tree
+    /// Store whole what changed its name or metadata alone, so that tar --incremental -x of the
+    /// levels' streams, one after the other, makes the tree
     #[arg(long, hide_short_help = true)]
     tar_levels: bool,
 
-    /// While another run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
+    /// While another run of the same backup is under way, wait for its end, or at most so long
+    /// (90s, 10m, 2h), and do not fail
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     wait: Option<String>,
 
-    /// How often, at most, to take note of how far it has come (90s, 10m): a run that is cut off is gone on with from there. Nothing is noted
-    /// before 32 MiB were read
+    /// How often, at most, to take note of how far it has come (90s, 10m): a run that is cut off is
+    /// gone on with from there. Nothing is noted before 32 MiB were read
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time, hide_short_help = true)]
     checkpoint_interval: Duration,
 
@@ -178,8 +183,8 @@ pub(super) struct Arguments {
     #[arg(long, short = 'm', value_parser = ["fs"], hide = true)]
     mode: Option<String>,
 
-    /// How changed files are stored: tar stores them whole, rsync of large ones the blocks that are new: for disk images and
-    /// databases
+    /// How changed files are stored: tar stores them whole, rsync of large ones the blocks that are
+    /// new: for disk images and databases
     #[arg(long, short = 'e', alias = "engine-name", value_name = "ENGINE", default_value = "tar", value_parser = ["tar", "rsync", "rsyncv2"])]
     engine: String,
 

@@ -18,9 +18,10 @@ use std::str::FromStr;
 
 /// Tell whether backups are all there, and which files damage touches
 ///
-/// Reads the manifest, the index, the frame table and the sizes of all segments of each point in time, and changes nothing.
-/// What points in time share is looked at once. Damage is named, and so is each file that cannot be read as a whole, with the
-/// points in time that have it; freezer repair mends what can be mended.
+/// Reads the manifest, the index, the frame table and the sizes of all segments of each point in
+/// time, and changes nothing. What points in time share is looked at once. Damage is named, and so
+/// is each file that cannot be read as a whole, with the points in time that have it; freezer
+/// repair mends what can be mended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer check
@@ -40,8 +41,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     read_data: bool,
 
-    /// Read some of the content: segments that chance picks, of so many percent or bytes (5%, 10GiB); or the N-th of T parts (N/T)
-    /// that together are everything
+    /// Read some of the content: segments that chance picks, of so many percent or bytes (5%,
+    /// 10GiB); or the N-th of T parts (N/T) that together are everything
     #[arg(long, value_name = "PART", conflicts_with = "read_data")]
     read_data_subset: Option<Subset>,
 }

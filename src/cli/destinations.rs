@@ -30,7 +30,8 @@ pub(super) struct Destinations {
     absent: Vec<StoreOutcome>,
 }
 
-/// How long a call to a store that had begun may take to be seen by others, when a store is made where nothing sees to it that only one is.
+/// How long a call to a store that had begun may take to be seen by others, when a store is made
+/// where nothing sees to it that only one is.
 const UNTIL_SEEN: Duration = Duration::from_secs(2);
 
 /// What became of a store.
@@ -92,7 +93,8 @@ impl Destinations {
         let Some(any) = stores.first() else {
             anyhow::bail!("none of the stores could be opened: {}", told(&absent))
         };
-        // Those that are a store already. Without one a new one may be made, but not while another place may hold one that the new one would be no copy of.
+        // Those that are a store already. Without one a new one may be made, but not while another
+        // place may hold one that the new one would be no copy of.
         let (mut there, mut doubtful) = (None, Vec::new());
         for store in &stores {
             match Access::is_encrypted(store.as_ref()) {
@@ -117,7 +119,8 @@ impl Destinations {
             let location = store.location();
             match first.copy_at(store, IfMissing::Create) {
                 Ok(copy) => copies.push(copy),
-                // Two stores that were made apart can never hold the same: no failure of one, but a mistake.
+                // Two stores that were made apart can never hold the same: no failure of one, but a
+                // mistake.
                 Err(error @ AccessError::OtherStore { .. }) => return Err(error.into()),
                 Err(error) => absent.push(miss(location, error.into())?),
             }

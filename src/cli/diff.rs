@@ -13,8 +13,9 @@ use std::ffi::OsString;
 
 /// Show what differs between two points in time
 ///
-/// What has a + is only in the second, what has a - only in the first; M is in both and differs in what is told. Contents are
-/// not read: they differ when a file was stored anew. That the time of a directory changed is not told.
+/// What has a + is only in the second, what has a - only in the first; M is in both and differs in
+/// what is told. Contents are not read: they differ when a file was stored anew. That the time of a
+/// directory changed is not told.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer diff docs@yesterday docs

@@ -61,7 +61,8 @@ impl<'manifest> LevelDocument<'manifest> {
     }
 }
 
-/// A new level as the original's clients know it: what a scheduler records with the API. Beside what it has for programs.
+/// A new level as the original's clients know it: what a scheduler records with the API. Beside
+/// what it has for programs.
 #[derive(Debug, Serialize)]
 pub(super) struct OriginalDocument {
     action: &'static str,

@@ -15,8 +15,8 @@ use std::ops::ControlFlow;
 
 /// Show how much the directories of a point in time hold
 ///
-/// Sums the sizes of files, holes counted; one with several names counts where its first is. A directory is shown after what
-/// is in it.
+/// Sums the sizes of files, holes counted; one with several names counts where its first is. A
+/// directory is shown after what is in it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer du docs

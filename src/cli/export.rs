@@ -16,7 +16,8 @@ use std::path::PathBuf;
 
 /// Write a point in time as a tar archive
 ///
-/// The archive holds all that is known of the tree, and GNU tar extracts all of it with --xattrs --xattrs-include='*' --acls.
+/// The archive holds all that is known of the tree, and GNU tar extracts all of it with --xattrs
+/// --xattrs-include='*' --acls.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer export docs > docs.tar

@@ -84,7 +84,8 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Says what `error` means; `None` when nothing is to be said: the reader of our output has gone.
+    /// Says what `error` means; `None` when nothing is to be said: the reader of our output has
+    /// gone.
     pub(super) fn of(error: &anyhow::Error) -> Option<Self> {
         if error.chain().any(|cause| {
             cause

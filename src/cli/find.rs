@@ -18,7 +18,8 @@ use std::ffi::OsString;
 
 /// Find files over all points in time of a backup
 ///
-/// Tells each version once: how large it is, when it was changed, and in which points in time it is, from the first to the last.
+/// Tells each version once: how large it is, when it was changed, and in which points in time it
+/// is, from the first to the last.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer find docs '*.txt'
@@ -50,7 +51,8 @@ pub(super) struct FindArguments {
 
 /// Show the versions of one file
 ///
-/// Tells each version once, oldest first: how large it is, when it was changed, and in which points in time it is.
+/// Tells each version once, oldest first: how large it is, when it was changed, and in which points
+/// in time it is.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer history docs letters/to-bob.txt

@@ -15,12 +15,13 @@ pub(super) fn flag_of_signals() -> Cancel {
     INTERRUPTED_FLAG.clone()
 }
 
-/// Raises the flag of the result at the first `SIGINT` or `SIGTERM`, so that work under way can end in order; the second
-/// ends the process at once.
+/// Raises the flag of the result at the first `SIGINT` or `SIGTERM`, so that work under way can end
+/// in order; the second ends the process at once.
 pub(super) fn watch() -> anyhow::Result<Cancel> {
     let cancel = flag_of_signals();
     for signal in [SIGINT, SIGTERM] {
-        // In this order: what raises the flag must not be seen by what ends the process on the same signal.
+        // In this order: what raises the flag must not be seen by what ends the process on the same
+        // signal.
         flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), cancel.flag())
             .and_then(|_| flag::register(signal, cancel.flag()))
             .context("could not watch for signals")?;

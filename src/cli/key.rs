@@ -15,7 +15,8 @@ use std::path::PathBuf;
 
 /// Show and change the keys of an encrypted store
 ///
-/// Each key is one passphrase that opens the store. Adding, changing and removing them rewrites no data.
+/// Each key is one passphrase that opens the store. Adding, changing and removing them rewrites no
+/// data.
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,
@@ -43,7 +44,8 @@ enum Command {
     Add(NewKey),
     /// Take a key away: its passphrase opens the store no longer
     ///
-    /// Whoever knows the passphrase and has a copy of the store from before can still read that copy.
+    /// Whoever knows the passphrase and has a copy of the store from before can still read that
+    /// copy.
     #[command(after_help = "Example:\n  freezer key remove 1a2b3c4d")]
     Remove {
         /// The key, as `freezer key list` shows it

@@ -1,8 +1,8 @@
 //! Puts the settings of files and environment under the command line.
 //!
-//! A setting becomes an argument `--name=value` before what the user typed, and clap lets the later one win: so an
-//! option has one name, one parser and one help text wherever it is given, and the command line always wins. Options that
-//! can be given several times add up.
+//! A setting becomes an argument `--name=value` before what the user typed, and clap lets the later
+//! one win: so an option has one name, one parser and one help text wherever it is given, and the
+//! command line always wins. Options that can be given several times add up.
 
 use super::failure::Usage;
 use super::original;
@@ -23,12 +23,13 @@ pub(super) struct Layered {
     pub(super) open_files: BTreeSet<PathBuf>,
 }
 
-/// What the user typed (the program's name first), with the settings put where what is typed wins over them.
+/// What the user typed (the program's name first), with the settings put where what is typed wins
+/// over them.
 ///
 /// Stores are told of by one layer alone: those of another are not added to them.
 ///
-/// Takes the form of the original too, which has no commands: `--action restore` is `restore`, given here or in a file.
-/// `--no-FLAG` and `--noFLAG` take back a flag that a file gives.
+/// Takes the form of the original too, which has no commands: `--action restore` is `restore`,
+/// given here or in a file. `--no-FLAG` and `--noFLAG` take back a flag that a file gives.
 pub(super) fn layer(
     typed: Vec<OsString>,
     program: &Command,
@@ -120,8 +121,8 @@ fn is_store(program: &Command, setting: &Setting) -> bool {
     find(program, &setting.name).is_some_and(|argument| argument.get_long() == Some("store"))
 }
 
-/// Leaves of the settings that name stores those of the one layer that counts: none when a store is typed, those of the
-/// environment, or of the last file, unless sections describe stores.
+/// Leaves of the settings that name stores those of the one layer that counts: none when a store is
+/// typed, those of the environment, or of the last file, unless sections describe stores.
 fn one_layer_of_stores(
     settings: &mut Vec<Setting>,
     has_sections: bool,
@@ -256,7 +257,8 @@ pub(super) fn as_argument(argument: &Arg, setting: &Setting) -> anyhow::Result<O
             }
         }
     }
-    // Tried alone, so that the message can say where a bad value stands. What it needs or excludes is not there: that is for the whole line.
+    // Tried alone, so that the message can say where a bad value stands. What it needs or excludes
+    // is not there: that is for the whole line.
     let argument = argument.clone().required(false).global(false);
     let argument = argument
         .conflicts_with(Resettable::Reset)

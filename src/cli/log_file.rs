@@ -1,4 +1,5 @@
-//! A log file that does not grow without an end: when it is full it is put aside, and a new one begun.
+//! A log file that does not grow without an end: when it is full it is put aside, and a new one
+//! begun.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -14,7 +15,8 @@ pub(super) struct Kept {
     pub(super) files: u32,
 }
 
-/// A log file. Several processes can write to one: whoever finds it full puts it aside, and the others go on with the new one.
+/// A log file. Several processes can write to one: whoever finds it full puts it aside, and the
+/// others go on with the new one.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
@@ -43,7 +45,8 @@ impl LogFile {
 
     /// Begins a new file. `length` is that of the one it has.
     fn begin_anew(&mut self, length: u64) -> io::Result<()> {
-        // Else somebody has put it aside already: another process of ours, or a program that is there for that.
+        // Else somebody has put it aside already: another process of ours, or a program that is
+        // there for that.
         if std::fs::metadata(&self.path).is_ok_and(|there| there.len() == length) {
             remove(&self.aside(self.kept.files))?;
             for number in (1..self.kept.files).rev() {

@@ -52,7 +52,8 @@ pub(super) fn start(
             )
         }
     };
-    // Fails only when there is one already: in a process that runs several commands, the first one's stays.
+    // Fails only when there is one already: in a process that runs several commands, the first
+    // one's stays.
     tracing_subscriber::registry()
         .with(on_screen)
         .with(in_file)

@@ -100,7 +100,8 @@ pub(super) fn find(view: &View, path: &TreePath) -> anyhow::Result<(NodeId, Entr
     Err(anyhow!("there is no {path} in this point in time{hint}"))
 }
 
-/// How names are shown: so that they cannot disturb a terminal; other readers get their bytes as they are.
+/// How names are shown: so that they cannot disturb a terminal; other readers get their bytes as
+/// they are.
 pub(super) struct Shown {
     for_terminal: bool,
 }

@@ -1,13 +1,15 @@
 //! The command line: arguments in, text and exit code out.
 //!
-//! Owns what people see: option names, help, tables, progress, messages. Builds the concrete parts (store, keys, view) and
-//! joins them to the services, which know nothing of it. Each command is a file with its arguments and a `run`; adding
-//! one is that file, a line in `arguments` and a line in `dispatch`.
+//! Owns what people see: option names, help, tables, progress, messages. Builds the concrete parts
+//! (store, keys, view) and joins them to the services, which know nothing of it. Each command is a
+//! file with its arguments and a `run`; adding one is that file, a line in `arguments` and a line
+//! in `dispatch`.
 //!
 //! Start reading at [`run`].
 //!
-//! Invariants: data goes to standard output, words for people to standard error; `--json` changes the form of the data,
-//! never what is done; an error is said once, with its causes, and what to do next; a secret is never an argument.
+//! Invariants: data goes to standard output, words for people to standard error; `--json` changes
+//! the form of the data, never what is done; an error is said once, with its causes, and what to do
+//! next; a secret is never an argument.
 
 mod api;
 mod arguments;

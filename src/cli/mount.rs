@@ -28,8 +28,8 @@ const IN_BACKGROUND: &str = "--in-background";
 
 /// Show a backup as a read-only file system
 ///
-/// BACKUP@DATE shows one point in time; BACKUP alone one folder for each, and `latest`. Returns when the mount answers; a
-/// process in the background keeps it until it is unmounted.
+/// BACKUP@DATE shows one point in time; BACKUP alone one folder for each, and `latest`. Returns
+/// when the mount answers; a process in the background keeps it until it is unmounted.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer mount docs /mnt
@@ -55,12 +55,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SIZE")]
     cache_size: Option<ByteSize>,
 
-    /// How long a request may wait for the store before it is answered with an error (EIO), in seconds or with a unit. What a store fails to do is
-    /// tried again for half of that time, and its silence is taken for failure after a quarter, unless --retry-for and --timeout say less
+    /// How long a request may wait for the store before it is answered with an error (EIO), in
+    /// seconds or with a unit. What a store fails to do is tried again for half of that time, and
+    /// its silence is taken for failure after a quarter, unless --retry-for and --timeout say less
     #[arg(long, value_name = "TIME", value_parser = parse_read_timeout, default_value = "2m")]
     read_timeout: Duration,
 
-    /// Let other users in too, as far as permissions go (/etc/fuse.conf must have user_allow_other, unless you are root)
+    /// Let other users in too, as far as permissions go (/etc/fuse.conf must have user_allow_other,
+    /// unless you are root)
     #[arg(long)]
     allow_other: bool,
 
@@ -76,7 +78,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     no_default_permissions: bool,
 
-    /// A file to write counts of requests to, as JSON, when the mount ends or the process gets SIGUSR1
+    /// A file to write counts of requests to, as JSON, when the mount ends or the process gets
+    /// SIGUSR1
     #[arg(long, value_name = "FILE")]
     stats_file: Option<PathBuf>,
 

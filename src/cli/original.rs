@@ -1,4 +1,5 @@
-//! Options of the original Freezer that this one does not have: each is refused with what to do about it.
+//! Options of the original Freezer that this one does not have: each is refused with what to do
+//! about it.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -20,7 +21,8 @@ pub(super) fn refusal(error: &clap::Error) -> Option<String> {
     ))
 }
 
-/// What to do instead of giving an option that the original has; `None` for a name that it does not have either.
+/// What to do instead of giving an option that the original has; `None` for a name that it does not
+/// have either.
 pub(super) fn advice(name: &str) -> Option<&'static str> {
     let (_, advice) = NAMES
         .iter()

@@ -21,11 +21,13 @@ use serde::Serialize;
 
 /// Remove points in time that are no longer wanted, and all data that none needs
 ///
-/// Each rule protects; what no rule protects goes. Any point in time can go, in any order, a full one too: what others lean on
-/// stays. The newest that can be read stays whatever the rules are. Without a rule nothing goes but data that no point in
-/// time needs: what cut-off runs left, and what waited for its readers.
+/// Each rule protects; what no rule protects goes. Any point in time can go, in any order, a full
+/// one too: what others lean on stays. The newest that can be read stays whatever the rules are.
+/// Without a rule nothing goes but data that no point in time needs: what cut-off runs left, and
+/// what waited for its readers.
 ///
-/// Data of a point in time stays for the grace after that went, for mounts that still show it; the next prune removes it.
+/// Data of a point in time stays for the grace after that went, for mounts that still show it; the
+/// next prune removes it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer prune docs --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --dry-run
@@ -54,7 +56,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     retention: RetentionArguments,
 
-    /// Afterwards, copy what is needed of segments of which it is less than this part, to give the rest back: see freezer repack
+    /// Afterwards, copy what is needed of segments of which it is less than this part, to give the
+    /// rest back: see freezer repack
     #[arg(long, value_name = "PERCENT", value_parser = repack::parse_part, help_heading = "How it is done")]
     repack_below: Option<Below>,
 
@@ -70,7 +73,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration, help_heading = "How it is done")]
     grace: SignedDuration,
 
-    /// While a run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
+    /// While a run of the same backup is under way, wait for its end, or at most so long (90s, 10m,
+    /// 2h), and do not fail
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     #[arg(help_heading = "How it is done")]
     wait: Option<String>,
@@ -322,7 +326,8 @@ pub(super) fn carry_out(
         patience,
     };
     let clock = &session.clock;
-    // A prune leaves nothing of its own, however it ends. A sync could bring a point in time that leans on what is removed: the lock is held for that too.
+    // A prune leaves nothing of its own, however it ends. A sync could bring a point in time that
+    // leans on what is removed: the lock is held for that too.
     let pruned = with_lock(
         store.as_ref(),
         &Catalog::new(access.store()),

@@ -19,11 +19,12 @@ use serde::Serialize;
 
 /// Give back the space of what is no longer needed among what is
 ///
-/// Data is kept in segments of many files. One of which nothing is needed goes with a prune; of one that is mostly not needed, this
-/// copies the rest to a new one. Points in time stay as they are. Backups of the same name wait for at most a gigabyte to be copied, or fail
-/// without --wait.
+/// Data is kept in segments of many files. One of which nothing is needed goes with a prune; of one
+/// that is mostly not needed, this copies the rest to a new one. Points in time stay as they are.
+/// Backups of the same name wait for at most a gigabyte to be copied, or fail without --wait.
 ///
-/// Old segments stay for the grace, for mounts that read them; the next prune or repack removes them.
+/// Old segments stay for the grace, for mounts that read them; the next prune or repack removes
+/// them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer repack docs --dry-run
@@ -56,7 +57,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration, help_heading = "How it is done")]
     grace: SignedDuration,
 
-    /// While a run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
+    /// While a run of the same backup is under way, wait for its end, or at most so long (90s, 10m,
+    /// 2h), and do not fail
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     #[arg(help_heading = "How it is done")]
     wait: Option<String>,

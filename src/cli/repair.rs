@@ -21,13 +21,14 @@ use std::sync::Arc;
 
 /// Mend what can be mended of a damaged backup, and have what is lost stored again
 ///
-/// Reads everything, as check --read-data does. Blocks of indexes and frame tables are written again where it is known for sure what was in
-/// them. What is lost of the data is noted: the next backup stores each file again that leans on it and is still there, so that from
-/// then on points in time are whole; earlier ones keep all that can be read of them. Names each file that is lost, and the points in
-/// time that have it.
+/// Reads everything, as check --read-data does. Blocks of indexes and frame tables are written
+/// again where it is known for sure what was in them. What is lost of the data is noted: the next
+/// backup stores each file again that leans on it and is still there, so that from then on points
+/// in time are whole; earlier ones keep all that can be read of them. Names each file that is lost,
+/// and the points in time that have it.
 ///
-/// A point in time whose manifest is lost cannot be opened by anybody. It is removed after a yes: until then prune leaves all data that
-/// it might have named.
+/// A point in time whose manifest is lost cannot be opened by anybody. It is removed after a yes:
+/// until then prune leaves all data that it might have named.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer repair docs --dry-run
@@ -49,7 +50,8 @@ pub(super) struct Arguments {
     #[arg(long, short)]
     yes: bool,
 
-    /// While a run of the same backup is under way, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
+    /// While a run of the same backup is under way, wait for its end, or at most so long (90s, 10m,
+    /// 2h), and do not fail
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     wait: Option<String>,
 }

@@ -18,7 +18,8 @@ use std::path::PathBuf;
 
 /// Copy a point in time, or parts of it, to a directory
 ///
-/// Everything keeps its place: PATH a/b becomes DIRECTORY/a/b. What cannot be restored is named, and the exit code is then 3.
+/// Everything keeps its place: PATH a/b becomes DIRECTORY/a/b. What cannot be restored is named,
+/// and the exit code is then 3.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer restore docs --target /tmp/docs

@@ -1,4 +1,5 @@
-//! The options that say which points in time stay: of `freezer prune`, and of `freezer backup` for what it does afterwards.
+//! The options that say which points in time stay: of `freezer prune`, and of `freezer backup` for
+//! what it does afterwards.
 
 use super::failure::Usage;
 use crate::model::{PointInTime, Retention, Within};

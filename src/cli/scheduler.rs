@@ -32,9 +32,9 @@ const TIME_TO_STOP: Duration = Duration::from_secs(60);
 
 /// Run this node's jobs when they are due
 ///
-/// Takes jobs from a Freezer API, or with --no-api from a folder, runs each as a process of its own, and tells the server how
-/// it went. While the server is away it goes on with the jobs that it knows. To stop or restart the scheduler ends no run: the
-/// next one finds it.
+/// Takes jobs from a Freezer API, or with --no-api from a folder, runs each as a process of its
+/// own, and tells the server how it went. While the server is away it goes on with the jobs that it
+/// knows. To stop or restart the scheduler ends no run: the next one finds it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer scheduler start                                 with the server of freezer api --dev, or of OpenStack
@@ -64,7 +64,8 @@ pub(super) struct Arguments {
     )]
     jobs_dir: PathBuf,
 
-    /// Where the scheduler keeps what it has to remember [default: ~/.local/state/freezer/scheduler]
+    /// Where the scheduler keeps what it has to remember [default:
+    /// ~/.local/state/freezer/scheduler]
     #[arg(long, value_name = "FOLDER", global = true, help_heading = "The node")]
     state_dir: Option<PathBuf>,
 
@@ -73,7 +74,8 @@ pub(super) struct Arguments {
     #[arg(help_heading = "When")]
     interval: u64,
 
-    /// What dates without an offset, and hours and minutes of timetables, mean: local, or a name such as Europe/Berlin
+    /// What dates without an offset, and hours and minutes of timetables, mean: local, or a name
+    /// such as Europe/Berlin
     #[arg(
         long,
         value_name = "ZONE",
@@ -83,8 +85,8 @@ pub(super) struct Arguments {
     )]
     time_zone: String,
 
-    /// Make up for runs that were missed: one for all of them, however late it is. Else a run is missed for good when it is an
-    /// hour late
+    /// Make up for runs that were missed: one for all of them, however late it is. Else a run is
+    /// missed for good when it is an hour late
     #[arg(long, global = true, help_heading = "When")]
     run_missed: bool,
 
@@ -101,7 +103,8 @@ pub(super) struct Arguments {
     #[arg(long, global = true, help_heading = "How")]
     disable_exec: bool,
 
-    /// Have the original's freezer-agent do the actions; the name of its file, if it is not freezer-agent
+    /// Have the original's freezer-agent do the actions; the name of its file, if it is not
+    /// freezer-agent
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "freezer-agent", global = true)]
     #[arg(help_heading = "How")]
     original_agent: Option<PathBuf>,

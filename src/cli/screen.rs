@@ -1,4 +1,5 @@
-//! Standard error, shared by words, log lines and the progress bar so that none writes over another.
+//! Standard error, shared by words, log lines and the progress bar so that none writes over
+//! another.
 
 use indicatif::{MultiProgress, ProgressBar};
 use std::io::{self, Write};

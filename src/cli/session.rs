@@ -126,7 +126,8 @@ impl Session {
 
     /// Tells what went wrong; returns the exit code.
     pub(super) fn tell(&mut self, error: &anyhow::Error) -> ExitCode {
-        // What was printed before it failed comes before the message; that it cannot be printed is the error itself.
+        // What was printed before it failed comes before the message; that it cannot be printed is
+        // the error itself.
         self.output.flush().ok();
         let Some(told) = Told::of(error) else {
             return ExitCode::SUCCESS;
@@ -158,7 +159,8 @@ impl Session {
         })?)
     }
 
-    /// Where the stores are: those that were named, else those that the configuration describes, else the usual one.
+    /// Where the stores are: those that were named, else those that the configuration describes,
+    /// else the usual one.
     pub(super) fn store_places(&self) -> anyhow::Result<Vec<StorePlace>> {
         if !self.common.store.is_empty() {
             return self
@@ -271,7 +273,8 @@ impl Session {
         })
     }
 
-    /// Opens the store that is there without its passphrase: names of backups can be read, nothing else.
+    /// Opens the store that is there without its passphrase: names of backups can be read, nothing
+    /// else.
     pub(super) fn catalog(&self) -> anyhow::Result<Catalog> {
         let store = self.open_store()?;
         Access::is_encrypted(store.as_ref())?;
@@ -328,8 +331,8 @@ impl Session {
         self.opened()?.point(wanted, self)
     }
 
-    /// Opens all points in time of a backup side by side; where it says when, that one alone. Those that cannot be opened are
-    /// told of and left out: the outcome says so.
+    /// Opens all points in time of a backup side by side; where it says when, that one alone. Those
+    /// that cannot be opened are told of and left out: the outcome says so.
     pub(super) fn timeline(&mut self, wanted: &BackupRef) -> anyhow::Result<(Timeline, Outcome)> {
         let access = self.access()?;
         let catalog = Catalog::new(access.store());

@@ -13,10 +13,12 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the container is called when `--storage` names a kind in a network and nothing names a container.
+/// What the container is called when `--storage` names a kind in a network and nothing names a
+/// container.
 const USUAL_CONTAINER: &str = "freezer_backups";
 
-/// Options that hold secrets: for configuration files, and refused on the command line, where everybody sees them.
+/// Options that hold secrets: for configuration files, and refused on the command line, where
+/// everybody sees them.
 pub(super) const SECRETS: [&str; 2] = ["secret-key", "os-password"];
 
 #[derive(Debug, Args)]
@@ -30,7 +32,8 @@ pub(super) struct StoreOptions {
     #[arg(long, value_name = "URL", global = true, hide_short_help = true)]
     endpoint: Option<String>,
 
-    /// Name of the key for S3 [environment: AWS_ACCESS_KEY_ID, and all else that the tools of AWS know]
+    /// Name of the key for S3 [environment: AWS_ACCESS_KEY_ID, and all else that the tools of AWS
+    /// know]
     #[arg(long, value_name = "KEY", global = true, hide_short_help = true)]
     access_key: Option<String>,
 
@@ -62,11 +65,13 @@ pub(super) struct StoreOptions {
     #[arg(long, value_name = "TIME", value_parser = parse_time, global = true, hide_short_help = true)]
     pub(super) retry_for: Option<Duration>,
 
-    /// How long a store may keep silent before a try counts as failed, in seconds or with a unit [default: 60s]
+    /// How long a store may keep silent before a try counts as failed, in seconds or with a unit
+    /// [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = parse_time, global = true, hide_short_help = true)]
     timeout: Option<Duration>,
 
-    /// Send at most so many bytes in a second: 500k, 20MiB/s; or by the time of day: `08:00,2MiB/s 18:00,off`
+    /// Send at most so many bytes in a second: 500k, 20MiB/s; or by the time of day:
+    /// `08:00,2MiB/s 18:00,off`
     #[arg(long, value_name = "RATE", value_parser = parse_bandwidth, global = true, hide_short_help = true)]
     upload_limit: Option<Bandwidth>,
 
@@ -74,8 +79,8 @@ pub(super) struct StoreOptions {
     #[arg(long, value_name = "RATE", value_parser = parse_bandwidth, global = true, hide_short_help = true)]
     download_limit: Option<Bandwidth>,
 
-    /// Have an S3 bucket with object lock keep all that is stored for that long (30d), whoever wants to remove it; `compliance:30d`, even those who
-    /// may bypass a lock
+    /// Have an S3 bucket with object lock keep all that is stored for that long (30d), whoever
+    /// wants to remove it; `compliance:30d`, even those who may bypass a lock
     #[arg(long, value_name = "TIME", value_parser = parse_lock, global = true, hide_short_help = true)]
     object_lock: Option<Lock>,
 
@@ -87,7 +92,8 @@ pub(super) struct StoreOptions {
     #[arg(long, value_name = "FILE", global = true, hide_short_help = true)]
     os_cacert: Option<String>,
 
-    /// Do not check the certificates of servers: whoever is in between can read and change everything that is not encrypted
+    /// Do not check the certificates of servers: whoever is in between can read and change
+    /// everything that is not encrypted
     #[arg(long, global = true, hide_short_help = true)]
     insecure: bool,
 }
@@ -99,7 +105,8 @@ struct Lock {
     time: SignedDuration,
 }
 
-/// A store that a section `[storage:NAME]` of a configuration describes: where it is, and what it is opened with.
+/// A store that a section `[storage:NAME]` of a configuration describes: where it is, and what it
+/// is opened with.
 pub(super) struct NamedStore {
     pub(super) name: String,
     pub(super) store: Option<OsString>,
@@ -268,7 +275,8 @@ impl StoreOptions {
         }
     }
 
-    /// The URL of a folder on the host that is named. A path that does not begin with a slash is below the login folder.
+    /// The URL of a folder on the host that is named. A path that does not begin with a slash is
+    /// below the login folder.
     fn over_ssh(&self, folder: &str) -> Result<OsString, Usage> {
         if folder.starts_with("sftp:") {
             return Ok(folder.into());

@@ -19,10 +19,11 @@ use std::ffi::OsString;
 
 /// Bring a copy of a store up to date
 ///
-/// Copies to the store TO what FROM has and it lacks: points in time with everything they lean on, as it is stored, without decrypting or
-/// compressing anything anew. An empty place becomes a copy that the same passphrases open; a store of its own is refused.
-/// Nothing is removed from TO, and what was pruned there does not come back: each of the two can be pruned by rules of its own. What was cut off
-/// goes on where it ended.
+/// Copies to the store TO what FROM has and it lacks: points in time with everything they lean on,
+/// as it is stored, without decrypting or compressing anything anew. An empty place becomes a copy
+/// that the same passphrases open; a store of its own is refused. Nothing is removed from TO, and
+/// what was pruned there does not come back: each of the two can be pruned by rules of its own.
+/// What was cut off goes on where it ended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer sync /srv/b sftp://backup@far.example/srv/b
@@ -55,7 +56,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     dry_run: bool,
 
-    /// While a run of the same backup is under way in TO, wait for its end, or at most so long (90s, 10m, 2h), and do not fail
+    /// While a run of the same backup is under way in TO, wait for its end, or at most so long
+    /// (90s, 10m, 2h), and do not fail
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     wait: Option<String>,
 }

@@ -4,7 +4,8 @@ use crate::model::Time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Local time to the second with its distance from UTC, `2026-11-22 23:14:33+01:00`: what can be written after `@` too.
+/// Local time to the second with its distance from UTC, `2026-11-22 23:14:33+01:00`: what can be
+/// written after `@` too.
 pub(super) fn show(moment: Timestamp, zone: &TimeZone) -> String {
     moment
         .to_zoned(zone.clone())

@@ -15,8 +15,8 @@ const OPTIONS: [(&str, &str); 5] = [
     ("FREEZER_API_TOKEN_FILE", "api-token-file"),
 ];
 
-/// The variables by which stores in a network are told where they are and who asks: those of the tools that are usual there.
-/// They may hold secrets.
+/// The variables by which stores in a network are told where they are and who asks: those of the
+/// tools that are usual there. They may hold secrets.
 const STORE_VARIABLES: [&str; 65] = [
     "ACCESS_KEY",
     "AWS_ACCESS_KEY_ID",
@@ -169,7 +169,8 @@ impl Environment {
         self.config.as_ref()
     }
 
-    /// Where configuration files may be when none is named: the machine's, then the user's, whose values win.
+    /// Where configuration files may be when none is named: the machine's, then the user's, whose
+    /// values win.
     pub fn default_config_files(&self) -> Vec<PathBuf> {
         let user = self
             .config_home
@@ -194,14 +195,16 @@ impl Environment {
             .map(|folder| folder.join("freezer/api.sqlite"))
     }
 
-    /// Where processes in the background log to when no file is named; `None` where the user has no home.
+    /// Where processes in the background log to when no file is named; `None` where the user has no
+    /// home.
     pub fn default_log_file(&self) -> Option<PathBuf> {
         self.state_home
             .as_ref()
             .map(|folder| folder.join("freezer/mount.log"))
     }
 
-    /// Where a server to try out tells others of the same user how to reach it; `None` where the user has no home.
+    /// Where a server to try out tells others of the same user how to reach it; `None` where the
+    /// user has no home.
     pub fn dev_server(&self) -> Option<PathBuf> {
         self.default_database()
             .map(|path| path.with_file_name("api.json"))

@@ -1,9 +1,11 @@
 //! Configuration files: `key = value` lines, as the original Freezer's job files have them.
 //!
-//! One format, and this one, because the files that users and the original scheduler have are in it.
-//! Keys are the long names of options, with `-` or `_`. A line that begins with `#` or `;` is a comment; a section
-//! `[storage:NAME]` is a store of its own, other `[sections]` have no meaning; an indented line goes on with the value above it; `%` may be doubled, as Python's reader wants it; a
-//! value may stand in double quotes; `False` and `None` are as if the line were not there. A value may begin with `~/`.
+//! One format, and this one, because the files that users and the original scheduler have are in
+//! it. Keys are the long names of options, with `-` or `_`. A line that begins with `#` or `;` is a
+//! comment; a section `[storage:NAME]` is a store of its own, other `[sections]` have no meaning;
+//! an indented line goes on with the value above it; `%` may be doubled, as Python's reader wants
+//! it; a value may stand in double quotes; `False` and `None` are as if the line were not there. A
+//! value may begin with `~/`.
 
 use super::{Origin, Setting};
 use std::ffi::OsString;
@@ -111,7 +113,8 @@ fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
             continue;
         }
         if line.starts_with(char::is_whitespace) {
-            // Each further line is a value of its own: only options that can be given several times use this.
+            // Each further line is a value of its own: only options that can be given several times
+            // use this.
             let name = settings
                 .last()
                 .ok_or((

@@ -1,7 +1,9 @@
-//! What the user asked for apart from the command line: configuration files, environment, passphrase files.
+//! What the user asked for apart from the command line: configuration files, environment,
+//! passphrase files.
 //!
-//! Owns the reading of all three; everything else in the program gets plain values. Knows no option by meaning: a
-//! [`Setting`] is a name and a text, and `cli` decides which option takes it, by the same rules as on the command line.
+//! Owns the reading of all three; everything else in the program gets plain values. Knows no option
+//! by meaning: a [`Setting`] is a name and a text, and `cli` decides which option takes it, by the
+//! same rules as on the command line.
 //!
 //! | comes from | by | wins over |
 //! |---|---|---|
@@ -12,9 +14,10 @@
 //!
 //! Start reading at [`Environment`].
 //!
-//! Invariant: nothing else reads the environment (`clippy.toml` refuses it). No passphrase is taken from it: what stands
-//! in the environment is inherited by every child process and can be read from `/proc`. Credentials of stores in a network
-//! are, by the names that their own tools use, because that is where people and platforms put them.
+//! Invariant: nothing else reads the environment (`clippy.toml` refuses it). No passphrase is taken
+//! from it: what stands in the environment is inherited by every child process and can be read from
+//! `/proc`. Credentials of stores in a network are, by the names that their own tools use, because
+//! that is where people and platforms put them.
 
 mod environment;
 pub mod file;

@@ -38,7 +38,8 @@ pub enum PassphraseError {
     },
 }
 
-/// Reads the first line of a file, without the line end (`\n` or `\r\n`): what the original Freezer takes for it.
+/// Reads the first line of a file, without the line end (`\n` or `\r\n`): what the original Freezer
+/// takes for it.
 ///
 /// # Errors
 ///

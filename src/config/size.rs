@@ -18,7 +18,8 @@ const UNITS: [(char, u32); 5] = [('k', 1), ('m', 2), ('g', 3), ('t', 4), ('p', 5
 impl FromStr for ByteSize {
     type Err = SizeError;
 
-    /// `K`, `M`, `G`, `T`, `P` alone or with `iB` count in 1024, with `B` in 1000; a fraction has at most nine digits.
+    /// `K`, `M`, `G`, `T`, `P` alone or with `iB` count in 1024, with `B` in 1000; a fraction has
+    /// at most nine digits.
     fn from_str(text: &str) -> Result<Self, SizeError> {
         let split = text
             .find(|character: char| !character.is_ascii_digit() && character != '.')
@@ -55,7 +56,8 @@ fn factor_of(unit: &str) -> Option<u128> {
     }
 }
 
-/// A number of bytes with three digits or so and a unit of 1024: `0 B`, `999 B`, `1.2 MiB`, `32 MiB`.
+/// A number of bytes with three digits or so and a unit of 1024: `0 B`, `999 B`, `1.2 MiB`,
+/// `32 MiB`.
 #[derive(Clone, Copy, Debug)]
 struct Shown(u64);
 

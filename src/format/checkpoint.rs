@@ -1,6 +1,7 @@
 //! How far a run has come: what the next run can take from one that was cut off.
 //!
-//! JSON, stored as a sealed frame of a lane of its own, so that it can never pass for a manifest. Layout: docs/format.md, "Checkpoints".
+//! JSON, stored as a sealed frame of a lane of its own, so that it can never pass for a manifest.
+//! Layout: docs/format.md, "Checkpoints".
 
 use super::DocumentError;
 use super::frame::{Compression, Decoder, Encoder, Lane, Opener, Sealer};
@@ -13,7 +14,8 @@ const VERSION: u32 = 1;
 /// Most bytes a stored checkpoint may have.
 pub const MAX_CHECKPOINT_BYTES: u64 = 16 << 20;
 
-/// Most streams of runs that were cut off that one may take from: nobody is cut off so often, and each costs a listing.
+/// Most streams of runs that were cut off that one may take from: nobody is cut off so often, and
+/// each costs a listing.
 const MOST_LEVELS: usize = 64;
 
 /// What a run had done at some moment. All that it names had been stored before.
@@ -37,7 +39,8 @@ pub struct Checkpoint {
     pub at: jiff::Timestamp,
     /// The entries that the run had written, as a run of the index in its own `index/` objects.
     pub index: RootNode,
-    /// A run of one entry, all in its root: the file that it was at, with the extents that were in the stream by then.
+    /// A run of one entry, all in its root: the file that it was at, with the extents that were in
+    /// the stream by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<RootNode>,
     /// Its stream so far, and those of runs cut off before it that it took from.

@@ -1,4 +1,5 @@
-//! What a claim says: who wants to change a backup, or does. It lies in the clear: its host is in the names of objects anyway.
+//! What a claim says: who wants to change a backup, or does. It lies in the clear: its host is in
+//! the names of objects anyway.
 //!
 //! Layout: docs/format.md, "Claims".
 

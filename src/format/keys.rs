@@ -1,8 +1,8 @@
 //! Keys: a random master key, wrapped once per passphrase, and the frame keys derived from it.
 //!
-//! Argon2id (RFC 9106) turns a passphrase into a key that wraps the master key; HKDF-SHA-256 (RFC 5869) derives from the
-//! master key what frames are encrypted and authenticated with. So a passphrase can be added, changed or removed
-//! without touching a stored frame.
+//! Argon2id (RFC 9106) turns a passphrase into a key that wraps the master key; HKDF-SHA-256 (RFC
+//! 5869) derives from the master key what frames are encrypted and authenticated with. So a
+//! passphrase can be added, changed or removed without touching a stored frame.
 //!
 //! Layout: docs/format.md, "Keys".
 
@@ -58,7 +58,8 @@ impl MasterKey {
     }
 }
 
-/// What Argon2id costs. Stored with each key, so that a later default changes nothing for older ones.
+/// What Argon2id costs. Stored with each key, so that a later default changes nothing for older
+/// ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KdfCost {
     /// Memory in KiB.
@@ -70,8 +71,8 @@ pub struct KdfCost {
 }
 
 impl Default for KdfCost {
-    /// 19 MiB and two passes: a mount is to answer within 60 ms, and this takes about 40 of them on one core
-    /// (docs/design/0003).
+    /// 19 MiB and two passes: a mount is to answer within 60 ms, and this takes about 40 of them on
+    /// one core (docs/design/0003).
     fn default() -> Self {
         Self {
             memory_kib: 19_456,
@@ -82,7 +83,8 @@ impl Default for KdfCost {
 }
 
 impl KdfCost {
-    /// What a stored document may ask for: more would let a forged one use up the reader's memory or time.
+    /// What a stored document may ask for: more would let a forged one use up the reader's memory
+    /// or time.
     fn is_bearable(self) -> bool {
         self.memory_kib <= 2 << 20 && self.passes <= 64 && self.lanes <= 64
     }
@@ -147,7 +149,8 @@ impl KeySlot {
         })
     }
 
-    /// Unwraps the master key; `None` when the passphrase is another one's (or the slot was tampered with).
+    /// Unwraps the master key; `None` when the passphrase is another one's (or the slot was
+    /// tampered with).
     ///
     /// # Errors
     ///

@@ -6,12 +6,12 @@ use super::DocumentError;
 use crate::model::Ranges;
 use std::ops::Range;
 
-/// Ranges begin and end at multiples of this, in bytes: of a tar archive's block, as content does, so that rounding outwards takes in nothing of
-/// another member, which may be in another frame.
+/// Ranges begin and end at multiples of this, in bytes: of a tar archive's block, as content does,
+/// so that rounding outwards takes in nothing of another member, which may be in another frame.
 pub const UNIT_BYTES: u64 = 512;
 
-/// Writes ranges: of each, in units and as varints, how far after the one before it begins, and how long it is. What they say is rounded
-/// outwards.
+/// Writes ranges: of each, in units and as varints, how far after the one before it begins, and how
+/// long it is. What they say is rounded outwards.
 pub fn encode(ranges: &Ranges) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ranges.as_slice().len() * 4);
     let mut end = 0;
@@ -27,7 +27,8 @@ pub fn encode(ranges: &Ranges) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// [`DocumentError::Content`] when a number is not in its shortest form or too large, a range is empty, or one touches the next.
+/// [`DocumentError::Content`] when a number is not in its shortest form or too large, a range is
+/// empty, or one touches the next.
 pub fn decode(bytes: &[u8]) -> Result<Ranges, DocumentError> {
     let mut rest = bytes;
     let mut ranges: Vec<Range<u64>> = Vec::new();

@@ -1,6 +1,8 @@
-//! A note of what cannot be read any more of a level's tar stream: what leans on it is to be stored again.
+//! A note of what cannot be read any more of a level's tar stream: what leans on it is to be stored
+//! again.
 //!
-//! It lies in the clear and is not authenticated: whoever forges one makes files be stored once more, and nothing else.
+//! It lies in the clear and is not authenticated: whoever forges one makes files be stored once
+//! more, and nothing else.
 //!
 //! Layout: docs/format.md, "What is lost".
 
@@ -29,8 +31,8 @@ struct Document {
 }
 
 impl Lost {
-    /// `ranges` of the stream, in order, neither empty nor touching. `missing_segments` is how many segments were not there
-    /// at all.
+    /// `ranges` of the stream, in order, neither empty nor touching. `missing_segments` is how many
+    /// segments were not there at all.
     pub fn new(missing_segments: u32, ranges: Vec<Range<u64>>) -> Self {
         Self {
             missing_segments,

@@ -52,7 +52,8 @@ pub struct Manifest {
     pub counts: Counts,
     /// How many bytes there are.
     pub bytes: Bytes,
-    /// What decided which bytes are stored: `tar` stores changed files whole, `rsync` of large ones the blocks that are new.
+    /// What decided which bytes are stored: `tar` stores changed files whole, `rsync` of large ones
+    /// the blocks that are new.
     pub engine: String,
     /// The program that wrote it.
     pub tool: String,
@@ -70,7 +71,8 @@ pub struct Parent {
     /// Which it is.
     #[serde(with = "text")]
     pub id: LevelId,
-    /// SHA-256 of its manifest as stored, in hexadecimal: an older state of the store does not fit it.
+    /// SHA-256 of its manifest as stored, in hexadecimal: an older state of the store does not fit
+    /// it.
     pub digest: String,
 }
 
@@ -132,8 +134,8 @@ pub struct Run {
     pub segments: u32,
     /// How many subtrees of older runs it says to be gone.
     pub subtrees: u64,
-    /// The blocks on the way from the root to the first entries, the lowest first: so that the top of the tree can be listed
-    /// with nothing but the manifest.
+    /// The blocks on the way from the root to the first entries, the lowest first: so that the top
+    /// of the tree can be listed with nothing but the manifest.
     pub head: Vec<HeadBlock>,
 }
 
@@ -169,14 +171,16 @@ pub struct LevelParts {
     pub frame_table: RootNode,
     /// Number of segments in the lane `frames`.
     pub frame_table_segments: u32,
-    /// The bytes of its stream that this point in time needs; all of them where it does not say. It never says it of its own level.
+    /// The bytes of its stream that this point in time needs; all of them where it does not say. It
+    /// never says it of its own level.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "super::live::json"
     )]
     pub live: Option<Ranges>,
-    /// How often the level was repacked before this was written: where it is now is then in an object of a higher number, if any.
+    /// How often the level was repacked before this was written: where it is now is then in an
+    /// object of a higher number, if any.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repacked: u32,
 }
@@ -186,7 +190,8 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// A path of any bytes in JSON: a string where it is UTF-8, else an object with the bytes in base64.
+/// A path of any bytes in JSON: a string where it is UTF-8, else an object with the bytes in
+/// base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PathText {
@@ -220,7 +225,8 @@ impl std::fmt::Display for PathText {
     }
 }
 
-/// What a manifest goes by in those that lean on it: SHA-256 of its bytes as stored, in hexadecimal.
+/// What a manifest goes by in those that lean on it: SHA-256 of its bytes as stored, in
+/// hexadecimal.
 pub fn digest(stored: &[u8]) -> String {
     Sha256::digest(stored)
         .iter()

@@ -1,13 +1,15 @@
-//! What the stored bytes mean: encoder and decoder of each format side by side. No files, no network.
+//! What the stored bytes mean: encoder and decoder of each format side by side. No files, no
+//! network.
 //!
-//! `frame` is the unit everything is stored in; `segment` packs frames into objects; `tar` writes the members of the
-//! stream; `manifest` is the document that makes a level exist; `identity` and `keys` open a store;
-//! `claim` says who changes a backup, `lost` what of it cannot be read any more; `checkpoint` says how far a run has come; `signature` tells the
-//! blocks of a file apart; `live` says which bytes of a stream are needed, `repacked` where they are since they were put elsewhere.
-//! `docs/format.md` is the specification; its example bytes are tests.
+//! `frame` is the unit everything is stored in; `segment` packs frames into objects; `tar` writes
+//! the members of the stream; `manifest` is the document that makes a level exist; `identity` and
+//! `keys` open a store; `claim` says who changes a backup, `lost` what of it cannot be read any
+//! more; `checkpoint` says how far a run has come; `signature` tells the blocks of a file apart;
+//! `live` says which bytes of a stream are needed, `repacked` where they are since they were put
+//! elsewhere. `docs/format.md` is the specification; its example bytes are tests.
 //!
-//! Invariant: a decoder takes any bytes. It never panics, and never allocates more than the bytes or a stated limit
-//! justify.
+//! Invariant: a decoder takes any bytes. It never panics, and never allocates more than the bytes
+//! or a stated limit justify.
 
 pub mod checkpoint;
 pub mod claim;
@@ -43,7 +45,8 @@ pub enum DocumentError {
     Content(&'static str),
 }
 
-/// Reads the version alone, so that a document of another version is refused by it and not by its shape.
+/// Reads the version alone, so that a document of another version is refused by it and not by its
+/// shape.
 fn version_of(bytes: &[u8]) -> Result<u32, DocumentError> {
     #[derive(serde::Deserialize)]
     struct Versioned {

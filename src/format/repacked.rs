@@ -1,4 +1,5 @@
-//! What supersedes the frame table of a level: written when what is still needed of its stream was put into other segments.
+//! What supersedes the frame table of a level: written when what is still needed of its stream was
+//! put into other segments.
 //!
 //! JSON, stored as a sealed frame of its own. Layout: docs/format.md, "Repacked levels".
 
@@ -35,7 +36,8 @@ pub struct Repacked {
 }
 
 impl Repacked {
-    /// What says what `parts` do; objects of the frame table have numbers from `first_frame_table_segment` on.
+    /// What says what `parts` do; objects of the frame table have numbers from
+    /// `first_frame_table_segment` on.
     pub fn of(parts: &LevelParts, first_frame_table_segment: u32) -> Self {
         Self {
             version: VERSION,

@@ -27,8 +27,9 @@ pub struct Segment {
 /// How long the pieces of a segment are; the last one may be shorter.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// What the pieces of segments are taken from, and given back to when a segment is stored. Frames are of all lengths, and each would stay until its
-/// segment is stored, got by one thread and freed by another: that tears the heap to pieces.
+/// What the pieces of segments are taken from, and given back to when a segment is stored. Frames
+/// are of all lengths, and each would stay until its segment is stored, got by one thread and freed
+/// by another: that tears the heap to pieces.
 #[derive(Clone, Debug, Default)]
 pub struct Pieces(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -80,7 +81,8 @@ impl Packer {
         Self { pieces, ..self }
     }
 
-    /// Puts a frame behind the one before it. Returns its place, and the segment that it closed, if any.
+    /// Puts a frame behind the one before it. Returns its place, and the segment that it closed, if
+    /// any.
     ///
     /// # Errors
     ///
@@ -124,7 +126,8 @@ impl Packer {
         }
     }
 
-    /// Closes the segment that fills, so that all frames so far are in segments that were returned. Nothing if there is none in it.
+    /// Closes the segment that fills, so that all frames so far are in segments that were returned.
+    /// Nothing if there is none in it.
     ///
     /// # Errors
     ///
@@ -146,7 +149,8 @@ impl Packer {
         self.current.number
     }
 
-    /// Ends the lane. Returns the last segment, unless no frame was put since one was closed, and how many there are.
+    /// Ends the lane. Returns the last segment, unless no frame was put since one was closed, and
+    /// how many there are.
     pub fn finish(self) -> (Option<Segment>, u32) {
         if self.current.body.is_empty() {
             (None, self.current.number)

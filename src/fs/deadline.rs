@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// When whoever waits for this thread is told that it failed; nothing where each fetch has a patience of its own.
+    /// When whoever waits for this thread is told that it failed; nothing where each fetch has a
+    /// patience of its own.
     static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 

@@ -135,8 +135,8 @@ pub enum Errno {
 }
 
 impl ReadError {
-    /// What the kernel is told. No wildcard: a new variant has to choose. Never "no such file": what cannot be read is
-    /// not what is not there.
+    /// What the kernel is told. No wildcard: a new variant has to choose. Never "no such file":
+    /// what cannot be read is not what is not there.
     pub fn errno(&self) -> Errno {
         match self {
             Self::WouldWait => Errno::Again,

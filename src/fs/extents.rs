@@ -56,7 +56,8 @@ impl Layout {
         self.extents.len()
     }
 
-    /// The bytes from `from` on as spans in file order: `length` of them, or fewer where the file ends before.
+    /// The bytes from `from` on as spans in file order: `length` of them, or fewer where the file
+    /// ends before.
     pub(super) fn spans(&self, from: u64, length: u64) -> impl Iterator<Item = Span> {
         let end = from.saturating_add(length).min(self.size);
         let mut at = from;
@@ -92,15 +93,16 @@ impl Layout {
         .filter(|span| span.length() > 0)
     }
 
-    /// Where the first data at or after `from` begins: `lseek` with `SEEK_DATA`. `None` when there is none.
+    /// Where the first data at or after `from` begins: `lseek` with `SEEK_DATA`. `None` when there
+    /// is none.
     pub(super) fn next_data(&self, from: u64) -> Option<u64> {
         let extent = self.extents.get(self.first_ending_after(from))?;
         let at = extent.at.0.max(from);
         (at < self.size).then_some(at)
     }
 
-    /// Where the first hole at or after `from` begins, the end of the file counting as one: `lseek` with
-    /// `SEEK_HOLE`. `None` when `from` is not inside the file.
+    /// Where the first hole at or after `from` begins, the end of the file counting as one: `lseek`
+    /// with `SEEK_HOLE`. `None` when `from` is not inside the file.
     pub(super) fn next_hole(&self, from: u64) -> Option<u64> {
         if from >= self.size {
             return None;

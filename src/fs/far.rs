@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Twice what a reader can take in a second; so much has to be under way for each second that an answer takes, as it takes time to come, too.
+/// Twice what a reader can take in a second; so much has to be under way for each second that an
+/// answer takes, as it takes time to come, too.
 const BYTES_A_SECOND: u64 = 1_600_000_000;
 
-/// From this delay on, frames that follow each other are fetched together: below it, one by one spreads the work better.
+/// From this delay on, frames that follow each other are fetched together: below it, one by one
+/// spreads the work better.
 const FAR: Duration = Duration::from_millis(5);
 
 /// Of what should be under way, so much is one request: several are under way at once.
@@ -98,7 +100,8 @@ impl Batch {
         &self.rows
     }
 
-    /// Adds a row, if it stands right behind the last and all of them are no more than `most` bytes of the stream.
+    /// Adds a row, if it stands right behind the last and all of them are no more than `most` bytes
+    /// of the stream.
     pub(super) fn push(&mut self, row: FrameRow, most: u64) -> bool {
         let Some(last) = self.rows.last() else {
             return false;

@@ -109,7 +109,8 @@ pub struct FileReader {
     delay: Arc<Delay>,
     /// These alone call the store.
     fetchers: Arc<Pool>,
-    /// One thread that looks up frames to fetch ahead: it may wait for the fetchers, so it cannot be one.
+    /// One thread that looks up frames to fetch ahead: it may wait for the fetchers, so it cannot
+    /// be one.
     planner: Pool,
     patience: Duration,
     /// Every level that was opened, by what its frames are bound to.
@@ -128,15 +129,16 @@ struct FoundFrame {
 
 /// Up to this, a read is small: one that wants little of what it has to wait for.
 const SMALL_READ_BYTES: u64 = 128 << 10;
-/// A small read inside a file of this length, not at its beginning, may be the only one that its frame sees.
+/// A small read inside a file of this length, not at its beginning, may be the only one that its
+/// frame sees.
 const LARGE_FILE_BYTES: u64 = 8 << 20;
 
 /// How a read is to be answered.
 #[derive(Clone, Copy)]
 struct Manner {
     waiting: Waiting,
-    /// Whether it looks like one that picks a spot, as databases do: the rest of the frame then waits until a second read
-    /// comes for it.
+    /// Whether it looks like one that picks a spot, as databases do: the rest of the frame then
+    /// waits until a second read comes for it.
     is_spot: bool,
 }
 
@@ -169,7 +171,8 @@ impl FileReader {
         self.cache.counts()
     }
 
-    /// Does something that calls a store, on a thread that may hang in it, and waits as long as patience allows.
+    /// Does something that calls a store, on a thread that may hang in it, and waits as long as
+    /// patience allows.
     ///
     /// `work` must not wait for this reader's threads itself.
     pub(super) fn attempt<T: Send + 'static>(
@@ -179,7 +182,8 @@ impl FileReader {
         attempt(&self.fetchers, self.patience, work)
     }
 
-    /// What the stream of a level is called in the caches: the same each time it is asked, and no other's.
+    /// What the stream of a level is called in the caches: the same each time it is asked, and no
+    /// other's.
     pub(super) fn stream(&self, store: StoreId, level: &LevelId) -> StreamNo {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let next = StreamNo(streams.len() as u64);
@@ -282,7 +286,8 @@ impl FileReader {
         Ok(())
     }
 
-    /// The frame that holds `at`, or as much of it as stands before `until`. Where it is missing it may be somewhere else by now.
+    /// The frame that holds `at`, or as much of it as stands before `until`. Where it is missing it
+    /// may be somewhere else by now.
     fn frame(
         &self,
         level: &Arc<LevelStream>,
@@ -327,7 +332,8 @@ impl FileReader {
                 (Whereabouts::Coming(flight), is_own) => (flight, is_own),
             };
             self.have_fetched(&flight);
-            // A small read over the edge of a frame: the next one comes at the same time. What is wrong with it shows when it is its turn.
+            // A small read over the edge of a frame: the next one comes at the same time. What is
+            // wrong with it shows when it is its turn.
             if row_end < until
                 && until.0 - at.0 <= SMALL_READ_BYTES
                 && let Ok(next) = table.locate(row_end)
@@ -337,7 +343,8 @@ impl FileReader {
                 self.have_fetched(&next);
             }
             match flight.wait(at..until.min(row_end), left_of(self.patience)) {
-                // Someone else's fetch, which ran into trouble that may be over: once more, in what time is left.
+                // Someone else's fetch, which ran into trouble that may be over: once more, in what
+                // time is left.
                 Err(error) if error.is_passing() && !is_own && !has_joined => has_joined = true,
                 waited => break waited?,
             }
@@ -362,7 +369,8 @@ impl FileReader {
         self.fetchers.submit(Urgency::Wanted, move || runner.run());
     }
 
-    /// The frame of a row, and whether it is fetched because of this call. What is wanted of it is shown first then.
+    /// The frame of a row, and whether it is fetched because of this call. What is wanted of it is
+    /// shown first then.
     fn flight(
         &self,
         level: &Arc<LevelStream>,
@@ -414,7 +422,8 @@ impl FileReader {
             Arc::clone(level),
         );
         let delay = Arc::clone(&self.delay);
-        // No more than a step, as a request may go on behind what is planned: the cache has to hold all of it.
+        // No more than a step, as a request may go on behind what is planned: the cache has to hold
+        // all of it.
         let together = delay
             .bytes_together()
             .map_or(0, |most| most.min(self.ahead.far_step(u64::MAX)));
@@ -424,16 +433,19 @@ impl FileReader {
             let mut at = plan.from;
             while fetchers.has_room_ahead() {
                 let is_planned = at < plan.until;
-                // Whatever is wrong here is told to whoever really wants the frame; the stream's end is no error at all.
+                // Whatever is wrong here is told to whoever really wants the frame; the stream's
+                // end is no error at all.
                 let Ok(row) = table.locate(at) else { break };
                 at = StreamOffset(row.start.0.saturating_add(u64::from(row.raw_length.max(1))));
-                // Another reader's, or another of this one's, as the kernel asks for several places of a file at once.
+                // Another reader's, or another of this one's, as the kernel asks for several places
+                // of a file at once.
                 let is_known = cache.is_known(FrameKey {
                     stream: level.stream,
                     number: row.number,
                     start: row.start,
                 });
-                // A request goes on to the end of its segment where it may: no small rest is a request of its own.
+                // A request goes on to the end of its segment where it may: no small rest is a
+                // request of its own.
                 let is_added = !is_known
                     && batch
                         .as_mut()
@@ -529,7 +541,8 @@ impl LevelStream {
             .clone()
     }
 
-    /// Whether there is a newer frame table than the one that was written after so many times; it is the current one then.
+    /// Whether there is a newer frame table than the one that was written after so many times; it
+    /// is the current one then.
     fn has_newer(&self, reader: &FileReader, repacked: u32) -> Result<bool, ReadError> {
         if self.current().repacked > repacked {
             return Ok(true); // another has found it meanwhile
@@ -599,7 +612,8 @@ impl LevelStream {
         Ok(stored)
     }
 
-    /// Fetches what stands in pieces at a place of a segment, and hands each over as soon as it is there, until `take` returns `false`.
+    /// Fetches what stands in pieces at a place of a segment, and hands each over as soon as it is
+    /// there, until `take` returns `false`.
     pub(super) fn stored_pieces(
         &self,
         segment: u32,

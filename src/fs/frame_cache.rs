@@ -1,4 +1,5 @@
-//! Decoded frames: bounded in bytes, least recently used first to go, one fetch each however many wait.
+//! Decoded frames: bounded in bytes, least recently used first to go, one fetch each however many
+//! wait.
 
 use super::ReadError;
 use crate::model::{FrameNo, StreamOffset};
@@ -9,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Number of a level's stream in one cache. A level's serial will not do: every backup of a store has a level 1, and the
-/// serial of a level that was withdrawn can be given again.
+/// Number of a level's stream in one cache. A level's serial will not do: every backup of a store
+/// has a level 1, and the serial of a level that was withdrawn can be given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct StreamNo(pub(super) u64);
 
@@ -47,7 +48,8 @@ pub(super) struct FrameKey {
     pub(super) start: StreamOffset,
 }
 
-/// What fetches and decodes one frame. Shows a piece of it on the way, if it comes to that; what it shows is authentic.
+/// What fetches and decodes one frame. Shows a piece of it on the way, if it comes to that; what it
+/// shows is authentic.
 type Fetch = Box<dyn FnOnce(&mut Show<'_>) -> Result<Vec<u8>, ReadError> + Send>;
 
 /// Takes a piece of a frame and where in the stream it begins.
@@ -59,7 +61,8 @@ pub(super) type Show<'flight> = dyn FnMut(StreamOffset, &[u8]) -> ControlFlow<()
 pub(super) enum FetchExtent {
     /// All of it.
     Whole,
-    /// What is shown, if nobody else asks meanwhile and it is the first time. Who asks again has it decoded whole.
+    /// What is shown, if nobody else asks meanwhile and it is the first time. Who asks again has it
+    /// decoded whole.
     UntilShown,
 }
 
@@ -69,7 +72,8 @@ const MOST_LEFT_OFF: usize = 256;
 /// What a frame costs besides its bytes, so that very small frames are bounded too.
 const OVERHEAD_BYTES: usize = 256;
 
-/// The frames at hand. Its bytes never exceed its limit; what callers still hold of a frame that went is theirs.
+/// The frames at hand. Its bytes never exceed its limit; what callers still hold of a frame that
+/// went is theirs.
 pub(super) struct FrameCache {
     limit_bytes: usize,
     state: Mutex<State>,
@@ -153,7 +157,8 @@ impl FrameCache {
         state.held.contains_key(&(key.stream, key.start)) || state.flights.contains_key(&key)
     }
 
-    /// The frame, or the one fetch of it: `fetch` is used only if there is none yet, and not before the flight is run.
+    /// The frame, or the one fetch of it: `fetch` is used only if there is none yet, and not before
+    /// the flight is run.
     pub(super) fn get(
         self: &Arc<Self>,
         key: FrameKey,
@@ -180,10 +185,12 @@ impl FrameCache {
         Whereabouts::Coming(flight)
     }
 
-    /// Whether the rest of a frame can be left undone: then it is no longer in flight, and who asks next starts anew.
+    /// Whether the rest of a frame can be left undone: then it is no longer in flight, and who asks
+    /// next starts anew.
     fn leave_off(&self, flight: &Flight) -> bool {
         let mut state = self.lock();
-        // Asked under the lock under which others find the flight: nobody can come to wait for a rest that never comes.
+        // Asked under the lock under which others find the flight: nobody can come to wait for a
+        // rest that never comes.
         if flight.is_wanted_whole.load(Ordering::Relaxed) {
             return false;
         }
@@ -325,8 +332,8 @@ impl Flight {
         self.changed.notify_all();
     }
 
-    /// Waits until all bytes of `wanted` that the frame has are there, but no longer than `patience`. What it returns may be
-    /// no more of the frame than that.
+    /// Waits until all bytes of `wanted` that the frame has are there, but no longer than
+    /// `patience`. What it returns may be no more of the frame than that.
     ///
     /// # Errors
     ///

@@ -1,17 +1,19 @@
 //! What did the tree look like then? Points in time as read-only file systems.
 //!
-//! [`view`] is one point in time, the same on every platform: restore, `cat`, `export` and the API read through it too,
-//! so that there is one way to read a backup. [`timeline`] goes through several side by side. [`points`] puts views into one numbered tree. The front ends `fuse` and
-//! `mount` translate numbers and errors, and know nothing of backups. Below: `file_reader` (extents → frame table → frame
-//! cache → store), `frame_cache`, `read_ahead`, `pool`.
+//! [`view`] is one point in time, the same on every platform: restore, `cat`, `export` and the API
+//! read through it too, so that there is one way to read a backup. [`timeline`] goes through
+//! several side by side. [`points`] puts views into one numbered tree. The front ends `fuse` and
+//! `mount` translate numbers and errors, and know nothing of backups. Below: `file_reader` (extents
+//! → frame table → frame cache → store), `frame_cache`, `read_ahead`, `pool`.
 //!
 //! Knows nothing of how a backup is made. Start reading at [`view::View`].
 //!
 //! Invariants:
-//! - bytes are served when their frame's authentication held, and at no other time; what cannot be read is an error, never
-//!   zeros, never an empty directory, never "no such file";
-//! - a thread that the kernel waits for never waits for a store: it asks a view [`at hand`](view::View::at_hand), and moves
-//!   the reply to another thread when that would have to wait;
+//! - bytes are served when their frame's authentication held, and at no other time; what cannot be
+//!   read is an error, never zeros, never an empty directory, never "no such file";
+//! - a thread that the kernel waits for never waits for a store: it asks a view
+//!   [`at hand`](view::View::at_hand), and moves the reply to another thread when that would have
+//!   to wait;
 //! - memory is the caches and a fixed rest. Nothing grows with the number of entries.
 
 mod deadline;
@@ -49,7 +51,8 @@ pub struct ReadOptions {
     pub index_cache_bytes: usize,
     /// Threads that fetch and decode.
     pub fetch_threads: NonZeroUsize,
-    /// How long one fetch may take before whoever waits for it is told that it failed; less where the request it is for has waited already.
+    /// How long one fetch may take before whoever waits for it is told that it failed; less where
+    /// the request it is for has waited already.
     pub patience: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! The life of a mount: makes sure of the mount point, serves until told to stop, leaves nothing behind.
+//! The life of a mount: makes sure of the mount point, serves until told to stop, leaves nothing
+//! behind.
 
 use super::fuse::{Adapter, Appearance, Permissions, RequestCounts};
 use super::mounts;
@@ -38,7 +39,8 @@ pub struct MountOptions {
     pub occupied: Occupied,
     /// Threads that take requests.
     pub threads: NonZeroUsize,
-    /// Where the counts of requests are written as JSON, at the end and when the process gets `SIGUSR1`.
+    /// Where the counts of requests are written as JSON, at the end and when the process gets
+    /// `SIGUSR1`.
     pub stats_file: Option<PathBuf>,
 }
 
@@ -142,7 +144,8 @@ pub enum MountError {
     },
 }
 
-/// A mount that is being served by threads of this process. Ended by [`unmount`](Self::unmount); by Drop in need.
+/// A mount that is being served by threads of this process. Ended by [`unmount`](Self::unmount); by
+/// Drop in need.
 pub struct Mounted {
     mount_point: PathBuf,
     /// The number the system gave it: what else is mounted there is not ours to end.
@@ -217,7 +220,8 @@ impl Mounted {
         &self.counts
     }
 
-    /// Takes the mount out of the tree at once, and waits a little for programs that still are in it.
+    /// Takes the mount out of the tree at once, and waits a little for programs that still are in
+    /// it.
     ///
     /// # Errors
     ///
@@ -258,8 +262,8 @@ impl Drop for Mounted {
     }
 }
 
-/// Mounts a forest and serves it until it is unmounted, or the process gets `SIGINT`, `SIGTERM` or `SIGHUP`, which
-/// unmount it. Calls `ready` when the mount answers.
+/// Mounts a forest and serves it until it is unmounted, or the process gets `SIGINT`, `SIGTERM` or
+/// `SIGHUP`, which unmount it. Calls `ready` when the mount answers.
 ///
 /// # Errors
 ///
@@ -365,15 +369,16 @@ fn config(options: &MountOptions) -> Config {
     config
 }
 
-/// Makes sure that the mount point can be used. Returns it as an absolute path without symbolic links.
+/// Makes sure that the mount point can be used. Returns it as an absolute path without symbolic
+/// links.
 fn prepare(options: &MountOptions) -> Result<PathBuf, MountError> {
     let given = &options.mount_point;
     let failed = |source: io::Error| MountError::MountPoint {
         mount_point: given.clone(),
         source,
     };
-    // A mount whose process died. What the kernel keeps of it, such as the attributes of its root, it still answers; this
-    // has to be asked each time.
+    // A mount whose process died. What the kernel keeps of it, such as the attributes of its root,
+    // it still answers; this has to be asked each time.
     if rustix::fs::statvfs(given).err() == Some(Errno::NOTCONN)
         && mounts::is_ours(given).map_err(failed)?
     {

@@ -22,7 +22,8 @@ pub(super) fn is_ours(mount_point: &Path) -> io::Result<bool> {
     Ok(kind.is_some_and(|(_, kind)| kind == format!("fuse.{SUBTYPE}").as_bytes()))
 }
 
-/// The path without symbolic links, and without asking the file system that is mounted there: it may be dead.
+/// The path without symbolic links, and without asking the file system that is mounted there: it
+/// may be dead.
 fn in_full(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if !path.is_symlink() => {
@@ -37,7 +38,8 @@ fn in_full(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// A line of the table: where, and what kind. Before the kind stand a varying number of fields and a lone `-`.
+/// A line of the table: where, and what kind. Before the kind stand a varying number of fields and
+/// a lone `-`.
 fn parse(line: &[u8]) -> Option<(PathBuf, &[u8])> {
     let mut fields = line.split(|byte| *byte == b' ');
     let place = fields.nth(4)?;

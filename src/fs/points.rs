@@ -1,9 +1,9 @@
 //! One point in time, or all points of a backup, as one tree whose inodes are plain numbers.
 //!
-//! A [`Forest`] of one tree shows that tree. A forest of points shows a folder for each point in time, named by when its
-//! level began (`2026-11-22T22.34.50`, local time; points not used as in a URL, so that every system takes the name), and
-//! `latest`, a symbolic link to the newest. Points are opened when somebody walks into them, and new ones appear by
-//! themselves.
+//! A [`Forest`] of one tree shows that tree. A forest of points shows a folder for each point in
+//! time, named by when its level began (`2026-11-22T22.34.50`, local time; points not used as in a
+//! URL, so that every system takes the name), and `latest`, a symbolic link to the newest. Points
+//! are opened when somebody walks into them, and new ones appear by themselves.
 
 use super::view::{Attributes, Child, FileContent, ROOT, Totals, View};
 use super::{CacheCounts, FileReader, ReadError};
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 pub const TOP: u64 = 1;
 /// The name of the link to the newest point.
 const LATEST: &[u8] = b"latest";
-/// Below these bits an inode holds the number of its node, and 1; above them the number of its point.
+/// Below these bits an inode holds the number of its node, and 1; above them the number of its
+/// point.
 const NODE_BITS: u32 = 40;
 /// So many points have room above.
 const MOST_POINTS: usize = (1 << 24) - 1;
@@ -93,7 +94,8 @@ impl Forest {
         }
     }
 
-    /// A folder for each point in time. Names are made in `zone`; the top folder belongs to `owner`, user and group.
+    /// A folder for each point in time. Names are made in `zone`; the top folder belongs to
+    /// `owner`, user and group.
     pub fn of_points(
         source: Arc<dyn PointSource>,
         reader: Arc<FileReader>,
@@ -122,7 +124,8 @@ impl Forest {
         }
     }
 
-    /// Has the points listed again when the last listing is as old as this; two seconds unless said otherwise.
+    /// Has the points listed again when the last listing is as old as this; two seconds unless said
+    /// otherwise.
     #[must_use]
     pub fn listing_every(mut self, age: Duration) -> Self {
         if let Top::Points(folder) = &mut self.top {
@@ -164,7 +167,8 @@ impl Forest {
     ///
     /// # Errors
     ///
-    /// [`ReadError`], as of everything here; [`ReadError::NoSuchNode`] for an inode that was never given out.
+    /// [`ReadError`], as of everything here; [`ReadError::NoSuchNode`] for an inode that was never
+    /// given out.
     pub fn get(&self, inode: u64) -> Result<Found<'static>, ReadError> {
         match self.place(inode)? {
             Place::Top(folder) => Ok(folder.itself(&*folder.listing()?)),
@@ -207,7 +211,8 @@ impl Forest {
         }
     }
 
-    /// Calls `found` for the entries of a directory, all (`after` 0) or those after a cursor, until it breaks.
+    /// Calls `found` for the entries of a directory, all (`after` 0) or those after a cursor, until
+    /// it breaks.
     ///
     /// # Errors
     ///
@@ -385,8 +390,8 @@ struct Points {
 
 /// Which points are known, which are there, and which are open.
 struct State {
-    /// In the order they were first seen: a point's number is its place here, and 1. Never shrinks, so that a number never
-    /// stands for another point.
+    /// In the order they were first seen: a point's number is its place here, and 1. Never shrinks,
+    /// so that a number never stands for another point.
     known: Vec<LevelId>,
     listing: Option<(Instant, Arc<Listing>)>,
     /// The last used in front.
@@ -441,7 +446,8 @@ impl PointsFolder {
         }))
     }
 
-    /// Opens nothing: what is not known of a point is made up, and [`Lasting::Now`] has it asked for before it is used.
+    /// Opens nothing: what is not known of a point is made up, and [`Lasting::Now`] has it asked
+    /// for before it is used.
     fn list(
         &self,
         after: u64,

@@ -1,4 +1,5 @@
-//! Threads that do what must wait for a store: fetch, check and decode, or answer a request that needs that.
+//! Threads that do what must wait for a store: fetch, check and decode, or answer a request that
+//! needs that.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +16,8 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 pub(super) enum Urgency {
     /// Somebody waits for it.
     Wanted,
-    /// Somebody will probably want it soon, and it is the rest of what has been begun: before other such work.
+    /// Somebody will probably want it soon, and it is the rest of what has been begun: before other
+    /// such work.
     Begun,
     /// Somebody will probably want it soon.
     Ahead,
@@ -23,8 +25,8 @@ pub(super) enum Urgency {
 
 /// A fixed number of threads that run jobs: wanted ones first, each sort in the order it came.
 ///
-/// Dropping the pool drops the jobs that have not begun, and does not wait for those that have: one of them may hang
-/// in a dead store.
+/// Dropping the pool drops the jobs that have not begun, and does not wait for those that have: one
+/// of them may hang in a dead store.
 pub(super) struct Pool {
     shared: Arc<Shared>,
 }
@@ -37,7 +39,8 @@ struct Shared {
 }
 
 struct Queue {
-    /// Each has a caller that waits (a process in the kernel, a thread of a restore), so that they bound it.
+    /// Each has a caller that waits (a process in the kernel, a thread of a restore), so that they
+    /// bound it.
     wanted: VecDeque<Job>,
     /// What comes of jobs that were in `ahead`.
     begun: VecDeque<Job>,
@@ -113,7 +116,8 @@ impl Shared {
 
     fn work(&self) {
         while let Some(job) = self.next() {
-            // A bug in one job must not cost the mount a thread. What the job owed is settled by the guards it held.
+            // A bug in one job must not cost the mount a thread. What the job owed is settled by
+            // the guards it held.
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a job panicked");
             }

@@ -1,7 +1,8 @@
 //! Notices who reads a stream in rising order, and says which bytes of it will be wanted next.
 //!
-//! It looks at places in streams, not at files: a big file is a rising run of its level's stream, and so is a tree of
-//! small files read in the order they were backed up (`cp -a`, `grep -r`, `tar`).
+//! It looks at places in streams, not at files: a big file is a rising run of its level's stream,
+//! and so is a tree of small files read in the order they were backed up (`cp -a`, `grep -r`,
+//! `tar`).
 
 use super::frame_cache::StreamNo;
 use crate::model::StreamOffset;
@@ -11,13 +12,15 @@ use std::sync::{Mutex, PoisonError};
 const MOST_RUNS: usize = 32;
 /// So many reads in order make a reader sequential.
 const READS_TO_TRUST: u32 = 2;
-/// Frames ahead at first, and at most: each time a reader had to wait for its next frame, it gets twice as many.
+/// Frames ahead at first, and at most: each time a reader had to wait for its next frame, it gets
+/// twice as many.
 const FIRST_DEPTH: u64 = 2;
 const MOST_DEPTH: u64 = 16;
-/// How far back a read may lie and still belong to a run: the kernel's own read-ahead sends a few reads at once, and
-/// they come in any order.
+/// How far back a read may lie and still belong to a run: the kernel's own read-ahead sends a few
+/// reads at once, and they come in any order.
 const BACK_BYTES: u64 = 1 << 20;
-/// Reads that are as long come of the kernel's read-ahead, which has several of them under way; who reads here and there asks for less.
+/// Reads that are as long come of the kernel's read-ahead, which has several of them under way; who
+/// reads here and there asks for less.
 const LONG_READ: u64 = 64 << 10;
 
 /// Bytes of a stream that should be decoded before they are asked for.
@@ -117,7 +120,8 @@ impl ReadAhead {
             .max(far_bytes)
             .min(self.limit_bytes);
         let until = run.next.saturating_add(window);
-        // Half a frame at least, so that not each small read makes a plan; and enough for requests of several frames.
+        // Half a frame at least, so that not each small read makes a plan; and enough for requests
+        // of several frames.
         let step = (access.frame_length / 2).max(self.far_step(far_bytes));
         if until < run.planned.saturating_add(step) {
             return None;
@@ -133,7 +137,8 @@ impl ReadAhead {
 }
 
 impl Run {
-    /// A frame's length forward is near enough: between the files that are read lie headers, and files that are not. Long reads may be further apart.
+    /// A frame's length forward is near enough: between the files that are read lie headers, and
+    /// files that are not. Long reads may be further apart.
     fn goes_on_with(&self, access: &Access) -> bool {
         let near = if access.length >= LONG_READ {
             BACK_BYTES.max(access.frame_length)

@@ -20,7 +20,8 @@ impl Recent {
     pub(super) fn get(&self, node: NodeId) -> Option<Arc<Layout>> {
         let mut files = self.lock();
         let at = files.iter().position(|(recent, _)| *recent == node)?;
-        // Only what is far down is moved up: readers that take turns do not shuffle the table at each read.
+        // Only what is far down is moved up: readers that take turns do not shuffle the table at
+        // each read.
         if at >= MOST_FILES / 4 {
             let file = files.remove(at)?;
             files.push_front(file);

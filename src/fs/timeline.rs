@@ -1,4 +1,5 @@
-//! All points in time of a backup side by side: the versions of each path, and in which points each is.
+//! All points in time of a backup side by side: the versions of each path, and in which points each
+//! is.
 //!
 //! What points in time share is read once: their runs of the index ([`TreeSeries`]).
 
@@ -59,8 +60,8 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Opens points in time, oldest first: reads the manifest of each and nothing else. One that cannot be opened is handed
-    /// to `unopened`, and left out.
+    /// Opens points in time, oldest first: reads the manifest of each and nothing else. One that
+    /// cannot be opened is handed to `unopened`, and left out.
     pub fn open(
         access: &Access,
         backup: &BackupName,
@@ -95,8 +96,8 @@ impl Timeline {
         &self.levels
     }
 
-    /// The versions of all paths that `wanted` takes, in the order of the index. Each part of the index is read once,
-    /// however many points in time have it. Ends with the first error.
+    /// The versions of all paths that `wanted` takes, in the order of the index. Each part of the
+    /// index is read once, however many points in time have it. Ends with the first error.
     pub fn find(
         &self,
         wanted: impl FnMut(PathKey<'_>) -> bool,
@@ -215,8 +216,9 @@ fn is_same_file(before: &Entry, after: &Entry) -> bool {
 }
 
 impl Difference {
-    /// Compares two entries. Reads no content: that of a file is the same when the same stored bytes make it up, and when size, mtime
-    /// and ctime are the same: a backup stores again what was changed just before the last one.
+    /// Compares two entries. Reads no content: that of a file is the same when the same stored
+    /// bytes make it up, and when size, mtime and ctime are the same: a backup stores again what
+    /// was changed just before the last one.
     pub fn between(before: &Entry, after: &Entry) -> Self {
         let (old, new) = (&before.metadata, &after.metadata);
         let is_directory = before.content.kind() == crate::model::Kind::Directory;

@@ -35,10 +35,11 @@ pub struct ViewParts {
     pub backup: BackupName,
 }
 
-/// One point in time, read only and never changing. Cheap to clone; may be used from many threads at once.
+/// One point in time, read only and never changing. Cheap to clone; may be used from many threads
+/// at once.
 ///
-/// Nothing is loaded before it is needed, and nothing is kept but in the caches of the [`FileReader`]. Errors are not
-/// remembered: the next call tries again.
+/// Nothing is loaded before it is needed, and nothing is kept but in the caches of the
+/// [`FileReader`]. Errors are not remembered: the next call tries again.
 #[derive(Clone)]
 pub struct View {
     shared: Arc<Shared>,
@@ -140,8 +141,8 @@ impl View {
         })
     }
 
-    /// The same point in time for a caller that must not wait: what needs a store gives [`ReadError::WouldWait`], and can
-    /// be asked of the view itself on another thread.
+    /// The same point in time for a caller that must not wait: what needs a store gives
+    /// [`ReadError::WouldWait`], and can be asked of the view itself on another thread.
     #[must_use]
     pub fn at_hand(&self) -> Self {
         Self {
@@ -216,12 +217,13 @@ impl View {
         }))
     }
 
-    /// Calls `found` for the entries of a directory in the order of their names, all or those after `after`, until it
-    /// breaks.
+    /// Calls `found` for the entries of a directory in the order of their names, all or those after
+    /// `after`, until it breaks.
     ///
     /// # Errors
     ///
-    /// [`ReadError::NotADirectory`]; else as [`entry`](Self::entry). What was found before the error stands before it.
+    /// [`ReadError::NotADirectory`]; else as [`entry`](Self::entry). What was found before the
+    /// error stands before it.
     pub fn list(
         &self,
         directory: NodeId,
@@ -256,7 +258,8 @@ impl View {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Everything known of each entry of a directory, in the order of their names. Ends with the first error.
+    /// Everything known of each entry of a directory, in the order of their names. Ends with the
+    /// first error.
     pub fn children(
         &self,
         directory: NodeId,
@@ -266,7 +269,8 @@ impl View {
             .map(|child| child.map_err(ReadError::from))
     }
 
-    /// Every entry in index order: directory by directory, each one's entries by name. Ends with the first error.
+    /// Every entry in index order: directory by directory, each one's entries by name. Ends with
+    /// the first error.
     pub fn all(&self) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> + use<> {
         self.tree.all().map(|entry| entry.map_err(ReadError::from))
     }
@@ -359,8 +363,8 @@ impl View {
         })
     }
 
-    /// Some file systems say that a small file takes no blocks, as they keep it with its metadata. A copy of it takes some,
-    /// and programs take no blocks to mean nothing but holes.
+    /// Some file systems say that a small file takes no blocks, as they keep it with its metadata.
+    /// A copy of it takes some, and programs take no blocks to mean nothing but holes.
     fn with_blocks(
         &self,
         node: NodeId,
@@ -401,11 +405,13 @@ impl FileContent {
         self.layout.size()
     }
 
-    /// The bytes from `from` on as they are at hand, without a copy: `length` of them, or fewer where the file ends before.
+    /// The bytes from `from` on as they are at hand, without a copy: `length` of them, or fewer
+    /// where the file ends before.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Fetch`], [`ReadError::Damaged`], [`ReadError::Index`], [`ReadError::Deadline`]. Never wrong bytes.
+    /// [`ReadError::Fetch`], [`ReadError::Damaged`], [`ReadError::Index`], [`ReadError::Deadline`].
+    /// Never wrong bytes.
     pub fn pieces(&self, from: u64, length: u64) -> Result<Vec<Piece>, ReadError> {
         self.view.shared.reader.pieces(
             &self.layout,
@@ -416,7 +422,8 @@ impl FileContent {
         )
     }
 
-    /// Fills `buffer` with the bytes from `from` on. Returns how many there were: fewer only where the file ends.
+    /// Fills `buffer` with the bytes from `from` on. Returns how many there were: fewer only where
+    /// the file ends.
     ///
     /// # Errors
     ///
@@ -443,7 +450,8 @@ impl FileContent {
         self.layout.next_data(from)
     }
 
-    /// Where the first hole at or after `from` begins, the end of the file counting as one; `None` from there on.
+    /// Where the first hole at or after `from` begins, the end of the file counting as one; `None`
+    /// from there on.
     pub fn next_hole(&self, from: u64) -> Option<u64> {
         self.layout.next_hole(from)
     }

@@ -7,10 +7,12 @@ use crate::model::{FrameNo, SegmentOffset};
 use std::fmt;
 use std::sync::Arc;
 
-/// Where a block of a run is kept. Made by a [`BlockSink`], understood by the [`BlockSource`] of the same level.
+/// Where a block of a run is kept. Made by a [`BlockSink`], understood by the [`BlockSource`] of
+/// the same level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockAddress {
-    /// Its place in its lane of the level; what its authentication is bound to. Unlike that of any other block of the run.
+    /// Its place in its lane of the level; what its authentication is bound to. Unlike that of any
+    /// other block of the run.
     pub number: FrameNo,
     /// Number of the object that holds it.
     pub object: u32,
@@ -49,10 +51,11 @@ impl BlockAddress {
     }
 }
 
-/// Takes the blocks of a run in the order they become full, and says where they are kept. Compression, encryption and
-/// authentication are its business.
+/// Takes the blocks of a run in the order they become full, and says where they are kept.
+/// Compression, encryption and authentication are its business.
 pub trait BlockSink {
-    /// Takes one block of at most [`MAX_BLOCK_BYTES`](super::MAX_BLOCK_BYTES). Its number must be new in this run.
+    /// Takes one block of at most [`MAX_BLOCK_BYTES`](super::MAX_BLOCK_BYTES). Its number must be
+    /// new in this run.
     ///
     /// # Errors
     ///
@@ -62,8 +65,8 @@ pub trait BlockSink {
 
 /// Gives the blocks of a run back. May be called from many threads at once.
 pub trait BlockSource: Send + Sync {
-    /// Returns the raw bytes that were appended. Authenticated before they are returned, and bounded by
-    /// [`MAX_BLOCK_BYTES`](super::MAX_BLOCK_BYTES) while they are decompressed.
+    /// Returns the raw bytes that were appended. Authenticated before they are returned, and
+    /// bounded by [`MAX_BLOCK_BYTES`](super::MAX_BLOCK_BYTES) while they are decompressed.
     ///
     /// # Errors
     ///

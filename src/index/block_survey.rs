@@ -19,7 +19,8 @@ pub struct SurveyedBlock {
     pub fault: Option<IndexError>,
 }
 
-/// Reads every block of a run, and tells of each. Blocks below one that cannot be read are not known of.
+/// Reads every block of a run, and tells of each. Blocks below one that cannot be read are not
+/// known of.
 ///
 /// # Errors
 ///

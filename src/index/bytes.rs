@@ -1,7 +1,7 @@
 //! Reading and writing the numbers that all layouts of this module are made of.
 //!
-//! A varint is LEB128: seven bits a byte, least significant first, the high bit set on all but the last. Only the
-//! shortest form is accepted, so that every number has one encoding.
+//! A varint is LEB128: seven bits a byte, least significant first, the high bit set on all but the
+//! last. Only the shortest form is accepted, so that every number has one encoding.
 
 use super::error::Flaw;
 
@@ -29,7 +29,8 @@ pub(super) fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Appends the difference `to - from` (modulo 2^64) as a zigzag varint: small differences either way are short.
+/// Appends the difference `to - from` (modulo 2^64) as a zigzag varint: small differences either
+/// way are short.
 pub(super) fn put_difference(out: &mut Vec<u8>, from: u64, to: u64) {
     let difference = to.wrapping_sub(from).cast_signed();
     put_varint(

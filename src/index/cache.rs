@@ -9,8 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// What a cached block costs beyond its node: its places in the map and in the queue.
 const OVERHEAD_BYTES: usize = 128;
 
-/// Keeps decoded blocks, those used again longest (second chance), and never more bytes of them than its capacity. A
-/// block that is being read stays in memory until its readers let go of it, in the cache or not.
+/// Keeps decoded blocks, those used again longest (second chance), and never more bytes of them
+/// than its capacity. A block that is being read stays in memory until its readers let go of it, in
+/// the cache or not.
 #[derive(Debug)]
 pub struct BlockCache {
     capacity_bytes: usize,
@@ -111,8 +112,9 @@ impl BlockCache {
         lock(&self.state).get(CacheKey { run, block })
     }
 
-    /// Returns the block, calling `load` if it is not kept and no other thread is about to have it. A failure is not remembered. Who waited for
-    /// another's fetch that failed has one more begun after it asked: what was wrong may be over.
+    /// Returns the block, calling `load` if it is not kept and no other thread is about to have it.
+    /// A failure is not remembered. Who waited for another's fetch that failed has one more begun
+    /// after it asked: what was wrong may be over.
     pub(super) fn get_or_load(
         &self,
         run: RunNumber,
@@ -311,8 +313,9 @@ mod tests {
         assert_eq!(loads.into_inner(), 1);
     }
 
-    /// Four threads want one block. The first load fails, and not before the others wait for it, so that they cannot come too late to share it;
-    /// `next` is how later ones end. Returns how many threads got the block, and how many loads there were.
+    /// Four threads want one block. The first load fails, and not before the others wait for it, so
+    /// that they cannot come too late to share it; `next` is how later ones end. Returns how many
+    /// threads got the block, and how many loads there were.
     fn shared_failure(
         cache: &BlockCache,
         next: impl Fn() -> Result<CachedNode, IndexError> + Sync,

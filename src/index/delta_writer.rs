@@ -4,12 +4,13 @@ use super::layers::Merged;
 use super::{BlockSink, HeadBlock, IndexError, RunRoot, Tree, TreeWriter, key};
 use crate::model::{Entry, NodeId, TreePath};
 
-/// Writes the run that, on top of the runs of a tree, makes a new tree: what is new or other than before, and what is gone.
+/// Writes the run that, on top of the runs of a tree, makes a new tree: what is new or other than
+/// before, and what is gone.
 ///
-/// It is told of every entry of the new tree, in index order: of those that the earlier one has as they are by
-/// [`keep`](Self::keep), of others by [`push`](Self::push). What the earlier tree has and it was not told of is gone. A
-/// directory's whole content that is gone takes one entry. Goes through the earlier tree once, in order, and holds one path of
-/// its blocks for each of its runs.
+/// It is told of every entry of the new tree, in index order: of those that the earlier one has as
+/// they are by [`keep`](Self::keep), of others by [`push`](Self::push). What the earlier tree has
+/// and it was not told of is gone. A directory's whole content that is gone takes one entry. Goes
+/// through the earlier tree once, in order, and holds one path of its blocks for each of its runs.
 pub struct DeltaWriter {
     run: TreeWriter,
     /// The first entry of the earlier tree of which nothing was said yet.
@@ -37,7 +38,8 @@ impl DeltaWriter {
     ///
     /// # Errors
     ///
-    /// [`IndexError::Fetch`] and [`IndexError::Malformed`] when `earlier` cannot be read, as of everything here.
+    /// [`IndexError::Fetch`] and [`IndexError::Malformed`] when `earlier` cannot be read, as of
+    /// everything here.
     pub fn new(earlier: &Tree) -> Result<Self, IndexError> {
         let earlier = earlier.layers().seek(&[])?;
         Ok(Self {
@@ -67,7 +69,8 @@ impl DeltaWriter {
         self.run.entries()
     }
 
-    /// Tells of an entry that is as it was. Returns whether the earlier tree has it; if not, it must be pushed.
+    /// Tells of an entry that is as it was. Returns whether the earlier tree has it; if not, it
+    /// must be pushed.
     ///
     /// # Errors
     ///
@@ -107,7 +110,8 @@ impl DeltaWriter {
         Ok(rank)
     }
 
-    /// The run with what it was told so far; of what the earlier tree has after that it says nothing. See [`TreeWriter::so_far`].
+    /// The run with what it was told so far; of what the earlier tree has after that it says
+    /// nothing. See [`TreeWriter::so_far`].
     ///
     /// # Errors
     ///
@@ -150,8 +154,8 @@ impl DeltaWriter {
         Ok(())
     }
 
-    /// Notes that the entry where the earlier tree stands is gone, and with it all of the largest subtree that it lies in and
-    /// neither the entry before nor the next does.
+    /// Notes that the entry where the earlier tree stands is gone, and with it all of the largest
+    /// subtree that it lies in and neither the entry before nor the next does.
     fn gone(
         &mut self,
         gone: &[u8],

@@ -27,7 +27,8 @@ enum State {
     Begin,
     /// Of each run that only one of the trees has, the first entry that was not passed yet.
     Runs(Vec<Cursor>),
-    /// In a subtree that one of those runs says to be gone, or where nothing is shared: both trees are gone through.
+    /// In a subtree that one of those runs says to be gone, or where nothing is shared: both trees
+    /// are gone through.
     Subtree(Vec<Cursor>, Box<Subtree>),
     Ended,
 }

@@ -1,8 +1,9 @@
 //! The value of a tree's entry: everything of an [`Entry`] but its path.
 //!
-//! Fields that are the same in many entries stand first, and times, inode and stream offset have a fixed width, high
-//! bytes first, so that neighbouring entries have long runs of bytes in common: a zstd block stores them in 15 to 25
-//! bytes an entry, names included. Every entry has exactly one encoding.
+//! Fields that are the same in many entries stand first, and times, inode and stream offset have a
+//! fixed width, high bytes first, so that neighbouring entries have long runs of bytes in common: a
+//! zstd block stores them in 15 to 25 bytes an entry, names included. Every entry has exactly one
+//! encoding.
 //!
 //! Layout: docs/format/index.md, "Entries".
 
@@ -37,7 +38,8 @@ pub(super) fn is_gone(value: &[u8]) -> bool {
     value == GONE
 }
 
-/// What is known of an entry in numbers: all that a listing shows. Read without setting memory aside.
+/// What is known of an entry in numbers: all that a listing shows. Read without setting memory
+/// aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
     /// What it is.
@@ -70,7 +72,8 @@ pub struct Attributes {
     pub has_xattrs: bool,
 }
 
-/// Says which rule of the format this entry breaks: what would be refused when it is read is refused when it is written.
+/// Says which rule of the format this entry breaks: what would be refused when it is read is
+/// refused when it is written.
 pub(super) fn check(entry: &Entry) -> Result<(), &'static str> {
     if entry.metadata.mode > 0o7777 {
         return Err("its mode has more than the permission bits");
@@ -145,7 +148,8 @@ fn check_signature(
     Ok(())
 }
 
-/// `st_blocks` of a file without holes on most file systems; what is stored is the difference to it.
+/// `st_blocks` of a file without holes on most file systems; what is stored is the difference to
+/// it.
 fn usual_blocks(content: &Content) -> u64 {
     match content {
         Content::File { size, .. } => usual_blocks_of_file(*size),

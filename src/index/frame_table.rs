@@ -1,4 +1,5 @@
-//! The frame table of a level: which frame holds a byte of the stream, and where that frame is stored.
+//! The frame table of a level: which frame holds a byte of the stream, and where that frame is
+//! stored.
 //!
 //! Layout: docs/format/index.md, "Frame table".
 
@@ -102,8 +103,8 @@ impl FrameTableWriter {
     ///
     /// # Errors
     ///
-    /// [`IndexError::OutOfOrder`] if this is not the next row; the writer is as it was. After an error of the sink the
-    /// table cannot be finished.
+    /// [`IndexError::OutOfOrder`] if this is not the next row; the writer is as it was. After an
+    /// error of the sink the table cannot be finished.
     pub fn push(&mut self, row: &FrameRow, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
         if row.number.0 == self.next.0 {
             self.push_later(row, sink)
@@ -112,7 +113,8 @@ impl FrameTableWriter {
         }
     }
 
-    /// Appends a row of a frame before which others may be left out of the table: they are not there any more.
+    /// Appends a row of a frame before which others may be left out of the table: they are not
+    /// there any more.
     ///
     /// # Errors
     ///
@@ -157,7 +159,8 @@ impl FrameTableWriter {
     }
 }
 
-/// The raw bytes of the leaf that holds these rows: as [`FrameTableWriter`] makes it, if they are those of one leaf.
+/// The raw bytes of the leaf that holds these rows: as [`FrameTableWriter`] makes it, if they are
+/// those of one leaf.
 pub fn leaf_of(rows: &[FrameRow]) -> Vec<u8> {
     let mut node = NodeBuilder::new(0);
     rows.iter()
@@ -165,8 +168,8 @@ pub fn leaf_of(rows: &[FrameRow]) -> Vec<u8> {
     node.take()
 }
 
-/// The frame table of a level. Reads a block when it is first needed; cheap to clone, and may be used from many threads at
-/// once.
+/// The frame table of a level. Reads a block when it is first needed; cheap to clone, and may be
+/// used from many threads at once.
 #[derive(Clone, Debug)]
 pub struct FrameTable {
     run: Run,
@@ -186,7 +189,8 @@ impl FrameTable {
         Run::open(root, source, cache).map(|run| Self { run })
     }
 
-    /// The same table for those who must not wait: see [`Tree::cached_only`](super::Tree::cached_only).
+    /// The same table for those who must not wait: see
+    /// [`Tree::cached_only`](super::Tree::cached_only).
     #[must_use]
     pub fn cached_only(&self) -> Self {
         Self {
@@ -203,8 +207,8 @@ impl FrameTable {
     ///
     /// # Errors
     ///
-    /// [`IndexError::PastEnd`] if the last frame ends at or before `at`; [`IndexError::Gone`] if the frame was left out of the table;
-    /// [`IndexError::Fetch`] and [`IndexError::Malformed`].
+    /// [`IndexError::PastEnd`] if the last frame ends at or before `at`; [`IndexError::Gone`] if
+    /// the frame was left out of the table; [`IndexError::Fetch`] and [`IndexError::Malformed`].
     pub fn locate(&self, at: StreamOffset) -> Result<FrameRow, IndexError> {
         let mut cursor = self.run.seek_back(&at.0.to_be_bytes())?;
         let before = row_at(&cursor)?;
@@ -226,8 +230,8 @@ impl FrameTable {
         }
     }
 
-    /// The row at this place in the table, counted from 0; `None` when it has no more. Unless frames were left out, it is the frame of
-    /// this number.
+    /// The row at this place in the table, counted from 0; `None` when it has no more. Unless
+    /// frames were left out, it is the frame of this number.
     ///
     /// # Errors
     ///
@@ -252,7 +256,8 @@ impl FrameTable {
         Ok(next)
     }
 
-    /// Where the last frame of the table ends: how many bytes the stream has, unless its last frames were left out.
+    /// Where the last frame of the table ends: how many bytes the stream has, unless its last
+    /// frames were left out.
     ///
     /// # Errors
     ///
@@ -288,8 +293,8 @@ fn out_of_order(row: &FrameRow) -> IndexError {
     }
 }
 
-/// Whether a row can come where the next frame of the stream has this number and begins there. Frames that were left out before it had
-/// a byte each at least.
+/// Whether a row can come where the next frame of the stream has this number and begins there.
+/// Frames that were left out before it had a byte each at least.
 fn follows((number, start): (u64, u64), row: &FrameRow) -> bool {
     match row.number.0.checked_sub(number) {
         Some(0) => row.start.0 == start,

@@ -1,8 +1,9 @@
 //! Keys of the tree: `(directory path, name)` as flat bytes.
 //!
-//! Each component of the directory is followed by NUL, then one more NUL, then the name; the root has the empty key.
-//! Bytewise order then lists a directory's entries together, and each subdirectory's tree after them:
-//! `` < `\0a` < `\0b` < `a\0\0x` < `a\0c\0\0y` < `b\0\0z`. Names hold no NUL, so every path has one key.
+//! Each component of the directory is followed by NUL, then one more NUL, then the name; the root
+//! has the empty key. Bytewise order then lists a directory's entries together, and each
+//! subdirectory's tree after them: `` < `\0a` < `\0b` < `a\0\0x` < `a\0c\0\0y` < `b\0\0z`. Names
+//! hold no NUL, so every path has one key.
 //!
 //! Layout: docs/format/index.md, "Keys of the tree".
 
@@ -34,7 +35,8 @@ pub(super) fn of_path_into(path: &TreePath, key: &mut Vec<u8>) {
     key.extend_from_slice(name);
 }
 
-/// What the keys of all entries of the directory with key `directory` begin with; what follows is the name.
+/// What the keys of all entries of the directory with key `directory` begin with; what follows is
+/// the name.
 pub(super) fn prefix_of_children(directory: &[u8]) -> Vec<u8> {
     let Some(separator) = directory.iter().rposition(|byte| *byte == 0) else {
         return vec![0];
@@ -47,15 +49,16 @@ pub(super) fn prefix_of_children(directory: &[u8]) -> Vec<u8> {
     prefix
 }
 
-/// How many bytes of a tree's key stand before the name: all keys with the same ones are of the same directory.
+/// How many bytes of a tree's key stand before the name: all keys with the same ones are of the
+/// same directory.
 fn prefix_length(key: &[u8]) -> usize {
     key.iter()
         .rposition(|byte| *byte == 0)
         .map_or(0, |separator| separator + 1)
 }
 
-/// What all keys below a directory begin with, whatever their depth: its components, each with its NUL. Gives that of each
-/// directory that `key` lies in, the outermost first and the root left out.
+/// What all keys below a directory begin with, whatever their depth: its components, each with its
+/// NUL. Gives that of each directory that `key` lies in, the outermost first and the root left out.
 pub(super) fn subtrees(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends = key
         .iter()
@@ -109,7 +112,8 @@ pub(super) fn to_path(key: &[u8]) -> Result<TreePath, Flaw> {
     );
     joined.extend_from_slice(name);
     let path = TreePath::parse(&joined).ok_or_else(wrong)?;
-    // Parsing drops empty components and dots; a key with such, or with a slash in a name, is of no path.
+    // Parsing drops empty components and dots; a key with such, or with a slash in a name, is of no
+    // path.
     if path.as_bytes() == joined && of_path(&path) == key {
         Ok(path)
     } else {

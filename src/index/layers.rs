@@ -1,7 +1,7 @@
 //! The runs of a tree on top of each other: of each key the newest run that has it decides.
 //!
-//! A run but the oldest may say that keys are gone: one, or all that lie in a directory (a *subtree*). Layout:
-//! docs/format/index.md, "A tree of several runs".
+//! A run but the oldest may say that keys are gone: one, or all that lie in a directory (a
+//! *subtree*). Layout: docs/format/index.md, "A tree of several runs".
 
 use super::error::Flaw;
 use super::run::{Cursor, Item, Run};
@@ -22,7 +22,8 @@ const ROOT: NodeId = NodeId(0);
 /// A run as the manifest of a point in time names it.
 #[derive(Clone)]
 pub struct TreeRun {
-    /// The level that wrote it: runs of two trees that the same level wrote are the same run. None is unlike any.
+    /// The level that wrote it: runs of two trees that the same level wrote are the same run. None
+    /// is unlike any.
     pub level: Option<LevelId>,
     /// Its root.
     pub root: RunRoot,
@@ -56,8 +57,8 @@ impl Layer {
         Ok(None)
     }
 
-    /// Reads every entry in order and decodes it, those that newer runs replace and those that say what is gone among them, for
-    /// as long as `goes_on` says so.
+    /// Reads every entry in order and decodes it, those that newer runs replace and those that say
+    /// what is gone among them, for as long as `goes_on` says so.
     pub(super) fn verify(
         &self,
         is_oldest: bool,
@@ -223,7 +224,8 @@ impl Layers {
         Ok(None)
     }
 
-    /// The entry that has this node; of an entry that a newer run replaces, what the older one says.
+    /// The entry that has this node; of an entry that a newer run replaces, what the older one
+    /// says.
     pub(super) fn at(&self, node: NodeId) -> Result<Option<Spot>, IndexError> {
         if node == ROOT && self.layers.len() > 1 {
             return self.find(&[]);
@@ -268,8 +270,8 @@ impl Layers {
             .filter(|run| *run < self.layers.len()))
     }
 
-    /// The node of the entry with this rank in the same run, unless a newer run has another in its place, or says that it is
-    /// gone.
+    /// The node of the entry with this rank in the same run, unless a newer run has another in its
+    /// place, or says that it is gone.
     pub(super) fn neighbour(&self, run: usize, rank: u64) -> Result<Option<NodeId>, IndexError> {
         let Some(layer) = self.layers.get(run) else {
             return Ok(None);
@@ -313,7 +315,8 @@ impl Layers {
     }
 }
 
-/// A place in the runs of a tree together: at an entry, or past the last. After an error it must not be used any more.
+/// A place in the runs of a tree together: at an entry, or past the last. After an error it must
+/// not be used any more.
 #[derive(Clone, Debug)]
 pub(super) struct Merged {
     layers: Layers,

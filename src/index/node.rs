@@ -1,4 +1,5 @@
-//! Nodes of a run: sorted keys, each with a value. Leaves and inner nodes have one layout; they differ in what a value is.
+//! Nodes of a run: sorted keys, each with a value. Leaves and inner nodes have one layout; they
+//! differ in what a value is.
 //!
 //! | bytes  | meaning                                                                       |
 //! |--------|-------------------------------------------------------------------------------|
@@ -7,8 +8,9 @@
 //! | varint | how many entries                                                              |
 //! | …      | the entries: three varints (shared, rest, value), `rest` key bytes, `value` bytes |
 //!
-//! `shared` is how many bytes the key has in common with the key before it; 0 for every 16th. A node is checked as a
-//! whole when it is decoded, once; what is served from it later was checked then.
+//! `shared` is how many bytes the key has in common with the key before it; 0 for every 16th. A
+//! node is checked as a whole when it is decoded, once; what is served from it later was checked
+//! then.
 //!
 //! Layout: docs/format/index.md, "Nodes".
 
@@ -25,11 +27,12 @@ const RESTART_INTERVAL: usize = 16;
 /// What a writer fills a node up to, in raw bytes.
 const TARGET_BYTES: usize = 16 * 1024;
 
-/// No node is larger, but a leaf whose only entry makes it so. Bounds what a root adds to a manifest, and what a decoder
-/// sets aside for the entries of a node.
+/// No node is larger, but a leaf whose only entry makes it so. Bounds what a root adds to a
+/// manifest, and what a decoder sets aside for the entries of a node.
 pub(super) const MAX_SHARED_NODE_BYTES: usize = 64 * 1024;
 
-/// The longest key: two of them, whole, fit a node. Eight times what Linux takes as a path in one call.
+/// The longest key: two of them, whole, fit a node. Eight times what Linux takes as a path in one
+/// call.
 pub(super) const MAX_KEY_BYTES: usize = 32_000;
 
 /// How many bytes at the start of both are the same.
@@ -74,8 +77,8 @@ impl NodeBuilder {
         }
     }
 
-    /// Whether the node should end before this entry. An inner node has two entries at least, else a tree of them would
-    /// have no end.
+    /// Whether the node should end before this entry. An inner node has two entries at least, else
+    /// a tree of them would have no end.
     pub(super) fn is_full_for(&self, key: &[u8], value: &[u8]) -> bool {
         let rest = key.len() - self.shared(key);
         let lengths = varint_length(self.shared(key) as u64)
@@ -176,7 +179,8 @@ fn index(position: usize) -> Result<u32, Flaw> {
 }
 
 impl Node {
-    /// Checks the whole of `bytes`: order and form of keys, lengths, and of an inner node its children.
+    /// Checks the whole of `bytes`: order and form of keys, lengths, and of an inner node its
+    /// children.
     pub(super) fn decode(bytes: Vec<u8>) -> Result<Self, Flaw> {
         if bytes.len() > MAX_BLOCK_BYTES {
             return Err(format!("{} bytes are more than a block may have", bytes.len()).into());
@@ -237,8 +241,8 @@ impl Node {
         })
     }
 
-    /// Makes `key` the next one of a node, if it may follow. That `shared` is exactly what the keys have in common makes
-    /// the form unique, and is what [`search`](Self::search) builds on.
+    /// Makes `key` the next one of a node, if it may follow. That `shared` is exactly what the keys
+    /// have in common makes the form unique, and is what [`search`](Self::search) builds on.
     fn next_key(
         key: &mut Vec<u8>,
         position: usize,

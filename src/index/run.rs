@@ -96,7 +96,8 @@ impl Run {
         Ok(cursor)
     }
 
-    /// A cursor at the last entry whose key is not greater than `key`; at the end when there is none.
+    /// A cursor at the last entry whose key is not greater than `key`; at the end when there is
+    /// none.
     pub(super) fn seek_back(&self, key: &[u8]) -> Result<Cursor, IndexError> {
         let (above, leaf) = self.descend_to_key(key)?;
         let position = match leaf.node.search(key) {
@@ -241,8 +242,8 @@ impl Run {
     }
 }
 
-/// Holds a node against what its parent says of height and ranks. As children's ranks ascend within their parent's, and
-/// heights fall by one, no way down a tree is endless.
+/// Holds a node against what its parent says of height and ranks. As children's ranks ascend within
+/// their parent's, and heights fall by one, no way down a tree is endless.
 fn checked(node: Node, claim: Claim) -> Result<CachedNode, Flaw> {
     if node.height() != claim.height {
         return Err(format!(
@@ -271,7 +272,8 @@ fn checked(node: Node, claim: Claim) -> Result<CachedNode, Flaw> {
     Ok(CachedNode { node, claim })
 }
 
-/// Holds a child's keys against those of its parent: it begins with the key it stands under and ends before the next.
+/// Holds a child's keys against those of its parent: it begins with the key it stands under and
+/// ends before the next.
 fn check_keys(
     child: &Node,
     parent: &CachedNode,

@@ -3,7 +3,8 @@
 use super::node::{Child, MAX_KEY_BYTES, MAX_SHARED_NODE_BYTES, NodeBuilder};
 use super::{BlockSink, HeadBlock, IndexError, RunRoot};
 
-/// Builds a run from its entries in the order of their keys. Holds one unfinished node for each height.
+/// Builds a run from its entries in the order of their keys. Holds one unfinished node for each
+/// height.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RunWriter {
     /// The unfinished nodes, by height.
@@ -36,7 +37,8 @@ impl RunWriter {
         self.entries == 0 || self.last_key.as_slice() < key
     }
 
-    /// Appends an entry; returns its rank. The caller has asked [`fits`] and [`may_follow`](Self::may_follow).
+    /// Appends an entry; returns its rank. The caller has asked [`fits`] and
+    /// [`may_follow`](Self::may_follow).
     pub(super) fn push(
         &mut self,
         key: &[u8],
@@ -110,8 +112,8 @@ impl RunWriter {
         )
     }
 
-    /// Ends a copy of the run where it is, and leaves this one as it was. The blocks that are not full yet go into the sink for the copy, and
-    /// once more when they are.
+    /// Ends a copy of the run where it is, and leaves this one as it was. The blocks that are not
+    /// full yet go into the sink for the copy, and once more when they are.
     pub(super) fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.clone().finish(sink)
     }

@@ -12,12 +12,13 @@ use crate::model::{Entry, Name, NodeId, TreePath};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// The tree of a point in time. Reads a block when it is first needed; cheap to clone, and may be used from many threads
-/// at once.
+/// The tree of a point in time. Reads a block when it is first needed; cheap to clone, and may be
+/// used from many threads at once.
 ///
-/// A call with everything in the cache takes some microseconds at most; each block that is not costs a call of the
-/// [`BlockSource`], and no call needs more of them than the runs of the tree are high together (a run of a million entries: three).
-/// Errors are not remembered: the next call tries again.
+/// A call with everything in the cache takes some microseconds at most; each block that is not
+/// costs a call of the [`BlockSource`], and no call needs more of them than the runs of the tree
+/// are high together (a run of a million entries: three). Errors are not remembered: the next call
+/// tries again.
 #[derive(Clone, Debug)]
 pub struct Tree {
     layers: Layers,
@@ -54,8 +55,8 @@ impl Tree {
         Layers::open(runs, cache).map(|layers| Self { layers })
     }
 
-    /// Opens what one run says of a tree, whatever lies below it: entries that it replaced or added. Where it says that something is gone
-    /// there is nothing. Loads nothing.
+    /// Opens what one run says of a tree, whatever lies below it: entries that it replaced or
+    /// added. Where it says that something is gone there is nothing. Loads nothing.
     ///
     /// # Errors
     ///
@@ -88,7 +89,8 @@ impl Tree {
         }
     }
 
-    /// The tree that its oldest runs make, as many as said and one at least. What both trees have has the same node in both.
+    /// The tree that its oldest runs make, as many as said and one at least. What both trees have
+    /// has the same node in both.
     #[must_use]
     pub fn oldest(&self, runs: usize) -> Self {
         Self {
@@ -101,7 +103,8 @@ impl Tree {
         self.layers.len()
     }
 
-    /// The number of the run that has a node, counted from the oldest, which is 0; `None` where there is no such node.
+    /// The number of the run that has a node, counted from the oldest, which is 0; `None` where
+    /// there is no such node.
     ///
     /// # Errors
     ///
@@ -193,8 +196,8 @@ impl Tree {
         self.read_attributes(spot.as_ref())
     }
 
-    /// The entries of a directory in the order of their names: all, or those after the entry `after`. None when it is no
-    /// directory. Ends with the first error.
+    /// The entries of a directory in the order of their names: all, or those after the entry
+    /// `after`. None when it is no directory. Ends with the first error.
     pub fn children(&self, directory: NodeId, after: Option<NodeId>) -> Children {
         Children {
             state: ChildrenState::Begin {
@@ -205,8 +208,8 @@ impl Tree {
         }
     }
 
-    /// Calls `found` for what [`children`](Self::children) lists, with names and numbers alone and without setting memory
-    /// aside for each, until it breaks.
+    /// Calls `found` for what [`children`](Self::children) lists, with names and numbers alone and
+    /// without setting memory aside for each, until it breaks.
     ///
     /// # Errors
     ///
@@ -238,9 +241,10 @@ impl Tree {
         }
     }
 
-    /// What a later tree of the same backup has other than this one, in index order. Reads the runs that the trees do not
-    /// share, and of the others what is under the same paths or in a directory that is gone: work is in proportion to what
-    /// was written between the two. Ends with the first error.
+    /// What a later tree of the same backup has other than this one, in index order. Reads the runs
+    /// that the trees do not share, and of the others what is under the same paths or in a
+    /// directory that is gone: work is in proportion to what was written between the two. Ends with
+    /// the first error.
     pub fn differences(&self, later: &Self) -> Differences {
         Differences::new(self, later)
     }
@@ -330,8 +334,9 @@ impl Tree {
         Ok((self.layers.node(run, item).map_err(malformed)?, attributes))
     }
 
-    /// The node of the first name of a file, of which the item is another. Where a newer run has something else in that place,
-    /// the item stands for itself: its metadata and extents are all there.
+    /// The node of the first name of a file, of which the item is another. Where a newer run has
+    /// something else in that place, the item stands for itself: its metadata and extents are all
+    /// there.
     fn first_name(
         &self,
         run: usize,

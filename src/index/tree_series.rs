@@ -1,4 +1,5 @@
-//! Several trees of one backup side by side: each path once, with what it was in each. Runs that trees share are read once.
+//! Several trees of one backup side by side: each path once, with what it was in each. Runs that
+//! trees share are read once.
 
 use super::error::Flaw;
 use super::layers::Layer;
@@ -9,7 +10,8 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, binary_heap::PeekMut};
 use std::ops::Range;
 
-/// An entry, and trees that follow each other and all have it, by their places among those that were asked for.
+/// An entry, and trees that follow each other and all have it, by their places among those that
+/// were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spell {
     /// Which trees; never none.
@@ -99,8 +101,8 @@ impl Found {
 }
 
 impl TreeSeries {
-    /// Puts a tree behind the others, or one that has nothing. A run of a level that another tree has too is taken for the same
-    /// run. Loads nothing.
+    /// Puts a tree behind the others, or one that has nothing. A run of a level that another tree
+    /// has too is taken for the same run. Loads nothing.
     pub fn push(&mut self, tree: Option<&Tree>) {
         let mut numbers = Vec::new();
         for layer in tree.into_iter().flat_map(|tree| tree.layers().each()) {
@@ -143,7 +145,8 @@ impl TreeSeries {
             .map(|(tree, _)| tree)
     }
 
-    /// Lets a tree have nothing. The others keep their places, and a run that no tree has is not read.
+    /// Lets a tree have nothing. The others keep their places, and a run that no tree has is not
+    /// read.
     pub fn leave_out(&mut self, tree: usize) {
         self.trees.get_mut(tree).into_iter().for_each(Vec::clear);
     }
@@ -160,7 +163,8 @@ impl TreeSeries {
             .map_or(Ok(()), |layer| layer.verify(is_oldest, goes_on))
     }
 
-    /// What one path was in each tree. Asks each run once, and only those that no newer one answers for.
+    /// What one path was in each tree. Asks each run once, and only those that no newer one answers
+    /// for.
     ///
     /// # Errors
     ///
@@ -227,8 +231,9 @@ impl TreeSeries {
         entry_codec::is_gone(&found.value) && self.is_oldest.get(found.run) == Some(&false)
     }
 
-    /// Goes through all paths that `wanted` takes, in the order of the index. Reads each run once, all of them at the same
-    /// pace: memory holds a block or two of each. Ends with the first error.
+    /// Goes through all paths that `wanted` takes, in the order of the index. Reads each run once,
+    /// all of them at the same pace: memory holds a block or two of each. Ends with the first
+    /// error.
     pub fn histories<W: FnMut(PathKey<'_>) -> bool>(&self, wanted: W) -> Histories<W> {
         let mut trees_of: Vec<Vec<Range<usize>>> = vec![Vec::new(); self.runs.len()];
         for (tree, numbers) in self.trees.iter().enumerate() {
@@ -254,7 +259,8 @@ impl TreeSeries {
     }
 }
 
-/// Puts spells together that follow each other with the same entry: runs that were merged have it once more.
+/// Puts spells together that follow each other with the same entry: runs that were merged have it
+/// once more.
 fn joined(spells: Vec<Spell>) -> Vec<Spell> {
     let mut joined: Vec<Spell> = Vec::with_capacity(spells.len());
     for spell in spells {

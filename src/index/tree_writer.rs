@@ -7,9 +7,10 @@ use crate::model::{Entry, NodeId};
 /// What a block needs beside the value of its only entry, with some to spare.
 const BLOCK_OVERHEAD_BYTES: usize = 64 * 1024;
 
-/// Writes the tree of a point in time from its entries in index order: directory by directory, each with its entries
-/// sorted by name, and after them its subdirectories in that order, each with all that is below it. Holds one unfinished
-/// block for each height of the tree, however many entries it has.
+/// Writes the tree of a point in time from its entries in index order: directory by directory, each
+/// with its entries sorted by name, and after them its subdirectories in that order, each with all
+/// that is below it. Holds one unfinished block for each height of the tree, however many entries
+/// it has.
 #[derive(Debug, Default)]
 pub struct TreeWriter {
     run: RunWriter,
@@ -29,13 +30,13 @@ impl TreeWriter {
         self.run.entries()
     }
 
-    /// Appends an entry and returns its rank, which is its node if the run is the only one of a tree. What it is a link to
-    /// is named by its rank in this run.
+    /// Appends an entry and returns its rank, which is its node if the run is the only one of a
+    /// tree. What it is a link to is named by its rank in this run.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Unfit`] and [`IndexError::OutOfOrder`] leave the writer as it was. After an error of the sink the
-    /// tree cannot be finished.
+    /// [`IndexError::Unfit`] and [`IndexError::OutOfOrder`] leave the writer as it was. After an
+    /// error of the sink the tree cannot be finished.
     pub fn push(&mut self, entry: &Entry, sink: &mut dyn BlockSink) -> Result<NodeId, IndexError> {
         key::of_path_into(&entry.path, &mut self.key);
         let unfit = |what| IndexError::Unfit {
@@ -80,8 +81,8 @@ impl TreeWriter {
         self.run.push(key, &entry_codec::GONE, sink).map(drop)
     }
 
-    /// What [`finish`](Self::finish) would give if nothing else came. The writer goes on as if it had not been asked; the sink has gained
-    /// a block of each height.
+    /// What [`finish`](Self::finish) would give if nothing else came. The writer goes on as if it
+    /// had not been asked; the sink has gained a block of each height.
     ///
     /// # Errors
     ///
@@ -90,7 +91,8 @@ impl TreeWriter {
         self.run.so_far(sink)
     }
 
-    /// Ends the tree. A small one, of about 16 KiB, is all in the root and leaves nothing in the sink.
+    /// Ends the tree. A small one, of about 16 KiB, is all in the root and leaves nothing in the
+    /// sink.
     ///
     /// # Errors
     ///
@@ -99,8 +101,8 @@ impl TreeWriter {
         self.run.finish(sink)
     }
 
-    /// The same, and the blocks that hold the beginning of the root's listing: with them at hand, looking into the root takes
-    /// no other block.
+    /// The same, and the blocks that hold the beginning of the root's listing: with them at hand,
+    /// looking into the root takes no other block.
     ///
     /// # Errors
     ///

@@ -4,10 +4,12 @@ use super::{NameError, PointInTime, PointInTimeError};
 use std::fmt;
 use std::str::FromStr;
 
-/// A backup by what people call it, and optionally a point in time: `name`, `host/name`, `name@DATE`.
+/// A backup by what people call it, and optionally a point in time: `name`, `host/name`,
+/// `name@DATE`.
 ///
-/// A name may hold `/` itself: whether what stands before the first one is a host is decided by what exists
-/// (`catalog`). What stands after the last `@` is always a DATE, so a name with an `@` is written `na@me@latest`.
+/// A name may hold `/` itself: whether what stands before the first one is a host is decided by
+/// what exists (`catalog`). What stands after the last `@` is always a DATE, so a name with an `@`
+/// is written `na@me@latest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupRef {
     text: Box<str>,

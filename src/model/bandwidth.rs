@@ -3,7 +3,8 @@
 /// Bytes that may go in a second, by the time of day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bandwidth {
-    /// From which minute of the day on, in ascending order, and how much; `None` is as much as there is.
+    /// From which minute of the day on, in ascending order, and how much; `None` is as much as
+    /// there is.
     steps: Vec<(u16, Option<u64>)>,
 }
 
@@ -15,8 +16,8 @@ impl Bandwidth {
         }
     }
 
-    /// Each from a minute of the day until the next one's, the last until the first one's on the next day; `None` when there is none, or two begin
-    /// in one minute.
+    /// Each from a minute of the day until the next one's, the last until the first one's on the
+    /// next day; `None` when there is none, or two begin in one minute.
     pub fn by_time(mut steps: Vec<(u16, Option<u64>)>) -> Option<Self> {
         steps.sort_unstable_by_key(|(minute, _)| *minute);
         let is_clear = steps

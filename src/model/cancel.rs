@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that is raised once and stays up. Long work looks at it between two pieces of work and then ends with an
-/// error of its own, leaving behind what a cut-off run may leave.
+/// A flag that is raised once and stays up. Long work looks at it between two pieces of work and
+/// then ends with an error of its own, leaving behind what a cut-off run may leave.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 

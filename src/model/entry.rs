@@ -17,7 +17,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Every run of stream bytes that it needs to stay: those of its content, then those of its signatures.
+    /// Every run of stream bytes that it needs to stay: those of its content, then those of its
+    /// signatures.
     pub fn places(&self) -> impl Iterator<Item = (LevelSerial, StreamOffset, u64)> {
         let extents = match &self.content {
             Content::File { extents, .. } => extents.as_slice(),
@@ -42,7 +43,8 @@ pub enum Content {
     File {
         /// Length in bytes, holes included.
         size: u64,
-        /// Where the data is: ordered by file offset, not overlapping. What no extent covers is a hole.
+        /// Where the data is: ordered by file offset, not overlapping. What no extent covers is a
+        /// hole.
         extents: Vec<Extent>,
     },
     /// A directory. Its entries follow under keys of their own.
@@ -87,7 +89,8 @@ impl Content {
         }
     }
 
-    /// Length in bytes as `stat` shows it: of a file its size, of a symbolic link its target's length, else 0.
+    /// Length in bytes as `stat` shows it: of a file its size, of a symbolic link its target's
+    /// length, else 0.
     pub fn size(&self) -> u64 {
         match self {
             Self::File { size, .. } => *size,
@@ -97,8 +100,8 @@ impl Content {
     }
 }
 
-/// A piece of a file's content: `length` bytes from `at` in the file are the bytes from `stream` in the
-/// tar stream of `level`.
+/// A piece of a file's content: `length` bytes from `at` in the file are the bytes from `stream` in
+/// the tar stream of `level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Extent {
     /// Where the piece begins in the file.
@@ -143,7 +146,8 @@ pub struct Metadata {
     pub owner: Owner,
     /// Last change of the content.
     pub mtime: Time,
-    /// Last change of content or metadata, by the source's clock; used to notice changes, never restored.
+    /// Last change of content or metadata, by the source's clock; used to notice changes, never
+    /// restored.
     pub ctime: Time,
     /// `st_dev` of the source; used to notice changes.
     pub device: u64,
@@ -153,11 +157,11 @@ pub struct Metadata {
     pub links: u32,
     /// `st_blocks` of the source: 512-byte units that were allocated.
     pub blocks: u64,
-    /// Extended attributes sorted by name, POSIX ACLs (`system.posix_acl_access`, `…_default`) and file
-    /// capabilities (`security.capability`) among them, each value as the kernel gives it.
+    /// Extended attributes sorted by name, POSIX ACLs (`system.posix_acl_access`, `…_default`) and
+    /// file capabilities (`security.capability`) among them, each value as the kernel gives it.
     pub xattrs: Vec<Xattr>,
-    /// Where signatures of the content are, one for each level that holds some of it and made one, sorted by level; used to
-    /// notice which blocks changed, never restored.
+    /// Where signatures of the content are, one for each level that holds some of it and made one,
+    /// sorted by level; used to notice which blocks changed, never restored.
     pub signatures: Vec<SignaturePlace>,
 }
 

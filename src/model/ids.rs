@@ -23,7 +23,8 @@ pub struct FrameNo(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LevelSerial(pub u64);
 
-/// Number of an entry in a point in time: its rank in the index, the root being 0. Stands for an inode.
+/// Number of an entry in a point in time: its rank in the index, the root being 0. Stands for an
+/// inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
@@ -69,8 +70,8 @@ pub struct NameError {
     pub text: String,
 }
 
-/// Identity of a level: the moment its run began (UTC, milliseconds) and 8 random hexadecimal digits,
-/// `20261122T223450.123Z-1a2b3c4d`. Sorts by time as text.
+/// Identity of a level: the moment its run began (UTC, milliseconds) and 8 random hexadecimal
+/// digits, `20261122T223450.123Z-1a2b3c4d`. Sorts by time as text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LevelId(Box<str>);
 

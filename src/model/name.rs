@@ -39,7 +39,8 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A path inside a backed-up tree: [`Name`]s joined by `/`, no leading slash. The root is the empty path.
+/// A path inside a backed-up tree: [`Name`]s joined by `/`, no leading slash. The root is the empty
+/// path.
 ///
 /// `Ord` is bytewise on the joined form and good for maps only. The order of a backup, directory by
 /// directory, is that of `index::Key`.
@@ -52,8 +53,8 @@ impl TreePath {
         Self::default()
     }
 
-    /// Reads a path as people and programs write it: leading, doubled and trailing slashes and `.` are
-    /// dropped. `None` when it holds `..` or NUL.
+    /// Reads a path as people and programs write it: leading, doubled and trailing slashes and `.`
+    /// are dropped. `None` when it holds `..` or NUL.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut path = Self(Vec::with_capacity(bytes.len()));
         for part in bytes
@@ -145,8 +146,8 @@ impl fmt::Debug for TreePath {
     }
 }
 
-/// Text of arbitrary bytes that cannot disturb a terminal: valid UTF-8 stays, control characters and
-/// other bytes are escaped (`\n`, `\x1b`, `\xff`).
+/// Text of arbitrary bytes that cannot disturb a terminal: valid UTF-8 stays, control characters
+/// and other bytes are escaped (`\n`, `\x1b`, `\xff`).
 trait EscapeLossy {
     fn escape_ascii_lossy(&self) -> String;
 }

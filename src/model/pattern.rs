@@ -1,17 +1,20 @@
-//! Which files a backup leaves out: shell patterns with the meaning that `tar --exclude` gives them.
+//! Which files a backup leaves out: shell patterns with the meaning that `tar --exclude` gives
+//! them.
 
 use super::TreePath;
 
-/// The patterns of a backup. A path that one of them matches is left out, and with it all that lies below.
+/// The patterns of a backup. A path that one of them matches is left out, and with it all that lies
+/// below.
 ///
-/// A pattern means what GNU tar's `--exclude` means by default for names such as `docs/a.txt` (tar manual, "Controlling
-/// Pattern-Matching"): `*` and `?` match `/` too, `[…]` matches one character of a set, a backslash takes the next
-/// character as it is; the match may begin at the start of the path or after any `/`, and must end at its end or before a
-/// `/`. Case counts.
+/// A pattern means what GNU tar's `--exclude` means by default for names such as `docs/a.txt` (tar
+/// manual, "Controlling Pattern-Matching"): `*` and `?` match `/` too, `[…]` matches one character
+/// of a set, a backslash takes the next character as it is; the match may begin at the start of the
+/// path or after any `/`, and must end at its end or before a `/`. Case counts.
 ///
-/// A pattern that begins with `./` matches from the root of the tree alone. One that begins with `/` is compared with the
-/// absolute path on disk, so that what is typed as `/home/u/.cache` works whatever directory is backed up. Trailing slashes
-/// are dropped (tar lets `dir/` match nothing). The root is never left out.
+/// A pattern that begins with `./` matches from the root of the tree alone. One that begins with
+/// `/` is compared with the absolute path on disk, so that what is typed as `/home/u/.cache` works
+/// whatever directory is backed up. Trailing slashes are dropped (tar lets `dir/` match nothing).
+/// The root is never left out.
 #[derive(Clone, Debug, Default)]
 pub struct Excludes {
     floating: Vec<Pattern>,
@@ -39,8 +42,8 @@ impl Excludes {
         excludes
     }
 
-    /// Whether `path` is left out. `on_disk` gives its absolute path in the file system; it is asked only when an
-    /// absolute pattern needs it.
+    /// Whether `path` is left out. `on_disk` gives its absolute path in the file system; it is
+    /// asked only when an absolute pattern needs it.
     pub fn matches(&self, path: &TreePath, on_disk: impl FnOnce() -> Vec<u8>) -> bool {
         if path.is_root() || self.is_empty() {
             return false;
@@ -161,8 +164,8 @@ impl Pattern {
 
     /// Whether the pattern matches from the start, up to the end or a `/`.
     ///
-    /// On a mismatch only the last `*` is tried with one character more: earlier ones cannot help, so the time
-    /// is at most pattern × text.
+    /// On a mismatch only the last `*` is tried with one character more: earlier ones cannot help,
+    /// so the time is at most pattern × text.
     fn matches_start(&self, text: &[u8]) -> bool {
         let (mut at, mut rest) = (0, text);
         let mut retry: Option<(usize, &[u8])> = None;

@@ -9,8 +9,9 @@ use std::str::FromStr;
 
 /// A moment as people write it, which chooses the newest level that began at or before it.
 ///
-/// What is named stands for all of itself: a day, a minute or a second reaches to its end, so that a time copied from
-/// a list finds the level that was listed. Days and clock times without a zone are those of the zone it is resolved in.
+/// What is named stands for all of itself: a day, a minute or a second reaches to its end, so that
+/// a time copied from a list finds the level that was listed. Days and clock times without a zone
+/// are those of the zone it is resolved in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PointInTime {
     text: Box<str>,
@@ -63,9 +64,11 @@ impl PointInTime {
         }
     }
 
-    /// Which level is meant when it is `now` in `zone`. Moments out of range count as the first or last there is.
+    /// Which level is meant when it is `now` in `zone`. Moments out of range count as the first or
+    /// last there is.
     ///
-    /// A clock time that a change of the clocks makes twice is the later one; one that it leaves out is as much later.
+    /// A clock time that a change of the clocks makes twice is the later one; one that it leaves
+    /// out is as much later.
     pub fn choice(&self, now: Timestamp, zone: &TimeZone) -> Choice {
         let today = || now.to_zoned(zone.clone());
         Choice::Until(match &self.form {
@@ -87,8 +90,8 @@ impl PointInTime {
 }
 
 impl PointInTime {
-    /// The first moment of what is named, when it is `now` in `zone`: what began before it began before all that is meant. `None` for the newest
-    /// level, which is no moment.
+    /// The first moment of what is named, when it is `now` in `zone`: what began before it began
+    /// before all that is meant. `None` for the newest level, which is no moment.
     pub fn beginning(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let start_of = |clock: DateTime| {
             let out_of_range = if clock.year() > 0 {
@@ -205,7 +208,8 @@ fn moment(text: &str) -> Option<Form> {
     Some(Form::Until(moment, lasts))
 }
 
-/// `14`, `14:30`, `1430`, `14:30:05`, `143005`, `14:30:05.123`, and how long what it names lasts, to the last nanosecond.
+/// `14`, `14:30`, `1430`, `14:30:05`, `143005`, `14:30:05.123`, and how long what it names lasts,
+/// to the last nanosecond.
 fn clock_time(text: &str) -> Option<(Time, SignedDuration)> {
     let (whole, fraction) = text
         .split_once(['.', ','])

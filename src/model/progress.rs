@@ -5,18 +5,20 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Is told how a run goes on. A run calls it from many threads, often: an implementation only counts, and
-/// draws or prints at its own pace.
+/// Is told how a run goes on. A run calls it from many threads, often: an implementation only
+/// counts, and draws or prints at its own pace.
 ///
 /// Nothing here can fail or stop the run. What a run returns does not depend on who listens.
 pub trait Progress: Send + Sync {
-    /// A new part of the work begins, such as `"reading files"`: a short phrase for people, lower case.
+    /// A new part of the work begins, such as `"reading files"`: a short phrase for people, lower
+    /// case.
     fn stage(&self, name: &'static str);
 
     /// How much there is to do in all, as far as is known; replaces what was said before.
     fn expect_total(&self, files: u64, bytes: u64);
 
-    /// This much more is done. Bytes are of file content, before compression; holes are not counted.
+    /// This much more is done. Bytes are of file content, before compression; holes are not
+    /// counted.
     fn advance(&self, files: u64, bytes: u64);
 
     /// One thing could not be done, and the run goes on without it: at its end it is "partial".

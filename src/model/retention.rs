@@ -8,8 +8,8 @@ use std::fmt;
 
 /// What stays. Each rule protects; a point in time goes when none protects it.
 ///
-/// Without any rule nothing goes. The newest point in time that can be read stays whatever the rules are, and one that cannot be
-/// read stays too: nobody knows what would be lost.
+/// Without any rule nothing goes. The newest point in time that can be read stays whatever the
+/// rules are, and one that cannot be read stays too: nobody knows what would be lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// How many of the newest stay.
@@ -154,9 +154,11 @@ impl Retention {
         *self == Self::default()
     }
 
-    /// What becomes of each of a backup's points in time, which are in ascending order, when it is `now` in `zone`.
+    /// What becomes of each of a backup's points in time, which are in ascending order, when it is
+    /// `now` in `zone`.
     ///
-    /// Applied again to what stays, the same rules let nothing go; a further rule never lets go more.
+    /// Applied again to what stays, the same rules let nothing go; a further rule never lets go
+    /// more.
     pub fn decide(&self, candidates: &[Candidate], now: Timestamp, zone: &TimeZone) -> Vec<Fate> {
         let newest = candidates
             .iter()

@@ -41,7 +41,8 @@ impl Interval {
     }
 }
 
-/// Whether a text is a moment as timetables have it: `2026-11-24T12:30:00`, with a fraction, `Z` or an offset if wanted.
+/// Whether a text is a moment as timetables have it: `2026-11-24T12:30:00`, with a fraction, `Z` or
+/// an offset if wanted.
 pub fn is_moment(text: &str) -> bool {
     let Some((date, time)) = text.split_once('T') else {
         return false;
@@ -73,7 +74,8 @@ pub fn is_moment(text: &str) -> bool {
             .is_ok()
 }
 
-/// Whether a text can be a field of a cron timetable: `*`, `*/5`, `1-5`, `mon,wed`, `last sun`, `2nd fri`.
+/// Whether a text can be a field of a cron timetable: `*`, `*/5`, `1-5`, `mon,wed`, `last sun`,
+/// `2nd fri`.
 pub fn is_cron_field(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255

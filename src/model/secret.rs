@@ -5,7 +5,8 @@ use zeroize::Zeroize;
 
 /// A passphrase or key: shown by nothing, wiped from memory when dropped.
 ///
-/// Not `Clone`, not `Display`, not `Serialize`: whoever needs the bytes says so with [`expose`](Self::expose).
+/// Not `Clone`, not `Display`, not `Serialize`: whoever needs the bytes says so with
+/// [`expose`](Self::expose).
 pub struct Secret<T: Zeroize>(T);
 
 /// What a person types or keeps in a file to open an encrypted store.

@@ -7,7 +7,8 @@ pub enum SessionStart {
     Open,
     /// Another has opened this run a moment ago: it joins.
     Join,
-    /// The last run was opened a moment ago, and this client was in it: it is too early for the next.
+    /// The last run was opened a moment ago, and this client was in it: it is too early for the
+    /// next.
     HoldOff,
     /// It has missed a run, and must learn the tag first.
     OutOfSync,
@@ -16,8 +17,8 @@ pub enum SessionStart {
 }
 
 impl SessionStart {
-    /// What a client that knows `known_tag` does, `since_start` seconds after the last run was opened, when runs are at least
-    /// `hold_off` seconds apart.
+    /// What a client that knows `known_tag` does, `since_start` seconds after the last run was
+    /// opened, when runs are at least `hold_off` seconds apart.
     pub fn of(session_tag: i64, known_tag: i64, since_start: i64, hold_off: i64) -> Self {
         let a_moment_ago = since_start <= hold_off;
         match known_tag.cmp(&session_tag) {
@@ -35,15 +36,17 @@ impl SessionStart {
 pub enum SessionEnd {
     /// It is about the session's present run.
     Present,
-    /// It is about an earlier run, and the job has not started since: it says how the job stands, and nothing of the session.
+    /// It is about an earlier run, and the job has not started since: it says how the job stands,
+    /// and nothing of the session.
     Former,
     /// It is about a run that the job has left behind: nobody wants to know.
     Superseded,
 }
 
 impl SessionEnd {
-    /// What it is about when the client says `told`, and the job was last started with the tag `started`. A client that does not
-    /// know what its start was answered says no tag, and means that start.
+    /// What it is about when the client says `told`, and the job was last started with the tag
+    /// `started`. A client that does not know what its start was answered says no tag, and means
+    /// that start.
     pub fn of(session_tag: i64, started: Option<i64>, told: Option<i64>) -> Self {
         match told.or(started) {
             None => Self::Present,

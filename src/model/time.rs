@@ -1,6 +1,7 @@
 //! A moment as file systems know it.
 
-/// A moment: whole seconds since 1970-01-01T00:00:00Z (negative before), and nanoseconds after that second.
+/// A moment: whole seconds since 1970-01-01T00:00:00Z (negative before), and nanoseconds after that
+/// second.
 ///
 /// Invariant: `nanoseconds < 1_000_000_000`; the time is always `seconds + nanoseconds / 10^9`, so
 /// half a second before 1970 is `(-1, 500_000_000)`, as in `struct timespec`.

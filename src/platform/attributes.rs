@@ -5,8 +5,9 @@ use std::io;
 
 /// What is known of a file, directory, link or device can be set through this.
 ///
-/// The order matters to the kernel: a change of owner takes setuid bits and file capabilities away, and an access
-/// ACL decides what the group bits of the mode mean. So: owner, attributes, mode, ACLs, and the time last.
+/// The order matters to the kernel: a change of owner takes setuid bits and file capabilities away,
+/// and an access ACL decides what the group bits of the mode mean. So: owner, attributes, mode,
+/// ACLs, and the time last.
 pub trait Attributes {
     /// Sets user and group by number; `None` leaves one as it is.
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()>;

@@ -10,11 +10,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Tells the time. Whatever needs it is handed one; nothing else reads the system's clock.
 pub trait Clock: Send + Sync {
-    /// The moment of the call. Two calls may give the same moment, or step back with the system's clock.
+    /// The moment of the call. Two calls may give the same moment, or step back with the system's
+    /// clock.
     fn now(&self) -> Timestamp;
 
-    /// How long to wait, really, for `span` of this clock to pass, when meanwhile other things go on or nothing does. A clock for
-    /// tests may let it pass at once.
+    /// How long to wait, really, for `span` of this clock to pass, when meanwhile other things go
+    /// on or nothing does. A clock for tests may let it pass at once.
     fn pass(&self, span: Duration, meanwhile: Meanwhile) -> Duration {
         let _ = meanwhile;
         span

@@ -43,12 +43,14 @@ pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
 
 /// Waits until the names in a folder, as they are, would survive a crash of the machine.
 ///
-/// Windows has no such call: there the file system's journal keeps the order of changes, and the last ones may be lost.
+/// Windows has no such call: there the file system's journal keeps the order of changes, and the
+/// last ones may be lost.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     system::sync_folder(path)
 }
 
-/// Fills `buffer` with the bytes from `offset` on; `UnexpectedEof` when there are fewer. Many threads may read one file.
+/// Fills `buffer` with the bytes from `offset` on; `UnexpectedEof` when there are fewer. Many
+/// threads may read one file.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     system::read_exact_at(file, buffer, offset)
 }
@@ -92,8 +94,8 @@ mod system {
 
     pub fn sync_folder(path: &Path) -> io::Result<()> {
         match File::open(path)?.sync_all() {
-            // Some network and FUSE file systems cannot sync a folder; what they promise is all there is (see also
-            // PostgreSQL, fsync_fname_ext).
+            // Some network and FUSE file systems cannot sync a folder; what they promise is all
+            // there is (see also PostgreSQL, fsync_fname_ext).
             Err(error)
                 if matches!(
                     error.kind(),

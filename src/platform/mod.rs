@@ -1,11 +1,13 @@
-//! What differs between systems: reading and writing directory trees with all their metadata, owners, child
-//! processes, the clock.
+//! What differs between systems: reading and writing directory trees with all their metadata,
+//! owners, child processes, the clock.
 //!
-//! Owns every direct system call but those of stores and FUSE. Knows nothing of backups: it speaks of names, bytes and
-//! numbers. Errors are [`std::io::Error`]; the caller knows the path and adds it.
+//! Owns every direct system call but those of stores and FUSE. Knows nothing of backups: it speaks
+//! of names, bytes and numbers. Errors are [`std::io::Error`]; the caller knows the path and adds
+//! it.
 //!
-//! `unix/` and `windows.rs` offer the same items, chosen by `cfg` on the lines below; what one of them cannot do it
-//! refuses with [`std::io::ErrorKind::Unsupported`] and a text that names it, never by doing nothing.
+//! `unix/` and `windows.rs` offer the same items, chosen by `cfg` on the lines below; what one of
+//! them cannot do it refuses with [`std::io::ErrorKind::Unsupported`] and a text that names it,
+//! never by doing nothing.
 //!
 //! | item | what it does | Windows |
 //! |---|---|---|
@@ -21,9 +23,9 @@
 //!
 //! Start reading at [`DirHandle`].
 //!
-//! Invariant: a name is only ever resolved relative to an open directory and one component at a time, and a symbolic
-//! link is never followed, but in the path that opens a root. So a tree that changes under us, by mischief or not, never
-//! leads out of itself.
+//! Invariant: a name is only ever resolved relative to an open directory and one component at a
+//! time, and a symbolic link is never followed, but in the path that opens a root. So a tree that
+//! changes under us, by mischief or not, never leads out of itself.
 
 mod attributes;
 mod clock;

@@ -39,7 +39,8 @@ pub fn run_attached<S: AsRef<OsStr>>(
     command(program).args(arguments).status()
 }
 
-/// A child process that is talked to: its standard input, output and error are pipes, each to be taken once.
+/// A child process that is talked to: its standard input, output and error are pipes, each to be
+/// taken once.
 #[derive(Debug)]
 pub struct Piped {
     child: Child,
@@ -99,7 +100,8 @@ pub fn end(process: &Running, how: End) -> io::Result<()> {
     system::end_process(process, how)
 }
 
-/// Kills all processes of a session that have `variable` in their environment with this value; how many.
+/// Kills all processes of a session that have `variable` in their environment with this value; how
+/// many.
 pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usize> {
     system::kill_marked(session, variable, value)
 }
@@ -198,9 +200,11 @@ impl Group {
         Ok(output)
     }
 
-    /// How all have ended: the number of the last one that did not end well, 0 if all did; none while one still runs.
+    /// How all have ended: the number of the last one that did not end well, 0 if all did; none
+    /// while one still runs.
     pub fn ended(&mut self) -> io::Result<Option<i32>> {
-        // From the last on: while the leader is not waited for, its group's number is not given to another.
+        // From the last on: while the leader is not waited for, its group's number is not given to
+        // another.
         for (child, ended) in self.children.iter_mut().zip(&mut self.ended).rev() {
             if ended.is_none() {
                 match child.try_wait()? {
@@ -262,7 +266,8 @@ impl Detached {
 pub enum Background {
     /// It said that it is ready, and goes on under this process number.
     Ready(u32),
-    /// It ended before that. What went wrong it has told on the standard error, which it shares until it is ready.
+    /// It ended before that. What went wrong it has told on the standard error, which it shares
+    /// until it is ready.
     Ended(ExitStatus),
 }
 
@@ -299,8 +304,8 @@ pub fn leave_session() -> io::Result<()> {
     system::leave_session()
 }
 
-/// Tells the process that started this one by [`start_in_background`] that it is ready, and lets go of standard output
-/// and error, which are nowhere from then on.
+/// Tells the process that started this one by [`start_in_background`] that it is ready, and lets go
+/// of standard output and error, which are nowhere from then on.
 ///
 /// # Errors
 ///

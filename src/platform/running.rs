@@ -17,7 +17,8 @@ pub struct Running {
     /// The space that process numbers are counted in: a container has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// When it began, in ticks of the kernel's clock since its start: process numbers are used again.
+    /// When it began, in ticks of the kernel's clock since its start: process numbers are used
+    /// again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<u64>,
 }

@@ -18,7 +18,8 @@ pub enum Sort {
 pub struct Listed {
     /// The name.
     pub name: Name,
-    /// What it stands for, where the file system tells that with the name (most do); else only `stat` knows.
+    /// What it stands for, where the file system tells that with the name (most do); else only
+    /// `stat` knows.
     pub sort: Option<Sort>,
 }
 
@@ -33,7 +34,8 @@ pub struct Stat {
     pub uid: u32,
     /// Group number of the owner.
     pub gid: u32,
-    /// Length in bytes, holes included; of a symbolic link that of its target, where the system keeps it.
+    /// Length in bytes, holes included; of a symbolic link that of its target, where the system
+    /// keeps it.
     pub size: u64,
     /// Last change of the content.
     pub mtime: Time,
@@ -55,8 +57,9 @@ pub struct Stat {
 const ALWAYS_PROBED_BYTES: u64 = 128 * 1024;
 
 impl Stat {
-    /// Whether it is worth asking where the holes are: fewer blocks than the size needs, or a file so large that
-    /// asking costs nothing beside reading it (blocks also count what is not data, so they can hide a small hole).
+    /// Whether it is worth asking where the holes are: fewer blocks than the size needs, or a file
+    /// so large that asking costs nothing beside reading it (blocks also count what is not data, so
+    /// they can hide a small hole).
     pub fn may_have_holes(&self) -> bool {
         self.size >= ALWAYS_PROBED_BYTES || self.blocks.saturating_mul(512) < self.size
     }

@@ -22,7 +22,8 @@ pub fn ask(question: &str) -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::Interrupted`] when the person interrupts; [`io::ErrorKind::UnexpectedEof`] when there is no answer.
+/// [`io::ErrorKind::Interrupted`] when the person interrupts; [`io::ErrorKind::UnexpectedEof`] when
+/// there is no answer.
 pub fn ask_secret(question: &str) -> io::Result<Passphrase> {
     system::ask_secret(question)
 }

@@ -1,6 +1,8 @@
-//! Windows: reading trees is refused by name until it can be done with everything a tree holds there.
+//! Windows: reading trees is refused by name until it can be done with everything a tree holds
+//! there.
 //!
-//! The handles are types without a value (hidden from other modules, or their code would be called unreachable), so what follows their `open` cannot be reached and need not pretend.
+//! The handles are types without a value (hidden from other modules, or their code would be called
+//! unreachable), so what follows their `open` cannot be reached and need not pretend.
 
 use super::{Attributes, Listed, Stat};
 use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};

@@ -78,8 +78,8 @@ impl<S: Source> Run<'_, S> {
         }
     }
 
-    /// Gives `node` what is wanted and it does not have, in the order that [`Attributes`] explains. Each thing that fails
-    /// is told to `failed`, and the rest is done.
+    /// Gives `node` what is wanted and it does not have, in the order that [`Attributes`] explains.
+    /// Each thing that fails is told to `failed`, and the rest is done.
     pub(super) fn apply(
         &self,
         node: &impl Attributes,
@@ -140,7 +140,8 @@ mod tests {
     /// User, group and mode.
     type Rights = (Option<u32>, Option<u32>, u32);
 
-    /// What a user may give of the metadata of a setuid and setgid file, and how often that is not all.
+    /// What a user may give of the metadata of a setuid and setgid file, and how often that is not
+    /// all.
     fn given(uid: u32, gid: u32, attributes: &[&str]) -> (Rights, Vec<String>, u64) {
         let options = Options {
             ownership: Ownership::ByNumber,

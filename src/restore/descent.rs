@@ -1,4 +1,5 @@
-//! The walk through the tree that a restore makes: directories and links by itself, files by handing them to writers.
+//! The walk through the tree that a restore makes: directories and links by itself, files by
+//! handing them to writers.
 
 use super::attributes::{Start, Wanted};
 use super::directory::Directory;
@@ -17,12 +18,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io, thread};
 
-/// A batch is handed out when it holds this many files or bytes: enough that handing out costs nothing, and not more than
-/// about a frame, so that one is not read twice.
+/// A batch is handed out when it holds this many files or bytes: enough that handing out costs
+/// nothing, and not more than about a frame, so that one is not read twice.
 const BATCH_FILES: usize = 64;
 const BATCH_BYTES: u64 = 1 << 20;
 
-/// How many batches or pieces wait for each writer: what keeps it busy while the walk makes directories.
+/// How many batches or pieces wait for each writer: what keeps it busy while the walk makes
+/// directories.
 const WAITING_PER_WRITER: usize = 4;
 
 /// Mode of a directory that is being filled.
@@ -151,8 +153,8 @@ fn open_target<S: Source>(
     let xattrs = Xattrs::new()
         .of_open(&handle, stat.device)
         .map_err(refused)?;
-    // What would make the things in it other than we ask for: a group of its own to pass on (or mount option grpid),
-    // or ACLs.
+    // What would make the things in it other than we ask for: a group of its own to pass on (or
+    // mount option grpid), or ACLs.
     let plain = stat.gid == run.identity.gid
         && stat.mode & 0o2000 == 0
         && !xattrs
@@ -215,7 +217,8 @@ impl<S: Source> Descent<'_, S> {
         Ok((node, Arc::new(directory), chosen))
     }
 
-    /// Makes what is chosen of a directory's entries, or hands it out; returns the directories among them, in order.
+    /// Makes what is chosen of a directory's entries, or hands it out; returns the directories
+    /// among them, in order.
     fn fill<'chosen>(
         &mut self,
         node: NodeId,
@@ -296,7 +299,8 @@ impl<S: Source> Descent<'_, S> {
         })
     }
 
-    /// Makes a file with several names at once, so that they can be linked to it; hands out any other.
+    /// Makes a file with several names at once, so that they can be linked to it; hands out any
+    /// other.
     fn file(&mut self, directory: &Arc<Directory>, node: NodeId, entry: Entry) {
         if entry.metadata.links > 1 {
             return self.linked_file(directory, node, &entry);

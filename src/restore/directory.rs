@@ -8,7 +8,8 @@ use crate::platform::DirHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A directory of the target, open until all in it and below it is done, and then given its metadata.
+/// A directory of the target, open until all in it and below it is done, and then given its
+/// metadata.
 #[derive(Debug)]
 pub(super) struct Directory {
     pub handle: DirHandle,
@@ -21,7 +22,8 @@ pub(super) struct Directory {
     wanted: Option<Wanted>,
     start: Start,
     parent: Option<Arc<Self>>,
-    /// How much is still to be done in it: the walk itself, each file handed out, each directory below.
+    /// How much is still to be done in it: the walk itself, each file handed out, each directory
+    /// below.
     outstanding: AtomicUsize,
 }
 
@@ -56,7 +58,8 @@ impl Directory {
 }
 
 impl<S: Source> Run<'_, S> {
-    /// One thing is done in `directory`. With the last, it gets its metadata, and so may those above it.
+    /// One thing is done in `directory`. With the last, it gets its metadata, and so may those
+    /// above it.
     pub(super) fn leave(&self, directory: &Arc<Directory>) {
         let mut directory = directory;
         // Acquire and Release: whoever is last sees what the others did.

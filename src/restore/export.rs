@@ -1,7 +1,8 @@
 //! A view as one tar stream.
 //!
-//! The members come as a backup writes them (docs/format.md, "The tar stream"): a directory, what is in it but directories
-//! in order of names, then each subdirectory with all below it. GNU tar needs that order to give directories their times.
+//! The members come as a backup writes them (docs/format.md, "The tar stream"): a directory, what
+//! is in it but directories in order of names, then each subdirectory with all below it. GNU tar
+//! needs that order to give directories their times.
 
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
 use crate::fs::view::{FileContent, ROOT, ReadError, View};
@@ -14,7 +15,8 @@ use std::io::{self, Write};
 /// Bytes that are read and written at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A file up to this size is read as a whole before its header is written: if it cannot be read, it is left out.
+/// A file up to this size is read as a whole before its header is written: if it cannot be read, it
+/// is left out.
 const WHOLE_BYTES: u64 = 16 << 20;
 
 /// Why an export ended before its end. What was written by then is a cut-off archive.
@@ -50,8 +52,9 @@ pub struct Exported {
 
 /// Writes the whole tree of `view` to `out` as a tar archive with all that is known of it.
 ///
-/// A file that cannot be read is left out and told to `progress`, unless it is larger than 16 MiB and the damage is behind
-/// its beginning: the export then fails, since nothing but the file's bytes may stand in their place.
+/// A file that cannot be read is left out and told to `progress`, unless it is larger than 16 MiB
+/// and the damage is behind its beginning: the export then fails, since nothing but the file's
+/// bytes may stand in their place.
 ///
 /// # Errors
 ///
@@ -167,7 +170,8 @@ impl Export<'_> {
         self.write_zeros(padding(data_bytes))
     }
 
-    /// The content of a file, once it is known that it can be read: all of it, or of a large file the beginning.
+    /// The content of a file, once it is known that it can be read: all of it, or of a large file
+    /// the beginning.
     fn readable(&mut self, entry: &Entry) -> Result<FileContent, ReadError> {
         let content = self.view.content(entry)?;
         let mut at = content.next_data(0);

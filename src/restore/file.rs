@@ -152,8 +152,8 @@ impl<S: Source> Run<'_, S> {
         Ok(())
     }
 
-    /// Makes a large file without content, which comes in pieces. Handing them out is ended by [`write_piece`](Self::write_piece)
-    /// with no extents.
+    /// Makes a large file without content, which comes in pieces. Handing them out is ended by
+    /// [`write_piece`](Self::write_piece) with no extents.
     pub(super) fn begin_large(
         &self,
         directory: &Arc<Directory>,
@@ -238,7 +238,8 @@ impl<S: Source> Run<'_, S> {
         Ok((file, placed, self.start(directory, mode)))
     }
 
-    /// Makes something under the name it shall have, or, where that is taken and may be replaced, under another.
+    /// Makes something under the name it shall have, or, where that is taken and may be replaced,
+    /// under another.
     fn place<T>(
         &self,
         entry: &Entry,
@@ -272,8 +273,9 @@ impl<S: Source> Run<'_, S> {
         }
     }
 
-    /// The mode to make something with: at once the right one where nobody else can reach it yet, else for us alone until
-    /// it has its owner. Attributes of the `user` kind need a mode that allows writing.
+    /// The mode to make something with: at once the right one where nobody else can reach it yet,
+    /// else for us alone until it has its owner. Attributes of the `user` kind need a mode that
+    /// allows writing.
     fn first_mode(&self, directory: &Directory, metadata: &Metadata) -> u32 {
         if directory.private && directory.plain && metadata.xattrs.is_empty() {
             metadata.mode & 0o777

@@ -1,19 +1,22 @@
 //! How a view becomes files: copies a point in time, or parts of it, to a directory.
 //!
-//! Owns the order in which things are made and given their metadata, and what is done about trouble. Does not know
-//! where bytes come from ([`Source`]) nor system calls (`platform`). Start reading at [`restore`], then `descent`.
+//! Owns the order in which things are made and given their metadata, and what is done about
+//! trouble. Does not know where bytes come from ([`Source`]) nor system calls (`platform`). Start
+//! reading at [`restore`], then `descent`.
 //!
-//! One thread walks the tree depth first, each directory's entries in order of name, and makes directories and hard
-//! links; writers make the files, in batches that lie together in the stream, and large files in pieces. A directory is
-//! made for us alone and gets its mode, owner, attributes and time when all in it and below it is done, so memory holds
-//! the directories between the root and the place of the walk, and their siblings to come.
+//! One thread walks the tree depth first, each directory's entries in order of name, and makes
+//! directories and hard links; writers make the files, in batches that lie together in the stream,
+//! and large files in pieces. A directory is made for us alone and gets its mode, owner, attributes
+//! and time when all in it and below it is done, so memory holds the directories between the root
+//! and the place of the walk, and their siblings to come.
 //!
 //! Invariants:
-//! - Nothing outside the target is touched, whatever stands in it: `platform` follows no link below the target.
-//! - A name stands for whole content or is not there: a file that could not be read is removed, and one that is
-//!   replaced is replaced by a rename.
-//! - Trouble with one thing is told to `Progress` and counted; only a full disk, or a stop that was asked for, ends
-//!   the run.
+//! - Nothing outside the target is touched, whatever stands in it: `platform` follows no link below
+//!   the target.
+//! - A name stands for whole content or is not there: a file that could not be read is removed, and
+//!   one that is replaced is replaced by a rename.
+//! - Trouble with one thing is told to `Progress` and counted; only a full disk, or a stop that was
+//!   asked for, ends the run.
 
 mod attributes;
 mod descent;
@@ -64,8 +67,8 @@ impl Default for Options {
 pub enum Existing {
     /// Restore only into a directory that is empty, or is made for it.
     Refuse,
-    /// Replace what has the name of something restored, at once or not at all; leave everything else. A directory is
-    /// never replaced by something else, but takes in what belongs into it.
+    /// Replace what has the name of something restored, at once or not at all; leave everything
+    /// else. A directory is never replaced by something else, but takes in what belongs into it.
     Replace,
 }
 
@@ -78,17 +81,20 @@ pub enum Ownership {
     ByNumber,
 }
 
-/// Copies `selection`, or everything if it is empty, to the directory `target`, which is made if it is missing.
+/// Copies `selection`, or everything if it is empty, to the directory `target`, which is made if it
+/// is missing.
 ///
-/// Everything keeps its place: `a/b` becomes `target/a/b`, and `a` is made with its metadata if it is not there. The
-/// metadata of the root goes to the target itself when everything is restored. Not as root, owners are set as far as the
-/// process may, and [`Summary::left_out`] counts where that was not all.
+/// Everything keeps its place: `a/b` becomes `target/a/b`, and `a` is made with its metadata if it
+/// is not there. The metadata of the root goes to the target itself when everything is restored.
+/// Not as root, owners are set as far as the process may, and [`Summary::left_out`] counts where
+/// that was not all.
 ///
 /// # Errors
 ///
-/// Before anything was made: [`RestoreError::Missing`], [`RestoreError::Target`], [`RestoreError::NotEmpty`] and
-/// [`RestoreError::Tree`]. In the midst: [`RestoreError::Full`] and [`RestoreError::Cancelled`]; what is there by then is
-/// whole, but directories may lack their metadata.
+/// Before anything was made: [`RestoreError::Missing`], [`RestoreError::Target`],
+/// [`RestoreError::NotEmpty`] and [`RestoreError::Tree`]. In the midst: [`RestoreError::Full`] and
+/// [`RestoreError::Cancelled`]; what is there by then is whole, but directories may lack their
+/// metadata.
 pub fn restore<S: Source>(
     source: &S,
     selection: &[TreePath],
@@ -101,8 +107,8 @@ pub fn restore<S: Source>(
     descent::restore(source, &chosen, root, target, options, progress, cancel)
 }
 
-/// Calls `found` for everything that [`restore`] would make with this selection, in that order, directories before what
-/// is in them.
+/// Calls `found` for everything that [`restore`] would make with this selection, in that order,
+/// directories before what is in them.
 ///
 /// # Errors
 ///

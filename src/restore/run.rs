@@ -18,7 +18,8 @@ pub struct Summary {
     pub bytes: u64,
     /// How often `Progress` was told of trouble: if at all, the restore is partial.
     pub troubles: u64,
-    /// Things that did not get their owner, or an attribute that belongs to the system, because only root may give it.
+    /// Things that did not get their owner, or an attribute that belongs to the system, because
+    /// only root may give it.
     pub left_out: u64,
 }
 

@@ -18,7 +18,8 @@ pub(super) enum Chosen {
 const ALL: &Chosen = &Chosen::All;
 
 impl Chosen {
-    /// The selection as a tree, all of it if it is empty, and the root of the backup; everything selected was found.
+    /// The selection as a tree, all of it if it is empty, and the root of the backup; everything
+    /// selected was found.
     pub(super) fn find<S: Source>(
         source: &S,
         selection: &[TreePath],
@@ -55,7 +56,8 @@ impl Chosen {
     }
 }
 
-/// Calls `found` for the chosen entries of a directory in order of name, with what is chosen of each, until it breaks.
+/// Calls `found` for the chosen entries of a directory in order of name, with what is chosen of
+/// each, until it breaks.
 pub(super) fn listing<'chosen, S: Source>(
     source: &S,
     directory: NodeId,

@@ -24,9 +24,11 @@ pub trait Source: Sync {
     /// The content of a regular file.
     fn content(&self, entry: &Entry) -> Result<Self::Content, Self::Error>;
 
-    /// Calls `take` with the bytes of a file from `from` on, piece after piece, `length` in all, until it breaks.
+    /// Calls `take` with the bytes of a file from `from` on, piece after piece, `length` in all,
+    /// until it breaks.
     ///
-    /// The range lies within one extent of the file and is 4 MiB at most. Ends well only when all was taken, or `take` broke.
+    /// The range lies within one extent of the file and is 4 MiB at most. Ends well only when all
+    /// was taken, or `take` broke.
     fn read(
         &self,
         content: &Self::Content,

@@ -1,4 +1,5 @@
-//! What is known of each job, and what is to be done next. No clock, no server, no process: those are the daemon's.
+//! What is known of each job, and what is to be done next. No clock, no server, no process: those
+//! are the daemon's.
 
 use super::fields::{Document, actions, integer, object, text};
 use super::journal::Record;
@@ -21,7 +22,8 @@ pub struct Rules {
     pub dead_after: Duration,
     /// Whether other schedulers run this client's jobs too.
     pub cluster: bool,
-    /// Whether a job that has ended is started again when its timetable is changed: where no server tells to.
+    /// Whether a job that has ended is started again when its timetable is changed: where no server
+    /// tells to.
     pub changes_start: bool,
 }
 
@@ -68,7 +70,8 @@ struct Job {
     timetable: Option<Timetable>,
     /// The next moment of its timetable; looked at anew when that may be another.
     next: Option<Timestamp>,
-    /// Whether the server is being asked about its run: until it answers, it is not to be told that there is one.
+    /// Whether the server is being asked about its run: until it answers, it is not to be told that
+    /// there is one.
     is_claiming: bool,
 }
 
@@ -80,7 +83,8 @@ pub struct Book {
 }
 
 impl Book {
-    /// With what was remembered, and the documents that were last seen. Jobs without one wait for the server.
+    /// With what was remembered, and the documents that were last seen. Jobs without one wait for
+    /// the server.
     pub fn new(rules: Rules, records: BTreeMap<String, Record>, documents: Vec<Document>) -> Self {
         let mut documents: BTreeMap<String, Document> = documents
             .into_iter()
@@ -144,8 +148,8 @@ impl Book {
             .and_then(|job| job.record.waiting.or(job.next))
     }
 
-    /// Takes in all jobs that the server has of this client. A document that is not as it should be is left out, and
-    /// keeps none of the others waiting.
+    /// Takes in all jobs that the server has of this client. A document that is not as it should be
+    /// is left out, and keeps none of the others waiting.
     pub fn see(&mut self, documents: Vec<Document>, seen: Seen, now: Timestamp) -> Tasks {
         let mut tasks = BTreeSet::new();
         let mut there = BTreeSet::new();
@@ -330,7 +334,8 @@ impl Book {
         }
     }
 
-    /// Looks at what is due, and gives at most `places` jobs that are to be run now, the most urgent first.
+    /// Looks at what is due, and gives at most `places` jobs that are to be run now, the most
+    /// urgent first.
     pub fn due(&mut self, now: Timestamp, places: usize) -> (Launches, Tasks) {
         let mut tasks = BTreeSet::new();
         let come: Vec<String> = self
@@ -436,7 +441,8 @@ impl Book {
         }
     }
 
-    /// Takes a begin back: the run is another scheduler's, or nobody's. The job is looked at anew when it is seen again.
+    /// Takes a begin back: the run is another scheduler's, or nobody's. The job is looked at anew
+    /// when it is seen again.
     pub fn withdraw(&mut self, id: &str) {
         self.jobs.remove(id);
     }
@@ -487,7 +493,8 @@ impl Book {
                 .get_mut(id)
                 .filter(|job| job.record.state == State::Gone)
             {
-                // Nobody wants to know; where the document is there still, it is right to have the end in it.
+                // Nobody wants to know; where the document is there still, it is right to have the
+                // end in it.
                 job.record.status = "completed".to_owned();
                 job.record.unsent = true;
                 tasks.insert((id.to_owned(), Task::Report));
@@ -517,10 +524,12 @@ impl Book {
         }
     }
 
-    /// Whether the run that the server's document tells of is another scheduler's, when our last one began at `ours`.
+    /// Whether the run that the server's document tells of is another scheduler's, when our last
+    /// one began at `ours`.
     ///
-    /// Where there are no others, an older one was ours: runs went on while the server was away, and it was not told of the last ones. In a cluster none begins
-    /// that the server was not told of, and clocks may differ.
+    /// Where there are no others, an older one was ours: runs went on while the server was away,
+    /// and it was not told of the last ones. In a cluster none begins that the server was not told
+    /// of, and clocks may differ.
     fn is_elsewhere(&self, schedule: &Document, ours: i64, now: Timestamp) -> bool {
         let theirs = integer(schedule, "time_started").unwrap_or(-1);
         let is_other = if self.rules.cluster {
@@ -540,8 +549,8 @@ impl Book {
         })
     }
 
-    /// Whether a run is due still, now that the server's document is known as it is: another scheduler of this client may
-    /// have run it.
+    /// Whether a run is due still, now that the server's document is known as it is: another
+    /// scheduler of this client may have run it.
     pub fn is_due_still(&self, id: &str, fresh: &Document, due: &Occasion, now: Timestamp) -> bool {
         let schedule = object(fresh, "job_schedule");
         let last = integer(&schedule, "time_started").unwrap_or(-1);
@@ -586,8 +595,8 @@ impl Book {
         )
     }
 
-    /// Notes that the server knows; `patch` is what it was told, if it has the job at all. What has changed since has yet to be
-    /// told.
+    /// Notes that the server knows; `patch` is what it was told, if it has the job at all. What has
+    /// changed since has yet to be told.
     pub fn sent(&mut self, id: &str, patch: Option<&Value>) {
         let Some(job) = self.jobs.get_mut(id) else {
             return;

@@ -516,7 +516,8 @@ fn member(session: &str, job: &str) -> String {
     )
 }
 
-/// The address that all objects of a project are below: catalogs have it with or without version and project.
+/// The address that all objects of a project are below: catalogs have it with or without version
+/// and project.
 fn base(endpoint: &str, project: &str) -> String {
     let endpoint = endpoint.trim_end_matches('/');
     if endpoint.contains("/v2/") {

@@ -8,7 +8,8 @@ use jiff::{Timestamp, ToSpan};
 /// How many years ahead a moment is looked for. 29 February on a given weekday comes within 40.
 const YEARS: i16 = 45;
 
-/// The fields, the largest unit first, with the least and the greatest value, and what a field has that is smaller than all given.
+/// The fields, the largest unit first, with the least and the greatest value, and what a field has
+/// that is smaller than all given.
 const FIELDS: [(&str, i16, i16, Option<i16>); 8] = [
     ("year", 1970, 9999, None),
     ("month", 1, 12, Some(1)),
@@ -119,8 +120,8 @@ impl Cron {
         in_month && self.has(3, date.iso_week_date().week().into()) && self.has(4, weekday_of(date))
     }
 
-    /// The first moment after `after`. A time that the clocks leave out in spring is the moment at which they are set; one that
-    /// comes twice in autumn is the first of them.
+    /// The first moment after `after`. A time that the clocks leave out in spring is the moment at
+    /// which they are set; one that comes twice in autumn is the first of them.
     pub(super) fn after(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let mut date = after.to_zoned(zone.clone()).date().yesterday().ok()?;
         let last_year = date.year().checked_add(YEARS)?;

@@ -51,7 +51,8 @@ pub struct Settings {
     pub commands: bool,
     /// After how many seconds an action is ended.
     pub time_limit: Option<u64>,
-    /// Whether other schedulers have the same client: then nothing is run that the server could not be asked about.
+    /// Whether other schedulers have the same client: then nothing is run that the server could not
+    /// be asked about.
     pub cluster: bool,
 }
 
@@ -128,7 +129,8 @@ pub(super) enum Heard {
 ///
 /// # Errors
 ///
-/// [`DaemonError`]: before it begins, when its own files fail, or, with [`Span::Once`], when the server does.
+/// [`DaemonError`]: before it begins, when its own files fail, or, with [`Span::Once`], when the
+/// server does.
 pub fn run(
     settings: Settings,
     source: Source,

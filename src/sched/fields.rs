@@ -1,4 +1,5 @@
-//! What documents of the server hold, read without trust: a key that is missing or of another type counts as not there.
+//! What documents of the server hold, read without trust: a key that is missing or of another type
+//! counts as not there.
 
 use serde_json::{Map, Value};
 

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 /// Most bytes of a job file.
 const LONGEST: u64 = 4 << 20;
 
-/// The jobs of all files that end in `.conf` or `.json`, or of the one file that this is, and whether these are all: a file that
-/// cannot be read is told of and left out. Somebody may be writing it, and its job is not to be forgotten.
+/// The jobs of all files that end in `.conf` or `.json`, or of the one file that this is, and
+/// whether these are all: a file that cannot be read is told of and left out. Somebody may be
+/// writing it, and its job is not to be forgotten.
 ///
 /// # Errors
 ///

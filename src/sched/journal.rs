@@ -32,7 +32,8 @@ pub struct Record {
     pub result: String,
     /// The second in which the last run began; -1 for never.
     pub started: i64,
-    /// The second in which this scheduler last began a run; -1 for never. Another one of this client may have begun a later one.
+    /// The second in which this scheduler last began a run; -1 for never. Another one of this
+    /// client may have begun a later one.
     pub own: i64,
     /// The second in which it ended; -1 for never, or not yet.
     pub ended: i64,
@@ -42,7 +43,8 @@ pub struct Record {
     pub session_tag: i64,
     /// The session that the run under way was let into, and has to be ended with.
     pub in_session: Option<String>,
-    /// Whether it is not known what the session said to that, and with which tag the run was let in, if it was.
+    /// Whether it is not known what the session said to that, and with which tag the run was let
+    /// in, if it was.
     #[serde(default)]
     pub is_unheard: bool,
     /// The run that is under way.

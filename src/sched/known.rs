@@ -1,4 +1,5 @@
-//! What the scheduler knows: the book and the journal of it, for the loop and for the talk with the server beside it.
+//! What the scheduler knows: the book and the journal of it, for the loop and for the talk with the
+//! server beside it.
 
 use super::book::Book;
 use super::daemon::{DaemonError, Settings};

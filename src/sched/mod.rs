@@ -1,6 +1,8 @@
-//! Who runs what, when: the talk with a Freezer API, the timetable of jobs, and the agents that do them.
+//! Who runs what, when: the talk with a Freezer API, the timetable of jobs, and the agents that do
+//! them.
 //!
-//! Owns what a scheduler knows of its jobs. Sees no engine: an action is run as a program (`freezer …`), as a person would.
+//! Owns what a scheduler knows of its jobs. Sees no engine: an action is run as a program
+//! (`freezer …`), as a person would.
 //!
 //! | file | the question it answers |
 //! |---|---|
@@ -20,8 +22,9 @@
 //!
 //! Start reading at [`book`].
 //!
-//! Invariants: a run is noted in the journal before it begins, so that no run begins twice; one job that is not as it should
-//! be never stops the others; what the server says is never a command line for a shell.
+//! Invariants: a run is noted in the journal before it begins, so that no run begins twice; one job
+//! that is not as it should be never stops the others; what the server says is never a command line
+//! for a shell.
 
 pub mod book;
 pub mod connection;

@@ -1,7 +1,8 @@
 //! How an action becomes a configuration file and arguments.
 //!
-//! Options go into a file that only the agent can read, never onto a command line: some are secrets. What has no name as an
-//! option (a backup to check, where to mount) is an argument of its own behind `--`, and never read by a shell.
+//! Options go into a file that only the agent can read, never onto a command line: some are
+//! secrets. What has no name as an option (a backup to check, where to mount) is an argument of its
+//! own behind `--`, and never read by a shell.
 
 use super::fields::{Document, text};
 use super::order::AgentKind;
@@ -121,7 +122,8 @@ pub(super) fn plan(options: &Document, agent: AgentKind) -> Result<Plan, OptionE
             vec![word(&reference(options))],
             &["backup_name", "hostname"],
         ),
-        // Not with --yes: whether a point in time that cannot be opened is removed is for somebody to say.
+        // Not with --yes: whether a point in time that cannot be opened is removed is for somebody
+        // to say.
         "repair" => (
             &["repair"],
             vec![word(&backup("repair")?)],
@@ -237,8 +239,8 @@ fn scalar(key: &str, value: &Value, agent: AgentKind) -> Result<String, OptionEr
     }
 }
 
-/// The programs of a command, with their arguments: words apart by blanks, quoted by `'`, `"` and `\` if they have any, and
-/// programs apart by `|`. Nothing else means anything.
+/// The programs of a command, with their arguments: words apart by blanks, quoted by `'`, `"` and
+/// `\` if they have any, and programs apart by `|`. Nothing else means anything.
 pub(super) fn pipeline(command: &str) -> Result<Vec<Vec<String>>, OptionError> {
     let mut programs: Vec<Vec<String>> = vec![Vec::new()];
     let mut word: Option<String> = None;

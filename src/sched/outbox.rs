@@ -39,7 +39,8 @@ impl Outbox {
         files
     }
 
-    /// Reads one; none if it cannot be understood: then it is put aside, where a person can look at it.
+    /// Reads one; none if it cannot be understood: then it is put aside, where a person can look at
+    /// it.
     pub(super) fn read(&self, file: &Path) -> io::Result<Option<Value>> {
         match serde_json::from_slice(&std::fs::read(file)?) {
             Ok(message) => Ok(Some(message)),

@@ -1,4 +1,5 @@
-//! When the server is asked again: not by all nodes at once, and less often while it does not answer.
+//! When the server is asked again: not by all nodes at once, and less often while it does not
+//! answer.
 
 use std::time::Duration;
 
@@ -33,8 +34,9 @@ impl Pace {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// How long to wait: the interval, twice as long after each failure up to ten minutes, and a tenth more or less, as `spread`
-    /// says, which is between 0 and 1: so that nodes which lost a server at the same moment do not all come back at once.
+    /// How long to wait: the interval, twice as long after each failure up to ten minutes, and a
+    /// tenth more or less, as `spread` says, which is between 0 and 1: so that nodes which lost a
+    /// server at the same moment do not all come back at once.
     pub(super) fn pause(&self, spread: f64) -> Duration {
         let longest = LONGEST_PAUSE.max(self.interval);
         let base = self
@@ -84,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_thousand_nodes_that_lost_a_server_at_once_do_not_come_back_at_once() {
-        // Each node's polls by a clock of its own, over an outage of an hour; then all polls of the minutes after it.
+        // Each node's polls by a clock of its own, over an outage of an hour; then all polls of the
+        // minutes after it.
         let (start, outage) = (Timestamp::UNIX_EPOCH, SignedDuration::from_hours(1));
         let mut each_second = std::collections::BTreeMap::<i64, u32>::new();
         let mut polls_while_away = 0;

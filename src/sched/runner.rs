@@ -1,7 +1,8 @@
-//! A run of a job: a process of its own, which does the actions one after the other and writes down how they went.
+//! A run of a job: a process of its own, which does the actions one after the other and writes down
+//! how they went.
 //!
-//! It outlives the scheduler that started it: a scheduler that is killed or replaced by a new version ends no backup, and the
-//! next one finds the outcome.
+//! It outlives the scheduler that started it: a scheduler that is killed or replaced by a new
+//! version ends no backup, and the next one finds the outcome.
 
 use super::fields::{Document, integer, object, text};
 use super::options::{self, Argument, Plan};
@@ -80,7 +81,8 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     )
 }
 
-/// Writes down how it went. A full disk is waited for: what was done for hours is not to end as if it had not been.
+/// Writes down how it went. A full disk is waited for: what was done for hours is not to end as if
+/// it had not been.
 fn keep(folder: &RunFolder, outcome: &Outcome) -> io::Result<()> {
     let never = Cancel::new();
     for _ in 1..TRIES_TO_KEEP {
@@ -130,7 +132,8 @@ impl Run<'_> {
         }
     }
 
-    /// Whatever goes wrong is how it went: what was changed before an action is put back after it in any case.
+    /// Whatever goes wrong is how it went: what was changed before an action is put back after it
+    /// in any case.
     fn action(&mut self, number: usize, action: &Document) -> ActionOutcome {
         let options = object(action, "freezer_action");
         let (began, log_from) = (
@@ -246,7 +249,8 @@ impl Run<'_> {
         }
     }
 
-    /// Writes to the log, if it can be written: a full disk ends no run, and leaves no program without its watcher.
+    /// Writes to the log, if it can be written: a full disk ends no run, and leaves no program
+    /// without its watcher.
     fn note(&mut self, what: std::fmt::Arguments<'_>) {
         writeln!(self.log, "freezer: {what}").ok();
     }
@@ -317,7 +321,8 @@ impl Run<'_> {
         }
         remove(&output_file)?;
         let is_ours = self.order.agent.kind == AgentKind::Freezer;
-        // A backup without some files is one. A restore, repair or copy that is not whole is not what was wanted.
+        // A backup without some files is one. A restore, repair or copy that is not whole is not
+        // what was wanted.
         let fine: &[i32] = if is_ours && is_backup {
             &[0, PARTIAL]
         } else {
@@ -358,7 +363,8 @@ impl Run<'_> {
         }
     }
 
-    /// Runs programs to their end, or to the end of their time. None if they could not be started or took too long.
+    /// Runs programs to their end, or to the end of their time. None if they could not be started
+    /// or took too long.
     fn programs(
         &mut self,
         programs: &[Program],
@@ -413,8 +419,8 @@ impl Run<'_> {
             pause(LOOK_EVERY, &never);
         };
         if told.is_some() {
-            // What it started and left behind. Its number may not be given to others before the leader is waited for; a moment
-            // later it is as good as certain that it has not been.
+            // What it started and left behind. Its number may not be given to others before the
+            // leader is waited for; a moment later it is as good as certain that it has not been.
             group.end(End::AtOnce)?;
         }
         Ok((!too_long).then_some(code))

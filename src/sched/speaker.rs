@@ -1,7 +1,9 @@
-//! The thread that talks with the server, beside the loop: a server that is slow or silent keeps no job waiting for long.
+//! The thread that talks with the server, beside the loop: a server that is slow or silent keeps no
+//! job waiting for long.
 //!
-//! It does one thing after the other, so that what it reads of a job is never older than what it last said of it. What it
-//! decides about a run it decides under the lock of what is known: see [`Claiming::given_up`].
+//! It does one thing after the other, so that what it reads of a job is never older than what it
+//! last said of it. What it decides about a run it decides under the lock of what is known: see
+//! [`Claiming::given_up`].
 
 use super::book::Occasion;
 use super::connection::ApiError;
@@ -93,7 +95,8 @@ pub(super) struct NodeRules {
 }
 
 impl Speaker {
-    /// Begins. It ends when the line is dropped, or with the process: what it is at then is as if the process had been killed.
+    /// Begins. It ends when the line is dropped, or with the process: what it is at then is as if
+    /// the process had been killed.
     pub(super) fn start(self) -> Line {
         let (asks, inbox) = unbounded();
         let (open, will_tell) = (
@@ -177,13 +180,15 @@ impl Speaker {
         let mut known = self.known.lock();
         let tasks = known.book.see(documents, Seen::All, now);
         if let Err(error) = known.remember() {
-            // Nothing of it is told before it is on disk, so that after a crash it is seen again. An abort is one all the same.
+            // Nothing of it is told before it is on disk, so that after a crash it is seen again.
+            // An abort is one all the same.
             not_kept(&error);
         }
         Ok(tasks)
     }
 
-    /// Tells what the server does not know. What is not on disk is not told: after a crash nobody would know that it was.
+    /// Tells what the server does not know. What is not on disk is not told: after a crash nobody
+    /// would know that it was.
     fn tell(&self) -> Result<(), DaemonError> {
         let unsent = {
             let mut known = self.known.lock();

@@ -1,7 +1,7 @@
 //! What an event does to a job: a table.
 //!
-//! The first rows of each state are the original's (its scheduler's documentation of stop, start and abort); what it leaves
-//! open is decided here, and nowhere else.
+//! The first rows of each state are the original's (its scheduler's documentation of stop, start
+//! and abort); what it leaves open is decided here, and nowhere else.
 
 use serde::{Deserialize, Serialize};
 
@@ -296,7 +296,8 @@ mod tests {
                     Some(_) => false,
                 };
                 assert!(fits, "{state:?} {event:?} says {:?}", step.says);
-                // An event of a person is always answered: it stays in the document otherwise, and is seen again and again.
+                // An event of a person is always answered: it stays in the document otherwise, and
+                // is seen again and again.
                 let answered =
                     step.says.is_some() || step.duty == Some(Duty::Wait) || *state == State::Gone;
                 assert!(

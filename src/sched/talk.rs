@@ -1,4 +1,5 @@
-//! What is said to the server, and what it says: polls, reports, claims, sessions, and what could not be sent yet.
+//! What is said to the server, and what it says: polls, reports, claims, sessions, and what could
+//! not be sent yet.
 
 use super::book::Occasion;
 use super::connection::{ApiConnection, ApiError, Page, Resource};
@@ -14,7 +15,8 @@ const TRIES: usize = 8;
 /// How often a session is told that a job starts, when no answer comes.
 const TRIES_TO_JOIN: usize = 3;
 
-/// What a client says that it can do. The words of our own actions are left out where a server does not know them.
+/// What a client says that it can do. The words of our own actions are left out where a server does
+/// not know them.
 const MODES: [&str; 1] = ["fs"];
 const STORAGES: [&str; 4] = ["local", "swift", "ssh", "s3"];
 const ENGINES: [&str; 3] = ["tar", "rsync", "rsyncv2"];
@@ -175,7 +177,8 @@ impl Talk {
         }
     }
 
-    /// Makes a run ours, by a change of its document that only one can make. The book has it begun already.
+    /// Makes a run ours, by a change of its document that only one can make. The book has it begun
+    /// already.
     pub(super) fn claim(
         &self,
         id: &str,
@@ -231,7 +234,8 @@ impl Talk {
             ) else {
                 return Joined::Go;
             };
-            // Noted before it is said: who comes after a crash ends what this one has begun, and no session waits for it.
+            // Noted before it is said: who comes after a crash ends what this one has begun, and no
+            // session waits for it.
             known.book.may_be_in_session(id, &session);
             if let Err(error) = known.remember() {
                 tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs beside its session: that it is in it cannot be written");
@@ -258,12 +262,14 @@ impl Talk {
                 Joined::TooEarly
             }
             Ok((result, tag)) => {
-                // It has missed a start. Its backup is made all the same, and with the tag it is in the next one.
+                // It has missed a start. Its backup is made all the same, and with the tag it is in
+                // the next one.
                 tracing::warn!(job = %id, session = %session, result = %result, "a job runs beside its session");
                 self.known.lock().book.in_session(id, None, tag);
                 Joined::Go
             }
-            // It may have heard of it all the same: then it is told of the end, and does not wait for it.
+            // It may have heard of it all the same: then it is told of the end, and does not wait
+            // for it.
             Err(error) if error.is_away() => {
                 tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without a word of its session");
                 Joined::Go
@@ -330,7 +336,8 @@ impl Talk {
         }
     }
 
-    /// Records a backup once, however often it is told: the answer may have been lost, or this process ended before it came.
+    /// Records a backup once, however often it is told: the answer may have been lost, or this
+    /// process ended before it came.
     fn record(&self, id: &str, backup: &Value) -> Result<(), ApiError> {
         match self.connection.create_as(Resource::Backups, id, backup) {
             Ok(_) | Err(ApiError::Refused { status: 409, .. }) => Ok(()),

@@ -68,7 +68,8 @@ pub struct Lateness {
 }
 
 impl Timetable {
-    /// Reads `job_schedule`. A date without an offset means `zone`, and so do the fields of the calendar.
+    /// Reads `job_schedule`. A date without an offset means `zone`, and so do the fields of the
+    /// calendar.
     pub fn read(schedule: &Document, zone: &TimeZone) -> Result<Self, TimetableError> {
         let date = |key: &'static str| match text(schedule, key).trim() {
             "" => Ok(None),
@@ -102,7 +103,8 @@ impl Timetable {
         })
     }
 
-    /// The moment up to which all counts as done when it is armed: what is to run once is to run even where its moment has come.
+    /// The moment up to which all counts as done when it is armed: what is to run once is to run
+    /// even where its moment has come.
     pub fn handled_when_armed(&self, armed: Timestamp) -> Timestamp {
         let first = match self.kind {
             Kind::Now => armed,
@@ -112,7 +114,8 @@ impl Timetable {
         first - SignedDuration::from_nanos(1)
     }
 
-    /// The length of an interval that is counted from when it was armed, or from the last run: it has no date to count from.
+    /// The length of an interval that is counted from when it was armed, or from the last run: it
+    /// has no date to count from.
     pub fn floating(&self) -> Option<SignedDuration> {
         match self.kind {
             Kind::Every(length) if self.start.is_none() => i64::try_from(length / 1_000_000_000)
@@ -128,7 +131,8 @@ impl Timetable {
             Kind::Now => Some(armed).filter(|at| *at > after),
             Kind::Once(at) => Some(*at).filter(|at| *at > after),
             Kind::Every(length) => {
-                // The first moment itself is one where a date says it, and not where it is that of arming.
+                // The first moment itself is one where a date says it, and not where it is that of
+                // arming.
                 let (origin, least) = self.start.map_or((armed, 1), |start| (start, 0));
                 let since = after.as_nanosecond() - origin.as_nanosecond();
                 let steps = (since.div_euclid(*length) + 1).max(least);
@@ -151,8 +155,8 @@ impl Timetable {
         next.filter(|next| !is_bounded || self.end.is_none_or(|end| *next <= end))
     }
 
-    /// The newest moment up to `now`, when `last` is one: looked for in the last second, then the last minute, and so on, so that not all
-    /// that have come are looked at.
+    /// The newest moment up to `now`, when `last` is one: looked for in the last second, then the
+    /// last minute, and so on, so that not all that have come are looked at.
     fn newest(&self, last: Timestamp, armed: Timestamp, now: Timestamp) -> Timestamp {
         let within = |seconds: i64| {
             let from = now
@@ -170,7 +174,8 @@ impl Timetable {
         newest
     }
 
-    /// What is to be done at `now`, when all up to `handled` is done with; none if nothing has come.
+    /// What is to be done at `now`, when all up to `handled` is done with; none if nothing has
+    /// come.
     pub fn due(
         &self,
         handled: Timestamp,

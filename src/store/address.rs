@@ -12,7 +12,8 @@ pub struct Address {
     /// A host, bucket or container; never empty.
     pub(super) host: String,
     pub(super) port: Option<u16>,
-    /// Without a slash at either end, unless `rooted` paths are wanted by the kind; empty when there is none.
+    /// Without a slash at either end, unless `rooted` paths are wanted by the kind; empty when
+    /// there is none.
     pub(super) path: String,
     pub(super) query: BTreeMap<String, String>,
 }
@@ -77,7 +78,8 @@ impl Address {
         })
     }
 
-    /// What the names of objects begin with there: the path and a slash, or nothing. Refuses what no object's name may hold.
+    /// What the names of objects begin with there: the path and a slash, or nothing. Refuses what
+    /// no object's name may hold.
     pub(super) fn prefix(&self) -> Result<String, &'static str> {
         let prefix = if self.path.is_empty() {
             String::new()

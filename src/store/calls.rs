@@ -20,7 +20,8 @@ impl Calls {
             .map_or(0, |counter| counter.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// How many there were. A whole object and a part of one are both [`Verb::Get`]; opening is never counted.
+    /// How many there were. A whole object and a part of one are both [`Verb::Get`]; opening is
+    /// never counted.
     pub fn of(&self, verb: Verb) -> u64 {
         self.counter(verb)
             .map_or(0, |counter| counter.load(Ordering::SeqCst))

@@ -1,8 +1,10 @@
 //! A wrapper that keeps what was read of data objects on a local disk.
 //!
-//! Parts are kept as they are stored, so what is encrypted there is encrypted here. Each is a file of its own that begins with a sum over its
-//! name and content: one that is not what it was is fetched again. Several processes can share a folder: who adds to it holds a lock, makes room
-//! first, and counts what is there, so that it never takes more than it may. A part that was used lately stays longest.
+//! Parts are kept as they are stored, so what is encrypted there is encrypted here. Each is a file
+//! of its own that begins with a sum over its name and content: one that is not what it was is
+//! fetched again. Several processes can share a folder: who adds to it holds a lock, makes room
+//! first, and counts what is there, so that it never takes more than it may. A part that was used
+//! lately stays longest.
 //!
 //! Nothing here can fail a read: a folder that is full or gone is a cache that holds nothing.
 
@@ -45,7 +47,8 @@ struct Kept {
 }
 
 impl<S: Store> DiskCache<S> {
-    /// Keeps at most `limit_bytes` in `folder`, which is made if it is not there, for its owner alone.
+    /// Keeps at most `limit_bytes` in `folder`, which is made if it is not there, for its owner
+    /// alone.
     ///
     /// # Errors
     ///
@@ -123,7 +126,8 @@ impl<S: Store> DiskCache<S> {
                 return Ok(());
             }
         }
-        // Counted before it is there: who dies in between leaves a count that is too high, and the next one that needs room counts anew.
+        // Counted before it is there: who dies in between leaves a count that is too high, and the
+        // next one that needs room counts anew.
         self.count(held + size)?;
         if let Some(folder) = path.parent() {
             match durable::create_folder(folder, Access::private()) {
@@ -170,7 +174,8 @@ impl<S: Store> DiskCache<S> {
         fs::write(self.folder.join("bytes"), bytes.to_string())
     }
 
-    /// Looks at all there is, removes what was not used for longest until no more than `most` is left, and what a process left that died.
+    /// Looks at all there is, removes what was not used for longest until no more than `most` is
+    /// left, and what a process left that died.
     fn count_anew(&self, most: u64) -> io::Result<u64> {
         let mut kept = Vec::new();
         for folder in fs::read_dir(&self.folder)? {

@@ -4,7 +4,8 @@ use super::ObjectName;
 use std::fmt;
 use std::time::Duration;
 
-/// A store did not do what it was asked. Its [`kind`](Self::kind) alone says what a caller may do about it.
+/// A store did not do what it was asked. Its [`kind`](Self::kind) alone says what a caller may do
+/// about it.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {verb}{}: {kind}", .object.as_ref().map(|name| format!(" {name}")).unwrap_or_default())]
 pub struct Error {

@@ -30,7 +30,8 @@ enum Lasting {
 }
 
 impl Fault {
-    /// The call of that kind with that number, counted from 0, fails once with [`Kind::Unavailable`] and has no effect.
+    /// The call of that kind with that number, counted from 0, fails once with
+    /// [`Kind::Unavailable`] and has no effect.
     pub fn at(verb: Verb, number: u64) -> Self {
         Self {
             verb: Some(verb),
@@ -55,7 +56,8 @@ impl Fault {
         Self { kind, ..self }
     }
 
-    /// The call has its effect in the store, yet the caller is told that it failed: an answer was lost.
+    /// The call has its effect in the store, yet the caller is told that it failed: an answer was
+    /// lost.
     #[must_use]
     pub fn after_effect(self) -> Self {
         Self {

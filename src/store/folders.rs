@@ -1,4 +1,5 @@
-//! Objects that are files in folders of another machine: their listing, and names for what is not whole yet.
+//! Objects that are files in folders of another machine: their listing, and names for what is not
+//! whole yet.
 
 use super::name::legal_component;
 use super::{Error, Kind, ObjectInfo, ObjectName, Verb, legal_prefix};
@@ -24,7 +25,8 @@ pub(super) fn temporary() -> Option<String> {
 /// What is in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
-    /// Its name there, a folder's with a slash at its end: so that names are in the order of the whole names of the objects below them.
+    /// Its name there, a folder's with a slash at its end: so that names are in the order of the
+    /// whole names of the objects below them.
     name: String,
     length: u64,
 }
@@ -44,8 +46,8 @@ impl Entry {
     }
 }
 
-/// Lists as [`Store::list`](super::Store::list) has it. `entries` tells what is in a folder, in any order, by the folder's name with a slash at its end, or
-/// nothing for the uppermost.
+/// Lists as [`Store::list`](super::Store::list) has it. `entries` tells what is in a folder, in any
+/// order, by the folder's name with a slash at its end, or nothing for the uppermost.
 pub(super) fn list(
     prefix: &str,
     mut entries: impl FnMut(&str) -> Result<Vec<Entry>, Error>,

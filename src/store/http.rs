@@ -1,4 +1,5 @@
-//! HTTP for the stores that speak it, and for whoever talks to the Freezer API: one request, one answer, on the caller's thread.
+//! HTTP for the stores that speak it, and for whoever talks to the Freezer API: one request, one
+//! answer, on the caller's thread.
 
 use super::{Error, Kind, ObjectName, Rope, Settings, Verb};
 use std::io::Read;
@@ -226,7 +227,8 @@ impl Reply {
         Ok((bytes.len() as u64 <= limit).then_some(bytes))
     }
 
-    /// The beginning of the answer in pieces of these lengths, each as soon as it is there, until `take` returns `false`.
+    /// The beginning of the answer in pieces of these lengths, each as soon as it is there, until
+    /// `take` returns `false`.
     pub(super) fn pieces(
         self,
         lengths: &[usize],
@@ -253,7 +255,8 @@ impl Reply {
         reader.read(&mut [0]).map(drop).map_err(silence)
     }
 
-    /// Reads an answer of which only the status counts to its end, so that the connection can be used again.
+    /// Reads an answer of which only the status counts to its end, so that the connection can be
+    /// used again.
     pub(super) fn finish(self, verb: Verb, object: Option<&ObjectName>) -> Result<(), Error> {
         if !self.is_done() {
             return Err(self.refusal(verb, object));

@@ -8,10 +8,12 @@ use jiff::tz::TimeZone;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A store in front of another that sends and receives no more than so many bytes a second, over all its callers.
+/// A store in front of another that sends and receives no more than so many bytes a second, over
+/// all its callers.
 ///
-/// Whoever is about to send waits until what went before has been paid for; whoever received pays afterwards. So an object
-/// goes at the speed of the line, and the mean keeps to the limit from the second one on.
+/// Whoever is about to send waits until what went before has been paid for; whoever received pays
+/// afterwards. So an object goes at the speed of the line, and the mean keeps to the limit from the
+/// second one on.
 pub struct Limit<S> {
     inner: S,
     upload: Option<Bucket>,
@@ -106,7 +108,8 @@ impl<S: Store> Store for Limit<S> {
         lengths: &[usize],
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        // All of it has its turn before what others ask for later, and no more of the line than that.
+        // All of it has its turn before what others ask for later, and no more of the line than
+        // that.
         self.spend(
             self.download.as_ref(),
             super::together(lengths).map_or(u64::MAX, |length| length as u64),

@@ -141,9 +141,11 @@ const KNOWN_SCHEMES: [&str; 18] = [
 ];
 
 impl Location {
-    /// Reads a path as it is, a `file:` URL (`file:///srv/a%20b`), or the URL of a store in a network.
+    /// Reads a path as it is, a `file:` URL (`file:///srv/a%20b`), or the URL of a store in a
+    /// network.
     ///
-    /// A path that would read as a URL can be written with `./` before it. The path need not exist, and may be relative.
+    /// A path that would read as a URL can be written with `./` before it. The path need not exist,
+    /// and may be relative.
     pub fn parse(text: &OsStr) -> Result<Self, LocationError> {
         let malformed = |why: String| LocationError::Malformed {
             text: without_password(&text.to_string_lossy()),
@@ -172,7 +174,8 @@ impl Location {
         }
     }
 
-    /// Opens the store. One in a network tries again what may help to be tried again, and keeps to the bandwidth that is set.
+    /// Opens the store. One in a network tries again what may help to be tried again, and keeps to
+    /// the bandwidth that is set.
     pub fn open(
         &self,
         if_missing: IfMissing,

@@ -1,8 +1,10 @@
 //! Several places as one store: everything is stored in each of them, and any of them can be read.
 //!
-//! A call that changes something goes to all places at once and returns when every place that still takes part has done it. A place that fails, or that lets the others wait for too
-//! long ([`Patience`]), takes no further part, and [`Mirror::outcomes`] says why. So whatever is stored in a place, all that was stored before it is there
-//! too: a manifest that arrives is complete. What a place has missed, a sync brings.
+//! A call that changes something goes to all places at once and returns when every place that still
+//! takes part has done it. A place that fails, or that lets the others wait for too long
+//! ([`Patience`]), takes no further part, and [`Mirror::outcomes`] says why. So whatever is stored
+//! in a place, all that was stored before it is there too: a manifest that arrives is complete.
+//! What a place has missed, a sync brings.
 //!
 //! A listing shows what any place has; a read asks the places one after the other.
 
@@ -145,7 +147,8 @@ impl Place {
 }
 
 impl Mirror {
-    /// Several places as one. A place has at most as long as `patience` says to do what another has done already.
+    /// Several places as one. A place has at most as long as `patience` says to do what another has
+    /// done already.
     pub fn new(stores: Vec<Arc<dyn Store>>, on_failure: OnFailure, patience: Patience) -> Self {
         let place = |store| Place {
             store,
@@ -159,7 +162,8 @@ impl Mirror {
         }
     }
 
-    /// How much longer a place is waited for that has not done what another did `waited` ago, or why no longer.
+    /// How much longer a place is waited for that has not done what another did `waited` ago, or
+    /// why no longer.
     fn wait_for(&self, place: &Place, waited: Duration) -> Result<Duration, TooSlow> {
         let delay = place.delay().so_far();
         match (

@@ -1,12 +1,14 @@
 //! Where objects are kept: named, immutable byte strings. A store knows nothing of what is in them.
 //!
-//! [`Store`] is the contract that every kind keeps; `tests/it/store/` is its conformance suite. Kinds are one file
-//! each (`local`, `s3`, `swift`, `sftp`, `opendal`, `memory`, and `discard`, which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `mirror`, `disk_cache`, `faulty`, `trial`).
-//! [`location`] reads what people write after `--store` and opens the store it names, with what [`Settings`] says besides. The
-//! [`Error`]'s kind alone says what a caller may do about it.
+//! [`Store`] is the contract that every kind keeps; `tests/it/store/` is its conformance suite.
+//! Kinds are one file each (`local`, `s3`, `swift`, `sftp`, `opendal`, `memory`, and `discard`,
+//! which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `mirror`, `disk_cache`,
+//! `faulty`, `trial`). [`location`] reads what people write after `--store` and opens the store it
+//! names, with what [`Settings`] says besides. The [`Error`]'s kind alone says what a caller may do
+//! about it.
 //!
-//! Everything here blocks the thread that calls. `http` is what the kinds in a network share; `runtime` is the one place that waits for asynchronous
-//! code.
+//! Everything here blocks the thread that calls. `http` is what the kinds in a network share;
+//! `runtime` is the one place that waits for asynchronous code.
 
 mod address;
 mod calls;
@@ -45,7 +47,8 @@ pub(crate) use swift::login::{Login, Pass, Service};
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// The body of an object as the pieces it was made of, in order: written without being joined first.
+/// The body of an object as the pieces it was made of, in order: written without being joined
+/// first.
 pub type Rope = Vec<Vec<u8>>;
 
 /// An object as a listing shows it.
@@ -63,8 +66,8 @@ pub struct ObjectInfo {
 pub trait Store: Send + Sync {
     /// Stores an object, in place of any of that name.
     ///
-    /// All or nothing: a reader sees the old object, or none, or the whole new one; after an error too. When it
-    /// returns, the bytes will survive a crash of the machine.
+    /// All or nothing: a reader sees the old object, or none, or the whole new one; after an error
+    /// too. When it returns, the bytes will survive a crash of the machine.
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error>;
 
     /// Reads a whole object of at most `limit` bytes.
@@ -78,12 +81,13 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Kind::Missing`] when there is no such object; [`Kind::Short`] when it ends before the range does. Never
-    /// fewer bytes than asked for.
+    /// [`Kind::Missing`] when there is no such object; [`Kind::Short`] when it ends before the
+    /// range does. Never fewer bytes than asked for.
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error>;
 
-    /// Reads bytes from `offset` on in pieces of exactly these lengths, and hands each over as soon as it is there, in order, until `take` returns
-    /// `false`. One request, however many pieces they are; they have a byte at least.
+    /// Reads bytes from `offset` on in pieces of exactly these lengths, and hands each over as soon
+    /// as it is there, in order, until `take` returns `false`. One request, however many pieces
+    /// they are; they have a byte at least.
     ///
     /// # Errors
     ///
@@ -110,46 +114,52 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// Calls `found` for each object whose name begins with `prefix`, in bytewise order of names, until it returns
-    /// `false`. Memory does not grow with the number of objects beyond one directory or page.
+    /// Calls `found` for each object whose name begins with `prefix`, in bytewise order of names,
+    /// until it returns `false`. Memory does not grow with the number of objects beyond one
+    /// directory or page.
     ///
-    /// `prefix` is whole components (`""`, or ends with `/`). What is missing lists as empty. `found` may call this
-    /// store: an object that is stored or removed during the listing may be shown or not, every other one is shown once.
+    /// `prefix` is whole components (`""`, or ends with `/`). What is missing lists as empty.
+    /// `found` may call this store: an object that is stored or removed during the listing may be
+    /// shown or not, every other one is shown once.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error>;
 
     /// Removes an object; one that is not there counts as removed.
     fn delete(&self, name: &ObjectName) -> Result<(), Error>;
 
-    /// Makes the `count` objects below the prefix `parts`, in the order of their names, one object under another name that
-    /// other programs can fetch whole: without copying, where the store can do that. It takes no part in anything else here.
+    /// Makes the `count` objects below the prefix `parts`, in the order of their names, one object
+    /// under another name that other programs can fetch whole: without copying, where the store can
+    /// do that. It takes no part in anything else here.
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         let (_, _, _) = (whole, parts, count);
         Ok(Joined::Cannot)
     }
 
-    /// Says that what is going to be stored makes no sense without this object. Where several places are one store, those that lack it take no further
-    /// part; a single place need not look.
+    /// Says that what is going to be stored makes no sense without this object. Where several
+    /// places are one store, those that lack it take no further part; a single place need not look.
     fn lean_on(&self, object: &ObjectName) -> Result<(), Error> {
         let _ = object;
         Ok(())
     }
 
-    /// Stores an object only where there is none of that name: of several who do so at the same moment at most one is told [`Created::New`].
-    /// A store that cannot see to that does nothing.
+    /// Stores an object only where there is none of that name: of several who do so at the same
+    /// moment at most one is told [`Created::New`]. A store that cannot see to that does nothing.
     fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
         let _ = (name, body);
         Ok(Created::Cannot)
     }
 
-    /// Stores an object and asks the store not to put it in place of another, where it knows of such a wish: `false` when it refused.
+    /// Stores an object and asks the store not to put it in place of another, where it knows of
+    /// such a wish: `false` when it refused.
     ///
-    /// No promise, as [`put_new`](Self::put_new) is one: a store that knows nothing of it replaces what is there, and one that looks first and stores later can be
-    /// overtaken in between. Tried again after an answer was lost, it may be refused for what it stored itself.
+    /// No promise, as [`put_new`](Self::put_new) is one: a store that knows nothing of it replaces
+    /// what is there, and one that looks first and stores later can be overtaken in between. Tried
+    /// again after an answer was lost, it may be refused for what it stored itself.
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
         self.put(name, body).map(|()| true)
     }
 
-    /// Until when nobody may remove or replace an object; nothing where that is free, or there is no such object, or the store knows no such thing.
+    /// Until when nobody may remove or replace an object; nothing where that is free, or there is
+    /// no such object, or the store knows no such thing.
     ///
     /// [`delete`](Self::delete) refuses it until then ([`Kind::Denied`]).
     fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {

@@ -4,9 +4,10 @@ use super::percent;
 use std::borrow::Borrow;
 use std::fmt;
 
-/// Name of an object in a store: one or more components joined by `/`, each 1 to 255 bytes of the characters
-/// `A–Z a–z 0–9 . _ - % + = @ , ~`, none of them ending with a dot. Every store can keep such a name as it is, file
-/// systems of Windows among them (a colon, or a dot at the end, would be lost there).
+/// Name of an object in a store: one or more components joined by `/`, each 1 to 255 bytes of the
+/// characters `A–Z a–z 0–9 . _ - % + = @ , ~`, none of them ending with a dot. Every store can keep
+/// such a name as it is, file systems of Windows among them (a colon, or a dot at the end, would be
+/// lost there).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(Box<str>);
 
@@ -30,10 +31,10 @@ impl ObjectName {
         legal.then_some(Self(text))
     }
 
-    /// One component made of any text but the empty one: bytes outside the rule become `%XX` (as in a URL), and so do
-    /// a dot at the beginning or end and `%` itself, so that different texts stay different. Longer than 200 bytes when
-    /// escaped: the first 160, without a half escape at their end, `%~`, and the first 32 hexadecimal digits of the
-    /// text's SHA-256.
+    /// One component made of any text but the empty one: bytes outside the rule become `%XX` (as in
+    /// a URL), and so do a dot at the beginning or end and `%` itself, so that different texts stay
+    /// different. Longer than 200 bytes when escaped: the first 160, without a half escape at their
+    /// end, `%~`, and the first 32 hexadecimal digits of the text's SHA-256.
     pub fn component(text: &str) -> String {
         use sha2::Digest;
         use std::fmt::Write;
@@ -55,7 +56,8 @@ impl ObjectName {
         escaped
     }
 
-    /// The text that [`component`](Self::component) made this of; `None` when it was cut, or was not made by it.
+    /// The text that [`component`](Self::component) made this of; `None` when it was cut, or was
+    /// not made by it.
     pub fn text_of(component: &str) -> Option<String> {
         let text = String::from_utf8(percent::decode(component)?).ok()?;
         (Self::component(&text) == component).then_some(text)

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-/// Writes each byte that `keep` refuses, and `%` itself, as `%XX` with capital digits. What is kept must be ASCII.
+/// Writes each byte that `keep` refuses, and `%` itself, as `%XX` with capital digits. What is kept
+/// must be ASCII.
 pub fn encode(bytes: &[u8], keep: impl Fn(usize, u8) -> bool) -> String {
     let mut text = String::with_capacity(bytes.len());
     for (position, byte) in bytes.iter().copied().enumerate() {

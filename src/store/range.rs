@@ -3,7 +3,8 @@
 use super::http::Reply;
 use super::{Error, Kind, ObjectName, Verb};
 
-/// Reads exactly `length` bytes from `offset` on. `ask` sends a GET with that `Range`, or a HEAD where there is none.
+/// Reads exactly `length` bytes from `offset` on. `ask` sends a GET with that `Range`, or a HEAD
+/// where there is none.
 pub(super) fn read(
     name: &ObjectName,
     offset: u64,
@@ -33,7 +34,8 @@ pub(super) fn read(
     }
 }
 
-/// Reads pieces of these lengths from `offset` on and hands each over when it has come, until `take` returns `false`.
+/// Reads pieces of these lengths from `offset` on and hands each over when it has come, until
+/// `take` returns `false`.
 pub(super) fn pieces(
     name: &ObjectName,
     offset: u64,

@@ -12,13 +12,15 @@ const FIRST: Duration = Duration::from_millis(500);
 /// No pause that we choose is longer. One that the store asks for may be.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A store in front of another that tries again when a call fails with [`Kind::Unavailable`], and with nothing else: that is
-/// the one kind of failure that can pass by itself.
+/// A store in front of another that tries again when a call fails with [`Kind::Unavailable`], and
+/// with nothing else: that is the one kind of failure that can pass by itself.
 ///
-/// Between tries it waits as long as the store asks (`Retry-After`), else a random time below a bound that doubles with each
-/// failure. It gives up when the deadline would pass before the next try, or when the run is to stop.
+/// Between tries it waits as long as the store asks (`Retry-After`), else a random time below a
+/// bound that doubles with each failure. It gives up when the deadline would pass before the next
+/// try, or when the run is to stop.
 ///
-/// Every call of a [`Store`] can be made again without harm: objects are replaced whole, and removing twice is removing.
+/// Every call of a [`Store`] can be made again without harm: objects are replaced whole, and
+/// removing twice is removing.
 pub struct Retry<S> {
     inner: S,
     patience: Patience,
@@ -135,7 +137,8 @@ impl Patience {
     }
 }
 
-/// A random time between half the bound and the bound, so that many clients do not come back together.
+/// A random time between half the bound and the bound, so that many clients do not come back
+/// together.
 fn below(bound: Duration) -> Duration {
     let mut random = [0; 2];
     // Without randomness all come back at the bound, which does no harm.
@@ -206,7 +209,8 @@ impl<S: Store> Store for Retry<S> {
         })
     }
 
-    /// Tried once: had the first attempt done it and its answer been lost, the second would be told that somebody else did.
+    /// Tried once: had the first attempt done it and its answer been lost, the second would be told
+    /// that somebody else did.
     fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
         self.inner.put_new(name, body)
     }

@@ -34,8 +34,8 @@ pub enum LockMode {
     Compliance,
 }
 
-/// What a store is opened with besides its location. Each kind looks up what it knows by name, while it is opened and
-/// never later.
+/// What a store is opened with besides its location. Each kind looks up what it knows by name,
+/// while it is opened and never later.
 #[derive(Default)]
 pub struct Settings {
     options: BTreeMap<String, Secret<String>>,
@@ -89,8 +89,9 @@ impl Settings {
         self
     }
 
-    /// Has every call end within about that time, whatever else is set: for whom somebody waits who is told after that time that it failed. Half of it is
-    /// for tries after the first, and a quarter is the longest silence.
+    /// Has every call end within about that time, whatever else is set: for whom somebody waits who
+    /// is told after that time that it failed. Half of it is for tries after the first, and a
+    /// quarter is the longest silence.
     #[must_use]
     pub fn within(self, patience: Duration) -> Self {
         let (idle, retry_for) = (
@@ -112,7 +113,8 @@ impl Settings {
         self
     }
 
-    /// Sets how long the longest objects to be stored will be, so that a store can refuse at once what it cannot take.
+    /// Sets how long the longest objects to be stored will be, so that a store can refuse at once
+    /// what it cannot take.
     #[must_use]
     pub fn with_segment_bytes(mut self, segment_bytes: u64) -> Self {
         self.segment_bytes = Some(segment_bytes);

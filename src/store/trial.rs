@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Wraps a store that is to stay as it is. Holds all that was stored through it in memory, and the names of what was removed.
+/// Wraps a store that is to stay as it is. Holds all that was stored through it in memory, and the
+/// names of what was removed.
 pub struct Trial<S> {
     inner: S,
     stored: Memory,

@@ -1,6 +1,7 @@
 //! Whether points in time are all there, and which of their files damage touches.
 //!
-//! What several points in time share is looked at once: each level's segments and frame table, and each run of the index.
+//! What several points in time share is looked at once: each level's segments and frame table, and
+//! each run of the index.
 
 use super::damage::Damage;
 use super::frames::Frames;
@@ -26,7 +27,8 @@ const INDEX_CACHE_BYTES: usize = 16 << 20;
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Everything but the content of files: manifests, all of index and frame tables, the sizes of segments.
+    /// Everything but the content of files: manifests, all of index and frame tables, the sizes of
+    /// segments.
     Structure,
     /// Content too: of some segments or all of them every frame is authenticated and decompressed.
     Data(Portion),
@@ -74,11 +76,12 @@ pub enum CheckError {
     Cancelled,
 }
 
-/// Checks points in time of one backup, and all that they lean on. Tells every damage to `found`, with the points in time that
-/// it touches, and goes on.
+/// Checks points in time of one backup, and all that they lean on. Tells every damage to `found`,
+/// with the points in time that it touches, and goes on.
 ///
-/// Memory holds, of each level that is leaned on, the lengths of its segments and the damaged ranges; the roots of all runs
-/// of the index; and what is between the roots and the place in the trees.
+/// Memory holds, of each level that is leaned on, the lengths of its segments and the damaged
+/// ranges; the roots of all runs of the index; and what is between the roots and the place in the
+/// trees.
 ///
 /// # Errors
 ///
@@ -185,7 +188,8 @@ fn examine_to(
     })
 }
 
-/// Whether a store's answer says that what it holds is damaged, rather than that it cannot be asked.
+/// Whether a store's answer says that what it holds is damaged, rather than that it cannot be
+/// asked.
 pub(super) fn is_damage(error: &store::Error) -> bool {
     match error.kind() {
         store::Kind::Missing | store::Kind::Short | store::Kind::TooLarge => true,
@@ -208,8 +212,8 @@ struct Stream {
 }
 
 impl Stream {
-    /// Takes in what another manifest says of the same level, if both can be right: each needs some of the stream, and where it has been repacked
-    /// since, the newer one knows better.
+    /// Takes in what another manifest says of the same level, if both can be right: each needs some
+    /// of the stream, and where it has been repacked since, the newer one knows better.
     fn join(&mut self, parts: &LevelParts) -> bool {
         let known = &self.parts;
         let as_known = LevelParts {
@@ -253,7 +257,8 @@ struct Point {
 struct Survey {
     points: Vec<Point>,
     streams: Vec<Stream>,
-    /// By their levels, places in `streams`: one, unless manifests tell different things of a level.
+    /// By their levels, places in `streams`: one, unless manifests tell different things of a
+    /// level.
     known: BTreeMap<LevelId, Vec<usize>>,
     /// The trees of the points, in the same order.
     series: TreeSeries,
@@ -373,13 +378,15 @@ impl Check<'_> {
             Arc::new(Blocks::new(self.access, self.backup, level, Lane::Index).ahead())
                 as Arc<dyn BlockSource>
         };
-        // The blocks that the manifest holds as well are read where they belong: there others need them.
+        // The blocks that the manifest holds as well are read where they belong: there others need
+        // them.
         let mut bare = manifest.clone();
         bare.index.iter_mut().for_each(|run| run.head.clear());
         open_tree(&bare, &BlockCache::new(INDEX_CACHE_BYTES), blocks)
     }
 
-    /// Checks that the segments of each level are there and the frames fill them, and reads those that are to be read.
+    /// Checks that the segments of each level are there and the frames fill them, and reads those
+    /// that are to be read.
     fn streams(&mut self, survey: &mut Survey, depth: Depth) -> Result<(), CheckError> {
         for place in 0..survey.streams.len() {
             self.touches = survey.leaning_on(place);
@@ -435,7 +442,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Finds the segments of a level that the store has, and where its stream is if it was repacked.
+    /// Finds the segments of a level that the store has, and where its stream is if it was
+    /// repacked.
     fn segments(&mut self, stream: &mut Stream) -> Result<(), CheckError> {
         let level = &stream.parts.id;
         let (mut lengths, mut repacked) = (BTreeMap::new(), stream.parts.repacked);
@@ -560,7 +568,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Reads one tree directory by directory, so that a damaged block hides no more than its own entries.
+    /// Reads one tree directory by directory, so that a damaged block hides no more than its own
+    /// entries.
     fn tree(&mut self, point: &Point, streams: &[Stream]) -> Result<(), CheckError> {
         let Some(manifest) = self.manifest(&point.level)? else {
             return Ok(());

@@ -81,7 +81,8 @@ pub enum Damage {
     /// The index cannot be opened.
     #[error("the index cannot be opened")]
     Index(#[source] TreeError),
-    /// A part of the index cannot be read that this point in time does not need, but those that lean on it may.
+    /// A part of the index cannot be read that this point in time does not need, but those that
+    /// lean on it may.
     #[error("a part of the index that newer parts replace cannot be read")]
     Replaced(#[source] IndexError),
     /// What is in a directory cannot be read, from some name on.

@@ -68,7 +68,8 @@ pub enum PruneError {
     Cancelled,
 }
 
-/// A sync did not take place, or ended early. What the copy has is whole, and the next sync goes on from there.
+/// A sync did not take place, or ended early. What the copy has is whole, and the next sync goes on
+/// from there.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// The levels of one of the two could not be listed, or a level not be published.
@@ -96,7 +97,8 @@ pub enum SyncError {
     /// What is lost of a level could not be noted in the copy.
     #[error("could not note what is lost of a level")]
     Note(#[source] store::Error),
-    /// The copy cannot take over where a level was repacked to: it needs more of that level, or has repacked it too.
+    /// The copy cannot take over where a level was repacked to: it needs more of that level, or has
+    /// repacked it too.
     #[error("level {level} was repacked in one of the stores, and is not the same in the other")]
     Repacked {
         /// Which.

@@ -222,8 +222,8 @@ impl<'check, 'run> Frames<'check, 'run> {
         Ok(())
     }
 
-    /// Checks that a frame lies right behind the one before it, in the same segment or at the beginning of the next. In a level that was
-    /// repacked frames may lie in any order.
+    /// Checks that a frame lies right behind the one before it, in the same segment or at the
+    /// beginning of the next. In a level that was repacked frames may lie in any order.
     fn place(&mut self, row: &FrameRow, after_gap: bool) {
         let end = row.offset.0.saturating_add(u64::from(row.stored_length));
         let is_repacked = self.parts.repacked > 0;
@@ -285,8 +285,8 @@ impl<'check, 'run> Frames<'check, 'run> {
         }
     }
 
-    /// Adds a frame to the batch, or hands that out and begins another. Frames of segments that are missing or not chosen are
-    /// not read.
+    /// Adds a frame to the batch, or hands that out and begins another. Frames of segments that are
+    /// missing or not chosen are not read.
     fn hand_out(&self, row: FrameRow, batch: &mut Option<Batch>, batches: &Sender<Batch>) {
         if !self.lengths.contains_key(&row.segment)
             || !self
@@ -324,7 +324,8 @@ impl<'check, 'run> Frames<'check, 'run> {
 }
 
 fn send(batches: &Sender<Batch>, batch: Batch) {
-    // The readers live as long as this sender; were one to panic, the scope would end with its panic.
+    // The readers live as long as this sender; were one to panic, the scope would end with its
+    // panic.
     batches.send(batch).ok();
 }
 
@@ -365,7 +366,8 @@ impl Reader<'_> {
         }
     }
 
-    /// All frames of a batch with one request; `None` when that fails, and each is to be tried alone.
+    /// All frames of a batch with one request; `None` when that fails, and each is to be tried
+    /// alone.
     fn fetch_together(&self, object: &ObjectName, rows: &[FrameRow]) -> Option<(u64, Vec<u8>)> {
         let (first, last) = rows.first().zip(rows.last())?;
         let start = first.offset.0;

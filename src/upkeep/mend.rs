@@ -1,7 +1,9 @@
-//! Writes blocks of an index or a frame table again that cannot be read any more, where it is known for sure what was in them.
+//! Writes blocks of an index or a frame table again that cannot be read any more, where it is known
+//! for sure what was in them.
 //!
-//! A block is known by its place, which whoever leans on it names, so it is written to the same place or not at all: its raw
-//! bytes are made again and sealed, and must come out as long as they were. What else the object holds is copied as it is.
+//! A block is known by its place, which whoever leans on it names, so it is written to the same
+//! place or not at all: its raw bytes are made again and sealed, and must come out as long as they
+//! were. What else the object holds is copied as it is.
 
 use super::check::is_damage;
 use super::repair::RepairError;
@@ -48,8 +50,8 @@ impl Mender<'_> {
         })
     }
 
-    /// Mends blocks of a frame table: the headers of the frames say what stood in it. Frames without headers do not, and
-    /// their checksums are nowhere else.
+    /// Mends blocks of a frame table: the headers of the frames say what stood in it. Frames
+    /// without headers do not, and their checksums are nowhere else.
     pub(super) fn frame_table(&self, parts: &LevelParts) -> Result<Mended, RepairError> {
         let mut rows = None;
         self.lane(
@@ -57,7 +59,8 @@ impl Mender<'_> {
             Folder::Frames,
             &parts.frame_table,
             |block| {
-                // In the segments of a level that was repacked frames do not follow each other as in the table.
+                // In the segments of a level that was repacked frames do not follow each other as
+                // in the table.
                 if block.height > 0 || parts.repacked > 0 {
                     return Ok(None);
                 }
@@ -70,7 +73,8 @@ impl Mender<'_> {
         )
     }
 
-    /// `raw` gives what should be in a block that cannot be read. Blocks come in the order of the run.
+    /// `raw` gives what should be in a block that cannot be read. Blocks come in the order of the
+    /// run.
     fn lane(
         &self,
         lane: Lane,
@@ -271,7 +275,8 @@ impl<'run> Rows<'run> {
             .map(after)
     }
 
-    /// The segment and the offset in it of what comes after a place: the next segment, where this one ends there.
+    /// The segment and the offset in it of what comes after a place: the next segment, where this
+    /// one ends there.
     fn place_of_next(&self, place: Place) -> Option<(u32, SegmentOffset)> {
         if self
             .lengths

@@ -1,11 +1,14 @@
-//! Is it sound, and what may go? Checks of what a store holds, and the removal of what is not wanted or not needed.
+//! Is it sound, and what may go? Checks of what a store holds, and the removal of what is not
+//! wanted or not needed.
 //!
-//! A check reads the store directly, past every cache of the read path, trusts nothing it did not see, and changes nothing: start
-//! at [`check()`]. A repair mends what can be mended, and sees to it that
-//! what is lost is stored again: start at [`repair()`]. A prune lets points in time go and removes the data that nothing needs: start at [`plan`]. A repack
-//! gives back what lies among what is needed: start at [`Repack`]. A sync brings a copy of a store up to date: start at [`sync()`].
+//! A check reads the store directly, past every cache of the read path, trusts nothing it did not
+//! see, and changes nothing: start at [`check()`]. A repair mends what can be mended, and sees to
+//! it that what is lost is stored again: start at [`repair()`]. A prune lets points in time go and
+//! removes the data that nothing needs: start at [`plan`]. A repack gives back what lies among what
+//! is needed: start at [`Repack`]. A sync brings a copy of a store up to date: start at [`sync()`].
 //!
-//! Invariant: whatever is cut off or runs at the same time, a point in time that is left has all that it names.
+//! Invariant: whatever is cut off or runs at the same time, a point in time that is left has all
+//! that it names.
 
 mod check;
 mod damage;

@@ -43,13 +43,15 @@ struct Lean {
     live: Option<Arc<Ranges>>,
 }
 
-/// All points in time of a backup, oldest first. Each level's id is in memory once, however many manifests name it.
+/// All points in time of a backup, oldest first. Each level's id is in memory once, however many
+/// manifests name it.
 #[derive(Debug, Default)]
 pub(super) struct Points {
     pub(super) points: Vec<Point>,
     levels: Vec<LevelId>,
     numbers: BTreeMap<LevelId, u32>,
-    /// What was last said to be needed of each level: most of what a manifest says, the next one says too.
+    /// What was last said to be needed of each level: most of what a manifest says, the next one
+    /// says too.
     last_live: BTreeMap<u32, Arc<Ranges>>,
 }
 
@@ -83,7 +85,8 @@ impl Points {
         Ok(points)
     }
 
-    /// Reads the manifests that were not there before, and drops the points in time that are not there any more.
+    /// Reads the manifests that were not there before, and drops the points in time that are not
+    /// there any more.
     pub(super) fn read_new(
         &mut self,
         access: &Access,
@@ -128,7 +131,8 @@ impl Points {
         let (mut leans_on, mut index_in) = (Vec::new(), Vec::new());
         for level in outline.levels {
             let number = self.number(&level.id);
-            // As long as a level is there itself, all of its stream is a tar archive that other programs can read.
+            // As long as a level is there itself, all of its stream is a tar archive that other
+            // programs can read.
             let live = level
                 .live
                 .filter(|_| level.id != outline.id)
@@ -175,7 +179,8 @@ impl Points {
         self.levels.get(number as usize)
     }
 
-    /// What those of the points in time need that `stays` says stay. One that cannot be read may need every level up to itself.
+    /// What those of the points in time need that `stays` says stay. One that cannot be read may
+    /// need every level up to itself.
     pub(super) fn needed(&self, stays: impl Fn(&LevelId) -> bool) -> Needed {
         let mut needed = Needed::default();
         let (mut streams, mut indexes) = (

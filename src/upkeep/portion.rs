@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Portion {
     /// All of it.
     All,
-    /// One of so many parts that together are everything: `part` counts from 1 to `of`. A segment stays in its part.
+    /// One of so many parts that together are everything: `part` counts from 1 to `of`. A segment
+    /// stays in its part.
     Part {
         /// Which part.
         part: u32,
@@ -103,8 +104,8 @@ fn share(whole: u64, some: u64, all: u64) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-/// A number that spreads segments over parts and is always the same for one: FNV-1a over its name, mixed once more, as its
-/// low bits alone would follow the last digits.
+/// A number that spreads segments over parts and is always the same for one: FNV-1a over its name,
+/// mixed once more, as its low bits alone would follow the last digits.
 fn place_of(level: &LevelId, number: u32) -> u64 {
     let bytes = level.as_str().bytes().chain(number.to_le_bytes());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -1,17 +1,21 @@
 //! Lets points in time go, and then the data that nothing needs any more.
 //!
-//! Why no point in time is ever left without something it names, whatever runs at the same time and wherever this is cut off:
+//! Why no point in time is ever left without something it names, whatever runs at the same time and
+//! wherever this is cut off:
 //!
-//! 1. A manifest is removed before any data, and data only if no manifest that is left names it: the index of a level by its number,
-//!    of a stream the bytes that are live. A segment goes when none of its frames holds such a byte. The stream of a level whose own manifest is
-//!    there stays whole.
-//! 2. A new manifest names levels of one that was there when its run began, and the run's own; of the streams of earlier levels, bytes
-//!    that the same manifest says are live, as every entry that is not stored anew is one of its entries (under the same name or
-//!    another), and ranges are joined over live bytes alone (`backup::live`). A run holds the backup's lock from before
-//!    it looks for that manifest until after it has published its own. What is to be removed is found with that lock held, from
-//!    a listing of the data and then one of the manifests, and the lock is looked at once more after them: so no run is under way then, and
-//!    what no manifest names at that moment no run's will ever name. A sync ([`super::sync`]) brings manifests from another store, which may
-//!    name it: so the lock is held while it is removed, too.
+//! 1. A manifest is removed before any data, and data only if no manifest that is left names it:
+//!    the index of a level by its number, of a stream the bytes that are live. A segment goes when
+//!    none of its frames holds such a byte. The stream of a level whose own manifest is there stays
+//!    whole.
+//! 2. A new manifest names levels of one that was there when its run began, and the run's own; of
+//!    the streams of earlier levels, bytes that the same manifest says are live, as every entry
+//!    that is not stored anew is one of its entries (under the same name or another), and ranges
+//!    are joined over live bytes alone (`backup::live`). A run holds the backup's lock from before
+//!    it looks for that manifest until after it has published its own. What is to be removed is
+//!    found with that lock held, from a listing of the data and then one of the manifests, and the
+//!    lock is looked at once more after them: so no run is under way then, and what no manifest
+//!    names at that moment no run's will ever name. A sync ([`super::sync`]) brings manifests from
+//!    another store, which may name it: so the lock is held while it is removed, too.
 //! 3. A manifest that cannot be read may name every level up to its own: their data stays.
 //! 4. Who opened a point in time before it went has the grace to end: [`super::withdrawn`].
 
@@ -27,7 +31,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-/// How long data stays readable for those who opened its point in time before that went, unless told otherwise.
+/// How long data stays readable for those who opened its point in time before that went, unless
+/// told otherwise.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is to go.
@@ -46,11 +51,14 @@ pub struct Plan {
     pub backup: BackupName,
     /// Its points in time, oldest first.
     pub points: Vec<Planned>,
-    /// Bytes that no point in time will need once these have gone, beside those of `unneeded_bytes`.
+    /// Bytes that no point in time will need once these have gone, beside those of
+    /// `unneeded_bytes`.
     pub freed_bytes: u64,
-    /// Bytes that none needs already: of points in time that went before, and of runs that were cut off.
+    /// Bytes that none needs already: of points in time that went before, and of runs that were cut
+    /// off.
     pub unneeded_bytes: u64,
-    /// Bytes that none will need then, but lie in objects with others that some need: a repack gives them back.
+    /// Bytes that none will need then, but lie in objects with others that some need: a repack
+    /// gives them back.
     pub mixed_bytes: u64,
     read: Points,
     streams: Streams,
@@ -84,7 +92,8 @@ pub struct Pruned {
     pub waiting_until: Option<Timestamp>,
     /// Bytes that stay because a manifest that cannot be read may name them.
     pub doubtful_bytes: u64,
-    /// Objects that nothing needs and that the store lets nobody remove yet: of runs that were cut off, for instance.
+    /// Objects that nothing needs and that the store lets nobody remove yet: of runs that were cut
+    /// off, for instance.
     pub locked: Locked,
 }
 
@@ -223,7 +232,8 @@ fn remove_left(access: &Access, left: &Left, held: &Held<'_>) -> Result<(), Prun
     Err(PruneError::Catalog(error))
 }
 
-/// A point in time whose manifest the store does not let go stays whole, and so does all that it needs.
+/// A point in time whose manifest the store does not let go stays whole, and so does all that it
+/// needs.
 fn stays_if_locked(
     access: &Access,
     backup: &BackupName,
@@ -271,13 +281,15 @@ pub struct Condemned {
     now: Timestamp,
 }
 
-/// Does what was planned, up to the removal of data: [`Condemned::remove`]. The caller has the backup's lock.
+/// Does what was planned, up to the removal of data: [`Condemned::remove`]. The caller has the
+/// backup's lock.
 ///
 /// What a grace says is kept for those who are reading it.
 ///
 /// # Errors
 ///
-/// [`PruneError`]. Some of the points in time may have gone then; nothing that is left misses anything, and it can be repeated.
+/// [`PruneError`]. Some of the points in time may have gone then; nothing that is left misses
+/// anything, and it can be repeated.
 pub fn withdraw(
     access: &Access,
     plan: &mut Plan,
@@ -364,8 +376,9 @@ pub fn withdraw(
     })
 }
 
-/// A level of these that a run which was cut off still claims. The next backup removes the data of such a run if it made no level; it could
-/// not tell that from one that has gone and that others lean on.
+/// A level of these that a run which was cut off still claims. The next backup removes the data of
+/// such a run if it made no level; it could not tell that from one that has gone and that others
+/// lean on.
 fn claimed(
     access: &Access,
     backup: &BackupName,
@@ -387,7 +400,8 @@ fn claimed(
 }
 
 impl Condemned {
-    /// Removes the data. With the lock held, or a sync beside it may bring a point in time that leans on it; backups need no such care.
+    /// Removes the data. With the lock held, or a sync beside it may bring a point in time that
+    /// leans on it; backups need no such care.
     ///
     /// # Errors
     ///
@@ -414,7 +428,8 @@ impl Condemned {
     }
 }
 
-/// Bytes of a backup that no point in time needs, of which some may be those of a run that is under way.
+/// Bytes of a backup that no point in time needs, of which some may be those of a run that is under
+/// way.
 ///
 /// # Errors
 ///

@@ -22,7 +22,8 @@ pub enum Remark {
         /// Its data.
         bytes: u64,
     },
-    /// A run was cut off. The next one that gets the backup's lock removes or uses what is left of it.
+    /// A run was cut off. The next one that gets the backup's lock removes or uses what is left of
+    /// it.
     CutOff {
         /// The level that it was to make.
         level: LevelId,
@@ -43,7 +44,8 @@ pub enum Remark {
         /// When the first of what it needs is free.
         until: Timestamp,
     },
-    /// Notes of points in time that went, whose data is kept for those who read it, if the grace is not over.
+    /// Notes of points in time that went, whose data is kept for those who read it, if the grace is
+    /// not over.
     Notes {
         /// How many.
         count: u64,
@@ -52,8 +54,8 @@ pub enum Remark {
     },
 }
 
-/// Looks for what is beside the points in time of a backup. Lists its data, its claims and its notes, and reads its
-/// manifests; changes nothing.
+/// Looks for what is beside the points in time of a backup. Lists its data, its claims and its
+/// notes, and reads its manifests; changes nothing.
 ///
 /// # Errors
 ///

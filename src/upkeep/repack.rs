@@ -1,17 +1,22 @@
-//! Puts what is still needed of levels' streams into segments of their own, where most of a segment is not needed any more.
+//! Puts what is still needed of levels' streams into segments of their own, where most of a segment
+//! is not needed any more.
 //!
-//! Frames are copied as they are stored: nothing is decompressed or decrypted, only authenticated. Then the level gets a new frame table. No
-//! manifest changes: an object beside the segments supersedes the table that manifests name, and who misses an object of a level looks for it.
+//! Frames are copied as they are stored: nothing is decompressed or decrypted, only authenticated.
+//! Then the level gets a new frame table. No manifest changes: an object beside the segments
+//! supersedes the table that manifests name, and who misses an object of a level looks for it.
 //!
 //! Why no reader and no later run ever misses what it needs, wherever this is cut off:
 //!
-//! 1. What supersedes a table is stored last, when all that it names is there. Until then nothing refers to the new objects.
-//! 2. Nothing is removed here. A prune removes what the newest table does not name; a note keeps that for the grace, as what a
-//!    prune withdraws, so a reader of an earlier table goes on. One that comes later misses an object, and finds the newest table.
-//! 3. All this happens with the backup's lock, so no run is under way that could miss a segment, and no other prune or repack. What is copied is
-//!    what the manifests of that moment need: later ones need no more (see [`super::prune`]).
-//! 4. New objects get numbers above all that were ever used. Those that a cut-off repack left may be used again: they are removed with
-//!    the lock alone.
+//! 1. What supersedes a table is stored last, when all that it names is there. Until then nothing
+//!    refers to the new objects.
+//! 2. Nothing is removed here. A prune removes what the newest table does not name; a note keeps
+//!    that for the grace, as what a prune withdraws, so a reader of an earlier table goes on. One
+//!    that comes later misses an object, and finds the newest table.
+//! 3. All this happens with the backup's lock, so no run is under way that could miss a segment,
+//!    and no other prune or repack. What is copied is what the manifests of that moment need: later
+//!    ones need no more (see [`super::prune`]).
+//! 4. New objects get numbers above all that were ever used. Those that a cut-off repack left may
+//!    be used again: they are removed with the lock alone.
 
 use super::PruneError;
 use super::check::is_damage;
@@ -39,7 +44,8 @@ use std::thread;
 /// So much is copied at a time, in bytes: backups wait meanwhile.
 const AT_A_TIME_BYTES: u64 = 1 << 30;
 
-/// A level is not repacked for less than this, and the length of its frame table: it gets a new one.
+/// A level is not repacked for less than this, and the length of its frame table: it gets a new
+/// one.
 const LEAST_WORTH_BYTES: u64 = 64 << 10;
 
 /// Most bytes of neighbouring frames that are fetched at once.
@@ -48,7 +54,8 @@ const BATCH_BYTES: u64 = 4 << 20;
 /// Objects of frame tables are this long at most.
 const TABLE_OBJECT_BYTES: u64 = 4 << 20;
 
-/// Blocks of the table of a level's `n`th repack are numbered from `n` times this: no two blocks of a level have one number.
+/// Blocks of the table of a level's `n`th repack are numbered from `n` times this: no two blocks of
+/// a level have one number.
 const BLOCKS_OF_A_TABLE: u64 = 1 << 32;
 
 /// Which segments are rewritten.
@@ -56,7 +63,8 @@ const BLOCKS_OF_A_TABLE: u64 = 1 << 32;
 pub struct Below(pub f64);
 
 impl Below {
-    /// Whether so little of a segment is needed that it is rewritten. One of which nothing is needed goes as a whole, with a prune.
+    /// Whether so little of a segment is needed that it is rewritten. One of which nothing is
+    /// needed goes as a whole, with a prune.
     fn holds(self, share: &Share) -> bool {
         let all = share.live.saturating_add(share.dead);
         share.live > 0 && share.dead > 0 && (share.live as f64) < self.0 * all as f64
@@ -124,7 +132,8 @@ impl Repack {
         }
     }
 
-    /// Rewrites about a gigabyte of segments. The caller has the backup's lock, and calls this until it says that there is no more.
+    /// Rewrites about a gigabyte of segments. The caller has the backup's lock, and calls this
+    /// until it says that there is no more.
     ///
     /// # Errors
     ///
@@ -287,8 +296,8 @@ struct Copies {
 }
 
 impl Rewrite<'_> {
-    /// Copies what is needed of the chosen segments, and writes a frame table. Returns what supersedes the old one, and the segments that could
-    /// not be read: they stay.
+    /// Copies what is needed of the chosen segments, and writes a frame table. Returns what
+    /// supersedes the old one, and the segments that could not be read: they stay.
     fn level(&self, chosen: &Chosen<'_>) -> Result<(Option<Repacked>, Vec<u32>), PruneError> {
         let table_failed = |source| PruneError::Table {
             level: chosen.level.clone(),
@@ -341,7 +350,8 @@ impl Rewrite<'_> {
                     offset: *offset,
                     ..row
                 },
-                // All frames of a segment that stays are in the table; of others, those that are needed and cannot be had.
+                // All frames of a segment that stays are in the table; of others, those that are
+                // needed and cannot be had.
                 None if chosen.needed.contains(&row.segment)
                     && (!chosen.segments.contains_key(&row.segment)
                         || lost.contains(&row.segment)) =>

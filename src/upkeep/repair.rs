@@ -1,11 +1,14 @@
 //! Mends what can be mended of a backup, and sees to it that what is lost is stored again.
 //!
-//! Nothing that can be read is changed, and nothing is removed: [`remove_unreadable`] is asked for by itself.
+//! Nothing that can be read is changed, and nothing is removed: [`remove_unreadable`] is asked for
+//! by itself.
 //!
-//! 1. Blocks of indexes and frame tables that cannot be read are written again where it is known for sure what was in them ([`super::mend`]).
+//! 1. Blocks of indexes and frame tables that cannot be read are written again where it is known
+//!    for sure what was in them ([`super::mend`]).
 //! 2. Everything is checked, all data too.
-//! 3. Of each level that has lost parts of its stream a note is left ([`crate::format::lost`]). The next backup takes no file for stored that leans on
-//!    them: what is still there at the source is whole again from then on.
+//! 3. Of each level that has lost parts of its stream a note is left ([`crate::format::lost`]). The
+//!    next backup takes no file for stored that leans on them: what is still there at the source is
+//!    whole again from then on.
 //!
 //! Record: docs/design, "Damage is mended in place or stored again".
 
@@ -23,7 +26,8 @@ use crate::model::{BackupName, Cancel, LevelId, Progress, Ranges};
 use crate::store::{self, Store};
 use std::collections::BTreeMap;
 
-/// A repair did not take place, or ended early. Nothing that could be read before is worse than it was; it can be repeated.
+/// A repair did not take place, or ended early. Nothing that could be read before is worse than it
+/// was; it can be repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
     /// The check failed.
@@ -73,8 +77,8 @@ pub struct Repaired {
     pub unreadable: Vec<Unreadable>,
 }
 
-/// Mends what can be mended. Tells what damage is left to `found`, as a check does. The caller has the backup's lock, unless
-/// `access` leads to a [`Trial`](crate::store::trial::Trial).
+/// Mends what can be mended. Tells what damage is left to `found`, as a check does. The caller has
+/// the backup's lock, unless `access` leads to a [`Trial`](crate::store::trial::Trial).
 ///
 /// # Errors
 ///
@@ -144,8 +148,8 @@ pub fn repair(
     Ok(repaired)
 }
 
-/// Removes the manifests of points in time that cannot be opened: what only they named then goes with the next prune. Returns
-/// how many.
+/// Removes the manifests of points in time that cannot be opened: what only they named then goes
+/// with the next prune. Returns how many.
 ///
 /// # Errors
 ///

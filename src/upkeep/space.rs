@@ -24,7 +24,8 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// The part that an object of a level is of. What is in no folder is made of the stream, for other programs.
+    /// The part that an object of a level is of. What is in no folder is made of the stream, for
+    /// other programs.
     fn of(object: &ObjectName) -> Self {
         match names::meaning(object) {
             Some(Meaning::Data {
@@ -128,7 +129,8 @@ impl Space {
         self.0.get(level)
     }
 
-    /// Levels after this one that a run which was cut off left, or one that is under way makes, as far as the next run may go on with them.
+    /// Levels after this one that a run which was cut off left, or one that is under way makes, as
+    /// far as the next run may go on with them.
     pub(super) fn resumable<'a>(
         &'a self,
         newest: Option<&'a LevelId>,
@@ -180,7 +182,8 @@ pub(super) struct Removed {
     pub(super) locked: Locked,
 }
 
-/// Removes objects but those that the store holds. Goes on after an object that cannot be removed, and then returns the first error.
+/// Removes objects but those that the store holds. Goes on after an object that cannot be removed,
+/// and then returns the first error.
 pub(super) fn remove(
     access: &Access,
     backup: &BackupName,

@@ -1,9 +1,11 @@
-//! Brings a copy of a store up to date: objects as they are, so what was sealed stays sealed, and a level's manifest after all that it names.
+//! Brings a copy of a store up to date: objects as they are, so what was sealed stays sealed, and a
+//! level's manifest after all that it names.
 //!
-//! Levels go across from the oldest on: the objects it names that are not there yet, then the manifest. Cut off anywhere,
-//! the copy has whole levels and some objects that no level names yet; the next sync finds those and goes on. Whoever calls this has the lock of the
-//! backup in the copy, so nothing there is removed meanwhile. In the source a reader takes no lock: a level that goes there meanwhile
-//! is not published, and the next sync does not look for it.
+//! Levels go across from the oldest on: the objects it names that are not there yet, then the
+//! manifest. Cut off anywhere, the copy has whole levels and some objects that no level names yet;
+//! the next sync finds those and goes on. Whoever calls this has the lock of the backup in the
+//! copy, so nothing there is removed meanwhile. In the source a reader takes no lock: a level that
+//! goes there meanwhile is not published, and the next sync does not look for it.
 
 use super::check::is_damage;
 use super::error::SyncError;
@@ -128,7 +130,8 @@ pub fn sync(
             Ok(read) => read,
         };
         let (objects, bytes) = run.copy(&manifest)?;
-        // Manifests go before data: as long as it is there, the objects were all there when they were listed.
+        // Manifests go before data: as long as it is there, the objects were all there when they
+        // were listed.
         match run.manifest(&level) {
             Ok((_, again)) if again == stored => {}
             Err(AccessError::Store(error)) if error.kind() != store::Kind::Missing => {
@@ -180,7 +183,8 @@ struct Run<'run> {
     expected: (u64, u64),
     /// What is noted as lost of the levels in the other store.
     lost: BTreeMap<LevelId, Lost>,
-    /// Levels of whose stream the copy got something, or lacks something that the other lacks too, and whose notes it has not yet.
+    /// Levels of whose stream the copy got something, or lacks something that the other lacks too,
+    /// and whose notes it has not yet.
     unnoted: BTreeSet<LevelId>,
 }
 
@@ -203,7 +207,8 @@ impl Run<'_> {
         Ok((manifest, stored))
     }
 
-    /// Copies what a manifest names and the copy has not. Returns how many objects that were, and their bytes.
+    /// Copies what a manifest names and the copy has not. Returns how many objects that were, and
+    /// their bytes.
     fn copy(&mut self, manifest: &Manifest) -> Result<(u64, u64), SyncError> {
         let (mut objects, mut repacked) = (Vec::new(), Vec::new());
         for (level, folders) in needed_by(manifest) {
@@ -256,7 +261,8 @@ impl Run<'_> {
         let count = (objects.len() + repacked.len()) as u64;
         self.expected = (self.expected.0 + count, self.expected.1 + bytes);
         self.progress.expect_total(self.expected.0, self.expected.1);
-        // First: then who leans on this level knows what is lost of it, wherever the sync is cut off.
+        // First: then who leans on this level knows what is lost of it, wherever the sync is cut
+        // off.
         self.copy_notes()?;
         self.copy_all(objects)?;
         // From then on the copy's frame table is that one: all that it names must be there.
@@ -264,7 +270,8 @@ impl Run<'_> {
         Ok((count, bytes))
     }
 
-    /// Notes in the copy what is lost of streams that came from the other store as they are there, beside what was lost of them here.
+    /// Notes in the copy what is lost of streams that came from the other store as they are there,
+    /// beside what was lost of them here.
     fn copy_notes(&mut self) -> Result<(), SyncError> {
         if self.unnoted.is_empty() {
             return Ok(());
@@ -283,8 +290,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether the copy can take over where a level was repacked to. The new frame table lacks what no point in time of the other store needs;
-    /// and two stores that repack a level each by itself give the same names to different objects.
+    /// Whether the copy can take over where a level was repacked to. The new frame table lacks what
+    /// no point in time of the other store needs; and two stores that repack a level each by itself
+    /// give the same names to different objects.
     fn check_repacked(
         &self,
         level: &LevelId,

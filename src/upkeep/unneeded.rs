@@ -12,7 +12,8 @@ use crate::model::{BackupName, LevelId, Ranges};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-/// No frame but the last of a stream is shorter: where less than this is not needed at a time, all segments are.
+/// No frame but the last of a stream is shorter: where less than this is not needed at a time, all
+/// segments are.
 const LEAST_GAP_BYTES: u64 = 64 << 10;
 
 /// Data that is not needed.
@@ -20,7 +21,8 @@ const LEAST_GAP_BYTES: u64 = 64 << 10;
 pub(super) struct Unneeded {
     /// Objects that some manifest named once.
     pub(super) doomed: Vec<Doomed>,
-    /// Objects that nothing ever named: a repack that was cut off left them, and the next may use their names again.
+    /// Objects that nothing ever named: a repack that was cut off left them, and the next may use
+    /// their names again.
     pub(super) leftovers: Vec<Doomed>,
     /// The bytes of all of them, …
     pub(super) bytes: u64,
@@ -41,7 +43,8 @@ pub(super) struct Stream {
 /// Where the stream of a level is, and how much of each of its segments is needed.
 pub(super) type Shares<'a> = (&'a Stream, &'a BTreeMap<u32, Share>);
 
-/// Where the streams of levels are of which only a part is needed, and how much of each segment. Remembers what it found.
+/// Where the streams of levels are of which only a part is needed, and how much of each segment.
+/// Remembers what it found.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     known: BTreeMap<LevelId, Stream>,
@@ -141,8 +144,8 @@ impl Streams {
         Ok(())
     }
 
-    /// Where the stream of a level is, and how much of each of its segments is needed; `None` when everything must stay: all of it is needed, or that
-    /// cannot be found out.
+    /// Where the stream of a level is, and how much of each of its segments is needed; `None` when
+    /// everything must stay: all of it is needed, or that cannot be found out.
     pub(super) fn shares(
         &mut self,
         access: &Access,
@@ -190,7 +193,8 @@ impl Streams {
             .zip(self.shares.get(level).map(|(.., shares)| shares)))
     }
 
-    /// Where the stream of a level is, by the newest manifest that says so and what the level has besides.
+    /// Where the stream of a level is, by the newest manifest that says so and what the level has
+    /// besides.
     fn stream(
         &mut self,
         access: &Access,

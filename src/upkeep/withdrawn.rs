@@ -1,8 +1,9 @@
 //! What was withdrawn of late, and is kept a while for those who are reading it.
 //!
-//! A reader takes no lock and leaves no trace, so nobody knows of a mount that shows a point in time. Before a prune withdraws
-//! manifests it therefore stores a *note* of the levels that they name; their data stays until the note is older than
-//! the grace. The note's name holds the moment, so one that cannot be read keeps all that is older than itself.
+//! A reader takes no lock and leaves no trace, so nobody knows of a mount that shows a point in
+//! time. Before a prune withdraws manifests it therefore stores a *note* of the levels that they
+//! name; their data stays until the note is older than the grace. The note's name holds the moment,
+//! so one that cannot be read keeps all that is older than itself.
 
 use super::points::Needed;
 use crate::catalog::Access;
@@ -48,7 +49,8 @@ impl Notes {
         self.notes.last().map(LevelId::started)
     }
 
-    /// Keeps what the notes name that are younger than `grace`. Returns when the last of them is over.
+    /// Keeps what the notes name that are younger than `grace`. Returns when the last of them is
+    /// over.
     pub(super) fn keep(
         &self,
         access: &Access,

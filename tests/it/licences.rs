@@ -1,4 +1,5 @@
-//! What the product is made of may be given on under Apache-2.0 OR MIT: the same rule as `deny.toml`, with cargo alone.
+//! What the product is made of may be given on under Apache-2.0 OR MIT: the same rule as
+//! `deny.toml`, with cargo alone.
 #![expect(
     clippy::disallowed_methods,
     reason = "asks cargo, which is no part of the program"
@@ -6,7 +7,8 @@
 
 use std::process::Command;
 
-/// Licences that allow everything ours do. `bzip2-1.0.6` is the permissive licence of the bzip2 code.
+/// Licences that allow everything ours do. `bzip2-1.0.6` is the permissive licence of the bzip2
+/// code.
 const ALLOWED: &[&str] = &[
     "Apache-2.0",
     "MIT",
@@ -22,7 +24,8 @@ const ALLOWED: &[&str] = &[
     "Apache-2.0 WITH LLVM-exception",
 ];
 
-/// Whether an SPDX expression can be met with allowed licences alone. `/` is how crates once wrote `OR`.
+/// Whether an SPDX expression can be met with allowed licences alone. `/` is how crates once wrote
+/// `OR`.
 fn is_allowed(expression: &str) -> bool {
     let spaced = expression
         .replace('/', " OR ")

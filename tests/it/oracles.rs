@@ -1,4 +1,5 @@
-//! The torture tree and the oracles against each other: a copy that another program made is the same.
+//! The torture tree and the oracles against each other: a copy that another program made is the
+//! same.
 
 use crate::support::oracle::{Holes, differences, rsync, scan};
 use crate::support::torture::build;

@@ -1,4 +1,5 @@
-//! What docs/semantics.md promises: every sentence has a row in its table, and the tests named there exist.
+//! What docs/semantics.md promises: every sentence has a row in its table, and the tests named
+//! there exist.
 
 use std::collections::BTreeSet;
 use std::fs;

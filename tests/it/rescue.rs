@@ -17,7 +17,8 @@ const SCRIPT: &str = concat!(
     "/packaging/rescue/freezer-rescue.py"
 );
 
-/// Every Python here that has the package `cryptography`: their versions take different ways to Argon2.
+/// Every Python here that has the package `cryptography`: their versions take different ways to
+/// Argon2.
 fn pythons() -> Vec<&'static str> {
     let works = |python: &&str| {
         let run = Command::new(python)
@@ -60,7 +61,8 @@ impl Room {
         }
     }
 
-    /// Files of 300 KiB that do not compress, one after the other in the stream: several frames, several segments.
+    /// Files of 300 KiB that do not compress, one after the other in the stream: several frames,
+    /// several segments.
     fn fill(&self) {
         let mut state = 1_u64;
         for file in 0..16 {

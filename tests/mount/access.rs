@@ -72,7 +72,8 @@ fn permissions_are_those_of_the_source_acls_among_them() {
         file.entry.metadata.owner.gid = 2000;
         file
     };
-    // user::rw-, user:7:r--, group::---, mask::r--, other::---: the group's bits in the mode are the mask's.
+    // user::rw-, user:7:r--, group::---, mask::r--, other::---: the group's bits in the mode are
+    // the mask's.
     let acl = [
         2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 7, 0, 0, 0, 4, 0, 0, 0, 255, 255,
         255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,

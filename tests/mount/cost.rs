@@ -18,8 +18,8 @@ fn a_listing_with_attributes_costs_no_request_the_second_time_and_few_the_first(
         )
     };
     let first = show.cost(list);
-    // A directory of 100 entries takes two answers: one with entries, one that there are no more. Then one or two for all:
-    // the root's attributes, and that there are no extended attributes.
+    // A directory of 100 entries takes two answers: one with entries, one that there are no more.
+    // Then one or two for all: the root's attributes, and that there are no extended attributes.
     assert!(
         first <= 3 * directories as u64 + 10,
         "{first} requests: {:?}",

@@ -93,7 +93,8 @@ fn a_mount_that_is_in_use_is_not_unmounted_until_it_is_free() {
     assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0);
 }
 
-/// Serves a mount in a process of its own, for another test that writes the mount point to its input.
+/// Serves a mount in a process of its own, for another test that writes the mount point to its
+/// input.
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn serve_for_another_test() {

@@ -238,7 +238,8 @@ fn the_next_mount_of_a_point_in_time_has_the_same_inode_numbers() {
     assert_eq!(numbers(), first);
 }
 
-/// Prints the SHA-256 of a file, read through a shared read-only mapping from its last page to its first.
+/// Prints the SHA-256 of a file, read through a shared read-only mapping from its last page to its
+/// first.
 const HASH_OF_A_MAPPING: &str = "
 import hashlib, mmap, sys
 with open(sys.argv[1], 'rb') as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapping:

@@ -1,7 +1,8 @@
 //! This server's own users and tokens, where there is no OpenStack.
 //!
-//! A token is 32 random bytes; what is stored is its SHA-256, which needs no slow function: nobody guesses 256 bits. A password
-//! is guessable, and stored as Argon2id (19 MiB, two passes: what OWASP advises).
+//! A token is 32 random bytes; what is stored is its SHA-256, which needs no slow function: nobody
+//! guesses 256 bits. A password is guessable, and stored as Argon2id (19 MiB, two passes: what
+//! OWASP advises).
 
 use super::Identity;
 use crate::api::db::{Database, Error, Row, Statement};
@@ -375,7 +376,8 @@ pub(in crate::api) async fn remove_user(database: &Database, name: &str) -> Resu
     Ok(removed > 0)
 }
 
-/// The user with this name or id and password. A name that is not there takes as long as a wrong password.
+/// The user with this name or id and password. A name that is not there takes as long as a wrong
+/// password.
 pub(in crate::api) async fn log_in(
     database: &Database,
     name_or_id: &str,
@@ -435,7 +437,8 @@ fn verify(stored: &str, password: &[u8]) -> bool {
     let (Ok(salt), Ok(hash)) = (STANDARD_NO_PAD.decode(salt), STANDARD_NO_PAD.decode(hash)) else {
         return false;
     };
-    // What stands in the database was written by this program; a larger cost there is none of its own.
+    // What stands in the database was written by this program; a larger cost there is none of its
+    // own.
     if memory > 1024 * 1024 || passes > 16 {
         return false;
     }

@@ -12,7 +12,8 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 /// How long Keystone may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest answer that is read: a token with a large catalogue has some tens of thousands of bytes.
+/// The longest answer that is read: a token with a large catalogue has some tens of thousands of
+/// bytes.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// Where Keystone is, and the service user that may ask it about tokens.
@@ -169,7 +170,8 @@ fn body(mut answer: ureq::http::Response<ureq::Body>) -> Result<Value, KeystoneE
     serde_json::from_str(&text).map_err(|error| KeystoneError::Answer(error.into()))
 }
 
-/// The identity in Keystone's answer. A token without a project is of no use here, and one without an end is none.
+/// The identity in Keystone's answer. A token without a project is of no use here, and one without
+/// an end is none.
 fn read(answer: &Value) -> Option<(Identity, i64)> {
     let token = answer.get("token")?;
     let text = |value: &Value| {

@@ -1,7 +1,8 @@
 //! Who asks, and what he may.
 //!
-//! A token says who asks ([`Identity`]); [`builtin`] knows the tokens of this server's own users, [`keystone`] those of
-//! OpenStack. [`policy`] says what he may. Headers that a proxy or an attacker sends about identities are never read.
+//! A token says who asks ([`Identity`]); [`builtin`] knows the tokens of this server's own users,
+//! [`keystone`] those of OpenStack. [`policy`] says what he may. Headers that a proxy or an
+//! attacker sends about identities are never read.
 
 pub(super) mod accounts;
 pub(super) mod keystone;
@@ -37,9 +38,11 @@ const REMEMBERED: usize = 20_000;
 #[derive(Debug)]
 pub(super) struct Authenticator {
     source: Source,
-    /// Seconds for which an answer holds. A token that was taken back still works that long in other processes.
+    /// Seconds for which an answer holds. A token that was taken back still works that long in
+    /// other processes.
     remember: i64,
-    /// Guards what was answered of late, by the digest of the token: until which second it holds, and the answer.
+    /// Guards what was answered of late, by the digest of the token: until which second it holds,
+    /// and the answer.
     answers: Mutex<HashMap<String, (i64, Option<Identity>)>>,
 }
 

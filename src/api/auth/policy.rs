@@ -1,8 +1,8 @@
 //! The policy: which roles may do what, in the rule names and the language of the original.
 //!
-//! A rule is `role:NAME`, `rule:NAME`, `ATTRIBUTE:VALUE`, `@` or nothing (always), `!` (never), joined with `and`, `or`,
-//! `not` and parentheses. `%(project_id)s` is the project in the address; attributes are those of the token: `project_id`,
-//! `user_id`, `client_id`.
+//! A rule is `role:NAME`, `rule:NAME`, `ATTRIBUTE:VALUE`, `@` or nothing (always), `!` (never),
+//! joined with `and`, `or`, `not` and parentheses. `%(project_id)s` is the project in the address;
+//! attributes are those of the token: `project_id`, `user_id`, `client_id`.
 
 use super::Identity;
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ const USUAL: &[(&str, &str)] = &[
     ("admin_or_service", "role:admin or role:service"),
     ("member", "role:member and project_id:%(project_id)s"),
     ("reader", "role:reader and project_id:%(project_id)s"),
-    // A token for one node: its registration, its jobs, its backups. The resources see to it that they are its own.
+    // A token for one node: its registration, its jobs, its backups. The resources see to it that
+    // they are its own.
     ("node", "role:node and project_id:%(project_id)s"),
     (
         "read",
@@ -101,7 +102,8 @@ pub(in crate::api) struct Policy {
 }
 
 impl Policy {
-    /// The usual rules, with those of a file in their place: lines `"name": "rule"`, as YAML and JSON have them.
+    /// The usual rules, with those of a file in their place: lines `"name": "rule"`, as YAML and
+    /// JSON have them.
     pub(in crate::api) fn new(file: Option<&str>) -> Result<Self, PolicyError> {
         let mut rules = BTreeMap::new();
         let usual = USUAL

@@ -1,7 +1,7 @@
 //! Tables of documents: clients, actions, jobs, sessions, backups.
 //!
-//! A row holds the document exactly as it is answered, so that a list is rows joined with commas, and beside it what can be
-//! searched for. Which names have a column is said by [`Collection`].
+//! A row holds the document exactly as it is answered, so that a list is rows joined with commas,
+//! and beside it what can be searched for. Which names have a column is said by [`Collection`].
 
 use super::facts::{self, Fact, Needle};
 use super::{Backend, Database, Error, Row, Statement, Transaction, Value};
@@ -216,7 +216,8 @@ impl Collection {
             .map(|(name, _)| format!("key_{name}"))
     }
 
-    /// The rows of a page, in the order in which they were made; of a search for words, whole words first.
+    /// The rows of a page, in the order in which they were made; of a search for words, whole words
+    /// first.
     pub(in crate::api) async fn list(
         &self,
         database: &Database,

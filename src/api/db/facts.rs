@@ -1,9 +1,11 @@
-//! What of a document can be searched for: its facts and its words, as text in which a database can look for a part.
+//! What of a document can be searched for: its facts and its words, as text in which a database can
+//! look for a part.
 //!
-//! A fact is a key and its value, wherever in the document they stand: `␟key␞value␟`, the value as JSON. JSON writes control
-//! characters as escapes, so neither a key nor a value can hold the two that mark the borders. The facts of a document are
-//! all of them in one text. Of a key that stands at several places the last one counts, in the order of the names, as
-//! clients of the original know it; but the names that a table has a column for are the document's own and never those of
+//! A fact is a key and its value, wherever in the document they stand: `␟key␞value␟`, the value as
+//! JSON. JSON writes control characters as escapes, so neither a key nor a value can hold the two
+//! that mark the borders. The facts of a document are all of them in one text. Of a key that stands
+//! at several places the last one counts, in the order of the names, as clients of the original
+//! know it; but the names that a table has a column for are the document's own and never those of
 //! something deep inside it.
 //!
 //! The words are the text values, in lower case, between the same marks.
@@ -86,7 +88,8 @@ pub(super) struct Searchable {
     pub(super) digests: Vec<i64>,
 }
 
-/// What can be searched for in a document. `own` are the names that have a column, with where each stands.
+/// What can be searched for in a document. `own` are the names that have a column, with where each
+/// stands.
 pub(super) fn searchable(document: &Map<String, Value>, own: &[(&str, &str)]) -> Searchable {
     let (mut found, mut words) = (BTreeMap::new(), String::from(BORDER));
     walk(document, &mut found, &mut words);

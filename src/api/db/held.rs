@@ -1,10 +1,11 @@
 //! A connection out of a pool, that goes back to it only while it is sound.
 //!
-//! Two things that the pool does by itself are not enough here. It asks each connection that comes back whether it is alive, for
-//! as long as the answer takes, and the connection keeps its place meanwhile: one that was lost in silence (a server without
-//! power, a flow that a firewall has forgotten) keeps it for good, and when that has happened often enough there is no place
-//! left until the process ends (sqlx issue 4349). And a transaction whose beginning was cut off would stay open on a connection
-//! that goes back, and take in what others write.
+//! Two things that the pool does by itself are not enough here. It asks each connection that comes
+//! back whether it is alive, for as long as the answer takes, and the connection keeps its place
+//! meanwhile: one that was lost in silence (a server without power, a flow that a firewall has
+//! forgotten) keeps it for good, and when that has happened often enough there is no place left
+//! until the process ends (sqlx issue 4349). And a transaction whose beginning was cut off would
+//! stay open on a connection that goes back, and take in what others write.
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Database, Executor as _, MySql, Pool, Postgres};
@@ -41,7 +42,8 @@ impl Served for MySql {
 pub(super) struct Held<DB: Served> {
     /// None once it was given back.
     connection: Option<PoolConnection<DB>>,
-    /// Whether a statement is under way on it, or was cut off: then nobody knows what its next answer is to.
+    /// Whether a statement is under way on it, or was cut off: then nobody knows what its next
+    /// answer is to.
     is_busy: bool,
     /// Whether there is something to roll back.
     in_transaction: bool,
@@ -91,7 +93,8 @@ impl<DB: Served> Held<DB> {
             .expect("it is given back when this is dropped, and not before")
     }
 
-    /// Notes how a statement went. What the database itself has refused leaves the connection as sound as it was.
+    /// Notes how a statement went. What the database itself has refused leaves the connection as
+    /// sound as it was.
     pub(super) fn settle<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         self.is_busy = !matches!(result, Ok(_) | Err(sqlx::Error::Database(_)));
         result

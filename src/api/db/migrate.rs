@@ -2,8 +2,8 @@
 
 use super::{Backend, Database, Error, Statement, Transaction};
 
-/// The forms there have been, oldest first; the statements that lead to each from the one before, of each database. They
-/// are never edited after a release.
+/// The forms there have been, oldest first; the statements that lead to each from the one before,
+/// of each database. They are never edited after a release.
 const FORMS: &[Form] = &[Form {
     sqlite: include_str!("migrations/0001.sqlite.sql"),
     postgres: include_str!("migrations/0001.postgres.sql"),

@@ -1,12 +1,14 @@
 //! The database: three kinds behind one set of statements.
 //!
-//! All SQL of the server stands below this module. Statements are portable: columns are 64-bit integers and text, parameters
-//! are written `?`, and what the three differ in is asked of [`Backend`]. A resource is a row of a table of documents
-//! ([`documents`]); users and tokens are rows of their own (`auth::accounts`).
+//! All SQL of the server stands below this module. Statements are portable: columns are 64-bit
+//! integers and text, parameters are written `?`, and what the three differ in is asked of
+//! [`Backend`]. A resource is a row of a table of documents ([`documents`]); users and tokens are
+//! rows of their own (`auth::accounts`).
 //!
-//! Invariants: no statement holds a value from outside as text; whoever changes a row has locked it, or says which version
-//! of it he saw; an error that passes says so ([`Error::is_passing`]), and the request is run again; nothing waits for the
-//! database without an end, and a database that is away says so ([`Error::is_away`]).
+//! Invariants: no statement holds a value from outside as text; whoever changes a row has locked
+//! it, or says which version of it he saw; an error that passes says so ([`Error::is_passing`]),
+//! and the request is run again; nothing waits for the database without an end, and a database that
+//! is away says so ([`Error::is_away`]).
 
 pub(super) mod documents;
 mod facts;
@@ -29,7 +31,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How long a request waits for a connection, as it does while the database is away, or for a lock of SQLite.
+/// How long a request waits for a connection, as it does while the database is away, or for a lock
+/// of SQLite.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a statement takes at most that finds its rows by an index, with the locks it waits for.
 const QUICK: Duration = Duration::from_secs(15);
@@ -41,14 +44,15 @@ const UNHURRIED: Duration = Duration::from_secs(24 * 3600);
 const PING_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of all connections is waited for.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
-/// What a connection to PostgreSQL begins with. A statement gives up its lock before this program gives up the statement, so that
-/// none is left waiting in the server for nobody; and a machine that died in the middle of a transaction holds no row for hours.
+/// What a connection to PostgreSQL begins with. A statement gives up its lock before this program
+/// gives up the statement, so that none is left waiting in the server for nobody; and a machine
+/// that died in the middle of a transaction holds no row for hours.
 const OF_POSTGRES: &str =
     "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s'";
 /// The same for MySQL.
 const OF_MYSQL: &str = "SET SESSION innodb_lock_wait_timeout = 10";
-/// A connection that was not used for longer is asked whether it still is one before it is used. Asking each time would make
-/// every request wait for one answer more.
+/// A connection that was not used for longer is asked whether it still is one before it is used.
+/// Asking each time would make every request wait for one answer more.
 const FRESH: Duration = Duration::from_millis(500);
 /// The verb of the end of a transaction.
 const COMMIT: &str = "commit";
@@ -116,8 +120,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether nothing was done, and the same may succeed when tried again at once: another transaction was in the way, or the
-    /// connection was lost before the end of this one. Of a commit that was cut off nobody knows whether it happened.
+    /// Whether nothing was done, and the same may succeed when tried again at once: another
+    /// transaction was in the way, or the connection was lost before the end of this one. Of a
+    /// commit that was cut off nobody knows whether it happened.
     pub(super) fn is_passing(&self) -> bool {
         let Self::Statement { verb, source } = self else {
             return false;
@@ -135,15 +140,16 @@ impl Error {
         if matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03")) {
             return *verb != COMMIT;
         }
-        // PostgreSQL: serialization failure, deadlock; MySQL: deadlock; SQLite: busy, locked and their extensions.
+        // PostgreSQL: serialization failure, deadlock; MySQL: deadlock; SQLite: busy, locked and
+        // their extensions.
         matches!(
             error.code().as_deref(),
             Some("40001" | "40P01" | "1213" | "1205" | "5" | "6" | "261" | "517" | "262")
         ) || matches!(mysql_number(&**error), Some(1213 | 1205 | 1020))
     }
 
-    /// Whether the database cannot be reached, or cannot do it now: the same may succeed in a while. Whether it was done is known
-    /// of all but the end of a transaction.
+    /// Whether the database cannot be reached, or cannot do it now: the same may succeed in a
+    /// while. Whether it was done is known of all but the end of a transaction.
     pub(super) fn is_away(&self) -> bool {
         let source = match self {
             Self::Open(source) | Self::Statement { source, .. } => source,
@@ -176,8 +182,8 @@ fn says_away(code: &str) -> bool {
     if code.len() != 5 {
         return code == "13";
     }
-    // Connections, resources, an operator who ends it; a time-out of a statement, of a lock, of a transaction; a server that is
-    // there to be read alone, as one is that has not taken over yet.
+    // Connections, resources, an operator who ends it; a time-out of a statement, of a lock, of a
+    // transaction; a server that is there to be read alone, as one is that has not taken over yet.
     ["08", "53", "57P"]
         .iter()
         .any(|class| code.starts_with(class))
@@ -190,8 +196,8 @@ fn mysql_number(error: &(dyn sqlx::error::DatabaseError + 'static)) -> Option<u1
         .map(MySqlDatabaseError::number)
 }
 
-/// Whether a number of MySQL says so: no memory, disk or connections left, it ends, it was told to end this connection or
-/// statement, or it is there to be read alone.
+/// Whether a number of MySQL says so: no memory, disk or connections left, it ends, it was told to
+/// end this connection or statement, or it is there to be read alone.
 fn mysql_says_away(number: u16) -> bool {
     matches!(
         number,
@@ -208,7 +214,8 @@ pub(super) struct Database {
 
 #[derive(Clone, Debug)]
 enum Pool {
-    /// Many readers, one writer: SQLite has room for one, and waiting in a queue is better than being told that it is busy.
+    /// Many readers, one writer: SQLite has room for one, and waiting in a queue is better than
+    /// being told that it is busy.
     Sqlite {
         readers: SqlitePool,
         writer: SqlitePool,
@@ -233,7 +240,8 @@ enum Inner {
 }
 
 impl Database {
-    /// Opens the database at an address, with so many connections. A file of SQLite is made if there is none.
+    /// Opens the database at an address, with so many connections. A file of SQLite is made if
+    /// there is none.
     pub(super) async fn open(address: &str, connections: u32) -> Result<Self, Error> {
         let pool = match address.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => sqlite(&sqlite_path(address), connections).await?,
@@ -355,7 +363,8 @@ impl Database {
 
     async fn begin_within(&self, limit: Duration) -> Result<Transaction, Error> {
         let inner = match &self.pool {
-            // Immediate: a transaction that reads first and then wants to write is refused when another wrote in between.
+            // Immediate: a transaction that reads first and then wants to write is refused when
+            // another wrote in between.
             Pool::Sqlite { writer, .. } => writer
                 .begin_with("BEGIN IMMEDIATE")
                 .await
@@ -465,8 +474,8 @@ async fn sqlite(path: &Path, connections: u32) -> Result<Pool, Error> {
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // With the log, this loses no transaction that was committed when the process dies, and at most the last ones when
-        // the power does; FULL flushes each.
+        // With the log, this loses no transaction that was committed when the process dies, and at
+        // most the last ones when the power does; FULL flushes each.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE)
         .foreign_keys(false);
@@ -527,7 +536,8 @@ mod tests {
             "25006",
         ];
         assert!(of_postgres.iter().all(|code| says_away(code)) && says_away("13"));
-        // A syntax that is wrong, a table that is not there, a row that is there already; SQLite's constraint of a commit.
+        // A syntax that is wrong, a table that is not there, a row that is there already; SQLite's
+        // constraint of a commit.
         assert!(
             !["42601", "42P01", "23505", "25P02", "531", "1", ""]
                 .iter()

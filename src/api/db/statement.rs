@@ -39,7 +39,8 @@ impl From<String> for Value {
     }
 }
 
-/// SQL with `?` where its parameters go, and the parameters. The SQL is always this program's own text.
+/// SQL with `?` where its parameters go, and the parameters. The SQL is always this program's own
+/// text.
 #[derive(Clone, Debug, Default)]
 pub(in crate::api) struct Statement {
     sql: String,
@@ -75,7 +76,8 @@ impl Statement {
         self.values.extend(values);
     }
 
-    /// The text as PostgreSQL wants it: `$1`, `$2`, … for each `?`. No text of this program has a question mark in a literal.
+    /// The text as PostgreSQL wants it: `$1`, `$2`, … for each `?`. No text of this program has a
+    /// question mark in a literal.
     fn numbered(&self) -> String {
         let mut sql = String::with_capacity(self.sql.len() + 8);
         for (number, part) in self.sql.split('?').enumerate() {
@@ -189,8 +191,8 @@ impl Statement {
         numbered,
         |text: &str| text.to_owned()
     );
-    // All text of MySQL is in binary columns: it compares by bytes, whatever the server's collation is, and blanks at the
-    // end count.
+    // All text of MySQL is in binary columns: it compares by bytes, whatever the server's collation
+    // is, and blanks at the end count.
     on!(
         fetch_mysql,
         execute_mysql,

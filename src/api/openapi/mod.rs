@@ -1,5 +1,5 @@
-//! The OpenAPI document and a page for people, both made from the table of routes: there is one list of what this server
-//! does.
+//! The OpenAPI document and a page for people, both made from the table of routes: there is one
+//! list of what this server does.
 
 mod schemas;
 

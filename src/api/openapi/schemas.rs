@@ -1,4 +1,5 @@
-//! What objects look like: as they are sent, and as they are answered. Words that are checked come from where they are checked.
+//! What objects look like: as they are sent, and as they are answered. Words that are checked come
+//! from where they are checked.
 
 use crate::api::call::LONGEST_ID;
 use crate::api::{backups, clients, fields};

@@ -8,7 +8,8 @@ use crate::format::signature::{
 };
 use crate::model::{Extent, LevelSerial, SignaturePlace, StreamOffset};
 
-/// More blocks than this are not looked at: a file that has grown since its signature began, or a forged one.
+/// More blocks than this are not looked at: a file that has grown since its signature began, or a
+/// forged one.
 const MOST_BLOCKS: u64 = 2 * super::MAX_BLOCKS;
 
 /// Most runs of one signature that are read: 16 MiB of memory while they are.
@@ -20,8 +21,8 @@ const BLOCKS_AT_ONCE: u64 = 4096;
 /// So many blocks of one weak sum are looked at; a file may be made of blocks that share it.
 const MOST_ALIKE: usize = 8;
 
-/// A stretch of the earlier version of which all blocks are known: of equal length but the last, in order, both in the file and in
-/// the stream.
+/// A stretch of the earlier version of which all blocks are known: of equal length but the last, in
+/// order, both in the file and in the stream.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
     /// Where it begins in the earlier version.
@@ -145,7 +146,8 @@ impl Known {
         }
     }
 
-    /// The first block that begins at `at` or after it in the earlier version. `hint` is where the last one was found.
+    /// The first block that begins at `at` or after it in the earlier version. `hint` is where the
+    /// last one was found.
     pub(super) fn next_from(&self, at: u64, hint: &mut usize) -> Option<KnownBlock<'_>> {
         let ends_after = |stretch: &Stretch| stretch.at + stretch.length > at;
         let is_first = |number: usize| {
@@ -184,7 +186,8 @@ struct Loading {
 }
 
 impl Loading {
-    /// Reads the sums of the blocks that lie in `extents`, which are of one level and sorted by where they are in its stream.
+    /// Reads the sums of the blocks that lie in `extents`, which are of one level and sorted by
+    /// where they are in its stream.
     fn read(
         loading: &mut Option<Self>,
         mut stream: StoredStream,
@@ -263,7 +266,8 @@ impl Loading {
     }
 }
 
-/// The part of an extent that is whole blocks of a run: as a stretch, the number of its first block in the signature, and how many there are.
+/// The part of an extent that is whole blocks of a run: as a stretch, the number of its first block
+/// in the signature, and how many there are.
 fn whole_blocks(extent: &Extent, run: &SignedRun, block_bytes: u32) -> Option<(Stretch, u64, u64)> {
     let block = u64::from(block_bytes);
     let extent_end = extent.stream.0.checked_add(extent.length)?;
@@ -291,9 +295,11 @@ fn whole_blocks(extent: &Extent, run: &SignedRun, block_bytes: u32) -> Option<(S
     ))
 }
 
-/// Finds blocks by their weak sums: a bit for most sums that no block has, and slots for the others.
+/// Finds blocks by their weak sums: a bit for most sums that no block has, and slots for the
+/// others.
 struct Table {
-    /// A weak sum and the number of a block, plus one; 0 is an empty slot. Never more than half full.
+    /// A weak sum and the number of a block, plus one; 0 is an empty slot. Never more than half
+    /// full.
     slots: Vec<u64>,
     bits: Vec<u64>,
     slot_shift: u32,

@@ -1,4 +1,5 @@
-//! Stores a large file: the blocks that are new and a signature of them, or where that is not worth it the whole of it.
+//! Stores a large file: the blocks that are new and a signature of them, or where that is not worth
+//! it the whole of it.
 
 use super::known::Known;
 use super::plan::{Piece, Plan};
@@ -69,7 +70,8 @@ impl Archive<'_> {
         self.stream.append_zeros(padding(signature.len() as u64))
     }
 
-    /// Stores what a file has behind its beginning, which a cut-off run has stored. In one member of blocks, like the new pieces of a plan.
+    /// Stores what a file has behind its beginning, which a cut-off run has stored. In one member
+    /// of blocks, like the new pieces of a plan.
     pub(in crate::backup) fn rest(
         &mut self,
         entry: &mut Entry,

@@ -1,5 +1,5 @@
-//! The engine for large files that change in place: finds which blocks of a file earlier levels have, so that only the rest is
-//! stored.
+//! The engine for large files that change in place: finds which blocks of a file earlier levels
+//! have, so that only the rest is stored.
 //!
 //! ```text
 //! signatures of the earlier version ─→ known ─┐
@@ -8,8 +8,8 @@
 //!
 //! Start reading at [`member`]. Reasons and figures: docs/design/0006.
 //!
-//! Invariants: a piece is kept only when the strong sum of its block agrees; what cannot be found out is stored; memory is
-//! bounded by [`MAX_BLOCKS`], whatever a file's size.
+//! Invariants: a piece is kept only when the strong sum of its block agrees; what cannot be found
+//! out is stored; memory is bounded by [`MAX_BLOCKS`], whatever a file's size.
 
 mod known;
 mod member;
@@ -52,7 +52,8 @@ impl Engine {
 pub struct BlockOptions {
     /// Files from this size on.
     pub threshold_bytes: u64,
-    /// The least length of a block. It is larger where a file would have more than two million of them.
+    /// The least length of a block. It is larger where a file would have more than two million of
+    /// them.
     pub least_block_bytes: u32,
 }
 
@@ -65,10 +66,12 @@ impl Default for BlockOptions {
     }
 }
 
-/// A file has so many blocks at most when its signature begins: 48 MiB of sums, and 100 MiB of memory when they are looked up.
+/// A file has so many blocks at most when its signature begins: 48 MiB of sums, and 100 MiB of
+/// memory when they are looked up.
 const MAX_BLOCKS: u64 = 1 << 21;
 
-/// How long the blocks of a file of `size` bytes are: `least` if that makes no more than [`MAX_BLOCKS`], else twice that, and so on.
+/// How long the blocks of a file of `size` bytes are: `least` if that makes no more than
+/// [`MAX_BLOCKS`], else twice that, and so on.
 fn block_bytes(size: u64, least: u32) -> u32 {
     let mut bytes = least.clamp(16, crate::format::signature::MAX_BLOCK_BYTES);
     while size.div_ceil(u64::from(bytes)) > MAX_BLOCKS

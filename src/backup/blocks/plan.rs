@@ -5,7 +5,8 @@ use crate::model::{DataRun, Extent, FileOffset};
 /// A file's extents are counted in windows of this many bytes.
 const WINDOW_BYTES: u64 = 1 << 20;
 
-/// A window with more pieces than this is stored again as a whole: reading it would mean reading everywhere.
+/// A window with more pieces than this is stored again as a whole: reading it would mean reading
+/// everywhere.
 const MOST_PIECES: usize = 128;
 
 /// A piece of a file's data.
@@ -91,8 +92,8 @@ impl Plan {
         })
     }
 
-    /// Whether to store the new pieces alone is worth it: where nearly all is new, a member of the whole file is better for all who
-    /// read.
+    /// Whether to store the new pieces alone is worth it: where nearly all is new, a member of the
+    /// whole file is better for all who read.
     pub(super) fn is_worth_it(&self) -> bool {
         let total: u64 = self.pieces.iter().map(Piece::length).sum();
         let new: u64 = self.new_runs().map(|run| run.length).sum();

@@ -1,8 +1,8 @@
 //! Goes through a file and finds the blocks that earlier levels have.
 //!
-//! First a block is looked for where those before it have moved to, and where it was. Only where that fails a window rolls along
-//! byte by byte, until one of the earlier blocks is found in it. So the usual costs one strong sum for each block, and the earlier
-//! version is never read.
+//! First a block is looked for where those before it have moved to, and where it was. Only where
+//! that fails a window rolls along byte by byte, until one of the earlier blocks is found in it. So
+//! the usual costs one strong sum for each block, and the earlier version is never read.
 
 use super::known::{Known, KnownBlock};
 use super::plan::{Piece, Plan};
@@ -13,8 +13,9 @@ use std::io;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 1 << 20;
 
-/// So many strong sums may be made in vain within a block's length while the window rolls; after that it rolls on blindly. A file made
-/// to have weak sums in common costs twice its time and no more.
+/// So many strong sums may be made in vain within a block's length while the window rolls; after
+/// that it rolls on blindly. A file made to have weak sums in common costs twice its time and no
+/// more.
 const MOST_VAIN_SUMS: u32 = 4;
 
 /// What a scan reads from.
@@ -29,7 +30,8 @@ impl Readable for crate::platform::FileHandle {
     }
 }
 
-/// Plans the data `runs` of a file. What cannot be read is planned as new: whoever stores it reads it again, and tells.
+/// Plans the data `runs` of a file. What cannot be read is planned as new: whoever stores it reads
+/// it again, and tells.
 ///
 /// `tick` is called with the count of bytes that need not be stored; its error ends the scan.
 pub(super) fn scan<E>(
@@ -94,7 +96,8 @@ struct Window<'file> {
 }
 
 impl Window<'_> {
-    /// The bytes from `at` on: `length` of them at least, unless the run ends before. What lies before `at` is let go.
+    /// The bytes from `at` on: `length` of them at least, unless the run ends before. What lies
+    /// before `at` is let go.
     fn bytes(&mut self, at: u64, length: u64) -> io::Result<&[u8]> {
         let wanted = length.min(self.end.saturating_sub(at));
         let skipped = usize::try_from(at.saturating_sub(self.start))
@@ -187,7 +190,8 @@ impl<'known> Scan<'known> {
         let mut sum = RollingSum::of(&bytes[..length]);
         let mut vain = 0;
         for position in 0..positions {
-            // What is at `at` itself was looked at where it was expected; it may still be a block from elsewhere.
+            // What is at `at` itself was looked at where it was expected; it may still be a block
+            // from elsewhere.
             if self.known.has_candidate(sum.value()) && vain < MOST_VAIN_SUMS {
                 let mut strong = None;
                 for block in self.known.candidates(sum.value()) {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// Most bytes of frame table blocks that are kept.
 const TABLE_CACHE_BYTES: usize = 1 << 20;
 
-/// Why stored bytes cannot be used. It is for the log alone: what cannot be compared is stored again.
+/// Why stored bytes cannot be used. It is for the log alone: what cannot be compared is stored
+/// again.
 pub(in crate::backup) type Unusable = Box<dyn Error + Send + Sync>;
 
 /// The streams of levels, and of runs that were cut off, that files may have parts in.

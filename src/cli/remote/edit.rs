@@ -16,9 +16,10 @@ const USUAL: &str = "vi";
 pub(super) fn template(client: &str) -> String {
     format!(
         r#"// A job: lines that begin with // are left out. Save and leave the editor to make it; an empty file makes nothing.
-// When: "schedule_interval" ("1 day", "12 hours", "continuous"), or cron fields ("schedule_hour": "3", "schedule_day_of_week":
-// "mon-fri"), or "schedule_date" once; with "schedule_start_date" and "schedule_end_date" if wanted. {{}} is: once, now.
-// Actions: backup, restore, info, admin, exec, mount, umount, check, prune, repack, repair, sync; options by their long names.
+// When: "schedule_interval" ("1 day", "12 hours", "continuous"), or cron fields ("schedule_hour":
+// "3", "schedule_day_of_week": "mon-fri"), or "schedule_date" once; with "schedule_start_date" and
+// "schedule_end_date" if wanted. {{}} is: once, now. Actions: backup, restore, info, admin, exec,
+// mount, umount, check, prune, repack, repair, sync; options by their long names.
 {{
   "description": "",
   "client_id": "{client}",

@@ -1,4 +1,5 @@
-//! The commands that talk to a Freezer API: `freezer job`, `session`, `client`, `action`, `backup-list`.
+//! The commands that talk to a Freezer API: `freezer job`, `session`, `client`, `action`,
+//! `backup-list`.
 
 pub(super) mod action;
 pub(super) mod backup_list;
@@ -28,8 +29,9 @@ const LONGEST: u64 = 16 << 20;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "The server")]
 pub(super) struct ServerOptions {
-    /// Where the Freezer API is [default: what Keystone's catalog or OS_BACKUP_URL says, where OS_AUTH_URL or OS_CLOUD is
-    /// set; else the server that freezer api --dev runs; environment: FREEZER_API_URL]
+    /// Where the Freezer API is [default: what Keystone's catalog or OS_BACKUP_URL says, where
+    /// OS_AUTH_URL or OS_CLOUD is set; else the server that freezer api --dev runs; environment:
+    /// FREEZER_API_URL]
     #[arg(long, value_name = "URL", global = true)]
     pub(super) api_url: Option<String>,
 

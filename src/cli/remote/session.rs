@@ -99,8 +99,8 @@ enum Command {
     },
     /// Restore what all jobs of a session stored at one start of it, each on its node
     ///
-    /// Makes a session with a job for each job of this one, starts them, and prints its id: freezer session show tells how all of
-    /// it went. A node that does not run begins when it does.
+    /// Makes a session with a job for each job of this one, starts them, and prints its id: freezer
+    /// session show tells how all of it went. A node that does not run begins when it does.
     #[command(after_help = "Examples:
   freezer session restore 5fe01d4c --target /srv/restored
   freezer session restore 5fe01d4c --session-tag 12 --overwrite      where it was, as it was")]

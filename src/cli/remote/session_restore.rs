@@ -1,7 +1,7 @@
 //! `freezer session restore`: all nodes of a session back to what one start of it has stored.
 //!
-//! Makes a session of its own, whose jobs are ordinary restores: nodes need to know nothing of the session they restore, and
-//! the result of all of them is that session's.
+//! Makes a session of its own, whose jobs are ordinary restores: nodes need to know nothing of the
+//! session they restore, and the result of all of them is that session's.
 
 use super::{told, wanted};
 use crate::cli::failure::{Outcome, Usage};
@@ -21,7 +21,8 @@ const OF_THE_BACKUP: [&str; 6] = [
     "dry_run",
     "tag",
 ];
-/// Seconds within which the nodes have to begin: one that comes later restores too, and is not waited for.
+/// Seconds within which the nodes have to begin: one that comes later restores too, and is not
+/// waited for.
 const HOLD_OFF: u64 = 86_400;
 
 #[derive(Debug, Args)]
@@ -34,8 +35,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NUMBER")]
     session_tag: Option<i64>,
 
-    /// Where each node restores to; several backups of a node go to folders of their names in it [default with --overwrite:
-    /// where they were made]
+    /// Where each node restores to; several backups of a node go to folders of their names in it
+    /// [default with --overwrite: where they were made]
     #[arg(long, value_name = "DIRECTORY", required_unless_present = "overwrite")]
     target: Option<String>,
 

@@ -1,7 +1,7 @@
 //! AES-256-CFB of frames, and the keys for it.
 //!
-//! CFB with full blocks, as in NIST SP 800-38A section 6.3: each ciphertext block is the plaintext XOR the encrypted block
-//! before it, the first one being the IV; the last may be cut short.
+//! CFB with full blocks, as in NIST SP 800-38A section 6.3: each ciphertext block is the plaintext
+//! XOR the encrypted block before it, the first one being the IV; the last may be cut short.
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherEncrypt, InnerIvInit, KeyInit, array::sizes::U16};
@@ -51,8 +51,8 @@ impl FrameKeys {
         cfb_mode::Decryptor::<&Aes256>::inner_iv_init(&self.cipher, &Array(*iv)).decrypt(data);
     }
 
-    /// Encrypts several frames in place. One CFB stream is serial and leaves most of an AES unit idle: blocks of up to
-    /// [`LANES`] frames go through it together.
+    /// Encrypts several frames in place. One CFB stream is serial and leaves most of an AES unit
+    /// idle: blocks of up to [`LANES`] frames go through it together.
     pub(in crate::format) fn encrypt(&self, frames: &mut [(&[u8; IV_BYTES], &mut [u8])]) {
         for group in frames.chunks_mut(LANES) {
             self.encrypt_group(group);

@@ -1,4 +1,5 @@
-//! Compression of single frames. Encoders and decoders are costly to make: one per thread, used again.
+//! Compression of single frames. Encoders and decoders are costly to make: one per thread, used
+//! again.
 
 use super::{Compression, FrameError};
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
@@ -9,11 +10,11 @@ use zstd::stream::raw::{CParameter, DParameter, InBuffer, Operation, OutBuffer};
 
 /// How far zstd looks back: 8 MiB, the most that every decoder takes without being asked to.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// The default level's own parameters for long inputs. For those of 256 KiB and less the library takes others, which store 3 % more
-/// of text.
+/// The default level's own parameters for long inputs. For those of 256 KiB and less the library
+/// takes others, which store 3 % more of text.
 const SHORT_FRAMES: [CParameter; 2] = [CParameter::ChainLog(16), CParameter::HashLog(17)];
-/// How long a match must be. Frames that are as short as [`DENSE_BYTES`] hold what compresses little, of which shorter matches store 2 % less; of text
-/// they store 2 % more.
+/// How long a match must be. Frames that are as short as [`DENSE_BYTES`] hold what compresses
+/// little, of which shorter matches store 2 % less; of text they store 2 % more.
 const LEAST_MATCH: CParameter = CParameter::MinMatch(5);
 const LEAST_DENSE_MATCH: CParameter = CParameter::MinMatch(4);
 
@@ -31,12 +32,14 @@ pub struct Encoder {
     level: u32,
     zstd: Option<zstd::bulk::Compressor<'static>>,
     gzip: Option<Compressor>,
-    /// Buffers with room for the worst case, used again: to get and give back megabytes for each frame tears the heap to pieces.
+    /// Buffers with room for the worst case, used again: to get and give back megabytes for each
+    /// frame tears the heap to pieces.
     spare: Vec<Vec<u8>>,
 }
 
 impl Encoder {
-    /// Makes an encoder. `level` is the method's own scale; [`Compression::default_level`] is the usual one.
+    /// Makes an encoder. `level` is the method's own scale; [`Compression::default_level`] is the
+    /// usual one.
     ///
     /// # Errors
     ///
@@ -121,7 +124,8 @@ impl Encoder {
                 }
             }
             Compression::Xz => {
-                // A dictionary larger than the frame would cost memory in every encoder and decoder and gain nothing.
+                // A dictionary larger than the frame would cost memory in every encoder and decoder
+                // and gain nothing.
                 let dictionary = u32::try_from(raw.len())
                     .unwrap_or(u32::MAX)
                     .clamp(4096, 64 << 20);
@@ -175,13 +179,13 @@ impl Encoder {
     }
 }
 
-/// Shows the first bytes of a frame while the rest of it is still being decoded. They may be used: a frame is checked as a
-/// whole before anything of it is decoded.
+/// Shows the first bytes of a frame while the rest of it is still being decoded. They may be used:
+/// a frame is checked as a whole before anything of it is decoded.
 pub struct Glimpse<'show> {
     /// How many bytes are wanted.
     pub until: usize,
-    /// Called once with at least so many, or not at all when all of the frame is there as soon. With `Break` the rest is
-    /// left undone, and decoding fails.
+    /// Called once with at least so many, or not at all when all of the frame is there as soon.
+    /// With `Break` the rest is left undone, and decoding fails.
     pub show: &'show mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 }
 
@@ -291,7 +295,8 @@ impl Decoder {
     }
 }
 
-/// Decompresses one zstd frame into the room that `raw` has, and shows what is wanted of it on the way.
+/// Decompresses one zstd frame into the room that `raw` has, and shows what is wanted of it on the
+/// way.
 fn decode_in_steps(
     zstd: &mut zstd::stream::raw::Decoder<'_>,
     stored: &[u8],

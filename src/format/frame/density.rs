@@ -2,8 +2,9 @@
 
 use std::io;
 
-/// So much of a sample is looked at: more tells no more. Of 120 places in each of text, a database, a disk image and random bytes, samples of
-/// 16 KiB told text (0.30 to 0.32) from all else (0.38 and more, but for empty parts of the image).
+/// So much of a sample is looked at: more tells no more. Of 120 places in each of text, a database,
+/// a disk image and random bytes, samples of 16 KiB told text (0.30 to 0.32) from all else (0.38
+/// and more, but for empty parts of the image).
 const SAMPLE_BYTES: usize = 16 << 10;
 
 /// What does not become shorter than this share of its length is dense.
@@ -29,7 +30,8 @@ impl Density {
         })
     }
 
-    /// Whether content that ends with these bytes compresses little. Nothing if they are too few to tell.
+    /// Whether content that ends with these bytes compresses little. Nothing if they are too few to
+    /// tell.
     pub fn is_dense(&mut self, bytes: &[u8]) -> Option<bool> {
         let sample = bytes.last_chunk::<SAMPLE_BYTES>()?;
         let length = self

@@ -1,9 +1,11 @@
-//! Frames: runs of bytes that are compressed, encrypted and authenticated alone, and so can be read alone.
+//! Frames: runs of bytes that are compressed, encrypted and authenticated alone, and so can be read
+//! alone.
 //!
-//! A frame of the tar stream in a store without encryption is **bare**: the codec's output and nothing else, so that the
-//! segments of a level, end to end, are a file that stock tools decompress; its checksum stands in the frame table. Every
-//! other frame is **sealed**: a header, the payload and a tag. [`Sealer`] makes both, [`Opener`] reads both; nothing is
-//! decompressed before its tag or checksum holds.
+//! A frame of the tar stream in a store without encryption is **bare**: the codec's output and
+//! nothing else, so that the segments of a level, end to end, are a file that stock tools
+//! decompress; its checksum stands in the frame table. Every other frame is **sealed**: a header,
+//! the payload and a tag. [`Sealer`] makes both, [`Opener`] reads both; nothing is decompressed
+//! before its tag or checksum holds.
 //!
 //! Layout: docs/format.md, "Frame".
 
@@ -95,7 +97,8 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Which of a level's sequences of frames one belongs to. The number is what is stored, and is authenticated.
+/// Which of a level's sequences of frames one belongs to. The number is what is stored, and is
+/// authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// The tar stream.

@@ -133,7 +133,8 @@ impl SealedOutline {
     }
 }
 
-/// Computes what a frame is authenticated with: over the context, the store, the level, the header and the payload.
+/// Computes what a frame is authenticated with: over the context, the store, the level, the header
+/// and the payload.
 fn tag(
     protection: &Protection,
     store: StoreId,
@@ -194,8 +195,8 @@ impl Sealer {
     ///
     /// # Errors
     ///
-    /// [`FrameError::Codec`], [`FrameError::Random`]; [`FrameError::Malformed`] if `raw` is longer than
-    /// [`MAX_RAW_BYTES`].
+    /// [`FrameError::Codec`], [`FrameError::Random`]; [`FrameError::Malformed`] if `raw` is longer
+    /// than [`MAX_RAW_BYTES`].
     pub fn seal(
         &self,
         encoder: &mut Encoder,
@@ -209,8 +210,8 @@ impl Sealer {
         Ok(self.finish(encoder, frame))
     }
 
-    /// Makes frames of the tar stream: sealed with encryption, bare without. Several at once are encrypted faster than one
-    /// after another; they need not be neighbours.
+    /// Makes frames of the tar stream: sealed with encryption, bare without. Several at once are
+    /// encrypted faster than one after another; they need not be neighbours.
     ///
     /// # Errors
     ///
@@ -311,7 +312,8 @@ impl Sealer {
             &header,
             &frame.bytes[HEADER_BYTES..],
         );
-        // The codec reserved for the worst case: a buffer of the right size waits for its place in a segment instead.
+        // The codec reserved for the worst case: a buffer of the right size waits for its place in
+        // a segment instead.
         let mut bytes = Vec::with_capacity(frame.bytes.len() + TAG_BYTES);
         bytes.extend_from_slice(&header);
         bytes.extend_from_slice(&frame.bytes[HEADER_BYTES..]);
@@ -380,7 +382,8 @@ impl Opener {
         self.open_showing(decoder, lane, number, stored, None)
     }
 
-    /// Whether a sealed frame is frame `number` of `lane` as it was made; returns its header, and where the payload ends.
+    /// Whether a sealed frame is frame `number` of `lane` as it was made; returns its header, and
+    /// where the payload ends.
     fn verify(
         &self,
         lane: Lane,
@@ -462,8 +465,8 @@ impl Opener {
         }
     }
 
-    /// Whether stored bytes are frame `number` of the tar stream, as [`open_data`](Self::open_data) would find: for those who only copy it.
-    /// Neither decrypts nor decompresses.
+    /// Whether stored bytes are frame `number` of the tar stream, as [`open_data`](Self::open_data)
+    /// would find: for those who only copy it. Neither decrypts nor decompresses.
     ///
     /// # Errors
     ///
@@ -510,7 +513,8 @@ impl Opener {
         )
     }
 
-    /// Opens frame `number` of the tar stream, which must hold `raw_length` bytes: sealed, or bare when `checksum` is given.
+    /// Opens frame `number` of the tar stream, which must hold `raw_length` bytes: sealed, or bare
+    /// when `checksum` is given.
     ///
     /// # Errors
     ///
@@ -530,7 +534,8 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// As [`open_data`](Self::open_data), also after something was shown: what was shown is right all the same.
+    /// As [`open_data`](Self::open_data), also after something was shown: what was shown is right
+    /// all the same.
     pub fn open_data_showing(
         &self,
         decoder: &mut Decoder,

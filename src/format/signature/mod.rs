@@ -1,11 +1,12 @@
-//! Signatures: two sums for each block of a file as a level stored it, by which a later level finds out which blocks it need
-//! not store again.
+//! Signatures: two sums for each block of a file as a level stored it, by which a later level finds
+//! out which blocks it need not store again.
 //!
-//! The weak sum can be moved along a file byte by byte and finds candidates; the strong one decides. Nothing is ever taken to be the
-//! same because of a weak sum. Start reading at [`SignatureWriter`] and [`SignatureHead`]. Layout: docs/format/signature.md.
+//! The weak sum can be moved along a file byte by byte and finds candidates; the strong one
+//! decides. Nothing is ever taken to be the same because of a weak sum. Start reading at
+//! [`SignatureWriter`] and [`SignatureHead`]. Layout: docs/format/signature.md.
 //!
-//! Invariants: blocks are counted from the beginning of each run, and only the last one of a run may be short; equal bytes under
-//! the same key give the same sums.
+//! Invariants: blocks are counted from the beginning of each run, and only the last one of a run
+//! may be short; equal bytes under the same key give the same sums.
 
 mod sums;
 
@@ -205,7 +206,8 @@ impl SignatureHead {
         start..start + self.runs * RUN_BYTES as u64
     }
 
-    /// Where the sums of its blocks `from` and those after it, `count` of them, are in it; `None` when it has fewer.
+    /// Where the sums of its blocks `from` and those after it, `count` of them, are in it; `None`
+    /// when it has fewer.
     pub fn sums(&self, from: u64, count: u64) -> Option<Range<u64>> {
         let end = from.checked_add(count).filter(|end| *end <= self.blocks)?;
         let start = self.runs().end;
@@ -216,7 +218,8 @@ impl SignatureHead {
     ///
     /// # Errors
     ///
-    /// [`SignatureError`] when they are empty, overlap, are out of order, or have other blocks than there are.
+    /// [`SignatureError`] when they are empty, overlap, are out of order, or have other blocks than
+    /// there are.
     pub fn decode_runs(&self, bytes: &[u8]) -> Result<Vec<SignedRun>, SignatureError> {
         let mut runs = Vec::with_capacity(bytes.len() / RUN_BYTES);
         let (mut end, mut first_block) = (0, 0_u64);
@@ -344,7 +347,8 @@ mod tests {
             signature[at] ^= 1 << bit;
             let end = HEAD_BYTES + 32;
             if let Ok(head) = head_of(&signature) && let Ok(runs) = head.decode_runs(&signature[HEAD_BYTES..end]) {
-                // Another key, or runs elsewhere or of another length with as many blocks: damage that the frame's tag tells of.
+                // Another key, or runs elsewhere or of another length with as many blocks: damage
+                // that the frame's tag tells of.
                 prop_assert_eq!(runs.len(), 2);
                 prop_assert!(head.sums(0, 5).is_some() && head.sums(1, 5).is_none() && head.sums(u64::MAX, 2).is_none());
             }

@@ -1,12 +1,14 @@
 //! The two sums of a block.
 
-/// Length of a strong sum: 160 bits. Two blocks with the same one are not found by chance, and not by 2^80 trials.
+/// Length of a strong sum: 160 bits. Two blocks with the same one are not found by chance, and not
+/// by 2^80 trials.
 pub const STRONG_BYTES: usize = 20;
 
 /// Decides whether two blocks are the same.
 pub type StrongSum = [u8; STRONG_BYTES];
 
-/// What strong sums are made with: random for each file, so that blocks of one sum cannot be made ahead.
+/// What strong sums are made with: random for each file, so that blocks of one sum cannot be made
+/// ahead.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignatureKey(pub [u8; 32]);
 

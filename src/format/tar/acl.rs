@@ -5,11 +5,11 @@ use super::push_decimal;
 /// The only version of the binary form there is.
 const VERSION: u32 = 2;
 
-/// Appends the text form of a `system.posix_acl_*` value, `user::rw-,user:1000:r--,group::r--,…`; users and
-/// groups stay numbers. `None`, and nothing appended, if the value is not such a list.
+/// Appends the text form of a `system.posix_acl_*` value, `user::rw-,user:1000:r--,group::r--,…`;
+/// users and groups stay numbers. `None`, and nothing appended, if the value is not such a list.
 ///
-/// The binary form is a version (u32) and entries of tag (u16), permissions (u16) and id (u32), all little
-/// endian: `linux/posix_acl_xattr.h`.
+/// The binary form is a version (u32) and entries of tag (u16), permissions (u16) and id (u32), all
+/// little endian: `linux/posix_acl_xattr.h`.
 pub(super) fn push_text(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let start = out.len();
     let done = push_entries(value, out);

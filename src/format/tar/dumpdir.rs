@@ -1,6 +1,8 @@
-//! The names in a directory, as GNU tar's incremental archives have them: `tar --incremental -x` removes what is not among them.
+//! The names in a directory, as GNU tar's incremental archives have them: `tar --incremental -x`
+//! removes what is not among them.
 //!
-//! Layout: the GNU tar manual, "Dumpdir": for each name a code, the name and a NUL, in order of bytes; then one more NUL.
+//! Layout: the GNU tar manual, "Dumpdir": for each name a code, the name and a NUL, in order of
+//! bytes; then one more NUL.
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,8 @@ impl DumpDir {
         self.bytes.push(0);
     }
 
-    /// Says that these names, in their order, have no member in this level. Those that are not here, or directories, are passed over.
+    /// Says that these names, in their order, have no member in this level. Those that are not
+    /// here, or directories, are passed over.
     pub fn are_earlier<'name>(&mut self, names: impl Iterator<Item = &'name [u8]>) {
         let mut at = 0;
         for name in names {

@@ -11,10 +11,12 @@ use crate::model::{
 /// The record of a directory that names all that is in it.
 const DUMPDIR: &[u8] = b"GNU.dumpdir";
 
-/// The record of a directory that names what has other metadata than before and its content in an earlier level: each name, then a NUL.
+/// The record of a directory that names what has other metadata than before and its content in an
+/// earlier level: each name, then a NUL.
 const KEPT: &[u8] = b"FREEZER.kept";
 
-/// An entry cannot be a member of a tar stream: the caller broke a rule of [`MemberEncoder::header`].
+/// An entry cannot be a member of a tar stream: the caller broke a rule of
+/// [`MemberEncoder::header`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("could not write {path} as a tar member: {reason}")]
 pub struct TarError {
@@ -34,7 +36,8 @@ pub struct MemberEncoder {
     map: Vec<u8>,
 }
 
-/// What follows a member's header in the stream: the runs end to end, then [`padding`](Self::padding) zeros.
+/// What follows a member's header in the stream: the runs end to end, then
+/// [`padding`](Self::padding) zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberPlan<'a> {
     runs: &'a [DataRun],
@@ -42,8 +45,8 @@ pub struct MemberPlan<'a> {
 }
 
 impl MemberPlan<'_> {
-    /// The parts of the file to write, in this order. They cover all that the caller named, and at the edges of holes
-    /// up to a block more: what the file gives there (zeros) is data then.
+    /// The parts of the file to write, in this order. They cover all that the caller named, and at
+    /// the edges of holes up to a block more: what the file gives there (zeros) is data then.
     pub fn runs(&self) -> &[DataRun] {
         self.runs
     }
@@ -85,14 +88,15 @@ impl MemberEncoder {
 
     /// Appends to `out` all that stands before the member's data, and says what the data is.
     ///
-    /// `runs` are the parts of a regular file that hold data, in order (a file without holes is one run, an empty
-    /// file none); the extents of the entry are not looked at. `link_to` is the path of an earlier member
-    /// that this one is a further name of: the member is a hard link then and `runs` do not count.
+    /// `runs` are the parts of a regular file that hold data, in order (a file without holes is one
+    /// run, an empty file none); the extents of the entry are not looked at. `link_to` is the path
+    /// of an earlier member that this one is a further name of: the member is a hard link then and
+    /// `runs` do not count.
     ///
     /// # Errors
     ///
-    /// [`TarError`] if runs overlap, are out of order or leave the file, or if the root of the tree is not a
-    /// directory. `out` is then as it was.
+    /// [`TarError`] if runs overlap, are out of order or leave the file, or if the root of the tree
+    /// is not a directory. `out` is then as it was.
     ///
     /// Layout: docs/format.md, "The tar stream".
     pub fn header(
@@ -105,8 +109,9 @@ impl MemberEncoder {
         self.header_with(entry, link_to, runs, &[], out)
     }
 
-    /// Appends to `out` the member of a directory that tells what is in it: `names` are all its names, and `kept` are those whose
-    /// metadata changed while their content is in an earlier level. Where `names` is `None` nothing is known of them.
+    /// Appends to `out` the member of a directory that tells what is in it: `names` are all its
+    /// names, and `kept` are those whose metadata changed while their content is in an earlier
+    /// level. Where `names` is `None` nothing is known of them.
     ///
     /// # Errors
     ///
@@ -223,8 +228,9 @@ impl MemberEncoder {
         }
     }
 
-    /// The name and the size of a sparse file. Readers that do not know sparse members see the map and the
-    /// data under another name, as GNU tar does it, and not as a wrong file in the place of the right one.
+    /// The name and the size of a sparse file. Readers that do not know sparse members see the map
+    /// and the data under another name, as GNU tar does it, and not as a wrong file in the place of
+    /// the right one.
     fn sparse_name(&mut self, entry: &Entry, size: u64, header: &mut ustar::Header) {
         const AS_STORED: &[u8] = b"./GNUSparseFile.0/";
         header.text(ustar::NAME, AS_STORED);
@@ -273,7 +279,8 @@ impl MemberEncoder {
             (ustar::USER, &b"uname"[..], &owner.user),
             (ustar::GROUP, b"gname", &owner.group),
         ] {
-            // The field ends with a NUL. A name cut off would be another name: then the number is better.
+            // The field ends with a NUL. A name cut off would be another name: then the number is
+            // better.
             if name.len() < field.len() {
                 header.text(field, name);
             } else {

@@ -1,12 +1,13 @@
-//! The tar stream: turns an [`Entry`](crate::model::Entry) into the header bytes of its member, and says
-//! where the content lies behind them.
+//! The tar stream: turns an [`Entry`](crate::model::Entry) into the header bytes of its member, and
+//! says where the content lies behind them.
 //!
-//! Owns the bytes of a member up to its first data byte. Does not know files, frames or where in the stream
-//! it is: the caller writes the header, then the runs of the [`MemberPlan`], then the padding. Start at
-//! [`MemberEncoder`]. Layout: docs/format.md, "The tar stream".
+//! Owns the bytes of a member up to its first data byte. Does not know files, frames or where in
+//! the stream it is: the caller writes the header, then the runs of the [`MemberPlan`], then the
+//! padding. Start at [`MemberEncoder`]. Layout: docs/format.md, "The tar stream".
 //!
-//! Invariants: everything is a multiple of [`BLOCK`] bytes; equal entries give equal bytes; a reader that
-//! knows ustar alone still finds every member and its data; names are bytes, and no reader is told to convert them.
+//! Invariants: everything is a multiple of [`BLOCK`] bytes; equal entries give equal bytes; a
+//! reader that knows ustar alone still finds every member and its data; names are bytes, and no
+//! reader is told to convert them.
 
 mod acl;
 mod dumpdir;

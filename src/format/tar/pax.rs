@@ -1,13 +1,15 @@
-//! The extended header of a member (type `x`): `length key=value` records, written where ustar is too small.
+//! The extended header of a member (type `x`): `length key=value` records, written where ustar is
+//! too small.
 
 use super::{fill_block, push_decimal, ustar};
 use crate::model::Time;
 
-/// Name of every `x` header, the one that Python's tarfile uses. The same bytes each time compress to nothing.
+/// Name of every `x` header, the one that Python's tarfile uses. The same bytes each time compress
+/// to nothing.
 const NAME: &[u8] = b"././@PaxHeader";
 
-/// Says that the texts of this header are bytes. Without it they are UTF-8, which readers may convert to their
-/// locale, and libarchive does put into normal form C: that makes one name of two.
+/// Says that the texts of this header are bytes. Without it they are UTF-8, which readers may
+/// convert to their locale, and libarchive does put into normal form C: that makes one name of two.
 const BINARY: &[u8] = b"21 hdrcharset=BINARY\n";
 
 /// The records of one member, in the order they are added. Reused from member to member.
@@ -48,8 +50,9 @@ impl Records {
         self.push_written(key, |value| push_decimal(value, number));
     }
 
-    /// Adds a time with all nine digits of a second, so that the length is nearly always the same and the
-    /// header before it too. Before 1970 the whole number is negative: half a second before is `-0.500000000`.
+    /// Adds a time with all nine digits of a second, so that the length is nearly always the same
+    /// and the header before it too. Before 1970 the whole number is negative: half a second before
+    /// is `-0.500000000`.
     pub(super) fn push_time(&mut self, key: &[u8], time: Time) {
         self.push_written(key, |value| {
             let (mut seconds, mut nanoseconds) = (time.seconds(), time.nanoseconds());

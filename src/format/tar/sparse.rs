@@ -1,11 +1,12 @@
-//! Sparse files: which parts of a file are stored, and the map that says so (`GNU.sparse`, version 1.0).
+//! Sparse files: which parts of a file are stored, and the map that says so (`GNU.sparse`, version
+//! 1.0).
 
 use super::{BLOCK, fill_block, push_decimal};
 use crate::model::{DataRun, FileOffset};
 
-/// Fills `aligned` with the runs as they are stored, each widened to whole blocks of the file (the last may end
-/// with it) and joined with neighbours it then touches: GNU tar begins every run at a block of the archive,
-/// others lay them end to end, and so both read the same.
+/// Fills `aligned` with the runs as they are stored, each widened to whole blocks of the file (the
+/// last may end with it) and joined with neighbours it then touches: GNU tar begins every run at a
+/// block of the archive, others lay them end to end, and so both read the same.
 ///
 /// `None` if the runs are not in order, overlap, or leave the file.
 pub(super) fn align(runs: &[DataRun], size: u64, aligned: &mut Vec<DataRun>) -> Option<()> {
@@ -38,8 +39,9 @@ pub(super) fn has_hole(aligned: &[DataRun], size: u64) -> bool {
     }
 }
 
-/// Makes the map that stands before the data of a sparse member, in whole blocks: the number of runs, then offset
-/// and length of each, every number on a line. A hole at the end is an empty run there.
+/// Makes the map that stands before the data of a sparse member, in whole blocks: the number of
+/// runs, then offset and length of each, every number on a line. A hole at the end is an empty run
+/// there.
 pub(super) fn write_map(aligned: &[DataRun], size: u64, map: &mut Vec<u8>) {
     let data_end = aligned.last().and_then(DataRun::end).unwrap_or(0);
     let last = (data_end < size).then_some(DataRun {

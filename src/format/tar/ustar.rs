@@ -60,8 +60,8 @@ impl Header {
         header
     }
 
-    /// Puts a number: octal digits and a NUL where they hold it, else base-256 (GNU, and read by all), whose
-    /// first byte is 0x80.
+    /// Puts a number: octal digits and a NUL where they hold it, else base-256 (GNU, and read by
+    /// all), whose first byte is 0x80.
     pub(super) fn number(&mut self, field: Field, number: u64) {
         let bytes = &mut self.0[field];
         let digits = bytes.len() - 1;
@@ -99,7 +99,8 @@ impl Header {
 
 /// Where a name that is too long for its field can be cut in two at a slash: the slash's place.
 pub(super) fn split(name: &[u8]) -> Option<usize> {
-    // A directory's last slash ends its name, so the byte before the end is the last that may be a cut.
+    // A directory's last slash ends its name, so the byte before the end is the last that may be a
+    // cut.
     let first = name.len().checked_sub(NAME.len() + 1)?;
     let last = PREFIX.len().min(name.len() - 2);
     (first.max(1)..=last).rev().find(|at| name[*at] == b'/')

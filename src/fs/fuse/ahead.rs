@@ -1,13 +1,14 @@
 //! Sends the content of small files to the kernel before it asks for it.
 //!
-//! Who copies or searches a tree reads the files of a directory one after the other, and a small file is one request: the
-//! reader sleeps until it is answered, the server until it comes, and the two wake-ups cost more than the content. So once
-//! files are read in order, the content of those that follow is put into the kernel's cache (`FUSE_NOTIFY_STORE`, see
-//! `fs/fuse/notify.c` in Linux), and reading them takes no request at all.
+//! Who copies or searches a tree reads the files of a directory one after the other, and a small
+//! file is one request: the reader sleeps until it is answered, the server until it comes, and the
+//! two wake-ups cost more than the content. So once files are read in order, the content of those
+//! that follow is put into the kernel's cache (`FUSE_NOTIFY_STORE`, see `fs/fuse/notify.c` in
+//! Linux), and reading them takes no request at all.
 //!
-//! One thread does this, apart from those that answer: to store into a page that the kernel is waiting for means to wait
-//! for that answer. It sends what was authenticated and decoded and nothing else; what it cannot read it leaves out, and
-//! the reader meets the error.
+//! One thread does this, apart from those that answer: to store into a page that the kernel is
+//! waiting for means to wait for that answer. It sends what was authenticated and decoded and
+//! nothing else; what it cannot read it leaves out, and the reader meets the error.
 
 use super::counts::RequestCounts;
 use super::translate;
@@ -27,7 +28,8 @@ use std::thread;
 const MOST_FILE_BYTES: u64 = 1 << 20;
 /// So much is sent for one read.
 const MOST_BYTES: u64 = 8 << 20;
-/// So many files are sent at first when files turn out to be read in order, and at most; twice as many each time.
+/// So many files are sent at first when files turn out to be read in order, and at most; twice as
+/// many each time.
 const FIRST_FILES: usize = 4;
 const MOST_FILES: usize = 256;
 /// So many directories are remembered as being read: as deep as a walk usually stands in a tree.
@@ -212,10 +214,12 @@ fn is_small_file(found: &Found<'_>) -> bool {
 
 /// Which directories are being read in order, and how far their files were sent.
 ///
-/// The file after the last one sent is left to be asked for: that tells whether the reader came so far.
+/// The file after the last one sent is left to be asked for: that tells whether the reader came so
+/// far.
 #[derive(Default)]
 struct Sweeps {
-    /// How many files to send. Grows with each reader that comes as far as was sent, shrinks with each that jumps.
+    /// How many files to send. Grows with each reader that comes as far as was sent, shrinks with
+    /// each that jumps.
     window: usize,
     /// The last used in front.
     runs: VecDeque<Run>,
@@ -227,7 +231,8 @@ struct Run {
 }
 
 impl Sweeps {
-    /// A file that was sent is asked for all the same when the reader was faster, or when it was evicted.
+    /// A file that was sent is asked for all the same when the reader was faster, or when it was
+    /// evicted.
     fn has_sent(&self, inode: u64) -> bool {
         self.runs.iter().any(|run| run.sent.contains(&inode))
     }

@@ -60,8 +60,9 @@ impl RequestCounts {
         }
     }
 
-    /// The kinds and how often each was asked; then `handed_over`, how many of them could not be answered at once,
-    /// `read_bytes`, how many bytes of content were answered, and `sent_ahead`, how many files were sent before they were asked for.
+    /// The kinds and how often each was asked; then `handed_over`, how many of them could not be
+    /// answered at once, `read_bytes`, how many bytes of content were answered, and `sent_ahead`,
+    /// how many files were sent before they were asked for.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
         let kinds = ASKED
             .iter()

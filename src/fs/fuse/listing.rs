@@ -98,8 +98,8 @@ pub(super) enum Filled {
     UpTo(u64),
 }
 
-/// Fills a listing from `cursor` on, as far as `forest` can and the reply has room. Returns where it stopped for
-/// [`ReadError::WouldWait`].
+/// Fills a listing from `cursor` on, as far as `forest` can and the reply has room. Returns where
+/// it stopped for [`ReadError::WouldWait`].
 pub(super) fn fill(
     appearance: &Appearance,
     forest: &Forest,

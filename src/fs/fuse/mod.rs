@@ -1,8 +1,10 @@
-//! FUSE: translates the kernel's requests into calls of a [`Forest`], and its answers back. Nothing else.
+//! FUSE: translates the kernel's requests into calls of a [`Forest`], and its answers back. Nothing
+//! else.
 //!
-//! Messages are what a mount costs, so the kernel is told as much as it can keep: opening needs no message at all, entries
-//! and attributes hold for ever, a listing brings attributes along, and where no entry has extended attributes it is told
-//! so once. A request is tried at once with what is in memory; if that is not enough, the reply moves to another thread.
+//! Messages are what a mount costs, so the kernel is told as much as it can keep: opening needs no
+//! message at all, entries and attributes hold for ever, a listing brings attributes along, and
+//! where no entry has extended attributes it is told so once. A request is tried at once with what
+//! is in memory; if that is not enough, the reply moves to another thread.
 
 mod ahead;
 mod counts;
@@ -35,7 +37,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How long the kernel may keep what never changes: as long as it can count.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
-/// Threads that answer what cannot be answered at once. They wait for the threads that fetch, and cost next to nothing.
+/// Threads that answer what cannot be answered at once. They wait for the threads that fetch, and
+/// cost next to nothing.
 const ANSWERING_THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
 /// Most bytes of one read. The kernel allows as much by default.
 const MOST_READ_BYTES: u32 = 1 << 20;
@@ -95,7 +98,8 @@ struct Shared {
 }
 
 impl Adapter {
-    /// An adapter, and what is to be started with the means to tell the kernel something when there is a mount.
+    /// An adapter, and what is to be started with the means to tell the kernel something when there
+    /// is a mount.
     pub(super) fn new(
         forest: Forest,
         appearance: Appearance,
@@ -164,7 +168,8 @@ impl Shared {
         self.counts.handed_over.fetch_add(1, Ordering::Relaxed);
         let (shared, came) = (Arc::clone(self), Instant::now());
         self.answering.submit(Urgency::Wanted, move || {
-            // With a dead store all threads wait as long as they may; what queued up behind them has waited as long.
+            // With a dead store all threads wait as long as they may; what queued up behind them
+            // has waited as long.
             if came.elapsed() > shared.appearance.patience {
                 shared.refuse(asked, inode, reply, &ReadError::Deadline);
             } else {
@@ -547,7 +552,8 @@ impl Filesystem for Adapter {
     }
 
     fn access(&self, _: &Request, _: INodeNo, _: fuser::AccessFlags, reply: ReplyEmpty) {
-        // Never asked when permissions are checked; when they are not, everything is allowed from now on.
+        // Never asked when permissions are checked; when they are not, everything is allowed from
+        // now on.
         self.shared.counts.add(Asked::Access);
         reply.error(fuser::Errno::ENOSYS);
     }
@@ -588,7 +594,8 @@ impl Filesystem for Adapter {
         );
     }
 
-    // The mount is read-only, and the kernel refuses changes by itself. Unless somebody remounts it.
+    // The mount is read-only, and the kernel refuses changes by itself. Unless somebody remounts
+    // it.
 
     fn setattr(
         &self,

@@ -57,8 +57,8 @@ fn file_type(kind: Kind) -> FileType {
     }
 }
 
-/// The kernel's encoding of a device number in 32 bits (`new_encode_dev` in `include/linux/kdev_t.h`): 12 bits of major,
-/// 20 of minor. It has no device with more.
+/// The kernel's encoding of a device number in 32 bits (`new_encode_dev` in
+/// `include/linux/kdev_t.h`): 12 bits of major, 20 of minor. It has no device with more.
 fn encode_device(Device { major, minor }: Device) -> u32 {
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
 }
@@ -76,7 +76,8 @@ fn system_time(time: Time) -> SystemTime {
         .unwrap_or(UNIX_EPOCH)
 }
 
-/// The bytes of all pieces, holes as zeros, in one buffer: what a message to the kernel needs when there is more than one.
+/// The bytes of all pieces, holes as zeros, in one buffer: what a message to the kernel needs when
+/// there is more than one.
 pub(super) fn joined(pieces: &[Piece]) -> Vec<u8> {
     let length = |piece: &Piece| usize::try_from(piece.length()).unwrap_or_default();
     let mut bytes = Vec::with_capacity(pieces.iter().map(length).sum());

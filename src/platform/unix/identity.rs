@@ -42,12 +42,15 @@ fn umask() -> Option<u32> {
     u32::from_str_radix(text.trim(), 8).ok()
 }
 
-/// Lets this process have as many files open as the administrator allows it, where the default is less.
+/// Lets this process have as many files open as the administrator allows it, where the default is
+/// less.
 ///
-/// A deep tree needs one open directory per depth. That it cannot be raised shows when a file cannot be opened.
+/// A deep tree needs one open directory per depth. That it cannot be raised shows when a file
+/// cannot be opened.
 pub fn raise_open_files_limit() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    // The kernel sizes tables by this, so not without bound (systemd sets the hard limit to 524,288).
+    // The kernel sizes tables by this, so not without bound (systemd sets the hard limit to
+    // 524,288).
     let wanted = limit.maximum.unwrap_or(u64::MAX).min(65_536);
     if limit.current.is_some_and(|current| current < wanted) {
         // Refused only by what may refuse anything (seccomp); then the default holds.
@@ -62,7 +65,8 @@ pub fn raise_open_files_limit() {
     }
 }
 
-/// Has no core file written of this process, and none of its children unless they ask for it: what it holds is secret.
+/// Has no core file written of this process, and none of its children unless they ask for it: what
+/// it holds is secret.
 pub fn forbid_core_files() {
     let maximum = rustix::process::getrlimit(Resource::Core).maximum;
     // As above: refused only by what may refuse anything.

@@ -6,15 +6,17 @@ use std::mem::MaybeUninit;
 /// How long large pages are on usual machines, in bytes.
 const LARGE_PAGE: usize = 2 << 20;
 
-/// Asks for large pages for memory that nobody has touched yet. Otherwise it comes in pages of 4 KiB, each with a trap into the kernel: thousands
-/// of them for the memory of one derivation of a key (docs/design/0003).
+/// Asks for large pages for memory that nobody has touched yet. Otherwise it comes in pages of 4
+/// KiB, each with a trap into the kernel: thousands of them for the memory of one derivation of a
+/// key (docs/design/0003).
 #[expect(unsafe_code, reason = "the system call takes an address")]
 pub fn prefer_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
     let (begin, length) = (memory.as_mut_ptr().cast::<u8>(), size_of_val(memory));
     let skipped = begin.align_offset(LARGE_PAGE);
     let length = length.saturating_sub(skipped) / LARGE_PAGE * LARGE_PAGE;
     if length > 0 {
-        // SAFETY: the range lies within the slice, and this advice changes nothing of what can be read or written there.
+        // SAFETY: the range lies within the slice, and this advice changes nothing of what can be
+        // read or written there.
         let advised = unsafe {
             madvise(
                 begin.wrapping_add(skipped).cast(),

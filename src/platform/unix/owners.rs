@@ -9,8 +9,8 @@ use std::sync::{PoisonError, RwLock};
 
 /// Turns user and group numbers into names and back, asking the system once for each.
 ///
-/// What the system does not know, or cannot say because its directory service fails, has no name; the number remains.
-/// May be used by many threads at once.
+/// What the system does not know, or cannot say because its directory service fails, has no name;
+/// the number remains. May be used by many threads at once.
 #[derive(Debug, Default)]
 pub struct Owners {
     /// Each guards what the system said, `None` included.
@@ -48,7 +48,8 @@ impl Owners {
         }
     }
 
-    /// The numbers on this system for an owner from another: by name where both have it, else as they were.
+    /// The numbers on this system for an owner from another: by name where both have it, else as
+    /// they were.
     pub fn numbers(&self, owner: &Owner) -> (u32, u32) {
         let user = remembered(&self.user_numbers, &owner.user, |name| {
             Some(

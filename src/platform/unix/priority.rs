@@ -4,7 +4,8 @@ use crate::platform::process;
 use std::io;
 use std::path::Path;
 
-/// Sets the CPU priority of this thread and of all that it starts from now on: −20 takes most, 19 least.
+/// Sets the CPU priority of this thread and of all that it starts from now on: −20 takes most, 19
+/// least.
 ///
 /// # Errors
 ///
@@ -13,7 +14,8 @@ pub fn set_nice(level: i32) -> io::Result<()> {
     Ok(rustix::process::setpriority_process(None, level)?)
 }
 
-/// Sets the priority of reads and writes in the same way: the class (1 realtime, 2 best effort, 3 idle) and the level in it, 0 to 7, 7 last.
+/// Sets the priority of reads and writes in the same way: the class (1 realtime, 2 best effort, 3
+/// idle) and the level in it, 0 to 7, 7 last.
 ///
 /// By the program `ionice` of util-linux: the C library has no function for it.
 ///

@@ -38,7 +38,8 @@ pub fn is_running(pid: u32, since: Option<u64>) -> bool {
     since.zip(began(pid)).is_none_or(|(then, now)| then == now)
 }
 
-/// The field `starttime` of proc_pid_stat(5), counted from the end of the name, which may hold anything.
+/// The field `starttime` of proc_pid_stat(5), counted from the end of the name, which may hold
+/// anything.
 fn began(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;

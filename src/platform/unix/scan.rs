@@ -8,17 +8,20 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// What names of a directory are fetched with: some two thousand at a time, and below malloc's mmap threshold.
+/// What names of a directory are fetched with: some two thousand at a time, and below malloc's mmap
+/// threshold.
 const LIST_BUFFER_BYTES: usize = 64 * 1024;
 
-/// An open directory. Everything in it is reached through it, by one name, and never through a symbolic link.
+/// An open directory. Everything in it is reached through it, by one name, and never through a
+/// symbolic link.
 ///
 /// May be used by many threads at once, but for [`list`](Self::list).
 #[derive(Debug)]
 pub struct DirHandle(OwnedFd);
 
 impl DirHandle {
-    /// Opens the directory at `path`, following symbolic links: the root of a tree, as a person named it.
+    /// Opens the directory at `path`, following symbolic links: the root of a tree, as a person
+    /// named it.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open_quietly(CWD, path, OFlags::DIRECTORY)?))
     }
@@ -27,7 +30,8 @@ impl DirHandle {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotADirectory`] when the name stands for anything else, a symbolic link included.
+    /// [`io::ErrorKind::NotADirectory`] when the name stands for anything else, a symbolic link
+    /// included.
     pub fn open_child(&self, name: &Name) -> io::Result<Self> {
         Ok(Self(open_quietly(
             &self.0,
@@ -36,7 +40,8 @@ impl DirHandle {
         )?))
     }
 
-    /// Opens a regular file in this directory for reading, leaving its access time alone where that is allowed.
+    /// Opens a regular file in this directory for reading, leaving its access time alone where that
+    /// is allowed.
     ///
     /// Never waits for a FIFO's other end, should one have taken the file's place: look at
     /// [`FileHandle::stat`] before reading.
@@ -48,11 +53,13 @@ impl DirHandle {
         )?))
     }
 
-    /// All names but `.` and `..`, in the file system's order. Only one thread at a time may list a directory.
+    /// All names but `.` and `..`, in the file system's order. Only one thread at a time may list a
+    /// directory.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] when the file system hands out a name that no name can be (it is damaged).
+    /// [`io::ErrorKind::InvalidData`] when the file system hands out a name that no name can be (it
+    /// is damaged).
     pub fn list(&self) -> io::Result<Vec<Listed>> {
         rustix::fs::seek(&self.0, SeekFrom::Start(0))?;
         let mut buffer = Vec::with_capacity(LIST_BUFFER_BYTES);
@@ -109,12 +116,14 @@ impl AsFd for DirHandle {
     }
 }
 
-/// A file open for reading. May be used by many threads at once, but for [`data_runs`](Self::data_runs).
+/// A file open for reading. May be used by many threads at once, but for
+/// [`data_runs`](Self::data_runs).
 #[derive(Debug)]
 pub struct FileHandle(OwnedFd);
 
 impl FileHandle {
-    /// Opens the file at `path`, following symbolic links: a source that is a single file, as a person named it.
+    /// Opens the file at `path`, following symbolic links: a source that is a single file, as a
+    /// person named it.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open_quietly(CWD, path, OFlags::NONBLOCK)?))
     }
@@ -124,7 +133,8 @@ impl FileHandle {
         Ok(stat_of(&rustix::fs::fstat(&self.0)?))
     }
 
-    /// Reads from `offset` on until `buffer` is full or the file ends; fewer bytes mean that it ended.
+    /// Reads from `offset` on until `buffer` is full or the file ends; fewer bytes mean that it
+    /// ended.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -136,9 +146,11 @@ impl FileHandle {
         Ok(done)
     }
 
-    /// Where the data is, in order, up to the size in `stat`; what lies between is holes, which are never read.
+    /// Where the data is, in order, up to the size in `stat`; what lies between is holes, which are
+    /// never read.
     ///
-    /// No system call where `stat` tells that there are no holes. A file system that cannot tell gives one run.
+    /// No system call where `stat` tells that there are no holes. A file system that cannot tell
+    /// gives one run.
     pub fn data_runs(&self, stat: &Stat) -> DataRuns<'_> {
         DataRuns {
             file: &self.0,
@@ -237,7 +249,8 @@ fn sort_of(file_type: FileType) -> Sort {
     }
 }
 
-/// The fields of the kernel's `struct stat` differ in width between architectures, never in meaning.
+/// The fields of the kernel's `struct stat` differ in width between architectures, never in
+/// meaning.
 fn stat_of(stat: &rustix::fs::Stat) -> Stat {
     let mode = Mode::from_raw_mode(stat.st_mode).as_raw_mode();
     Stat {

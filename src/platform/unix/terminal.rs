@@ -69,8 +69,8 @@ fn write(terminal: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads keys up to the end of the line. The keys that edit and interrupt are dealt with here: while they are, no signal
-/// can end the process and leave the terminal without its echo.
+/// Reads keys up to the end of the line. The keys that edit and interrupt are dealt with here:
+/// while they are, no signal can end the process and leave the terminal without its echo.
 fn read_line(terminal: &OwnedFd) -> io::Result<Passphrase> {
     // Never grows, so no copy of the secret is left behind.
     let mut line = Secret::new(Vec::with_capacity(MAX_BYTES));

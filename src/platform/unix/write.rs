@@ -10,8 +10,9 @@ use rustix::io::{Errno, retry_on_intr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// Making things in a directory. What is made is new, or it is an error: nothing that has the name already is opened,
-/// followed or changed, a symbolic link least of all. Modes are cut by the process's umask.
+/// Making things in a directory. What is made is new, or it is an error: nothing that has the name
+/// already is opened, followed or changed, a symbolic link least of all. Modes are cut by the
+/// process's umask.
 impl DirHandle {
     /// Makes a directory.
     ///
@@ -69,7 +70,8 @@ impl DirHandle {
         )?)
     }
 
-    /// Gives what is called `from` in the directory `of` another name here. A symbolic link is linked itself.
+    /// Gives what is called `from` in the directory `of` another name here. A symbolic link is
+    /// linked itself.
     pub fn create_link(&self, name: &Name, of: &Self, from: &Name) -> io::Result<()> {
         Ok(rustix::fs::linkat(
             of,
@@ -80,7 +82,8 @@ impl DirHandle {
         )?)
     }
 
-    /// Renames in this directory, in place of whatever is called `to`, which no observer sees missing.
+    /// Renames in this directory, in place of whatever is called `to`, which no observer sees
+    /// missing.
     ///
     /// Where both are names of one file, `from` is just gone after it.
     ///
@@ -89,8 +92,8 @@ impl DirHandle {
     /// [`io::ErrorKind::IsADirectory`] when `to` is a directory, which stays.
     pub fn rename_over(&self, from: &Name, to: &Name) -> io::Result<()> {
         rustix::fs::renameat(self, from.as_bytes(), self, to.as_bytes())?;
-        // rename(2): "If oldpath and newpath are existing hard links referring to the same file, then rename() does
-        // nothing, and returns a success status."
+        // rename(2): "If oldpath and newpath are existing hard links referring to the same file,
+        // then rename() does nothing, and returns a success status."
         match self.remove(from) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
@@ -176,8 +179,8 @@ impl<Open: AsFd> Attributes for Open {
     }
 }
 
-/// Something in a directory that must not be opened to change what is known of it: a symbolic link itself, a device,
-/// a FIFO.
+/// Something in a directory that must not be opened to change what is known of it: a symbolic link
+/// itself, a device, a FIFO.
 #[derive(Debug)]
 pub struct Child<'names> {
     directory: &'names DirHandle,
@@ -185,8 +188,8 @@ pub struct Child<'names> {
 }
 
 impl Child<'_> {
-    /// The path through which calls reach it that take no directory. Only its last component could be a link, and the
-    /// calls used with it do not follow that.
+    /// The path through which calls reach it that take no directory. Only its last component could
+    /// be a link, and the calls used with it do not follow that.
     fn path(&self) -> Vec<u8> {
         let mut path =
             format!("/proc/self/fd/{}/", self.directory.as_fd().as_raw_fd()).into_bytes();
@@ -208,8 +211,8 @@ impl Attributes for Child<'_> {
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
-        // fchmodat(2) follows links, and its flag against that is younger than the kernels we run on. A descriptor
-        // that was opened without following stands for the thing itself.
+        // fchmodat(2) follows links, and its flag against that is younger than the kernels we run
+        // on. A descriptor that was opened without following stands for the thing itself.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let itself =
             rustix::fs::openat(self.directory, self.name.as_bytes(), flags, Mode::empty())?;

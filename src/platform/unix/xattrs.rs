@@ -13,12 +13,14 @@ use std::sync::{PoisonError, RwLock};
 /// Room for the names, and for most values, of an ordinary file: one call each.
 const USUAL_BYTES: usize = 1024;
 
-/// Reads extended attributes, and remembers which file systems have none so that they are asked once.
+/// Reads extended attributes, and remembers which file systems have none so that they are asked
+/// once.
 ///
 /// One call for a file that has none, which is the usual case. May be used by many threads at once.
 #[derive(Debug, Default)]
 pub struct Xattrs {
-    /// Guards the devices whose file system said that it has no extended attributes; a handful at most.
+    /// Guards the devices whose file system said that it has no extended attributes; a handful at
+    /// most.
     without: RwLock<Vec<u64>>,
 }
 
@@ -28,7 +30,8 @@ impl Xattrs {
         Self::default()
     }
 
-    /// The attributes of an open file or directory on `device` ([`Stat::device`](crate::platform::Stat)), sorted by name.
+    /// The attributes of an open file or directory on `device`
+    /// ([`Stat::device`](crate::platform::Stat)), sorted by name.
     pub fn of_open(&self, open: &impl AsFd, device: u64) -> io::Result<Vec<Xattr>> {
         if self
             .without
@@ -63,12 +66,13 @@ impl Xattrs {
         })
     }
 
-    /// The attributes of what must not be opened: a symbolic link itself, a device, a FIFO. Sorted by name.
+    /// The attributes of what must not be opened: a symbolic link itself, a device, a FIFO. Sorted
+    /// by name.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::Unsupported`] when `/proc` is not mounted: Linux before 6.13 has no such call relative to a
-    /// directory but through it.
+    /// [`io::ErrorKind::Unsupported`] when `/proc` is not mounted: Linux before 6.13 has no such
+    /// call relative to a directory but through it.
     pub fn of_child(&self, directory: &DirHandle, name: &Name) -> io::Result<Vec<Xattr>> {
         let mut path = format!("/proc/self/fd/{}/", directory.as_fd().as_raw_fd()).into_bytes();
         let through = path.len();
@@ -119,7 +123,8 @@ fn values(
     Ok(found)
 }
 
-/// Calls `read` with more room until what it reads fits; the kernel's limit for lists and values is 64 KiB.
+/// Calls `read` with more room until what it reads fits; the kernel's limit for lists and values is
+/// 64 KiB.
 fn fill(
     room: &mut Vec<u8>,
     mut read: impl FnMut(&mut Vec<u8>) -> Result<usize, Errno>,

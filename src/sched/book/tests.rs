@@ -360,7 +360,8 @@ fn runs_that_the_server_was_not_told_of_keep_none_of_the_next_from_beginning() {
         )
     };
     assert_eq!(is_due(new(), 11), (true, false));
-    // One that began after the last of ours is another's, and so is any but the last of ours in a cluster.
+    // One that began after the last of ours is another's, and so is any but the last of ours in a
+    // cluster.
     assert_eq!(is_due(new(), 9), (false, true));
     assert_eq!(is_due(cluster(), 11), (false, true));
     assert_eq!(is_due(cluster(), 10), (true, false));

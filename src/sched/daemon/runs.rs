@@ -1,4 +1,5 @@
-//! Runs: how they are started, ended and taken in. Each is a process of its own: see [`crate::sched::runner`].
+//! Runs: how they are started, ended and taken in. Each is a process of its own: see
+//! [`crate::sched::runner`].
 
 use super::{Heard, Settings};
 use crate::platform::Running;
@@ -77,7 +78,8 @@ impl Runs {
         }
     }
 
-    /// Waits for the runs that an earlier scheduler began, and removes what is left of those that it had taken in.
+    /// Waits for the runs that an earlier scheduler began, and removes what is left of those that
+    /// it had taken in.
     pub(super) fn adopt(&self) {
         let of_jobs: Vec<(String, String)> = {
             let book = &self.known.lock().book;
@@ -241,7 +243,8 @@ impl Runs {
             .collect()
     }
 
-    /// Takes in how a run went; what is to be done then. What cannot be kept stays in the run's folder, and is taken in later.
+    /// Takes in how a run went; what is to be done then. What cannot be kept stays in the run's
+    /// folder, and is taken in later.
     pub(super) fn collect(&mut self, id: &str, run: &str, now: Timestamp) -> Tasks {
         if self
             .known
@@ -315,7 +318,8 @@ impl Runs {
         let Some(outbox) = &self.outbox else {
             return Ok(());
         };
-        // No tag where the session's answer is not known: it means the run's own start, whichever that was.
+        // No tag where the session's answer is not known: it means the run's own start, whichever
+        // that was.
         let of_record = |record: &Record| {
             Some((
                 record.in_session.clone()?,
@@ -401,7 +405,8 @@ fn file_of_last(id: &str) -> String {
     });
     match name.get(..LONGEST_NAME) {
         None => format!("{name}.json"),
-        // A file's name has 255 bytes at most, and an id can have more than that when it is written so.
+        // A file's name has 255 bytes at most, and an id can have more than that when it is written
+        // so.
         Some(beginning) => {
             let digest: String = Sha256::digest(id.as_bytes())
                 .iter()

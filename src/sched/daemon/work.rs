@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long the scheduler sleeps at most: so late it hears that it is to end.
 const TICK: Duration = Duration::from_millis(500);
-/// How long a run waits for the server to say that it may begin; then it begins, as it does when the server is away.
+/// How long a run waits for the server to say that it may begin; then it begins, as it does when
+/// the server is away.
 const PATIENCE_WITH_SERVER: Duration = Duration::from_secs(30);
 /// The same, when one has waited in vain since the server last answered.
 const PATIENCE_AFTER_SILENCE: Duration = Duration::from_secs(2);
@@ -414,7 +415,8 @@ impl Daemon {
             .collect();
         let mut begin = Vec::new();
         for id in late {
-            // The answer comes under the same lock: it is either before this, and heard of, or after it, and of no account.
+            // The answer comes under the same lock: it is either before this, and heard of, or
+            // after it, and of no account.
             let mut known = self.known.lock();
             let is_wanted = known
                 .book
@@ -466,7 +468,8 @@ impl Daemon {
         self.carry_out(tasks)
     }
 
-    /// A run that was noted, and is not to be. What the server has said is noted already; else it was to end before it began.
+    /// A run that was noted, and is not to be. What the server has said is noted already; else it
+    /// was to end before it began.
     fn not_begun(&mut self, id: &str, run: &str) -> Result<(), DaemonError> {
         {
             let mut known = self.known.lock();

@@ -23,7 +23,8 @@ pub fn walk(
     let Some(entries) = unless_gone(fs::read_dir(&folder)).map_err(at)? else {
         return Ok(ControlFlow::Continue(()));
     };
-    // As joined names sort: a folder `a` (all it holds is `a/…`) comes after an object `a-b`, because `-` is before `/`.
+    // As joined names sort: a folder `a` (all it holds is `a/…`) comes after an object `a-b`,
+    // because `-` is before `/`.
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(at)?;
@@ -86,7 +87,8 @@ fn kind_of(entry: &fs::DirEntry) -> io::Result<EntryKind> {
     })
 }
 
-/// `None` for what is not there (any more): an object that is removed during a listing need not be shown.
+/// `None` for what is not there (any more): an object that is removed during a listing need not be
+/// shown.
 fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,11 +1,13 @@
 //! A store in a folder of this machine: each object is a file of its name below it.
 //!
-//! An object becomes visible by a rename, when all of it is on the disk (module `temporary`). Names are files as they are,
-//! so that any tool can read the store; what is no legal name, or no file, is not ours and is passed over. Who may
-//! read objects is decided by the rights of the store's own folder.
+//! An object becomes visible by a rename, when all of it is on the disk (module `temporary`). Names
+//! are files as they are, so that any tool can read the store; what is no legal name, or no file,
+//! is not ours and is passed over. Who may read objects is decided by the rights of the store's own
+//! folder.
 //!
-//! Invariant: nothing is ever made outside the folder that was opened, not even when that folder is taken away (a disk
-//! that was unmounted): a store that went away is [`Kind::Unavailable`], its objects are not [`Kind::Missing`].
+//! Invariant: nothing is ever made outside the folder that was opened, not even when that folder is
+//! taken away (a disk that was unmounted): a store that went away is [`Kind::Unavailable`], its
+//! objects are not [`Kind::Missing`].
 
 mod listing;
 mod open_files;
@@ -131,7 +133,8 @@ impl Local {
         Ok(())
     }
 
-    /// Flushes the names in a folder, or, when a delete has taken it away, those in the one that held it.
+    /// Flushes the names in a folder, or, when a delete has taken it away, those in the one that
+    /// held it.
     fn sync(&self, folder: &Path) -> io::Result<()> {
         for ancestor in folder
             .ancestors()
@@ -161,7 +164,8 @@ impl Local {
         }
     }
 
-    /// What the caller is told. That something is missing counts only while the store itself is there.
+    /// What the caller is told. That something is missing counts only while the store itself is
+    /// there.
     fn error(
         &self,
         verb: Verb,
@@ -208,7 +212,8 @@ impl Local {
             };
             match given {
                 Ok(given) => return self.sync(folder).map(|()| given),
-                // A delete took the empty folder away, or someone the temporary: both are made again.
+                // A delete took the empty folder away, or someone the temporary: both are made
+                // again.
                 Err((temporary, error)) if error.kind() == io::ErrorKind::NotFound => {
                     self.settled().remove(folder);
                     written = temporary.is_there().then_some(temporary);

@@ -6,13 +6,15 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// How many files are kept open. A mount reads few segments at a time; a process may open 1024 files by default.
+/// How many files are kept open. A mount reads few segments at a time; a process may open 1024
+/// files by default.
 const CAPACITY: usize = 64;
 
 /// Open files by object, the least recently used one given up first.
 ///
-/// An object that another process removed or replaced stays open here, and on the disk, until it is read again or
-/// given up; it is not served, because who looks for it has to show the identity of the file that has the name.
+/// An object that another process removed or replaced stays open here, and on the disk, until it is
+/// read again or given up; it is not served, because who looks for it has to show the identity of
+/// the file that has the name.
 #[derive(Debug, Default)]
 pub struct OpenFiles(Mutex<Recent>);
 

@@ -1,9 +1,11 @@
-//! Objects that are being written: where they are until they are whole, and what becomes of those left behind.
+//! Objects that are being written: where they are until they are whole, and what becomes of those
+//! left behind.
 //!
-//! Below the store's folder, in `#tmp` (no legal object name), each process that writes has a folder of its own with a
-//! file that it keeps locked. The system takes the lock away when the process ends, however it ends: a folder whose
-//! lock can be had is nobody's, and the next writer removes it. Should that ever hit a living one (a network file
-//! system on which machines do not see each other's locks), its put notices at the rename and starts over.
+//! Below the store's folder, in `#tmp` (no legal object name), each process that writes has a
+//! folder of its own with a file that it keeps locked. The system takes the lock away when the
+//! process ends, however it ends: a folder whose lock can be had is nobody's, and the next writer
+//! removes it. Should that ever hit a living one (a network file system on which machines do not
+//! see each other's locks), its put notices at the rename and starts over.
 
 use crate::platform::durable::{self, Access, Identity};
 use crate::store::Rope;
@@ -22,7 +24,8 @@ const LOCK_FILE: &str = "lock";
 /// How often a writer's folder is tried to be made while others tidy up.
 const ATTEMPTS: usize = 64;
 
-/// Where one opened store writes its temporaries. Made at the first write: a store that is only read stays untouched.
+/// Where one opened store writes its temporaries. Made at the first write: a store that is only
+/// read stays untouched.
 #[derive(Debug)]
 pub struct Workshop {
     shared: PathBuf,
@@ -41,7 +44,8 @@ impl Workshop {
         }
     }
 
-    /// Writes a body into a new temporary and flushes it. `may_make` is asked before folders are made.
+    /// Writes a body into a new temporary and flushes it. `may_make` is asked before folders are
+    /// made.
     pub fn write(
         &self,
         body: &Rope,
@@ -155,7 +159,8 @@ impl Drop for Bench {
     }
 }
 
-/// Removes the folders of writers that are no more. What cannot be removed stays: it does no harm but take space.
+/// Removes the folders of writers that are no more. What cannot be removed stays: it does no harm
+/// but take space.
 fn remove_abandoned(shared: &Path) {
     let Ok(entries) = fs::read_dir(shared) else {
         return;
@@ -164,7 +169,8 @@ fn remove_abandoned(shared: &Path) {
         match File::options().write(true).open(folder.join(LOCK_FILE)) {
             Ok(lock) if lock.try_lock().is_ok() => remove_folder(&folder),
             Ok(_) => {}
-            // Being made, or half removed: goes only if it is empty, and its maker then takes another one.
+            // Being made, or half removed: goes only if it is empty, and its maker then takes
+            // another one.
             Err(_) => drop(fs::remove_dir(&folder)),
         }
     }
@@ -213,7 +219,8 @@ fn fill(mut file: &File, body: &Rope) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A file that is whole and on the disk but not yet an object. Removed when dropped, unless it became one.
+/// A file that is whole and on the disk but not yet an object. Removed when dropped, unless it
+/// became one.
 #[derive(Debug)]
 pub struct Temporary {
     path: PathBuf,

@@ -1,5 +1,6 @@
-//! Kinds of stores that are OpenDAL's: WebDAV, Azure blobs, Google Cloud Storage. Each is an address and credentials; all else is OpenDAL's, over
-//! our own HTTP ([`transport`]). Why not every kind is one of these: docs/design/0008-stores.md and 0022-opendal.md.
+//! Kinds of stores that are OpenDAL's: WebDAV, Azure blobs, Google Cloud Storage. Each is an
+//! address and credentials; all else is OpenDAL's, over our own HTTP ([`transport`]). Why not every
+//! kind is one of these: docs/design/0008-stores.md and 0022-opendal.md.
 
 mod transport;
 
@@ -200,7 +201,8 @@ impl OpenDal {
     ) -> Result<T, Error> {
         let (outcome, trouble) =
             transport::during(Call::new(verb, object, limit), || block_on(work));
-        // What a server said last tells more than what OpenDAL makes of it, which may hold the request, and with it what it was signed with.
+        // What a server said last tells more than what OpenDAL makes of it, which may hold the
+        // request, and with it what it was signed with.
         outcome.map_err(|error| {
             trouble.unwrap_or_else(|| {
                 about(kind_of(error.kind(), error.is_temporary()), verb, object)

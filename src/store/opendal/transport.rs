@@ -1,5 +1,6 @@
-//! HTTP for OpenDAL: our own client, on the thread that asks, with our patience, certificates and checks of ranges. What a server says when it refuses
-//! is kept here, as OpenDAL's errors carry neither its status nor how long it asks to be left alone.
+//! HTTP for OpenDAL: our own client, on the thread that asks, with our patience, certificates and
+//! checks of ranges. What a server says when it refuses is kept here, as OpenDAL's errors carry
+//! neither its status nor how long it asks to be left alone.
 
 use crate::store::http::{Body, Http, MAX_DOCUMENT, Reply, about};
 use crate::store::{Error, Kind, ObjectName, Verb, range};
@@ -12,7 +13,8 @@ use std::task::{Context, Poll};
 use ureq::http::{Method, Request, Response, request};
 
 thread_local! {
-    /// What this thread asks OpenDAL for now. OpenDAL is waited for on the thread that asks it, and so are its requests.
+    /// What this thread asks OpenDAL for now. OpenDAL is waited for on the thread that asks it, and
+    /// so are its requests.
     static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
 }
 
@@ -37,7 +39,8 @@ impl Call {
     }
 }
 
-/// Does something that sends requests for a call. Returns what went wrong with the last of them, besides.
+/// Does something that sends requests for a call. Returns what went wrong with the last of them,
+/// besides.
 pub(super) fn during<T>(call: Call, work: impl FnOnce() -> T) -> (T, Option<Error>) {
     let before = CALL.replace(Some(call));
     let done = work();

@@ -115,7 +115,8 @@ impl S3 {
 
     /// Where in the bucket the object is that is to be removed; nothing when there is none.
     ///
-    /// A bucket with object lock keeps what is removed, and only hides it. What is held must not be hidden; and what was held is removed for good.
+    /// A bucket with object lock keeps what is removed, and only hides it. What is held must not be
+    /// hidden; and what was held is removed for good.
     ///
     /// # Errors
     ///

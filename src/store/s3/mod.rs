@@ -1,7 +1,7 @@
 //! S3: buckets of Amazon and of everything that speaks like it.
 //!
-//! One request for one call. Signatures and the search for credentials are those of OpenDAL (`reqsign`); why not more
-//! of it, is in docs/design/0008-stores.md.
+//! One request for one call. Signatures and the search for credentials are those of OpenDAL
+//! (`reqsign`); why not more of it, is in docs/design/0008-stores.md.
 
 mod held;
 mod page;
@@ -56,7 +56,8 @@ pub(super) struct S3 {
 }
 
 impl S3 {
-    /// Opens `s3://bucket/prefix`. Asks the server nothing, unless the bucket is to be made where there is none.
+    /// Opens `s3://bucket/prefix`. Asks the server nothing, unless the bucket is to be made where
+    /// there is none.
     pub(super) fn open(
         address: &Address,
         settings: &Settings,
@@ -348,7 +349,8 @@ impl Store for S3 {
                     .strip_prefix(&self.prefix)
                     .filter(|name| name.starts_with(prefix))
                     .and_then(ObjectName::new);
-                // What others keep there under names that no object of ours has is not ours to show.
+                // What others keep there under names that no object of ours has is not ours to
+                // show.
                 let Some(name) = name else { continue };
                 if !found(ObjectInfo {
                     name,
@@ -414,7 +416,8 @@ fn escape_all(text: &str) -> String {
     })
 }
 
-/// Signs with the keys that were set, else with what the environment, the files of the AWS tools, or the machine it runs on gives.
+/// Signs with the keys that were set, else with what the environment, the files of the AWS tools,
+/// or the machine it runs on gives.
 fn signer(
     http: Http,
     region: &str,

@@ -1,4 +1,5 @@
-//! A page of a listing as S3 answers it. Knows nothing else of the crate, so that it can be fuzzed alone.
+//! A page of a listing as S3 answers it. Knows nothing else of the crate, so that it can be fuzzed
+//! alone.
 
 use serde::Deserialize;
 

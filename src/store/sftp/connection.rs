@@ -1,4 +1,5 @@
-//! One session with an SFTP server: requests of many threads side by side, through the `ssh` program.
+//! One session with an SFTP server: requests of many threads side by side, through the `ssh`
+//! program.
 
 use super::wire::{self, Answer, Extensions, MAX_PACKET, Request};
 use crate::platform::process::{self, Piped};
@@ -18,7 +19,8 @@ const QUEUE: usize = 16;
 /// How much of what `ssh` says to people is kept.
 const MOST_WORDS: usize = 4096;
 
-/// How long to wait for the last of that, once `ssh` has ended: what it started may hold its outputs open.
+/// How long to wait for the last of that, once `ssh` has ended: what it started may hold its
+/// outputs open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long things may take.
@@ -66,7 +68,8 @@ impl Ended {
 
 /// A session. Ends when it is dropped.
 pub(super) struct Connection {
-    /// Where requests go: to a thread that writes them, so that a server that reads no more keeps nobody for ever.
+    /// Where requests go: to a thread that writes them, so that a server that reads no more keeps
+    /// nobody for ever.
     to_server: Sender<Vec<u8>>,
     shared: Arc<Shared>,
     extensions: Extensions,

@@ -1,10 +1,11 @@
 //! SFTP: folders of another machine, without a shell there.
 //!
-//! The `ssh` program carries the session (`ssh -s HOST sftp`), so that keys, agents, `known_hosts`, jump hosts and everything else in
-//! `~/.ssh/config` mean what they mean everywhere. `wire` holds the packets, `connection` the session, which all threads share.
+//! The `ssh` program carries the session (`ssh -s HOST sftp`), so that keys, agents, `known_hosts`,
+//! jump hosts and everything else in `~/.ssh/config` mean what they mean everywhere. `wire` holds
+//! the packets, `connection` the session, which all threads share.
 //!
-//! Objects are files, laid out as a local store has them; one that is written is a file below `#tmp` (a name that no object has) until it is
-//! whole, and then renamed.
+//! Objects are files, laid out as a local store has them; one that is written is a file below
+//! `#tmp` (a name that no object has) until it is whole, and then renamed.
 
 mod connection;
 mod wire;
@@ -129,7 +130,8 @@ impl Trouble {
 }
 
 impl Sftp {
-    /// Opens `sftp://user@host:port/path`; `/~/path` is below the login folder. Begins no session, unless the folder is to be made.
+    /// Opens `sftp://user@host:port/path`; `/~/path` is below the login folder. Begins no session,
+    /// unless the folder is to be made.
     pub(super) fn open(
         address: &Address,
         settings: &Settings,
@@ -185,7 +187,8 @@ impl Sftp {
             None => format!("/{}", address.path),
         };
         let (idle, whole) = (settings.idle(), settings.whole());
-        // A session begins with many answers, one after the other, and another try has to fit into the time of a call.
+        // A session begins with many answers, one after the other, and another try has to fit into
+        // the time of a call.
         let times = Times {
             begin: whole.map_or(idle, |whole| whole / 2),
             idle,
@@ -211,8 +214,9 @@ impl Sftp {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call in the session, a new one where there is none that can be used. Threads that come while one begins share what comes of it: a server
-    /// that stands still keeps them no longer than one.
+    /// A call in the session, a new one where there is none that can be used. Threads that come
+    /// while one begins share what comes of it: a server that stands still keeps them no longer
+    /// than one.
     fn session(&self) -> Result<Call, Ended> {
         let came = Instant::now();
         let alive = |held: &Held| {
@@ -310,7 +314,8 @@ impl Sftp {
             .and(closed)
             .and_then(|()| name_it(&session, &temporary));
         if outcome.is_err() {
-            // In vain when the session is over: what is left below the folder of temporaries is nobody's.
+            // In vain when the session is over: what is left below the folder of temporaries is
+            // nobody's.
             session.tell(Request::Remove(&temporary)).ok();
         }
         outcome
@@ -386,7 +391,8 @@ impl Sftp {
         path: &str,
         name_it: impl Fn() -> Result<(), Trouble>,
     ) -> Result<(), Trouble> {
-        // Who removes the last object of a folder removes the folder too: it can go again before the file is in it.
+        // Who removes the last object of a folder removes the folder too: it can go again before
+        // the file is in it.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut outcome = name_it();
         for _ in 0..RACES {
@@ -587,7 +593,8 @@ impl Store for Sftp {
         });
         match written {
             Ok(()) => Ok(Created::New),
-            // Nothing more is said where the name is taken, or the file system has no links: a look tells.
+            // Nothing more is said where the name is taken, or the file system has no links: a look
+            // tells.
             Err(
                 trouble @ Trouble::Status {
                     code: wire::FAILURE | wire::DENIED | wire::UNSUPPORTED,

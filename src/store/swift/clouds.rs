@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// Most bytes of such a file.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What a cloud's section says, by the names of the environment's variables in lower case without `os_`.
+/// What a cloud's section says, by the names of the environment's variables in lower case without
+/// `os_`.
 pub(super) fn find(cloud: &str, settings: &Settings) -> Result<BTreeMap<String, String>, Error> {
     let wrong = |text: String| Error::of_store(Kind::Denied, Verb::Open).because(text);
     let path = files(settings).into_iter().find(|path| path.is_file());

@@ -1,4 +1,5 @@
-//! Who may use a service of OpenStack, and where it is: Keystone v3, or the small built-in scheme of Swift (v1).
+//! Who may use a service of OpenStack, and where it is: Keystone v3, or the small built-in scheme
+//! of Swift (v1).
 
 use super::clouds;
 use crate::model::Secret;
@@ -10,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::Request;
 
-/// A token is renewed this long before it expires, or, if it does not live long, after three quarters of its life.
+/// A token is renewed this long before it expires, or, if it does not live long, after three
+/// quarters of its life.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
 
 /// What is taken for the life of a token that does not say how long it lives.
@@ -127,7 +129,8 @@ fn wrong(text: impl Into<String>) -> Error {
 }
 
 impl Login {
-    /// Reads who logs in from options, the cloud that is named, or the environment. Asks nobody yet.
+    /// Reads who logs in from options, the cloud that is named, or the environment. Asks nobody
+    /// yet.
     pub(crate) fn new(
         http: &Http,
         service: Service,

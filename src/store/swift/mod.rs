@@ -1,7 +1,8 @@
 //! OpenStack Swift.
 //!
-//! One request for one call, on a container or below a prefix of one. `login` holds who may do that; a token that the
-//! server refuses in the middle of a run is renewed once, and the call made again.
+//! One request for one call, on a container or below a prefix of one. `login` holds who may do
+//! that; a token that the server refuses in the middle of a run is renewed once, and the call made
+//! again.
 
 mod clouds;
 pub(super) mod login;
@@ -69,7 +70,8 @@ struct Listed {
 }
 
 impl Swift {
-    /// Opens `swift:container/prefix`. Where a container may be made, it is, and the server's limits are looked at.
+    /// Opens `swift:container/prefix`. Where a container may be made, it is, and the server's
+    /// limits are looked at.
     pub(super) fn open(
         address: &Address,
         settings: &Settings,
@@ -140,7 +142,8 @@ impl Swift {
             .unwrap_or_default())
     }
 
-    /// Sends one request to the container or, with `path`, to something in it; once more with a new token where this one is refused.
+    /// Sends one request to the container or, with `path`, to something in it; once more with a new
+    /// token where this one is refused.
     fn ask(
         &self,
         method: Method,
@@ -244,7 +247,8 @@ impl Swift {
         serde_json::from_slice(&text).map_err(|error| failed().because(error))
     }
 
-    /// Calls `found` for each object below a prefix, with its name in the container, until it returns `false`.
+    /// Calls `found` for each object below a prefix, with its name in the container, until it
+    /// returns `false`.
     fn each(
         &self,
         prefix: &str,
@@ -273,7 +277,8 @@ impl Swift {
         }
     }
 
-    /// A manifest that names each part, with what it has to be; `None` when the server takes none of that length.
+    /// A manifest that names each part, with what it has to be; `None` when the server takes none
+    /// of that length.
     fn static_manifest(
         &self,
         parts: &str,
@@ -408,7 +413,8 @@ impl Store for Swift {
         }
     }
 
-    /// A static large object, or where the server has none or the parts are too many, a dynamic one.
+    /// A static large object, or where the server has none or the parts are too many, a dynamic
+    /// one.
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
         let path = self.path_of(whole);
         let reply = match self.static_manifest(parts, count, whole)? {

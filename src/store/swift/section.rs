@@ -1,4 +1,5 @@
-//! What `clouds.yaml` says of one cloud. Knows nothing else of the crate, so that it can be fuzzed alone.
+//! What `clouds.yaml` says of one cloud. Knows nothing else of the crate, so that it can be fuzzed
+//! alone.
 
 use std::collections::BTreeMap;
 use yaml_rust2::{Yaml, YamlLoader};

@@ -14,7 +14,8 @@ use std::time::Duration;
 /// When a test has waited so long, what it waits for does not come.
 const LOST: Duration = Duration::from_secs(60);
 
-/// Makes an authority, and a certificate of it for this machine: `NAME-ca.pem`, `NAME.pem`, `NAME.key`.
+/// Makes an authority, and a certificate of it for this machine: `NAME-ca.pem`, `NAME.pem`,
+/// `NAME.key`.
 fn certificate(folder: &Path, name: &str) {
     let script = "set -e
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority -keyout $0-ca.key -out $0-ca.pem
@@ -156,7 +157,8 @@ fn connect(api: &Api) -> TcpStream {
     stream
 }
 
-/// Sends a byte now and then until the connection has ended; how many were sent, and what was answered.
+/// Sends a byte now and then until the connection has ended; how many were sent, and what was
+/// answered.
 fn trickle(mut stream: TcpStream, byte: u8) -> (usize, String) {
     let mut sent = 0;
     stream.set_nonblocking(true).expect("set");

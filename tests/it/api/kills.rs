@@ -1,5 +1,6 @@
-//! A database that is away, loses connections, or is killed with the servers before it: what was answered with success is there afterwards,
-//! nothing is given out twice, and all goes on within seconds.
+//! A database that is away, loses connections, or is killed with the servers before it: what was
+//! answered with success is there afterwards, nothing is given out twice, and all goes on within
+//! seconds.
 
 use super::{Answer, Api, Database, Project, text};
 use crate::support::dice::Dice;
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 const HANG: Duration = Duration::from_secs(45);
 /// In how many seconds a server answers again when its database does.
 const SECONDS_TO_COME_BACK: Duration = Duration::from_secs(10);
-/// How long a server and its database need at most to be up again, on a machine that does other things too.
+/// How long a server and its database need at most to be up again, on a machine that does other
+/// things too.
 const PEACE: Duration = Duration::from_secs(120);
 
 fn postgresql() -> Arc<Database> {
@@ -210,7 +212,8 @@ fn connections_that_are_lost_in_silence_cost_no_place() {
         }
         is_over.store(true, Ordering::Relaxed);
         println!("it went on after {longest:?} at the latest");
-        // What was under way is given up after 15 seconds; all that came after it needs a new connection.
+        // What was under way is given up after 15 seconds; all that came after it needs a new
+        // connection.
         assert!(
             longest < Duration::from_secs(40),
             "it took {longest:?} to go on"
@@ -322,7 +325,8 @@ struct Simulated<'f> {
 }
 
 impl Simulated<'_> {
-    /// Asks any server. None when there was no answer, or that the database is away: then nobody knows what was done.
+    /// Asks any server. None when there was no answer, or that the database is away: then nobody
+    /// knows what was done.
     fn ask(
         &mut self,
         method: &str,
@@ -357,7 +361,8 @@ impl Simulated<'_> {
         None
     }
 
-    /// Asks until there is an answer, as who has something to tell does, and how often it was asked in vain.
+    /// Asks until there is an answer, as who has something to tell does, and how often it was asked
+    /// in vain.
     fn insist(&mut self, method: &str, below: &str, body: &Value) -> (Option<Answer>, u32) {
         let begin = Instant::now();
         let mut in_vain = 0;
@@ -485,7 +490,8 @@ impl Simulated<'_> {
         }
     }
 
-    /// Starts its part of a session, and ends it in any case: a start that was not answered may have been one.
+    /// Starts its part of a session, and ends it in any case: a start that was not answered may
+    /// have been one.
     fn take_part(&mut self) {
         let index = usize::try_from(self.dice.below(2)).expect("small");
         let (session, job, tag) = self.sessions[index].clone();

@@ -187,7 +187,8 @@ fn all_commands_work(someone: &Someone<'_>, project: &Project<'_>) {
     someone.run(&["job-delete", &job]);
     someone.run(&["action-delete", &action]);
     someone.run(&["client-delete", &client]);
-    // Its list of backups cannot be JSON while there are any: it has a time in it that it cannot write.
+    // Its list of backups cannot be JSON while there are any: it has a time in it that it cannot
+    // write.
     for list in ["backup-list", "job-list", "session-list", "client-list"] {
         assert_eq!(someone.rows(&[list]), [Value::Null; 0], "{list}");
     }
@@ -261,7 +262,8 @@ fn all_that_the_pages_of_freezer_web_ui_ask_for_works() {
     );
 }
 
-/// Asks what schemathesis makes out of our own document, with so many requests for each route. A seed makes them the same each time.
+/// Asks what schemathesis makes out of our own document, with so many requests for each route. A
+/// seed makes them the same each time.
 fn schemathesis(examples: u32, seed: Option<u32>) {
     let env = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/env");
     let installed = Command::new(env.join("schemathesis.sh"))

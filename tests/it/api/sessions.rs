@@ -172,7 +172,8 @@ pub fn an_end_of_an_old_start_changes_nothing_of_the_present_one(project: &Proje
         json!({ "result": "success", "session_tag": 2 })
     );
 
-    // One that is in the first start still says how that ended. The second one is not over, and has not failed with it.
+    // One that is in the first start still says how that ended. The second one is not over, and has
+    // not failed with it.
     assert_eq!(
         end(&late, json!(1), "fail"),
         json!({ "result": "success", "session_tag": 2 })

@@ -1,4 +1,5 @@
-//! The engine rsync: blocks that earlier levels have are not stored again, and every level is what the file was.
+//! The engine rsync: blocks that earlier levels have are not stored again, and every level is what
+//! the file was.
 
 use super::changing::AtFirstFile;
 use super::extract_by_hand;
@@ -33,7 +34,8 @@ const SMALL: Engine = Engine::Rsync(BlockOptions {
     least_block_bytes: 512,
 });
 
-/// A tree, a store, and a clock that is ahead of the file system's, so that all that was written is settled.
+/// A tree, a store, and a clock that is ahead of the file system's, so that all that was written is
+/// settled.
 struct Series {
     room: TempDir,
     access: Access,
@@ -287,7 +289,8 @@ proptest! {
     }
 }
 
-/// The headers of the directory and of the member of blocks, a short signature, and the end of the archive.
+/// The headers of the directory and of the member of blocks, a short signature, and the end of the
+/// archive.
 const LITTLE: u64 = 6 << 10;
 
 /// A level's stream is what was new, a signature of it, and little more.
@@ -574,7 +577,8 @@ fn a_run_cut_off_at_any_call_leaves_every_level_readable() {
     for fault in faults {
         let store = Arc::new(Faulty::new(copy()).with(fault));
         if let Ok(access) = Access::open(store.clone(), Some(&backup::passphrase())) {
-            // A store that fails while signatures are read makes a level that stores more; one that fails for good makes none.
+            // A store that fails while signatures are read makes a level that stores more; one that
+            // fails for good makes none.
             series.attempt(&access).map(drop).unwrap_or_default();
         }
         let mended = Access::open(store.mended(), Some(&backup::passphrase())).expect("opens");

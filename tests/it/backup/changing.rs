@@ -1,4 +1,5 @@
-//! Sources that change while they are read: the stream stays a tar archive, and what could not be kept is told and counted.
+//! Sources that change while they are read: the stream stays a tar archive, and what could not be
+//! kept is told and counted.
 
 use crate::support::reading::{self, Readable, Whole};
 use crate::support::{backup, scratch, torture};
@@ -22,8 +23,9 @@ use std::sync::{Arc, Mutex};
 
 /// Does something when the first file is in the stream, while the run waits.
 ///
-/// By then what stands with it in the first 64 names of its directory has been opened or read, and all names of the
-/// directory are listed; what stands a thousand names further has not been looked at.
+/// By then what stands with it in the first 64 names of its directory has been opened or read, and
+/// all names of the directory are listed; what stands a thousand names further has not been looked
+/// at.
 pub(super) struct AtFirstFile<'test> {
     pub(super) told: Collected,
     act: Mutex<Option<Box<dyn FnOnce() + Send + 'test>>>,
@@ -59,7 +61,8 @@ impl Progress for AtFirstFile<'_> {
     }
 }
 
-/// Backs a tree up while `progress` listens; checks that the stream is one and the counts are right.
+/// Backs a tree up while `progress` listens; checks that the stream is one and the counts are
+/// right.
 #[track_caller]
 fn back_up(tree: &Path, progress: &dyn Progress, told: impl Fn() -> Told) -> (Whole, Told, Report) {
     back_up_with(Engine::Tar, tree, progress, told)
@@ -333,7 +336,8 @@ fn directories_that_go_or_become_something_else_are_told_of_and_the_others_kept(
     let tree = room.path();
     fill(tree);
     fs::write(tree.join("a-first"), b"first").expect("written");
-    // Those with an "a" were read before the change, as entries of the root; those with a "y" were only listed.
+    // Those with an "a" were read before the change, as entries of the root; those with a "y" were
+    // only listed.
     let changing = ["a-file", "a-gone", "a-link", "y-file", "y-gone", "y-link"];
     for name in changing.into_iter().chain(["a-kept", "y-kept"]) {
         fs::create_dir(tree.join(name)).expect("made");

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// A source, a store, and a clock of which the file system's is always behind: what was changed before a backup is then settled
-/// for the next one.
+/// A source, a store, and a clock of which the file system's is always behind: what was changed
+/// before a backup is then settled for the next one.
 pub(crate) struct Series {
     room: TempDir,
     pub(crate) access: Access,
@@ -241,8 +241,8 @@ pub(crate) fn set_mtime(path: &Path, seconds: i64) {
     .expect("set");
 }
 
-/// Levels of as many edits each as said, before which so many directories of 50 files are made; every point in time is looked at in the end. Returns
-/// how many runs the index of each has.
+/// Levels of as many edits each as said, before which so many directories of 50 files are made;
+/// every point in time is looked at in the end. Returns how many runs the index of each has.
 pub(crate) fn chain_of_edits(seed: u64, edits: &[(usize, usize)]) -> Vec<usize> {
     let series = Series::new();
     let mut dice = Dice(seed);

@@ -20,7 +20,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-/// Puts the segments of the only level in `store` end to end and pipes them through `filter` into stock tar.
+/// Puts the segments of the only level in `store` end to end and pipes them through `filter` into
+/// stock tar.
 fn extract_by_hand(store: &Path, prefix: &str, filter: &str, target: &Path) {
     std::fs::create_dir_all(target).expect("made");
     let script = format!(

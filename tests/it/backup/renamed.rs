@@ -52,7 +52,8 @@ impl Place {
         self.back_up_with(Levels::default())
     }
 
-    /// Once the file system's clock has gone on far enough for what was changed so far to be settled; then the level must be what the tree is.
+    /// Once the file system's clock has gone on far enough for what was changed so far to be
+    /// settled; then the level must be what the tree is.
     fn back_up_with(&self, levels: Levels) -> Manifest {
         let tick = |name: &str| {
             let probe = self.room.path().join(name);

@@ -10,12 +10,14 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A store that may be behind, as several machines that are one store can be, and that refuses to replace when it is asked to.
+/// A store that may be behind, as several machines that are one store can be, and that refuses to
+/// replace when it is asked to.
 struct Behind {
     inner: Arc<Memory>,
     /// How many looks at the identity still show nothing.
     blind: AtomicU32,
-    /// Whether the answer to the first try of storing the identity is lost, so that the second is refused.
+    /// Whether the answer to the first try of storing the identity is lost, so that the second is
+    /// refused.
     loses_an_answer: bool,
 }
 

@@ -90,7 +90,8 @@ fn damage_to_what_describes_a_level_is_found() {
         ("/frames/", "the frame table"),
     ] {
         let user = User::new();
-        // So many names, and in other frames, that index and frame table do not fit into the manifest.
+        // So many names, and in other frames, that index and frame table do not fit into the
+        // manifest.
         for number in 0..6000 {
             user.write(
                 &format!(

@@ -123,8 +123,8 @@ proptest! {
     }
 }
 
-/// Apart from the property: glibc 2.36 takes such a name for its characters or for its bytes, whichever fits, where a
-/// pattern holds several wildcards.
+/// Apart from the property: glibc 2.36 takes such a name for its characters or for its bytes,
+/// whichever fits, where a pattern holds several wildcards.
 #[test]
 fn a_character_is_one_character_however_many_bytes_it_has() {
     let root = tempfile::tempdir().expect("a directory");

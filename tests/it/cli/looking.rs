@@ -3,7 +3,8 @@
 use super::User;
 
 impl User {
-    /// Three points in time: the second changes `a.txt` and adds a folder, the third removes `sub/b.txt`.
+    /// Three points in time: the second changes `a.txt` and adds a folder, the third removes
+    /// `sub/b.txt`.
     fn with_three_points() -> Self {
         let user = Self::with_docs();
         user.succeeds("backup docs --hostname here -q");

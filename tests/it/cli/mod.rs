@@ -59,7 +59,8 @@ impl User {
         std::fs::write(path, content).expect("written");
     }
 
-    /// `freezer`, in the home directory, with nothing in its environment that the machine put there.
+    /// `freezer`, in the home directory, with nothing in its environment that the machine put
+    /// there.
     fn freezer(&self) -> Command {
         self.program(env!("CARGO_BIN_EXE_freezer"))
     }

@@ -216,7 +216,8 @@ fn the_original_removes_without_asking() {
 }
 
 impl User {
-    /// Runs it on a terminal of its own, where `answer` is typed. What it shows there, and its exit code.
+    /// Runs it on a terminal of its own, where `answer` is typed. What it shows there, and its exit
+    /// code.
     fn answers(&self, arguments: &str, answer: &str) -> (String, i32) {
         use std::io::Write;
         let mut command = self.program("script");

@@ -14,7 +14,8 @@ impl User {
         for file in 0..8 {
             user.write(&format!("docs/{file}"), noise(file));
         }
-        // What was written just before a run is stored again by the next: the third leans on one of both.
+        // What was written just before a run is stored again by the next: the third leans on one of
+        // both.
         user.succeeds("backup docs --hostname here -q");
         user.succeeds("backup docs --hostname here -q");
         for file in 1..8 {

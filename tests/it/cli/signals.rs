@@ -5,7 +5,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::Read;
 use std::process::{Child, Stdio};
 
-/// A user with a backup that no pipe holds, and `freezer export` of it, after its first byte was read.
+/// A user with a backup that no pipe holds, and `freezer export` of it, after its first byte was
+/// read.
 fn exporting() -> (User, Child) {
     let user = User::new();
     for file in 0_u8..4 {

@@ -38,8 +38,8 @@ fn make_level_with(
     (store, outcome)
 }
 
-/// How often that calls the store until the level is there, and how often to put. After that it lists what its claim consists of, and removes
-/// that: a failure there is no failure of the run.
+/// How often that calls the store until the level is there, and how often to put. After that it
+/// lists what its claim consists of, and removes that: a failure there is no failure of the run.
 fn calls_of_a_run(start: &Start, tree: &Path) -> (u64, u64) {
     let store = Arc::new(Faulty::new(start.copy()));
     make_level(start, tree, &store).expect("no fault");

@@ -266,7 +266,8 @@ fn a_large_backup_that_is_killed_is_gone_on_with() {
     );
 }
 
-/// The levels that have data. A run that is killed between the making of a folder and its first object leaves the folder, which is no data.
+/// The levels that have data. A run that is killed between the making of a folder and its first
+/// object leaves the folder, which is no data.
 fn data_of(store: &Path) -> BTreeSet<String> {
     let of_backup = fs::read_dir(store.join("data/host/tree"))
         .expect("listed")
@@ -277,7 +278,8 @@ fn data_of(store: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a level holds: its entries, each with the digest of its content. The content of all levels would not fit in memory.
+/// What a level holds: its entries, each with the digest of its content. The content of all levels
+/// would not fit in memory.
 type Digests = Vec<(Entry, [u8; 32])>;
 
 /// Kills runs of a chain in which the tree changes all the time.
@@ -299,7 +301,8 @@ fn kill_a_chain(kills: u64) {
     };
     let mut kept: Vec<(LevelId, Digests)> = Vec::new();
     let (_nobody, never) = std::sync::mpsc::channel::<()>();
-    // How long a run that is not killed has taken of late: a machine that has been busy for a while would else be waited for in all later rounds.
+    // How long a run that is not killed has taken of late: a machine that has been busy for a while
+    // would else be waited for in all later rounds.
     let mut whole_run = Duration::from_millis(60);
     let mut cut_off = 0;
     for round in 0..kills {

@@ -1,4 +1,5 @@
-//! A run that is cut off at any moment: it says so, leaves no half level, harms no other, and the next run needs no repair.
+//! A run that is cut off at any moment: it says so, leaves no half level, harms no other, and the
+//! next run needs no repair.
 
 mod cancelled;
 mod cut;
@@ -17,7 +18,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Small, yet enough for several objects in each lane: a hard link, a sparse file, directories, many names.
+/// Small, yet enough for several objects in each lane: a hard link, a sparse file, directories,
+/// many names.
 fn build(tree: &Path) {
     let folder = |name: &str| fs::create_dir(tree.join(name)).expect("made");
     let write = |name: &str, bytes: &[u8]| fs::write(tree.join(name), bytes).expect("written");

@@ -1,4 +1,5 @@
-//! A run that was cut off is gone on with by the next: it stores the rest, and nothing is left over.
+//! A run that was cut off is gone on with by the next: it stores the rest, and nothing is left
+//! over.
 
 use super::{build, copy_of, passphrases, same_content, small_objects};
 use crate::support::{backup, reading, scratch, torture};

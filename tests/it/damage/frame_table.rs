@@ -1,5 +1,5 @@
-//! The damage matrix for frame tables of several blocks: that many frames take long to back up, so the level is written
-//! by hand.
+//! The damage matrix for frame tables of several blocks: that many frames take long to back up, so
+//! the level is written by hand.
 
 use super::harms;
 use crate::support::reading::{self, Readable, Whole};

@@ -91,7 +91,8 @@ fn matrix(sound: &Sound) {
     }
 }
 
-/// The block with the first entries is in the manifest too: without its object everything reads, and a check tells of it.
+/// The block with the first entries is in the manifest too: without its object everything reads,
+/// and a check tells of it.
 fn the_manifest_stands_in_for(sound: &Sound, name: &ObjectName) {
     let sound_bytes = sound.bytes(name);
     for (kind, body) in harms(&sound_bytes) {

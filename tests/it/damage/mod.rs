@@ -1,5 +1,5 @@
-//! Every kind of damage to every kind of object, against every way of reading: an error or the right answer, never
-//! anything else; what is not touched still reads; and the next backup works.
+//! Every kind of damage to every kind of object, against every way of reading: an error or the
+//! right answer, never anything else; what is not touched still reads; and the next backup works.
 
 mod frame_table;
 mod keys;
@@ -24,7 +24,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A store with two levels of a tree that changed in between, so that both have several objects in each lane.
+/// A store with two levels of a tree that changed in between, so that both have several objects in
+/// each lane.
 struct Sound {
     store: Memory,
     passphrase: Option<Passphrase>,

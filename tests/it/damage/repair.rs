@@ -1,5 +1,5 @@
-//! The damage matrix for repairs: what can be mended is as it was, what is lost is stored again by the next backup, and nothing that
-//! could be read before is worse.
+//! The damage matrix for repairs: what can be mended is as it was, what is lost is stored again by
+//! the next backup, and nothing that could be read before is worse.
 
 use super::{Change, Readable, Sound, harms, small_objects};
 use crate::support::stored_tree::{Planned, Recipe, StoredTree};
@@ -113,7 +113,8 @@ fn mend(sound: &Sound, changes: &[Change], what: &str) -> (Repaired, Manifest) {
     let (repaired, removed) = repair_all(&access, &backup::name());
     assert_eq!(format!("{tried:?}"), format!("{repaired:?}"), "{what}");
     assert_eq!(removed, repaired.unreadable.len() as u64, "{what}");
-    // No object went but manifests that nobody can open, and none changed but blocks that were damaged.
+    // No object went but manifests that nobody can open, and none changed but blocks that were
+    // damaged.
     let after = everything(store.as_ref());
     for (name, body) in &bytes_before {
         match after.get(name) {

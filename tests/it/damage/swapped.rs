@@ -1,4 +1,5 @@
-//! Objects in each other's place, and older ones in the place of newer: each is genuine, but not there.
+//! Objects in each other's place, and older ones in the place of newer: each is genuine, but not
+//! there.
 
 use super::{Change, LANES, Readable, Sound};
 use crate::support::backup;
@@ -13,7 +14,8 @@ fn swap(sound: &Sound, one: &ObjectName, other: &ObjectName) -> Vec<Change> {
     ]
 }
 
-/// Both levels are asked everything. `hurt` are those that must have noticed; the others must read whole.
+/// Both levels are asked everything. `hurt` are those that must have noticed; the others must read
+/// whole.
 #[track_caller]
 fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
     let store = sound.harmed(changes);
@@ -35,7 +37,8 @@ fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
 
 fn swaps(sound: &Sound) {
     for folder in LANES {
-        // From the back: the first block of an index stands in the manifest too, and nothing reads the object for it.
+        // From the back: the first block of an index stands in the manifest too, and nothing reads
+        // the object for it.
         let backwards = |level| {
             sound
                 .objects(level, folder)

@@ -1,4 +1,5 @@
-//! A short run of what the fuzz targets do (`fuzz/`), on inputs that were sound before bytes of them were changed.
+//! A short run of what the fuzz targets do (`fuzz/`), on inputs that were sound before bytes of
+//! them were changed.
 
 #[path = "../../../fuzz/entry_points.rs"]
 pub(crate) mod entry_points;
@@ -237,8 +238,8 @@ proptest! {
     }
 }
 
-/// Several frames: noise and runs, of lengths around those where something changes: nothing, a cipher's block, several
-/// ciphers' blocks at once, a codec's window.
+/// Several frames: noise and runs, of lengths around those where something changes: nothing, a
+/// cipher's block, several ciphers' blocks at once, a codec's window.
 fn any_raw() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let length = prop_oneof![
         0_usize..70,

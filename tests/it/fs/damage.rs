@@ -35,7 +35,8 @@ fn objects(store: &dyn Store) -> Vec<(ObjectName, u64)> {
     objects
 }
 
-/// Reads everything. Returns how many files failed; panics when anything is wrong rather than missing.
+/// Reads everything. Returns how many files failed; panics when anything is wrong rather than
+/// missing.
 fn read_all(view: &View, tree: &[Planned]) -> usize {
     let mut failed = 0;
     for (number, planned) in tree

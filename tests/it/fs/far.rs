@@ -141,7 +141,8 @@ fn a_file_that_several_threads_read_not_quite_in_order_comes_once() {
         .expect("read")
         .expect("there");
     let before = given.load(Ordering::Relaxed);
-    // The kernel reads ahead: it asks for some places at once, and its requests overtake each other.
+    // The kernel reads ahead: it asks for some places at once, and its requests overtake each
+    // other.
     const PIECE: usize = 128 << 10;
     let places: Mutex<Vec<usize>> = Mutex::new(
         (0..FILE_BYTES / PIECE)

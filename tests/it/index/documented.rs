@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 const DOCUMENT: &str = include_str!("../../../docs/format/index.md");
 
-/// The bytes of an example: the block fenced with "```hex NAME". Each line may end with `#` and a remark.
+/// The bytes of an example: the block fenced with "```hex NAME". Each line may end with `#` and a
+/// remark.
 fn example(name: &str) -> Vec<u8> {
     let fence = format!("```hex {name}\n");
     let (_, after) = DOCUMENT

@@ -660,7 +660,8 @@ fn a_flipped_byte_of_any_run_is_refused_or_gives_another_sound_tree() {
                     refused += 1;
                     continue;
                 };
-                // A byte that older runs' entries are hidden by may change what is hidden; what is read is sound all the same.
+                // A byte that older runs' entries are hidden by may change what is hidden; what is
+                // read is sound all the same.
                 let is_other = all != sound || tree.verify().is_err();
                 assert!(
                     is_other || run == 1,

@@ -11,7 +11,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Trees whose directories are given, with files of many shapes in them: some large enough for a block of their own.
+/// Trees whose directories are given, with files of many shapes in them: some large enough for a
+/// block of their own.
 fn trees() -> impl Strategy<Value = Vec<Entry>> {
     let component = proptest::collection::vec(
         proptest::sample::select(vec![1u8, b' ', b'a', b'b', 0xff]),

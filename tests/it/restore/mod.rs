@@ -170,7 +170,8 @@ fn names_of_one_file_are_one_file() {
 #[test]
 fn access_lists_come_back_and_none_are_inherited() {
     let (folder, target) = fresh();
-    // Version 2; user::rwx, user 77:r--, group::r-x, mask::r-x, other::--- as acl(5) and the kernel's posix_acl_xattr.h say.
+    // Version 2; user::rwx, user 77:r--, group::r-x, mask::r-x, other::--- as acl(5) and the
+    // kernel's posix_acl_xattr.h say.
     let acl = |user: u8| {
         let entry = |tag: u8, rights: u8, id: u32| {
             [[tag, 0, rights, 0].as_slice(), &id.to_le_bytes()].concat()

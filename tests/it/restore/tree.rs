@@ -53,7 +53,8 @@ impl Tree {
         tree.with("", 0o755, Content::Directory)
     }
 
-    /// Adds an entry owned by whoever runs the test, with a time of its own, so that one that is not set shows.
+    /// Adds an entry owned by whoever runs the test, with a time of its own, so that one that is
+    /// not set shows.
     pub fn with(mut self, at: impl AsRef<[u8]>, mode: u32, content: Content) -> Self {
         let path = path(at);
         let mtime = Time::new(

@@ -225,8 +225,9 @@ fn a_backup_that_is_not_whole_is_a_success_that_says_so_and_a_restore_that_is_no
             && status.contains("two did not get this point in time"),
         "{status}"
     );
-    // Damage: the restore names what is lost, and is not said to have gone well. It is not tried again: all would be the same.
-    // In both levels: a file that was written just before the first one is not trusted to be the same, and is in the second one too.
+    // Damage: the restore names what is lost, and is not said to have gone well. It is not tried
+    // again: all would be the same. In both levels: a file that was written just before the first
+    // one is not trusted to be the same, and is in the second one too.
     for segment in node.objects("one", "/segments/") {
         let mut bytes = std::fs::read(&segment).expect("read");
         let middle = bytes.len() / 2;

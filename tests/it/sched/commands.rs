@@ -1,4 +1,5 @@
-//! `freezer job`, `session`, `client`, `action`, `backup-list`: all that the original's command line does.
+//! `freezer job`, `session`, `client`, `action`, `backup-list`: all that the original's command
+//! line does.
 
 use super::Node;
 use crate::api::{Api, Project};
@@ -277,7 +278,8 @@ fn a_job_is_written_in_an_editor() {
         ),
         (&json!("2 days"), &json!("/again"))
     );
-    // Nothing is made of a text that was left as it is, nor of one that is no job; what was typed is kept.
+    // Nothing is made of a text that was left as it is, nor of one that is no job; what was typed
+    // is kept.
     for (editor, word) in [
         ("true".to_owned(), "nothing was changed"),
         (user.node.script("break", "echo '{' > \"$1\""), "no JSON"),

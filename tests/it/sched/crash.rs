@@ -73,7 +73,8 @@ fn kills_at_random_moments_run_no_one_shot_twice_and_lose_none() {
             make(&project, &job(&client, &json!({}), &[exec(&script)]))
         })
         .collect();
-    // Each is killed after as many jobs have begun as it is the so manieth: at another point of the work each time.
+    // Each is killed after as many jobs have begun as it is the so manieth: at another point of the
+    // work each time.
     for kills in 1..=5 {
         let scheduler =
             Scheduler::start(&node, &api, &project, &client, &["--concurrent-jobs", "3"]);
@@ -90,7 +91,8 @@ fn kills_at_random_moments_run_no_one_shot_twice_and_lose_none() {
     for (number, id) in ids.iter().enumerate() {
         let result = result_of(&project, id);
         let ran = node.read(&format!("once-{number}"));
-        // One that was killed between its note in the journal and its start did not run, and says so.
+        // One that was killed between its note in the journal and its start did not run, and says
+        // so.
         assert!(
             (result == "success" && ran == "x\n") || (result == "fail" && ran.is_empty()),
             "{number}: {result} {ran:?}"

@@ -1,4 +1,5 @@
-//! What a scheduler reads, from its disk and from servers: any input is refused or makes sense. As in `fuzz/`, in short.
+//! What a scheduler reads, from its disk and from servers: any input is refused or makes sense. As
+//! in `fuzz/`, in short.
 
 use crate::format::mutated::{changed, changes, entry_points as entry};
 use freezer::model::{Interval, is_moment};

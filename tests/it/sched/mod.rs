@@ -1,4 +1,5 @@
-//! The scheduler and the commands that talk to a server, run as programs with the real server and the real agent.
+//! The scheduler and the commands that talk to a server, run as programs with the real server and
+//! the real agent.
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
 mod actions;
@@ -257,7 +258,8 @@ fn fifo(path: &Path) {
     assert!(made.success());
 }
 
-/// The processes of a group that still run: not those that have ended and that nobody has waited for.
+/// The processes of a group that still run: not those that have ended and that nobody has waited
+/// for.
 fn alive(group: &str) -> Vec<String> {
     let of_group = |stat: &str| {
         let fields: Vec<&str> = stat

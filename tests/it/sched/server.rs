@@ -433,7 +433,8 @@ fn a_server_that_takes_questions_and_never_answers_keeps_no_timetable_waiting() 
         names.iter().all(|name| ran(name) >= 1).then_some(())
     });
     relay.stand_still(true);
-    // One question after the other, with twenty seconds for each, it were minutes before the last of them began.
+    // One question after the other, with twenty seconds for each, it were minutes before the last
+    // of them began.
     let before = names.map(&ran);
     until("each has run in silence, twice", || {
         names

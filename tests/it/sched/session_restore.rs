@@ -4,7 +4,8 @@ use super::{Node, Scheduler, job, make, schedule_of, until};
 use crate::api::{Api, Project, text};
 use serde_json::{Value, json};
 
-/// Nodes of one session, each with a tree that its backup writes the moment into that it is for: the same on all, for one start.
+/// Nodes of one session, each with a tree that its backup writes the moment into that it is for:
+/// the same on all, for one start.
 pub(super) struct Together<'a> {
     pub(super) project: Project<'a>,
     pub(super) session: String,
@@ -81,7 +82,8 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// Waits for so many starts that both were in, and has no more begin. What was recorded of each.
+    /// Waits for so many starts that both were in, and has no more begin. What was recorded of
+    /// each.
     pub(super) fn stop_after(&self, starts: usize) -> Vec<Value> {
         let complete = until("enough starts", || {
             let records = self.records();

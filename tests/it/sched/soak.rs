@@ -1,5 +1,5 @@
-//! A day of a scheduler, by a clock that leaps from one moment at which something is due to the next: real runs, a real server that
-//! is away now and then, and nothing that grows.
+//! A day of a scheduler, by a clock that leaps from one moment at which something is due to the
+//! next: real runs, a real server that is away now and then, and nothing that grows.
 
 use super::{Node, exec, job, make, schedule_of};
 use crate::api::{Api, Database, Project};

@@ -128,7 +128,8 @@ fn under_fire(length: Duration) -> String {
             },
         );
         let ran = node.read(&format!("once-{number}"));
-        // One that was killed between its note in the journal and its start did not run, and says so.
+        // One that was killed between its note in the journal and its start did not run, and says
+        // so.
         assert!(
             (result == "success" && ran == "x\n") || (result == "fail" && ran.is_empty()),
             "seed {seed}: {number}: {result} {ran:?}"

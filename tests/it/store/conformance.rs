@@ -7,7 +7,8 @@ use freezer::store::{self, Created, Kind, ObjectInfo, ObjectName, Rope, Store};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// One module of tests for each kind: attributes of its tests, and an expression that makes a fresh, empty store and whatever has to live with it.
+/// One module of tests for each kind: attributes of its tests, and an expression that makes a
+/// fresh, empty store and whatever has to live with it.
 macro_rules! conformance {
     ($($(#[$mark:meta])* $kind:ident: $fresh:expr;)*) => { $(
         mod $kind {
@@ -463,12 +464,14 @@ fn readers_see_one_version_or_another_never_a_mixture(store: &dyn Store) {
     let object = name("a/b/c");
     store.put(&object, &version(0)).expect("stored");
     let rounds = u8::try_from(times(store, 100)).expect("a hundred at most");
-    // A Swift object server that has one copy looks for the newest file in a folder, and then opens it: it may have been replaced in between.
-    // The S3 server of these tests is the same one, with another face.
+    // A Swift object server that has one copy looks for the newest file in a folder, and then opens
+    // it: it may have been replaced in between. The S3 server of these tests is the same one, with
+    // another face.
     let may_be_missing = ["swift:", "s3:"]
         .iter()
         .any(|scheme| store.location().starts_with(scheme));
-    // Apache asks how long a file is, and then opens it: it may have been replaced by a longer one in between.
+    // Apache asks how long a file is, and then opens it: it may have been replaced by a longer one
+    // in between.
     let may_be_cut = store.location().starts_with("webdav:");
     let there = |read: Result<Vec<u8>, store::Error>| match read {
         Err(error) if may_be_missing && error.kind() == Kind::Missing => None,

@@ -1,4 +1,5 @@
-//! Faults between a client and a real server: what is tried again ends right, and what is not fails whole, with words.
+//! Faults between a client and a real server: what is tried again ends right, and what is not fails
+//! whole, with words.
 
 use super::remote::{as_variables, fresh, open, s3_settings};
 use crate::support::proxy::{Fault, Proxy};
@@ -33,7 +34,8 @@ fn passing() -> Vec<Fault> {
     ]
 }
 
-/// The faults one after the other, a request in between left alone: as many of them as there are struck when it has wrapped.
+/// The faults one after the other, a request in between left alone: as many of them as there are
+/// struck when it has wrapped.
 fn every_second(faults: Vec<Fault>) -> (impl Fn(u64, &str) -> Fault + Send + Sync, Arc<AtomicU64>) {
     let struck = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&struck);
@@ -245,7 +247,8 @@ fn a_store_that_stays_away_is_given_up_with_its_name_the_object_and_the_servers_
     );
 }
 
-/// Makes a tree, backs it up through a proxy that spoils every second request, and reads it without.
+/// Makes a tree, backs it up through a proxy that spoils every second request, and reads it
+/// without.
 fn a_backup_comes_right(through: Arc<dyn Store>, straight: Arc<dyn Store>) {
     let tree = scratch();
     for number in 0..30_u32 {
@@ -357,7 +360,8 @@ fn a_run_whose_store_goes_away_for_good_leaves_no_level_and_the_next_one_succeed
     );
 }
 
-/// Runs of one backup through a proxy, each of which ends right or fails with words; what is listed then can be read, each level as its run saw it.
+/// Runs of one backup through a proxy, each of which ends right or fails with words; what is listed
+/// then can be read, each level as its run saw it.
 fn runs_through(straight: &Arc<dyn Store>, through: &Arc<dyn Store>) -> usize {
     let access = backup::create_encrypted(Arc::clone(straight));
     let spoilt = Access::open(Arc::clone(through), Some(&backup::passphrase())).expect("opened");

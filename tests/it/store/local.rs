@@ -20,7 +20,8 @@ fn ten_thousand_files_are_listed_in_order() {
             )
         })
         .collect();
-    // Names of one file: making ten thousand files, or putting them, would take longer than all that is tested here.
+    // Names of one file: making ten thousand files, or putting them, would take longer than all
+    // that is tested here.
     fs::write(folder.path().join("one"), "").expect("written");
     (0..3).for_each(|part| {
         fs::create_dir_all(folder.path().join(format!("data/{part}"))).expect("made")

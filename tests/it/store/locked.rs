@@ -1,4 +1,5 @@
-//! S3 with object lock: what is stored stays until its time, whoever wants to remove it, and no point in time is ever half removed.
+//! S3 with object lock: what is stored stays until its time, whoever wants to remove it, and no
+//! point in time is ever half removed.
 #![expect(clippy::disallowed_methods, reason = "runs programs as users do")]
 
 use super::place::{Place, home_with_key};
@@ -82,7 +83,8 @@ fn asked(server: &Server, place: &Place, script: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Asks the server by other means to remove every version of every object. Returns how many there were and how many it refused.
+/// Asks the server by other means to remove every version of every object. Returns how many there
+/// were and how many it refused.
 fn removed_by_force(server: &Server, place: &Place) -> (usize, usize) {
     let script = "
 import boto3, sys

@@ -1,4 +1,5 @@
-//! Every kind of store keeps the contract of `freezer::store::Store`. A new kind adds a line to [`conformance`].
+//! Every kind of store keeps the contract of `freezer::store::Store`. A new kind adds a line to
+//! [`conformance`].
 
 mod conformance;
 #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! Mounts of stores in a network. Through faults: right bytes or an error in time, never wrong bytes, never "no such file", and always an end. And with
-//! few requests.
+//! Mounts of stores in a network. Through faults: right bytes or an error in time, never wrong
+//! bytes, never "no such file", and always an end. And with few requests.
 #![expect(clippy::disallowed_methods, reason = "runs the program as users do")]
 
 use super::place::{Killed, Place, home_with_key};
@@ -22,15 +22,17 @@ use std::time::{Duration, Instant};
 
 /// How many seconds a mount waits for a store that is dead: few, so that it is found dead soon.
 const SHORT: u64 = 4;
-/// And over SSH, where a session may take half of that to begin: far away that is two seconds, and on a busy machine as much.
+/// And over SSH, where a session may take half of that to begin: far away that is two seconds, and
+/// on a busy machine as much.
 const SHORT_OVER_SSH: u64 = 8;
 /// And for one that comes right again.
 const LONG: u64 = 30;
-/// So many times that looking at everything may take: what is asked at the same time is refused at the same time, and a program asks for a few
-/// things one after the other before it is refused.
+/// So many times that looking at everything may take: what is asked at the same time is refused at
+/// the same time, and a program asks for a few things one after the other before it is refused.
 const IN_TIME: u64 = 3;
 
-/// Files of the tree, and how long they are: more than one frame each, and small ones that share some.
+/// Files of the tree, and how long they are: more than one frame each, and small ones that share
+/// some.
 const FILES: [(&str, usize); 6] = [
     ("large", 3 << 20),
     ("d0/a", 700_000),
@@ -137,7 +139,8 @@ impl Stage {
         self.through.program(self.home.path(), &arguments)
     }
 
-    /// Tries to mount through a store that does not answer: that is said, in time, and nothing is mounted.
+    /// Tries to mount through a store that does not answer: that is said, in time, and nothing is
+    /// mounted.
     fn cannot_mount(&self, why: &str, short: u64) {
         let began = Instant::now();
         let output = self
@@ -300,7 +303,8 @@ impl Drop for Mount {
     }
 }
 
-/// Every fault that a server, or what is in between, can have, and the worst that may come of it when it lasts.
+/// Every fault that a server, or what is in between, can have, and the worst that may come of it
+/// when it lasts.
 fn lasting() -> Vec<(Fault, Harm)> {
     vec![
         (Fault::Delay(Duration::from_millis(200)), Harm::Nothing),
@@ -334,7 +338,8 @@ fn passing(also: &[Fault]) -> Vec<Fault> {
     [&faults, also].concat()
 }
 
-/// One of each sort: a body that breaks off, an object that seems to be gone, one that is spoilt, and silence.
+/// One of each sort: a body that breaks off, an object that seems to be gone, one that is spoilt,
+/// and silence.
 fn a_few_lasting() -> Vec<(Fault, Harm)> {
     vec![
         (Fault::EndIn(500), Harm::Dead),
@@ -344,7 +349,8 @@ fn a_few_lasting() -> Vec<(Fault, Harm)> {
     ]
 }
 
-/// Mounts through a proxy to an HTTP server, under each of the faults in turn: those that last, and those that another try mends.
+/// Mounts through a proxy to an HTTP server, under each of the faults in turn: those that last, and
+/// those that another try mends.
 fn under_faults_over_http(
     straight: &Place,
     through: impl FnOnce(&Proxy) -> Place,
@@ -510,7 +516,8 @@ fn sftp_through(straight: &Place, server: &Server, relay: &Relay, home: &Path) -
     place
 }
 
-/// Mounts over SSH through a relay that is so far away, while it stands still, cuts each session, and lets answers trickle.
+/// Mounts over SSH through a relay that is so far away, while it stands still, cuts each session,
+/// and lets answers trickle.
 fn under_faults_over_ssh(delays: &[Duration]) {
     let server = servers::sshd();
     let straight = Place::sftp(&server);
@@ -560,7 +567,8 @@ fn nightly_a_mount_over_ssh_that_is_far_away_gives_right_bytes_or_an_error_in_ti
     under_faults_over_ssh(&[Duration::from_millis(20), Duration::from_millis(100)]);
 }
 
-/// Empty files, a thousand in each folder but the root, which has a folder for each thousand and a few files.
+/// Empty files, a thousand in each folder but the root, which has a folder for each thousand and a
+/// few files.
 fn many_files(tree: &Path, count: u32) {
     for folder in 0..count / 1000 {
         let folder = tree.join(format!("d{folder:03}"));
@@ -572,7 +580,8 @@ fn many_files(tree: &Path, count: u32) {
     (0..20).for_each(|file| fs::write(tree.join(format!("f{file}")), "content").expect("written"));
 }
 
-/// Mounting the backup of so many files and listing its root take less than ten requests together, from the log-in on.
+/// Mounting the backup of so many files and listing its root take less than ten requests together,
+/// from the log-in on.
 fn the_first_listing_takes_few_requests(
     straight: &Place,
     through: impl FnOnce(&Proxy) -> Place,

@@ -274,7 +274,8 @@ fn answers_over_ssh_that_trickle_end_in_time_where_somebody_waits_and_are_no_sil
             .within(Duration::from_secs(4))
     });
     store.put(&object, &vec![body.clone()]).expect("stored");
-    // 1 MiB takes 20 seconds so, and each answer for itself less than the second that counts as silence.
+    // 1 MiB takes 20 seconds so, and each answer for itself less than the second that counts as
+    // silence.
     relay.trickle(Duration::from_millis(20));
     let began = Instant::now();
     assert_eq!(
@@ -300,7 +301,8 @@ fn answers_over_ssh_that_trickle_end_in_time_where_somebody_waits_and_are_no_sil
     store
         .put(&object, &vec![body[..64_000].to_vec()])
         .expect("stored");
-    // An answer takes 1.6 seconds, and the last of the four waits for those of the others: slow, and never silent.
+    // An answer takes 1.6 seconds, and the last of the four waits for those of the others: slow,
+    // and never silent.
     relay.trickle(Duration::from_millis(50));
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -384,7 +386,8 @@ fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing()
             "{level}"
         );
     }
-    // It can put another object in its place; the one before is still there, for who has more rights.
+    // It can put another object in its place; the one before is still there, for who has more
+    // rights.
     store
         .put(&manifest, &vec![b"forged".to_vec()])
         .expect("S3 knows no right to add alone");

@@ -15,8 +15,9 @@ use freezer::store::memory::Memory;
 use freezer::store::{ObjectInfo, Store};
 use std::path::Path;
 
-/// A new directory that goes when the test ends: in memory where there is such a place, because trees of
-/// thousands of files take minutes on a busy disk. Set `TMPDIR` to test another file system.
+/// A new directory that goes when the test ends: in memory where there is such a place, because
+/// trees of thousands of files take minutes on a busy disk. Set `TMPDIR` to test another file
+/// system.
 pub fn scratch() -> tempfile::TempDir {
     let usual = std::env::temp_dir();
     let memory = Path::new("/dev/shm");

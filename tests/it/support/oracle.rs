@@ -13,10 +13,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Asks rsync what it would change in `copy` to make it like `original`: one line each, none if they are the same.
+/// Asks rsync what it would change in `copy` to make it like `original`: one line each, none if
+/// they are the same.
 ///
-/// Looks at everything, contents included, except below `/giant`, which it would read whole, holes too
-/// ([`differences`] looks there), and at sockets, which a backup does not hold.
+/// Looks at everything, contents included, except below `/giant`, which it would read whole, holes
+/// too ([`differences`] looks there), and at sockets, which a backup does not hold.
 pub fn rsync(original: &Path, copy: &Path) -> Vec<String> {
     let below = |path: &Path| [path.as_os_str().as_bytes(), b"/"].concat();
     let output = Command::new("rsync")
@@ -58,9 +59,9 @@ pub enum Holes {
     Zeros,
 }
 
-/// Compares two trees entry by entry: kind, mode, owners, times to the nanosecond, device numbers, link
-/// targets, extended attributes, which names are one file, size, content. Sockets count as absent.
-/// One line for each difference, none if the trees are the same.
+/// Compares two trees entry by entry: kind, mode, owners, times to the nanosecond, device numbers,
+/// link targets, extended attributes, which names are one file, size, content. Sockets count as
+/// absent. One line for each difference, none if the trees are the same.
 pub fn differences(original: &Path, copy: &Path, holes: Holes) -> Vec<String> {
     compare(&scan(original), &scan(copy), holes)
 }
@@ -283,8 +284,8 @@ impl Scan {
     }
 }
 
-/// Reads all extended attributes through the directory's descriptor: there is no call for devices and links
-/// that takes one.
+/// Reads all extended attributes through the directory's descriptor: there is no call for devices
+/// and links that takes one.
 fn xattrs(directory: BorrowedFd<'_>, name: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
     let mut path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
     path.push(OsStr::from_bytes(name));

@@ -136,10 +136,12 @@ impl Readable {
     }
 }
 
-/// Reads a damaged level in every way there is, and compares each answer with what the level held when it was sound.
+/// Reads a damaged level in every way there is, and compares each answer with what the level held
+/// when it was sound.
 ///
-/// An error is an answer that damage may give. Panics with `what` at any other that is not the right one: other bytes,
-/// other metadata, "no such entry", a listing that ends early without an error.
+/// An error is an answer that damage may give. Panics with `what` at any other that is not the
+/// right one: other bytes, other metadata, "no such entry", a listing that ends early without an
+/// error.
 #[track_caller]
 pub fn examine(view: &View, sound: &Whole, what: &str) -> Readable {
     let mut readable = Readable::default();

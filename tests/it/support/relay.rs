@@ -1,5 +1,7 @@
-//! A TCP relay that can stand still (bytes are kept back in both directions, connections stay open), cut connections, lose them in silence (as a flow that a
-//! firewall forgets, or a machine without power), or let answers trickle; and one that is far away: every byte arrives later, and none slower.
+//! A TCP relay that can stand still (bytes are kept back in both directions, connections stay
+//! open), cut connections, lose them in silence (as a flow that a firewall forgets, or a machine
+//! without power), or let answers trickle; and one that is far away: every byte arrives later, and
+//! none slower.
 
 use freezer::model::Cancel;
 use freezer::platform::pause;
@@ -75,7 +77,8 @@ impl Relay {
         Self { port, gate }
     }
 
-    /// Cuts each connection after so many bytes of what the server sends on it from now on, or no longer.
+    /// Cuts each connection after so many bytes of what the server sends on it from now on, or no
+    /// longer.
     pub fn cut_after(&self, bytes: Option<usize>) {
         *self
             .gate
@@ -93,7 +96,8 @@ impl Relay {
             .unwrap_or_else(PoisonError::into_inner) = per_kib;
     }
 
-    /// Loses all connections that there are: nothing of them passes any more, and neither end is told.
+    /// Loses all connections that there are: nothing of them passes any more, and neither end is
+    /// told.
     pub fn lose(&self) {
         self.gate
             .lost

@@ -51,7 +51,8 @@ pub fn openstack() -> OpenStack {
     }
 }
 
-/// Brings an SSH server up that gives SFTP and nothing else, or finds that of another test of this run.
+/// Brings an SSH server up that gives SFTP and nothing else, or finds that of another test of this
+/// run.
 pub fn sshd() -> Server {
     an_sshd("sshd", ("SSHD_SFTP_ONLY", "1"))
 }
@@ -71,7 +72,8 @@ fn an_sshd(folder: &str, with: (&str, &str)) -> Server {
     one_of(folder, "sshd", "SSHD_PORT", &[with])
 }
 
-/// Brings an S3 server up that keeps versions and enforces object lock, or finds that of another test of this run.
+/// Brings an S3 server up that keeps versions and enforces object lock, or finds that of another
+/// test of this run.
 pub fn s3_with_object_lock() -> Server {
     a_moto("moto", &[])
 }
@@ -113,7 +115,8 @@ fn one_of(folder: &str, server: &str, port: &str, with: &[(&str, &str)]) -> Serv
     run.settings(folder)
 }
 
-/// A server that one test has for itself: it can be killed and started again at the same port, with what was stored in it.
+/// A server that one test has for itself: it can be killed and started again at the same port, with
+/// what was stored in it.
 pub struct Mortal {
     run: Run,
     folder: String,

@@ -118,7 +118,8 @@ pub struct StoredTree {
 }
 
 impl StoredTree {
-    /// Stores a tree. `entries` are in index order: of each directory its entries by name, then its subdirectories.
+    /// Stores a tree. `entries` are in index order: of each directory its entries by name, then its
+    /// subdirectories.
     pub fn write(
         store: Arc<dyn Store>,
         entries: impl IntoIterator<Item = Planned>,

@@ -9,10 +9,11 @@
 //! links/    symbolic links, and hard links of everything             crowd/    5,000 entries in one directory
 //! ```
 //!
-//! Built as root on ext4 or tmpfs (Linux 6.6 and later), nothing is left out. What a file system or a user without rights refuses is
-//! left out, and named in what [`build`] returns: extended attributes and ACLs (tmpfs before Linux 6.6 has no `user.`),
-//! owners, devices, capabilities and `trusted.` attributes (root only). A file system without nanoseconds or
-//! with narrower times (ext4 ends in 2446) keeps what it can: the tree is what it is, not what was asked for.
+//! Built as root on ext4 or tmpfs (Linux 6.6 and later), nothing is left out. What a file system or
+//! a user without rights refuses is left out, and named in what [`build`] returns: extended
+//! attributes and ACLs (tmpfs before Linux 6.6 has no `user.`), owners, devices, capabilities and
+//! `trusted.` attributes (root only). A file system without nanoseconds or with narrower times
+//! (ext4 ends in 2446) keeps what it can: the tree is what it is, not what was asked for.
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
@@ -22,12 +23,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Longest path in the tree, counted from its root. A copy of it can lie below 250 bytes more before ordinary
-/// programs, which use paths of at most 4095 bytes, fail.
+/// Longest path in the tree, counted from its root. A copy of it can lie below 250 bytes more
+/// before ordinary programs, which use paths of at most 4095 bytes, fail.
 pub const LONGEST_PATH: usize = 3844;
 
-/// Builds the tree in `root`, which must exist and be empty. Takes about a second. Returns what could not be made here,
-/// and why: nothing for root on a usual file system.
+/// Builds the tree in `root`, which must exist and be empty. Takes about a second. Returns what
+/// could not be made here, and why: nothing for root on a usual file system.
 pub fn build(root: &Path) -> Vec<String> {
     let mut builder = Builder {
         root: root.to_owned(),
@@ -175,7 +176,8 @@ impl Builder {
             .map(<[u8]>::to_vec),
         );
         names.push((1..=255).filter(|byte| *byte != b'/').collect());
-        // The longest names: ASCII, UTF-8 of two and three bytes, not UTF-8, line breaks. 99 to 101: ends of a ustar field.
+        // The longest names: ASCII, UTF-8 of two and three bytes, not UTF-8, line breaks. 99 to
+        // 101: ends of a ustar field.
         names.extend([
             vec![b'n'; 255],
             [&b"x"[..], "\u{e9}".repeat(127).as_bytes()].concat(),
@@ -208,7 +210,8 @@ impl Builder {
                 self.file(&path, name.as_bytes());
             }
         }
-        // The same in directories whose names are not UTF-8, or are long, so that paths are split in many places.
+        // The same in directories whose names are not UTF-8, or are long, so that paths are split
+        // in many places.
         for name in [
             &b"d\xe9\n"[..],
             &[b'd'; 155],
@@ -402,7 +405,8 @@ impl Builder {
         }
         symlink("self", links.join("self")).expect("a symbolic link");
 
-        // Names of one file: in one directory, before and after it in any order, with long and odd names.
+        // Names of one file: in one directory, before and after it in any order, with long and odd
+        // names.
         let file = self.file("links/one/file", b"one file with many names");
         let long = OsString::from_vec([&b"caf\xe9 "[..], &[b'h'; 240]].concat());
         for other in [
@@ -514,7 +518,8 @@ impl Builder {
         let path = self.file("xattrs/linked", b"linked");
         self.xattr(&path, "user.of", b"both names");
         fs::hard_link(&path, self.at("xattrs/linked too")).expect("a hard link");
-        // What `setcap cap_net_bind_service=ep` writes: revision 2, effective; permitted and inheritable sets.
+        // What `setcap cap_net_bind_service=ep` writes: revision 2, effective; permitted and
+        // inheritable sets.
         let path = self.file("xattrs/capability", b"\x7fELF");
         self.xattr(
             &path,

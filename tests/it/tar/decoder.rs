@@ -1,5 +1,6 @@
-//! A decoder of one member's header, written from POSIX (pax, "pax Interchange Format"), the GNU tar manual
-//! ("Storing Sparse Files", PAX format 1.0) and star(5) alone. Strict: what we do not write is refused.
+//! A decoder of one member's header, written from POSIX (pax, "pax Interchange Format"), the GNU
+//! tar manual ("Storing Sparse Files", PAX format 1.0) and star(5) alone. Strict: what we do not
+//! write is refused.
 
 use std::collections::BTreeMap;
 

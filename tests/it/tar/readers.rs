@@ -509,7 +509,8 @@ fn bsdtar_restores_everything_but_what_it_has_bugs_in() {
 
 /// What bsdtar 3.6 makes of a tree: `was` with its known faults.
 pub fn as_bsdtar_restores(mut was: Tree, restored: &Tree) -> Tree {
-    // The time of a directory that existed before is set at once, and lost when the directory is filled.
+    // The time of a directory that existed before is set at once, and lost when the directory is
+    // filled.
     was.get_mut(&b""[..]).expect("the root").mtime = restored[&b""[..]].mtime;
     for found in was.values_mut() {
         // libarchive's pax_time() gives the sign to the whole seconds alone.
@@ -568,7 +569,8 @@ fn tarfile_restores_all_that_it_knows() {
     let mut expected = expected(&members);
     let mut restored = scan(&scratch.path().join("out"));
     for (path, found) in &mut expected {
-        // It does not know extended attributes, nor set the time of symbolic links, and its times are floating point.
+        // It does not know extended attributes, nor set the time of symbolic links, and its times
+        // are floating point.
         found.xattrs.clear();
         if let Some(is) = restored.get_mut(path) {
             let apart = |was: (i64, u32), is: (i64, u32)| {

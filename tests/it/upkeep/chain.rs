@@ -1,5 +1,5 @@
-//! Chains of levels that are edited, pruned and repacked at random: every point in time that is left is what the source was, however it
-//! is read, and space stays bounded.
+//! Chains of levels that are edited, pruned and repacked at random: every point in time that is
+//! left is what the source was, however it is read, and space stays bounded.
 #![expect(
     clippy::disallowed_methods,
     reason = "tar and the rescue script are other programs"
@@ -221,7 +221,8 @@ fn a_backup_that_is_incremental_for_ever_stays_bounded_in_space() {
             largest = largest.max(series.stored_bytes());
         }
     }
-    // Twelve files of the newest, three that others still have, and what is not worth copying or waits for its readers.
+    // Twelve files of the newest, three that others still have, and what is not worth copying or
+    // waits for its readers.
     assert!(
         largest < 2 * (FILES + 4) * FILE_BYTES as u64,
         "{largest} bytes"

@@ -1,4 +1,5 @@
-//! A prune that is cut off at any call to the store: no point in time that is left misses anything, and the next prune ends it.
+//! A prune that is cut off at any call to the store: no point in time that is left misses anything,
+//! and the next prune ends it.
 
 use super::{Series, objects, prune};
 use crate::support::{backup, copy_of};

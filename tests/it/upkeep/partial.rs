@@ -57,7 +57,8 @@ impl Series {
             .expect("it opens")
     }
 
-    /// How many files' worth of data there must be: what the points in time that are left have in them, and all of their own levels.
+    /// How many files' worth of data there must be: what the points in time that are left have in
+    /// them, and all of their own levels.
     fn files_needed(&self) -> u64 {
         let mut needed = BTreeSet::new();
         for level in self.levels() {
@@ -65,7 +66,8 @@ impl Series {
             for (entry, _) in &self.held[&level] {
                 needed.extend(entry.places());
             }
-            // A later level may have replaced what this one's stream holds, but not while its manifest is there.
+            // A later level may have replaced what this one's stream holds, but not while its
+            // manifest is there.
             let stored_here = self
                 .held
                 .values()

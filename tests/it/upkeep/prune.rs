@@ -70,7 +70,8 @@ fn after_a_full_level_has_gone_the_next_run_leans_on_what_is_left() {
 
 #[test]
 fn a_chain_goes_on_when_levels_of_it_have_gone() {
-    // A differential against a full level that is there no more: there is no other of its number, so the next is full.
+    // A differential against a full level that is there no more: there is no other of its number,
+    // so the next is full.
     for (gone, expected) in [(0, 0), (1, 1)] {
         let mut series = Series::with_levels(1);
         let next = |series: &mut Series, content: &[u8]| {

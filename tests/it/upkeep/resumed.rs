@@ -1,4 +1,5 @@
-//! A run that was cut off, points in time that go, a repack, and the run that goes on: whatever lies in between, nothing that is needed has gone.
+//! A run that was cut off, points in time that go, a repack, and the run that goes on: whatever
+//! lies in between, nothing that is needed has gone.
 
 use super::repack::repack;
 use super::{FILE_BYTES, Series, objects, prune};

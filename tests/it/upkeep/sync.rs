@@ -1,4 +1,5 @@
-//! A copy of a store that is brought up to date: what it has is always whole, wherever it is cut off.
+//! A copy of a store that is brought up to date: what it has is always whole, wherever it is cut
+//! off.
 
 use super::{Series, objects, prune};
 use crate::support::backup;
@@ -470,7 +471,8 @@ fn lose(access: &Access, level: &LevelId, nth: usize) -> (ObjectName, Lost) {
     (segment, lost)
 }
 
-/// The next run on a copy leans on what the copy has, stores the rest again, and its point in time is all of the tree.
+/// The next run on a copy leans on what the copy has, stores the rest again, and its point in time
+/// is all of the tree.
 #[track_caller]
 fn the_next_run_is_whole(series: &Series, copy: &Access, level: u32) {
     let report = run(
