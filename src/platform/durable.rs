@@ -49,6 +49,24 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     system::sync_folder(path)
 }
 
+/// The mode of a file that is made with this access.
+#[cfg(unix)]
+pub(super) fn file_mode(access: Access) -> u32 {
+    access.0 & 0o666
+}
+
+/// The mode of a folder that is made with this access.
+#[cfg(unix)]
+pub(super) fn folder_mode(access: Access) -> u32 {
+    access.0
+}
+
+/// Does what [`sync_folder`] does with a folder that is open.
+#[cfg(unix)]
+pub(super) fn sync_opened_folder(folder: &File) -> io::Result<()> {
+    system::sync_opened_folder(folder)
+}
+
 /// Fills `buffer` with the bytes from `offset` on; `UnexpectedEof` when there are fewer. Many
 /// threads may read one file.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -93,7 +111,11 @@ mod system {
     }
 
     pub fn sync_folder(path: &Path) -> io::Result<()> {
-        match File::open(path)?.sync_all() {
+        sync_opened_folder(&File::open(path)?)
+    }
+
+    pub fn sync_opened_folder(folder: &File) -> io::Result<()> {
+        match folder.sync_all() {
             // Some network and FUSE file systems cannot sync a folder; what they promise is all
             // there is (see also PostgreSQL, fsync_fname_ext).
             Err(error)

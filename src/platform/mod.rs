@@ -14,6 +14,7 @@
 //! | [`DirHandle`], [`FileHandle`] | read a tree relative to open directories | refused at `open` |
 //! | [`DirHandle`], [`NewFile`], [`Child`], [`Attributes`] | write a tree, in the same way | refused at `open` |
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
+//! | [`folder_handle`] | a store's folder, in which no link is followed | looked at before each step |
 //! | [`Owners`] | numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, goes to the background | starting only |
 //! | [`terminal`] | asks for a secret | refused |
@@ -30,6 +31,7 @@
 mod attributes;
 mod clock;
 pub mod durable;
+pub mod folder_handle;
 pub mod process;
 mod running;
 mod stat;

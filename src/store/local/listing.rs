@@ -1,105 +1,108 @@
 //! Listing a folder tree in the order of object names.
 
 use super::AtPath;
+use crate::platform::folder_handle::{EntryKind, FolderHandle, Intrusion};
 use crate::store::{ObjectInfo, ObjectName, name::legal_component};
-use std::fs;
+use std::fs::Metadata;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// Shows the objects whose names begin with `prefix`, which is empty or ends with `/`.
-///
-/// Memory holds the names of one folder for each component of a name.
-pub fn walk(
-    root: &Path,
-    prefix: &str,
-    found: &mut dyn FnMut(ObjectInfo) -> bool,
-) -> Result<ControlFlow<()>, AtPath> {
-    let folder = root.join(prefix);
-    let at = |source| AtPath {
-        path: folder.clone(),
-        source,
-    };
-    let Some(entries) = unless_gone(fs::read_dir(&folder)).map_err(at)? else {
-        return Ok(ControlFlow::Continue(()));
-    };
-    // As joined names sort: a folder `a` (all it holds is `a/…`) comes after an object `a-b`,
-    // because `-` is before `/`.
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(at)?;
-        let Some(mut name) = entry
-            .file_name()
-            .into_string()
-            .ok()
-            .filter(|name| legal_component(name))
-        else {
-            continue;
+/// What a person should hear of when it is found in a store's folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Oddity {
+    /// A symbolic link in the place of an object or folder.
+    Link,
+    /// A folder in which others may write than in the store's own.
+    Open(Intrusion),
+}
+
+/// Walks the folders of one store.
+pub struct Walk<'run> {
+    /// The store's folder, for error messages.
+    pub root: &'run Path,
+    /// Describes the store's folder.
+    pub top: &'run Metadata,
+    /// Is called for each object, until it returns `false`.
+    pub found: &'run mut dyn FnMut(ObjectInfo) -> bool,
+    /// Is called for what is odd, with its name below the store's folder.
+    pub told: &'run dyn Fn(&str, Oddity),
+}
+
+impl Walk<'_> {
+    /// Shows the objects in `folder`, whose names begin with `prefix`. That is empty or ends with
+    /// `/`.
+    ///
+    /// Memory holds the names of one folder for each component of a name.
+    pub fn walk(&mut self, folder: &FolderHandle, prefix: &str) -> Result<ControlFlow<()>, AtPath> {
+        let root = self.root;
+        let at = |source| AtPath {
+            path: root.join(prefix),
+            source,
         };
-        let Some(kind) = unless_gone(kind_of(&entry)).map_err(at)? else {
-            continue;
-        };
-        match kind {
-            EntryKind::Folder => name.push('/'),
-            EntryKind::Object => {}
-            EntryKind::Other => continue,
+        if let Some(intrusion) = folder.intrusion(self.top).map_err(at)? {
+            (self.told)(prefix.trim_end_matches('/'), Oddity::Open(intrusion));
         }
-        names.push(name.into_boxed_str());
-    }
-    names.sort_unstable();
-    for name in names {
-        let name = format!("{prefix}{name}");
-        if name.ends_with('/') {
-            // Past the length of any object name: a link that leads back into itself, or not ours.
-            if ObjectName::new(name.trim_end_matches('/')).is_some()
-                && walk(root, &name, found)?.is_break()
+        for name in self.names(folder, prefix).map_err(at)? {
+            let (name, whole) = (name.trim_end_matches('/'), format!("{prefix}{name}"));
+            if whole.ends_with('/') {
+                // Deeper than any object's name goes: not ours.
+                let is_short = ObjectName::new(whole.trim_end_matches('/')).is_some();
+                if is_short
+                    && let Some(folder) = unless_gone(folder.descend(name)).map_err(at)?
+                    && self.walk(&folder, &whole)?.is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
+                }
+            } else if let Some(metadata) = unless_gone(folder.look_at(name)).map_err(at)?
+                && let Some(name) = ObjectName::new(whole)
+                && !(self.found)(ObjectInfo {
+                    name,
+                    length: metadata.len(),
+                })
             {
                 return Ok(ControlFlow::Break(()));
             }
-        } else if let Some(metadata) = unless_gone(fs::metadata(root.join(&name))).map_err(at)?
-            && let Some(name) = ObjectName::new(name)
-            && !found(ObjectInfo {
-                name,
-                length: metadata.len(),
-            })
-        {
-            return Ok(ControlFlow::Break(()));
         }
+        Ok(ControlFlow::Continue(()))
     }
-    Ok(ControlFlow::Continue(()))
-}
 
-enum EntryKind {
-    Object,
-    Folder,
-    Other,
-}
-
-fn kind_of(entry: &fs::DirEntry) -> io::Result<EntryKind> {
-    let mut kind = entry.file_type()?;
-    if kind.is_symlink() {
-        kind = fs::metadata(entry.path())?.file_type();
+    /// The names in a folder that can be an object's, a folder's with a slash at its end. They are
+    /// in the order of joined names: a folder `a` (all it holds is `a/…`) comes after an object
+    /// `a-b`, because `-` is before `/`.
+    fn names(&self, folder: &FolderHandle, prefix: &str) -> io::Result<Vec<Box<str>>> {
+        let mut names = Vec::new();
+        for entry in folder.entries()? {
+            let name = entry
+                .name
+                .into_string()
+                .ok()
+                .filter(|name| legal_component(name));
+            let Some(mut name) = name else { continue };
+            match entry.kind {
+                EntryKind::Folder => name.push('/'),
+                EntryKind::File => {}
+                EntryKind::Link => {
+                    (self.told)(&format!("{prefix}{name}"), Oddity::Link);
+                    continue;
+                }
+                EntryKind::Other => continue,
+            }
+            names.push(name.into_boxed_str());
+        }
+        names.sort_unstable();
+        Ok(names)
     }
-    Ok(match kind {
-        _ if kind.is_dir() => EntryKind::Folder,
-        _ if kind.is_file() => EntryKind::Object,
-        _ => EntryKind::Other,
-    })
 }
 
-/// `None` for what is not there (any more): an object that is removed during a listing need not be
+/// Turns "it is not there" into nothing: an object that is removed during a listing need not be
 /// shown.
-fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+pub fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+            _ => Err(error),
+        },
     }
 }

@@ -1,13 +1,18 @@
 //! A store in a folder of this machine: each object is a file of its name below it.
 //!
 //! An object becomes visible by a rename, when all of it is on the disk (module `temporary`). Names
-//! are files as they are, so that any tool can read the store; what is no legal name, or no file,
-//! is not ours and is passed over. Who may read objects is decided by the rights of the store's own
+//! are files as they are, so that any tool can read the store; what is no legal name, or no file, is
+//! not ours and is passed over. Who may read objects is decided by the rights of the store's own
 //! folder.
 //!
-//! Invariant: nothing is ever made outside the folder that was opened, not even when that folder is
-//! taken away (a disk that was unmounted): a store that went away is [`Kind::Unavailable`], its
-//! objects are not [`Kind::Missing`].
+//! Others than the one who runs this program may write in a store's folder: the account of a backup
+//! server, a group, whoever can mount the disk. So the store is walked, written and deleted through
+//! open folders ([`FolderHandle`]), and a symbolic link is never followed: it is no object, a call
+//! that meets it on its way fails, and a listing passes it over and says so.
+//!
+//! Invariant: nothing is ever made or removed outside the folder that was opened, not even when that
+//! folder is taken away (a disk that was unmounted): a store that went away is
+//! [`Kind::Unavailable`], its objects are not [`Kind::Missing`].
 
 mod listing;
 mod open_files;
@@ -17,12 +22,14 @@ use super::{
     Created, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix, location,
 };
 use crate::platform::durable::{self, Access, Identity};
+use crate::platform::folder_handle::{FolderHandle, Intrusion, is_link};
+use listing::{Oddity, Walk, unless_gone};
 use open_files::OpenFiles;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use temporary::{Temporary, Workshop};
 
 /// How often a put starts over when others remove folders under its hands.
@@ -39,9 +46,11 @@ pub struct Local {
     identity: Identity,
     access: Access,
     workshop: Workshop,
-    /// Folders that exist and survive a crash, up to the root.
-    settled: Mutex<HashSet<PathBuf>>,
+    /// Folders that exist and survive a crash, by their names below the root.
+    settled: Mutex<HashSet<String>>,
     open_files: OpenFiles,
+    /// The sorts of oddities that a person was told of.
+    told: Mutex<HashSet<Oddity>>,
 }
 
 impl Local {
@@ -52,26 +61,25 @@ impl Local {
     /// [`Kind::Missing`] when there is no such folder.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let refuse = |source: io::Error| {
-            Error::of_store(kind_of(&source), Verb::Open).because(AtPath {
-                path: root.to_owned(),
-                source,
-            })
+            let path = root.to_owned();
+            Error::of_store(kind_of(&source), Verb::Open).because(AtPath { path, source })
         };
         let root = std::path::absolute(root).map_err(refuse)?;
         let metadata = fs::metadata(&root).map_err(refuse)?;
         if !metadata.is_dir() {
-            return Err(Error::of_store(Kind::Failed, Verb::Open).because(AtPath {
-                path: root,
-                source: io::ErrorKind::NotADirectory.into(),
-            }));
+            let source = io::ErrorKind::NotADirectory.into();
+            return Err(
+                Error::of_store(Kind::Failed, Verb::Open).because(AtPath { path: root, source })
+            );
         }
         let access = Access::like(&metadata);
         Ok(Self {
             identity: Identity::of(&metadata),
             access,
-            workshop: Workshop::new(&root, access),
+            workshop: Workshop::new(access),
             settled: Mutex::default(),
             open_files: OpenFiles::default(),
+            told: Mutex::default(),
             root,
         })
     }
@@ -79,10 +87,8 @@ impl Local {
     /// Opens the store, making its folder first, for its owner alone, where there is none.
     pub fn create(root: &Path) -> Result<Self, Error> {
         let refuse = |source: io::Error| {
-            Error::of_store(kind_of(&source), Verb::Open).because(AtPath {
-                path: root.to_owned(),
-                source,
-            })
+            let path = root.to_owned();
+            Error::of_store(kind_of(&source), Verb::Open).because(AtPath { path, source })
         };
         let absolute = std::path::absolute(root).map_err(refuse)?;
         let missing: Vec<_> = absolute
@@ -90,7 +96,15 @@ impl Local {
             .take_while(|folder| !folder.exists())
             .collect();
         for folder in missing.into_iter().rev() {
-            make_folder(folder, Access::private()).map_err(refuse)?;
+            match durable::create_folder(folder, Access::private()) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(refuse(error));
+                }
+                _ => folder
+                    .parent()
+                    .map_or(Ok(()), durable::sync_folder)
+                    .map_err(refuse)?,
+            }
         }
         Self::open(&absolute)
     }
@@ -100,85 +114,69 @@ impl Local {
         &self.root
     }
 
-    fn path_of(&self, name: &ObjectName) -> PathBuf {
-        self.root.join(name.as_str())
-    }
-
-    fn settled(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+    fn settled(&self) -> MutexGuard<'_, HashSet<String>> {
         self.settled
             .lock()
             .expect("nothing panics while it is held")
     }
 
-    /// Makes the folder and those above it, and flushes their names, unless that was done before.
+    /// Opens the store's folder, anew each time: an open one would keep a disk from being
+    /// unmounted.
+    ///
+    /// # Errors
+    ///
+    /// Fails when it is not the folder that the store was opened with.
+    fn top(&self) -> io::Result<FolderHandle> {
+        let stale = |what| io::Error::new(io::ErrorKind::StaleNetworkFileHandle, what);
+        let folder = match FolderHandle::open(&self.root) {
+            Err(error) if kind_of(&error) == Kind::Missing => {
+                return Err(stale("the store's folder is gone"));
+            }
+            opened => opened?,
+        };
+        if Identity::of(&folder.metadata()?) == self.identity {
+            Ok(folder)
+        } else {
+            Err(stale("the store's folder is not the one that was opened"))
+        }
+    }
+
+    /// Opens a folder of the store. It is made first, with those above it, and their names are
+    /// flushed, unless that was done before.
     ///
     /// Folders that were there are flushed too: whoever made them may not have come to it yet.
-    fn settle(&self, folder: &Path) -> io::Result<()> {
-        if self.settled().contains(folder) {
-            return Ok(());
+    fn settle(&self, name: &str) -> io::Result<FolderHandle> {
+        let mut folder = self.top()?;
+        if name.is_empty() {
+            return Ok(folder);
         }
-        self.check_root()?;
-        let mut unsettled: Vec<_> = folder
-            .ancestors()
-            .take_while(|ancestor| *ancestor != self.root)
-            .collect();
-        while let Some(ancestor) = unsettled.pop() {
-            make_folder(ancestor, self.access)?;
+        if self.settled().contains(name) {
+            return folder.descend(name);
+        }
+        for component in name.split('/') {
+            match folder.create_folder(component, self.access) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => folder.sync()?,
+            }
+            folder = folder.descend(component)?;
         }
         let mut settled = self.settled();
         if settled.len() >= SETTLED_FOLDERS {
             settled.clear();
         }
-        settled.insert(folder.to_owned());
-        Ok(())
-    }
-
-    /// Flushes the names in a folder, or, when a delete has taken it away, those in the one that
-    /// held it.
-    fn sync(&self, folder: &Path) -> io::Result<()> {
-        for ancestor in folder
-            .ancestors()
-            .take_while(|ancestor| ancestor.starts_with(&self.root))
-        {
-            match durable::sync_folder(ancestor) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => return done,
-            }
-        }
-        self.check_root()
-    }
-
-    /// Fails when the root is not the folder that was opened.
-    fn check_root(&self) -> io::Result<()> {
-        match fs::metadata(&self.root) {
-            Ok(metadata) if Identity::of(&metadata) == self.identity => Ok(()),
-            Ok(_) => Err(io::Error::new(
-                io::ErrorKind::StaleNetworkFileHandle,
-                "the store's folder is not the one that was opened",
-            )),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
-                io::ErrorKind::StaleNetworkFileHandle,
-                "the store's folder is gone",
-            )),
-            Err(source) => Err(source),
-        }
+        settled.insert(name.to_owned());
+        Ok(folder)
     }
 
     /// What the caller is told. That something is missing counts only while the store itself is
     /// there.
-    fn error(
-        &self,
-        verb: Verb,
-        name: Option<&ObjectName>,
-        path: &Path,
-        mut source: io::Error,
-    ) -> Error {
-        if kind_of(&source) == Kind::Missing
-            && let Err(gone) = self.check_root()
+    fn error(&self, verb: Verb, name: Option<&ObjectName>, mut at: AtPath) -> Error {
+        if kind_of(&at.source) == Kind::Missing
+            && let Err(gone) = self.top()
         {
-            source = gone;
+            at.source = gone;
         }
-        let mut kind = kind_of(&source);
+        let mut kind = kind_of(&at.source);
         if kind == Kind::Missing && verb == Verb::Put {
             kind = Kind::Failed;
         }
@@ -186,36 +184,38 @@ impl Local {
             || Error::of_store(kind, verb),
             |name| Error::new(kind, verb, name),
         );
-        error.because(AtPath {
-            path: path.to_owned(),
-            source,
-        })
+        error.because(at)
     }
 
-    /// `give` makes what was written the object.
+    fn error_of(&self, verb: Verb, name: &ObjectName, source: io::Error) -> Error {
+        let path = self.root.join(name.as_str());
+        self.error(verb, Some(name), AtPath { path, source })
+    }
+
+    /// Writes a body. `give` makes it the object of that name in that folder.
     fn try_put<T>(
         &self,
-        target: &Path,
+        name: &ObjectName,
         body: &Rope,
-        give: impl Fn(Temporary, &Path) -> Result<T, (Temporary, io::Error)>,
+        give: impl Fn(Temporary, &FolderHandle, &str) -> Result<T, (Temporary, io::Error)>,
     ) -> io::Result<T> {
-        let folder = target.parent().unwrap_or(&self.root);
+        let (below, file) = split(name);
         let mut written = None;
         for _ in 0..ATTEMPTS {
             let temporary = match written.take() {
                 Some(temporary) => temporary,
-                None => self.workshop.write(body, || self.check_root())?,
+                None => self.workshop.write(body, || self.top())?,
             };
-            let given = match self.settle(folder) {
-                Ok(()) => give(temporary, target),
+            let given = match self.settle(below) {
+                Ok(folder) => give(temporary, &folder, file).map(|given| (given, folder)),
                 Err(error) => Err((temporary, error)),
             };
             match given {
-                Ok(given) => return self.sync(folder).map(|()| given),
+                Ok((given, folder)) => return folder.sync().map(|()| given),
                 // A delete took the empty folder away, or someone the temporary: both are made
                 // again.
                 Err((temporary, error)) if error.kind() == io::ErrorKind::NotFound => {
-                    self.settled().remove(folder);
+                    self.settled().remove(below);
                     written = temporary.is_there().then_some(temporary);
                 }
                 Err((_, error)) => return Err(error),
@@ -228,33 +228,111 @@ impl Local {
     }
 
     /// Opens an object for ranged reads, or finds it open, and tells its length.
-    fn reader(&self, name: &ObjectName, path: &Path) -> io::Result<(std::sync::Arc<File>, u64)> {
-        let metadata = fs::metadata(path)?;
+    fn reader(&self, name: &ObjectName) -> io::Result<(Arc<File>, u64)> {
+        let top = self.top()?;
+        let metadata = top.look_at(name.as_str())?;
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
         if let Some(file) = self.open_files.find(name, Identity::of(&metadata)) {
             return Ok((file, metadata.len()));
         }
-        let file = File::open(path)?;
+        let file = top.open_file(name.as_str())?;
         let metadata = file.metadata()?;
         Ok((
             self.open_files.keep(name, Identity::of(&metadata), file),
             metadata.len(),
         ))
     }
+
+    fn read(&self, name: &ObjectName, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        let file = self.top()?.open_file(name.as_str())?;
+        let length = file.metadata()?.len();
+        let mut body = Vec::new();
+        if length <= limit {
+            body.reserve_exact(usize::try_from(length).unwrap_or(0));
+            file.take(limit.saturating_add(1)).read_to_end(&mut body)?;
+        }
+        Ok((length.max(body.len() as u64) <= limit).then_some(body))
+    }
+
+    fn remove(&self, name: &ObjectName) -> io::Result<()> {
+        let top = self.top()?;
+        let (below, file) = split(name);
+        let opened = if below.is_empty() {
+            self.top()
+        } else {
+            top.descend(below)
+        };
+        let Some(folder) = unless_gone(opened)? else {
+            return Ok(());
+        };
+        match unless_gone(folder.look_at(file))? {
+            Some(metadata) if !metadata.is_dir() => {
+                if unless_gone(folder.remove_file(file))?.is_some() {
+                    // That it is gone has to survive a crash: what leans on it is removed next.
+                    folder.sync()?;
+                }
+            }
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        let mut empty = below;
+        while !empty.is_empty() {
+            self.settled().remove(empty);
+            let (above, last) = empty.rsplit_once('/').unwrap_or(("", empty));
+            let removed = match above {
+                "" => top.remove_folder(last),
+                _ => top
+                    .descend(above)
+                    .and_then(|folder| folder.remove_folder(last)),
+            };
+            // It fails where there is still something in it.
+            if removed.is_err() {
+                break;
+            }
+            empty = above;
+        }
+        Ok(())
+    }
+
+    /// Tells a person what is odd in the store's folder, once for each sort.
+    fn tell(&self, name: &str, oddity: Oddity) {
+        if !self
+            .told
+            .lock()
+            .expect("nothing panics while it is held")
+            .insert(oddity)
+        {
+            return;
+        }
+        let path = self.root.join(name);
+        let what = match oddity {
+            Oddity::Link => {
+                "is a symbolic link; links in a store are not followed, so what it \
+                             points to is no part of the store"
+            }
+            Oddity::Open(Intrusion::ForeignOwner) => {
+                "belongs to another user than the store's folder, who can change and remove what \
+                 is in it; change its owner if that user is not meant to"
+            }
+            Oddity::Open(Intrusion::MoreWriters) => {
+                "can be written by more users than the store's folder; take that right from its \
+                 mode or group if they are not meant to"
+            }
+        };
+        tracing::warn!("{} {what}", path.display());
+    }
 }
 
 impl Store for Local {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        let target = self.path_of(name);
-        self.try_put(&target, body, Temporary::rename_to)
-            .map_err(|source| self.error(Verb::Put, Some(name), &target, source))
+        self.try_put(name, body, Temporary::rename_to)
+            .map_err(|source| self.error_of(Verb::Put, name, source))
     }
 
     fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        let target = self.path_of(name);
-        match self.try_put(&target, body, Temporary::link_to) {
+        match self.try_put(name, body, Temporary::link_to) {
             Ok(()) => Ok(Created::New),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
             // Some file systems have no links.
@@ -266,36 +344,19 @@ impl Store for Local {
             {
                 Ok(Created::Cannot)
             }
-            Err(source) => Err(self.error(Verb::Put, Some(name), &target, source)),
+            Err(source) => Err(self.error_of(Verb::Put, name, source)),
         }
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let path = self.path_of(name);
-        let fail = |source| self.error(Verb::Get, Some(name), &path, source);
-        if !fs::metadata(&path).map_err(fail)?.is_file() {
-            return Err(fail(io::ErrorKind::NotFound.into()));
-        }
-        let file = File::open(&path).map_err(fail)?;
-        let length = file.metadata().map_err(fail)?.len();
-        let mut body = Vec::new();
-        if length <= limit {
-            body.reserve_exact(usize::try_from(length).unwrap_or(0));
-            file.take(limit.saturating_add(1))
-                .read_to_end(&mut body)
-                .map_err(fail)?;
-        }
-        if length > limit || body.len() as u64 > limit {
-            return Err(Error::new(Kind::TooLarge, Verb::Get, name));
-        }
-        Ok(body)
+        self.read(name, limit)
+            .map_err(|source| self.error_of(Verb::Get, name, source))?
+            .ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))
     }
 
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        let path = self.path_of(name);
-        let (file, stored) = self
-            .reader(name, &path)
-            .map_err(|source| self.error(Verb::Get, Some(name), &path, source))?;
+        let fail = |source| self.error_of(Verb::Get, name, source);
+        let (file, stored) = self.reader(name).map_err(fail)?;
         if offset
             .checked_add(length as u64)
             .is_none_or(|end| end > stored)
@@ -308,49 +369,44 @@ impl Store for Local {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(Error::new(Kind::Short, Verb::Get, name))
             }
-            Err(source) => Err(self.error(Verb::Get, Some(name), &path, source)),
+            Err(source) => Err(fail(source)),
         }
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         if !legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List)
-                .because(format!("{prefix:?} is not a prefix of whole components")));
+            let told = format!("{prefix:?} is not a prefix of whole components");
+            return Err(Error::of_store(Kind::Failed, Verb::List).because(told));
         }
-        let fail = |at: AtPath| self.error(Verb::List, None, &at.path, at.source);
-        self.check_root().map_err(|source| {
+        let fail = |at: AtPath| self.error(Verb::List, None, at);
+        let at = |source| {
             fail(AtPath {
-                path: self.root.clone(),
+                path: self.root.join(prefix),
                 source,
             })
-        })?;
-        listing::walk(&self.root, prefix, found)
-            .map_err(fail)
-            .map(|_| ())
+        };
+        let top = self.top().map_err(at)?;
+        let metadata = top.metadata().map_err(at)?;
+        let folder = match prefix.trim_end_matches('/') {
+            "" => Some(top),
+            name => unless_gone(top.descend(name)).map_err(at)?,
+        };
+        let Some(folder) = folder else { return Ok(()) };
+        let told = |name: &str, oddity| self.tell(name, oddity);
+        let mut walk = Walk {
+            root: &self.root,
+            top: &metadata,
+            found,
+            told: &told,
+        };
+        walk.walk(&folder, prefix).map_err(fail).map(|_| ())
     }
 
+    /// Removes a file. A link that has the name is no object, and stays: the call fails.
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        let path = self.path_of(name);
-        let fail = |source| self.error(Verb::Delete, Some(name), &path, source);
-        let folder = path.parent().unwrap_or(&self.root);
         self.open_files.forget(name);
-        match fs::remove_file(&path) {
-            // That it is gone has to survive a crash: what leans on it is removed next.
-            Ok(()) => self.sync(folder).map_err(fail)?,
-            Err(source) if kind_of(&source) == Kind::Missing => self.check_root().map_err(fail)?,
-            Err(_) if path.is_dir() => return Ok(()),
-            Err(source) => return Err(fail(source)),
-        }
-        for empty in folder
-            .ancestors()
-            .take_while(|ancestor| *ancestor != self.root)
-        {
-            self.settled().remove(empty);
-            if fs::remove_dir(empty).is_err() {
-                break;
-            }
-        }
-        Ok(())
+        self.remove(name)
+            .map_err(|source| self.error_of(Verb::Delete, name, source))
     }
 
     fn location(&self) -> String {
@@ -358,15 +414,17 @@ impl Store for Local {
     }
 }
 
-/// Makes a folder unless it is there, and flushes its name.
-fn make_folder(folder: &Path, access: Access) -> io::Result<()> {
-    match durable::create_folder(folder, access) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => folder.parent().map_or(Ok(()), durable::sync_folder),
-    }
+/// An object's folder, which may be the uppermost one and is empty then, and its name there.
+fn split(name: &ObjectName) -> (&str, &str) {
+    name.as_str()
+        .rsplit_once('/')
+        .unwrap_or(("", name.as_str()))
 }
 
 fn kind_of(error: &io::Error) -> Kind {
+    if is_link(error) {
+        return Kind::Failed;
+    }
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Kind::Missing,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Denied,

@@ -156,9 +156,153 @@ fn an_object_that_another_process_replaces_is_not_served_from_the_old_file() {
 mod unix {
     use super::name;
     use freezer::store::local::Local;
-    use freezer::store::{Kind, Store};
+    use freezer::store::{Created, Kind, Store};
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    /// A store with the object `data/h/a` and links in it that lead out of it, to `elsewhere`, where
+    /// there is what a store could have: `h/a` and `a`.
+    fn linked() -> (tempfile::TempDir, Local) {
+        let room = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| room.path().join(path);
+        let store = Local::create(&at("store")).expect("made");
+        store
+            .put(&name("data/h/a"), &vec![b"ours".to_vec()])
+            .expect("stored");
+        fs::create_dir_all(at("elsewhere/h")).expect("made");
+        for file in ["elsewhere/a", "elsewhere/h/a"] {
+            fs::write(at(file), "theirs").expect("written");
+        }
+        symlink(at("elsewhere"), at("store/manifests")).expect("linked");
+        symlink(at("elsewhere/h"), at("store/data/link")).expect("linked");
+        symlink(at("elsewhere/a"), at("store/data/h/b")).expect("linked");
+        symlink("h", at("store/data/inside")).expect("linked");
+        symlink("..", at("store/data/h/loop")).expect("linked");
+        symlink("/dev/zero", at("store/freezer.json")).expect("linked");
+        (room, store)
+    }
+
+    /// Every name below a folder, with what it holds.
+    fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).expect("there") {
+            let path = entry.expect("read").path();
+            if path.is_dir() {
+                found.extend(tree(&path));
+            }
+            let bytes = fs::read(&path).unwrap_or_default();
+            found.push((path.display().to_string(), bytes));
+        }
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn a_link_is_no_object_and_nothing_behind_it_is_read_written_or_removed() {
+        let (room, store) = linked();
+        let before = tree(&room.path().join("elsewhere"));
+        let through = [
+            "manifests/a",
+            "manifests/h/a",
+            "data/link/a",
+            "data/inside/a",
+        ];
+        let links = ["data/h/b", "freezer.json"];
+        for object in through.into_iter().chain(links).map(name) {
+            let errors = [
+                store.get(&object, 100).map(drop),
+                store.get_range(&object, 0, 1).map(drop),
+                store.delete(&object),
+            ];
+            for error in errors {
+                let error = error.expect_err("refused");
+                assert_eq!(error.kind(), Kind::Failed, "{error}");
+                let cause = std::error::Error::source(&error).expect("a cause");
+                let cause = cause.source().expect("a cause").to_string();
+                assert!(cause.contains("symbolic link"), "{object}: {cause}");
+            }
+        }
+        for object in through.map(name) {
+            let body = vec![b"new".to_vec()];
+            assert_eq!(
+                store.put(&object, &body).expect_err("refused").kind(),
+                Kind::Failed
+            );
+            assert_eq!(
+                store.put_new(&object, &body).expect_err("refused").kind(),
+                Kind::Failed
+            );
+        }
+        assert_eq!(
+            store
+                .list("manifests/", &mut |_| true)
+                .expect_err("refused")
+                .kind(),
+            Kind::Failed
+        );
+        let mut listed = Vec::new();
+        let mut keep = |info: freezer::store::ObjectInfo| {
+            listed.push(info.name.to_string());
+            true
+        };
+        store.list("", &mut keep).expect("listed");
+        assert_eq!(listed, ["data/h/a"]);
+        let taken = store.put_new(&name("data/h/b"), &vec![]).expect("told");
+        assert_eq!(taken, Created::WasThere);
+        store
+            .put(&name("data/h/b"), &vec![b"new".to_vec()])
+            .expect("the link itself is replaced");
+        assert_eq!(store.get(&name("data/h/b"), 100).expect("read"), b"new");
+        assert_eq!(tree(&room.path().join("elsewhere")), before);
+    }
+
+    #[test]
+    fn a_folder_that_is_swapped_for_a_link_after_it_was_used_is_refused() {
+        let (room, store) = linked();
+        let at = |path: &str| room.path().join(path);
+        assert_eq!(
+            store.get_range(&name("data/h/a"), 0, 4).expect("read"),
+            b"ours"
+        );
+        fs::rename(at("store/data/h"), at("store/data/away")).expect("renamed");
+        symlink(at("elsewhere/h"), at("store/data/h")).expect("linked");
+        let before = tree(&at("elsewhere"));
+        for result in [
+            store.get_range(&name("data/h/a"), 0, 4).map(drop),
+            store.put(&name("data/h/c"), &vec![]),
+            store.delete(&name("data/h/a")),
+        ] {
+            assert_eq!(result.expect_err("refused").kind(), Kind::Failed);
+        }
+        assert_eq!(tree(&at("elsewhere")), before);
+    }
+
+    #[test]
+    fn a_pipe_or_socket_in_place_of_an_object_is_no_object_and_nobody_waits_for_it() {
+        let room = tempfile::tempdir().expect("a folder");
+        let store = Local::open(room.path()).expect("a store");
+        let made = std::os::unix::net::UnixListener::bind(room.path().join("socket"));
+        drop(made.expect("made"));
+        let pipe = room.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("made");
+        for object in ["pipe", "socket"].map(name) {
+            assert_eq!(
+                store.get(&object, 1).expect_err("no object").kind(),
+                Kind::Missing
+            );
+            assert_eq!(
+                store
+                    .get_range(&object, 0, 1)
+                    .expect_err("no object")
+                    .kind(),
+                Kind::Missing
+            );
+        }
+        store
+            .list("", &mut |object| panic!("{} is listed", object.name))
+            .expect("listed");
+    }
 
     #[test]
     fn the_rights_of_the_stores_folder_hold_for_all_below_it() {
