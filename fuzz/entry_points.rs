@@ -363,6 +363,7 @@ pub fn object_name(text: &[u8]) {
     let again = match names::meaning(&name) {
         Some(Meaning::Manifest(of)) => names::manifest_name(&of.backup, &of.level),
         Some(Meaning::Data { of, folder, number }) => of.data_name(folder, number),
+        Some(Meaning::Whole(of, ending)) => of.stream_name(ending),
         Some(Meaning::Withdrawn(of)) => names::withdrawn_name(&of.backup, &of.level),
         Some(Meaning::Lost(of)) => names::lost_name(&of.backup, &of.level),
         Some(Meaning::Claim(of, term)) => names::claim_name(&of.backup, &of.level, term),

@@ -236,17 +236,31 @@ impl Catalog {
         self.store
             .delete(&names::manifest_name(backup, level))
             .map_err(fail)?;
-        let mut removed = Ok(());
-        self.store
-            .list(
-                &names::level_prefix(backup, level),
-                &mut |object: ObjectInfo| {
+        self.remove_data(backup, level).map(drop).map_err(fail)
+    }
+
+    /// Removes the data objects of a level. Returns whether there was any.
+    ///
+    /// Only what has a name of the layout goes: whatever else somebody put there stays, and is told.
+    fn remove_data(&self, backup: &BackupName, level: &LevelId) -> Result<bool, store::Error> {
+        let (mut removed, mut any) = (Ok(()), false);
+        let mut remove = |object: ObjectInfo| {
+            match names::meaning(&object.name) {
+                Some(Meaning::Data { .. } | Meaning::Whole(..)) => {
+                    any = true;
                     removed = self.store.delete(&object.name);
-                    removed.is_ok()
-                },
-            )
-            .and(removed)
-            .map_err(fail)
+                }
+                _ => tracing::warn!(
+                    object = %object.name,
+                    "it is no object of a backup, and stays where it is"
+                ),
+            }
+            removed.is_ok()
+        };
+        let listed = self
+            .store
+            .list(&names::level_prefix(backup, level), &mut remove);
+        listed.and(removed).map(|()| any)
     }
 
     /// Removes the data of a level, unless the level exists. Returns whether there was any.
@@ -264,19 +278,7 @@ impl Catalog {
         {
             return Ok(false);
         }
-        let (mut removed, mut any) = (Ok(()), false);
-        self.store
-            .list(
-                &names::level_prefix(backup, level),
-                &mut |object: ObjectInfo| {
-                    any = true;
-                    removed = self.store.delete(&object.name);
-                    removed.is_ok()
-                },
-            )
-            .and(removed)
-            .map_err(fail)?;
-        Ok(any)
+        self.remove_data(backup, level).map_err(fail)
     }
 
     fn is_published(&self, manifest: &store::ObjectName) -> Result<bool, store::Error> {
@@ -334,7 +336,10 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let mut each = |object: ObjectInfo| match names::meaning(&object.name) {
             Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => found(of),
-            Some(Meaning::Claim(..) | Meaning::Withdrawn(_) | Meaning::Lost(_)) | None => {
+            Some(
+                Meaning::Whole(..) | Meaning::Claim(..) | Meaning::Withdrawn(_) | Meaning::Lost(_),
+            )
+            | None => {
                 tracing::debug!(object = %object.name, "not an object of a backup");
                 true
             }

@@ -36,6 +36,12 @@ const WITHDRAWN: &str = "withdrawn/";
 /// The name of what says that a claim holds no longer.
 const OVER: &str = "over";
 
+/// The name of a level's segments as one object, before its ending.
+const WHOLE: &str = "stream";
+
+/// The endings that it can have. An encrypted one has none.
+const WHOLE_ENDINGS: [&str; 6] = ["", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"];
+
 /// The folders of a level's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Folder {
@@ -95,6 +101,8 @@ pub enum Meaning {
         /// Its number in the folder.
         number: u32,
     },
+    /// The segments of a level as one object, for other programs; and the ending of its name.
+    Whole(LevelOf, &'static str),
     /// A note of levels that were withdrawn, under an id that begins with the moment.
     Withdrawn(LevelOf),
     /// A note of what is lost of a level's stream.
@@ -144,7 +152,7 @@ impl LevelOf {
     /// are: `.tar.zst`.
     pub fn stream_name(&self, ending: &str) -> ObjectName {
         legal(format!(
-            "{}stream{ending}",
+            "{}{WHOLE}{ending}",
             level_prefix(&self.backup, &self.level)
         ))
     }
@@ -266,18 +274,22 @@ pub fn meaning(object: &ObjectName) -> Option<Meaning> {
         })),
         "data" => {
             let (level, rest) = rest.split_once('/')?;
+            let of = LevelOf {
+                backup,
+                level: level.parse().ok()?,
+            };
+            if let Some(ending) = rest.strip_prefix(WHOLE) {
+                let ending = WHOLE_ENDINGS.into_iter().find(|known| *known == ending)?;
+                return Some(Meaning::Whole(of, ending));
+            }
             let (folder, number) = rest.split_once('/')?;
             let folder = Folder::ALL
                 .into_iter()
                 .find(|known| known.as_str() == folder)?;
-            let number = number_of(number)?;
             Some(Meaning::Data {
-                of: LevelOf {
-                    backup,
-                    level: level.parse().ok()?,
-                },
+                of,
                 folder,
-                number,
+                number: number_of(number)?,
             })
         }
         "locks" => {
@@ -433,6 +445,9 @@ mod tests {
             "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/A0000000001",
             "data/h/n/20261122T223450.123Z-1a2b3c4d/segments/+0000001",
             "data/h/n/20261122T223450.123Z-1a2b3c4d/other/00000001",
+            "data/h/n/20261122T223450.123Z-1a2b3c4d/other",
+            "data/h/n/20261122T223450.123Z-1a2b3c4d/stream.zip",
+            "data/h/n/20261122T223450.123Z-1a2b3c4d/stream/00000001",
             "locks/h/n/20261122T223450.123Z-1a2b3c4d/20261122T223450.123Zx",
             "locks/h/n/20261122T223450.123Z-1a2b3c4d",
             "manifests/%2e/n/20261122T223450.123Z-1a2b3c4d",
@@ -471,7 +486,11 @@ mod tests {
             let data = data_name(&backup, &level(), folder, number);
             prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
             prop_assert_eq!(&super::as_listed(&backup), &backup);
-            prop_assert_eq!(meaning(&data), Some(Meaning::Data { of, folder, number }));
+            prop_assert_eq!(meaning(&data), Some(Meaning::Data { of: of.clone(), folder, number }));
+            for ending in super::WHOLE_ENDINGS {
+                let whole = of.stream_name(ending);
+                prop_assert_eq!(meaning(&whole), Some(Meaning::Whole(of.clone(), ending)));
+            }
         }
 
         #[test]

@@ -24,15 +24,19 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// The part that an object of a level is of. What is in no folder is made of the stream, for
-    /// other programs.
-    fn of(object: &ObjectName) -> Self {
-        match names::meaning(object) {
-            Some(Meaning::Data {
+    /// The part that an object of a level is of; none where it is no object of a level.
+    fn of(object: &ObjectName) -> Option<Self> {
+        match names::meaning(object)? {
+            Meaning::Data {
                 folder: Folder::Index | Folder::Checkpoints,
                 ..
-            }) => Self::Index,
-            _ => Self::Stream,
+            } => Some(Self::Index),
+            // The one object is made of the stream.
+            Meaning::Data { .. } | Meaning::Whole(..) => Some(Self::Stream),
+            Meaning::Manifest(_)
+            | Meaning::Withdrawn(_)
+            | Meaning::Lost(_)
+            | Meaning::Claim(..) => None,
         }
     }
 }
@@ -56,13 +60,13 @@ impl Doomed {
     /// Whether an object of that level is among them.
     fn holds(&self, object: &ObjectName) -> bool {
         match self {
-            Self::Part(_, part) => Part::of(object) == *part,
+            Self::Part(_, part) => Part::of(object) == Some(*part),
             Self::Some(_, objects) => match names::meaning(object) {
                 Some(Meaning::Data { folder, number, .. }) => objects.contains(&(folder, number)),
-                Some(_) => false,
-                None => objects
+                Some(Meaning::Whole(..)) => objects
                     .iter()
                     .any(|(folder, _)| *folder == Folder::Segments),
+                _ => false,
             },
         }
     }

@@ -227,3 +227,33 @@ fn a_level_that_is_published_while_leftovers_are_looked_for_is_none() {
     assert_eq!(catalog(&store).leftovers(None).expect("listed"), []);
     assert_eq!(catalog(&store).levels(&docs).expect("listed"), [level(0)]);
 }
+
+#[test]
+fn what_is_no_object_of_a_level_stays_when_its_data_is_removed() {
+    let docs = backup("h", "docs");
+    let stranger = |level: &LevelId| {
+        let below = freezer::catalog::names::level_prefix(&docs, level);
+        store::ObjectName::new(format!("{below}segments/letter.txt")).expect("legal")
+    };
+    let store = Arc::new(one_level());
+    for object in data_of(&docs, &level(1))
+        .into_iter()
+        .chain([0, 1].map(|at| stranger(&level(at))))
+    {
+        store.put(&object, &vec![b"x".to_vec()]).expect("no fault");
+    }
+    catalog(&store).withdraw(&docs, &level(0)).expect("removed");
+    assert!(
+        catalog(&store)
+            .remove_leftover(&docs, &level(1))
+            .expect("removed")
+    );
+    let mut left = objects(&*store);
+    left.sort_unstable();
+    assert_eq!(left, [0, 1].map(|at| stranger(&level(at)).to_string()));
+    assert!(
+        !catalog(&store)
+            .remove_leftover(&docs, &level(1))
+            .expect("nothing of it is there")
+    );
+}

@@ -4,7 +4,7 @@ use super::{Series, objects};
 use crate::support::{backup, reading, torture};
 use freezer::catalog::names::{data_prefix, level_prefix, manifest_name};
 use freezer::model::{LevelId, Retention};
-use freezer::store::Store;
+use freezer::store::{ObjectName, Store};
 use freezer::upkeep::{GRACE, Going, plan, unneeded_bytes};
 use jiff::SignedDuration;
 
@@ -297,6 +297,41 @@ fn what_a_dead_run_left_goes_without_any_rule() {
         (0, left, 1000 * left)
     );
     series.check(&series.access, "leftovers have gone");
+}
+
+#[test]
+fn nothing_goes_but_what_has_a_name_of_the_layout() {
+    let series = Series::with_levels(3);
+    let mut strangers = Vec::new();
+    for level in series.levels() {
+        let below = level_prefix(&backup::name(), &level);
+        let names = [
+            "letter.txt",
+            "other/id_rsa",
+            "segments/readme",
+            "index/1",
+            "stream.zip",
+        ];
+        for name in names {
+            let object = ObjectName::new(format!("{below}{name}")).expect("legal");
+            series
+                .store
+                .put(&object, &vec![b"precious".to_vec()])
+                .expect("stored");
+            strangers.push(object.to_string());
+        }
+    }
+    strangers.sort_unstable();
+    series
+        .prune(&last(1), SignedDuration::ZERO)
+        .expect("pruned");
+    for level in series.levels() {
+        series
+            .prune(&Going::Named(level), SignedDuration::ZERO)
+            .expect("pruned");
+    }
+    let left = objects(series.store.as_ref(), &data_prefix(&backup::name()));
+    assert_eq!(left, strangers);
 }
 
 #[test]
