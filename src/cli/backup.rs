@@ -155,7 +155,7 @@ pub(super) struct Arguments {
 
     /// While another run of the same backup is under way, wait for its end, or at most so long
     /// (90s, 10m, 2h), and do not fail
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = WITHOUT_END)]
     wait: Option<String>,
 
     /// How often, at most, to take note of how far it has come (90s, 10m): a run that is cut off is
@@ -376,10 +376,13 @@ fn request(
 }
 
 /// What `--wait` says.
+/// The value of `--wait` that stands for no value.
+pub(super) const WITHOUT_END: &str = "forever";
+
 pub(super) fn patience(wait: Option<&str>) -> anyhow::Result<Patience> {
     match wait {
         None => Ok(Patience::None),
-        Some("") => Ok(Patience::Endless),
+        Some(WITHOUT_END) => Ok(Patience::Endless),
         Some(text) => Ok(Patience::For(duration(text)?)),
     }
 }
