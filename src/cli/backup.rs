@@ -5,6 +5,7 @@ use super::document::{LevelDocument, OriginalDocument, in_words, several};
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Format;
+use super::outside::outside_stores;
 use super::prune;
 use super::retention::RetentionArguments;
 use super::session::{Session, StorePlace};
@@ -222,6 +223,11 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
     let rules = arguments
         .retention
         .rules(session.clock.now(), &session.zone)?;
+    if let Some(path) = &arguments.metadata_out
+        && path != Path::new("-")
+    {
+        outside_stores("metadata", path)?;
+    }
     let segment_bytes = arguments.max_segment_size.0;
     let places: Vec<StorePlace> = session
         .store_places()?

@@ -285,6 +285,9 @@ fn of_restore(error: &RestoreError) -> Option<&'static str> {
         RestoreError::Target { .. } => {
             Some("name a directory that you may write to: --target DIRECTORY")
         }
+        RestoreError::InStore { .. } => {
+            Some("name a directory outside: --target DIRECTORY; it can be moved from there")
+        }
         RestoreError::NotEmpty(_) => {
             Some("name another, or replace what has the same names with --overwrite")
         }

@@ -41,6 +41,7 @@ mod mount;
 mod not_empty;
 mod original;
 mod output;
+mod outside;
 mod progress;
 mod prune;
 mod remote;

@@ -10,6 +10,7 @@ mod layers;
 mod looking;
 mod mount;
 mod original;
+mod outside;
 mod prune;
 mod repack;
 mod signals;
