@@ -344,6 +344,9 @@ fn of_mount(error: &MountError) -> Option<&'static str> {
         MountError::Unmount { .. } => Some(
             "leave it with every program that is in it (fuser -vm DIRECTORY shows them), and try again",
         ),
+        MountError::Entangled { .. } => Some(
+            "unmount that first, if it is to go: umount DIRECTORY; then freezer umount DIRECTORY",
+        ),
         MountError::NotOurs(_) => Some("`mount -t fuse.freezer` lists the mounts there are"),
         MountError::Serve { .. } => None,
     }
