@@ -15,6 +15,7 @@ mod left;
 mod lock;
 mod lost;
 pub mod names;
+mod place;
 pub mod stream;
 mod tree;
 mod whole;
@@ -25,6 +26,7 @@ pub use error::{CatalogError, Verb};
 pub use left::Left;
 pub use lock::{Held, LockError, LockRequest, Patience, claims, with_lock};
 pub use lost::{lost_parts, note_lost};
+pub use place::{is_store, store_around};
 pub use tree::{TreeError, open_tree};
 pub use whole::offer_whole;
 

@@ -3,6 +3,7 @@
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::{Column, Format};
+use super::outside::outside_stores;
 use super::session::Session;
 use super::when;
 use crate::api::{
@@ -355,6 +356,14 @@ fn address(arguments: &DatabaseArguments, session: &Session) -> anyhow::Result<S
             )
             .hint("write it to a file: --database-file FILE")
             .into());
+        }
+        if let Some(file) = address
+            .strip_prefix("sqlite:")
+            .filter(|it| *it != ":memory:")
+        {
+            let file = file.trim_start_matches("//");
+            let file = file.split_once('?').map_or(file, |(file, _)| file);
+            outside_stores("a database", file.as_ref())?;
         }
         return Ok(address.clone());
     }

@@ -5,6 +5,7 @@ use super::document::{LevelDocument, OriginalDocument, in_words, several};
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Format;
+use super::outside::outside_stores;
 use super::prune;
 use super::retention::RetentionArguments;
 use super::session::{Session, StorePlace};
@@ -155,7 +156,7 @@ pub(super) struct Arguments {
 
     /// While another run of the same backup is under way, wait for its end, or at most so long
     /// (90s, 10m, 2h), and do not fail
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = WITHOUT_END)]
     wait: Option<String>,
 
     /// How often, at most, to take note of how far it has come (90s, 10m): a run that is cut off is
@@ -222,6 +223,11 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
     let rules = arguments
         .retention
         .rules(session.clock.now(), &session.zone)?;
+    if let Some(path) = &arguments.metadata_out
+        && path != Path::new("-")
+    {
+        outside_stores("metadata", path)?;
+    }
     let segment_bytes = arguments.max_segment_size.0;
     let places: Vec<StorePlace> = session
         .store_places()?
@@ -376,10 +382,13 @@ fn request(
 }
 
 /// What `--wait` says.
+/// The value of `--wait` that stands for no value.
+pub(super) const WITHOUT_END: &str = "forever";
+
 pub(super) fn patience(wait: Option<&str>) -> anyhow::Result<Patience> {
     match wait {
         None => Ok(Patience::None),
-        Some("") => Ok(Patience::Endless),
+        Some(WITHOUT_END) => Ok(Patience::Endless),
         Some(text) => Ok(Patience::For(duration(text)?)),
     }
 }

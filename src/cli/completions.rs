@@ -2,6 +2,7 @@
 
 use super::arguments::Arguments as Program;
 use super::failure::Outcome;
+use super::outside::outside_stores;
 use super::session::Session;
 use anyhow::Context;
 use clap::{Args, CommandFactory};
@@ -44,6 +45,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
 
 pub(super) fn man(arguments: &ManArguments, _: &mut Session) -> anyhow::Result<Outcome> {
     let directory = &arguments.directory;
+    outside_stores("manual pages", directory)?;
     clap_mangen::generate_to(Program::command(), directory)
         .with_context(|| format!("could not write to {}", directory.display()))?;
     Ok(Outcome::Done)

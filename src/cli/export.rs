@@ -4,6 +4,7 @@ use super::document::several;
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::Closed;
+use super::outside::outside_stores;
 use super::session::Session;
 use crate::config::show_bytes;
 use crate::model::BackupRef;
@@ -39,6 +40,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
         return Err(Usage::new("an archive is not for a terminal")
             .hint(hint)
             .into());
+    }
+    if let Some(path) = &arguments.output {
+        outside_stores("an archive", path)?;
     }
     let point = session.point(&arguments.backup)?;
     let cancel = interrupt::watch()?;

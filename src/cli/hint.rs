@@ -285,6 +285,9 @@ fn of_restore(error: &RestoreError) -> Option<&'static str> {
         RestoreError::Target { .. } => {
             Some("name a directory that you may write to: --target DIRECTORY")
         }
+        RestoreError::InStore { .. } => {
+            Some("name a directory outside: --target DIRECTORY; it can be moved from there")
+        }
         RestoreError::NotEmpty(_) => {
             Some("name another, or replace what has the same names with --overwrite")
         }
@@ -340,6 +343,9 @@ fn of_mount(error: &MountError) -> Option<&'static str> {
         }
         MountError::Unmount { .. } => Some(
             "leave it with every program that is in it (fuser -vm DIRECTORY shows them), and try again",
+        ),
+        MountError::Entangled { .. } => Some(
+            "unmount that first, if it is to go: umount DIRECTORY; then freezer umount DIRECTORY",
         ),
         MountError::NotOurs(_) => Some("`mount -t fuse.freezer` lists the mounts there are"),
         MountError::Serve { .. } => None,

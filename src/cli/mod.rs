@@ -38,8 +38,10 @@ mod mount;
 #[cfg(windows)]
 #[path = "mount_windows.rs"]
 mod mount;
+mod not_empty;
 mod original;
 mod output;
+mod outside;
 mod progress;
 mod prune;
 mod remote;
@@ -108,7 +110,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn parse(typed: Vec<OsString>, environment: &Environment) -> anyhow::Result<(Arguments, Layered)> {
-    let program = Arguments::command();
+    let program = not_empty::everywhere(Arguments::command());
     let mut layered = layers::layer(typed, &program, environment)?;
     let matches = program.try_get_matches_from(std::mem::take(&mut layered.arguments))?;
     Ok((Arguments::from_arg_matches(&matches)?, layered))

@@ -2,6 +2,7 @@
 
 use super::failure::{Outcome, Usage};
 use super::output::Format;
+use super::outside::outside_stores;
 use super::session::{Session, open_view};
 use super::store_options::parse_time;
 use crate::catalog::{Access, Catalog};
@@ -220,6 +221,9 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
     options.appearance.patience = arguments.read_timeout;
     if arguments.no_default_permissions {
         options.appearance.permissions = Permissions::Ignored;
+    }
+    if let Some(path) = &arguments.stats_file {
+        outside_stores("counts", path)?;
     }
     options.stats_file.clone_from(&arguments.stats_file);
     if arguments.in_background {

@@ -1,6 +1,6 @@
 //! `freezer prune`, and what `freezer backup` does afterwards.
 
-use super::backup::patience;
+use super::backup::{WITHOUT_END, patience};
 use super::document::several;
 use super::failure::{Interrupted, Outcome, Usage};
 use super::interrupt;
@@ -75,7 +75,7 @@ pub(super) struct Arguments {
 
     /// While a run of the same backup is under way, wait for its end, or at most so long (90s, 10m,
     /// 2h), and do not fail
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = WITHOUT_END)]
     #[arg(help_heading = "How it is done")]
     wait: Option<String>,
 }

@@ -7,10 +7,11 @@ use super::ls::{find, tree_path};
 use super::output::Format;
 use super::session::Session;
 use super::when;
+use crate::catalog::{is_store, store_around};
 use crate::config::show_bytes;
 use crate::format::manifest::PathText;
 use crate::model::{BackupRef, TreePath};
-use crate::restore::{self, Existing, Options, Ownership, Summary};
+use crate::restore::{self, Existing, KeepOut, Options, Ownership, Summary};
 use clap::Args;
 use serde::Serialize;
 use std::ffi::OsString;
@@ -93,6 +94,10 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
             Ownership::ByNumber
         } else {
             Ownership::ByName
+        },
+        keep_out: KeepOut {
+            is: is_store,
+            around: store_around,
         },
         ..Options::default()
     };

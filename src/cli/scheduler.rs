@@ -3,6 +3,7 @@
 use super::failure::{Outcome, Usage};
 use super::interrupt;
 use super::output::{Column, Format};
+use super::outside::outside_stores;
 use super::remote::{ServerOptions, connect};
 use super::session::Session;
 use super::when;
@@ -280,6 +281,7 @@ fn state_folder(arguments: &Arguments, session: &Session) -> anyhow::Result<Path
         Usage::new("there is no home directory to remember jobs in")
             .hint("name a folder: --state-dir FOLDER")
     })?;
+    outside_stores("what the scheduler remembers", &folder)?;
     std::path::absolute(&folder).with_context(|| format!("could not find {}", folder.display()))
 }
 

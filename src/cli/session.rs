@@ -5,17 +5,18 @@ use super::failure::{FAILED, Outcome, Told, Usage, chain};
 use super::log_file::Kept;
 use super::logging;
 use super::output::{Format, Output};
+use super::outside::outside_stores;
 use super::progress::Shown;
 use super::screen::Screen;
 use super::store_options::{NamedStore, StoreOptions};
 use super::when;
-use crate::catalog::{Access, AccessError, Catalog};
+use crate::catalog::{Access, AccessError, Catalog, is_store};
 use crate::config::{Environment, read_passphrase};
 use crate::fs::timeline::Timeline;
 use crate::fs::view::{View, ViewParts};
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
-use crate::platform::{Clock, SystemClock, terminal};
+use crate::platform::{Clock, DirHandle, SystemClock, terminal};
 use crate::store::disk_cache::DiskCache;
 use crate::store::location::{IfMissing, Location};
 use crate::store::{Settings, Store};
@@ -64,6 +65,11 @@ impl StorePlace {
 
     /// Opens the store there.
     pub(super) fn open(&self, if_missing: IfMissing) -> anyhow::Result<Arc<dyn Store>> {
+        if let (Location::Folder(folder), IfMissing::Create) = (&self.location, if_missing)
+            && !DirHandle::open(folder).is_ok_and(|folder| is_store(&folder))
+        {
+            outside_stores("a store", folder)?;
+        }
         self.location
             .open(if_missing, &self.settings)
             .map_err(|error| match (if_missing, error.kind()) {
@@ -110,6 +116,9 @@ impl Session {
             bytes: self.common.log_file_size.0,
             files: self.common.log_file_keep,
         };
+        if let Some(file) = file {
+            outside_stores("the log", file)?;
+        }
         logging::start(
             self.common.verbose,
             self.common.quiet,
@@ -257,6 +266,7 @@ impl Session {
         let Some(folder) = &self.common.disk_cache else {
             return Ok(access);
         };
+        outside_stores("a disk cache", folder)?;
         let cache = DiskCache::new(access.store(), folder, self.common.disk_cache_size.0);
         let cache =
             cache.with_context(|| format!("could not use {} as a disk cache", folder.display()))?;

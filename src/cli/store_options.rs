@@ -2,7 +2,7 @@
 
 use super::failure::Usage;
 use super::retention::parse_duration;
-use super::{interrupt, layers};
+use super::{interrupt, layers, not_empty};
 use crate::catalog::names::is_lasting;
 use crate::config::{ByteSize, Environment, Setting};
 use crate::model::{Bandwidth, Secret};
@@ -126,7 +126,7 @@ struct Section {
 impl NamedStore {
     /// Reads what the sections say, in the order in which they begin.
     pub(super) fn read(settings: Vec<Setting>) -> anyhow::Result<Vec<Self>> {
-        let program = Section::command();
+        let program = not_empty::everywhere(Section::command());
         let mut sections: Vec<(String, Vec<OsString>)> = Vec::new();
         for setting in settings {
             let Some(name) = setting.section.clone() else {

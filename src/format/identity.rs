@@ -57,6 +57,15 @@ impl Identity {
         bytes
     }
 
+    /// Whether the document says that it is one, of whatever version.
+    pub fn is_claimed_by(document: &[u8]) -> bool {
+        #[derive(Deserialize)]
+        struct Format {
+            format: String,
+        }
+        serde_json::from_slice(document).is_ok_and(|Format { format }| format == FORMAT)
+    }
+
     /// Reads the document.
     ///
     /// # Errors

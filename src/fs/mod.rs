@@ -16,6 +16,8 @@
 //!   to wait;
 //! - memory is the caches and a fixed rest. Nothing grows with the number of entries.
 
+#[cfg(unix)]
+mod attach;
 mod deadline;
 mod error;
 mod extents;

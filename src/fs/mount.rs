@@ -1,17 +1,16 @@
 //! The life of a mount: makes sure of the mount point, serves until told to stop, leaves nothing
 //! behind.
 
+use super::attach::Attach;
 use super::fuse::{Adapter, Appearance, Permissions, RequestCounts};
-use super::mounts;
+use super::mounts::{Leave, LeaveError, OwnMount, in_full, is_dead};
 use super::points::Forest;
-use crate::platform::process;
+use crate::catalog::store_around;
+use crate::platform::{folders_around, resolve};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
-use fuser::{Config, MountOption, Session, SessionACL};
-use rustix::io::Errno;
-use rustix::mount::UnmountFlags;
+use fuser::{Config, Session, SessionACL};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
-use std::ffi::OsStr;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -29,7 +28,8 @@ pub struct MountOptions {
     pub mount_point: PathBuf,
     /// What the table of mounts shows as the source, such as `docs@2026-11-20`.
     pub source: String,
-    /// Where the store lies, if on this machine: the mount must not cover it, nor lie in it.
+    /// Where the store lies, if on this machine: the mount must not cover it. In a store, this one
+    /// or another, nothing is mounted anyway.
     pub store: Option<PathBuf>,
     /// Owners, permissions and patience.
     pub appearance: Appearance,
@@ -126,6 +126,14 @@ pub enum MountError {
     /// Nothing is mounted there, or something of another program.
     #[error("could not unmount {}: no backup is mounted there", .0.display())]
     NotOurs(PathBuf),
+    /// A backup is mounted there, and something of another program over it or in it.
+    #[error("could not unmount {}", .mount_point.display())]
+    Entangled {
+        /// Where.
+        mount_point: PathBuf,
+        /// What would go with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The mount could not be ended.
     #[error("could not unmount {}", .mount_point.display())]
     Unmount {
@@ -148,8 +156,8 @@ pub enum MountError {
 /// Drop in need.
 pub struct Mounted {
     mount_point: PathBuf,
-    /// The number the system gave it: what else is mounted there is not ours to end.
-    device: u64,
+    /// What else is mounted there is not ours to end.
+    own: OwnMount,
     state: State,
     ended: Receiver<io::Result<()>>,
     counts: Arc<RequestCounts>,
@@ -157,7 +165,9 @@ pub struct Mounted {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Mounted,
+    Served,
+    /// Nobody serves it any more: it was unmounted, or is dead.
+    Ended,
     Left,
 }
 
@@ -177,35 +187,40 @@ pub fn mount(options: &MountOptions, forest: Forest) -> Result<Mounted, MountErr
     let counts = Arc::new(RequestCounts::default());
     let (adapter, hearer) =
         Adapter::new(forest.clone(), options.appearance, Arc::clone(&counts)).map_err(failed)?;
-    let session = Session::new(adapter, &mount_point, &config(options)).map_err(failed)?;
-    hearer
-        .start(forest, session.notifier(), Arc::clone(&counts))
-        .map_err(failed)?;
+    let kernel_options = kernel_options(options);
+    let source = format!("freezer:{}", options.source);
+    let attach = Attach {
+        source: &source,
+        options: &kernel_options,
+    };
+    let connection = attach.on(&mount_point).map_err(failed)?;
     let (tell, ended) = bounded(1);
-    let serving = thread::Builder::new()
+    // From here on dropping it takes the mount away.
+    let mounted = Mounted {
+        own: OwnMount::on(&mount_point).map_err(|error| ending(&mount_point, error))?,
+        mount_point: mount_point.clone(),
+        state: State::Served,
+        ended,
+        counts: Arc::clone(&counts),
+    };
+    let acl = acl(options.audience);
+    let session = Session::from_fd(adapter, connection, acl, serving(options)).map_err(failed)?;
+    hearer
+        .start(forest, session.notifier(), counts)
+        .map_err(failed)?;
+    thread::Builder::new()
         .name("freezer-mount".to_owned())
         .spawn(move || {
             // Nobody listens any more when the mount is dropped.
             tell.send(session.run()).ok();
-        });
-    serving.map_err(failed)?;
+        })
+        .map_err(failed)?;
     match rustix::fs::stat(&mount_point) {
-        Ok(status) => Ok(Mounted {
+        Ok(_) => Ok(mounted),
+        Err(error) => Err(MountError::NoAnswer {
             mount_point,
-            device: status.st_dev,
-            state: State::Mounted,
-            ended,
-            counts,
+            source: error.into(),
         }),
-        Err(error) => {
-            if let Err(left) = leave(&mount_point, Leave::AtOnce) {
-                tracing::error!(mount_point = %mount_point.display(), error = %left, "the mount stays behind");
-            }
-            Err(MountError::NoAnswer {
-                mount_point,
-                source: error.into(),
-            })
-        }
     }
 }
 
@@ -242,15 +257,17 @@ impl Mounted {
     }
 
     fn leave(&mut self) -> Result<(), MountError> {
-        let is_there =
-            rustix::fs::stat(&self.mount_point).is_ok_and(|status| status.st_dev == self.device);
-        if std::mem::replace(&mut self.state, State::Left) == State::Left || !is_there {
+        let has_ended = self.state == State::Ended || !self.ended.is_empty();
+        if std::mem::replace(&mut self.state, State::Left) == State::Left {
             return Ok(());
         }
-        leave(&self.mount_point, Leave::AtOnce).map_err(|source| MountError::Unmount {
-            mount_point: self.mount_point.clone(),
-            source,
-        })
+        let when = if has_ended {
+            Leave::IfDead
+        } else {
+            Leave::AtOnce
+        };
+        let left = self.own.leave(when);
+        left.map_err(|error| ending(&self.mount_point, error))
     }
 }
 
@@ -279,7 +296,7 @@ pub fn serve(
     };
     let at_hand = forest.at_hand();
     let (signals, watcher) = watch_signals().map_err(failed)?;
-    let mounted = mount(options, forest)?;
+    let mut mounted = mount(options, forest)?;
     ready();
     let report = |mounted: &Mounted| match &options.stats_file {
         Some(file) => write_stats(file, mounted.counts(), &at_hand),
@@ -298,25 +315,46 @@ pub fn serve(
     watcher.close();
     report(&mounted).map_err(failed)?;
     match ended {
-        Some(result) => result.map_err(failed),
+        Some(result) => {
+            mounted.state = State::Ended;
+            mounted.leave()?;
+            result.map_err(failed)
+        }
         None => mounted.unmount(),
     }
 }
 
-/// Unmounts what a process of this program mounted, this one or another.
+/// Unmounts what a process of this program mounted, this one or another: the mount that is seen
+/// there, where one lies over another.
 ///
 /// # Errors
 ///
-/// [`MountError::NotOurs`]; [`MountError::Unmount`], also when programs are still in it.
+/// [`MountError::NotOurs`]; [`MountError::Entangled`]; [`MountError::Unmount`], also when programs
+/// are still in it.
 pub fn unmount(mount_point: &Path) -> Result<(), MountError> {
-    let failed = |source| MountError::Unmount {
+    let place = in_full(mount_point).map_err(|source| MountError::Unmount {
         mount_point: mount_point.to_owned(),
         source,
-    };
-    if !mounts::is_ours(mount_point).map_err(failed)? {
-        return Err(MountError::NotOurs(mount_point.to_owned()));
+    })?;
+    OwnMount::on(&place)
+        .and_then(|own| own.leave(Leave::WhenFree))
+        .map_err(|error| ending(mount_point, error))
+}
+
+/// What is told of a mount that could not be taken away.
+fn ending(mount_point: &Path, error: LeaveError) -> MountError {
+    let mount_point = mount_point.to_owned();
+    match error {
+        LeaveError::NotOurs => MountError::NotOurs(mount_point),
+        LeaveError::Covered | LeaveError::Holds(_) => MountError::Entangled {
+            mount_point,
+            source: error.into(),
+        },
+        LeaveError::System(source) => MountError::Unmount {
+            mount_point,
+            source,
+        },
     }
-    leave(mount_point, Leave::WhenFree).map_err(failed)
 }
 
 fn watch_signals() -> io::Result<(Receiver<i32>, Handle)> {
@@ -345,25 +383,25 @@ fn write_stats(file: &Path, counts: &RequestCounts, forest: &Forest) -> io::Resu
     std::fs::write(file, format!("{stats}\n"))
 }
 
-fn config(options: &MountOptions) -> Config {
-    let mut config = Config::default();
-    // A comma would begin another option.
-    let source = format!("freezer:{}", options.source.replace(',', "_"));
-    config.mount_options = vec![
-        MountOption::RO,
-        MountOption::NoAtime,
-        MountOption::NoSuid,
-        MountOption::NoDev,
-        MountOption::FSName(source),
-        MountOption::CUSTOM(format!("subtype={}", mounts::SUBTYPE)),
+fn kernel_options(options: &MountOptions) -> Vec<&'static str> {
+    let checked = options.appearance.permissions == Permissions::Checked;
+    let everyone = options.audience == Audience::Everyone;
+    let wanted = [
+        checked.then_some("default_permissions"),
+        everyone.then_some("allow_other"),
     ];
-    if options.appearance.permissions == Permissions::Checked {
-        config.mount_options.push(MountOption::DefaultPermissions);
-    }
-    config.acl = match options.audience {
+    wanted.into_iter().flatten().collect()
+}
+
+fn acl(audience: Audience) -> SessionACL {
+    match audience {
         Audience::Owner => SessionACL::Owner,
         Audience::Everyone => SessionACL::All,
-    };
+    }
+}
+
+fn serving(options: &MountOptions) -> Config {
+    let mut config = Config::default();
     config.n_threads = Some(options.threads.get());
     config.clone_fd = true;
     config
@@ -377,13 +415,8 @@ fn prepare(options: &MountOptions) -> Result<PathBuf, MountError> {
         mount_point: given.clone(),
         source,
     };
-    // A mount whose process died. What the kernel keeps of it, such as the attributes of its root,
-    // it still answers; this has to be asked each time.
-    if rustix::fs::statvfs(given).err() == Some(Errno::NOTCONN)
-        && mounts::is_ours(given).map_err(failed)?
-    {
-        leave(given, Leave::AtOnce).map_err(failed)?;
-        tracing::warn!(mount_point = %given.display(), "a mount whose process had died was taken away");
+    if is_dead(given) {
+        take_away_dead(given)?;
     }
     let mode = rustix::fs::stat(given)
         .map_err(|error| failed(error.into()))?
@@ -392,14 +425,8 @@ fn prepare(options: &MountOptions) -> Result<PathBuf, MountError> {
         return Err(MountError::NotADirectory(given.clone()));
     }
     let mount_point = given.canonicalize().map_err(failed)?;
-    if let Some(store) = &options.store {
-        let place = store.canonicalize().map_err(failed)?;
-        if place.starts_with(&mount_point) || mount_point.starts_with(&place) {
-            return Err(MountError::CoversStore {
-                mount_point,
-                store: store.clone(),
-            });
-        }
+    if let Some(store) = covered(&mount_point, options.store.as_deref()).map_err(failed)? {
+        return Err(MountError::CoversStore { mount_point, store });
     }
     let is_empty = std::fs::read_dir(&mount_point)
         .map_err(failed)?
@@ -411,41 +438,34 @@ fn prepare(options: &MountOptions) -> Result<PathBuf, MountError> {
     Ok(mount_point)
 }
 
-/// When a mount is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leave {
-    /// Not as long as programs are in it.
-    WhenFree,
-    /// At once: programs that are in it stay in what nobody else sees.
-    AtOnce,
+/// The store that a mount would hide from others, or from itself.
+fn covered(mount_point: &Path, own: Option<&Path>) -> io::Result<Option<PathBuf>> {
+    if let Some(store) = store_around(mount_point)? {
+        return Ok(Some(store));
+    }
+    let Some(own) = own else {
+        return Ok(None);
+    };
+    // By all its names: what is mounted on one of them may be seen under the others too.
+    let holds_it = folders_around(own)?.contains(&mount_point.to_owned());
+    let lies_in_it = folders_around(mount_point)?.contains(&resolve(own)?);
+    Ok((holds_it || lies_in_it).then(|| own.to_owned()))
 }
 
-fn leave(mount_point: &Path, when: Leave) -> io::Result<()> {
-    let flags = match when {
-        Leave::WhenFree => UnmountFlags::NOFOLLOW,
-        Leave::AtOnce => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
-    };
-    match rustix::mount::unmount(mount_point, flags) {
-        // Users other than root may end their own FUSE mounts through this program alone.
-        Err(Errno::PERM) => fusermount(mount_point, when),
-        result => Ok(result?),
+/// Takes away a mount of ours whose process died.
+fn take_away_dead(given: &Path) -> Result<(), MountError> {
+    let place = in_full(given).map_err(|source| MountError::MountPoint {
+        mount_point: given.to_owned(),
+        source,
+    })?;
+    match OwnMount::on(&place) {
+        Ok(dead) => dead
+            .leave(Leave::IfDead)
+            .map_err(|error| ending(given, error))?,
+        // What is dead there is another's: the mount point is told of as it is.
+        Err(LeaveError::NotOurs) => return Ok(()),
+        Err(error) => return Err(ending(given, error)),
     }
-}
-
-fn fusermount(mount_point: &Path, when: Leave) -> io::Result<()> {
-    let flags = match when {
-        Leave::WhenFree => "-u",
-        Leave::AtOnce => "-uz",
-    };
-    let output = process::run(
-        Path::new("fusermount3"),
-        [OsStr::new(flags), OsStr::new("--"), mount_point.as_os_str()],
-    )?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ))
-    }
+    tracing::warn!(mount_point = %given.display(), "a mount whose process had died was taken away");
+    Ok(())
 }

@@ -1,30 +1,148 @@
-//! The system's table of mounts: which of them are ours.
-//!
-//! Layout: proc_pid_mountinfo(5).
+//! Which of the system's mounts are ours, and how one of them is taken away without another.
 
-use std::ffi::OsString;
+use crate::platform::{self, Mount, mount_id, mounts};
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// What our mounts have behind `fuse.` as their kind.
 pub(super) const SUBTYPE: &str = "freezer";
 
-/// Whether what is mounted on a path was mounted by this program, alive or not.
-pub(super) fn is_ours(mount_point: &Path) -> io::Result<bool> {
-    let table = std::fs::read("/proc/self/mountinfo")?;
-    let mount_point = in_full(mount_point)?;
-    // What was mounted last stands last, and hides the rest.
-    let kind = table
-        .split(|byte| *byte == b'\n')
-        .filter_map(parse)
-        .rfind(|(place, _)| *place == mount_point);
-    Ok(kind.is_some_and(|(_, kind)| kind == format!("fuse.{SUBTYPE}").as_bytes()))
+/// When a mount is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// Not as long as programs are in it.
+    WhenFree,
+    /// At once: programs that are in it stay in what nobody else sees.
+    AtOnce,
+    /// At once, but only if nobody serves it any more. Of a mount whose service has ended the
+    /// numbers may have gone to another, which answers.
+    IfDead,
+}
+
+/// Why a mount was not taken away.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LeaveError {
+    /// What is mounted there is not of this program.
+    #[error("no backup is mounted there")]
+    NotOurs,
+    /// It is ours, and something that is not lies on it. Whoever unmounts by path hits that.
+    #[error("something else is mounted over it")]
+    Covered,
+    /// It is ours, and something else is mounted on a directory in it, and would go with it.
+    #[error("something else is mounted in it, on {}", .0.display())]
+    Holds(PathBuf),
+    /// The system refused.
+    #[error(transparent)]
+    System(io::Error),
+}
+
+/// A mount of this program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnMount {
+    mount: Mount,
+}
+
+impl OwnMount {
+    /// What is mounted on a path, named in full.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaveError::NotOurs`], [`LeaveError::Covered`].
+    pub(super) fn on(place: &Path) -> Result<Self, LeaveError> {
+        let seen = mount_id(place).map_err(LeaveError::System)?;
+        let table = mounts().map_err(LeaveError::System)?;
+        let is_ours = |mount: &&Mount| mount.place == place && is_ours(mount);
+        match table.iter().filter(is_ours).find(|mount| mount.id == seen) {
+            Some(mount) => Ok(Self {
+                mount: mount.clone(),
+            }),
+            None if table.iter().any(|mount| is_ours(&mount)) => Err(LeaveError::Covered),
+            None => Err(LeaveError::NotOurs),
+        }
+    }
+
+    /// Takes it away, and nothing else. Does nothing if it is gone already.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaveError::Covered`], [`LeaveError::Holds`]: it stays as it is, as the system could only
+    /// take the other away too.
+    pub(super) fn leave(&self, when: Leave) -> Result<(), LeaveError> {
+        let table = mounts().map_err(LeaveError::System)?;
+        // Numbers are given out again, so one alone tells little.
+        let is_it = |mount: &Mount| {
+            (mount.id, mount.device, &mount.place)
+                == (self.mount.id, self.mount.device, &self.mount.place)
+                && is_ours(mount)
+        };
+        if !table.iter().any(is_it) {
+            return Ok(());
+        }
+        match mount_id(&self.mount.place) {
+            Ok(seen) if seen == self.mount.id => {}
+            // What covers it may lie on a folder above it, and not have its name.
+            Ok(_) => return Err(LeaveError::Covered),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(LeaveError::Covered);
+            }
+            Err(error) => return Err(LeaveError::System(error)),
+        }
+        if when == Leave::IfDead && !is_dead(&self.mount.place) {
+            return Ok(());
+        }
+        if let Some(inside) = table.iter().find(|mount| mount.parent == self.mount.id) {
+            return Err(LeaveError::Holds(inside.place.clone()));
+        }
+        unmount(&self.mount.place, when).map_err(LeaveError::System)
+    }
+}
+
+/// Whether a mount is there that nobody serves any more. What the kernel keeps of it, such as the
+/// attributes of its root, it still answers; this has to be asked each time.
+pub(super) fn is_dead(place: &Path) -> bool {
+    rustix::fs::statvfs(place).err() == Some(Errno::NOTCONN)
+}
+
+fn is_ours(mount: &Mount) -> bool {
+    mount.kind.strip_prefix("fuse.") == Some(SUBTYPE)
+}
+
+fn unmount(place: &Path, when: Leave) -> io::Result<()> {
+    let flags = match when {
+        Leave::WhenFree => UnmountFlags::NOFOLLOW,
+        Leave::AtOnce | Leave::IfDead => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
+    };
+    match rustix::mount::unmount(place, flags) {
+        // Users other than root may end their own FUSE mounts through this program alone.
+        Err(Errno::PERM) => by_helper(place, when),
+        result => Ok(result?),
+    }
+}
+
+fn by_helper(place: &Path, when: Leave) -> io::Result<()> {
+    let flags = match when {
+        Leave::WhenFree => "-u",
+        Leave::AtOnce | Leave::IfDead => "-uz",
+    };
+    let output = platform::process::run(
+        Path::new("fusermount3"),
+        [OsStr::new(flags), OsStr::new("--"), place.as_os_str()],
+    )?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
+    }
 }
 
 /// The path without symbolic links, and without asking the file system that is mounted there: it
 /// may be dead.
-fn in_full(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn in_full(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if !path.is_symlink() => {
             let parent = if parent.as_os_str().is_empty() {
@@ -38,54 +156,19 @@ fn in_full(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// A line of the table: where, and what kind. Before the kind stand a varying number of fields and
-/// a lone `-`.
-fn parse(line: &[u8]) -> Option<(PathBuf, &[u8])> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let place = fields.nth(4)?;
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    Some((PathBuf::from(OsString::from_vec(unescaped(place))), kind))
-}
-
-/// Space, tab, newline and backslash stand as a backslash and three octal digits.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = after.first_chunk::<3>().filter(|_| *first == b'\\');
-        let code = escaped
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() {
-            after.get(3..).unwrap_or_default()
-        } else {
-            after
-        };
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{in_full, is_ours, parse};
+    use super::{LeaveError, OwnMount, in_full};
     use std::path::Path;
 
     #[test]
-    fn a_line_of_the_table_is_read_with_its_escapes() {
-        let line = b"36 35 98:0 /mnt1 /mnt\\040a\\134b rw,noatime master:1 shared:2 - fuse.freezer freezer:docs ro,user_id=0";
-        let (place, kind) = parse(line).expect("a line");
-        assert_eq!(
-            (place.as_path(), kind),
-            (Path::new("/mnt a\\b"), &b"fuse.freezer"[..])
-        );
-        assert!(parse(b"").is_none());
-        assert!(parse(b"1 2 3 4 5 6 7").is_none());
-    }
-
-    #[test]
     fn what_others_mounted_is_not_ours() {
-        assert!(!is_ours(Path::new("/proc")).expect("read"));
-        assert!(!is_ours(Path::new("/")).expect("read"));
+        for place in ["/proc", "/"] {
+            assert!(matches!(
+                OwnMount::on(Path::new(place)),
+                Err(LeaveError::NotOurs)
+            ));
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@
 //! | [`terminal`] | asks for a secret | refused |
 //! | [`Running`] | who this process is, and whether another still runs | its number alone |
 //! | [`set_nice`], [`set_io_priority`], [`flush_file_systems`] | how much of the machine it takes; writes what waits | refused |
+//! | [`mounts`], [`mount_id`] | which file systems are mounted where | refused |
+//! | [`resolve`], [`folders_around`] | where a path leads, and what it lies in | as elsewhere |
 //! | [`host_name`] | the name this machine calls itself | refused |
 //!
 //! Start reading at [`DirHandle`].
@@ -32,6 +34,7 @@ mod attributes;
 mod clock;
 pub mod durable;
 pub mod folder_handle;
+mod places;
 pub mod process;
 mod running;
 mod stat;
@@ -45,10 +48,11 @@ pub mod terminal;
 
 pub use attributes::Attributes;
 pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, pause};
+pub use places::{folders_around, resolve};
 pub use running::Running;
 pub use stat::{Listed, Sort, Stat};
 pub use system::{
-    Child, DataRuns, DirHandle, FileHandle, Identity, NewFile, Owners, Xattrs, flush_file_systems,
-    forbid_core_files, host_name, prefer_large_pages, raise_open_files_limit, set_io_priority,
-    set_nice,
+    Child, DataRuns, DirHandle, FileHandle, Identity, Mount, NewFile, Owners, Xattrs,
+    flush_file_systems, forbid_core_files, host_name, mount_id, mounts, prefer_large_pages,
+    raise_open_files_limit, set_io_priority, set_nice,
 };

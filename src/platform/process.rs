@@ -27,6 +27,24 @@ pub fn run<S: AsRef<OsStr>>(
         .output()
 }
 
+/// Runs a program like [`run`], with these variables besides those of this process.
+///
+/// # Errors
+///
+/// When it could not be started; how it ended is in the output.
+#[cfg(unix)]
+pub fn run_with<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: impl IntoIterator<Item = S>,
+    variables: &[(&str, String)],
+) -> io::Result<Output> {
+    command(program)
+        .args(arguments)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .output()
+}
+
 /// Runs a program to its end, with the input and output of this one.
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 use super::{Attributes, Listed, Stat};
 use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What there is none of.
 #[derive(Debug)]
@@ -38,6 +38,33 @@ pub(super) fn exit_code(status: std::process::ExitStatus) -> i32 {
     status.code().unwrap_or(-1)
 }
 
+/// A mount: none can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The system's number for it.
+    pub id: u64,
+    /// The number of the mount that it lies in, or on.
+    pub parent: u64,
+    /// Which file system, as major and minor number.
+    pub device: (u32, u32),
+    /// Which folder of the file system is shown.
+    pub root: PathBuf,
+    /// Where it is mounted.
+    pub place: PathBuf,
+    /// What kind of file system it is.
+    pub kind: String,
+}
+
+/// Refuses.
+pub fn mounts() -> io::Result<Vec<Mount>> {
+    Err(refused("the table of mounts"))
+}
+
+/// Refuses.
+pub fn mount_id(_: &Path) -> io::Result<u64> {
+    Err(refused("the table of mounts"))
+}
+
 /// An open directory: none can be had.
 #[derive(Debug)]
 pub struct DirHandle(Nothing);
@@ -65,6 +92,16 @@ impl DirHandle {
 
     /// What this directory is.
     pub fn stat(&self) -> io::Result<Stat> {
+        match self.0 {}
+    }
+
+    /// The number of the mount that this directory is in.
+    pub fn mount(&self) -> io::Result<u64> {
+        match self.0 {}
+    }
+
+    /// A path that leads here.
+    pub fn path(&self) -> PathBuf {
         match self.0 {}
     }
 

@@ -130,6 +130,13 @@ fn open_target<S: Source>(
         path: path.to_owned(),
         source,
     };
+    // Before the first folder on the way is made: that too would be written into the store.
+    if let Some(store) = (run.options.keep_out.around)(path).map_err(refused)? {
+        return Err(RestoreError::InStore {
+            path: path.to_owned(),
+            store,
+        });
+    }
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(refused)?;
     }
@@ -184,9 +191,7 @@ impl<S: Source> Descent<'_, S> {
                     let subdirectories = self.fill(node, &directory, chosen);
                     levels.push((directory, subdirectories.into_iter()));
                 }
-                Err(error) => self
-                    .run
-                    .trouble(&path, FileError::new(Attempt::Create, error)),
+                Err(error) => self.run.trouble(&path, error),
             }
         }
         self.hand_out_batch();
@@ -197,7 +202,7 @@ impl<S: Source> Descent<'_, S> {
         parent: &Arc<Directory>,
         path: &TreePath,
         subdirectory: Subdirectory<'chosen>,
-    ) -> io::Result<(NodeId, Arc<Directory>, &'chosen Chosen)> {
+    ) -> Result<(NodeId, Arc<Directory>, &'chosen Chosen), FileError> {
         let Subdirectory {
             node,
             name,
@@ -205,7 +210,12 @@ impl<S: Source> Descent<'_, S> {
             wanted,
             new,
         } = subdirectory;
-        let handle = parent.handle.open_child(&name)?;
+        let failed = |error| FileError::new(Attempt::Create, error);
+        let handle = parent.handle.open_child(&name).map_err(failed)?;
+        if !new {
+            self.keep_out(parent, &handle)
+                .map_err(|error| FileError::new(Attempt::Enter, error))?;
+        }
         let plain = new && parent.plain;
         let start = if plain {
             self.run.start(parent, PRIVATE)
@@ -215,6 +225,27 @@ impl<S: Source> Descent<'_, S> {
         let mut directory = Directory::new(handle, path.clone(), wanted, start, Some(parent));
         (directory.plain, directory.private) = (plain, new);
         Ok((node, Arc::new(directory), chosen))
+    }
+
+    /// Whether a directory in another is a store itself.
+    fn is_store(&self, parent: &Directory, name: &Name) -> bool {
+        let directory = parent.handle.open_child(name);
+        directory.is_ok_and(|directory| (self.run.options.keep_out.is)(&directory))
+    }
+
+    /// Fails for a directory that was there and is a store, or a part of one that is mounted here.
+    fn keep_out(&self, parent: &Directory, directory: &DirHandle) -> io::Result<()> {
+        let keep_out = self.run.options.keep_out;
+        let is_mounted_here = directory.mount()? != parent.handle.mount()?;
+        if (keep_out.is)(directory)
+            || is_mounted_here && (keep_out.around)(&directory.path())?.is_some()
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it is in a store, whose backups that would overwrite",
+            ));
+        }
+        Ok(())
     }
 
     /// Makes what is chosen of a directory's entries, or hands it out; returns the directories
@@ -273,9 +304,11 @@ impl<S: Source> Descent<'_, S> {
                 let stat = parent.handle.stat_child(&name)?;
                 if stat.sort == Sort::Kept(Kind::Directory) {
                     // Not as root we could be kept out of what is ours.
+                    // A store is left as it is: it is not entered anyway.
                     if *chosen == Chosen::All
                         && stat.uid == self.run.identity.uid
                         && stat.mode & PRIVATE != PRIVATE
+                        && !self.is_store(parent, &name)
                     {
                         parent.handle.child(&name).set_mode(stat.mode | PRIVATE)?;
                     }

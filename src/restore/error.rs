@@ -20,6 +20,14 @@ pub enum RestoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The target is a store or lies in one.
+    #[error("cannot restore to {}: it is in the store {}, whose backups that would overwrite", .path.display(), .store.display())]
+    InStore {
+        /// The target.
+        path: PathBuf,
+        /// The store.
+        store: PathBuf,
+    },
     /// The target holds something, and nothing may be replaced.
     #[error("the target {} is not empty", .0.display())]
     NotEmpty(PathBuf),
@@ -90,6 +98,8 @@ pub enum Attempt {
     List,
     /// Making it. Of a directory, nothing that belongs into it is there.
     Create,
+    /// Restoring into it: it is there, and is a store. Nothing that belongs into it is there.
+    Enter,
     /// Making it another name of a file that is there. It was made as a file of its own.
     Link,
     /// Writing its content. It is not there.
@@ -112,6 +122,7 @@ impl fmt::Display for Attempt {
             Self::Read => "read its content from the backup",
             Self::List => "read from the backup what is in it",
             Self::Create => "create it",
+            Self::Enter => "restore into it",
             Self::Link => "make it a hard link",
             Self::Write => "write its content",
             Self::Replace => "put it in the place of what is there",

@@ -13,6 +13,7 @@
 //! Invariants:
 //! - Nothing outside the target is touched, whatever stands in it: `platform` follows no link below
 //!   the target.
+//! - No folder is entered that [`KeepOut`] knows: neither the target nor one that stands in it.
 //! - A name stands for whole content or is not there: a file that could not be read is removed, and
 //!   one that is replaced is replaced by a rename.
 //! - Trouble with one thing is told to `Progress` and counted; only a full disk, or a stop that was
@@ -35,9 +36,11 @@ pub use run::Summary;
 pub use source::Source;
 
 use crate::model::{Cancel, Entry, Progress, TreePath};
+use crate::platform::DirHandle;
 use selection::Chosen;
+use std::io;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How to restore.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,26 @@ pub struct Options {
     pub ownership: Ownership,
     /// How many threads write.
     pub writers: NonZeroUsize,
+    /// Where nothing is written.
+    pub keep_out: KeepOut,
+}
+
+/// Knows the folders that a restore must not write to: those of stores, whose backups it would
+/// overwrite. The caller does, as a restore knows nothing of stores.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepOut {
+    /// Whether a folder is such a one itself.
+    pub is: fn(&DirHandle) -> bool,
+    /// Returns the one that a path is or lies in, or would lie in once it is made.
+    pub around: fn(&Path) -> io::Result<Option<PathBuf>>,
+}
+
+impl KeepOut {
+    /// None.
+    pub const NOWHERE: Self = Self {
+        is: |_| false,
+        around: |_| Ok(None),
+    };
 }
 
 impl Default for Options {
@@ -58,6 +81,7 @@ impl Default for Options {
             existing: Existing::Refuse,
             ownership: Ownership::ByName,
             writers,
+            keep_out: KeepOut::NOWHERE,
         }
     }
 }
@@ -92,9 +116,9 @@ pub enum Ownership {
 /// # Errors
 ///
 /// Before anything was made: [`RestoreError::Missing`], [`RestoreError::Target`],
-/// [`RestoreError::NotEmpty`] and [`RestoreError::Tree`]. In the midst: [`RestoreError::Full`] and
-/// [`RestoreError::Cancelled`]; what is there by then is whole, but directories may lack their
-/// metadata.
+/// [`RestoreError::InStore`], [`RestoreError::NotEmpty`] and [`RestoreError::Tree`]. In the midst:
+/// [`RestoreError::Full`] and [`RestoreError::Cancelled`]; what is there by then is whole, but
+/// directories may lack their metadata.
 pub fn restore<S: Source>(
     source: &S,
     selection: &[TreePath],

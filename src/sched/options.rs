@@ -59,6 +59,8 @@ pub(super) enum OptionError {
     Kind(String),
     #[error("the option {0:?} has no name that an option can have")]
     Name(String),
+    #[error("the option {0} is empty: leave it out for the default")]
+    Blank(String),
     #[error("a quotation mark of the command is not closed")]
     Quote,
     #[error("a part of the command is empty")]
@@ -78,6 +80,20 @@ pub(super) fn plan(options: &Document, agent: AgentKind) -> Result<Plan, OptionE
         } else {
             Ok(Plan::Pipeline(pipeline(command)?))
         };
+    }
+    // An empty name would mean all backups, and an empty rule of retention none.
+    let blank = |(key, value): (&String, &Value)| {
+        let parts = value
+            .as_array()
+            .map_or(std::slice::from_ref(value), Vec::as_slice);
+        let is_blank =
+            parts.iter().any(|part| part == "") && key != "action" && !OWN.contains(&key.as_str());
+        is_blank.then(|| OptionError::Blank(key.clone()))
+    };
+    if agent == AgentKind::Freezer
+        && let Some(error) = options.iter().find_map(blank)
+    {
+        return Err(error);
     }
     let word = |word: &str| Argument::Word(word.to_owned());
     if agent == AgentKind::Original {
@@ -379,6 +395,25 @@ mod tests {
             refused(&json!({"action": "exec"})),
             OptionError::Missing("exec", "command")
         );
+    }
+
+    #[test]
+    fn an_empty_option_means_neither_everything_nor_nothing() {
+        for options in [
+            json!({"action": "repack", "backup_name": ""}),
+            json!({"action": "check", "backup_name": ""}),
+            json!({"action": "sync", "from": "/a", "to": "/b", "backup_name": ""}),
+            json!({"action": "prune", "keep_last": "3", "keep_daily": ""}),
+            json!({"action": "prune", "keep_last": "3", "keep_tag": ["release", ""]}),
+        ] {
+            assert!(
+                matches!(refused(&options), OptionError::Blank(_)),
+                "{options}"
+            );
+        }
+        // What the scheduler itself takes for not given.
+        let (arguments, _) = agent(json!({"action": "", "pre_script": "", "backup_name": "b"}));
+        assert_eq!(arguments.first().map(String::as_str), Some("backup"));
     }
 
     #[test]

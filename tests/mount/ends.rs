@@ -71,6 +71,139 @@ fn what_is_not_a_mount_of_ours_is_not_unmounted() {
     ));
 }
 
+/// Mounts an empty file system that is told from all others by a file in it.
+fn mount_other(place: &Path) {
+    rustix::mount::mount("other", place, "tmpfs", MountFlags::empty(), c"").expect("mounted");
+    fs::write(place.join("other"), "x").expect("written");
+}
+
+fn unmount_other(place: &Path) {
+    assert!(place.join("other").exists(), "it was taken away");
+    rustix::mount::unmount(place, rustix::mount::UnmountFlags::empty()).expect("unmounted");
+}
+
+fn unmount_lazily(place: &Path) {
+    rustix::mount::unmount(place, rustix::mount::UnmountFlags::DETACH).expect("unmounted");
+}
+
+/// Waits until the process that serves a mount has ended by itself.
+fn wait_for(mut child: std::process::Child) {
+    assert!(child.wait().expect("ended").success());
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_mount_that_was_unmounted_while_in_use_takes_nothing_with_it_when_its_last_user_leaves() {
+    let directory = scratch();
+    let mount_point = directory.path().join("mnt");
+    fs::create_dir(&mount_point).expect("made");
+    let child = serve_elsewhere(&mount_point);
+    let held = fs::File::open(mount_point.join("d000/f0000")).expect("opened");
+    unmount_lazily(&mount_point);
+    mount_other(&mount_point);
+    drop(held);
+    wait_for(child);
+    unmount_other(&mount_point);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_mount_that_ends_leaves_another_mount_of_ours_in_its_place() {
+    let directory = scratch();
+    let mount_point = directory.path().join("mnt");
+    fs::create_dir(&mount_point).expect("made");
+    let first = serve_elsewhere(&mount_point);
+    let held = fs::File::open(mount_point.join("d000/f0000")).expect("opened");
+    unmount_lazily(&mount_point);
+    let second = serve_elsewhere(&mount_point);
+    drop(held);
+    wait_for(first);
+    assert!(mount_point.join("d000/f0000").exists());
+    mount::unmount(&mount_point).expect("unmounted");
+    wait_for(second);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn a_signal_takes_away_neither_what_lies_over_a_mount_nor_what_is_mounted_in_it() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for place in ["", "d000"] {
+        let directory = scratch();
+        let mount_point = directory.path().join("mnt");
+        fs::create_dir(&mount_point).expect("made");
+        let mut child = serve_elsewhere(&mount_point);
+        mount_other(&mount_point.join(place));
+        assert!(matches!(
+            mount::unmount(&mount_point),
+            Err(MountError::Entangled { .. })
+        ));
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("sent");
+        assert!(!child.wait().expect("ended").success(), "it tells");
+        unmount_other(&mount_point.join(place));
+        // What it had to leave behind is dead, and can be taken away now.
+        mount::unmount(&mount_point).expect("unmounted");
+        assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0);
+    }
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn of_mounts_over_each_other_the_one_that_is_seen_is_unmounted_also_through_a_link() {
+    let directory = scratch();
+    let mount_point = directory.path().join("mnt");
+    fs::create_dir(&mount_point).expect("made");
+    std::os::unix::fs::symlink("mnt", directory.path().join("link")).expect("linked");
+    mount_other(&mount_point);
+    let view = store(small_files(1, 1), Recipe::default()).view();
+    let options = MountOptions {
+        occupied: mount::Occupied::Cover,
+        ..MountOptions::new(&mount_point, "test")
+    };
+    let mounted = mount::mount(&options, Forest::of_tree(view)).expect("mounted");
+    assert!(mount_point.join("d000").exists());
+    mount::unmount(&directory.path().join("link")).expect("unmounted");
+    mounted.unmount().expect("it has ended by itself");
+    assert!(matches!(
+        mount::unmount(&mount_point),
+        Err(MountError::NotOurs(_))
+    ));
+    unmount_other(&mount_point);
+}
+
+#[test]
+#[ignore = "needs root, /dev/fuse and the right to mount"]
+fn nothing_is_mounted_in_a_store_that_is_not_the_own_nor_over_another_name_of_the_own() {
+    let view = store(small_files(1, 1), Recipe::default()).view();
+    let directory = scratch();
+    let other = directory.path().join("other");
+    fs::create_dir_all(other.join("data/x")).expect("made");
+    fs::write(other.join("freezer.json"), r#"{"format":"freezer store"}"#).expect("written");
+    let (own, bound) = (directory.path().join("own"), directory.path().join("bound"));
+    fs::create_dir_all(own.join("store")).expect("made");
+    fs::create_dir(&bound).expect("made");
+    rustix::mount::mount_bind(&own, &bound).expect("root may");
+    let attempt = |place: PathBuf| {
+        let options = MountOptions {
+            store: Some(own.join("store")),
+            occupied: mount::Occupied::Cover,
+            ..MountOptions::new(place, "test")
+        };
+        mount::mount(&options, Forest::of_tree(view.clone())).map(|_| ())
+    };
+    for place in [
+        other.clone(),
+        other.join("data/x"),
+        bound.join("store"),
+        bound.clone(),
+    ] {
+        assert!(
+            matches!(attempt(place.clone()), Err(MountError::CoversStore { .. })),
+            "{place:?}"
+        );
+    }
+    unmount_lazily(&bound);
+}
+
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_mount_that_is_in_use_is_not_unmounted_until_it_is_free() {

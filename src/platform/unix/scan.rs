@@ -5,8 +5,8 @@ use crate::platform::{Listed, Sort, Stat};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 /// What names of a directory are fetched with: some two thousand at a time, and below malloc's mmap
 /// threshold.
@@ -89,6 +89,17 @@ impl DirHandle {
     /// What this directory is.
     pub fn stat(&self) -> io::Result<Stat> {
         Ok(stat_of(&rustix::fs::fstat(&self.0)?))
+    }
+
+    /// The number of the mount that this directory is in. The system may give it to another one
+    /// when that mount is gone.
+    pub fn mount(&self) -> io::Result<u64> {
+        super::mounts::mount_of(&self.0)
+    }
+
+    /// A path that leads here as long as this is open, whatever the directory's names are.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 
     /// What a name in this directory stands for.

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
 mod damage;
+mod empty;
 mod excludes;
 mod help;
 mod keys;
@@ -9,6 +10,7 @@ mod layers;
 mod looking;
 mod mount;
 mod original;
+mod outside;
 mod prune;
 mod repack;
 mod signals;

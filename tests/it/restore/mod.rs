@@ -4,9 +4,12 @@ mod random;
 mod real;
 mod tree;
 
+use freezer::catalog::{is_store, store_around};
 use freezer::model::progress::{Collected, Silent};
 use freezer::model::{Cancel, Content, Device, Metadata, Owner, Progress, Time, TreePath, Trouble};
-use freezer::restore::{Existing, Options, Ownership, RestoreError, Summary, list, restore};
+use freezer::restore::{
+    Existing, KeepOut, Options, Ownership, RestoreError, Summary, list, restore,
+};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -25,6 +28,157 @@ fn replace() -> Options {
         existing: Existing::Replace,
         ..Options::default()
     }
+}
+
+/// Replaces what there is, but in stores.
+fn outside_stores() -> Options {
+    Options {
+        keep_out: KeepOut {
+            is: is_store,
+            around: store_around,
+        },
+        ..replace()
+    }
+}
+
+/// Makes a folder a store, with something in it.
+fn make_store(folder: &std::path::Path) {
+    fs::create_dir_all(folder.join("data")).expect("made");
+    let document = r#"{"format":"freezer store","version":1}"#;
+    fs::write(folder.join("freezer.json"), document).expect("written");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).expect("changed");
+}
+
+/// Whether a store is as it was made.
+fn is_untouched(folder: &std::path::Path) -> bool {
+    let mode = fs::metadata(folder).expect("there").mode() & 0o7777;
+    let names: std::collections::BTreeSet<_> = fs::read_dir(folder)
+        .expect("listed")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    let document = fs::read_to_string(folder.join("freezer.json")).expect("readable");
+    let nothing_new = fs::read_dir(folder.join("data")).expect("listed").count() == 0;
+    mode == 0o500
+        && document.contains("freezer store")
+        && names == ["data".into(), "freezer.json".into()].into()
+        && nothing_new
+}
+
+#[test]
+fn a_target_in_a_store_is_refused_before_anything_is_made() {
+    let (folder, _) = fresh();
+    let room = folder.path();
+    let store = room.join("store");
+    make_store(&store);
+    symlink("store/data", room.join("link")).expect("linked");
+    let memory = Tree::new().file("freezer.json", b"mine").memory();
+    for target in [
+        "store",
+        "store/data",
+        "store/new/newer",
+        "link",
+        "link/new",
+        "missing/../store/new",
+    ] {
+        for options in [
+            outside_stores(),
+            Options {
+                existing: Existing::Refuse,
+                ..outside_stores()
+            },
+        ] {
+            let target = room.join(target);
+            let error = restore(&memory, &[], &target, &options, &Silent, &Cancel::new())
+                .expect_err("refused");
+            assert!(
+                matches!(error, RestoreError::InStore { .. }),
+                "{target:?}: {error:?}"
+            );
+        }
+        assert!(is_untouched(&store), "{target}");
+        assert!(!room.join("missing").exists(), "{target}");
+    }
+}
+
+#[test]
+fn a_store_that_stands_in_the_target_is_left_out_and_told() {
+    let (folder, _) = fresh();
+    let target = folder.path();
+    let store = target.join("a/store");
+    make_store(&store);
+    let memory = Tree::new()
+        .directory("a", 0o755)
+        .file("a/beside", b"restored")
+        .directory("a/store", 0o755)
+        .file("a/store/freezer.json", b"mine")
+        .directory("a/store/data", 0o755)
+        .file("a/store/data/x", b"mine")
+        .memory();
+    let progress = Collected::default();
+    let cancel = Cancel::new();
+    let summary = restore(&memory, &[], target, &outside_stores(), &progress, &cancel)
+        .expect("all else can be restored");
+    assert_eq!(summary.troubles, 1);
+    let troubles = progress.told().troubles;
+    assert!(troubles[0].contains("a/store"), "{troubles:?}");
+    assert!(is_untouched(&store));
+    assert_eq!(
+        fs::read(target.join("a/beside")).expect("there"),
+        b"restored"
+    );
+}
+
+#[test]
+fn a_backup_of_a_store_is_restored_where_there_is_none() {
+    let (_folder, target) = fresh();
+    let memory = Tree::new()
+        .file("freezer.json", br#"{"format":"freezer store"}"#)
+        .directory("data", 0o700)
+        .file("data/x", b"y")
+        .memory();
+    restore_all(&memory, &target, &outside_stores());
+    assert_all_restored(&memory, &target);
+}
+
+/// A part of a store that is mounted elsewhere too, until this goes.
+struct Bound(PathBuf);
+
+impl Bound {
+    fn new(source: PathBuf, place: PathBuf) -> Self {
+        fs::create_dir_all(&place).expect("made");
+        rustix::mount::mount_bind(&source, &place).expect("root may");
+        Self(place)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let flags = rustix::mount::UnmountFlags::empty();
+        rustix::mount::unmount(&self.0, flags).expect("unmounted");
+    }
+}
+
+#[test]
+#[ignore = "needs root and the right to mount"]
+fn a_part_of_a_store_that_is_mounted_elsewhere_is_a_part_of_the_store() {
+    let (folder, _) = fresh();
+    let (room, target) = (folder.path(), folder.path().join("target"));
+    let store = room.join("store");
+    make_store(&store);
+    let _first = Bound::new(store.join("data"), room.join("bound"));
+    let _second = Bound::new(store.join("data"), target.join("x"));
+    let memory = Tree::new()
+        .directory("x", 0o755)
+        .file("x/y", b"mine")
+        .memory();
+    let cancel = Cancel::new();
+    let options = outside_stores();
+    let bound = room.join("bound/new");
+    let error = restore(&memory, &[], &bound, &options, &Silent, &cancel).expect_err("refused");
+    assert!(matches!(error, RestoreError::InStore { .. }), "{error:?}");
+    let summary = restore(&memory, &[], &target, &options, &Silent, &cancel).expect("restored");
+    assert_eq!(summary.troubles, 1);
+    assert!(is_untouched(&store));
 }
 
 fn is_root() -> bool {
