@@ -394,7 +394,11 @@ pub fn reference(text: &[u8]) {
             jiff::Timestamp::UNIX_EPOCH,
             jiff::Timestamp::MAX,
         ] {
-            point.choice(now, &TimeZone::UTC).of(&[level()]);
+            let points = [freezer::model::Dated {
+                level: level(),
+                date: now,
+            }];
+            point.choice(now, &TimeZone::UTC).among(&points);
         }
     }
     if let Ok(id) = text.parse::<LevelId>() {

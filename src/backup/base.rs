@@ -4,11 +4,12 @@ use super::compare::{Comparison, Evidence, Lies, Previous, SameContent, UNSURE};
 use super::index_writer::{Earlier, kept_runs};
 use super::moved::Moved;
 use crate::catalog::stream::find_segments;
-use crate::catalog::{Access, Blocks, Catalog, lost_parts, open_tree};
+use crate::catalog::{Access, Blocks, Order, lost_parts, open_tree};
 use crate::format::frame::Lane;
 use crate::format::lost::Lost;
 use crate::format::manifest::{Manifest, Parent};
 use crate::index::{BlockCache, BlockSource, Children, Tree};
+use crate::model::order::is_ahead;
 use crate::model::{BackupName, Content, Entry, LevelId, LevelSerial, NodeId, Time};
 use crate::platform::Stat;
 use std::collections::BTreeMap;
@@ -75,7 +76,7 @@ impl Base {
     /// on is passed over, with a word in the log: a level more to store is better than one that
     /// leans on what is not there.
     pub(super) fn choose(
-        catalog: &Catalog,
+        order: &Order,
         access: &Access,
         backup: &BackupName,
         levels: &Levels,
@@ -84,7 +85,7 @@ impl Base {
         if !levels.incremental {
             return None;
         }
-        let chain = Chain::read(catalog, access, backup)?;
+        let chain = Chain::read(order, access, backup)?;
         let (manifest, digest) = chain.parent(levels, now)?;
         match Self::open(access, backup, manifest, digest, levels) {
             Ok(base) => Some(base),
@@ -116,7 +117,7 @@ impl Base {
             Arc::new(Blocks::new(access, backup, level, Lane::Index)) as Arc<dyn BlockSource>
         };
         let tree = open_tree(&manifest, &BlockCache::new(INDEX_CACHE_BYTES), blocks)?;
-        let comparison = Comparison::new(manifest.started, levels)?;
+        let comparison = Comparison::new(manifest.date(), levels)?;
         Ok(Self {
             manifest,
             digest,
@@ -309,26 +310,29 @@ impl Listing<'_> {
     }
 }
 
-/// The newest level that can be read, and those before it that it was compared with.
+/// The level that was made last of those that can be read, and those before it that it was compared
+/// with.
 struct Chain<'run> {
     access: &'run Access,
     backup: &'run BackupName,
-    /// All that there are, oldest first.
-    levels: Vec<LevelId>,
+    /// Those that were made before it, the last first.
+    earlier: Vec<LevelId>,
     newest: (Manifest, String),
 }
 
 impl<'run> Chain<'run> {
-    fn read(catalog: &Catalog, access: &'run Access, backup: &'run BackupName) -> Option<Self> {
-        let levels = catalog.levels(backup).ok()?;
-        let newest = levels
-            .iter()
-            .rev()
-            .find_map(|level| access.manifest_and_digest(backup, level).ok())?;
+    fn read(order: &Order, access: &'run Access, backup: &'run BackupName) -> Option<Self> {
+        let mut levels = order.levels().rev();
+        let newest = levels.find_map(|level| {
+            let opened = access.manifest_and_digest(backup, level);
+            opened
+                .inspect_err(|error| tracing::warn!(%backup, %level, error = error as &dyn Error, "its manifest cannot be read; it is not leaned on"))
+                .ok()
+        })?;
         Some(Self {
             access,
             backup,
-            levels,
+            earlier: levels.cloned().collect(),
             newest,
         })
     }
@@ -346,7 +350,9 @@ impl<'run> Chain<'run> {
         if let Some(days) = levels.restart_after_days {
             let age = jiff::SignedDuration::from_hours(24)
                 .checked_mul(i32::try_from(days).unwrap_or(i32::MAX))?;
-            if self.newest.0.chain < now.checked_sub(age).ok()? {
+            // Of a chain that began in the future nobody knows how old it is.
+            let chain = self.newest.0.chain;
+            if chain < now.checked_sub(age).ok()? || is_ahead(chain, now) {
                 return None;
             }
         }
@@ -369,16 +375,13 @@ impl<'run> Chain<'run> {
     /// the newest.
     fn newest_below(&self) -> Option<(Manifest, String)> {
         let newest = &self.newest.0;
-        let left = self
-            .levels
+        let mut of_chain = self
+            .earlier
             .iter()
-            .rev()
-            .filter(|level| **level < newest.id && level.started() >= newest.chain);
-        let mut readable =
-            left.filter_map(|level| self.access.manifest_and_digest(self.backup, level).ok());
-        readable.find(|(manifest, _)| {
-            manifest.chain == newest.chain && manifest.level + 1 == newest.level
-        })
+            .filter_map(|level| self.access.manifest_and_digest(self.backup, level).ok())
+            // A full level begins a chain, and no earlier chain is gone on with.
+            .take_while(|(manifest, _)| manifest.chain == newest.chain);
+        of_chain.find(|(manifest, _)| manifest.level + 1 == newest.level)
     }
 }
 

@@ -19,14 +19,14 @@ use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{self, Folder, LevelOf};
 use crate::catalog::{
-    Access, AccessError, Catalog, CatalogError, Held, Left, LockError, LockRequest, Patience, Verb,
-    offer_whole, with_lock,
+    Access, AccessError, Catalog, CatalogError, Held, Left, LockError, LockRequest, Order,
+    Patience, Verb, offer_whole, with_lock,
 };
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{DeltaRun, HeadBlock, RunRoot};
 use crate::model::{
-    BackupName, Cancel, Excludes, LevelId, LevelSerial, Progress, Ranges, StoreId, Trouble,
+    BackupName, Cancel, Dated, Excludes, LevelId, LevelSerial, Progress, Ranges, StoreId, Trouble,
 };
 use crate::platform::Clock;
 use crate::store;
@@ -98,6 +98,8 @@ pub struct Report {
     pub manifest: Manifest,
     /// What did not have to be stored again, as a run that was cut off had stored it.
     pub taken: Taken,
+    /// Earlier points in time that are more than a day in the future, by the clock of this run.
+    pub ahead: Vec<Dated>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -232,7 +234,8 @@ fn attempt(
     let began = clock.now();
     let sources = Sources::open(&request.sources).map_err(BackupError::Source)?;
     let catalog = Catalog::new(access.store());
-    let base = Base::choose(&catalog, access, &request.backup, &request.levels, began);
+    let order = Order::read(access, &request.backup, began).map_err(BackupError::Catalog)?;
+    let base = Base::choose(&order, access, &request.backup, &request.levels, began);
     let base = base.as_ref();
     if let Some(base) = base {
         access
@@ -247,7 +250,7 @@ fn attempt(
     let resumed = resumed.as_ref();
     let unfinished = left.map(Left::streams).unwrap_or_default();
     let newest = unfinished.iter().map(|parts| parts.serial).max();
-    let (id, serial) = next_level(&catalog, access, (&request.backup, newest), began, held)?;
+    let (id, serial) = next_level(access, (&request.backup, &order, newest), began, held)?;
     let of = LevelOf {
         backup: request.backup.clone(),
         level: id.clone(),
@@ -321,6 +324,8 @@ fn attempt(
         level: base.map_or(0, |base| base.manifest.level + 1),
         parent: base.map(Base::as_parent),
         chain: base.map(|base| base.manifest.chain),
+        // The id may be later by less than a second, where another level is of the same moment.
+        started: began.min(id.started()),
         ended: clock.now(),
         zone: request.zone.clone(),
         sources: source_paths,
@@ -362,33 +367,24 @@ fn attempt(
     Ok(Report {
         manifest,
         taken,
+        ahead: order.ahead(began).cloned().collect(),
         elapsed,
     })
 }
 
-/// The identity and serial of the next level: later and higher than every one there is or that a
-/// cut-off run has left, whatever the clock says. The identity is that of the lock, so that what
-/// the run leaves is found should it be cut off.
+/// The identity and serial of the next level. The identity is that of the lock, so that what the
+/// run leaves is found should it be cut off; its date is that of the clock, whatever other levels
+/// say. The serial is higher than that of every level there is or that a cut-off run has left.
 fn next_level(
-    catalog: &Catalog,
     access: &Access,
-    (backup, newest_unfinished): (&BackupName, Option<LevelSerial>),
+    (backup, order, newest_unfinished): (&BackupName, &Order, Option<LevelSerial>),
     now: jiff::Timestamp,
     held: Option<&Held<'_>>,
 ) -> Result<(LevelId, LevelSerial), BackupError> {
-    let levels = catalog.levels(backup).map_err(BackupError::Catalog)?;
-    let mut started = now;
-    if let Some(newest) = levels.last() {
-        let after = newest
-            .started()
-            .checked_add(jiff::SignedDuration::from_millis(1))
-            .unwrap_or(now);
-        started = started.max(after);
-    }
     let mut serial = newest_unfinished
         .map_or(0, |newest| newest.0)
-        .max(levels.len() as u64);
-    for level in levels.iter().rev() {
+        .max(order.points().len() as u64);
+    for level in order.levels().rev() {
         match access.manifest(backup, level) {
             Ok(manifest) => {
                 serial = serial.max(manifest.serial.0);
@@ -405,21 +401,20 @@ fn next_level(
             }
             // A damaged level is no reason to make no more of them.
             Err(error) => {
-                tracing::warn!(%level, error = &error as &dyn std::error::Error, "its manifest cannot be read")
+                tracing::debug!(%level, error = &error as &dyn Error, "its manifest cannot be read")
             }
         }
     }
     if let Some(id) = held
         .map(Held::id)
-        .filter(|id| levels.last().is_none_or(|newest| newest < id))
+        .filter(|id| order.levels().all(|level| level != *id))
     {
         return Ok((id.clone(), LevelSerial(serial + 1)));
     }
-    let mut random = [0; 4];
-    getrandom::fill(&mut random)
+    let random = getrandom::u32()
         .map_err(|error| BackupError::Frame(crate::format::frame::FrameError::Random(error)))?;
     Ok((
-        LevelId::new(started, u32::from_le_bytes(random)),
+        LevelId::next(now, random, order.levels()),
         LevelSerial(serial + 1),
     ))
 }

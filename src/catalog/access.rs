@@ -489,11 +489,12 @@ impl Access {
         let claimed = manifest
             .backup()
             .map_err(|source| failed(ManifestError::Document(source)))?;
-        if &names::as_listed(&claimed) == backup || &claimed == backup && &manifest.id == level {
+        let is_of_backup = claimed == *backup || names::as_listed(&claimed) == *backup;
+        if is_of_backup && manifest.id == *level {
             Ok((manifest, digest))
         } else {
             Err(failed(ManifestError::Document(DocumentError::Content(
-                "it belongs to another backup",
+                "it belongs to another backup or level",
             ))))
         }
     }
@@ -517,11 +518,12 @@ impl Access {
         let claimed = outline
             .backup()
             .map_err(|source| failed(ManifestError::Document(source)))?;
-        if &names::as_listed(&claimed) == backup || &claimed == backup && &outline.id == level {
+        let is_of_backup = claimed == *backup || names::as_listed(&claimed) == *backup;
+        if is_of_backup && outline.id == *level {
             Ok(outline)
         } else {
             Err(failed(ManifestError::Document(DocumentError::Content(
-                "it belongs to another backup",
+                "it belongs to another backup or level",
             ))))
         }
     }

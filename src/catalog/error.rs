@@ -1,5 +1,6 @@
 //! Why the catalog could not do it.
 
+use super::AccessError;
 use crate::model::{BackupName, LevelId};
 use crate::store;
 use std::fmt;
@@ -32,6 +33,16 @@ pub enum CatalogError {
         wanted: String,
         /// The first level it has.
         oldest: LevelId,
+    },
+    /// The manifest of the point in time that is meant was damaged.
+    #[error("could not open level {level} of {backup}")]
+    Unreadable {
+        /// The backup.
+        backup: BackupName,
+        /// The level.
+        level: LevelId,
+        /// What is wrong with it.
+        source: Box<AccessError>,
     },
     /// A level of that id is there: it is never replaced.
     #[error("level {level} of {backup} exists already")]

@@ -5,15 +5,18 @@
 //! stream, and what the checkpoint does not name of it goes with its claim. Until such a manifest
 //! is there the claim stays, so that whoever comes next finds all of it again.
 //!
-//! Why nothing that is needed can go: only a manifest later than the claim can name its stream, as
-//! a run has an id later than all manifests and all claims that it sees. Where there is one, all of
-//! them are read before anything is removed.
+//! Why nothing that is needed can go: only the manifest of a later run can name its stream. Such a
+//! run has a later id, or one that says that it is out of order; or the claim is dated in the
+//! future, where runs of earlier versions did not say so. Where there is such a manifest, and it
+//! was not made before the claim's run by their serials, all of them are read before anything is
+//! removed.
 
 use super::lock::Held;
 use super::names::{self, Folder, LevelOf, Meaning};
-use super::{Access, Catalog, CatalogError, Verb};
+use super::{Access, Catalog, CatalogError, Order, Verb, is_stray};
 use crate::format::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::manifest::{LevelParts, Manifest};
+use crate::model::order::is_ahead;
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial};
 use crate::store::{self, Kind, ObjectInfo, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -35,6 +38,8 @@ pub struct Left {
     checkpoints: Vec<Checkpoint>,
     /// All levels that exist.
     published: Vec<LevelId>,
+    /// When this was looked at.
+    now: Timestamp,
 }
 
 /// What is to become of a run's data and claim.
@@ -71,9 +76,27 @@ impl Left {
         }
         let backup = held.backup();
         let published = Catalog::new(access.store()).levels(backup)?;
-        let newest = published.last().cloned();
-        let is_open = |id: &&LevelId| newest.as_ref().is_none_or(|newest| newest < *id);
-        let open: Vec<LevelId> = held.left().iter().filter(is_open).cloned().collect();
+        let mut newest_serial = None;
+        let mut open: Vec<LevelId> = Vec::new();
+        for id in held.left() {
+            let is_open = match later(&published, id, now) {
+                Later::None => true,
+                Later::Some => false,
+                Later::Doubtful => {
+                    let newest = match newest_serial {
+                        Some(known) => known,
+                        None => *newest_serial.insert(newest_of(access, backup, now)?),
+                    };
+                    let own = newest_checkpoint(access, backup, id)
+                        .map_err(|source| failed(Verb::Open, backup, id, source))?
+                        .map(|checkpoint| checkpoint.serial);
+                    own.is_some_and(|own| newest.is_some_and(|newest| newest < own))
+                }
+            };
+            if is_open {
+                open.push(id.clone());
+            }
+        }
         let mut checkpoints: Vec<Checkpoint> = Vec::new();
         for id in open.iter().rev() {
             if checkpoints.len() == MOST_TAKEN {
@@ -84,13 +107,15 @@ impl Left {
                     .filter(|checkpoint| agrees(&checkpoints, checkpoint)),
             );
         }
+        checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.serial));
         let is_kept = |id: &LevelId| {
             checkpoints
                 .iter()
                 .flat_map(|checkpoint| &checkpoint.levels)
                 .any(|parts| parts.id == *id)
         };
-        let fate = |id: &LevelId| match (published.binary_search(id).is_ok(), is_open(&id)) {
+        let is_open = |id: &LevelId| open.contains(id);
+        let fate = |id: &LevelId| match (published.binary_search(id).is_ok(), is_open(id)) {
             (true, _) => Fate::Published,
             (false, false) => Fate::Older,
             (false, true) if is_kept(id) => Fate::Kept,
@@ -105,6 +130,7 @@ impl Left {
             runs,
             checkpoints,
             published,
+            now,
         })
     }
 
@@ -194,13 +220,17 @@ impl Left {
 
     fn naming(&self, access: &Access, backup: &BackupName, id: &LevelId) -> Naming {
         let mut naming = Naming::Unnamed;
-        for level in self.published.iter().rev().take_while(|level| *level > id) {
+        let is_later = |level: &&LevelId| {
+            *level > id || level.is_out_of_order() || is_ahead(id.started(), self.now)
+        };
+        for level in self.published.iter().rev().filter(is_later) {
             match access.manifest(backup, level) {
                 Ok(manifest) => {
                     if let Some(parts) = manifest.levels.into_iter().find(|parts| parts.id == *id) {
                         return Naming::Named(Box::new(parts));
                     }
                 }
+                Err(error) if matches!(is_stray(access, backup, level, &error), Ok(true)) => {}
                 Err(error) => {
                     tracing::warn!(%level, error = &error as &dyn Error, "its manifest cannot be read; what it may name stays");
                     naming = Naming::Doubtful;
@@ -209,6 +239,49 @@ impl Left {
         }
         naming
     }
+}
+
+/// Whether names tell of a level that a later run made than one that was cut off.
+enum Later {
+    /// There is none.
+    None,
+    /// There is.
+    Some,
+    /// A clock was wrong: nobody knows.
+    Doubtful,
+}
+
+fn later(published: &[LevelId], id: &LevelId, now: Timestamp) -> Later {
+    if is_ahead(id.started(), now) && !published.is_empty() {
+        return Later::Doubtful;
+    }
+    match published.last() {
+        Some(newest)
+            if newest > id && !id.is_out_of_order() && !is_ahead(newest.started(), now) =>
+        {
+            Later::Some
+        }
+        Some(newest) if newest > id => Later::Doubtful,
+        _ if published.iter().any(LevelId::is_out_of_order) => Later::Doubtful,
+        _ => Later::None,
+    }
+}
+
+/// The highest serial of all manifests that can be read; `None` where one cannot.
+fn newest_of(
+    access: &Access,
+    backup: &BackupName,
+    now: Timestamp,
+) -> Result<Option<LevelSerial>, CatalogError> {
+    let order = Order::read(access, backup, now)?;
+    for level in order.levels().rev() {
+        match access.manifest(backup, level) {
+            Ok(manifest) => return Ok(Some(manifest.serial)),
+            Err(error) if is_stray(access, backup, level, &error)? => {}
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(LevelSerial(0)))
 }
 
 /// Removes what a run left, as far as no manifest names it, then its claim. Returns whether that is
@@ -325,7 +398,7 @@ fn usable(
     open: &[LevelId],
 ) -> Result<Option<Checkpoint>, CatalogError> {
     let fail = |source| failed(Verb::Open, backup, id, source);
-    let Some(checkpoint) = newest(access, backup, id).map_err(fail)? else {
+    let Some(checkpoint) = newest_checkpoint(access, backup, id).map_err(fail)? else {
         return Ok(None);
     };
     if checkpoint
@@ -346,7 +419,7 @@ fn usable(
     Ok(Some(checkpoint))
 }
 
-fn newest(
+fn newest_checkpoint(
     access: &Access,
     backup: &BackupName,
     id: &LevelId,

@@ -149,6 +149,11 @@ impl Held<'_> {
             .ok_or_else(|| LockError::Lost(self.locks.request.backup.clone()))
     }
 
+    /// What time it is, by the clock of who holds this.
+    pub fn now(&self) -> Timestamp {
+        self.locks.clock.now()
+    }
+
     /// The backup that is locked.
     pub fn backup(&self) -> &BackupName {
         self.locks.request.backup
@@ -322,8 +327,9 @@ impl Locks<'_> {
             Patience::Endless => true,
         };
         let mut told = false;
+        let mut seen = Vec::new();
         loop {
-            let id = self.new_id()?;
+            let id = self.new_id(&seen)?;
             let ours = Ours::enter(&id);
             let until = self.put(&id)?;
             let claimed = Instant::now();
@@ -338,6 +344,11 @@ impl Locks<'_> {
                 pause(LOOK_EVERY, cancel);
             };
             match outcome {
+                // The id has to say that it is out of order among those too: see `Left`.
+                Ok(left) if left.iter().any(|left| *left > id) && !id.is_out_of_order() => {
+                    self.remove(&id);
+                    seen = left;
+                }
                 Ok(left) => return Ok((ours, left, until)),
                 Err(first) => {
                     self.remove(&id);
@@ -357,25 +368,16 @@ impl Locks<'_> {
         }
     }
 
-    /// An id later than that of every level.
-    fn new_id(&self) -> Result<LevelId, LockError> {
-        let mut started = self.clock.now();
-        if let Some(newest) = self
+    /// An id of now, beside those of all levels and of what earlier runs left.
+    fn new_id(&self, left: &[LevelId]) -> Result<LevelId, LockError> {
+        let levels = self
             .catalog
             .levels(self.request.backup)
-            .map_err(LockError::Catalog)?
-            .last()
-        {
-            started = started.max(
-                newest
-                    .started()
-                    .checked_add(SignedDuration::from_millis(1))
-                    .unwrap_or(started),
-            );
-        }
-        Ok(LevelId::new(
-            started,
+            .map_err(LockError::Catalog)?;
+        Ok(LevelId::next(
+            self.clock.now(),
             getrandom::u32().map_err(LockError::Random)?,
+            levels.iter().chain(left),
         ))
     }
 

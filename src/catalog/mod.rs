@@ -16,6 +16,7 @@ mod lock;
 mod lost;
 pub mod names;
 mod place;
+mod order;
 pub mod stream;
 mod tree;
 mod whole;
@@ -27,13 +28,14 @@ pub use left::Left;
 pub use lock::{Held, LockError, LockRequest, Patience, claims, with_lock};
 pub use lost::{lost_parts, note_lost};
 pub use place::{is_store, store_around};
+pub use order::{Located, Memory, Order, in_order, is_stray, locate, outlines};
 pub use tree::{TreeError, open_tree};
 pub use whole::offer_whole;
 
-use crate::model::{BackupName, BackupRef, Choice, LevelId};
+use crate::model::order::is_ahead;
+use crate::model::{BackupName, BackupRef, LevelId};
 use crate::store::{self, ObjectInfo, Rope, Store};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use names::{LevelOf, Meaning};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,8 +54,24 @@ pub struct Backup {
     pub name: BackupName,
     /// How many levels it has; never 0.
     pub levels: u64,
-    /// The newest of them.
+    /// The latest of them by its id.
     pub newest: LevelId,
+    /// All of them, by their ids.
+    ids: Vec<LevelId>,
+}
+
+impl Backup {
+    /// The level with the latest id that is not more than a day in the future, and how many are: a
+    /// clock that was wrong made them, or they are no levels at all.
+    pub fn newest_of(&self, now: Timestamp) -> (Option<&LevelId>, u64) {
+        let ahead = self
+            .ids
+            .iter()
+            .filter(|level| is_ahead(level.started(), now));
+        let ahead = ahead.count();
+        let newest = self.ids.iter().rev().nth(ahead);
+        (newest, ahead as u64)
+    }
 }
 
 /// The backups of one store.
@@ -79,13 +97,15 @@ impl Catalog {
             match &mut current {
                 Some(backup) if backup.name == of.backup => {
                     backup.levels += 1;
-                    backup.newest = of.level;
+                    backup.newest = of.level.clone();
+                    backup.ids.push(of.level);
                 }
                 other => {
                     let before = other.replace(Backup {
                         name: of.backup,
                         levels: 1,
-                        newest: of.level,
+                        newest: of.level.clone(),
+                        ids: vec![of.level],
                     });
                     wanted = before.is_none_or(&mut *found);
                 }
@@ -98,7 +118,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// The levels of a backup in ascending order; none when there is no such backup.
+    /// The levels of a backup by their ids; none when there is no such backup. In which order they
+    /// were made, and which of these objects are manifests at all, an [`Order`] knows.
     pub fn levels(&self, backup: &BackupName) -> Result<Vec<LevelId>, CatalogError> {
         let mut levels = Vec::new();
         self.each_level(&names::manifests_prefix(backup), &mut |of| {
@@ -153,37 +174,6 @@ impl Catalog {
             (None, _) => Err(CatalogError::UnknownBackup {
                 wanted,
                 near: near.into_iter().map(|(_, name)| name).collect(),
-            }),
-        }
-    }
-
-    /// The backup and the level that are meant when it is `now` in `zone`; without a DATE, the
-    /// newest level.
-    pub fn resolve(
-        &self,
-        wanted: &BackupRef,
-        now: Timestamp,
-        zone: &TimeZone,
-    ) -> Result<(BackupName, LevelId), CatalogError> {
-        let backup = self.find(wanted)?;
-        let levels = self.levels(&backup)?;
-        let choice = wanted
-            .at()
-            .map_or(Choice::Newest, |at| at.choice(now, zone));
-        match (choice.of(&levels), levels.first()) {
-            (Some(level), _) => Ok((backup, level.clone())),
-            (None, Some(oldest)) => {
-                let wanted = wanted.at().map(ToString::to_string).unwrap_or_default();
-                Err(CatalogError::NoSuchLevel {
-                    backup,
-                    wanted,
-                    oldest: oldest.clone(),
-                })
-            }
-            // Its last level was withdrawn since it was found.
-            (None, None) => Err(CatalogError::UnknownBackup {
-                wanted: wanted.name().to_owned(),
-                near: Vec::new(),
             }),
         }
     }

@@ -267,6 +267,7 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
         (access.cipher(), &outcomes),
         session,
     )?;
+    when::warn_of_wrong_dates(&request.backup, &report.ahead, session.clock.now(), session);
     if !rules.is_empty() && !arguments.dry_run {
         for access in destinations.complete() {
             let pruned =

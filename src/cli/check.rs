@@ -6,8 +6,9 @@ use super::interrupt;
 use super::output::Format;
 use super::session::Session;
 use super::when;
-use crate::catalog::{AccessError, Backup, Catalog};
+use crate::catalog::{Access, AccessError, Backup, Catalog, Order, locate};
 use crate::config::{ByteSize, show_bytes};
+use crate::model::order::WrongDate;
 use crate::model::{BackupName, BackupRef, LevelId};
 use crate::platform::Clock;
 use crate::upkeep::{self, Damage, Depth, Portion, Remark};
@@ -129,7 +130,7 @@ enum Event {
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let access = session.access()?;
-    let backups = points(arguments, session, &Catalog::new(access.store()))?;
+    let backups = points(arguments, session, &access)?;
     let cancel = interrupt::watch()?;
     let depth = match arguments.read_data_subset {
         Some(Subset(portion)) => Depth::Data(portion),
@@ -228,12 +229,13 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
 fn points(
     arguments: &Arguments,
     session: &Session,
-    catalog: &Catalog,
+    access: &Access,
 ) -> anyhow::Result<Vec<(BackupName, Vec<LevelId>)>> {
+    let (catalog, now) = (Catalog::new(access.store()), session.clock.now());
     let backups = match &arguments.backup {
         Some(wanted) if wanted.at().is_some() => {
-            let (backup, level) = catalog.resolve(wanted, session.clock.now(), &session.zone)?;
-            return Ok(vec![(backup, vec![level])]);
+            let located = locate(access, wanted, now, &session.zone)?;
+            return Ok(vec![(located.backup, vec![located.level])]);
         }
         Some(wanted) => vec![catalog.find(wanted)?],
         None => {
@@ -245,8 +247,10 @@ fn points(
             backups
         }
     };
-    let with_levels =
-        |backup: BackupName| Ok(catalog.levels(&backup).map(|levels| (backup, levels))?);
+    let with_levels = |backup: BackupName| {
+        let order = Order::read(access, &backup, now)?;
+        Ok((backup, order.levels().cloned().collect()))
+    };
     backups.into_iter().map(with_levels).collect()
 }
 
@@ -331,6 +335,23 @@ fn tell_remark(session: &mut Session, backup: &BackupName, remark: &Remark) -> a
                     show_bytes(*bytes)
                 ),
             )
+        }
+        Remark::WrongDate { level, date, wrong } => {
+            let what = match wrong {
+                WrongDate::Ahead => "is more than a day in the future",
+                WrongDate::OutOfOrder => "was dated by a clock that was wrong",
+            };
+            let text = format!(
+                "the point in time {} {what}; it moves no other, and no rule removes it: freezer prune {backup}@{level} does",
+                show(*date)
+            );
+            ("wrong_date", Some(level), None, text)
+        }
+        Remark::Stray { object } => {
+            let text = format!(
+                "{object} is no manifest of this store, there is no data of such a point in time, and it is in the way of nothing; freezer repair {backup} removes it after a yes"
+            );
+            ("stray", None, None, text)
         }
         Remark::Locked { level, until } => {
             if session.output.format == Format::Text {

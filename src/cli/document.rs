@@ -42,13 +42,10 @@ impl<'manifest> LevelDocument<'manifest> {
             level_id: manifest.id.as_str(),
             level: manifest.level,
             parent: manifest.parent.as_ref().map(|parent| parent.id.as_str()),
-            started: manifest.started,
+            started: manifest.date(),
             ended: manifest.ended,
             zone: &manifest.zone,
-            seconds: manifest
-                .ended
-                .duration_since(manifest.started)
-                .as_secs_f64(),
+            seconds: manifest.ended.duration_since(manifest.date()).as_secs_f64(),
             sources: &manifest.sources,
             counts: &manifest.counts,
             bytes: &manifest.bytes,

@@ -193,7 +193,9 @@ fn of_catalog(error: &CatalogError) -> Option<&'static str> {
         CatalogError::Ambiguous { .. } => Some("name the host too: HOST/NAME"),
         CatalogError::NoSuchLevel { .. } => Some("freezer list BACKUP shows its points in time"),
         CatalogError::Exists { .. } => Some("run it again: the next level gets another id"),
-        CatalogError::List { .. } | CatalogError::Level { .. } => None,
+        CatalogError::List { .. }
+        | CatalogError::Level { .. }
+        | CatalogError::Unreadable { .. } => None,
     }
 }
 

@@ -1,13 +1,14 @@
 //! `freezer list`.
 
-use super::document::LevelDocument;
+use super::document::{LevelDocument, several};
 use super::failure::Outcome;
 use super::output::{Column, Format};
 use super::session::Session;
 use super::when;
-use crate::catalog::{Backup, Catalog};
+use crate::catalog::{Backup, Catalog, Order, is_stray, locate};
 use crate::config::show_bytes;
-use crate::model::{BackupRef, LevelId};
+use crate::model::{BackupRef, Dated, LevelId};
+use crate::platform::Clock;
 use clap::Args;
 use serde::Serialize;
 
@@ -40,6 +41,20 @@ struct BackupDocument<'backup> {
     levels: u64,
     newest: jiff::Timestamp,
     newest_level_id: &'backup str,
+    /// Points in time that are more than a day in the future, which `newest` is none of.
+    #[serde(skip_serializing_if = "is_zero")]
+    ahead: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What is shown as the newest: by names, as no manifest is opened for this.
+fn newest(backup: &Backup, now: jiff::Timestamp) -> (&LevelId, u64) {
+    let (newest, ahead) = backup.newest_of(now);
+    (newest.unwrap_or(&backup.newest), ahead)
 }
 
 fn backups(session: &mut Session) -> anyhow::Result<Outcome> {
@@ -48,6 +63,7 @@ fn backups(session: &mut Session) -> anyhow::Result<Outcome> {
         backups.push(backup);
         true
     })?;
+    let now = session.clock.now();
     if session.output.format == Format::Json {
         let documents: Vec<_> = backups
             .iter()
@@ -56,8 +72,9 @@ fn backups(session: &mut Session) -> anyhow::Result<Outcome> {
                 host: backup.name.host(),
                 name: backup.name.name(),
                 levels: backup.levels,
-                newest: backup.newest.started(),
-                newest_level_id: backup.newest.as_str(),
+                newest: newest(backup, now).0.started(),
+                newest_level_id: newest(backup, now).0.as_str(),
+                ahead: newest(backup, now).1,
             })
             .collect();
         session.output.json(&documents)?;
@@ -75,7 +92,7 @@ fn backups(session: &mut Session) -> anyhow::Result<Outcome> {
             [
                 backup.name.to_string(),
                 backup.levels.to_string(),
-                when::show(backup.newest.started(), &session.zone),
+                when::show(newest(backup, now).0.started(), &session.zone),
             ]
         })
         .collect();
@@ -87,6 +104,17 @@ fn backups(session: &mut Session) -> anyhow::Result<Outcome> {
         ],
         &rows,
     )?;
+    session.output.flush()?;
+    for backup in &backups {
+        let ahead = newest(backup, now).1;
+        if ahead > 0 {
+            let points = several(ahead, "name", "names");
+            session.output.warn(format_args!(
+                "{}: {points} of points in time more than a day in the future; freezer list {} shows them",
+                backup.name, backup.name
+            ));
+        }
+    }
     Ok(Outcome::Done)
 }
 
@@ -101,26 +129,30 @@ struct Unreadable<'level> {
 
 fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Outcome> {
     let access = session.access()?;
-    let catalog = Catalog::new(access.store());
-    let backup = catalog.find(wanted)?;
-    let levels: Vec<LevelId> = match wanted.at() {
-        Some(_) => vec![
-            catalog
-                .resolve(
-                    wanted,
-                    crate::platform::Clock::now(&session.clock),
-                    &session.zone,
-                )?
-                .1,
-        ],
-        None => catalog.levels(&backup)?,
+    let now = session.clock.now();
+    let (backup, levels) = match wanted.at() {
+        Some(_) => {
+            let located = locate(&access, wanted, now, &session.zone)?;
+            (located.backup, vec![located.level])
+        }
+        None => {
+            let backup = Catalog::new(access.store()).find(wanted)?;
+            let order = Order::read(&access, &backup, now)?;
+            let levels: Vec<LevelId> = order.levels().cloned().collect();
+            (backup, levels)
+        }
     };
+    let mut dated = Vec::new();
     let mut outcome = Outcome::Done;
     let (mut rows, mut documents) = (Vec::new(), Vec::new());
     for level in &levels {
-        let point = when::show(level.started(), &session.zone);
         match access.manifest(&backup, level) {
             Ok(manifest) => {
+                let point = when::show(manifest.date(), &session.zone);
+                dated.push(Dated {
+                    level: level.clone(),
+                    date: manifest.date(),
+                });
                 let document = LevelDocument::of(&backup, &manifest, access.cipher());
                 documents.push(serde_json::to_value(&document)?);
                 rows.push([
@@ -134,10 +166,17 @@ fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Outcome> 
             }
             Err(error) => {
                 outcome = Outcome::Partial;
+                let point = when::show(level.started(), &session.zone);
+                let is_stray = is_stray(&access, &backup, level, &error)?;
                 let error = anyhow::Error::from(error);
                 session
                     .output
                     .warn(format_args!("{backup}@{point}: {error:#}"));
+                if is_stray {
+                    session.output.note(format_args!(
+                        "hint: there is no data of it, and it is in the way of nothing; freezer repair {backup} removes it after a yes"
+                    ));
+                }
                 let error = format!("{error:#}");
                 let document = Unreadable {
                     backup: backup.to_string(),
@@ -170,5 +209,7 @@ fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Outcome> 
         ];
         session.output.table(columns, &rows)?;
     }
+    session.output.flush()?;
+    when::warn_of_wrong_dates(&backup, &dated, now, session);
     Ok(outcome)
 }

@@ -3,25 +3,25 @@
 use super::failure::{Outcome, Usage};
 use super::output::Format;
 use super::outside::outside_stores;
-use super::session::{Session, open_view};
+use super::session::{Session, view_of};
 use super::store_options::parse_time;
-use crate::catalog::{Access, Catalog};
+use crate::catalog::{Access, Catalog, Memory, Order, locate};
 use crate::config::ByteSize;
 use crate::fs::fuse::Permissions;
 use crate::fs::mount::{self, Audience, MountOptions, Occupied};
 use crate::fs::points::{Forest, PointSource, SourceError};
 use crate::fs::view::View;
 use crate::fs::{FileReader, ReadOptions};
-use crate::model::{BackupName, BackupRef, LevelId};
+use crate::model::{BackupName, BackupRef, Dated, LevelId};
 use crate::platform::process::{self, Background};
-use crate::platform::{Clock, Identity};
+use crate::platform::{Clock, Identity, SystemClock};
 use crate::store::location::Location;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the process in the background is started with, beside the arguments as they were typed.
@@ -264,18 +264,19 @@ fn forest(
     access: Access,
     reader: Arc<FileReader>,
 ) -> anyhow::Result<Forest> {
-    let catalog = Catalog::new(access.store());
     if arguments.backup.at().is_some() {
-        let (backup, level) =
-            catalog.resolve(&arguments.backup, session.clock.now(), &session.zone)?;
-        return Ok(Forest::of_tree(open_view(
-            &access, &backup, &level, &reader,
+        let now = session.clock.now();
+        let located = locate(&access, &arguments.backup, now, &session.zone)?;
+        let (backup, _, manifest) = located.opened()?;
+        return Ok(Forest::of_tree(view_of(
+            &access, &backup, manifest, &reader,
         )?));
     }
-    let backup = catalog.find(&arguments.backup)?;
+    let backup = Catalog::new(access.store()).find(&arguments.backup)?;
     let points = Points {
         access,
-        catalog,
+        clock: session.clock,
+        memory: Mutex::default(),
         backup,
         reader: Arc::clone(&reader),
     };
@@ -291,18 +292,24 @@ fn forest(
 /// The points in time of one backup.
 struct Points {
     access: Access,
-    catalog: Catalog,
+    clock: SystemClock,
+    /// What manifests said of the order of points in time.
+    memory: Mutex<Memory>,
     backup: BackupName,
     reader: Arc<FileReader>,
 }
 
 impl PointSource for Points {
-    fn list(&self) -> Result<Vec<LevelId>, SourceError> {
-        Ok(self.catalog.levels(&self.backup)?)
+    fn list(&self) -> Result<Vec<Dated>, SourceError> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = Order::read_with(&mut memory, &self.access, &self.backup, self.clock.now())?;
+        let order = order.without_strays(&mut memory, &self.access, &self.backup)?;
+        Ok(order.points().to_vec())
     }
 
     fn open(&self, level: &LevelId) -> Result<View, SourceError> {
-        Ok(open_view(&self.access, &self.backup, level, &self.reader)?)
+        let manifest = self.access.manifest(&self.backup, level)?;
+        Ok(view_of(&self.access, &self.backup, manifest, &self.reader)?)
     }
 }
 

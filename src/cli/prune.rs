@@ -9,7 +9,7 @@ use super::repack::{self, RepackingDocument};
 use super::retention::{RetentionArguments, parse_duration};
 use super::session::Session;
 use super::when;
-use crate::catalog::{Access, Backup, Catalog, LockRequest, Patience, with_lock};
+use crate::catalog::{Access, Backup, Catalog, LockRequest, Patience, locate, with_lock};
 use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef, Cancel, Fate, Reason, Retention};
 use crate::platform::{Clock, host_name, terminal};
@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     let access = session.access()?;
     let cancel = interrupt::watch()?;
     let mut plans = Vec::new();
-    for (backup, going) in wanted(arguments, &rules, session, &Catalog::new(access.store()))? {
+    for (backup, going) in wanted(arguments, &rules, session, &access)? {
         plans.push(upkeep::plan(
             &access,
             &backup,
@@ -183,8 +183,9 @@ fn wanted(
     arguments: &Arguments,
     rules: &Retention,
     session: &Session,
-    catalog: &Catalog,
+    access: &Access,
 ) -> anyhow::Result<Vec<(BackupName, Going)>> {
+    let catalog = Catalog::new(access.store());
     let mut refs = arguments.backups.clone();
     if let Some(name) = &arguments.backup_name {
         let text = match &arguments.hostname {
@@ -210,9 +211,8 @@ fn wanted(
     for backup in &refs {
         let next = match backup.at() {
             Some(_) => {
-                let (backup, level) =
-                    catalog.resolve(backup, session.clock.now(), &session.zone)?;
-                (backup, Going::Named(level))
+                let located = locate(access, backup, session.clock.now(), &session.zone)?;
+                (located.backup, Going::Named(located.level))
             }
             None => (catalog.find(backup)?, Going::Unprotected(rules.clone())),
         };
@@ -250,7 +250,7 @@ fn show(plan: &Plan, session: &mut Session) -> anyhow::Result<()> {
             let level = point
                 .number
                 .map_or_else(|| "?".to_owned(), |number| number.to_string());
-            let started = when::show(point.level.started(), &session.zone);
+            let started = when::show(point.date, &session.zone);
             [
                 started,
                 level,
@@ -371,6 +371,9 @@ pub(super) fn tell(backup: &BackupName, pruned: &Pruned, session: &Session) {
         session.output.warn(format_args!(
             "{backup}: {bytes} stay, as a point in time that cannot be read may need them"
         ));
+        session.output.note(format_args!(
+            "hint: freezer check {backup} names it; freezer repair {backup} removes it after a yes"
+        ));
     }
 }
 
@@ -464,7 +467,7 @@ impl PlanDocument {
     fn of(plan: &Plan, done: Option<&(Pruned, Option<Repacking>)>) -> Self {
         let points = plan.points.iter().map(|point| PointDocument {
             level_id: point.level.to_string(),
-            started: point.level.started(),
+            started: point.date,
             level: point.number,
             stored_bytes: point.stored_bytes,
             fate: if point.fate == Fate::Goes {

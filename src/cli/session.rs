@@ -10,8 +10,9 @@ use super::progress::Shown;
 use super::screen::Screen;
 use super::store_options::{NamedStore, StoreOptions};
 use super::when;
-use crate::catalog::{Access, AccessError, Catalog, is_store};
+use crate::catalog::{Access, AccessError, Catalog, Order, is_store, locate};
 use crate::config::{Environment, read_passphrase};
+use crate::format::manifest::Manifest;
 use crate::fs::timeline::Timeline;
 use crate::fs::view::{View, ViewParts};
 use crate::fs::{FileReader, ReadOptions};
@@ -330,7 +331,6 @@ impl Session {
         let access = self.access_for_reading()?;
         let reader = FileReader::new(&self.read_options()?).context("could not start reading")?;
         Ok(Opened {
-            catalog: Catalog::new(access.store()),
             access,
             reader: Arc::new(reader),
         })
@@ -345,13 +345,14 @@ impl Session {
     /// that cannot be opened are told of and left out: the outcome says so.
     pub(super) fn timeline(&mut self, wanted: &BackupRef) -> anyhow::Result<(Timeline, Outcome)> {
         let access = self.access()?;
-        let catalog = Catalog::new(access.store());
+        let now = self.clock.now();
         let (backup, levels) = if wanted.at().is_some() {
-            let (backup, level) = catalog.resolve(wanted, self.clock.now(), &self.zone)?;
-            (backup, vec![level])
+            let located = locate(&access, wanted, now, &self.zone)?;
+            (located.backup, vec![located.level])
         } else {
-            let backup = catalog.find(wanted)?;
-            let levels = catalog.levels(&backup)?;
+            let backup = Catalog::new(access.store()).find(wanted)?;
+            let order = Order::read(&access, &backup, now)?;
+            let levels = order.levels().cloned().collect();
             (backup, levels)
         };
         let mut left_out = Vec::new();
@@ -384,7 +385,6 @@ impl Session {
 
 /// An open store, with one cache for all points in time of it.
 pub(super) struct Opened {
-    pub(super) catalog: Catalog,
     access: Access,
     reader: Arc<FileReader>,
 }
@@ -392,15 +392,9 @@ pub(super) struct Opened {
 impl Opened {
     /// The point in time that is meant.
     pub(super) fn point(&self, wanted: &BackupRef, session: &Session) -> anyhow::Result<Point> {
-        let (backup, level) = self
-            .catalog
-            .resolve(wanted, session.clock.now(), &session.zone)?;
-        self.level(backup, level)
-    }
-
-    /// That of a level.
-    pub(super) fn level(&self, backup: BackupName, level: LevelId) -> anyhow::Result<Point> {
-        let view = open_view(&self.access, &backup, &level, &self.reader)?;
+        let located = locate(&self.access, wanted, session.clock.now(), &session.zone)?;
+        let (backup, level, manifest) = located.opened()?;
+        let view = view_of(&self.access, &backup, manifest, &self.reader)?;
         Ok(Point {
             backup,
             level,
@@ -409,15 +403,15 @@ impl Opened {
     }
 }
 
-/// Opens the tree of a level.
-pub(super) fn open_view(
+/// Opens the tree of the level that a manifest is of.
+pub(super) fn view_of(
     access: &Access,
     backup: &BackupName,
-    level: &LevelId,
+    manifest: Manifest,
     reader: &Arc<FileReader>,
 ) -> anyhow::Result<View> {
     let parts = ViewParts {
-        manifest: access.manifest(backup, level)?,
+        manifest,
         store: access.store(),
         store_id: access.store_id(),
         protection: access.protection(),

@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::catalog::{Access, AccessError, Backup, Catalog, LockRequest, with_lock};
 use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef};
-use crate::platform::host_name;
+use crate::platform::{Clock, host_name};
 use crate::store::Kind;
 use crate::store::location::IfMissing;
 use crate::upkeep::{self, Pair, Synced, Wanted};
@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "BACKUP")]
     backups: Vec<BackupRef>,
 
-    /// Copy points in time that are older than the newest in TO too
+    /// Copy points in time that were made before the newest in TO too
     #[arg(long)]
     all: bool,
 
@@ -96,7 +96,12 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     let mut outcome = Outcome::Done;
     for backup in backups {
         let missing = match &to {
-            Some(to) => upkeep::missing(Pair { from: &from, to }, &backup, wanted)?,
+            Some(to) => upkeep::missing(
+                Pair { from: &from, to },
+                &backup,
+                wanted,
+                session.clock.now(),
+            )?,
             None => Catalog::new(from.store()).levels(&backup)?,
         };
         let mut document = Document {

@@ -1,6 +1,9 @@
 //! Moments as people read them.
 
-use crate::model::Time;
+use super::document::several;
+use super::session::Session;
+use crate::model::order::{WrongDate, wrong_dates};
+use crate::model::{BackupName, Dated, Time};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -11,6 +14,56 @@ pub(super) fn show(moment: Timestamp, zone: &TimeZone) -> String {
         .to_zoned(zone.clone())
         .strftime("%Y-%m-%d %H:%M:%S%:z")
         .to_string()
+}
+
+/// How many points in time of wrong clocks are named.
+const NAMED: usize = 3;
+
+/// Tells of points in time, in the order in which they were made, whose dates cannot be right.
+pub(super) fn warn_of_wrong_dates(
+    backup: &BackupName,
+    points: &[Dated],
+    now: Timestamp,
+    session: &Session,
+) {
+    let dates: Vec<Timestamp> = points.iter().map(|point| point.date).collect();
+    let wrong = wrong_dates(&dates, now);
+    let of_kind = |kind: WrongDate| {
+        let of_kind = points.iter().zip(&wrong);
+        let of_kind = of_kind.filter(move |(_, wrong)| **wrong == Some(kind));
+        of_kind.map(|(point, _)| point).collect::<Vec<_>>()
+    };
+    for (kind, what) in [
+        (WrongDate::Ahead, "more than a day in the future"),
+        (WrongDate::OutOfOrder, "dated by a clock that was wrong"),
+    ] {
+        warn_of(backup, &of_kind(kind), what, session);
+    }
+}
+
+fn warn_of(backup: &BackupName, points: &[&Dated], what: &str, session: &Session) {
+    let Some(first) = points.first() else { return };
+    let mut names: Vec<String> = points
+        .iter()
+        .take(NAMED)
+        .map(|point| format!("{backup}@{}", show(point.date, &session.zone)))
+        .collect();
+    if points.len() > NAMED {
+        names.push("…".to_owned());
+    }
+    let count = several(
+        points.len() as u64,
+        "point in time is",
+        "points in time are",
+    );
+    session.output.warn(format_args!(
+        "{backup}: {count} {what}: {}; they move no other, and no rule removes them",
+        names.join(", ")
+    ));
+    session.output.note(format_args!(
+        "hint: check this machine's clock; freezer prune {backup}@{} removes one that is not wanted",
+        first.level
+    ));
 }
 
 /// The time of a file as `ls -l` shows it; far from our days as seconds since 1970.

@@ -254,6 +254,8 @@ pub struct ManifestParts {
     pub parent: Option<Parent>,
     /// See [`Manifest::chain`]; none for a full level, whose own start it is.
     pub chain: Option<jiff::Timestamp>,
+    /// See [`Manifest::started`].
+    pub started: jiff::Timestamp,
     /// See [`Manifest::ended`].
     pub ended: jiff::Timestamp,
     /// See [`Manifest::zone`].
@@ -285,7 +287,7 @@ impl Manifest {
             host: parts.backup.host().to_owned(),
             name: parts.backup.name().to_owned(),
             chain: parts.chain.unwrap_or_else(|| parts.id.started()),
-            started: parts.id.started(),
+            started: parts.started,
             id: parts.id,
             serial: parts.serial,
             level: parts.level,
@@ -302,6 +304,11 @@ impl Manifest {
             index: parts.index,
             levels: parts.levels,
         }
+    }
+
+    /// When its run began, by the clock of that run.
+    pub fn date(&self) -> jiff::Timestamp {
+        date(self.started, self.ended)
     }
 
     /// The backup it is a level of.
@@ -359,6 +366,12 @@ impl Manifest {
     }
 }
 
+/// The date of a point in time. Earlier versions moved a level behind all that they saw: after a
+/// clock that was once ahead, levels began after they had ended. Of these the end is true.
+fn date(started: jiff::Timestamp, ended: jiff::Timestamp) -> jiff::Timestamp {
+    started.min(ended)
+}
+
 /// A manifest without its trees and tables: what upkeep needs of it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Outline {
@@ -367,8 +380,15 @@ pub struct Outline {
     /// See [`Manifest::id`].
     #[serde(with = "text")]
     pub id: LevelId,
+    /// See [`Manifest::serial`].
+    #[serde(with = "serial")]
+    pub serial: LevelSerial,
     /// See [`Manifest::level`].
     pub level: u32,
+    /// See [`Manifest::parent`].
+    pub parent: Option<Parent>,
+    started: jiff::Timestamp,
+    ended: jiff::Timestamp,
     /// See [`Manifest::tags`].
     #[serde(default)]
     pub tags: Vec<String>,
@@ -420,6 +440,11 @@ impl Outline {
         }
         serde_json::from_slice(&json)
             .map_err(|error| ManifestError::Document(DocumentError::Json(error)))
+    }
+
+    /// See [`Manifest::date`].
+    pub fn date(&self) -> jiff::Timestamp {
+        date(self.started, self.ended)
     }
 
     /// See [`Manifest::backup`].
@@ -553,6 +578,7 @@ mod tests {
             id: id.clone(),
             serial: LevelSerial(1),
             chain: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
             ended: jiff::Timestamp::UNIX_EPOCH,
             zone: "Europe/Berlin".to_owned(),
             sources: vec![b"/home/u/docs".to_vec().into(), b"/\xff".to_vec().into()],

@@ -1,13 +1,13 @@
 //! One point in time, or all points of a backup, as one tree whose inodes are plain numbers.
 //!
 //! A [`Forest`] of one tree shows that tree. A forest of points shows a folder for each point in
-//! time, named by when its level began (`2026-11-22T22.34.50`, local time; points not used as in a
+//! time, named by when its run began (`2026-11-22T22.34.50`, local time; points not used as in a
 //! URL, so that every system takes the name), and `latest`, a symbolic link to the newest. Points
 //! are opened when somebody walks into them, and new ones appear by themselves.
 
 use super::view::{Attributes, Child, FileContent, ROOT, Totals, View};
 use super::{CacheCounts, FileReader, ReadError};
-use crate::model::{Kind, LevelId, Name, NodeId, Time, Xattr};
+use crate::model::{Dated, Kind, LevelId, Name, NodeId, Time, Xattr};
 use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +32,9 @@ pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What knows the points in time of a backup. May be called from many threads at once.
 pub trait PointSource: Send + Sync {
-    /// Every point in time there is now, oldest first.
-    fn list(&self) -> Result<Vec<LevelId>, SourceError>;
+    /// Every point in time there is now, in the order in which they were made: the last one is the
+    /// newest, whatever its date.
+    fn list(&self) -> Result<Vec<Dated>, SourceError>;
 
     /// Opens one of them.
     fn open(&self, level: &LevelId) -> Result<View, SourceError>;
@@ -400,7 +401,7 @@ struct State {
     changes: u32,
 }
 
-/// The points as they were listed, oldest first.
+/// The points as they were listed, in the order in which they were made.
 struct Listing {
     points: Vec<Point>,
     changes: u32,
@@ -454,7 +455,14 @@ impl PointsFolder {
         mut found: impl FnMut(Found<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let listing = self.listing()?;
-        for point in listing.points.iter().filter(|point| point.number > after) {
+        // A listing goes on after a number, so that is its order.
+        let mut points: Vec<&Point> = listing
+            .points
+            .iter()
+            .filter(|point| point.number > after)
+            .collect();
+        points.sort_by_key(|point| point.number);
+        for point in points {
             let attributes = Attributes {
                 mtime: point.started,
                 ctime: point.started,
@@ -605,11 +613,11 @@ impl Points {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_in(&self, levels: &[LevelId]) -> Result<Arc<Listing>, ReadError> {
+    fn take_in(&self, levels: &[Dated]) -> Result<Arc<Listing>, ReadError> {
         let mut state = self.lock();
         let mut points: Vec<Point> = Vec::with_capacity(levels.len());
         let mut names = HashSet::with_capacity(levels.len());
-        for (expected, level) in levels.iter().enumerate() {
+        for (expected, Dated { level, date }) in levels.iter().enumerate() {
             let usual = state
                 .known
                 .get(expected)
@@ -624,8 +632,7 @@ impl Points {
                 }
                 None => return Err(ReadError::TooMany),
             };
-            let started = level.started();
-            let base = started
+            let base = date
                 .to_zoned(self.zone.clone())
                 .strftime("%Y-%m-%dT%H.%M.%S")
                 .to_string();
@@ -638,8 +645,8 @@ impl Points {
                 name = format!("{base}-{turn}");
             }
             let started = Time::new(
-                started.as_second(),
-                u32::try_from(started.subsec_nanosecond()).unwrap_or_default(),
+                date.as_second(),
+                u32::try_from(date.subsec_nanosecond()).unwrap_or_default(),
             );
             points.push(Point {
                 number: place as u64 + 1,

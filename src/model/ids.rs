@@ -72,11 +72,21 @@ pub struct NameError {
 
 /// Identity of a level: the moment its run began (UTC, milliseconds) and 8 random hexadecimal
 /// digits, `20261122T223450.123Z-1a2b3c4d`. Sorts by time as text.
+///
+/// The order of ids is that in which levels were made, unless one of them
+/// [is out of order](Self::is_out_of_order) or a clock was ahead: `catalog::Order` knows.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LevelId(Box<str>);
 
 /// Length of a [`LevelId`] in bytes.
 const LEVEL_ID_LENGTH: usize = 29;
+
+/// The upper half of the random digits of an id that is earlier than another one was when it was
+/// made. Chance gives it to one id of 65,536, which then costs its readers some requests.
+const OUT_OF_ORDER: u32 = 0xffff_0000;
+
+/// How far an id may be ahead of its clock, to come after another one of the same moment.
+const SAME_MOMENT: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
 
 impl LevelId {
     /// Makes the identity of a level that begins at `started`.
@@ -87,6 +97,43 @@ impl LevelId {
             .to_string();
         let milliseconds = started.subsec_millisecond().unsigned_abs();
         Self(format!("{text}.{milliseconds:03}Z-{random:08x}").into())
+    }
+
+    /// Makes the identity of a level that begins `now`, beside all others that can be seen of its
+    /// backup, which may be no levels at all.
+    ///
+    /// None of them moves it by more than a second. Where one is later all the same, the new id
+    /// says that it is [out of order](Self::is_out_of_order).
+    pub fn next<'a>(
+        now: jiff::Timestamp,
+        random: u32,
+        others: impl Iterator<Item = &'a Self> + Clone,
+    ) -> Self {
+        let own = Self::new(now, random).started();
+        let at_once = own.checked_add(SAME_MOMENT).unwrap_or(own);
+        let of_moment = others
+            .clone()
+            .map(Self::started)
+            .filter(|other| (own..=at_once).contains(other))
+            .max();
+        let started = of_moment
+            .and_then(|last| last.checked_add(jiff::SignedDuration::from_millis(1)).ok())
+            .unwrap_or(now);
+        let is_last = others.max().is_none_or(|last| last.started() < started);
+        let random = match (is_last, random & OUT_OF_ORDER == OUT_OF_ORDER) {
+            (false, _) => random | OUT_OF_ORDER,
+            (true, true) => random ^ 1 << 31,
+            (true, false) => random,
+        };
+        Self::new(started, random)
+    }
+
+    /// Whether there may have been a later id of the same backup when this was made. The order of
+    /// ids then says little; the manifests know. Where this says no, there was none.
+    pub fn is_out_of_order(&self) -> bool {
+        self.0
+            .get(21..)
+            .is_some_and(|digits| digits.starts_with("ffff"))
     }
 
     /// When the run began, to the millisecond.
@@ -217,6 +264,37 @@ mod tests {
         assert_eq!(id.as_str(), "20261122T223450.123Z-1a2b3c4d");
         assert_eq!(id.started(), started);
         assert_eq!(id.as_str().parse::<LevelId>(), Ok(id));
+    }
+
+    #[test]
+    fn the_next_id_has_the_time_of_its_clock_and_says_when_another_is_later() {
+        let id = |text: &str| text.parse::<LevelId>().expect("a level id");
+        let now: jiff::Timestamp = "2026-11-22T22:34:50.1234Z".parse().expect("a time");
+        let next = |others: &[LevelId], random| LevelId::next(now, random, others.iter());
+        let before = id("20261121T223450.123Z-0000000a");
+        let stray = id("20991130T025420.000Z-00000000");
+        assert_eq!(
+            next(&[], 5).as_str(),
+            "20261122T223450.123Z-00000005",
+            "the first"
+        );
+        let plain = next(std::slice::from_ref(&before), 0xffff_0005);
+        assert_eq!(plain.as_str(), "20261122T223450.123Z-7fff0005");
+        assert!(!plain.is_out_of_order());
+        let after = next(&[before.clone(), stray.clone()], 5);
+        assert_eq!(after.as_str(), "20261122T223450.123Z-ffff0005");
+        assert!(after.is_out_of_order());
+        // Of the same moment, whatever else there is.
+        let again = next(&[before, after.clone(), stray], 5);
+        assert_eq!(again.as_str(), "20261122T223450.124Z-ffff0005");
+        let third = next(
+            &[
+                id("20261122T223450.123Z-00000005"),
+                id("20261122T223451.000Z-00000005"),
+            ],
+            5,
+        );
+        assert_eq!(third.as_str(), "20261122T223451.001Z-00000005");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod cancel;
 mod entry;
 mod ids;
 mod name;
+pub mod order;
 mod pattern;
 mod point_in_time;
 pub mod progress;
@@ -33,6 +34,7 @@ pub use ids::{
     StoreId, StreamOffset,
 };
 pub use name::{Name, TreePath};
+pub use order::Dated;
 pub use pattern::Excludes;
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
 pub use progress::{Progress, Trouble};

@@ -1,6 +1,6 @@
 //! The DATE of `name@DATE`: which point in time people mean.
 
-use super::LevelId;
+use super::{Dated, LevelId};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanFieldwise, Timestamp, ToSpan, Zoned};
@@ -125,12 +125,28 @@ impl PointInTime {
 }
 
 impl Choice {
-    /// The level that is meant, of levels in ascending order.
-    pub fn of<'a>(&self, levels: &'a [LevelId]) -> Option<&'a LevelId> {
+    /// The levels that can be meant, the best first, of points in time in the order in which they
+    /// were made: what comes later is meant where those before it turn out to be no points in time.
+    ///
+    /// The newest is the one that was made last, whatever its date. Of those that began at or
+    /// before a moment the one with the latest date comes first.
+    pub fn among<'a>(&self, points: &'a [Dated]) -> Vec<&'a LevelId> {
         match self {
-            Self::Newest => levels.last(),
-            Self::Exactly(id) => levels.iter().find(|level| *level == id),
-            Self::Until(moment) => levels.iter().rev().find(|level| level.started() <= *moment),
+            Self::Newest => points.iter().rev().map(|point| &point.level).collect(),
+            Self::Exactly(id) => points
+                .iter()
+                .map(|point| &point.level)
+                .filter(|level| *level == id)
+                .collect(),
+            Self::Until(moment) => {
+                let mut begun: Vec<_> = points
+                    .iter()
+                    .filter(|point| point.date <= *moment)
+                    .collect();
+                // Stable: of one date, the one that was made last.
+                begun.sort_by_key(|point| point.date);
+                begun.into_iter().rev().map(|point| &point.level).collect()
+            }
         }
     }
 }
@@ -278,7 +294,7 @@ fn end_of_day(day: Date, zone: &TimeZone) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::{Choice, PointInTime};
-    use crate::model::LevelId;
+    use crate::model::{Dated, LevelId};
     use jiff::Timestamp;
     use jiff::tz::TimeZone;
     use proptest::prelude::*;
@@ -446,7 +462,11 @@ mod tests {
 
     #[test]
     fn the_newest_level_at_or_before_the_moment_is_chosen() {
-        let level = |text: &str| text.parse::<LevelId>().expect("a level id");
+        let level = |text: &str| {
+            let level: LevelId = text.parse().expect("a level id");
+            let date = level.started();
+            Dated { level, date }
+        };
         let levels = [
             level("20261120T100000.000Z-00000001"),
             level("20261122T143005.123Z-00000002"),
@@ -454,7 +474,8 @@ mod tests {
         ];
         let chosen = |text: &str| {
             choice(text)
-                .of(&levels)
+                .among(&levels)
+                .first()
                 .map(|level| level.as_str().to_owned())
         };
         assert_eq!(
@@ -479,10 +500,45 @@ mod tests {
             Some("20261122T143005.123Z-00000002")
         );
         assert_eq!(chosen("20261122T143005.123Z-00000009"), None);
-        assert_eq!(Choice::Newest.of(&[]), None);
+        assert!(Choice::Newest.among(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_newest_was_made_last_and_a_date_means_what_began_by_then() {
+        let point = |date: &str, random| {
+            let date: Timestamp = date.parse().expect("a time");
+            let level = LevelId::new(date, random);
+            Dated { level, date }
+        };
+        let points = [
+            point("2026-11-20T10:00:00Z", 1),
+            point("2099-11-30T10:00:00Z", 2),
+            point("2026-11-21T10:00:00Z", 3),
+            point("1970-01-01T00:00:00Z", 4),
+        ];
+        let chosen = |text: &str| choice(text).among(&points);
+        assert_eq!(chosen("latest")[0], &points[3].level);
+        assert_eq!(
+            chosen("today"),
+            [&points[2].level, &points[0].level, &points[3].level]
+        );
+        assert_eq!(chosen("2099-11-30")[0], &points[1].level);
+        assert_eq!(chosen("2000-01-01"), [&points[3].level]);
     }
 
     proptest! {
+        #[test]
+        fn a_date_gives_the_latest_that_began_by_then_whatever_the_clocks_said(days in prop::collection::vec(-30_000_i64..60_000, 0..20), moment in -30_000_i64..60_000) {
+            let at = |day: i64| Timestamp::from_second(day * 86_400).expect("in range");
+            let points: Vec<Dated> = days.iter().zip(0..).map(|(day, random)| Dated { level: LevelId::new(at(*day), random), date: at(*day) }).collect();
+            let chosen = Choice::Until(at(moment)).among(&points);
+            let dates: Vec<_> = chosen.iter().map(|level| level.started()).collect();
+            prop_assert!(dates.iter().rev().is_sorted());
+            prop_assert_eq!(chosen.len(), days.iter().filter(|day| **day <= moment).count());
+            prop_assert_eq!(dates.first().copied(), days.iter().filter(|day| **day <= moment).max().map(|day| at(*day)));
+            prop_assert_eq!(Choice::Newest.among(&points).first().copied(), points.last().map(|point| &point.level));
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,40}", now: i64) {
             resolve_if_legal(&text, now);

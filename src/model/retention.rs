@@ -1,15 +1,19 @@
 //! Which points in time stay when a backup is pruned: rules alone, no store and no clock.
 
 use super::LevelId;
+use super::order::{WrongDate, wrong_dates};
 use jiff::civil::ISOWeekDate;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanFieldwise, Timestamp, Zoned};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What stays. Each rule protects; a point in time goes when none protects it.
 ///
 /// Without any rule nothing goes. The newest point in time that can be read stays whatever the
-/// rules are, and one that cannot be read stays too: nobody knows what would be lost.
+/// rules are: the one whose run was the last. One that cannot be read stays too, as nobody knows
+/// what would be lost; and so does one whose clock was wrong, as nobody knows which day it is of.
+/// Neither counts for any rule, so that it takes the place of no other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// How many of the newest stay.
@@ -44,8 +48,10 @@ pub struct WithinError(String);
 /// A point in time, as far as the rules care.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Which it is, and when it began.
+    /// Which it is.
     pub level: LevelId,
+    /// When it began, by the clock of its run.
+    pub date: Timestamp,
     /// What its run was told to call it.
     pub tags: Vec<String>,
     /// Whether its manifest can be read.
@@ -68,6 +74,11 @@ pub enum Reason {
     NoRule,
     /// Its manifest cannot be read.
     Unreadable,
+    /// It cannot be read, there is no data of it, and nothing leans on it: an object that only has
+    /// the name of a manifest.
+    Stray,
+    /// Its clock was wrong.
+    WrongDate(WrongDate),
     /// It is the newest that can be read.
     Newest,
     /// It is one of the last.
@@ -104,6 +115,9 @@ impl fmt::Display for Reason {
         match self {
             Self::NoRule => f.write_str("no rule"),
             Self::Unreadable => f.write_str("unreadable"),
+            Self::Stray => f.write_str("no point in time"),
+            Self::WrongDate(WrongDate::Ahead) => f.write_str("in the future"),
+            Self::WrongDate(WrongDate::OutOfOrder) => f.write_str("of a wrong clock"),
             Self::Newest => f.write_str("newest"),
             Self::Last => f.write_str("last"),
             Self::Period(Period::Hour) => f.write_str("hourly"),
@@ -154,21 +168,30 @@ impl Retention {
         *self == Self::default()
     }
 
-    /// What becomes of each of a backup's points in time, which are in ascending order, when it is
-    /// `now` in `zone`.
+    /// What becomes of each of a backup's points in time, which are in the order in which they were
+    /// made, when it is `now` in `zone`.
     ///
-    /// Applied again to what stays, the same rules let nothing go; a further rule never lets go
-    /// more.
+    /// A further rule never lets go more. Applied again to what stays, the same rules let nothing
+    /// go, unless a clock was wrong: that may no longer show when others have gone.
     pub fn decide(&self, candidates: &[Candidate], now: Timestamp, zone: &TimeZone) -> Vec<Fate> {
+        if self.is_empty() {
+            return vec![Fate::Stays(vec![Reason::NoRule]); candidates.len()];
+        }
+        let wrong = wrong_dates_of(candidates, now);
         let newest = candidates
             .iter()
             .rposition(|candidate| candidate.is_readable);
-        let young_since = self.within.as_ref().map(|within| {
-            let newest = newest
-                .and_then(|at| candidates.get(at))
-                .map_or(now, |candidate| candidate.level.started());
-            within.before(newest.min(now), zone)
-        });
+        let is_right = |at: &usize| candidates[*at].is_readable && wrong[*at].is_none();
+        // The last run, and the last one whose date is right: of the other nobody knows its day.
+        let newest_right = (0..candidates.len()).rfind(is_right);
+        let newest_date = (0..candidates.len())
+            .filter(is_right)
+            .map(|at| candidates[at].date)
+            .max();
+        let young_since = self
+            .within
+            .as_ref()
+            .map(|within| within.before(newest_date.unwrap_or(now).min(now), zone));
         let mut periods = [
             Kept::new(Period::Hour, self.hourly),
             Kept::new(Period::Day, self.daily),
@@ -179,32 +202,33 @@ impl Retention {
         let mut last = self.last;
         let mut fates: Vec<Fate> = candidates
             .iter()
+            .zip(&wrong)
             .enumerate()
             .rev()
-            .map(|(at, candidate)| {
-                if self.is_empty() {
-                    return Fate::Stays(vec![Reason::NoRule]);
-                }
+            .map(|(at, (candidate, wrong))| {
                 if !candidate.is_readable {
                     return Fate::Stays(vec![Reason::Unreadable]);
                 }
-                let started = candidate.level.started();
                 let mut reasons = Vec::new();
-                if newest == Some(at) {
+                if newest == Some(at) || newest_right == Some(at) {
                     reasons.push(Reason::Newest);
+                }
+                if let Some(wrong) = wrong {
+                    reasons.push(Reason::WrongDate(*wrong));
+                    return Fate::Stays(reasons);
                 }
                 if last > 0 {
                     last -= 1;
                     reasons.push(Reason::Last);
                 }
-                let local = started.to_zoned(zone.clone());
+                let local = candidate.date.to_zoned(zone.clone());
                 reasons.extend(
                     periods
                         .iter_mut()
                         .filter_map(|kept| kept.takes(&local))
                         .map(Reason::Period),
                 );
-                if young_since.is_some_and(|since| started >= since) {
+                if young_since.is_some_and(|since| candidate.date >= since) {
                     reasons.push(Reason::Within);
                 }
                 reasons.extend(
@@ -215,7 +239,7 @@ impl Retention {
                         .cloned()
                         .map(Reason::Tag),
                 );
-                if self.since.is_some_and(|since| started >= since) {
+                if self.since.is_some_and(|since| candidate.date >= since) {
                     reasons.push(Reason::Young);
                 }
                 if reasons.is_empty() {
@@ -230,11 +254,31 @@ impl Retention {
     }
 }
 
+/// What is wrong with the date of each candidate; nothing of those that cannot be read.
+fn wrong_dates_of(candidates: &[Candidate], now: Timestamp) -> Vec<Option<WrongDate>> {
+    let dates: Vec<Timestamp> = candidates
+        .iter()
+        .filter(|candidate| candidate.is_readable)
+        .map(|candidate| candidate.date)
+        .collect();
+    let mut wrong = wrong_dates(&dates, now).into_iter();
+    candidates
+        .iter()
+        .map(|candidate| {
+            candidate
+                .is_readable
+                .then(|| wrong.next().flatten())
+                .flatten()
+        })
+        .collect()
+}
+
 /// One kind of period, from the newest point in time back.
 struct Kept {
     period: Period,
     left: u64,
-    current: Option<Span4>,
+    /// Those that have their point in time: dates may step back by less than a day.
+    seen: BTreeSet<Span4>,
 }
 
 /// What tells a period from all others of its kind.
@@ -245,7 +289,7 @@ impl Kept {
         Self {
             period,
             left: count,
-            current: None,
+            seen: BTreeSet::new(),
         }
     }
 
@@ -275,10 +319,9 @@ impl Kept {
             Period::Month => (year, month, 0, 0),
             Period::Year => (year, 0, 0, 0),
         };
-        if self.current == Some(which) {
+        if !self.seen.insert(which) {
             return None;
         }
-        self.current = Some(which);
         self.left -= 1;
         Some(self.period)
     }
@@ -306,6 +349,7 @@ mod tests {
             .iter()
             .map(|time| Candidate {
                 level: LevelId::new(at(time), 1),
+                date: at(time),
                 tags: Vec::new(),
                 is_readable: true,
             })
@@ -497,6 +541,37 @@ mod tests {
         assert_eq!(fates[2], Fate::Stays(vec![Reason::Unreadable]));
     }
 
+    #[test]
+    fn a_wrong_clock_counts_for_no_rule_and_goes_by_none() {
+        let daily = Retention {
+            daily: 3,
+            ..Retention::default()
+        };
+        for wrong in ["2099-11-30T12:00:00Z", "1970-01-01T00:00:00Z"] {
+            let times = [
+                "2026-12-01T12:00:00Z",
+                "2026-12-02T12:00:00Z",
+                wrong,
+                "2026-12-03T12:00:00Z",
+                "2026-12-04T12:00:00Z",
+            ];
+            assert_stay(&daily, &times, &times[1..]);
+            // As the last run it is the newest, and so is the last with a date that can be right.
+            let since = Retention {
+                since: Some(at("2026-12-31T00:00:00Z")),
+                ..Retention::default()
+            };
+            let fates = since.decide(
+                &candidates(&times[..3]),
+                at("2026-12-05T00:00:00Z"),
+                &berlin(),
+            );
+            assert_eq!(fates[0], Fate::Goes);
+            assert_eq!(fates[1], Fate::Stays(vec![Reason::Newest]));
+            assert!(matches!(&fates[2], Fate::Stays(reasons) if reasons[0] == Reason::Newest));
+        }
+    }
+
     fn any_points() -> impl Strategy<Value = Vec<Candidate>> {
         let point = (0_i64..3 * 365 * 24 * 60, 0_u8..4, prop::bool::weighted(0.9));
         prop::collection::vec(point, 1..80).prop_map(|mut points| {
@@ -505,6 +580,7 @@ mod tests {
             let begin = at("2025-01-01T00:00:00Z");
             let candidate = |(minute, tag, is_readable): (i64, u8, bool)| Candidate {
                 level: LevelId::new(begin + SignedDuration::from_mins(minute), 1),
+                date: begin + SignedDuration::from_mins(minute),
                 tags: if tag == 0 {
                     vec!["kept".to_owned()]
                 } else {
@@ -587,6 +663,25 @@ mod tests {
             }
             for at in readable {
                 prop_assert_eq!(fates[at] != Fate::Goes, kept.contains(&at));
+            }
+        }
+
+        #[test]
+        fn one_wrong_clock_changes_nothing_for_the_others(points in any_points(), rules in any_rules(), place in 0_usize..80, off in prop_oneof![Just(40_000_i64), Just(-20_000_i64)]) {
+            let now = at("2028-06-01T00:00:00Z");
+            let sound = rules.decide(&points, now, &berlin());
+            // A run more, somewhere among them.
+            let place = place % (points.len() + 1);
+            let date = at("2026-01-01T00:00:00Z") + SignedDuration::from_hours(24 * off);
+            let wrong = Candidate { level: LevelId::new(date, 7), date, tags: Vec::new(), is_readable: true };
+            let mut more = points.clone();
+            more.insert(place, wrong);
+            let mut fates = rules.decide(&more, now, &berlin());
+            let fate = fates.remove(place);
+            let is_first = off < 0 && points[..place].iter().all(|point| !point.is_readable);
+            prop_assert!(is_first || fate != Fate::Goes);
+            if !is_first {
+                prop_assert!(sound.iter().zip(&fates).all(|(before, after)| (*before == Fate::Goes) == (*after == Fate::Goes)));
             }
         }
 

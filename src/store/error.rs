@@ -100,6 +100,16 @@ pub enum Kind {
     Failed,
 }
 
+impl Kind {
+    /// Whether this says that what the store holds is damaged, rather than that it cannot be asked.
+    pub fn is_damage(self) -> bool {
+        match self {
+            Self::Missing | Self::Short | Self::TooLarge => true,
+            Self::Denied | Self::Full | Self::Unavailable | Self::Failed => false,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

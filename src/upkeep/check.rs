@@ -191,13 +191,7 @@ fn examine_to(
 /// Whether a store's answer says that what it holds is damaged, rather than that it cannot be
 /// asked.
 pub(super) fn is_damage(error: &store::Error) -> bool {
-    match error.kind() {
-        store::Kind::Missing | store::Kind::Short | store::Kind::TooLarge => true,
-        store::Kind::Denied
-        | store::Kind::Full
-        | store::Kind::Unavailable
-        | store::Kind::Failed => false,
-    }
+    error.kind().is_damage()
 }
 
 /// A level's tar stream, as one or more manifests describe it.

@@ -2,17 +2,14 @@
 
 use super::PruneError;
 use super::check::is_damage;
-use crate::catalog::{Access, AccessError, Catalog};
+use crate::catalog::{Access, AccessError, Catalog, in_order, is_stray, outlines};
 use crate::format::manifest::Outline;
-use crate::model::{BackupName, LevelId, Ranges};
+use crate::model::order::{WrongDate, wrong_dates};
+use crate::model::{BackupName, LevelId, LevelSerial, Ranges};
 use crate::store;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
-/// Manifests that are read at once: they are small, and reading them from afar is waiting.
-const READERS: usize = 8;
 
 /// A point in time.
 #[derive(Debug)]
@@ -20,11 +17,26 @@ pub(super) struct Point {
     pub(super) level: LevelId,
     /// What its manifest says; nothing when that cannot be read.
     pub(super) known: Result<Known, AccessError>,
+    /// Whether it cannot be read, has no data, and nothing is known to lean on it: no manifest that
+    /// was damaged, but an object that has the name of one.
+    pub(super) is_stray: bool,
+}
+
+impl Point {
+    /// When it began by the clock of its run; by its name, where its manifest cannot be read.
+    pub(super) fn date(&self) -> Timestamp {
+        self.known
+            .as_ref()
+            .map_or_else(|_| self.level.started(), |known| known.date)
+    }
 }
 
 /// What a manifest says, without its trees and tables.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
+    pub(super) serial: LevelSerial,
+    pub(super) date: Timestamp,
+    parent: Option<LevelId>,
     pub(super) number: u32,
     pub(super) tags: Vec<String>,
     pub(super) stored_bytes: u64,
@@ -43,13 +55,15 @@ struct Lean {
     live: Option<Arc<Ranges>>,
 }
 
-/// All points in time of a backup, oldest first. Each level's id is in memory once, however many
+/// All points in time of a backup, in the order in which they were made. Each level's id is in memory once, however many
 /// manifests name it.
 #[derive(Debug, Default)]
 pub(super) struct Points {
     pub(super) points: Vec<Point>,
     levels: Vec<LevelId>,
     numbers: BTreeMap<LevelId, u32>,
+    /// Which level has which serial, as far as any manifest says.
+    serials: BTreeMap<LevelSerial, LevelId>,
     /// What was last said to be needed of each level: most of what a manifest says, the next one
     /// says too.
     last_live: BTreeMap<u32, Arc<Ranges>>,
@@ -64,6 +78,8 @@ pub(super) struct Needed {
     indexes: BTreeSet<LevelId>,
     /// Everything of levels up to this one is: who knows.
     all_up_to: Option<LevelId>,
+    /// Everything is.
+    all: bool,
 }
 
 /// What is needed of the stream of a level.
@@ -119,18 +135,91 @@ impl Points {
                 Err(error) => Err(error),
                 Ok(outline) => Ok(self.known(outline)),
             };
-            self.points.push(Point { level, known });
+            let is_stray = match &known {
+                Ok(_) => false,
+                Err(error) => {
+                    is_stray(access, backup, &level, error).map_err(PruneError::Catalog)?
+                }
+            };
+            self.points.push(Point {
+                level,
+                known,
+                is_stray,
+            });
         }
+        self.sort();
+        self.doubt_strays();
+        Ok(())
+    }
+
+    /// Puts the points in time into the order in which they were made.
+    fn sort(&mut self) {
         self.points
             .sort_by(|left, right| left.level.cmp(&right.level));
-        Ok(())
+        let serials: BTreeMap<LevelId, LevelSerial> = self
+            .points
+            .iter()
+            .filter_map(|point| Some((point.level.clone(), point.known.as_ref().ok()?.serial)))
+            .collect();
+        let levels = self.points.iter().map(|point| point.level.clone());
+        let places: BTreeMap<LevelId, usize> =
+            in_order(levels.collect(), |level| serials.get(level).copied())
+                .into_iter()
+                .zip(0..)
+                .collect();
+        self.points
+            .sort_by_key(|point| places.get(&point.level).copied());
+    }
+
+    /// A point in time that another names was one, whatever has become of it.
+    fn doubt_strays(&mut self) {
+        let Self {
+            points, numbers, ..
+        } = self;
+        let parents: BTreeSet<LevelId> = points
+            .iter()
+            .filter_map(|point| point.known.as_ref().ok()?.parent.clone())
+            .collect();
+        for point in points.iter_mut().filter(|point| point.is_stray) {
+            point.is_stray = !numbers.contains_key(&point.level) && !parents.contains(&point.level);
+        }
+    }
+
+    /// What is wrong with the dates of the points in time whose manifests can be read.
+    pub(super) fn wrong_dates(&self, now: Timestamp) -> Vec<(&Point, WrongDate)> {
+        let readable: Vec<&Point> = self
+            .points
+            .iter()
+            .filter(|point| point.known.is_ok())
+            .collect();
+        let dates: Vec<Timestamp> = readable.iter().map(|point| point.date()).collect();
+        readable
+            .into_iter()
+            .zip(wrong_dates(&dates, now))
+            .filter_map(|(point, wrong)| Some((point, wrong?)))
+            .collect()
+    }
+
+    /// Whether ids tell in which order levels were made, as far as anything is known of that. One
+    /// that cannot be read then leans on none with a later id.
+    fn ids_ascend(&self) -> bool {
+        let of_points = self
+            .points
+            .iter()
+            .filter(|point| !point.is_stray)
+            .map(|point| &point.level);
+        let mut ids = of_points.chain(self.serials.values());
+        self.serials.values().is_sorted() && !ids.any(LevelId::is_out_of_order)
     }
 
     fn known(&mut self, outline: Outline) -> Known {
         let index_serials = outline.index_serials();
+        let date = outline.date();
         let (mut leans_on, mut index_in) = (Vec::new(), Vec::new());
+        self.serials.insert(outline.serial, outline.id.clone());
         for level in outline.levels {
             let number = self.number(&level.id);
+            self.serials.insert(level.serial, level.id.clone());
             // As long as a level is there itself, all of its stream is a tar archive that other
             // programs can read.
             let live = level
@@ -146,6 +235,9 @@ impl Points {
             }
         }
         Known {
+            serial: outline.serial,
+            date,
+            parent: outline.parent.map(|parent| parent.id),
             number: outline.level,
             tags: outline.tags,
             stored_bytes: outline.bytes.stored,
@@ -180,7 +272,7 @@ impl Points {
     }
 
     /// What those of the points in time need that `stays` says stay. One that cannot be read may
-    /// need every level up to itself.
+    /// need every level up to itself; all there are where ids do not tell which those are.
     pub(super) fn needed(&self, stays: impl Fn(&LevelId) -> bool) -> Needed {
         let mut needed = Needed::default();
         let (mut streams, mut indexes) = (
@@ -190,7 +282,11 @@ impl Points {
         let mut last: BTreeMap<u32, &Arc<Ranges>> = BTreeMap::new();
         for point in self.points.iter().filter(|point| stays(&point.level)) {
             let Ok(known) = &point.known else {
-                needed.all_up_to(&point.level);
+                match point.is_stray {
+                    true => {}
+                    false if self.ids_ascend() => needed.all_up_to(&point.level),
+                    false => needed.all = true,
+                }
                 continue;
             };
             for Lean { level, live } in &known.leans_on {
@@ -292,7 +388,7 @@ impl Needed {
     }
 
     fn is_doubtful(&self, level: &LevelId) -> bool {
-        self.all_up_to.as_ref().is_some_and(|last| level <= last)
+        self.all || self.all_up_to.as_ref().is_some_and(|last| level <= last)
     }
 
     /// Whether the index of a level must stay.
@@ -309,34 +405,4 @@ impl Needed {
             Some(Some(live)) => Needs::Some(live),
         }
     }
-}
-
-/// Reads manifests, several at once.
-fn outlines(
-    access: &Access,
-    backup: &BackupName,
-    levels: Vec<LevelId>,
-) -> Vec<(LevelId, Result<Outline, AccessError>)> {
-    let next = AtomicUsize::new(0);
-    let read = || {
-        let mut mine = Vec::new();
-        while let Some(level) = levels.get(next.fetch_add(1, Ordering::Relaxed)) {
-            mine.push((level.clone(), access.outline(backup, level)));
-        }
-        mine
-    };
-    thread::scope(|scope| {
-        let readers: Vec<_> = (1..READERS.min(levels.len()))
-            .map(|_| scope.spawn(read))
-            .collect();
-        let mut all = read();
-        for reader in readers {
-            all.extend(
-                reader
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            );
-        }
-        all
-    })
 }

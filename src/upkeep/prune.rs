@@ -16,7 +16,9 @@
 //!    lock is looked at once more after them: so no run is under way then, and what no manifest
 //!    names at that moment no run's will ever name. A sync ([`super::sync`]) brings manifests from
 //!    another store, which may name it: so the lock is held while it is removed, too.
-//! 3. A manifest that cannot be read may name every level up to its own: their data stays.
+//! 3. A manifest that cannot be read may name every level that was made before it: their data
+//!    stays. Where ids do not tell which those are, as a clock was wrong, all data stays. An object
+//!    that is no manifest at all, and has no data, keeps nothing: [`crate::catalog::is_stray`].
 //! 4. Who opened a point in time before it went has the grace to end: [`super::withdrawn`].
 
 use super::PruneError;
@@ -49,7 +51,7 @@ pub enum Going {
 pub struct Plan {
     /// Of which backup.
     pub backup: BackupName,
-    /// Its points in time, oldest first.
+    /// Its points in time, in the order in which they were made.
     pub points: Vec<Planned>,
     /// Bytes that no point in time will need once these have gone, beside those of
     /// `unneeded_bytes`.
@@ -69,6 +71,8 @@ pub struct Plan {
 pub struct Planned {
     /// Which.
     pub level: LevelId,
+    /// When it began, by the clock of its run.
+    pub date: Timestamp,
     /// Its number in its chain; nothing if its manifest cannot be read.
     pub number: Option<u32>,
     /// Bytes that its run stored.
@@ -141,6 +145,7 @@ pub fn plan(
         .iter()
         .map(|point| Candidate {
             level: point.level.clone(),
+            date: point.date(),
             tags: point
                 .known
                 .as_ref()
@@ -168,6 +173,7 @@ pub fn plan(
         .zip(fates)
         .map(|(point, fate)| match fate {
             Fate::Goes => stays_if_locked(access, backup, &point.level),
+            Fate::Stays(_) if point.is_stray => Ok(Fate::Stays(vec![Reason::Stray])),
             stays => Ok(stays),
         });
     let fates = fates
@@ -179,6 +185,7 @@ pub fn plan(
         .zip(fates)
         .map(|(point, fate)| Planned {
             level: point.level.clone(),
+            date: point.date(),
             number: point.known.as_ref().ok().map(|known| known.number),
             stored_bytes: point.known.as_ref().map_or(0, |known| known.stored_bytes),
             fate,
@@ -249,7 +256,12 @@ fn stays_if_locked(
 fn needed(read: &Points, space: &Space, stays: impl Fn(&LevelId) -> bool) -> Needed {
     let mut needed = read.needed(stays);
     space
-        .resumable(read.points.last().map(|point| &point.level))
+        .resumable(
+            read.points
+                .iter()
+                .rfind(|point| point.known.is_ok())
+                .map(|point| &point.level),
+        )
         .for_each(|level| needed.whole(level.clone()));
     needed
 }
@@ -343,7 +355,11 @@ pub fn withdraw(
     let unneeded = streams
         .unneeded(access, &backup, (read, &space, &needed))?
         .bytes;
-    if !read.points.iter().all(|point| point.known.is_ok()) {
+    if !read
+        .points
+        .iter()
+        .all(|point| point.known.is_ok() || point.is_stray)
+    {
         let readable: BTreeSet<_> = read
             .points
             .iter()

@@ -7,8 +7,9 @@ use super::unneeded::Streams;
 use super::withdrawn::Notes;
 use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, claims};
+use crate::model::order::WrongDate;
 use crate::model::{BackupName, LevelId};
-use crate::store::Store;
+use crate::store::{ObjectName, Store};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -36,6 +37,21 @@ pub enum Remark {
         levels: u64,
         /// How much.
         bytes: u64,
+    },
+    /// A point in time has a date that cannot be right. It moves no other, and no rule lets it go.
+    WrongDate {
+        /// Which.
+        level: LevelId,
+        /// The date.
+        date: Timestamp,
+        /// What is wrong with it.
+        wrong: WrongDate,
+    },
+    /// An object has the name of a manifest, and is none: it is in the way of nothing, and a repair
+    /// removes it.
+    Stray {
+        /// Which.
+        object: ObjectName,
     },
     /// The store lets nobody remove a point in time, or anything that it needs, before then.
     Locked {
@@ -87,6 +103,22 @@ pub fn remarks(
             bytes: unneeded.values().sum(),
         });
     }
+    for (point, wrong) in points.wrong_dates(now) {
+        remarks.push(Remark::WrongDate {
+            level: point.level.clone(),
+            date: point.date(),
+            wrong,
+        });
+    }
+    remarks.extend(
+        points
+            .points
+            .iter()
+            .filter(|point| point.is_stray)
+            .map(|point| Remark::Stray {
+                object: names::manifest_name(backup, &point.level),
+            }),
+    );
     // What one run stored is locked until one moment.
     let mut locks = BTreeMap::new();
     for point in &points.points {

@@ -1,24 +1,26 @@
 //! Brings a copy of a store up to date: objects as they are, so what was sealed stays sealed, and a
 //! level's manifest after all that it names.
 //!
-//! Levels go across from the oldest on: the objects it names that are not there yet, then the
-//! manifest. Cut off anywhere, the copy has whole levels and some objects that no level names yet;
-//! the next sync finds those and goes on. Whoever calls this has the lock of the backup in the
-//! copy, so nothing there is removed meanwhile. In the source a reader takes no lock: a level that
+//! Levels go across in the order in which they were made: the objects that one names and that are
+//! not there yet, then its manifest. Cut off anywhere, the copy has whole levels and some objects
+//! that no level names yet; the next sync finds those and goes on. Whoever calls this has the lock
+//! of the backup in the copy, so nothing there is removed meanwhile. In the source a reader takes no lock: a level that
 //! goes there meanwhile is not published, and the next sync does not look for it.
 
 use super::check::is_damage;
 use super::error::SyncError;
 use crate::catalog::names::{Folder, LevelOf, Meaning};
 use crate::catalog::{
-    Access, AccessError, Catalog, Held, lost_parts, names, note_lost, offer_whole,
+    Access, AccessError, Catalog, Held, Order, lost_parts, names, note_lost, offer_whole, outlines,
 };
 use crate::format::lost::Lost;
 use crate::format::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use crate::format::repacked::MAX_REPACKED_BYTES;
-use crate::model::{BackupName, Cancel, LevelId, Progress, Ranges};
+use crate::model::order::is_ahead;
+use crate::model::{BackupName, Cancel, LevelId, LevelSerial, Progress, Ranges};
 use crate::store::{self, ObjectInfo, Store};
 use crossbeam_channel::bounded;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,13 +51,13 @@ pub struct Synced {
 /// Which levels go across.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// Those that are newer than the newest in the copy: what was pruned from it stays away.
+    /// Those that were made after the newest in the copy: what was pruned from it stays away.
     Newer,
     /// All that the copy lacks.
     All,
 }
 
-/// The levels that the copy lacks, oldest first.
+/// The levels that the copy lacks, in the order in which they were made, when it is `now`.
 ///
 /// # Errors
 ///
@@ -64,18 +66,48 @@ pub fn missing(
     pair: Pair<'_>,
     backup: &BackupName,
     wanted: Wanted,
+    now: Timestamp,
 ) -> Result<Vec<LevelId>, SyncError> {
-    let levels = |access: &Access| {
-        Catalog::new(access.store())
-            .levels(backup)
-            .map_err(SyncError::Catalog)
-    };
-    let there: BTreeSet<LevelId> = levels(pair.to)?.into_iter().collect();
-    let newest = there.last().filter(|_| wanted == Wanted::Newer);
-    Ok(levels(pair.from)?
-        .into_iter()
-        .filter(|level| !there.contains(level) && newest.is_none_or(|newest| level > newest))
-        .collect())
+    let order = |access: &Access| Order::read(access, backup, now).map_err(SyncError::Catalog);
+    let (from, to) = (order(pair.from)?, order(pair.to)?);
+    let there: BTreeSet<&LevelId> = to.levels().collect();
+    let mut missing: Vec<LevelId> = from
+        .levels()
+        .filter(|level| !there.contains(level))
+        .cloned()
+        .collect();
+    if wanted == Wanted::Newer
+        && let Some((newest, serial)) = newest_of(pair.to, backup, &to)
+    {
+        // Where neither says that it is out of order, their ids tell which was made first.
+        let is_plain = |level: &LevelId| match *level < newest {
+            true => !level.is_out_of_order(),
+            false => !newest.is_out_of_order() && !is_ahead(level.started(), now),
+        };
+        let doubtful = missing.iter().filter(|level| !is_plain(level)).cloned();
+        let serials: BTreeMap<LevelId, LevelSerial> =
+            outlines(pair.from, backup, doubtful.collect())
+                .into_iter()
+                .filter_map(|(level, outline)| Some((level, outline.ok()?.serial)))
+                .collect();
+        missing.retain(|level| match serials.get(level) {
+            Some(own) => *own > serial,
+            None => *level > newest,
+        });
+    }
+    Ok(missing)
+}
+
+/// The level of the copy that was made last, of those that can be read.
+fn newest_of(
+    access: &Access,
+    backup: &BackupName,
+    order: &Order,
+) -> Option<(LevelId, LevelSerial)> {
+    order.levels().rev().find_map(|level| {
+        let outline = access.outline(backup, level).ok()?;
+        Some((level.clone(), outline.serial))
+    })
 }
 
 /// Copies what the copy lacks of a backup, `jobs` objects at once. Memory holds that many objects.
@@ -113,7 +145,7 @@ pub fn sync(
         unnoted: BTreeSet::new(),
     };
     progress.stage("copying");
-    for level in missing(pair, backup, wanted)? {
+    for level in missing(pair, backup, wanted, held.now())? {
         let (manifest, stored) = match run.manifest(&level) {
             Err(AccessError::Store(error)) if error.kind() == store::Kind::Missing => continue, // it went since it was listed
             Err(AccessError::Store(error)) if !is_damage(&error) => {

@@ -25,7 +25,7 @@ use freezer::fs::mount::{self, Audience, MountError, MountOptions, Mounted};
 use freezer::fs::points::{Forest, PointSource, SourceError};
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
-use freezer::model::{LevelId, StoreId, Xattr};
+use freezer::model::{Dated, LevelId, StoreId, Xattr};
 use freezer::store::faulty::Faulty;
 use freezer::store::memory::Memory;
 use freezer::store::{ObjectName, Store, Verb};

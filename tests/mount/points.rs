@@ -37,13 +37,16 @@ impl Levels {
 }
 
 impl PointSource for Levels {
-    fn list(&self) -> Result<Vec<LevelId>, SourceError> {
+    fn list(&self) -> Result<Vec<Dated>, SourceError> {
         Ok(self
             .levels
             .lock()
             .expect("no panic")
             .iter()
-            .map(|level| level.manifest.id.clone())
+            .map(|level| Dated {
+                level: level.manifest.id.clone(),
+                date: level.manifest.date(),
+            })
             .collect())
     }
 

@@ -2,11 +2,9 @@
 
 use super::{back_up, backup, backups, catalog, level};
 use freezer::catalog::{Catalog, CatalogError};
-use freezer::model::{BackupName, LevelId};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::memory::Memory;
 use freezer::store::{ObjectName, Store, Verb};
-use jiff::tz::TimeZone;
 use std::sync::Arc;
 
 fn store_of(levels: &[(&str, &str, u32)]) -> Arc<Memory> {
@@ -15,11 +13,6 @@ fn store_of(levels: &[(&str, &str, u32)]) -> Arc<Memory> {
         back_up(&store, &backup(host, name), &level(*minute)).expect("no fault")
     });
     store
-}
-
-fn resolve(catalog: &Catalog, text: &str) -> Result<(BackupName, LevelId), CatalogError> {
-    let now = "2026-11-22T14:30:00Z".parse().expect("a time");
-    catalog.resolve(&text.parse().expect("a backup"), now, &TimeZone::UTC)
 }
 
 fn find(catalog: &Catalog, text: &str) -> Result<String, String> {
@@ -153,43 +146,10 @@ fn a_name_too_long_for_an_object_is_found_by_itself_and_as_listed() {
     assert_eq!(listed.len(), 1);
     assert_eq!(find(&catalog, &long), Ok(listed[0].0.clone()));
     for name in [&listed[0].0, &long] {
-        assert_eq!(resolve(&catalog, name).expect("found").1, level(1));
+        let name = catalog.find(&name.parse().expect("a backup"));
+        let levels = catalog.levels(&name.expect("found")).expect("listed");
+        assert_eq!(levels, [level(0), level(1)]);
     }
-}
-
-#[test]
-fn a_date_means_the_newest_level_at_or_before_it() {
-    let catalog = catalog(&store_of(&[
-        ("a", "docs", 0),
-        ("a", "docs", 10),
-        ("a", "docs", 20),
-    ]));
-    let resolved = |text: &str| {
-        resolve(&catalog, text)
-            .map(|(_, level)| level)
-            .map_err(|error| error.to_string())
-    };
-    assert_eq!(resolved("docs"), Ok(level(20)));
-    assert_eq!(resolved("docs@latest"), Ok(level(20)));
-    assert_eq!(resolved("a/docs@2026-11-22T14:19"), Ok(level(10)));
-    assert_eq!(resolved("docs@today 14:10"), Ok(level(10)));
-    assert_eq!(resolved("docs@-25m"), Ok(level(0)));
-    assert_eq!(resolved(&format!("docs@{}", level(0))), Ok(level(0)));
-    assert_eq!(
-        resolved("docs@yesterday"),
-        Err(format!(
-            "a/docs has no point in time yesterday: its first is {}",
-            level(0)
-        ))
-    );
-    assert_eq!(
-        resolved(&format!("docs@{}", level(5))),
-        Err(format!(
-            "a/docs has no point in time {}: its first is {}",
-            level(5),
-            level(0)
-        ))
-    );
 }
 
 #[test]
@@ -202,7 +162,7 @@ fn a_store_that_fails_is_an_error_and_never_no_backup() {
         Err(CatalogError::List { .. })
     ));
     assert!(matches!(
-        resolve(&failing, "docs"),
+        failing.find(&"docs".parse().expect("a backup")),
         Err(CatalogError::List { .. })
     ));
     assert!(matches!(

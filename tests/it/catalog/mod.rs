@@ -3,6 +3,7 @@
 mod crash;
 mod finding;
 mod made_once;
+mod order;
 
 use freezer::catalog::names::{self, Folder};
 use freezer::catalog::{Catalog, CatalogError};

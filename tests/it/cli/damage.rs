@@ -33,6 +33,51 @@ fn flip(path: &std::path::Path, at: usize) {
 }
 
 #[test]
+fn an_object_with_the_name_of_a_manifest_is_told_and_in_the_way_of_nothing() {
+    let user = User::with_docs();
+    for content in ["one\n", "two\n"] {
+        user.write("docs/a.txt", content);
+        user.succeeds("backup docs --hostname here -q");
+    }
+    let manifest = user.objects("/manifests/").remove(0);
+    let stray = manifest.with_file_name("20991130T025420.000Z-00000000");
+    std::fs::write(&stray, "junk").expect("written");
+    let sound = |said: &str| !said.contains("2099");
+    assert_eq!(user.succeeds("cat docs a.txt").out, "two\n");
+    assert_eq!(user.succeeds("cat docs@today a.txt").out, "two\n");
+    let said = user.succeeds("list");
+    assert!(sound(&said.out), "{said:?}");
+    assert!(
+        said.err.contains("more than a day in the future"),
+        "{said:?}"
+    );
+    let said = user.fails(3, "list docs");
+    assert!(
+        said.err.contains("freezer repair here/docs removes it"),
+        "{said:?}"
+    );
+    let said = user.fails(1, "check docs");
+    assert!(
+        said.err
+            .contains("manifests/here/docs/20991130T025420.000Z-00000000 is no manifest"),
+        "{said:?}"
+    );
+    user.write("docs/a.txt", "three\n");
+    let said = user.succeeds("backup docs --hostname here");
+    assert!(
+        said.err.contains("backed up") && !said.err.contains("docs@2099"),
+        "{said:?}"
+    );
+    let data = user.objects("/data/").len();
+    user.succeeds("prune docs --keep-last 1 --grace 0 --yes");
+    assert!(user.objects("/data/").len() < data);
+    user.runs("repair docs --yes");
+    assert!(!stray.exists());
+    user.succeeds("check docs --read-data");
+    assert_eq!(user.succeeds("cat docs a.txt").out, "three\n");
+}
+
+#[test]
 fn a_flipped_byte_is_found_when_data_is_read_and_the_file_is_named() {
     let (user, segment) = user_with_segments();
     flip(&segment, 500_000);

@@ -5,7 +5,7 @@ use freezer::format::frame::Protection;
 use freezer::fs::points::{Forest, Found, Lasting, PointSource, SourceError, TOP};
 use freezer::fs::view::View;
 use freezer::fs::{FileReader, ReadError};
-use freezer::model::{Kind, LevelId, StoreId};
+use freezer::model::{Dated, Kind, LevelId, StoreId};
 use freezer::store::Store;
 use freezer::store::memory::Memory;
 use std::ops::ControlFlow;
@@ -53,13 +53,16 @@ impl Levels {
 }
 
 impl PointSource for Levels {
-    fn list(&self) -> Result<Vec<LevelId>, SourceError> {
+    fn list(&self) -> Result<Vec<Dated>, SourceError> {
         Ok(self
             .levels
             .lock()
             .expect("no panic")
             .iter()
-            .map(|level| level.manifest.id.clone())
+            .map(|level| Dated {
+                level: level.manifest.id.clone(),
+                date: level.manifest.date(),
+            })
             .collect())
     }
 

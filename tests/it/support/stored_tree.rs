@@ -219,6 +219,7 @@ impl StoredTree {
             backup: backup.clone(),
             id: level.clone(),
             serial,
+            started,
             ended: started,
             zone: "UTC".to_owned(),
             sources: Vec::new(),

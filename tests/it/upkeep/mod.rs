@@ -3,6 +3,7 @@
 mod chain;
 mod concurrent;
 mod cut;
+mod order;
 mod partial;
 mod prune;
 mod repack;

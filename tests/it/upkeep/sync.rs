@@ -23,7 +23,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// As the program does it.
-fn sync_to(from: &Access, place: Arc<dyn Store>, clock: &ManualClock) -> anyhow::Result<Synced> {
+pub(super) fn sync_to(
+    from: &Access,
+    place: Arc<dyn Store>,
+    clock: &ManualClock,
+) -> anyhow::Result<Synced> {
     sync_what(Wanted::Newer, from, place, clock)
 }
 
