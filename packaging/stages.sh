@@ -1,4 +1,5 @@
-# Sourced by ./run-tests and .ci/run, after debian.sh: says what begins, and how long each stage took.
+# Sourced by ./run-tests and .ci/run, after debian.sh: says what begins, and how long each stage
+# took.
 # The gate hands its stages on to ./run-tests: FREEZER_STAGES has a line "SECONDS NAME" for each.
 
 budget="15 minutes on a warm machine, 35 on a cold and slow one, tests included; never over 60"
