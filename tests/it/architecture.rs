@@ -296,8 +296,8 @@ fn the_table_points_down_only() {
 #[test]
 fn paths_are_found_however_they_are_written() {
     let source = "use crate::model::{Name, Entry};\nuse crate::{\n    fs::view::View, store,\n    format::{frame, segment::Writer},\n};\n\
-                  // crate::commented\nlet s = \"crate::quoted\"; let r = r#\"crate::raw \" \"#;\nfn
-                  // f() -> crate::index::Tree { mycrate::x() }\n";
+                  // crate::commented\nlet s = \"crate::quoted\"; let r = r#\"crate::raw \" \"#;\n\
+                  fn f() -> crate::index::Tree { mycrate::x() }\n";
     let found: Vec<(usize, String)> = paths(&code_of(source), "crate")
         .into_iter()
         .map(|n| (n.line, n.segments.join("::")))

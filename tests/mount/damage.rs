@@ -148,6 +148,24 @@ fn a_store_that_does_not_answer_is_an_input_error_after_the_deadline_until_it_do
     );
     assert_eq!(fs::read_dir(show.at("")).expect("in memory").count(), 2);
     gate.open();
-    assert!(fs::read(show.at("other")).expect("the store answers again") == noise(2, 100_000));
-    assert!(fs::read(show.at("file")).expect("the error is not remembered") == noise(1, 100_000));
+    // On a busy machine the store in memory may need longer than this patience, too: what counts is
+    // that an answer comes, and that what comes before it is the same error.
+    let read = |name: &str| loop {
+        match fs::read(show.at(name)) {
+            Ok(content) => break content,
+            Err(error) => assert_eq!(
+                error.raw_os_error(),
+                Some(Errno::IO.raw_os_error()),
+                "{name}: {error}"
+            ),
+        }
+    };
+    assert!(
+        read("other") == noise(2, 100_000),
+        "the store answers again"
+    );
+    assert!(
+        read("file") == noise(1, 100_000),
+        "the error is not remembered"
+    );
 }

@@ -20,8 +20,7 @@ fn example(title: &str) -> String {
         .expect("the document has the example");
     let block = DOCUMENT[start..]
         .lines()
-        .skip(1)
-        .skip_while(|line| line.is_empty());
+        .skip_while(|line| !line.starts_with("    "));
     block
         .take_while(|line| line.starts_with("    "))
         .map(str::trim)

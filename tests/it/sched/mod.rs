@@ -18,6 +18,7 @@ mod soak;
 mod under_fire;
 
 use crate::api::{Api, Project, text};
+use crate::support::HANG;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -204,12 +205,12 @@ impl Drop for Scheduler {
 
 /// Waits until something is so.
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + HANG;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < end, "{what}: not within a minute");
+        assert!(Instant::now() < end, "{what}: not within {HANG:?}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -14,6 +14,11 @@ pub mod torture;
 use freezer::store::memory::Memory;
 use freezer::store::{ObjectInfo, Store};
 use std::path::Path;
+use std::time::Duration;
+
+/// What has not come after this time does not come. It finds what hangs, and says nothing about
+/// speed: it is far above what a busy machine needs.
+pub const HANG: Duration = Duration::from_secs(180);
 
 /// A new directory that goes when the test ends: in memory where there is such a place, because
 /// trees of thousands of files take minutes on a busy disk. Set `TMPDIR` to test another file

@@ -30,6 +30,8 @@ struct Gate {
     /// How many connections there have been, and how many of them, the first ones, are lost.
     begun: AtomicU64,
     lost: AtomicU64,
+    /// Bytes that the server sent and that were passed on.
+    answered: AtomicU64,
     changed: Condvar,
 }
 
@@ -104,6 +106,16 @@ impl Relay {
             .store(self.gate.begun.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
+    /// Returns how many connections there have been.
+    pub fn connections(&self) -> u64 {
+        self.gate.begun.load(Ordering::SeqCst)
+    }
+
+    /// Returns how many bytes of what the server sent were passed on.
+    pub fn answered_bytes(&self) -> u64 {
+        self.gate.answered.load(Ordering::SeqCst)
+    }
+
     /// Stands still, or goes on.
     pub fn stand_still(&self, stands_still: bool) {
         *self
@@ -155,6 +167,10 @@ fn relay(
         let piece = if per_kib().is_zero() { length } else { 1 << 10 };
         let passed_on = buffer[..length].chunks(piece).try_for_each(|piece| {
             pause(per_kib(), &Cancel::new());
+            if is_answer {
+                gate.answered
+                    .fetch_add(piece.len() as u64, Ordering::SeqCst);
+            }
             arrived.send((Instant::now() + delay, piece.to_vec()))
         });
         if passed_on.is_err() {
