@@ -13,6 +13,8 @@ mod format;
 mod fs;
 mod index;
 mod licences;
+#[cfg(unix)]
+mod old_bytes;
 mod oracles;
 mod promises;
 mod rescue;
