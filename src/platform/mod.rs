@@ -14,6 +14,7 @@
 //! | [`DirHandle`], [`FileHandle`] | read a tree relative to open directories | refused at `open` |
 //! | [`DirHandle`], [`NewFile`], [`Child`], [`Attributes`] | write a tree, in the same way | refused at `open` |
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
+//! | [`CacheDir`] | a private folder, reached without following links; its owner and rights are checked | links are refused, rights are not looked at |
 //! | [`Owners`] | numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, goes to the background | starting only |
 //! | [`terminal`] | asks for a secret | refused |
@@ -28,6 +29,7 @@
 //! changes under us, by mischief or not, never leads out of itself.
 
 mod attributes;
+mod cache_dir;
 mod clock;
 pub mod durable;
 pub mod process;
@@ -42,6 +44,7 @@ mod system;
 pub mod terminal;
 
 pub use attributes::Attributes;
+pub use cache_dir::{CacheDir, CachedFile, Distrust};
 pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, pause};
 pub use running::Running;
 pub use stat::{Listed, Sort, Stat};
