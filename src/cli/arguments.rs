@@ -128,12 +128,12 @@ pub(super) struct Common {
     #[arg(hide_short_help = true)]
     pub(super) log_file_keep: u32,
 
-    /// A folder to keep parts of backups in that were read, as they are stored; mounts and other
-    /// processes can share it
+    /// Keep parts of backups that were read in DIR/freezer-cache, as they are stored. Mounts and
+    /// other processes can share it; nothing else in DIR is touched
     #[arg(long, value_name = "DIR", global = true, hide_short_help = true)]
     pub(super) disk_cache: Option<PathBuf>,
 
-    /// Most bytes that it takes
+    /// Most bytes that the disk cache takes
     #[arg(
         long,
         value_name = "SIZE",

@@ -14,6 +14,7 @@ use crate::fs::mount::MountError;
 use crate::restore::{ExportError, RestoreError};
 use crate::sched::connection::ApiError;
 use crate::store;
+use crate::store::disk_cache;
 use crate::upkeep::{CheckError, PruneError, RepairError, SyncError};
 use std::error::Error;
 
@@ -59,6 +60,7 @@ fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         return of_mount(error);
     }
     None.or_else(|| cause.downcast_ref().and_then(of_store))
+        .or_else(|| cause.downcast_ref().and_then(of_disk_cache))
         .or_else(|| cause.downcast_ref().and_then(of_access))
         .or_else(|| cause.downcast_ref().and_then(of_catalog))
         .or_else(|| cause.downcast_ref().and_then(of_lock))
@@ -153,6 +155,27 @@ fn of_store(error: &store::Error) -> Option<&'static str> {
         ),
         store::Kind::Unavailable => Some("try again when the store can be reached"),
         store::Kind::Failed => None,
+    }
+}
+
+fn of_disk_cache(error: &disk_cache::OpenError) -> Option<&'static str> {
+    use disk_cache::OpenError;
+    match error {
+        OpenError::Make { .. } | OpenError::Use { .. } => {
+            Some("name a folder on a local disk that you may write to: --disk-cache DIR")
+        }
+        OpenError::Unsafe { .. } => Some(
+            "another user could have put files there: name a folder that only you may write to with --disk-cache DIR, or remove that one (a cache holds only copies)",
+        ),
+        OpenError::NotOurs(_) => Some(
+            "the cache is kept in a subfolder of that name: move the other files away, or name another folder with --disk-cache DIR",
+        ),
+        OpenError::OtherForm(_) => Some(
+            "remove that folder (a cache holds only copies), or name another with --disk-cache DIR",
+        ),
+        OpenError::Busy(_) => {
+            Some("end that process if it hangs, or name another folder with --disk-cache DIR")
+        }
     }
 }
 

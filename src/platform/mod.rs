@@ -15,6 +15,7 @@
 //! | [`DirHandle`], [`NewFile`], [`Child`], [`Attributes`] | write a tree, in the same way | refused at `open` |
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
 //! | [`folder_handle`] | a store's folder, in which no link is followed | looked at before each step |
+//! | [`CacheDir`] | a private folder, reached without following links; its owner and rights are checked | links are refused, rights are not looked at |
 //! | [`Owners`] | numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, goes to the background | starting only |
 //! | [`terminal`] | asks for a secret | refused |
@@ -31,6 +32,7 @@
 //! changes under us, by mischief or not, never leads out of itself.
 
 mod attributes;
+mod cache_dir;
 mod clock;
 pub mod durable;
 pub mod folder_handle;
@@ -47,6 +49,7 @@ mod system;
 pub mod terminal;
 
 pub use attributes::Attributes;
+pub use cache_dir::{CacheDir, CachedFile, Distrust};
 pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, pause};
 pub use places::{folders_around, resolve};
 pub use running::Running;

@@ -74,6 +74,7 @@ struct Old {
 #[derive(Debug)]
 struct Said {
     out: String,
+    #[expect(dead_code, reason = "a failed expectation shows it")]
     err: String,
     code: Option<i32>,
 }

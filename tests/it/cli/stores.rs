@@ -198,3 +198,123 @@ fn what_was_read_is_read_from_the_disk_cache_when_the_store_is_gone() {
     user.fails(1, "cat docs a.txt --encrypt-pass-file key");
     user.fails(1, "check --encrypt-pass-file key --disk-cache cache");
 }
+
+/// A user who has backed up the small tree.
+fn user_with_backup() -> User {
+    let user = User::with_docs();
+    user.succeeds("backup docs --hostname here -q");
+    user
+}
+
+#[test]
+fn a_disk_cache_touches_nothing_but_its_own_folder() {
+    let user = user_with_backup();
+    let digits = "0".repeat(62);
+    let foreign = [
+        "srv/db/data.sqlite".to_owned(),
+        "srv/go/main.go".to_owned(),
+        "srv/go/Makefile".to_owned(),
+        format!("srv/db/{digits}"),
+        format!("srv/db/{digits}.part"),
+        "srv/lock".to_owned(),
+        "srv/bytes".to_owned(),
+    ];
+    foreign.iter().for_each(|path| user.write(path, "mine"));
+    // A limit of nothing removes all that it takes for its own.
+    for size in ["1GiB", "0"] {
+        user.succeeds(&format!(
+            "cat docs a.txt --disk-cache srv --disk-cache-size {size}"
+        ));
+        for path in &foreign {
+            assert_eq!(
+                std::fs::read(user.path(path)).expect("there"),
+                b"mine",
+                "{path}"
+            );
+        }
+    }
+    assert!(user.path("srv/freezer-cache/CACHEDIR.TAG").exists());
+}
+
+#[test]
+fn a_disk_cache_that_is_not_ours_alone_is_refused_with_what_to_do() {
+    let user = user_with_backup();
+    let cat = "cat docs a.txt --disk-cache dc";
+    user.write("dc/freezer-cache/notes.txt", "mine");
+    let said = user.fails(1, cat);
+    assert!(
+        said.err.contains("no mark that freezer made it") && said.err.contains("--disk-cache DIR"),
+        "{said:?}"
+    );
+    assert_eq!(
+        std::fs::read_dir(user.path("dc/freezer-cache"))
+            .expect("there")
+            .count(),
+        1,
+        "nothing was put there"
+    );
+
+    std::fs::remove_dir_all(user.path("dc")).expect("removed");
+    user.succeeds(cat);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(user.path("dc/freezer-cache"), open).expect("changed");
+    let said = user.fails(1, cat);
+    assert!(
+        said.err.contains("others may write to it") && said.err.contains("only copies"),
+        "{said:?}"
+    );
+
+    std::fs::rename(user.path("dc/freezer-cache"), user.path("elsewhere")).expect("moved");
+    std::os::unix::fs::symlink(user.path("elsewhere"), user.path("dc/freezer-cache"))
+        .expect("linked");
+    let said = user.fails(1, cat);
+    assert!(said.err.contains("symbolic link"), "{said:?}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn root_does_not_use_a_disk_cache_that_a_user_made() {
+    let user = user_with_backup();
+    let cat = "cat docs a.txt --disk-cache dc";
+    user.succeeds(cat);
+    let inside = user.path("dc/freezer-cache");
+    for path in [user.path("dc"), inside.clone()] {
+        std::os::unix::fs::chown(path, Some(65_534), Some(65_534)).expect("root");
+    }
+    let said = user.fails(1, cat);
+    assert!(
+        said.err
+            .contains("it belongs to user 65534, and freezer runs as user 0"),
+        "{said:?}"
+    );
+
+    // The folder around it may be another's: what is made there is ours.
+    std::fs::remove_dir_all(&inside).expect("removed");
+    user.succeeds(cat);
+    // A marker of another user is none.
+    let marker = inside.join("freezer-disk-cache");
+    std::os::unix::fs::chown(marker, Some(65_534), None).expect("root");
+    let said = user.fails(1, cat);
+    assert!(
+        said.err.contains("not a regular file of this user"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_disk_cache_never_writes_through_links() {
+    let user = user_with_backup();
+    user.write("passwd", "root:x:0:0");
+    user.succeeds("cat docs a.txt --disk-cache dc");
+    let inside = user.path("dc/freezer-cache");
+    for name in ["bytes", "lock"] {
+        std::fs::remove_file(inside.join(name)).expect("there");
+        std::os::unix::fs::symlink(user.path("passwd"), inside.join(name)).expect("linked");
+        user.runs("cat docs a.txt --disk-cache dc");
+        assert_eq!(
+            std::fs::read(user.path("passwd")).expect("there"),
+            b"root:x:0:0",
+            "{name}"
+        );
+    }
+}

@@ -6,6 +6,7 @@ use freezer::fs::view::View;
 use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::{Cancel, TreePath};
 use freezer::platform::pause;
+use freezer::store::disk_cache::DiskCache;
 use freezer::store::memory::Memory;
 use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
 use std::fs;
@@ -238,4 +239,72 @@ fn a_small_read_anywhere_costs_one_node_and_one_frame_at_most() {
             "{bytes} bytes at {place}"
         );
     }
+}
+
+#[test]
+fn a_file_that_was_read_whole_through_a_disk_cache_takes_no_request_again() {
+    let (memory, room) = (Arc::new(Memory::default()), scratch());
+    let source = scratch();
+    let content = torture::noise(7, FILE_BYTES);
+    fs::write(source.path().join("large"), &content).expect("written");
+    let access = backup::create_encrypted(memory.clone());
+    let level = backup::back_up(&access, &[source.path()], |request| {
+        request.segment_bytes = 16 << 20
+    })
+    .manifest
+    .id;
+    // Each time as another process would: nothing is at hand but what is on the disk.
+    let open = || {
+        let far = Far {
+            inner: memory.clone(),
+            most: usize::MAX,
+            given: Arc::default(),
+        };
+        let given = Arc::clone(&far.given);
+        let cache = DiskCache::new(far, room.path(), 1 << 30).expect("a folder");
+        let access = access.through(Arc::new(cache));
+        let reader = FileReader::new(&ReadOptions::default().for_network()).expect("threads");
+        let view = reading::open(&access, &backup::name(), &level, &Arc::new(reader));
+        (view.expect("opened"), given)
+    };
+    let (view, given) = open();
+    read_in_order(&view, &content);
+    let fetched = given.load(Ordering::Relaxed);
+    assert!(
+        fetched <= FILE_BYTES + FILE_BYTES / 8,
+        "{fetched} bytes for {FILE_BYTES}"
+    );
+
+    let (view, given) = open();
+    read_in_order(&view, &content);
+    assert_eq!(given.load(Ordering::Relaxed), 0, "a second copy");
+
+    let (view, given) = open();
+    let (node, _) = view
+        .lookup(&TreePath::parse(b"large").expect("legal"))
+        .expect("read")
+        .expect("there");
+    let file = view.file(node).expect("a file");
+    let mut buffer = [0; 4096];
+    for place in [47, 3, 29, 11, 40, 17, 22, 35].map(|mib| (mib << 20) + 40_000) {
+        file.read(place as u64, &mut buffer).expect("read");
+        assert!(buffer[..] == content[place..][..buffer.len()], "{place}");
+    }
+    assert_eq!(given.load(Ordering::Relaxed), 0, "reads anywhere");
+
+    let mut waiting = vec![room.path().to_owned()];
+    let mut kept = 0;
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).expect("there") {
+            let entry = entry.expect("read");
+            match entry.metadata().expect("there") {
+                seen if seen.is_dir() => waiting.push(entry.path()),
+                seen => kept += seen.len(),
+            }
+        }
+    }
+    assert!(
+        kept <= (FILE_BYTES + FILE_BYTES / 8) as u64,
+        "{kept} bytes on disk for {FILE_BYTES}"
+    );
 }
