@@ -304,16 +304,18 @@ mod system {
         }
 
         fn open_below(&self, name: &str, flags: OFlags) -> io::Result<File> {
-            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let flags = flags | OFlags::CLOEXEC;
             #[cfg(target_os = "linux")]
             if let Some(opened) = self.open_in_one_step(name, flags) {
                 return opened;
             }
-            self.open_step_by_step(name, flags)
+            self.open_step_by_step(name, flags | OFlags::NOFOLLOW)
         }
 
         /// Lets the kernel refuse links (Linux 5.6, openat2(2)). Nothing where it cannot: an older
         /// kernel, or a container that forbids the call.
+        ///
+        /// Without O_NOFOLLOW: together with O_PATH it would open a link that stands last.
         #[cfg(target_os = "linux")]
         fn open_in_one_step(&self, name: &str, flags: OFlags) -> Option<io::Result<File>> {
             use rustix::fs::ResolveFlags;

@@ -26,7 +26,7 @@ use crate::platform::folder_handle::{FolderHandle, Intrusion, is_link};
 use listing::{Oddity, Walk, unless_gone};
 use open_files::OpenFiles;
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -267,15 +267,13 @@ impl Local {
         let Some(folder) = unless_gone(opened)? else {
             return Ok(());
         };
-        match unless_gone(folder.look_at(file))? {
-            Some(metadata) if !metadata.is_dir() => {
-                if unless_gone(folder.remove_file(file))?.is_some() {
-                    // That it is gone has to survive a crash: what leans on it is removed next.
-                    folder.sync()?;
-                }
-            }
-            Some(_) => return Ok(()),
-            None => {}
+        let there = unless_gone(folder.look_at(file))?;
+        if there.as_ref().is_some_and(Metadata::is_dir) {
+            return Ok(());
+        }
+        if there.is_some() && unless_gone(folder.remove_file(file))?.is_some() {
+            // That it is gone has to survive a crash: what leans on it is removed next.
+            folder.sync()?;
         }
         let mut empty = below;
         while !empty.is_empty() {
