@@ -9,6 +9,7 @@ pub mod format;
 pub mod fs;
 pub mod index;
 pub mod model;
+pub mod net;
 pub mod platform;
 pub mod restore;
 pub mod sched;

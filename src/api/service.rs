@@ -7,7 +7,7 @@ use super::auth::policy::Policy;
 use super::auth::rate::Rate;
 use super::db::Database;
 use super::metrics::Metrics;
-use super::serve::{TlsError, TlsFiles, serve, tls};
+use super::serve::{TlsFiles, serve, tls};
 use super::{
     AccountError, DatabaseError, ExchangeError, Exchanged, PolicyError, Server, Settings, Tokens,
     exchange, router, sessions,
@@ -46,7 +46,7 @@ pub enum ServiceError {
     Policy(#[from] PolicyError),
     /// TLS.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(#[from] crate::net::ServerTlsError),
     /// The address cannot be listened at.
     #[error("could not listen at {address}")]
     Listen {

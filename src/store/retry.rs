@@ -122,7 +122,7 @@ impl Patience {
                     elapsed,
                     last: Some(Box::new(error)),
                 };
-                return Err(super::http::about(Kind::Unavailable, verb, object).because(gave_up));
+                return Err(super::error::about(Kind::Unavailable, verb, object).because(gave_up));
             }
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -133,7 +133,7 @@ impl Patience {
             (self.pause)(wait, &self.cancel);
             paused += wait;
         }
-        Err(super::http::about(Kind::Unavailable, verb, object))
+        Err(super::error::about(Kind::Unavailable, verb, object))
     }
 }
 

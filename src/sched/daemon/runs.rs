@@ -400,7 +400,7 @@ impl Runs {
 
 /// The file that holds how the last run of a job went.
 fn file_of_last(id: &str) -> String {
-    let name = crate::store::encode(id.as_bytes(), |_, byte| {
+    let name = crate::net::encode(id.as_bytes(), |_, byte| {
         byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
     });
     match name.get(..LONGEST_NAME) {

@@ -11,8 +11,8 @@ mod connection;
 mod wire;
 
 use super::address::Address;
+use super::error::about;
 use super::folders::{self, Entry};
-use super::http::about;
 use super::location::IfMissing;
 use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb};
 use connection::{Call, Connection, Ended, Times};
