@@ -18,7 +18,7 @@ use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -204,7 +204,7 @@ impl Service {
 }
 
 async fn opened(address: &str, connections: u32) -> Result<Database, DatabaseError> {
-    let began = Instant::now();
+    let began = crate::platform::monotonic();
     loop {
         let attempt = async {
             let database = Database::open(address, connections).await?;

@@ -42,7 +42,7 @@ mod system;
 pub mod terminal;
 
 pub use attributes::Attributes;
-pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, pause};
+pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, monotonic, pause};
 pub use running::Running;
 pub use stat::{Listed, Sort, Stat};
 pub use system::{

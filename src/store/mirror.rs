@@ -66,7 +66,7 @@ impl Delay {
 
     fn begin(&mut self) {
         self.calls += 1;
-        self.since.get_or_insert_with(Instant::now);
+        self.since.get_or_insert_with(crate::platform::monotonic);
     }
 
     fn end(&mut self) {
@@ -271,7 +271,7 @@ impl Mirror {
                 Ok((number, Ok(value))) => {
                     waiting.remove(&number);
                     values.push(value);
-                    first_done.get_or_insert_with(Instant::now);
+                    first_done.get_or_insert_with(crate::platform::monotonic);
                     for (place, others) in waiting.values_mut() {
                         others.get_or_insert_with(|| Waiting::new(place));
                     }

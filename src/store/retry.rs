@@ -4,7 +4,7 @@ use super::{Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, V
 use crate::model::Cancel;
 use crate::platform;
 use jiff::Timestamp;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The first pause lies below this, each further one below twice as much.
 const FIRST: Duration = Duration::from_millis(500);
@@ -110,7 +110,7 @@ impl Patience {
                 outcome => return outcome,
             };
             let elapsed = first_failure
-                .get_or_insert_with(Instant::now)
+                .get_or_insert_with(crate::platform::monotonic)
                 .elapsed()
                 .max(paused);
             let wait = error.retry_after().unwrap_or_else(|| below(bound));

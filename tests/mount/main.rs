@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::backup;
 use support::oracle::{self, Holes};
 use support::scratch;
@@ -85,9 +85,13 @@ impl Show {
 
     /// Waits until so many files in all were sent to the kernel unasked.
     fn wait_until_sent(&self, files: u64) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = freezer::platform::monotonic() + Duration::from_secs(20);
         while self.counts()["sent_ahead"] != files {
-            assert!(Instant::now() < deadline, "{:?}", self.counts());
+            assert!(
+                freezer::platform::monotonic() < deadline,
+                "{:?}",
+                self.counts()
+            );
             thread::yield_now();
         }
     }

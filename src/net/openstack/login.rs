@@ -239,7 +239,10 @@ impl Login {
     /// The pass in use, or a new one where there is none or it has not long to live.
     pub(crate) fn pass(&self) -> Result<Arc<Pass>, Error> {
         let mut held = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pass) = held.as_ref().filter(|pass| Instant::now() < pass.renew_at) {
+        if let Some(pass) = held
+            .as_ref()
+            .filter(|pass| crate::platform::monotonic() < pass.renew_at)
+        {
             return Ok(Arc::clone(pass));
         }
         let pass = Arc::new(self.log_in()?);
@@ -262,7 +265,7 @@ impl Login {
         let pass = match &self.way {
             Way::Given { token } => {
                 let account = self.account.clone().unwrap_or_default();
-                let renew_at = Instant::now() + Duration::from_hours(24 * 365);
+                let renew_at = crate::platform::monotonic() + Duration::from_hours(24 * 365);
                 Pass {
                     token: Secret::new(token.expose().clone()),
                     account,
@@ -364,7 +367,7 @@ fn granted(reply: Reply) -> Result<Reply, Error> {
 
 fn renew_at(life: Option<Duration>) -> Instant {
     let life = life.unwrap_or(USUAL_LIFE);
-    Instant::now() + life.saturating_sub(RENEW_BEFORE).max(life * 3 / 4)
+    crate::platform::monotonic() + life.saturating_sub(RENEW_BEFORE).max(life * 3 / 4)
 }
 
 /// What Keystone is asked for a token with.
@@ -497,7 +500,7 @@ mod tests {
     use super::{Service, endpoint, keystone_request, renew_at};
     use serde_json::json;
     use std::collections::BTreeMap;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     fn request(known: &[(&str, &str)]) -> Result<serde_json::Value, String> {
         let known: BTreeMap<_, _> = known.iter().copied().collect();
@@ -578,7 +581,7 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_before_it_expires_however_short_it_lives() {
-        let now = Instant::now();
+        let now = crate::platform::monotonic();
         let after = |life| renew_at(Some(Duration::from_secs(life))).duration_since(now);
         assert!((after(3600).as_secs_f64() - 3300.0).abs() < 10.0);
         assert!((after(8).as_secs_f64() - 6.0).abs() < 1.0);

@@ -21,7 +21,7 @@ use crate::api::{Api, Project, text};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A machine with a home of its own.
@@ -204,12 +204,15 @@ impl Drop for Scheduler {
 
 /// Waits until something is so.
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = freezer::platform::monotonic() + Duration::from_secs(60);
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < end, "{what}: not within a minute");
+        assert!(
+            freezer::platform::monotonic() < end,
+            "{what}: not within a minute"
+        );
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

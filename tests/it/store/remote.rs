@@ -10,7 +10,7 @@ use crate::support::{backup, reading, scratch};
 use freezer::store::location::{IfMissing, Location};
 use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Settings, Store};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Opens the store at a URL, makes it where there is none.
 pub fn open(url: &str, settings: Settings) -> Result<Arc<dyn Store>, Error> {
@@ -243,7 +243,7 @@ fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
             .kind(),
         Kind::Unavailable
     );
-    let began = Instant::now();
+    let began = freezer::platform::monotonic();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| store.get(&object, 1 << 30).expect_err("no session begins"));
@@ -277,7 +277,7 @@ fn answers_over_ssh_that_trickle_end_in_time_where_somebody_waits_and_are_no_sil
     // 1 MiB takes 20 seconds so, and each answer for itself less than the second that counts as
     // silence.
     relay.trickle(Duration::from_millis(20));
-    let began = Instant::now();
+    let began = freezer::platform::monotonic();
     assert_eq!(
         store
             .get(&object, 1 << 30)

@@ -126,7 +126,10 @@ fn relay(
     let (arrived, line) = sync_channel::<(Instant, Vec<u8>)>(4096);
     let writer = thread::spawn(move || {
         for (at, bytes) in line {
-            pause(at.saturating_duration_since(Instant::now()), &Cancel::new());
+            pause(
+                at.saturating_duration_since(freezer::platform::monotonic()),
+                &Cancel::new(),
+            );
             if to.write_all(&bytes).is_err() {
                 break;
             }
@@ -155,7 +158,7 @@ fn relay(
         let piece = if per_kib().is_zero() { length } else { 1 << 10 };
         let passed_on = buffer[..length].chunks(piece).try_for_each(|piece| {
             pause(per_kib(), &Cancel::new());
-            arrived.send((Instant::now() + delay, piece.to_vec()))
+            arrived.send((freezer::platform::monotonic() + delay, piece.to_vec()))
         });
         if passed_on.is_err() {
             break;
