@@ -15,7 +15,7 @@ use freezer::model::{
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const FILES_PER_DIRECTORY: u64 = 100;
 
@@ -128,7 +128,7 @@ fn build(files: u64) -> (RunRoot, MemoryBlocks, Duration) {
         (TreeWriter::new(), MemoryBlocks::default(), Duration::ZERO);
     let mut batch = Vec::new();
     let mut write = |batch: &mut Vec<Entry>| {
-        let begun = Instant::now();
+        let begun = freezer::platform::monotonic();
         for entry in batch.drain(..) {
             writer
                 .push(&entry, &mut blocks)
@@ -169,7 +169,7 @@ fn with_changes(root: RunRoot, blocks: MemoryBlocks, cache: &Arc<BlockCache>) ->
             DeltaWriter::new(&tree).expect("sound"),
             MemoryBlocks::default(),
         );
-        let begun = Instant::now();
+        let begun = freezer::platform::monotonic();
         let mut entries = 0;
         for found in tree.all() {
             let (_, mut entry) = found.expect("sound");
@@ -208,7 +208,7 @@ fn with_changes(root: RunRoot, blocks: MemoryBlocks, cache: &Arc<BlockCache>) ->
 
 /// Does `work` for every one of `items`; prints what one took.
 fn time_each<T>(what: &str, items: &[T], mut work: impl FnMut(&T)) {
-    let begun = Instant::now();
+    let begun = freezer::platform::monotonic();
     items.iter().for_each(&mut work);
     print_each(what, items.len() as u64, begun.elapsed());
 }
@@ -256,14 +256,14 @@ fn main() {
 }
 
 fn ask(tree: &Tree, files: u64, entries: u64, cache: &BlockCache) {
-    let begun = Instant::now();
+    let begun = freezer::platform::monotonic();
     assert_eq!(tree.all().filter(Result::is_ok).count() as u64, entries);
     print_each("all, blocks not yet decoded", entries, begun.elapsed());
     println!(
         "decoded blocks take {:.1} bytes an entry",
         cache.used_bytes() as f64 / entries as f64
     );
-    let begun = Instant::now();
+    let begun = freezer::platform::monotonic();
     assert_eq!(tree.all().filter(Result::is_ok).count() as u64, entries);
     print_each("all", entries, begun.elapsed());
 
@@ -273,7 +273,7 @@ fn ask(tree: &Tree, files: u64, entries: u64, cache: &BlockCache) {
         .map(|(node, _)| node)
         .collect();
     assert_eq!(directories.len() as u64, files / FILES_PER_DIRECTORY);
-    let begun = Instant::now();
+    let begun = freezer::platform::monotonic();
     let listed: usize = directories
         .iter()
         .map(|directory| {
@@ -283,7 +283,7 @@ fn ask(tree: &Tree, files: u64, entries: u64, cache: &BlockCache) {
         })
         .sum();
     print_each("children (whole entries)", listed as u64, begun.elapsed());
-    let begun = Instant::now();
+    let begun = freezer::platform::monotonic();
     let mut scanned = 0;
     for directory in &directories {
         let scan = tree.scan(*directory, None, |node, name, attributes| {

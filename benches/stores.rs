@@ -11,7 +11,6 @@ use freezer::store::location::{IfMissing, Location};
 use freezer::store::{ObjectName, Settings, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
 
 /// Objects that are under way at once, as of a backup.
 const JOBS: u64 = 2;
@@ -48,7 +47,7 @@ fn body(number: u64, bytes: u64) -> Vec<Vec<u8>> {
 /// Does the work of each number on so many threads; returns how long all of it took.
 fn at_once(threads: u64, count: u64, work: impl Fn(u64) + Sync) -> f64 {
     let next = AtomicU64::new(0);
-    let began = Instant::now();
+    let began = freezer::platform::monotonic();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

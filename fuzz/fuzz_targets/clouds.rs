@@ -1,7 +1,7 @@
 //! Any text as `clouds.yaml`: refused, or read.
 #![no_main]
 
-#[path = "../../src/store/swift/section.rs"]
+#[path = "../../src/net/openstack/section.rs"]
 mod section;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

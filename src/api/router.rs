@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How deep a body can be. A stored document has some levels more, and must be read again: JSON is
 /// read to 128.
@@ -205,7 +205,7 @@ async fn answer(
     ids: Vec<(String, String)>,
     request: Request,
 ) -> Response<Body> {
-    let began = Instant::now();
+    let began = crate::platform::monotonic();
     let method = request.method().clone();
     let label = at
         .as_ref()
@@ -377,7 +377,7 @@ async fn attend(
         now_us,
     };
     call.must(route.rule)?;
-    let (mut attempt, began) = (0, Instant::now());
+    let (mut attempt, began) = (0, crate::platform::monotonic());
     loop {
         match (route.run)(&call).await {
             Err(failure)

@@ -1,6 +1,7 @@
 //! Connections: accepting them, TLS, and dropping those that are too slow.
 
 use super::router::Peer;
+use crate::net::{ServerTlsError, server};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -9,12 +10,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -42,41 +40,9 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Why TLS cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A file has nothing of the kind.
-    #[error("could not read {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// Certificate and key do not go together.
-    #[error("could not use the certificate and its key")]
-    Use(#[source] rustls::Error),
-}
-
 /// What begins TLS on a connection.
-pub(super) fn tls(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
-    let read = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::Read { path, source }
-    };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate)
-        .map_err(read(&files.certificate))?
-        .collect();
-    let chain = chain.map_err(read(&files.certificate))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(read(&files.key))?;
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Use)?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(TlsError::Use)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+pub(super) fn tls(files: &TlsFiles) -> Result<TlsAcceptor, ServerTlsError> {
+    server(&files.certificate, &files.key).map(TlsAcceptor::from)
 }
 
 /// How each connection is dealt with.

@@ -7,7 +7,7 @@ use super::auth::policy::Policy;
 use super::auth::rate::Rate;
 use super::db::Database;
 use super::metrics::Metrics;
-use super::serve::{TlsError, TlsFiles, serve, tls};
+use super::serve::{TlsFiles, serve, tls};
 use super::{
     AccountError, DatabaseError, ExchangeError, Exchanged, PolicyError, Server, Settings, Tokens,
     exchange, router, sessions,
@@ -18,7 +18,7 @@ use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -46,7 +46,7 @@ pub enum ServiceError {
     Policy(#[from] PolicyError),
     /// TLS.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(#[from] crate::net::ServerTlsError),
     /// The address cannot be listened at.
     #[error("could not listen at {address}")]
     Listen {
@@ -204,7 +204,7 @@ impl Service {
 }
 
 async fn opened(address: &str, connections: u32) -> Result<Database, DatabaseError> {
-    let began = Instant::now();
+    let began = crate::platform::monotonic();
     loop {
         let attempt = async {
             let database = Database::open(address, connections).await?;

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a claim holds without being renewed: how long a machine that died keeps others out.
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
@@ -320,7 +320,7 @@ impl Locks<'_> {
     /// Claims until it has the lock. Gives the claim, what earlier ones left, and how long it
     /// holds.
     fn take(&self, cancel: &Cancel) -> Result<(Ours, Vec<LevelId>, Timestamp), LockError> {
-        let began = Instant::now();
+        let began = crate::platform::monotonic();
         let may_wait = || match self.request.patience {
             Patience::None => false,
             Patience::For(most) => began.elapsed() < most,
@@ -332,7 +332,7 @@ impl Locks<'_> {
             let id = self.new_id(&seen)?;
             let ours = Ours::enter(&id);
             let until = self.put(&id)?;
-            let claimed = Instant::now();
+            let claimed = crate::platform::monotonic();
             let outcome = loop {
                 let (first, left) = self.others(&id)?;
                 let Some(first) = first else { break Ok(left) };

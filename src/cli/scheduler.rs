@@ -375,10 +375,10 @@ fn stop(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome>
         return Ok(Outcome::Done);
     };
     process::end(&process, End::Gently).context("could not tell the scheduler to end")?;
-    let until = std::time::Instant::now() + TIME_TO_STOP;
+    let until = crate::platform::monotonic() + TIME_TO_STOP;
     let cancel = interrupt::watch()?;
     while daemon::running(&folder)?.is_some() {
-        if std::time::Instant::now() > until || cancel.is_requested() {
+        if crate::platform::monotonic() > until || cancel.is_requested() {
             bail!("the scheduler, process {}, has not ended yet", process.pid);
         }
         pause(Duration::from_millis(50), &cancel);

@@ -30,23 +30,23 @@ pub(super) fn until<T>(deadline: Option<Instant>, work: impl FnOnce() -> T) -> T
 /// How long one fetch may take that would have `patience` by itself.
 pub(super) fn left_of(patience: Duration) -> Duration {
     UNTIL.get().map_or(patience, |deadline| {
-        patience.min(deadline.saturating_duration_since(Instant::now()))
+        patience.min(deadline.saturating_duration_since(crate::platform::monotonic()))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{left_of, until};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
     #[test]
     fn a_deadline_bounds_every_wait_of_its_thread_and_of_no_other_and_ends_with_the_work() {
         assert_eq!(left_of(MINUTE), MINUTE);
-        until(Some(Instant::now()), || {
+        until(Some(crate::platform::monotonic()), || {
             assert_eq!(left_of(MINUTE), Duration::ZERO);
-            until(Instant::now().checked_add(2 * MINUTE), || {
+            until(crate::platform::monotonic().checked_add(2 * MINUTE), || {
                 assert_eq!(
                     left_of(MINUTE),
                     MINUTE,

@@ -26,7 +26,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Whether a call may wait for a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -606,7 +606,7 @@ impl LevelStream {
             Folder::Segments,
             segment,
         );
-        let began = Instant::now();
+        let began = crate::platform::monotonic();
         let stored = self.objects.store.get_range(&name, offset.0, length)?;
         delay.note(began.elapsed());
         Ok(stored)
@@ -628,7 +628,7 @@ impl LevelStream {
             Folder::Segments,
             segment,
         );
-        let mut began = Some(Instant::now());
+        let mut began = Some(crate::platform::monotonic());
         self.objects
             .store
             .get_pieces(&name, offset.0, lengths, &mut |piece| {

@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Number of a level's stream in one cache. A level's serial will not do: every backup of a store
 /// has a level 1, and the serial of a level that was withdrawn can be given again.
@@ -343,7 +343,7 @@ impl Flight {
         wanted: Range<StreamOffset>,
         patience: Duration,
     ) -> Result<Arc<Frame>, ReadError> {
-        let deadline = Instant::now().checked_add(patience);
+        let deadline = crate::platform::monotonic().checked_add(patience);
         let mut stage = self.lock();
         loop {
             match &*stage {
@@ -356,7 +356,7 @@ impl Flight {
                 _ => {}
             }
             let left = deadline.map_or(Duration::MAX, |deadline| {
-                deadline.saturating_duration_since(Instant::now())
+                deadline.saturating_duration_since(crate::platform::monotonic())
             });
             if left.is_zero() {
                 return Err(ReadError::Deadline);

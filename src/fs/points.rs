@@ -665,7 +665,7 @@ impl Points {
             points,
             changes: state.changes,
         });
-        state.listing = Some((Instant::now(), Arc::clone(&listing)));
+        state.listing = Some((crate::platform::monotonic(), Arc::clone(&listing)));
         Ok(listing)
     }
 }

@@ -68,11 +68,21 @@ impl Clock for ManualClock {
     }
 }
 
+/// The moment of the call on a clock that only goes forward, for lengths of time: it has no date,
+/// and a change of the system's clock does not move it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one home of the monotonic clock"
+)]
+pub fn monotonic() -> Instant {
+    Instant::now()
+}
+
 /// Waits that long, or until `cancel` is requested: a tenth of a second later at most.
 pub fn pause(length: Duration, cancel: &Cancel) {
-    let until = Instant::now() + length;
+    let until = monotonic() + length;
     while !cancel.is_requested() {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.saturating_duration_since(monotonic());
         if left.is_zero() {
             return;
         }

@@ -50,7 +50,7 @@ pub mod terminal;
 
 pub use attributes::Attributes;
 pub use cache_dir::{CacheDir, CachedFile, Distrust};
-pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, pause};
+pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, monotonic, pause};
 pub use places::{folders_around, resolve};
 pub use running::Running;
 pub use stat::{Listed, Sort, Stat};

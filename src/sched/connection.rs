@@ -1,13 +1,13 @@
 //! The talk with a Freezer API: ours or the original.
 
 use crate::model::Secret;
-use crate::store::{
-    Body, Error as StoreError, Http, Kind, Login, Pass, Reply, Service, Settings, Silence, encode,
+use crate::net::{
+    Body, Error as NetError, Http, Kind, Login, Method, Pass, Reply, Request, Service, Settings,
+    encode,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use ureq::http::{Method, Request};
 
 /// How long the server may keep silent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -534,10 +534,10 @@ fn named(below: &str) -> &str {
     below.split_once('?').map_or(below, |(path, _)| path)
 }
 
-fn no_login(error: StoreError) -> ApiError {
+fn no_login(error: NetError) -> ApiError {
     ApiError::Login {
         is_away: error.kind() == Kind::Unavailable,
-        source: error.into_cause(),
+        source: error.into(),
     }
 }
 
@@ -555,7 +555,7 @@ fn unreachable_at(
 fn read(reply: Reply, url: &str, what: &str) -> Result<Answer, ApiError> {
     let (status, is_done) = (reply.status, reply.is_done());
     let version = reply.header("etag").map(str::to_owned);
-    let cut_off = |silence: Silence| unreachable_at(url, silence);
+    let cut_off = |silence: NetError| unreachable_at(url, silence);
     let bytes = reply
         .bytes(LONGEST)
         .map_err(cut_off)?

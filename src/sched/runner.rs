@@ -137,7 +137,7 @@ impl Run<'_> {
     fn action(&mut self, number: usize, action: &Document) -> ActionOutcome {
         let options = object(action, "freezer_action");
         let (began, log_from) = (
-            Instant::now(),
+            crate::platform::monotonic(),
             self.log.metadata().map_or(0, |log| log.len()),
         );
         let most = integer(action, "max_retries").unwrap_or(0).clamp(0, 1000);
@@ -392,7 +392,7 @@ impl Run<'_> {
         let limit = self
             .order
             .time_limit
-            .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+            .map(|seconds| crate::platform::monotonic() + Duration::from_secs(seconds));
         let never = Cancel::new();
         let mut told: Option<Instant> = None;
         let mut too_long = false;
@@ -400,7 +400,7 @@ impl Run<'_> {
             if let Some(code) = group.ended()? {
                 break code;
             }
-            let now = Instant::now();
+            let now = crate::platform::monotonic();
             if told.is_none() {
                 too_long = limit.is_some_and(|limit| now >= limit);
                 if too_long {

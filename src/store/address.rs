@@ -1,6 +1,7 @@
 //! URLs of stores: `scheme://user@host:port/path?key=value`, or `scheme:host/path`.
 
-use super::{legal_prefix, percent};
+use super::legal_prefix;
+use crate::net::{decode, encode};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -41,7 +42,7 @@ impl Address {
             _ => (host, None),
         };
         let text = |text: &str| {
-            let bytes = percent::decode(text)
+            let bytes = decode(text)
                 .ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
             let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
             if text.contains(char::is_control) {
@@ -97,7 +98,7 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keep = |_, byte: u8| byte.is_ascii_alphanumeric() || b"/-._~,:=@+[]".contains(&byte);
-        let encode = |text: &str| percent::encode(text.as_bytes(), keep);
+        let encode = |text: &str| encode(text.as_bytes(), keep);
         write!(f, "{}://", self.scheme)?;
         if let Some(user) = &self.user {
             write!(f, "{}@", encode(user))?;

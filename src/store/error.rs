@@ -1,6 +1,7 @@
 //! What can go wrong with a store.
 
 use super::ObjectName;
+use crate::net;
 use std::fmt;
 use std::time::Duration;
 
@@ -54,12 +55,6 @@ impl Error {
         self
     }
 
-    /// What caused it, for who has better words for what was attempted.
-    pub(crate) fn into_cause(self) -> Box<dyn std::error::Error + Send + Sync> {
-        let kind = self.kind;
-        self.source.unwrap_or_else(|| kind.to_string().into())
-    }
-
     /// How long the store asked to be left alone before the next try, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -78,6 +73,34 @@ impl Error {
     /// On which object, if it was one.
     pub fn object(&self) -> Option<&ObjectName> {
         self.object.as_ref()
+    }
+}
+
+/// An error about an object or the whole store.
+pub(super) fn about(kind: Kind, verb: Verb, object: Option<&ObjectName>) -> Error {
+    object.map_or_else(
+        || Error::of_store(kind, verb),
+        |object| Error::new(kind, verb, object),
+    )
+}
+
+/// Wraps what went wrong in the network while `verb` was attempted.
+pub(super) fn network<'name>(
+    verb: Verb,
+    object: Option<&'name ObjectName>,
+) -> impl Fn(net::Error) -> Error + use<'name> {
+    move |error| {
+        let kind = match error.kind() {
+            net::Kind::Missing => Kind::Missing,
+            net::Kind::Short => Kind::Short,
+            net::Kind::Denied => Kind::Denied,
+            net::Kind::Full => Kind::Full,
+            net::Kind::Unavailable => Kind::Unavailable,
+            net::Kind::Failed => Kind::Failed,
+        };
+        about(kind, verb, object)
+            .not_before(error.retry_after())
+            .because(error)
     }
 }
 

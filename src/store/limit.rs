@@ -68,7 +68,7 @@ impl<S: Store> Limit<S> {
     fn spend(&self, bucket: Option<&Bucket>, bytes: u64) {
         if let Some(bucket) = bucket {
             platform::pause(
-                bucket.book(bytes, Instant::now(), minute_of_day()),
+                bucket.book(bytes, crate::platform::monotonic(), minute_of_day()),
                 &self.cancel,
             );
         }
@@ -164,7 +164,7 @@ mod tests {
     use crate::model::{Bandwidth, Cancel};
     use crate::store::memory::Memory;
     use crate::store::{ObjectName, Store};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     #[test]
     fn pieces_of_one_answer_are_paid_for_one_by_one() {
@@ -172,7 +172,7 @@ mod tests {
         let store = Limit::new(Memory::default(), None, Some(rate), Cancel::new());
         let name = ObjectName::new("a").expect("legal");
         store.put(&name, &vec![vec![7; 100]]).expect("stored");
-        let (start, mut came) = (Instant::now(), Vec::new());
+        let (start, mut came) = (crate::platform::monotonic(), Vec::new());
         let mut take = |piece: Vec<u8>| {
             came.push((piece.len(), start.elapsed()));
             true
@@ -201,7 +201,7 @@ mod tests {
     fn what_went_has_to_be_paid_for_before_the_next_goes() {
         let bucket =
             Bucket::new(Bandwidth::by_time(vec![(0, Some(1000)), (600, None)]).expect("two steps"));
-        let start = Instant::now();
+        let start = crate::platform::monotonic();
         let after = |ms| start + Duration::from_millis(ms);
         assert_eq!(
             bucket.book(500, start, 0),

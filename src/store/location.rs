@@ -7,8 +7,9 @@ use super::retry::{Patience, Retry};
 use super::s3::S3;
 use super::sftp::Sftp;
 use super::swift::Swift;
-use super::{Error, Settings, Store, Verb, percent};
+use super::{Error, Settings, Store, Verb};
 use super::{opendal, s3, sftp, swift};
+use crate::net::{decode, encode};
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -228,7 +229,7 @@ impl fmt::Display for Location {
 /// The `file:` URL of an absolute path.
 pub(super) fn file_url(path: &Path) -> String {
     let keep = |_, byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte);
-    let path = percent::encode(path.as_os_str().as_encoded_bytes(), keep);
+    let path = encode(path.as_os_str().as_encoded_bytes(), keep);
     if path.starts_with('/') {
         format!("file://{path}")
     } else {
@@ -270,8 +271,8 @@ fn folder_of_url(rest: &str) -> Result<PathBuf, &'static str> {
     if path.contains(['?', '#']) {
         return Err("? and # are written %3F and %23 in a URL");
     }
-    let bytes = percent::decode(path)
-        .ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
+    let bytes =
+        decode(path).ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
     if bytes.contains(&0) {
         return Err("a path holds no NUL");
     }

@@ -66,7 +66,7 @@ impl Delay {
 
     fn begin(&mut self) {
         self.calls += 1;
-        self.since.get_or_insert_with(Instant::now);
+        self.since.get_or_insert_with(crate::platform::monotonic);
     }
 
     fn end(&mut self) {
@@ -196,7 +196,7 @@ impl Mirror {
 
     /// The places failed: what the caller is told.
     fn failed(verb: Verb, object: Option<&ObjectName>, place: &Place, why: Arc<Error>) -> Error {
-        let error = super::http::about(why.kind(), verb, object).not_before(why.retry_after());
+        let error = super::error::about(why.kind(), verb, object).not_before(why.retry_after());
         error.because(OfPlace {
             location: place.store.location(),
             source: why,
@@ -210,7 +210,7 @@ impl Mirror {
             .find_map(|place| Some((place, place.failure()?)));
         match first {
             Some((place, why)) => Self::failed(verb, object, place, why),
-            None => super::http::about(Kind::Failed, verb, object).because("there is no store"),
+            None => super::error::about(Kind::Failed, verb, object).because("there is no store"),
         }
     }
 
@@ -231,7 +231,7 @@ impl Mirror {
                 .name("freezer-mirror".to_owned())
                 .spawn(move || drop(done.send((number, work(store.as_ref())))));
             if let Err(error) = started {
-                return Err(super::http::about(Kind::Failed, verb, object).because(error));
+                return Err(super::error::about(Kind::Failed, verb, object).because(error));
             }
         }
         drop(done);
@@ -254,7 +254,7 @@ impl Mirror {
                         Err(too_slow) => {
                             left.push((
                                 place,
-                                super::http::about(Kind::Unavailable, verb, object)
+                                super::error::about(Kind::Unavailable, verb, object)
                                     .because(too_slow),
                             ));
                             false
@@ -271,7 +271,7 @@ impl Mirror {
                 Ok((number, Ok(value))) => {
                     waiting.remove(&number);
                     values.push(value);
-                    first_done.get_or_insert_with(Instant::now);
+                    first_done.get_or_insert_with(crate::platform::monotonic);
                     for (place, others) in waiting.values_mut() {
                         others.get_or_insert_with(|| Waiting::new(place));
                     }
@@ -283,7 +283,7 @@ impl Mirror {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     let ended = || {
-                        super::http::about(Kind::Failed, verb, object).because("its thread ended")
+                        super::error::about(Kind::Failed, verb, object).because("its thread ended")
                     };
                     left.extend(
                         std::mem::take(&mut waiting)

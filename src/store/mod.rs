@@ -7,8 +7,8 @@
 //! names, with what [`Settings`] says besides. The [`Error`]'s kind alone says what a caller may do
 //! about it.
 //!
-//! Everything here blocks the thread that calls. `http` is what the kinds in a network share;
-//! `runtime` is the one place that waits for asynchronous code.
+//! Everything here blocks the thread that calls. The kinds in a network talk through `net`, whose
+//! errors become ours in `error`; `runtime` is the one place that waits for asynchronous code.
 
 mod address;
 mod calls;
@@ -17,7 +17,6 @@ pub mod disk_cache;
 mod error;
 pub mod faulty;
 mod folders;
-mod http;
 pub mod limit;
 pub mod local;
 pub mod location;
@@ -25,7 +24,6 @@ pub mod memory;
 pub mod mirror;
 mod name;
 mod opendal;
-mod percent;
 mod range;
 pub mod retry;
 mod runtime;
@@ -38,11 +36,8 @@ pub mod trial;
 pub use calls::Calls;
 pub use discard::Discard;
 pub use error::{Error, Kind, Verb};
-pub(crate) use http::{Body, Http, Reply, Silence};
 pub use name::ObjectName;
-pub(crate) use percent::encode;
 pub use settings::{LockMode, ObjectLock, Settings};
-pub(crate) use swift::login::{Login, Pass, Service};
 
 use jiff::Timestamp;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Names of objects.
 
-use super::percent;
+use crate::net::{decode, encode};
 use std::borrow::Borrow;
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl ObjectName {
         use sha2::Digest;
         use std::fmt::Write;
         let at_an_end = |position| position == 0 || position + 1 == text.len();
-        let mut escaped = percent::encode(text.as_bytes(), |position, byte| {
+        let mut escaped = encode(text.as_bytes(), |position, byte| {
             legal_byte(byte) && !(byte == b'.' && at_an_end(position))
         });
         if escaped.len() > WHOLE_BYTES {
@@ -59,7 +59,7 @@ impl ObjectName {
     /// The text that [`component`](Self::component) made this of; `None` when it was cut, or was
     /// not made by it.
     pub fn text_of(component: &str) -> Option<String> {
-        let text = String::from_utf8(percent::decode(component)?).ok()?;
+        let text = String::from_utf8(decode(component)?).ok()?;
         (Self::component(&text) == component).then_some(text)
     }
 
@@ -69,7 +69,7 @@ impl ObjectName {
             .rsplit_once(CUT_MARK)
             .is_some_and(|(kept, digest)| {
                 (KEPT_BYTES - 2..=KEPT_BYTES).contains(&kept.len())
-                    && percent::decode(kept).is_some()
+                    && decode(kept).is_some()
                     && digest.len() == DIGEST_DIGITS
                     && digest
                         .bytes()

@@ -1,7 +1,8 @@
 //! Parts of objects over HTTP.
 
-use super::http::Reply;
+use super::error::network;
 use super::{Error, Kind, ObjectName, Verb};
+use crate::net::Reply;
 
 /// Reads exactly `length` bytes from `offset` on. `ask` sends a GET with that `Range`, or a HEAD
 /// where there is none.
@@ -20,13 +21,13 @@ pub(super) fn read(
             (true, None) => {
                 Err(error(Kind::Failed).because("the server does not say how long the object is"))
             }
-            (false, _) => Err(reply.refusal(Verb::Get, Some(name))),
+            (false, _) => Err(network(Verb::Get, Some(name))(reply.refusal())),
         };
     }
     let reply = part(name, offset, length, |range| ask(Some(range)))?;
     let bytes = reply
         .bytes(length as u64)
-        .map_err(|silence| silence.of(Verb::Get, Some(name)))?;
+        .map_err(network(Verb::Get, Some(name)))?;
     match bytes {
         Some(bytes) if bytes.len() == length => Ok(bytes),
         Some(_) => Err(error(Kind::Short)),
@@ -48,7 +49,7 @@ pub(super) fn pieces(
         .ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
     part(name, offset, length, ask)?
         .pieces(lengths, take)
-        .map_err(|silence| silence.of(Verb::Get, Some(name)))
+        .map_err(network(Verb::Get, Some(name)))
 }
 
 /// The answer that brings exactly this part, which has at least one byte.
@@ -79,7 +80,7 @@ fn part(
             Err(error(Kind::Failed).because("the server sends another part than was asked for"))
         }
         (200 | 206, _) => Ok(reply),
-        _ => Err(reply.refusal(Verb::Get, Some(name))),
+        _ => Err(network(Verb::Get, Some(name))(reply.refusal())),
     }
 }
 

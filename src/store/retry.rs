@@ -4,7 +4,7 @@ use super::{Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, V
 use crate::model::Cancel;
 use crate::platform;
 use jiff::Timestamp;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The first pause lies below this, each further one below twice as much.
 const FIRST: Duration = Duration::from_millis(500);
@@ -110,7 +110,7 @@ impl Patience {
                 outcome => return outcome,
             };
             let elapsed = first_failure
-                .get_or_insert_with(Instant::now)
+                .get_or_insert_with(crate::platform::monotonic)
                 .elapsed()
                 .max(paused);
             let wait = error.retry_after().unwrap_or_else(|| below(bound));
@@ -122,7 +122,7 @@ impl Patience {
                     elapsed,
                     last: Some(Box::new(error)),
                 };
-                return Err(super::http::about(Kind::Unavailable, verb, object).because(gave_up));
+                return Err(super::error::about(Kind::Unavailable, verb, object).because(gave_up));
             }
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -133,7 +133,7 @@ impl Patience {
             (self.pause)(wait, &self.cancel);
             paused += wait;
         }
-        Err(super::http::about(Kind::Unavailable, verb, object))
+        Err(super::error::about(Kind::Unavailable, verb, object))
     }
 }
 

@@ -1,15 +1,12 @@
-//! What people set about stores in a network: options, and variables of the environment.
+//! What people set about stores: how to reach them, and how they are used.
 
 use super::ObjectName;
-use crate::model::{Bandwidth, Cancel, Secret};
+use crate::model::{Bandwidth, Cancel};
+use crate::net;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-/// How long a store may keep silent before a try counts as failed, unless told otherwise.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// How long what can be tried again is tried again, unless told otherwise.
 const RETRY_FOR: Duration = Duration::from_mins(10);
@@ -38,14 +35,10 @@ pub enum LockMode {
 /// while it is opened and never later.
 #[derive(Default)]
 pub struct Settings {
-    options: BTreeMap<String, Secret<String>>,
-    variables: BTreeMap<String, Secret<String>>,
-    home: Option<PathBuf>,
-    idle: Option<Duration>,
+    network: net::Settings,
     retry_for: Option<Duration>,
     upload_limit: Option<Bandwidth>,
     download_limit: Option<Bandwidth>,
-    whole: Option<Duration>,
     object_lock: Option<ObjectLock>,
     segment_bytes: Option<u64>,
     cancel: Cancel,
@@ -55,30 +48,28 @@ impl Settings {
     /// Adds what an option says.
     #[must_use]
     pub fn with_option(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.options
-            .insert(name.to_owned(), Secret::new(value.into()));
+        self.network = self.network.with_option(name, value);
         self
     }
 
     /// Adds a variable of the environment.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.variables
-            .insert(name.to_owned(), Secret::new(value.into()));
+        self.network = self.network.with_variable(name, value);
         self
     }
 
     /// Sets where files that are looked for below the home directory are.
     #[must_use]
     pub fn with_home(mut self, home: Option<PathBuf>) -> Self {
-        self.home = home;
+        self.network = self.network.with_home(home);
         self
     }
 
     /// Sets how long a store may keep silent.
     #[must_use]
     pub fn with_idle(mut self, idle: Duration) -> Self {
-        self.idle = Some(idle);
+        self.network = self.network.with_idle(idle);
         self
     }
 
@@ -99,9 +90,8 @@ impl Settings {
             self.retry_for().min(patience / 2),
         );
         Self {
-            idle: Some(idle),
+            network: self.network.with_idle(idle).with_whole(patience),
             retry_for: Some(retry_for),
-            whole: Some(patience),
             ..self
         }
     }
@@ -135,31 +125,23 @@ impl Settings {
         self
     }
 
+    /// What is set about talk over a network.
+    pub fn network(&self) -> &net::Settings {
+        &self.network
+    }
+
     /// What an option says.
     pub(super) fn option(&self, name: &str) -> Option<&str> {
-        self.options.get(name).map(|value| value.expose().as_str())
+        self.network.option(name)
     }
 
     /// What a variable of the environment says.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables
-            .get(name)
-            .map(|value| value.expose().as_str())
-    }
-
-    /// Every variable.
-    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.variables
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.expose().as_str()))
-    }
-
-    pub(super) fn home(&self) -> Option<&Path> {
-        self.home.as_deref()
+        self.network.variable(name)
     }
 
     pub(super) fn idle(&self) -> Duration {
-        self.idle.unwrap_or(IDLE)
+        self.network.idle()
     }
 
     pub(super) fn retry_for(&self) -> Duration {
@@ -168,7 +150,7 @@ impl Settings {
 
     /// How long one try may take, where that is bounded.
     pub(super) fn whole(&self) -> Option<Duration> {
-        self.whole
+        self.network.whole()
     }
 
     pub(super) fn object_lock(&self) -> Option<&ObjectLock> {
@@ -195,8 +177,7 @@ impl Settings {
 impl fmt::Debug for Settings {
     /// Names alone: what they say may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.options.keys().chain(self.variables.keys());
-        f.debug_set().entries(names).finish()
+        self.network.fmt(f)
     }
 }
 
@@ -220,21 +201,6 @@ mod tests {
         assert_eq!(
             (impatient.idle(), impatient.retry_for()),
             (2 * second, 5 * second)
-        );
-    }
-
-    #[test]
-    fn debug_output_shows_names_and_nothing_that_was_said() {
-        let settings = Settings::default()
-            .with_option("secret-key", "hunter2")
-            .with_variable("OS_PASSWORD", "hunter3");
-        assert_eq!(format!("{settings:?}"), r#"{"secret-key", "OS_PASSWORD"}"#);
-        assert_eq!(
-            (
-                settings.option("secret-key"),
-                settings.variable("OS_PASSWORD")
-            ),
-            (Some("hunter2"), Some("hunter3"))
         );
     }
 }

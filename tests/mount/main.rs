@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::backup;
 use support::oracle::{self, Holes};
 use support::scratch;
@@ -86,9 +86,13 @@ impl Show {
     /// Waits until so many files in all were sent to the kernel unasked.
     fn wait_until_sent(&self, files: u64) {
         // A bound for what hangs, far above what a busy machine needs.
-        let deadline = Instant::now() + Duration::from_secs(180);
+        let deadline = freezer::platform::monotonic() + Duration::from_secs(180);
         while self.counts()["sent_ahead"] != files {
-            assert!(Instant::now() < deadline, "{:?}", self.counts());
+            assert!(
+                freezer::platform::monotonic() < deadline,
+                "{:?}",
+                self.counts()
+            );
             thread::yield_now();
         }
     }

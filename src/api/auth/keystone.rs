@@ -3,12 +3,11 @@
 use super::Identity;
 use crate::api::error::Failure;
 use crate::model::Secret;
+use crate::net::{Body, Error as NetError, Http, Reply, Request, StatusCode};
 use serde_json::{Value, json};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use ureq::http::StatusCode;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 /// How long Keystone may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,7 +43,7 @@ struct Shared {
     settings: KeystoneSettings,
     /// With `/v3`.
     address: String,
-    agent: ureq::Agent,
+    http: Http,
     /// Guards the token of the service user.
     own: Mutex<Option<Arc<Secret<String>>>>,
 }
@@ -52,16 +51,6 @@ struct Shared {
 impl Keystone {
     /// With these settings. It is asked when the first token comes.
     pub(in crate::api) fn new(settings: KeystoneSettings) -> Self {
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::PlatformVerifier)
-            .build();
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            .tls_config(tls)
-            .build();
         let address = settings.address.trim_end_matches('/');
         let address = if address.ends_with("/v3") {
             address.to_owned()
@@ -72,7 +61,7 @@ impl Keystone {
             shared: Arc::new(Shared {
                 settings,
                 address,
-                agent: agent.into(),
+                http: Http::plain(PATIENCE),
                 own: Mutex::default(),
             }),
         }
@@ -97,7 +86,9 @@ impl Keystone {
 #[derive(Debug, thiserror::Error)]
 enum KeystoneError {
     #[error("Keystone could not be reached")]
-    Call(#[from] ureq::Error),
+    Call(#[from] NetError),
+    #[error("Keystone cannot be asked so")]
+    Request(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("Keystone answered {0}")]
     Status(StatusCode),
     #[error("Keystone refused the service user")]
@@ -110,13 +101,13 @@ impl Shared {
     fn identify(&self, token: &Secret<String>) -> Result<Option<(Identity, i64)>, KeystoneError> {
         for _ in 0..2 {
             let own = self.own_token()?;
-            let answer = self
-                .agent
-                .get(format!("{}/auth/tokens?nocatalog", self.address))
+            let request = Request::get(format!("{}/auth/tokens?nocatalog", self.address))
                 .header("X-Auth-Token", own.expose())
                 .header("X-Subject-Token", token.expose())
-                .call()?;
-            match answer.status() {
+                .body(())
+                .map_err(|error| KeystoneError::Request(error.into()))?;
+            let answer = self.http.send(request, Body::None)?;
+            match status(&answer)? {
                 StatusCode::OK => return Ok(read(&body(answer)?)),
                 StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Ok(None),
                 // The service user's own token has expired.
@@ -140,20 +131,20 @@ impl Shared {
         let scope = json!({ "project": { "name": settings.project, "domain": { "name": settings.project_domain } } });
         let body = json!({ "auth": { "identity": { "methods": ["password"], "password": { "user": user } }, "scope": scope } });
         let body = Secret::new(body.to_string());
-        let answer = self
-            .agent
-            .post(format!("{}/auth/tokens", self.address))
+        let request = Request::post(format!("{}/auth/tokens", self.address))
             .header("Content-Type", "application/json")
-            .send(body.expose())?;
-        match answer.status() {
+            .body(())
+            .map_err(|error| KeystoneError::Request(error.into()))?;
+        let answer = self
+            .http
+            .send(request, Body::Bytes(body.expose().as_bytes()))?;
+        match status(&answer)? {
             StatusCode::CREATED => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(KeystoneError::Refused),
             status => return Err(KeystoneError::Status(status)),
         }
         let token = answer
-            .headers()
-            .get("X-Subject-Token")
-            .and_then(|token| token.to_str().ok())
+            .header("X-Subject-Token")
             .ok_or(KeystoneError::Refused)?;
         let token = Arc::new(Secret::new(token.to_owned()));
         *own = Some(Arc::clone(&token));
@@ -161,13 +152,14 @@ impl Shared {
     }
 }
 
-fn body(mut answer: ureq::http::Response<ureq::Body>) -> Result<Value, KeystoneError> {
-    let text = answer
-        .body_mut()
-        .with_config()
-        .limit(LONGEST)
-        .read_to_string()?;
-    serde_json::from_str(&text).map_err(|error| KeystoneError::Answer(error.into()))
+fn status(answer: &Reply) -> Result<StatusCode, KeystoneError> {
+    StatusCode::from_u16(answer.status).map_err(|error| KeystoneError::Request(error.into()))
+}
+
+fn body(answer: Reply) -> Result<Value, KeystoneError> {
+    let too_long = || KeystoneError::Answer(io::Error::other("it is too long"));
+    let text = answer.bytes(LONGEST)?.ok_or_else(too_long)?;
+    serde_json::from_slice(&text).map_err(|error| KeystoneError::Answer(error.into()))
 }
 
 /// The identity in Keystone's answer. A token without a project is of no use here, and one without

@@ -80,7 +80,11 @@ pub(super) fn connect(options: &ServerOptions, session: &Session) -> anyhow::Res
     let entrance = entrance(options, session)?;
     Ok(ApiConnection::new(
         entrance,
-        &session.common.stores.settings(&session.environment),
+        session
+            .common
+            .stores
+            .settings(&session.environment)
+            .network(),
     )?)
 }
 

@@ -33,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// How long the kernel may keep what never changes: as long as it can count.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -166,7 +166,7 @@ impl Shared {
         work: impl FnOnce(&Self, R) + Send + 'static,
     ) {
         self.counts.handed_over.fetch_add(1, Ordering::Relaxed);
-        let (shared, came) = (Arc::clone(self), Instant::now());
+        let (shared, came) = (Arc::clone(self), crate::platform::monotonic());
         self.answering.submit(Urgency::Wanted, move || {
             // With a dead store all threads wait as long as they may; what queued up behind them
             // has waited as long.

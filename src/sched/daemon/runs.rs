@@ -178,14 +178,14 @@ impl Runs {
     /// Has the run of a job ended, as soon as it can be.
     pub(super) fn is_to_end(&mut self, id: String) {
         self.ending.entry(id).or_insert_with(|| Ending {
-            since: Instant::now(),
+            since: crate::platform::monotonic(),
             told: false,
         });
     }
 
     /// Tells runs to end that are to, and kills those that do not.
     pub(super) fn see_to_endings(&mut self) {
-        let now = Instant::now();
+        let now = crate::platform::monotonic();
         let ids: Vec<String> = self.ending.keys().cloned().collect();
         for id in ids {
             let run = self
@@ -234,7 +234,7 @@ impl Runs {
         }
         let (again, left) = std::mem::take(&mut self.left)
             .into_iter()
-            .partition(|left: &Left| Instant::now() >= left.again);
+            .partition(|left: &Left| crate::platform::monotonic() >= left.again);
         self.left = left;
         let again: Vec<Left> = again;
         again
@@ -263,7 +263,7 @@ impl Runs {
                 self.left.push(Left {
                     id: id.to_owned(),
                     run: run.to_owned(),
-                    again: Instant::now() + PAUSE_AFTER_TROUBLE,
+                    again: crate::platform::monotonic() + PAUSE_AFTER_TROUBLE,
                 });
                 return Tasks::new();
             }
@@ -400,7 +400,7 @@ impl Runs {
 
 /// The file that holds how the last run of a job went.
 fn file_of_last(id: &str) -> String {
-    let name = crate::store::encode(id.as_bytes(), |_, byte| {
+    let name = crate::net::encode(id.as_bytes(), |_, byte| {
         byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
     });
     match name.get(..LONGEST_NAME) {

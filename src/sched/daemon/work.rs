@@ -319,7 +319,10 @@ impl Daemon {
     }
 
     fn launch_what_is_due(&mut self) -> Result<usize, DaemonError> {
-        if self.held_until.is_some_and(|until| Instant::now() < until) {
+        if self
+            .held_until
+            .is_some_and(|until| crate::platform::monotonic() < until)
+        {
             return Ok(0);
         }
         self.held_until = None;
@@ -363,7 +366,7 @@ impl Daemon {
                 error = &error as &dyn std::error::Error,
                 "nothing begins before it can be written down"
             );
-            self.held_until = Some(Instant::now() + PAUSE_AFTER_TROUBLE);
+            self.held_until = Some(crate::platform::monotonic() + PAUSE_AFTER_TROUBLE);
             return Ok(());
         }
         match &mut self.origin {
@@ -388,7 +391,7 @@ impl Daemon {
                     Claim {
                         run,
                         firing,
-                        since: Instant::now(),
+                        since: crate::platform::monotonic(),
                         given_up,
                     },
                 );

@@ -5,11 +5,12 @@
 mod transport;
 
 use super::address::Address;
+use super::error::{about, network};
 use super::folders::{self, Entry};
-use super::http::{Http, MAX_DOCUMENT, about};
 use super::location::IfMissing;
 use super::runtime::block_on;
 use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb};
+use crate::net::{Http, MAX_DOCUMENT};
 use bytes::Bytes;
 use opendal_core::{Builder, ErrorKind, HttpTransporter, Metadata, OperationContext, Operator};
 #[cfg(feature = "azblob")]
@@ -181,7 +182,9 @@ impl OpenDal {
         address: &Address,
         settings: &Settings,
     ) -> Result<Self, Error> {
-        let http = HttpTransporter::new(Transport::new(Http::new(settings)?));
+        let http = HttpTransporter::new(Transport::new(
+            Http::new(settings.network()).map_err(network(Verb::Open, None))?,
+        ));
         let operator = Operator::new(service).map_err(|error| failed(error.message()))?;
         let operator = operator.with_context(OperationContext::default().with_http_transport(http));
         Ok(Self {

@@ -2,7 +2,8 @@
 //! checks of ranges. What a server says when it refuses is kept here, as OpenDAL's errors carry
 //! neither its status nor how long it asks to be left alone.
 
-use crate::store::http::{Body, Http, MAX_DOCUMENT, Reply, about};
+use crate::net::{Body, Http, MAX_DOCUMENT, Method, Reply, Request, Response, request};
+use crate::store::error::{about, network};
 use crate::store::{Error, Kind, ObjectName, Verb, range};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -10,7 +11,6 @@ use opendal_core::{Buffer, ErrorKind, HttpBody, HttpTransport};
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use ureq::http::{Method, Request, Response, request};
 
 thread_local! {
     /// What this thread asks OpenDAL for now. OpenDAL is waited for on the thread that asks it, and
@@ -86,7 +86,7 @@ impl Transport {
         let mut reply = self
             .http
             .send(Request::from_parts(head, ()), body)
-            .map_err(|silence| silence.of(verb, object))?;
+            .map_err(network(verb, object))?;
         if is_look && reply.status == 400 {
             reply.status = 404; // Apache's answer where a folder of the name is a file
         }
@@ -96,7 +96,7 @@ impl Transport {
         }
         let bytes = match (object, part) {
             _ if !reply.is_done() => {
-                keep(reply.refusal(verb, object));
+                keep(network(verb, object)(reply.refusal()));
                 Vec::new()
             }
             _ if has_no_body => Vec::new(),
@@ -122,9 +122,7 @@ fn whole(
     verb: Verb,
     object: Option<&ObjectName>,
 ) -> Result<Vec<u8>, Error> {
-    let bytes = reply
-        .bytes(limit)
-        .map_err(|silence| silence.of(verb, object))?;
+    let bytes = reply.bytes(limit).map_err(network(verb, object))?;
     bytes.ok_or_else(|| about(Kind::TooLarge, verb, object))
 }
 
@@ -186,7 +184,7 @@ impl Stream for Once {
 #[cfg(test)]
 mod tests {
     use super::asked_part;
-    use ureq::http::Request;
+    use crate::net::Request;
 
     #[test]
     fn the_part_that_a_request_is_for_is_read_off_its_head() {

@@ -1,11 +1,11 @@
 //! Object lock: what holds an object, and what the bucket says of it.
 
 use super::{Reply, S3};
+use crate::net::{Body, MAX_DOCUMENT, Method};
 use crate::platform::{Clock, SystemClock};
-use crate::store::http::{Body, MAX_DOCUMENT};
+use crate::store::error::network;
 use crate::store::{Error, Kind, LockMode, ObjectLock, ObjectName, Verb};
 use jiff::Timestamp;
-use ureq::http::Method;
 
 /// Whether a bucket can hold objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +73,11 @@ impl S3 {
             403 => Holds::Some,
             // There is none, or the server knows no such thing.
             400 | 404 | 405 | 501 => Holds::Nothing,
-            _ if !reply.is_done() => return Err(reply.refusal(Verb::Open, None)),
+            _ if !reply.is_done() => return Err(network(Verb::Open, None)(reply.refusal())),
             _ => {
                 let text = reply
                     .bytes(MAX_DOCUMENT)
-                    .map_err(|silence| silence.of(Verb::Open, None))?
+                    .map_err(network(Verb::Open, None))?
                     .unwrap_or_default();
                 let says_so =
                     String::from_utf8_lossy(&text).contains("<ObjectLockEnabled>Enabled<");
@@ -100,7 +100,7 @@ impl S3 {
         match head.status {
             404 => Ok(None),
             _ if head.is_done() => Ok(Some(head)),
-            _ => Err(head.refusal(verb, Some(name))),
+            _ => Err(network(verb, Some(name))(head.refusal())),
         }
     }
 

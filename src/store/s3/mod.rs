@@ -7,13 +7,13 @@ mod held;
 mod page;
 
 use super::address::Address;
-use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};
+use super::error::{about, network};
 use super::location::IfMissing;
 use super::runtime::block_on;
 use super::{
     Error, Kind, ObjectInfo, ObjectLock, ObjectName, Rope, Settings, Store, Verb, legal_prefix,
-    percent,
 };
+use crate::net::{Body, Http, MAX_DOCUMENT, Method, Reply, Request, Response, encode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -27,7 +27,6 @@ use reqsign_aws_v4::{
 use reqsign_core::{Context, FileRead, HttpSend, Signer, StaticEnv};
 use std::sync::OnceLock;
 use std::time::Duration;
-use ureq::http::{Method, Request};
 
 /// What may stand after `?` in `s3://bucket/prefix?…`.
 pub(super) const KEYS: [&str; 4] = ["endpoint", "profile", "region", "style"];
@@ -109,10 +108,11 @@ impl S3 {
             Some((scheme, host)) if by_name => format!("{scheme}://{}.{host}", address.host),
             _ => format!("{endpoint}/{}", address.host),
         };
-        let http = Http::new(settings)?;
+        let http = Http::new(settings.network()).map_err(network(Verb::Open, None))?;
         let prefix = address.prefix().map_err(|why| failed(why.to_owned()))?;
         let signer = signer(
-            Http::with_patience(settings, CREDENTIALS.min(settings.idle()))?,
+            Http::with_patience(settings.network(), CREDENTIALS.min(settings.idle()))
+                .map_err(network(Verb::Open, None))?,
             &region,
             given("profile", &["AWS_PROFILE"]),
             settings,
@@ -175,7 +175,7 @@ impl S3 {
         if made.is_done() || made.status == 409 {
             Ok(())
         } else {
-            Err(made.refusal(Verb::Open, None))
+            Err(network(Verb::Open, None)(made.refusal()))
         }
     }
 
@@ -213,7 +213,7 @@ impl S3 {
         })?;
         self.http
             .send(Request::from_parts(head, ()), body)
-            .map_err(|silence| silence.of(verb, object))
+            .map_err(network(verb, object))
     }
 
     fn write(
@@ -265,11 +265,11 @@ impl S3 {
             return Ok(None);
         }
         if !reply.is_done() {
-            return Err(reply.refusal(Verb::List, None));
+            return Err(network(Verb::List, None)(reply.refusal()));
         }
         let text = reply
             .bytes(MAX_DOCUMENT)
-            .map_err(|silence| silence.of(Verb::List, None))?;
+            .map_err(network(Verb::List, None))?;
         let text = text.ok_or_else(|| {
             Error::of_store(Kind::Failed, Verb::List).because("the listing is too long")
         })?;
@@ -283,7 +283,9 @@ impl S3 {
 
 impl Store for S3 {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.write(name, body, None)?.finish(Verb::Put, Some(name))
+        self.write(name, body, None)?
+            .finish()
+            .map_err(network(Verb::Put, Some(name)))
     }
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
@@ -292,18 +294,19 @@ impl Store for S3 {
             412 => Ok(false),
             // Servers that know of no such wish for what is stored.
             400 | 501 => self.put(name, body).map(|()| true),
-            _ => reply.finish(Verb::Put, Some(name)).map(|()| true),
+            _ => reply
+                .finish()
+                .map_err(network(Verb::Put, Some(name)))
+                .map(|()| true),
         }
     }
 
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
         let reply = self.read(name, &[])?;
         if !reply.is_done() {
-            return Err(reply.refusal(Verb::Get, Some(name)));
+            return Err(network(Verb::Get, Some(name))(reply.refusal()));
         }
-        let bytes = reply
-            .bytes(limit)
-            .map_err(|silence| silence.of(Verb::Get, Some(name)))?;
+        let bytes = reply.bytes(limit).map_err(network(Verb::Get, Some(name)))?;
         bytes.ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))
     }
 
@@ -385,7 +388,7 @@ impl Store for S3 {
         if reply.status == 404 {
             Ok(())
         } else {
-            reply.finish(Verb::Delete, Some(name))
+            reply.finish().map_err(network(Verb::Delete, Some(name)))
         }
     }
 
@@ -405,13 +408,13 @@ struct Credentials(#[source] reqsign_core::Error);
 
 /// Percent-encodes once, as signatures want it; slashes stay.
 fn escape(text: &str) -> String {
-    percent::encode(text.as_bytes(), |_, byte| {
+    encode(text.as_bytes(), |_, byte| {
         byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte)
     })
 }
 
 fn escape_all(text: &str) -> String {
-    percent::encode(text.as_bytes(), |_, byte| {
+    encode(text.as_bytes(), |_, byte| {
         byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
     })
 }
@@ -430,12 +433,13 @@ fn signer(
             .or_else(|| settings.variable(variable))
     };
     let mut variables: std::collections::HashMap<_, _> = settings
+        .network()
         .variables()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     variables.insert("AWS_REGION".to_owned(), region.to_owned());
     let environment = StaticEnv {
-        home_dir: settings.home().map(Into::into),
+        home_dir: settings.network().home().map(Into::into),
         envs: variables,
     };
     let context = Context::new()
@@ -482,10 +486,7 @@ impl std::fmt::Debug for Sender {
 }
 
 impl HttpSend for Sender {
-    async fn http_send(
-        &self,
-        request: Request<Bytes>,
-    ) -> reqsign_core::Result<ureq::http::Response<Bytes>> {
+    async fn http_send(&self, request: Request<Bytes>) -> reqsign_core::Result<Response<Bytes>> {
         let (head, body) = request.into_parts();
         let may_pass = head.uri.host() != Some(METADATA_HOST);
         let failed = |error| {
@@ -502,7 +503,7 @@ impl HttpSend for Sender {
             .0
             .send(Request::from_parts(head, ()), body)
             .map_err(failed)?;
-        let mut response = ureq::http::Response::builder().status(reply.status);
+        let mut response = Response::builder().status(reply.status);
         if let Some(headers) = response.headers_mut() {
             headers.clone_from(&reply.headers);
         }

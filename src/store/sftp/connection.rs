@@ -107,7 +107,7 @@ impl Shared {
     fn of(child: Piped) -> Self {
         Self {
             state: Mutex::default(),
-            heard: Mutex::new(Instant::now()),
+            heard: Mutex::new(crate::platform::monotonic()),
             words: Mutex::default(),
             child: Mutex::new(Some(child)),
         }
@@ -182,7 +182,7 @@ impl Coming {
     pub(super) fn wait(self) -> Result<Answer, Ended> {
         loop {
             let silent_since = (*self.shared.heard()).max(self.asked);
-            let now = Instant::now();
+            let now = crate::platform::monotonic();
             let left = |until: Instant| until.saturating_duration_since(now);
             let patience = silent_since.checked_add(self.idle).map_or(self.idle, left);
             let patience = self
@@ -200,7 +200,10 @@ impl Coming {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let why = if self.until.is_some_and(|until| until <= Instant::now()) {
+            let why = if self
+                .until
+                .is_some_and(|until| until <= crate::platform::monotonic())
+            {
                 // What was asked for would still come, and keep what is asked next waiting.
                 Ended("the answers came too slowly".to_owned())
             } else if *self.shared.heard() > silent_since {
@@ -351,7 +354,7 @@ impl Call {
             answer,
             shared,
             idle: self.connection.times.idle,
-            asked: Instant::now(),
+            asked: crate::platform::monotonic(),
             until: self.until,
         })
     }
@@ -418,7 +421,7 @@ struct Noted<'session> {
 impl Read for Noted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.from_server.read(buffer)?;
-        *self.shared.heard() = Instant::now();
+        *self.shared.heard() = crate::platform::monotonic();
         Ok(count)
     }
 }

@@ -11,15 +11,14 @@ mod connection;
 mod wire;
 
 use super::address::Address;
+use super::error::about;
 use super::folders::{self, Entry};
-use super::http::about;
 use super::location::IfMissing;
 use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb};
 use connection::{Call, Connection, Ended, Times};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use wire::{Answer, Attributes, Request};
 
 /// What may stand after `?` in `sftp://user@host:port/path?…`.
@@ -218,7 +217,7 @@ impl Sftp {
     /// while one begins share what comes of it: a server that stands still keeps them no longer
     /// than one.
     fn session(&self) -> Result<Call, Ended> {
-        let came = Instant::now();
+        let came = crate::platform::monotonic();
         let alive = |held: &Held| {
             held.connection
                 .as_ref()

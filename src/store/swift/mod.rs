@@ -1,24 +1,19 @@
 //! OpenStack Swift.
 //!
-//! One request for one call, on a container or below a prefix of one. `login` holds who may do
-//! that; a token that the server refuses in the middle of a run is renewed once, and the call made
+//! One request for one call, on a container or below a prefix of one. The log-in
+//! is `net`'s; a token that the server refuses in the middle of a run is renewed once, and the call made
 //! again.
 
-mod clouds;
-pub(super) mod login;
-mod section;
-
 use super::address::Address;
-use super::http::{Body, Http, MAX_DOCUMENT, Reply, about};
+use super::error::{about, network};
 use super::location::IfMissing;
 use super::{
-    Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix, percent,
+    Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb, legal_prefix,
 };
-use login::{Login, Service};
+use crate::net::{Body, Http, Login, MAX_DOCUMENT, Method, Reply, Request, Service, encode};
 use md5::{Digest, Md5};
 use serde::Deserialize;
 use std::fmt::Write;
-use ureq::http::{Method, Request};
 
 /// What may stand after `?` in `swift:container/prefix?…`.
 pub(super) const KEYS: [&str; 3] = ["cloud", "interface", "region"];
@@ -83,11 +78,17 @@ impl Swift {
                 "a container has a name of at most 256 bytes: swift:CONTAINER/PREFIX".to_owned(),
             ));
         }
-        let http = Http::new(settings)?;
+        let http = Http::new(settings.network()).map_err(network(Verb::Open, None))?;
         let query = |key: &str| address.query.get(key).map(String::as_str);
         let store = Self {
-            login: Login::new(&http, Service::ObjectStore, query("cloud"), settings)?
-                .at(query("region"), query("interface")),
+            login: Login::new(
+                &http,
+                Service::ObjectStore,
+                query("cloud"),
+                settings.network(),
+            )
+            .map_err(network(Verb::Open, None))?
+            .at(query("region"), query("interface")),
             http,
             container: address.host.clone(),
             prefix: address.prefix().map_err(|why| failed(why.to_owned()))?,
@@ -115,12 +116,14 @@ impl Swift {
             return Ok(());
         }
         self.ask(Method::PUT, "", &[], Body::Bytes(&[]), Verb::Open, None)?
-            .finish(Verb::Open, None)
+            .finish()
+            .map_err(network(Verb::Open, None))
     }
 
     /// What the server says of its limits; nothing where it says nothing.
     fn info(&self) -> Result<Info, Error> {
-        let account = &self.login.pass()?.account;
+        let pass = self.login.pass().map_err(network(Verb::Open, None))?;
+        let account = &pass.account;
         let root = account.split_once("://").and_then(|(scheme, rest)| {
             Some(format!("{scheme}://{}/info", rest.split('/').next()?))
         });
@@ -130,13 +133,13 @@ impl Swift {
         let reply = self
             .http
             .send(request, Body::None)
-            .map_err(|silence| silence.of(Verb::Open, None))?;
+            .map_err(network(Verb::Open, None))?;
         if !reply.is_done() {
             return Ok(Info::default());
         }
         let text = reply
             .bytes(MAX_DOCUMENT)
-            .map_err(|silence| silence.of(Verb::Open, None))?;
+            .map_err(network(Verb::Open, None))?;
         Ok(text
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default())
@@ -153,7 +156,8 @@ impl Swift {
         verb: Verb,
         object: Option<&ObjectName>,
     ) -> Result<Reply, Error> {
-        let retold = |error: Error| {
+        let retold = |error| {
+            let error = network(Verb::Open, None)(error);
             about(error.kind(), verb, object)
                 .not_before(error.retry_after())
                 .because(error)
@@ -179,7 +183,7 @@ impl Swift {
             let reply = self
                 .http
                 .send(request, body)
-                .map_err(|silence| silence.of(verb, object))?;
+                .map_err(network(verb, object))?;
             if reply.status != 401 || renewed {
                 return Ok(reply);
             }
@@ -234,11 +238,11 @@ impl Swift {
             return Ok(Vec::new());
         }
         if !reply.is_done() {
-            return Err(reply.refusal(Verb::List, None));
+            return Err(network(Verb::List, None)(reply.refusal()));
         }
         let text = reply
             .bytes(MAX_DOCUMENT)
-            .map_err(|silence| silence.of(Verb::List, None))?;
+            .map_err(network(Verb::List, None))?;
         let failed = || Error::of_store(Kind::Failed, Verb::List);
         let text = text.ok_or_else(|| failed().because("the listing is too long"))?;
         if text.is_empty() {
@@ -311,7 +315,9 @@ impl Swift {
 
 impl Store for Swift {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.write(name, body, None)?.finish(Verb::Put, Some(name))
+        self.write(name, body, None)?
+            .finish()
+            .map_err(network(Verb::Put, Some(name)))
     }
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
@@ -319,7 +325,10 @@ impl Store for Swift {
         if reply.status == 412 {
             Ok(false)
         } else {
-            reply.finish(Verb::Put, Some(name)).map(|()| true)
+            reply
+                .finish()
+                .map_err(network(Verb::Put, Some(name)))
+                .map(|()| true)
         }
     }
 
@@ -333,11 +342,9 @@ impl Store for Swift {
             Some(name),
         )?;
         if !reply.is_done() {
-            return Err(reply.refusal(Verb::Get, Some(name)));
+            return Err(network(Verb::Get, Some(name))(reply.refusal()));
         }
-        let bytes = reply
-            .bytes(limit)
-            .map_err(|silence| silence.of(Verb::Get, Some(name)))?;
+        let bytes = reply.bytes(limit).map_err(network(Verb::Get, Some(name)))?;
         bytes.ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))
     }
 
@@ -409,7 +416,7 @@ impl Store for Swift {
         if reply.status == 404 {
             Ok(())
         } else {
-            reply.finish(Verb::Delete, Some(name))
+            reply.finish().map_err(network(Verb::Delete, Some(name)))
         }
     }
 
@@ -445,7 +452,10 @@ impl Store for Swift {
                 )?
             }
         };
-        reply.finish(Verb::Put, Some(whole)).map(|()| Joined::Done)
+        reply
+            .finish()
+            .map_err(network(Verb::Put, Some(whole)))
+            .map(|()| Joined::Done)
     }
 
     fn location(&self) -> String {
@@ -454,7 +464,7 @@ impl Store for Swift {
 }
 
 fn escape(text: &str) -> String {
-    percent::encode(text.as_bytes(), |_, byte| {
+    encode(text.as_bytes(), |_, byte| {
         byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte)
     })
 }

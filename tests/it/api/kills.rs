@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What takes longer than this is a hang.
 const HANG: Duration = Duration::from_secs(45);
@@ -139,7 +139,7 @@ fn while_the_database_is_away_servers_say_so_and_they_are_back_soon_after_it() {
         move || Api::begun(&database, &[], &token).expect("it listens in the end")
     });
     database.rise();
-    let back = Instant::now();
+    let back = freezer::platform::monotonic();
     while get("/v2/default/jobs").status != 200 {
         assert!(
             back.elapsed() < SECONDS_TO_COME_BACK,
@@ -199,7 +199,7 @@ fn connections_that_are_lost_in_silence_cost_no_place() {
         }
         let mut longest = Duration::ZERO;
         let goes_on = |longest: &mut Duration| {
-            let (before, begin) = (done.load(Ordering::Relaxed), Instant::now());
+            let (before, begin) = (done.load(Ordering::Relaxed), freezer::platform::monotonic());
             while done.load(Ordering::Relaxed) < before + 100 && begin.elapsed() < PEACE {
                 std::thread::park_timeout(Duration::from_millis(20));
             }
@@ -364,7 +364,7 @@ impl Simulated<'_> {
     /// Asks until there is an answer, as who has something to tell does, and how often it was asked
     /// in vain.
     fn insist(&mut self, method: &str, below: &str, body: &Value) -> (Option<Answer>, u32) {
-        let begin = Instant::now();
+        let begin = freezer::platform::monotonic();
         let mut in_vain = 0;
         while begin.elapsed() < PEACE {
             match self.ask(method, below, "", Some(body)) {
@@ -400,7 +400,7 @@ impl Simulated<'_> {
             std::thread::park_timeout(Duration::from_millis(self.dice.below(20)));
         }
         // In the end each has been in each session: a job that never was is one that is waited for.
-        let begin = Instant::now();
+        let begin = freezer::platform::monotonic();
         while self.told.tags.len() < self.sessions.len() && begin.elapsed() < PEACE {
             self.take_part();
             std::thread::park_timeout(Duration::from_millis(self.dice.below(100)));
@@ -629,7 +629,7 @@ fn killed_at_random(length: Duration) -> String {
         let whistle = Whistle(&field.is_over);
         // When the database answers, all servers do, within seconds.
         let mut come_back = |servers: &mut [Server]| {
-            let begin = Instant::now();
+            let begin = freezer::platform::monotonic();
             for server in servers {
                 gave_up += server.revive();
                 while list(&server.address, "/jobs?limit=1").is_none() {
@@ -646,7 +646,7 @@ fn killed_at_random(length: Duration) -> String {
             }
             slowest = begin.elapsed().max(slowest);
         };
-        let begin = Instant::now();
+        let begin = freezer::platform::monotonic();
         while begin.elapsed() < length {
             std::thread::park_timeout(Duration::from_millis(200 + dice.below(1500)));
             let victim = usize::try_from(dice.below(3)).expect("small");

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Ends and reaps it, also when the test fails.
 struct Killed(Child);
@@ -338,7 +338,7 @@ fn kill_a_chain(kills: u64) {
         drop(child);
         cut_off += u64::from(!was_done);
         if round % 4 == 0 {
-            let began = Instant::now();
+            let began = freezer::platform::monotonic();
             let done = freezer(room.path(), &options).output().expect("it runs");
             assert!(
                 done.status.success(),

@@ -22,7 +22,7 @@ use crate::support::HANG;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A machine with a home of its own.
@@ -205,12 +205,15 @@ impl Drop for Scheduler {
 
 /// Waits until something is so.
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + HANG;
+    let end = freezer::platform::monotonic() + HANG;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < end, "{what}: not within {HANG:?}");
+        assert!(
+            freezer::platform::monotonic() < end,
+            "{what}: not within {HANG:?}"
+        );
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -163,7 +163,7 @@ fn a_day_of_many_short_jobs_runs_each_when_it_is_due_and_takes_no_more_than_its_
             project: Some(project_id.clone()),
             token: Secret::new(token.clone()),
         };
-        ApiConnection::new(entrance, &freezer::store::Settings::default()).expect("it can be asked")
+        ApiConnection::new(entrance, &freezer::net::Settings::default()).expect("it can be asked")
     };
     let source = Source::Server(Box::new(connection(&api.url)));
 

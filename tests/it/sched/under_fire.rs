@@ -6,7 +6,7 @@ use crate::support::dice::Dice;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn no_job_is_lost_run_twice_or_stuck_when_schedulers_and_server_are_killed_at_random() {
@@ -86,7 +86,7 @@ fn under_fire(length: Duration) -> String {
         .map(|client| Some(start(&api, client)))
         .collect();
     let mut once: Vec<(usize, String)> = Vec::new();
-    let (begin, mut kills) = (Instant::now(), 0);
+    let (begin, mut kills) = (freezer::platform::monotonic(), 0);
     while begin.elapsed() < length {
         // Work for somebody, and a moment in which it may have begun or not.
         for _ in 0..dice.below(3) {

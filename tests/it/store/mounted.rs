@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many seconds a mount waits for a store that is dead: few, so that it is found dead soon.
 const SHORT: u64 = 4;
@@ -142,7 +142,7 @@ impl Stage {
     /// Tries to mount through a store that does not answer: that is said, in time, and nothing is
     /// mounted.
     fn cannot_mount(&self, why: &str, short: u64) {
-        let began = Instant::now();
+        let began = freezer::platform::monotonic();
         let output = self
             .program(short)
             .stderr(std::process::Stdio::piped())
@@ -249,7 +249,7 @@ impl Mount {
 
     /// What everything comes to while a fault is there, and that all is right when it is gone.
     fn stands(&self, fault: &str, harm: Harm, heal: impl FnOnce()) {
-        let began = Instant::now();
+        let began = freezer::platform::monotonic();
         let seen = self.look();
         assert!(
             harm == Harm::Nothing || began.elapsed() < self.in_time,
@@ -282,7 +282,7 @@ impl Mount {
     fn end(mut self, place: &Place) {
         let home = self.point.parent().expect("the home").to_owned();
         place.succeeds(&home, &["umount", "m", "-q"]);
-        let told = Instant::now();
+        let told = freezer::platform::monotonic();
         let status = loop {
             match self.process.0.try_wait().expect("a child") {
                 Some(status) => break status,

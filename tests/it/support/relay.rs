@@ -138,7 +138,10 @@ fn relay(
     let (arrived, line) = sync_channel::<(Instant, Vec<u8>)>(4096);
     let writer = thread::spawn(move || {
         for (at, bytes) in line {
-            pause(at.saturating_duration_since(Instant::now()), &Cancel::new());
+            pause(
+                at.saturating_duration_since(freezer::platform::monotonic()),
+                &Cancel::new(),
+            );
             if to.write_all(&bytes).is_err() {
                 break;
             }
@@ -171,7 +174,7 @@ fn relay(
                 gate.answered
                     .fetch_add(piece.len() as u64, Ordering::SeqCst);
             }
-            arrived.send((Instant::now() + delay, piece.to_vec()))
+            arrived.send((freezer::platform::monotonic() + delay, piece.to_vec()))
         });
         if passed_on.is_err() {
             break;

@@ -1,7 +1,7 @@
 //! `clouds.yaml`: the file in which OpenStack's tools keep who logs in where.
 
 use super::section::section;
-use crate::store::{Error, Kind, Settings, Verb};
+use crate::net::{Error, Settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// What a cloud's section says, by the names of the environment's variables in lower case without
 /// `os_`.
 pub(super) fn find(cloud: &str, settings: &Settings) -> Result<BTreeMap<String, String>, Error> {
-    let wrong = |text: String| Error::of_store(Kind::Denied, Verb::Open).because(text);
+    let wrong = |text: String| Error::of_login(text);
     let path = files(settings).into_iter().find(|path| path.is_file());
     let path = path.ok_or_else(|| {
         wrong(format!(

@@ -3,13 +3,11 @@
 
 use super::clouds;
 use crate::model::Secret;
-use crate::store::http::{Body, Http, MAX_DOCUMENT, Reply, about};
-use crate::store::{Error, Kind, Settings, Verb};
+use crate::net::{Body, Error, Http, Kind, MAX_DOCUMENT, Reply, Request, Settings};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use ureq::http::Request;
 
 /// A token is renewed this long before it expires, or, if it does not live long, after three
 /// quarters of its life.
@@ -125,7 +123,7 @@ const NAMES: [&str; 27] = [
 ];
 
 fn wrong(text: impl Into<String>) -> Error {
-    Error::of_store(Kind::Denied, Verb::Open).because(text.into())
+    Error::of_login(text)
 }
 
 impl Login {
@@ -174,7 +172,7 @@ impl Login {
     }
 
     /// Overrides region and interface, if they are given.
-    pub(super) fn at(mut self, region: Option<&str>, interface: Option<&str>) -> Self {
+    pub(crate) fn at(mut self, region: Option<&str>, interface: Option<&str>) -> Self {
         self.region = region.map(str::to_owned).or(self.region);
         self.interface = interface.map_or(self.interface, |interface| {
             interface.trim_end_matches("URL").to_owned()
@@ -241,7 +239,10 @@ impl Login {
     /// The pass in use, or a new one where there is none or it has not long to live.
     pub(crate) fn pass(&self) -> Result<Arc<Pass>, Error> {
         let mut held = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pass) = held.as_ref().filter(|pass| Instant::now() < pass.renew_at) {
+        if let Some(pass) = held
+            .as_ref()
+            .filter(|pass| crate::platform::monotonic() < pass.renew_at)
+        {
             return Ok(Arc::clone(pass));
         }
         let pass = Arc::new(self.log_in()?);
@@ -264,7 +265,7 @@ impl Login {
         let pass = match &self.way {
             Way::Given { token } => {
                 let account = self.account.clone().unwrap_or_default();
-                let renew_at = Instant::now() + Duration::from_hours(24 * 365);
+                let renew_at = crate::platform::monotonic() + Duration::from_hours(24 * 365);
                 Pass {
                     token: Secret::new(token.expose().clone()),
                     account,
@@ -285,11 +286,7 @@ impl Login {
             .header("x-auth-key", key)
             .body(());
         let request = request.map_err(|_| wrong("user and key cannot be sent as they are"))?;
-        let reply = granted(
-            self.http
-                .send(request, Body::None)
-                .map_err(|silence| silence.of(Verb::Open, None))?,
-        )?;
+        let reply = granted(self.http.send(request, Body::None)?)?;
         let token = reply
             .header("x-auth-token")
             .or_else(|| reply.header("x-storage-token"));
@@ -322,18 +319,12 @@ impl Login {
             .body(());
         let head = head
             .map_err(|error| wrong(format!("{url} is not the address of a Keystone: {error}")))?;
-        let reply = self
-            .http
-            .send(head, Body::Bytes(request.as_bytes()))
-            .map_err(|silence| silence.of(Verb::Open, None))?;
-        let reply = granted(reply)?;
+        let reply = granted(self.http.send(head, Body::Bytes(request.as_bytes()))?)?;
         let token = reply
             .header("x-subject-token")
             .map(|token| Secret::new(token.to_owned()));
         let token = token.ok_or_else(|| wrong("the answer of Keystone holds no token"))?;
-        let document = reply
-            .bytes(MAX_DOCUMENT)
-            .map_err(|silence| silence.of(Verb::Open, None))?;
+        let document = reply.bytes(MAX_DOCUMENT)?;
         let document: Value = document
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .ok_or_else(|| wrong("the answer of Keystone is no JSON"))?;
@@ -369,14 +360,14 @@ impl Login {
 fn granted(reply: Reply) -> Result<Reply, Error> {
     match reply.status {
         _ if reply.is_done() => Ok(reply),
-        404 => Err(about(Kind::Failed, Verb::Open, None).because(reply.refusal(Verb::Open, None))),
-        _ => Err(reply.refusal(Verb::Open, None)),
+        404 => Err(reply.refusal().with_kind(Kind::Failed)),
+        _ => Err(reply.refusal()),
     }
 }
 
 fn renew_at(life: Option<Duration>) -> Instant {
     let life = life.unwrap_or(USUAL_LIFE);
-    Instant::now() + life.saturating_sub(RENEW_BEFORE).max(life * 3 / 4)
+    crate::platform::monotonic() + life.saturating_sub(RENEW_BEFORE).max(life * 3 / 4)
 }
 
 /// What Keystone is asked for a token with.
@@ -509,15 +500,11 @@ mod tests {
     use super::{Service, endpoint, keystone_request, renew_at};
     use serde_json::json;
     use std::collections::BTreeMap;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     fn request(known: &[(&str, &str)]) -> Result<serde_json::Value, String> {
         let known: BTreeMap<_, _> = known.iter().copied().collect();
-        keystone_request(&|name: &str| known.get(name).copied()).map_err(|error| {
-            std::error::Error::source(&error)
-                .expect("a cause")
-                .to_string()
-        })
+        keystone_request(&|name: &str| known.get(name).copied()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -587,16 +574,14 @@ mod tests {
         );
         let error = endpoint(&catalog, Service::ObjectStore, Some("one"), "internal")
             .expect_err("not there");
-        let cause = std::error::Error::source(&error)
-            .expect("a cause")
-            .to_string();
+        let cause = error.to_string();
         assert!(cause.contains("no object store internal in one: there are admin in one, public in two, internal in two"), "{cause}");
         endpoint(&json!(null), Service::ObjectStore, None, "public").expect_err("no catalog");
     }
 
     #[test]
     fn a_token_is_renewed_before_it_expires_however_short_it_lives() {
-        let now = Instant::now();
+        let now = crate::platform::monotonic();
         let after = |life| renew_at(Some(Duration::from_secs(life))).duration_since(now);
         assert!((after(3600).as_secs_f64() - 3300.0).abs() < 10.0);
         assert!((after(8).as_secs_f64() - 6.0).abs() < 1.0);

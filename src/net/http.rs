@@ -1,12 +1,12 @@
-//! HTTP for the stores that speak it, and for whoever talks to the Freezer API: one request, one
-//! answer, on the caller's thread.
+//! One request, one answer, on the caller's thread.
 
-use super::{Error, Kind, ObjectName, Rope, Settings, Verb};
+use super::tls::{self, Proof};
+use super::{Error, HeaderMap, Kind, Request, Settings};
 use std::io::Read;
-use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::{HeaderMap, Request};
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::config::ConfigBuilder;
+use ureq::tls::RootCerts;
+use ureq::typestate::AgentScope;
 use ureq::{Agent, SendBody};
 
 /// How long a connection may take to come about.
@@ -22,7 +22,7 @@ const ASK_FROM_BYTES: u64 = 1 << 20;
 const MAX_WORDS: u64 = 4096;
 
 /// Most bytes of a listing or a document.
-pub(super) const MAX_DOCUMENT: u64 = 16 << 20;
+pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 
 /// Sends requests. Connections are kept and used again.
 #[derive(Clone)]
@@ -35,102 +35,72 @@ pub(crate) struct Http {
 pub(crate) enum Body<'body> {
     None,
     Bytes(&'body [u8]),
-    Rope(&'body Rope),
+    Rope(&'body [Vec<u8>]),
     Pieces(&'body [bytes::Bytes]),
 }
 
 /// The head of an answer, and what is left to be read of it.
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     body: ureq::Body,
 }
 
-/// Nobody answered, or not to the end.
-#[derive(Debug, thiserror::Error)]
-#[error("no whole answer came")]
-pub(crate) struct Silence(#[source] ureq::Error);
-
-/// What a server said that did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("the server answered {status}{}", .words.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
-struct Refusal {
-    status: u16,
-    words: Option<String>,
+impl std::fmt::Debug for Http {
+    /// The name alone: a proxy's address may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Http")
+    }
 }
 
 impl Http {
     /// Honours what is set about certificates, proxies and patience.
-    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         Self::with_patience(settings, settings.idle())
     }
 
     /// The same, with another patience.
     pub(crate) fn with_patience(settings: &Settings, idle: Duration) -> Result<Self, Error> {
-        let failed = |text: String| Error::of_store(Kind::Failed, Verb::Open).because(text);
         let bundle = settings
             .option("cacert")
             .or_else(|| settings.variable("OS_CACERT"))
             .or_else(|| settings.variable("AWS_CA_BUNDLE"));
-        let roots = match bundle {
-            None => RootCerts::PlatformVerifier,
-            Some(path) => {
-                let pem = std::fs::read(path).map_err(|error| {
-                    failed(format!(
-                        "the certificates in {path} cannot be read: {error}"
-                    ))
-                })?;
-                let found: Result<Vec<_>, _> = ureq::tls::parse_pem(&pem)
-                    .filter_map(|item| match item {
-                        Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(Ok(certificate)),
-                        Ok(_) => None,
-                        Err(error) => Some(Err(error)),
-                    })
-                    .collect();
-                let found: Vec<Certificate<'static>> = found
-                    .map_err(|error| failed(format!("{path} holds no certificates: {error}")))?;
-                RootCerts::new_with_certs(&found)
-            }
-        };
         let insecure = settings
             .option("insecure")
             .or_else(|| settings.variable("OS_INSECURE"));
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(roots)
-            .disable_verification(insecure.is_some_and(|text| {
-                matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes")
-            }))
-            .build();
-        let mut config = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            // WebDAV's
-            .allow_non_standard_methods(true)
-            .max_redirects(0)
-            .user_agent(concat!("freezer/", env!("CARGO_PKG_VERSION")))
-            .accept_encoding("identity")
-            .timeout_connect(Some(CONNECT.min(idle)))
-            .timeout_await_100(Some(ASK_FIRST))
-            .timeout_per_read(Some(idle))
-            .timeout_per_write(Some(idle))
-            .timeout_global(settings.whole())
-            .max_idle_connections_per_host(32)
-            .max_idle_age(Duration::from_secs(20));
+        let is_waived = insecure
+            .is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes"));
+        let proof = if is_waived {
+            Proof::Waived
+        } else {
+            Proof::Wanted
+        };
+        let mut config = config(tls::roots(bundle)?, proof, idle, settings.whole());
         if let Some(proxy) = settings.option("proxy") {
-            config = config
-                .proxy(Some(ureq::Proxy::new(proxy).map_err(|error| {
-                    failed(format!("the proxy cannot be used: {error}"))
-                })?));
+            config = config.proxy(Some(ureq::Proxy::new(proxy).map_err(|error| {
+                Error::of_settings(format!("the proxy cannot be used: {error}"))
+            })?));
         }
         Ok(Self {
             agent: config.build().new_agent(),
         })
     }
 
+    /// With the system's certificates and proxies. A whole exchange ends within that time.
+    pub(crate) fn plain(within: Duration) -> Self {
+        let config = config(
+            RootCerts::PlatformVerifier,
+            Proof::Wanted,
+            within,
+            Some(within),
+        );
+        Self {
+            agent: config.build().new_agent(),
+        }
+    }
+
     /// Sends one request and waits for the head of its answer.
-    pub(crate) fn send(&self, mut request: Request<()>, body: Body<'_>) -> Result<Reply, Silence> {
+    pub(crate) fn send(&self, mut request: Request<()>, body: Body<'_>) -> Result<Reply, Error> {
         if !matches!(body, Body::None) {
             request
                 .headers_mut()
@@ -166,7 +136,7 @@ impl Http {
                     .run(request.map(|()| SendBody::from_reader(&mut reader)))
             }
         };
-        let (head, body) = answer.map_err(Silence)?.into_parts();
+        let (head, body) = answer.map_err(silence)?.into_parts();
         Ok(Reply {
             status: head.status.as_u16(),
             headers: head.headers,
@@ -193,7 +163,7 @@ impl Reply {
     }
 
     /// How long the body is, where the server says so.
-    pub(super) fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         self.header("content-length")?.trim().parse().ok()
     }
 
@@ -203,7 +173,7 @@ impl Reply {
     }
 
     /// The rest of the answer; `None` when it is longer than `limit`.
-    pub(crate) fn bytes(self, limit: u64) -> Result<Option<Vec<u8>>, Silence> {
+    pub(crate) fn bytes(self, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let announced = self.length();
         if announced.is_some_and(|length| length > limit) {
             return Ok(None);
@@ -212,7 +182,7 @@ impl Reply {
         if let Some(length) = announced {
             bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
         }
-        let silence = |error| Silence(ureq::Error::Io(error));
+        let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
         body.with_config()
             .limit(u64::MAX)
@@ -229,12 +199,12 @@ impl Reply {
 
     /// The beginning of the answer in pieces of these lengths, each as soon as it is there, until
     /// `take` returns `false`.
-    pub(super) fn pieces(
+    pub(crate) fn pieces(
         self,
         lengths: &[usize],
         take: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), Silence> {
-        let silence = |error| Silence(ureq::Error::Io(error));
+    ) -> Result<(), Error> {
+        let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
         let mut reader = body.with_config().limit(u64::MAX).reader();
         for length in lengths {
@@ -257,17 +227,15 @@ impl Reply {
 
     /// Reads an answer of which only the status counts to its end, so that the connection can be
     /// used again.
-    pub(super) fn finish(self, verb: Verb, object: Option<&ObjectName>) -> Result<(), Error> {
+    pub(crate) fn finish(self) -> Result<(), Error> {
         if !self.is_done() {
-            return Err(self.refusal(verb, object));
+            return Err(self.refusal());
         }
-        self.bytes(MAX_DOCUMENT)
-            .map(drop)
-            .map_err(|silence| silence.of(verb, object))
+        self.bytes(MAX_DOCUMENT).map(drop)
     }
 
     /// The error that this answer is.
-    pub(super) fn refusal(self, verb: Verb, object: Option<&ObjectName>) -> Error {
+    pub(crate) fn refusal(self) -> Error {
         let status = self.status;
         let retry_after = self
             .header("retry-after")
@@ -279,52 +247,44 @@ impl Reply {
             .flatten()
             .map(|bytes| readable(&bytes))
             .filter(|words| !words.is_empty());
-        let kind = kind_of(status, words.as_deref().unwrap_or_default());
-        about(kind, verb, object)
-            .not_before(retry_after)
-            .because(Refusal { status, words })
+        Error::answer(status, words, retry_after)
     }
 }
 
-impl Silence {
-    /// The error that it is for the caller of a store.
-    pub(super) fn of(self, verb: Verb, object: Option<&ObjectName>) -> Error {
-        let kind = match &self.0 {
-            ureq::Error::Rustls(_)
-            | ureq::Error::Tls(_)
-            | ureq::Error::BadUri(_)
-            | ureq::Error::Http(_) => Kind::Failed,
-            _ => Kind::Unavailable,
-        };
-        about(kind, verb, object).because(self)
-    }
+/// A client with these certificates, which waits so long for each step and for the whole.
+fn config(
+    roots: RootCerts,
+    proof: Proof,
+    idle: Duration,
+    whole: Option<Duration>,
+) -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .tls_config(tls::client(roots, proof))
+        .http_status_as_error(false)
+        // WebDAV's
+        .allow_non_standard_methods(true)
+        .max_redirects(0)
+        .user_agent(concat!("freezer/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding("identity")
+        .timeout_connect(Some(CONNECT.min(idle)))
+        .timeout_await_100(Some(ASK_FIRST))
+        .timeout_per_read(Some(idle))
+        .timeout_per_write(Some(idle))
+        .timeout_global(whole)
+        .max_idle_connections_per_host(32)
+        .max_idle_age(Duration::from_secs(20))
 }
 
-/// An error about an object or the whole store.
-pub(super) fn about(kind: Kind, verb: Verb, object: Option<&ObjectName>) -> Error {
-    object.map_or_else(
-        || Error::of_store(kind, verb),
-        |object| Error::new(kind, verb, object),
-    )
-}
-
-/// What an answer means to a caller.
-fn kind_of(status: u16, words: &str) -> Kind {
-    match status {
-        404 | 410 => Kind::Missing,
-        416 => Kind::Short,
-        401 | 403 => Kind::Denied,
-        413 | 507 => Kind::Full,
-        // What was sent is not what arrived (Swift: 422), or a server in trouble.
-        408 | 409 | 422 | 425 | 429 | 498 | 499 | 500 | 502 | 503 | 504 => Kind::Unavailable,
-        400 if ["RequestTimeout", "BadDigest", "IncompleteBody"]
-            .iter()
-            .any(|code| words.contains(code)) =>
-        {
-            Kind::Unavailable
-        }
-        _ => Kind::Failed,
-    }
+/// What it means that no whole answer came.
+fn silence(error: ureq::Error) -> Error {
+    let kind = match &error {
+        ureq::Error::Rustls(_)
+        | ureq::Error::Tls(_)
+        | ureq::Error::BadUri(_)
+        | ureq::Error::Http(_) => Kind::Failed,
+        _ => Kind::Unavailable,
+    };
+    Error::silence(kind, error)
 }
 
 /// The text of an answer on one line, without its markup.
@@ -367,8 +327,7 @@ impl<P: AsRef<[u8]>> Read for RopeReader<'_, P> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RopeReader, kind_of, readable};
-    use crate::store::Kind;
+    use super::{RopeReader, readable};
     use std::io::Read;
 
     #[test]
@@ -377,26 +336,6 @@ mod tests {
         assert_eq!(readable(xml), "NoSuchKey It is gone.");
         assert_eq!(readable(&b"x".repeat(5000)).len(), 300);
         assert_eq!(readable(b"<a <b \xff"), "");
-    }
-
-    #[test]
-    fn what_may_help_to_ask_again_is_told_from_what_does_not() {
-        for status in [408, 429, 500, 502, 503, 504, 498] {
-            assert_eq!(kind_of(status, ""), Kind::Unavailable, "{status}");
-        }
-        assert_eq!(
-            kind_of(400, "RequestTimeout Your socket"),
-            Kind::Unavailable
-        );
-        for (status, kind) in [
-            (400, Kind::Failed),
-            (401, Kind::Denied),
-            (403, Kind::Denied),
-            (404, Kind::Missing),
-            (507, Kind::Full),
-        ] {
-            assert_eq!(kind_of(status, ""), kind, "{status}");
-        }
     }
 
     #[test]
