@@ -1,8 +1,8 @@
 //! How Freezer talks HTTP: one client with our certificates, proxies and patience, for stores, the
 //! server and the scheduler alike; and the log-in to OpenStack.
 //!
-//! It knows neither objects nor jobs. [`Http`] sends one request and gives one answer, on the
-//! caller's thread. [`Login`] gets tokens and addresses of services, with what [`Settings`] say.
+//! It knows neither objects nor jobs. `Http` sends one request and gives one answer, on the
+//! caller's thread. `Login` gets tokens and addresses of services, with what [`Settings`] say.
 //! An [`Error`] says what was attempted and, by its [`Kind`], what a caller may do about it; the
 //! caller adds on what. `ureq` and `rustls` are named nowhere else. Start reading at `http`.
 

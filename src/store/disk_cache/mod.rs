@@ -11,7 +11,7 @@
 //! all of them together never take more than they may. A part that was used lately stays longest.
 //!
 //! Nothing here can fail a read: a folder that is full or gone is a cache that holds nothing.
-//! What is in the folder, and what keeps other files safe, is in [`folder`].
+//! What is in the folder, and what keeps other files safe, is in module `folder`.
 
 mod folder;
 
