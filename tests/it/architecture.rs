@@ -85,7 +85,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("libdeflater", &["format"]),
     ("liblzma", &["format"]),
     ("md5", &["store"]),
-    ("nix", &["platform"]),
+    // of `fs`: the descriptor that fusermount3 hands over
+    ("nix", &["platform", "fs"]),
     ("opendal_core", &["store"]),
     ("opendal_service_azblob", &["store"]),
     ("opendal_service_gcs", &["store"]),
