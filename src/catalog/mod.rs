@@ -11,6 +11,7 @@
 mod access;
 mod blocks;
 mod error;
+pub mod known;
 mod left;
 mod lock;
 mod lost;

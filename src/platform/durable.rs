@@ -1,7 +1,7 @@
 //! Files that survive a crash of the machine: how to make them, flush them and tell them apart.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Tells one file from another for as long as one of them is held open, whatever their names are.
@@ -47,6 +47,24 @@ pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
 /// last ones may be lost.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     system::sync_folder(path)
+}
+
+/// Replaces the content of a file in one step, for its owner alone. Returns when the content would
+/// survive a crash of the machine. A reader sees the old file or the new one.
+///
+/// The new content is written beside the file first, with the extension `new`: callers see to it
+/// that only one of them replaces a file at a time.
+pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = create_file(&new, Access::private())?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// The mode of a file that is made with this access.

@@ -6,6 +6,7 @@ mod empty;
 mod excludes;
 mod help;
 mod keys;
+mod known_stores;
 mod layers;
 mod looking;
 mod mount;

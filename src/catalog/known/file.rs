@@ -1,0 +1,222 @@
+//! The files in which a client keeps what it knows of stores: one JSON document for each store.
+
+use super::{KnownPoint, KnownStore};
+use crate::format::identity::Cipher;
+use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
+use crate::platform::durable::{self, Access};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+const VERSION: u32 = 1;
+
+/// The most bytes of a document that are read. One backup takes some 200 bytes.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The folder that holds the documents, `known-stores` in the state folder of freezer.
+///
+/// A document is replaced as a whole, so that a run that is cut off leaves the old one or the new
+/// one. Runs that end at the same time wait for each other at a lock file.
+#[derive(Clone, Debug)]
+pub(super) struct KnownFolder(PathBuf);
+
+/// Why a document cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnownStoresError {
+    /// The file cannot be read or written.
+    #[error("could not use {path}, which says what this machine knows of a store")]
+    File {
+        /// The path of the file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not a document of known stores.
+    #[error("{path}, which says what this machine knows of a store, is damaged")]
+    Damaged {
+        /// The path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A later version of freezer wrote it.
+    #[error("a later version of freezer wrote {path} (version {version})")]
+    Later {
+        /// The path of the file.
+        path: PathBuf,
+        /// The version that it names.
+        version: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    id: String,
+    cipher: Cipher,
+    places: BTreeSet<String>,
+    backups: Vec<PointDocument>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PointDocument {
+    host: String,
+    name: String,
+    level: String,
+    serial: u64,
+    /// SHA-256 of the stored manifest, in hexadecimal digits.
+    digest: String,
+}
+
+impl KnownFolder {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    fn path(&self, id: StoreId) -> PathBuf {
+        self.0.join(format!("{id}.json"))
+    }
+
+    /// Reads the document of one store.
+    pub(super) fn read(&self, id: StoreId) -> Result<Option<KnownStore>, KnownStoresError> {
+        let path = self.path(id);
+        match read_bounded(&path) {
+            Ok(bytes) => decode(&path, &bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(KnownStoresError::File { path, source }),
+        }
+    }
+
+    /// Reads the documents of all stores.
+    pub(super) fn read_all(&self) -> Result<Vec<KnownStore>, KnownStoresError> {
+        let failed = |source| KnownStoresError::File {
+            path: self.0.clone(),
+            source,
+        };
+        let entries = match std::fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut all = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            let id = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(".json"))
+                .and_then(|name| name.parse().ok());
+            if let Some(id) = id {
+                all.extend(self.read(id)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Replaces the document of a store by what `change` makes of it. Returns without writing
+    /// where nothing changes. `None` stands for a store without a document.
+    pub(super) fn update(
+        &self,
+        id: StoreId,
+        change: impl FnOnce(Option<KnownStore>) -> Option<KnownStore>,
+    ) -> Result<(), KnownStoresError> {
+        let path = self.path(id);
+        let failed = |source| KnownStoresError::File {
+            path: path.clone(),
+            source,
+        };
+        let _lock = self.lock().map_err(failed)?;
+        let old = self.read(id)?;
+        let new = change(old.clone());
+        if new == old {
+            return Ok(());
+        }
+        match new {
+            Some(store) => durable::replace_file(&path, &encode(&store)).map_err(failed),
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Waits until no other run changes documents. The lock ends with the file that is returned.
+    fn lock(&self) -> io::Result<File> {
+        std::fs::create_dir_all(&self.0)?;
+        let path = self.0.join("lock");
+        let file = match durable::create_file(&path, Access::private()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                File::options().write(true).open(&path)?
+            }
+            file => file?,
+        };
+        file.lock()?;
+        Ok(file)
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn encode(store: &KnownStore) -> Vec<u8> {
+    let point = |(backup, point): (&BackupName, &KnownPoint)| PointDocument {
+        host: backup.host().to_owned(),
+        name: backup.name().to_owned(),
+        level: point.level.to_string(),
+        serial: point.serial.0,
+        digest: point.digest.clone(),
+    };
+    let document = Document {
+        version: VERSION,
+        id: store.id.to_string(),
+        cipher: store.cipher,
+        places: store.places.clone(),
+        backups: store.backups.iter().map(point).collect(),
+    };
+    let mut bytes =
+        serde_json::to_vec_pretty(&document).expect("plain text fields always become JSON");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn decode(path: &Path, bytes: &[u8]) -> Result<KnownStore, KnownStoresError> {
+    let damaged = |reason: String| KnownStoresError::Damaged {
+        path: path.to_owned(),
+        reason,
+    };
+    let document: Document =
+        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    if document.version > VERSION {
+        return Err(KnownStoresError::Later {
+            path: path.to_owned(),
+            version: document.version,
+        });
+    }
+    let mut backups = BTreeMap::new();
+    for point in document.backups {
+        let backup = BackupName::new(&point.host, &point.name)
+            .map_err(|error| damaged(error.to_string()))?;
+        let level: LevelId = point
+            .level
+            .parse()
+            .map_err(|_| damaged(point.level.clone()))?;
+        let point = KnownPoint {
+            level,
+            serial: LevelSerial(point.serial),
+            digest: point.digest,
+        };
+        backups.insert(backup, point);
+    }
+    Ok(KnownStore {
+        id: document
+            .id
+            .parse()
+            .map_err(|_| damaged(document.id.clone()))?,
+        cipher: document.cipher,
+        places: document.places,
+        backups,
+    })
+}

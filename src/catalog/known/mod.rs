@@ -1,0 +1,411 @@
+//! What this client knows of the stores that it has worked with, as `ssh` knows hosts.
+//!
+//! Encryption and signatures keep a provider from forging what a store holds. They do not keep it
+//! from showing less: an older copy, an empty place, another store. A client that remembers what
+//! it saw last notices that. It remembers for each store its id, its cipher and its places, and for
+//! each backup the newest point in time: the level, the serial and the digest of the manifest.
+//!
+//! Only what was authenticated is remembered, that is a manifest that opened. A store that differs
+//! from the memory is a [`Surprise`]: commands that read tell it and go on; commands that write or
+//! remove refuse ([`Purpose`]). `--forget-store` makes the client forget the store.
+//!
+//! [`KnownStores`] is the memory of the client, [`Witness`] the part of it that an open store
+//! carries along.
+//!
+//! Record: docs/design, "What a client remembers of a store".
+
+mod file;
+
+pub use file::KnownStoresError;
+
+use crate::format::identity::{Cipher, Identity};
+use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
+use file::KnownFolder;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The stores that this client knows.
+#[derive(Clone, Debug)]
+pub struct KnownStores(KnownFolder);
+
+/// What a command does with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It reads: a surprise is told.
+    Reading,
+    /// It writes or removes: a surprise ends it before it does.
+    Writing,
+}
+
+/// A store as the client remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownStore {
+    id: StoreId,
+    cipher: Cipher,
+    /// The locations where the client found the store.
+    places: BTreeSet<String>,
+    /// The newest point in time of each backup.
+    backups: BTreeMap<BackupName, KnownPoint>,
+}
+
+/// The newest point in time of a backup that the client has opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownPoint {
+    level: LevelId,
+    serial: LevelSerial,
+    /// SHA-256 of the stored manifest, in hexadecimal digits.
+    digest: String,
+}
+
+/// A store is not what the client remembers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Surprise {
+    /// A place shows a store that this client has never seen, and used to show another one.
+    #[error(
+        "{place} shows another store than before: this machine knows store {known} there, and \
+         found store {found}{}", Plain(*.is_plain)
+    )]
+    OtherStore {
+        /// The location.
+        place: String,
+        /// The id that the client remembers.
+        known: StoreId,
+        /// The id that the store has.
+        found: StoreId,
+        /// Whether the known store was encrypted and this one is not.
+        is_plain: bool,
+    },
+    /// A known store says that it is not encrypted, and it was.
+    #[error("the store at {place} was encrypted and now says that it is not")]
+    NotEncrypted {
+        /// The location.
+        place: String,
+    },
+    /// A place where this client knows a store is empty.
+    #[error("{place} holds no store: this machine knows store {known} there")]
+    Emptied {
+        /// The location.
+        place: String,
+        /// The id that the client remembers.
+        known: StoreId,
+    },
+    /// The newest point in time that the client saw is gone, and nothing newer is there.
+    #[error(
+        "{backup} has lost its newest points: this machine saw level {known}, and {}",
+        Newest(.found.as_ref())
+    )]
+    Older {
+        /// The backup.
+        backup: BackupName,
+        /// The newest level that the client saw.
+        known: LevelId,
+        /// The newest level that can be read now.
+        found: Option<LevelId>,
+    },
+    /// The manifest of the newest point that the client saw has other bytes.
+    #[error(
+        "the manifest of level {level} of {backup} is not the one that this machine saw before"
+    )]
+    Changed {
+        /// The backup.
+        backup: BackupName,
+        /// The level.
+        level: LevelId,
+    },
+}
+
+/// Says that a store is not encrypted, where that matters.
+struct Plain(bool);
+
+impl std::fmt::Display for Plain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0 {
+            ", which is not encrypted as the known one was"
+        } else {
+            ""
+        })
+    }
+}
+
+/// Says which level is the newest, if there is one.
+struct Newest<'a>(Option<&'a LevelId>);
+
+impl std::fmt::Display for Newest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(level) => write!(f, "the newest is now {level}"),
+            None => f.write_str("no point is left"),
+        }
+    }
+}
+
+impl KnownStores {
+    /// The memory that is kept in `folder`, which need not exist yet.
+    pub fn new(folder: PathBuf) -> Self {
+        Self(KnownFolder::new(folder))
+    }
+
+    /// Compares a store with the memory of its place.
+    ///
+    /// A store that the client knows from another place is no surprise: disks are exchanged, and
+    /// stores move. A store that it never saw is one where it knows another.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be read.
+    pub fn surprise_at(
+        &self,
+        place: &str,
+        found: &Identity,
+    ) -> Result<Option<Surprise>, KnownStoresError> {
+        if let Some(known) = self.0.read(found.id)? {
+            let was_encrypted = known.cipher != Cipher::None && found.cipher == Cipher::None;
+            let place = place.to_owned();
+            return Ok(was_encrypted.then_some(Surprise::NotEncrypted { place }));
+        }
+        let known = self.at(place)?;
+        Ok(known.map(|known| Surprise::OtherStore {
+            place: place.to_owned(),
+            known: known.id,
+            found: found.id,
+            is_plain: known.cipher != Cipher::None && found.cipher == Cipher::None,
+        }))
+    }
+
+    /// Compares a place without a store with the memory.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be read.
+    pub fn surprise_of_nothing_at(
+        &self,
+        place: &str,
+    ) -> Result<Option<Surprise>, KnownStoresError> {
+        Ok(self.at(place)?.map(|known| Surprise::Emptied {
+            place: place.to_owned(),
+            known: known.id,
+        }))
+    }
+
+    /// Forgets every store that the client knows at a place. Returns how many those were.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be changed.
+    pub fn forget(&self, place: &str) -> Result<usize, KnownStoresError> {
+        let mut forgotten = 0;
+        for known in self.0.read_all()? {
+            if known.places.contains(place) {
+                self.0.update(known.id, |_| None)?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Starts to watch an open store: what is known of it, and what will be learnt.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be read.
+    pub fn watch(
+        &self,
+        place: &str,
+        identity: &Identity,
+        purpose: Purpose,
+    ) -> Result<Witness, KnownStoresError> {
+        let known = self.0.read(identity.id)?;
+        let is_known_here = known
+            .as_ref()
+            .is_some_and(|known| known.places.contains(place));
+        Ok(Witness {
+            stores: self.clone(),
+            id: identity.id,
+            cipher: identity.cipher,
+            place: place.to_owned(),
+            purpose,
+            seen: Mutex::new(Seen {
+                known: known.map(|known| known.backups).unwrap_or_default(),
+                learnt: BTreeMap::new(),
+                removed: BTreeSet::new(),
+                told: BTreeSet::new(),
+                is_new_place: !is_known_here,
+            }),
+        })
+    }
+
+    fn at(&self, place: &str) -> Result<Option<KnownStore>, KnownStoresError> {
+        let all = self.0.read_all()?;
+        Ok(all.into_iter().find(|known| known.places.contains(place)))
+    }
+}
+
+/// Watches one open store for a run: compares what the run sees with the memory, and keeps what it
+/// learns. Many threads may use it.
+#[derive(Debug)]
+pub struct Witness {
+    stores: KnownStores,
+    id: StoreId,
+    cipher: Cipher,
+    place: String,
+    purpose: Purpose,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// What earlier runs saw.
+    known: BTreeMap<BackupName, KnownPoint>,
+    /// What this run saw or made, where it is newer.
+    learnt: BTreeMap<BackupName, KnownPoint>,
+    /// The levels that this run removed.
+    removed: BTreeSet<(BackupName, LevelId)>,
+    /// The backups whose surprise was told: it is told once.
+    told: BTreeSet<BackupName>,
+    is_new_place: bool,
+}
+
+impl Witness {
+    /// What the command does with the store.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// The backups of which earlier runs saw points.
+    pub fn known_backups(&self) -> Vec<BackupName> {
+        self.seen().known.keys().cloned().collect()
+    }
+
+    /// Compares the levels of a listing with the memory. `newest` opens the newest manifest that
+    /// can be read; it is asked only where the level that the client knows is not listed.
+    ///
+    /// # Errors
+    ///
+    /// Those of `newest`.
+    pub fn compare<E>(
+        &self,
+        backup: &BackupName,
+        levels: &[LevelId],
+        newest: impl FnOnce() -> Result<Option<(LevelId, LevelSerial)>, E>,
+    ) -> Result<Option<Surprise>, E> {
+        let known = {
+            let seen = self.seen();
+            match seen.known.get(backup) {
+                Some(known)
+                    if !seen
+                        .removed
+                        .contains(&(backup.clone(), known.level.clone())) =>
+                {
+                    known.clone()
+                }
+                _ => return Ok(None),
+            }
+        };
+        if levels.contains(&known.level) {
+            return Ok(None);
+        }
+        let found = newest()?;
+        let is_newer = found
+            .as_ref()
+            .is_some_and(|(_, serial)| *serial > known.serial);
+        Ok((!is_newer).then(|| Surprise::Older {
+            backup: backup.clone(),
+            known: known.level,
+            found: found.map(|(level, _)| level),
+        }))
+    }
+
+    /// Takes note of a manifest that opened. Returns a surprise where it is the known one with
+    /// other bytes.
+    pub fn opened(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+        serial: LevelSerial,
+        digest: &str,
+    ) -> Option<Surprise> {
+        let mut seen = self.seen();
+        let point = KnownPoint {
+            level: level.clone(),
+            serial,
+            digest: digest.to_owned(),
+        };
+        let newest = seen.learnt.get(backup).or_else(|| seen.known.get(backup));
+        match newest {
+            Some(known) if known.level == *level && known.digest != digest => {
+                return Some(Surprise::Changed {
+                    backup: backup.clone(),
+                    level: level.clone(),
+                });
+            }
+            Some(known) if known.serial >= serial => {}
+            _ => {
+                seen.learnt.insert(backup.clone(), point);
+            }
+        }
+        None
+    }
+
+    /// Takes note that this run removes a level.
+    pub fn removed(&self, backup: &BackupName, level: &LevelId) {
+        let mut seen = self.seen();
+        seen.removed.insert((backup.clone(), level.clone()));
+        if seen
+            .learnt
+            .get(backup)
+            .is_some_and(|point| point.level == *level)
+        {
+            seen.learnt.remove(backup);
+        }
+    }
+
+    /// Whether a surprise about this backup is to be told: once for each run.
+    pub fn is_first_about(&self, backup: &BackupName) -> bool {
+        self.seen().told.insert(backup.clone())
+    }
+
+    /// Writes down what the run has learnt. Does nothing where nothing is new.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be changed.
+    pub fn keep(&self) -> Result<(), KnownStoresError> {
+        let seen = self.seen();
+        if !seen.is_new_place && seen.learnt.is_empty() && seen.removed.is_empty() {
+            return Ok(());
+        }
+        self.stores.0.update(self.id, |store| {
+            let mut store = store.unwrap_or_else(|| KnownStore {
+                id: self.id,
+                cipher: self.cipher,
+                places: BTreeSet::new(),
+                backups: BTreeMap::new(),
+            });
+            store.places.insert(self.place.clone());
+            store.backups.retain(|backup, point| {
+                !seen
+                    .removed
+                    .contains(&(backup.clone(), point.level.clone()))
+            });
+            for (backup, learnt) in &seen.learnt {
+                // Another run may have seen a newer point meanwhile.
+                let is_newer = store
+                    .backups
+                    .get(backup)
+                    .is_none_or(|point| point.serial < learnt.serial);
+                if is_newer {
+                    store.backups.insert(backup.clone(), learnt.clone());
+                }
+            }
+            Some(store)
+        })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
