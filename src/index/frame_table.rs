@@ -9,6 +9,7 @@ use super::node::NodeBuilder;
 use super::run::{Cursor, Item, Run};
 use super::run_writer::RunWriter;
 use super::{BlockCache, BlockSink, BlockSource, IndexError, RunRoot};
+use crate::format::frame::{Compression, ExpectedFrame};
 use crate::model::{FrameNo, SegmentOffset, StreamOffset};
 use std::sync::Arc;
 
@@ -37,6 +38,16 @@ impl FrameRow {
     /// Where the next frame begins in the stream.
     pub fn end(&self) -> StreamOffset {
         StreamOffset(self.start.0.saturating_add(u64::from(self.raw_length)))
+    }
+
+    /// Returns what the frame must be when it is opened. `compression` is the method of the level.
+    pub fn expected(&self, compression: Compression) -> ExpectedFrame {
+        ExpectedFrame {
+            number: self.number,
+            raw_length: self.raw_length,
+            compression,
+            checksum: self.checksum,
+        }
     }
 
     fn encode(&self) -> Vec<u8> {
