@@ -125,10 +125,7 @@ impl MemberEncoder {
         out: &mut Vec<u8>,
     ) -> Result<(), TarError> {
         if entry.content != Content::Directory {
-            return Err(TarError {
-                path: entry.path.clone(),
-                reason: "it is not a directory",
-            });
+            return Err(refused(entry, "it is not a directory"));
         }
         let names = names.map(DumpDir::finish);
         let kept: Vec<u8> = kept
@@ -151,10 +148,7 @@ impl MemberEncoder {
         records: &[(&[u8], &[u8])],
         out: &mut Vec<u8>,
     ) -> Result<MemberPlan<'_>, TarError> {
-        let refuse = |reason| TarError {
-            path: entry.path.clone(),
-            reason,
-        };
+        let refuse = |reason| refused(entry, reason);
         if entry.path.is_root() && entry.content != Content::Directory {
             return Err(refuse("the root of a tree must be a directory"));
         }
@@ -329,6 +323,13 @@ impl MemberEncoder {
         } else {
             self.records.push(&[KEY, &xattr.name], &xattr.value);
         }
+    }
+}
+
+fn refused(entry: &Entry, reason: &'static str) -> TarError {
+    TarError {
+        path: entry.path.clone(),
+        reason,
     }
 }
 

@@ -23,14 +23,14 @@ pub const DENSE_BYTES: usize = 128 << 10;
 pub struct Encoder {
     method: Compression,
     level: u32,
-    engine: Engine,
+    state: CodecState,
     /// Buffers with room for the worst case, used again: allocating megabytes for each frame
     /// fragments the heap.
     spare: Vec<Vec<u8>>,
 }
 
 /// What an encoder keeps from one frame to the next. bzip2 and xz keep nothing.
-enum Engine {
+enum CodecState {
     None,
     Gzip(Compressor),
     Bzip2,
@@ -38,8 +38,8 @@ enum Engine {
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
-impl Engine {
-    /// Makes an engine, or returns `None` if the library does not accept the level.
+impl CodecState {
+    /// Makes the state, or returns `None` if the library does not accept the level.
     fn new(method: Compression, level: u32) -> Option<Self> {
         let number = i32::try_from(level).ok()?;
         Some(match method {
@@ -71,14 +71,14 @@ impl Encoder {
     ///
     /// [`FrameError::Level`] if the method has no such level.
     pub fn new(method: Compression, level: u32) -> Result<Self, FrameError> {
-        let engine = Some(level)
+        let state = Some(level)
             .filter(|level| method.levels().contains(level))
-            .and_then(|level| Engine::new(method, level))
+            .and_then(|level| CodecState::new(method, level))
             .ok_or(FrameError::Level { method, level })?;
         Ok(Self {
             method,
             level,
-            engine,
+            state,
             spare: Vec::new(),
         })
     }
@@ -106,15 +106,15 @@ impl Encoder {
         raw: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), FrameError> {
-        let appended = match &mut self.engine {
-            Engine::None => {
+        let appended = match &mut self.state {
+            CodecState::None => {
                 out.extend_from_slice(raw);
                 Ok(())
             }
-            Engine::Gzip(gzip) => append_gzip(gzip, raw, out),
-            Engine::Bzip2 => append_bzip2(self.level, raw, out),
-            Engine::Xz => append_xz(self.level, raw, out),
-            Engine::Zstd(zstd) => {
+            CodecState::Gzip(gzip) => append_gzip(gzip, raw, out),
+            CodecState::Bzip2 => append_bzip2(self.level, raw, out),
+            CodecState::Xz => append_xz(self.level, raw, out),
+            CodecState::Zstd(zstd) => {
                 let is_default = self.level == Compression::Zstd.default_level();
                 let least_match = match raw.len() {
                     ..=DENSE_BYTES => LEAST_DENSE_MATCH,
