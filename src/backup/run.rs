@@ -672,7 +672,7 @@ impl Level<'_> {
              }| {
                 let head = head
                     .into_iter()
-                    .map(|HeadBlock { number, raw }| manifest::HeadBlock {
+                    .map(|HeadBlock { number, raw }| manifest::ManifestBlock {
                         number: number.0,
                         node: raw,
                     })
