@@ -5,7 +5,7 @@ use super::output::Format;
 use super::outside::outside_stores;
 use super::session::{Session, view_of};
 use super::store_options::parse_time;
-use crate::catalog::{Access, Catalog, Memory, Order, locate};
+use crate::catalog::{Access, Catalog, Order, OrderMemory, locate};
 use crate::config::ByteSize;
 use crate::fs::fuse::Permissions;
 use crate::fs::mount::{self, Audience, MountOptions, Occupied};
@@ -294,7 +294,7 @@ struct Points {
     access: Access,
     clock: SystemClock,
     /// What manifests said of the order of points in time.
-    memory: Mutex<Memory>,
+    memory: Mutex<OrderMemory>,
     backup: BackupName,
     reader: Arc<FileReader>,
 }
