@@ -1,6 +1,6 @@
 //! `freezer mount` and `freezer umount`.
 
-use crate::catalog::{Access, Catalog, Memory, Order, locate};
+use crate::catalog::{Access, Catalog, Order, OrderMemory, locate};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::session::{Session, view_of};
 use crate::cli::options::store_options::parse_time;
@@ -294,7 +294,7 @@ struct Points {
     access: Access,
     clock: SystemClock,
     /// What manifests said of the order of points in time.
-    memory: Mutex<Memory>,
+    memory: Mutex<OrderMemory>,
     backup: BackupName,
     reader: Arc<FileReader>,
 }
