@@ -4,4 +4,5 @@
 //! still to be put in order: they only get shorter, and each is removed when it is empty.
 
 mod circles;
+mod names;
 pub mod source;
