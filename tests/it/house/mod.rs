@@ -6,3 +6,4 @@
 mod circles;
 mod names;
 pub mod source;
+mod words;
