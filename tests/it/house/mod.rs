@@ -5,6 +5,7 @@
 
 mod circles;
 mod links;
+mod map;
 mod names;
 pub mod source;
 mod words;
