@@ -4,6 +4,7 @@
 //! still to be put in order: they only get shorter, and each is removed when it is empty.
 
 mod circles;
+mod columns;
 mod links;
 mod map;
 mod names;
