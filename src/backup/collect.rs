@@ -7,7 +7,7 @@ use super::lane::LaneWriter;
 use super::stream::RawFrame;
 use super::uploads::Uploader;
 use crate::catalog::names::{Folder, LevelOf};
-use crate::format::frame::{Encoder, Sealer, Stored};
+use crate::format::frame::{Encoder, Sealer, StoredFrame};
 use crate::format::segment::Packer;
 use crate::index::{FrameRow, FrameTableWriter, RunRoot};
 use crate::model::{FrameNo, StreamOffset};
@@ -25,7 +25,7 @@ const SEALED_TOGETHER_BYTES: usize = 2 << 20;
 pub(super) struct SealedFrame {
     number: FrameNo,
     start: StreamOffset,
-    stored: Stored,
+    stored: StoredFrame,
     mark: Option<Mark>,
 }
 

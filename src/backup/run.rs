@@ -19,8 +19,8 @@ use super::uploads::{Uploader, Uploads};
 use super::walk::{self, Mounts, WalkOptions};
 use crate::catalog::names::{self, Folder, LevelOf};
 use crate::catalog::{
-    Access, AccessError, Catalog, CatalogError, Held, Left, LockError, LockRequest, Order,
-    Patience, Verb, offer_whole, with_lock,
+    Access, AccessError, Catalog, CatalogError, Held, Left, LevelVerb, LockError, LockRequest,
+    Order, Patience, offer_whole, with_lock,
 };
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
@@ -393,7 +393,7 @@ fn next_level(
             Err(AccessError::Store(source)) if source.kind() == store::Kind::Unavailable => {
                 let (backup, level) = (backup.clone(), level.clone());
                 return Err(BackupError::Catalog(CatalogError::Level {
-                    verb: Verb::Open,
+                    verb: LevelVerb::Open,
                     backup,
                     level,
                     source,
@@ -672,7 +672,7 @@ impl Level<'_> {
              }| {
                 let head = head
                     .into_iter()
-                    .map(|HeadBlock { number, raw }| manifest::HeadBlock {
+                    .map(|HeadBlock { number, raw }| manifest::ManifestBlock {
                         number: number.0,
                         node: raw,
                     })

@@ -8,7 +8,7 @@
 use super::base::Base;
 use super::compare::Previous;
 use super::read::{Found, Reader, Unread};
-use crate::format::tar::{DumpDir, Held};
+use crate::format::tar::{DumpDir, DumpDirCode};
 use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
 use crate::platform::{DirHandle, Listed, Sort};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -227,8 +227,10 @@ fn all_names(names: &[Listed]) -> DumpDir {
     let mut all = DumpDir::new();
     for listed in names {
         match listed.sort {
-            Some(Sort::Kept(Kind::Directory)) => all.push(Held::Directory, listed.name.as_bytes()),
-            Some(Sort::Kept(_)) | None => all.push(Held::Here, listed.name.as_bytes()),
+            Some(Sort::Kept(Kind::Directory)) => {
+                all.push(DumpDirCode::Directory, listed.name.as_bytes())
+            }
+            Some(Sort::Kept(_)) | None => all.push(DumpDirCode::Here, listed.name.as_bytes()),
             Some(Sort::Socket | Sort::Unknown) => {}
         }
     }

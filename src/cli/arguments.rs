@@ -1,11 +1,12 @@
 //! The commands and the options that all of them take.
 
-use super::effort::Effort;
-use super::store_options::StoreOptions;
-use super::{
-    api, backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune,
-    remote, repack, repair, restore, scheduler, sync,
+use crate::cli::commands::local::{
+    backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
+    repair, restore, sync,
 };
+use crate::cli::commands::server::{api, remote, scheduler};
+use crate::cli::options::effort::Effort;
+use crate::cli::options::store_options::StoreOptions;
 use crate::config::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
 //! Being told to stop.
 
-use super::failure::INTERRUPTED;
+use crate::cli::show::failure::INTERRUPTED;
 use crate::model::Cancel;
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};

@@ -11,63 +11,27 @@
 //! the form of the data, never what is done; an error is said once, with its causes, and what to do
 //! next; a secret is never an argument.
 
-mod api;
 mod arguments;
-mod backup;
-mod cat;
-mod check;
-mod completions;
-mod destinations;
-mod diff;
-mod document;
-mod du;
-mod effort;
-mod export;
-mod failure;
-mod find;
-mod hint;
+mod commands;
 mod interrupt;
-mod key;
-mod layers;
-mod list;
-mod log_file;
-mod logging;
-mod ls;
-#[cfg(unix)]
-mod mount;
-#[cfg(windows)]
-#[path = "mount_windows.rs"]
-mod mount;
-mod not_empty;
-mod original;
-mod output;
-mod outside;
-mod progress;
-mod prune;
-mod remote;
-mod repack;
-mod repair;
-mod restore;
-mod retention;
-#[cfg(unix)]
-mod scheduler;
-#[cfg(windows)]
-#[path = "scheduler_windows.rs"]
-mod scheduler;
-mod screen;
-mod session;
-mod store_options;
-mod sync;
-mod when;
+mod open;
+mod options;
+mod show;
 
 use crate::config::Environment;
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, FromArgMatches};
-use failure::{Outcome, PARTIAL, Told, USAGE};
-use layers::Layered;
-use output::{Format, Output};
-use screen::Screen;
-use session::Session;
+use commands::local::{
+    backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
+    repair, restore, sync,
+};
+use commands::server::{api, remote, scheduler};
+use open::session::Session;
+use options::layers::Layered;
+use options::{layers, not_empty, original};
+use show::failure::{Outcome, PARTIAL, Told, USAGE};
+use show::output::{Format, Output};
+use show::screen::Screen;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;

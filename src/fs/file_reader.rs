@@ -646,10 +646,10 @@ impl LevelStream {
         stored: Vec<u8>,
         glimpse: Option<Glimpse<'_>>,
     ) -> Result<Vec<u8>, ReadError> {
-        let bare = row.checksum.map(|checksum| (self.compression, checksum));
+        let expected = row.expected(self.compression);
         let opener = &self.objects.opener;
         let opened = DECODER.with_borrow_mut(|decoder| {
-            opener.open_data_showing(decoder, (row.number, row.raw_length), bare, stored, glimpse)
+            opener.open_data_showing(decoder, &expected, stored, glimpse)
         });
         opened.map_err(|source| ReadError::Damaged {
             frame: self.span_of(row),

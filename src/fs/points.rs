@@ -5,7 +5,7 @@
 //! URL, so that every system takes the name), and `latest`, a symbolic link to the newest. Points
 //! are opened when somebody walks into them, and new ones appear by themselves.
 
-use super::view::{Attributes, Child, FileContent, ROOT, Totals, View};
+use super::view::{Child, EntryAttributes, FileContent, ROOT, Totals, View};
 use super::{CacheCounts, FileReader, ReadError};
 use crate::model::{Dated, Kind, LevelId, Name, NodeId, Time, Xattr};
 use std::collections::{HashSet, VecDeque};
@@ -69,7 +69,7 @@ pub struct Found<'a> {
     /// What it is called; empty where it was asked for by its inode.
     pub name: &'a [u8],
     /// All that `stat` shows.
-    pub attributes: Attributes,
+    pub attributes: EntryAttributes,
     /// How long this holds.
     pub lasting: Lasting,
     /// Where a listing goes on after it; never 0.
@@ -463,7 +463,7 @@ impl PointsFolder {
             .collect();
         points.sort_by_key(|point| point.number);
         for point in points {
-            let attributes = Attributes {
+            let attributes = EntryAttributes {
                 mtime: point.started,
                 ctime: point.started,
                 ..self.plain(Kind::Directory, 0o555)
@@ -500,7 +500,7 @@ impl PointsFolder {
         let links = u32::try_from(listing.points.len())
             .unwrap_or(u32::MAX)
             .saturating_add(2);
-        let attributes = Attributes {
+        let attributes = EntryAttributes {
             mtime: time,
             ctime: time,
             links,
@@ -518,7 +518,7 @@ impl PointsFolder {
     /// The link has another inode for each target: the kernel keeps the targets of links.
     fn latest(&self, newest: &Point) -> Found<'static> {
         let size = newest.name.len() as u64;
-        let attributes = Attributes {
+        let attributes = EntryAttributes {
             mtime: newest.started,
             ctime: newest.started,
             size,
@@ -533,9 +533,9 @@ impl PointsFolder {
         }
     }
 
-    fn plain(&self, kind: Kind, mode: u32) -> Attributes {
+    fn plain(&self, kind: Kind, mode: u32) -> EntryAttributes {
         let (uid, gid) = self.shared.owner;
-        Attributes {
+        EntryAttributes {
             kind,
             mode,
             uid,

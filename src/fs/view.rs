@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use super::ReadError;
-pub use crate::index::Attributes;
+pub use crate::index::EntryAttributes;
 
 /// The root of every tree.
 pub const ROOT: NodeId = NodeId(0);
@@ -76,7 +76,7 @@ pub struct Child<'a> {
     /// What it is called.
     pub name: &'a [u8],
     /// All that `stat` shows.
-    pub attributes: Attributes,
+    pub attributes: EntryAttributes,
 }
 
 impl View {
@@ -181,7 +181,7 @@ impl View {
     /// # Errors
     ///
     /// As [`entry`](Self::entry).
-    pub fn attributes(&self, node: NodeId) -> Result<Attributes, ReadError> {
+    pub fn attributes(&self, node: NodeId) -> Result<EntryAttributes, ReadError> {
         let attributes = self.tree.attributes(node)?.ok_or(ReadError::NoSuchNode)?;
         self.with_blocks(node, attributes)
     }
@@ -368,8 +368,8 @@ impl View {
     fn with_blocks(
         &self,
         node: NodeId,
-        mut attributes: Attributes,
-    ) -> Result<Attributes, ReadError> {
+        mut attributes: EntryAttributes,
+    ) -> Result<EntryAttributes, ReadError> {
         if attributes.kind == Kind::File && attributes.blocks == 0 && attributes.size > 0 {
             attributes.blocks = layout_of(&self.entry(node)?)?.blocks();
         }

@@ -395,9 +395,8 @@ impl Reader<'_> {
     }
 
     fn open(&mut self, row: &FrameRow, stored: Vec<u8>) -> Result<(), FrameError> {
-        let bare = row.checksum.map(|checksum| (self.compression, checksum));
         self.opener
-            .open_data(&mut self.decoder, row.number, row.raw_length, bare, stored)
+            .open_data(&mut self.decoder, &row.expected(self.compression), stored)
             .map(|_| ())
     }
 }

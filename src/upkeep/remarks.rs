@@ -6,7 +6,7 @@ use super::space::Space;
 use super::unneeded::Streams;
 use super::withdrawn::Notes;
 use crate::catalog::names::{self, Folder};
-use crate::catalog::{Access, claims};
+use crate::catalog::{Access, ClaimState, claims};
 use crate::model::order::WrongDate;
 use crate::model::{BackupName, LevelId};
 use crate::store::{ObjectName, Store};
@@ -89,9 +89,9 @@ pub fn remarks(
         .unneeded(access, backup, (&points, &space, &points.needed(|_| true)))?
         .by_level;
     let mut remarks = Vec::new();
-    for (level, is_live) in claims {
+    for ClaimState { level, holds } in claims {
         let bytes = unneeded.remove(&level).unwrap_or_default();
-        remarks.push(if is_live {
+        remarks.push(if holds {
             Remark::UnderWay { level, bytes }
         } else {
             Remark::CutOff { level, bytes }

@@ -504,11 +504,8 @@ impl Rewrite<'_> {
                 let end = from + row.stored_length as usize;
                 let stored = bytes.get(from..end).unwrap_or_default().to_vec();
                 from = end;
-                let bare = row.checksum.map(|checksum| (compression, checksum));
-                if let Err(error) =
-                    self.opener
-                        .verify_data((row.number, row.raw_length), bare, &stored)
-                {
+                let expected = row.expected(compression);
+                if let Err(error) = self.opener.verify_data(&expected, &stored) {
                     tracing::warn!(object = %name, error = &error as &dyn Error, "it is damaged, and its segment stays as it is");
                     return Ok(Err(segment));
                 }

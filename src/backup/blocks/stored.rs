@@ -97,10 +97,8 @@ impl StoredFrames {
         let stored =
             self.store
                 .get_range(&object, row.offset.0, usize::try_from(row.stored_length)?)?;
-        let bare = row.checksum.map(|checksum| (self.compression, checksum));
-        Ok(self
-            .opener
-            .open_data(decoder, row.number, row.raw_length, bare, stored)?)
+        let expected = row.expected(self.compression);
+        Ok(self.opener.open_data(decoder, &expected, stored)?)
     }
 }
 

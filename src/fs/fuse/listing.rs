@@ -1,7 +1,7 @@
 //! Listings of directories, entry by entry into the kernel's buffer.
 
 use super::super::points::{Forest, Found, Lasting};
-use super::super::view::Attributes;
+use super::super::view::EntryAttributes;
 use super::{Appearance, Refuse, lasting};
 use crate::fs::ReadError;
 use crate::model::{Kind, Time};
@@ -159,7 +159,7 @@ pub(super) fn fill(
 
 /// `.` and `..` as the kernel takes them: it looks at nothing but number and kind.
 pub(super) fn placeholder() -> Found<'static> {
-    let attributes = Attributes {
+    let attributes = EntryAttributes {
         kind: Kind::Directory,
         mode: 0,
         uid: 0,

@@ -1,7 +1,7 @@
 //! Our words for what an inode is, into the kernel's.
 
 use super::super::points::Found;
-use super::super::view::Attributes;
+use super::super::view::EntryAttributes;
 use super::Appearance;
 use crate::fs::Piece;
 use crate::model::{Device, Kind, Time};
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 impl Appearance {
     /// What `stat` shows of an inode.
     pub(super) fn attributes(&self, found: &Found<'_>) -> FileAttr {
-        let Attributes {
+        let EntryAttributes {
             kind,
             mode,
             uid,

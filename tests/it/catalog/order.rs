@@ -3,7 +3,7 @@
 
 use crate::support::backup;
 use freezer::catalog::names::{Folder, data_name, manifest_name};
-use freezer::catalog::{Access, Catalog, CatalogError, Located, Memory, Order, locate};
+use freezer::catalog::{Access, Catalog, CatalogError, Located, Order, OrderMemory, locate};
 use freezer::format::frame::{Compression, Sealer};
 use freezer::format::manifest::{Bytes, Counts, LevelParts, Manifest, ManifestParts, RootNode};
 use freezer::model::{LevelId, LevelSerial};
@@ -267,7 +267,7 @@ fn a_stray_object_moves_neither_the_newest_nor_a_date_nor_the_next_level() {
         shelf.junk(&stray, stored);
         shelf.assert_meant("", NOW, &next);
         // What shows all points in time shows no such folder.
-        let mut memory = Memory::default();
+        let mut memory = OrderMemory::default();
         let shown = Order::read_with(&mut memory, &shelf.access, &backup::name(), at(NOW))
             .and_then(|order| order.without_strays(&mut memory, &shelf.access, &backup::name()))
             .expect("listed");

@@ -1,0 +1,65 @@
+//! `freezer cat`.
+
+use crate::cli::commands::local::ls::{find, tree_path};
+use crate::cli::open::session::Session;
+use crate::cli::show::failure::Outcome;
+use crate::model::{BackupRef, Content};
+use anyhow::{Context, bail};
+use clap::Args;
+use std::ffi::OsString;
+
+/// Bytes that are read and printed at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Print files of a point in time
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer cat docs letters/to-bob.txt
+  freezer cat docs@2026-11-20 letters/to-bob.txt > old.txt")]
+pub(in crate::cli) struct Arguments {
+    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    #[arg(value_name = "BACKUP[@DATE]")]
+    backup: BackupRef,
+
+    /// Files in it
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<OsString>,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let paths = arguments
+        .paths
+        .iter()
+        .map(tree_path)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let view = session.point(&arguments.backup)?.view;
+    let mut piece = vec![0; PIECE_BYTES];
+    for path in paths {
+        let (_, entry) = find(&view, &path)?;
+        match &entry.content {
+            Content::File { .. } => {}
+            Content::Symlink(target) => {
+                bail!("{path} is a symbolic link to {}", target.escape_ascii())
+            }
+            Content::Directory => bail!("{path} is a directory: freezer ls shows what is in it"),
+            Content::CharDevice(_) | Content::BlockDevice(_) | Content::Fifo => {
+                bail!("{path} is no file: it has no content")
+            }
+        }
+        let content = view.content(&entry)?;
+        let mut at = 0;
+        loop {
+            let read = content
+                .read(at, &mut piece)
+                .with_context(|| format!("could not read {path}"))?;
+            if read == 0 {
+                break;
+            }
+            session
+                .output
+                .bytes(piece.get(..read).unwrap_or_default())?;
+            at += read as u64;
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,80 @@
+//! `freezer export`.
+
+use crate::cli::interrupt;
+use crate::cli::open::outside::outside_stores;
+use crate::cli::open::session::Session;
+use crate::cli::show::document::several;
+use crate::cli::show::failure::{Outcome, Usage};
+use crate::cli::show::output::Closed;
+use crate::config::show_bytes;
+use crate::model::BackupRef;
+use crate::restore::{self, ExportError};
+use anyhow::Context;
+use clap::Args;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Write a point in time as a tar archive
+///
+/// The archive holds all that is known of the tree, and GNU tar extracts all of it with --xattrs
+/// --xattrs-include='*' --acls.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer export docs > docs.tar
+  freezer export docs@2026-11-20 | tar --list --verbose
+  freezer export docs --output docs.tar")]
+pub(in crate::cli) struct Arguments {
+    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    #[arg(value_name = "BACKUP[@DATE]")]
+    backup: BackupRef,
+
+    /// The file to write; it is replaced [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    if arguments.output.is_none() && std::io::stdout().is_terminal() {
+        let hint = "send it to a file or a program: freezer export BACKUP > FILE";
+        return Err(Usage::new("an archive is not for a terminal")
+            .hint(hint)
+            .into());
+    }
+    if let Some(path) = &arguments.output {
+        outside_stores("an archive", path)?;
+    }
+    let point = session.point(&arguments.backup)?;
+    let cancel = interrupt::watch()?;
+    let progress = session.progress();
+    let exported = match &arguments.output {
+        None => restore::export(&point.view, session.output.writer(), &progress, &cancel).map_err(
+            |error| match error {
+                ExportError::Write(source) => anyhow::Error::from(Closed::new(source)),
+                error => error.into(),
+            },
+        )?,
+        Some(path) => {
+            let file = File::create(path)
+                .with_context(|| format!("could not create {}", path.display()))?;
+            let mut out = BufWriter::with_capacity(1 << 20, file);
+            let exported = restore::export(&point.view, &mut out, &progress, &cancel)?;
+            out.flush()
+                .and_then(|()| out.get_ref().sync_all())
+                .with_context(|| format!("could not write {}", path.display()))?;
+            exported
+        }
+    };
+    drop(progress);
+    let members = several(exported.members, "member", "members");
+    session.output.note(format_args!(
+        "exported {}: {members}, {}",
+        point.backup,
+        show_bytes(exported.bytes)
+    ));
+    Ok(if exported.left_out == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
+}

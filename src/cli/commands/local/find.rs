@@ -1,0 +1,267 @@
+//! `freezer find` and `freezer history`: the versions of files over all points in time.
+
+use crate::cli::commands::local::ls::{Shown, tree_path};
+use crate::cli::open::session::Session;
+use crate::cli::show::failure::{Outcome, Usage};
+use crate::cli::show::output::Format;
+use crate::cli::show::when;
+use crate::config::ByteSize;
+use crate::format::manifest::PathText;
+use crate::fs::timeline::Version;
+use crate::index::PathKey;
+use crate::model::{BackupRef, Entry, Excludes, LevelId, PointInTime, Time, TreePath};
+use crate::platform::Clock;
+use anyhow::anyhow;
+use clap::Args;
+use serde::Serialize;
+use std::ffi::OsString;
+
+/// Find files over all points in time of a backup
+///
+/// Tells each version once: how large it is, when it was changed, and in which points in time it
+/// is, from the first to the last.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer find docs '*.txt'
+  freezer find docs report --size +10M --newer 2026-11-01
+  freezer find docs@yesterday 'letters/*' --json
+
+A PATTERN without / is compared with names, one with / with paths from any directory on; * and ? match / too.")]
+pub(in crate::cli) struct FindArguments {
+    /// NAME or HOST/NAME; with @DATE one point in time of it alone
+    #[arg(value_name = "BACKUP[@DATE]")]
+    backup: BackupRef,
+
+    /// What names look like: * is anything, ? one character, […] one of these
+    #[arg(value_name = "PATTERN")]
+    pattern: OsString,
+
+    /// Only files of more than this (+10M), less than this (-10M), or just this
+    #[arg(long, value_name = "[+-]SIZE", allow_hyphen_values = true)]
+    size: Option<SizeTest>,
+
+    /// Only what was changed at this DATE or later
+    #[arg(long, value_name = "DATE")]
+    newer: Option<PointInTime>,
+
+    /// Only what was changed before this DATE
+    #[arg(long, value_name = "DATE")]
+    older: Option<PointInTime>,
+}
+
+/// Show the versions of one file
+///
+/// Tells each version once, oldest first: how large it is, when it was changed, and in which points
+/// in time it is.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer history docs letters/to-bob.txt
+  freezer history web-1/docs letters --json")]
+pub(in crate::cli) struct HistoryArguments {
+    /// NAME or HOST/NAME
+    #[arg(value_name = "BACKUP")]
+    backup: BackupRef,
+
+    /// The file, or whatever else it is
+    #[arg(value_name = "PATH")]
+    path: OsString,
+}
+
+/// A size to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SizeTest {
+    Over(u64),
+    Under(u64),
+    Just(u64),
+}
+
+impl std::str::FromStr for SizeTest {
+    type Err = crate::config::SizeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (make, number): (fn(u64) -> Self, &str) = match text.split_at_checked(1) {
+            Some(("+", number)) => (Self::Over, number),
+            Some(("-", number)) => (Self::Under, number),
+            _ => (Self::Just, text),
+        };
+        number.parse::<ByteSize>().map(|size| make(size.0))
+    }
+}
+
+impl SizeTest {
+    fn takes(self, size: u64) -> bool {
+        match self {
+            Self::Over(limit) => size > limit,
+            Self::Under(limit) => size < limit,
+            Self::Just(limit) => size == limit,
+        }
+    }
+}
+
+/// A version, as programs read it.
+#[derive(Serialize)]
+struct VersionDocument<'version> {
+    path: PathText,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtime: Option<String>,
+    points_in_time: usize,
+    first_level_id: &'version str,
+    last_level_id: &'version str,
+    /// In what it differs from the version before; nothing for the first.
+    differs_in: Vec<&'static str>,
+}
+
+pub(in crate::cli) fn find(
+    arguments: &FindArguments,
+    session: &mut Session,
+) -> anyhow::Result<Outcome> {
+    let pattern = arguments.pattern.as_encoded_bytes();
+    let names_alone = !pattern.contains(&b'/');
+    let pattern = Excludes::new([pattern]);
+    let now = session.clock.now();
+    let moment = |point: &PointInTime| {
+        let refuse = || Usage::new("latest is no date").hint("write a date: 2026-11-22");
+        point.beginning(now, &session.zone).ok_or_else(refuse)
+    };
+    let newer = arguments
+        .newer
+        .as_ref()
+        .map(moment)
+        .transpose()?
+        .map(time_of);
+    let older = arguments
+        .older
+        .as_ref()
+        .map(moment)
+        .transpose()?
+        .map(time_of);
+    let wanted = |entry: &Entry| {
+        arguments.size.is_none_or(|size| {
+            entry.content.kind() == crate::model::Kind::File && size.takes(entry.content.size())
+        }) && newer.is_none_or(|newer| entry.metadata.mtime >= newer)
+            && older.is_none_or(|older| entry.metadata.mtime < older)
+    };
+    let named = |key: PathKey<'_>| {
+        let path = if names_alone {
+            TreePath::parse(key.name())
+        } else {
+            key.path()
+        };
+        // What is no path is taken, so that reading on finds out.
+        path.is_none_or(|path| pattern.matches(&path, || [b"/", path.as_bytes()].concat()))
+    };
+    let (timeline, outcome) = session.timeline(&arguments.backup)?;
+    for found in timeline.find(named) {
+        for version in found?.versions {
+            if wanted(&version.entry) {
+                tell(&version, timeline.levels(), session)?;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+pub(in crate::cli) fn history(
+    arguments: &HistoryArguments,
+    session: &mut Session,
+) -> anyhow::Result<Outcome> {
+    if arguments.backup.at().is_some() {
+        return Err(Usage::new("a history is over all points in time")
+            .hint("write the backup without @DATE")
+            .into());
+    }
+    let path = tree_path(&arguments.path)?;
+    let (timeline, outcome) = session.timeline(&arguments.backup)?;
+    let found = timeline.history(&path)?;
+    if found.versions.is_empty() {
+        return Err(anyhow!(
+            "there is no {path} in any point in time of {}",
+            arguments.backup
+        ));
+    }
+    for version in &found.versions {
+        tell(version, timeline.levels(), session)?;
+    }
+    Ok(outcome)
+}
+
+fn tell(version: &Version, levels: &[LevelId], session: &mut Session) -> anyhow::Result<()> {
+    let levels = levels.get(version.points.clone()).unwrap_or_default();
+    let Some((first, last)) = levels.first().zip(levels.last()) else {
+        return Ok(());
+    };
+    let (entry, count) = (&version.entry, levels.len());
+    if session.output.format == Format::Json {
+        let document = VersionDocument {
+            path: entry.path.as_bytes().to_vec().into(),
+            size: entry.content.size(),
+            mtime: when::rfc3339(entry.metadata.mtime),
+            points_in_time: count,
+            first_level_id: first.as_str(),
+            last_level_id: last.as_str(),
+            differs_in: version.differs.words(),
+        };
+        return Ok(session.output.json_line(&document)?);
+    }
+    let mtime = when::show_time(entry.metadata.mtime, &session.zone);
+    let from = when::show(first.started(), &session.zone);
+    let text = if count == 1 {
+        format!("in {from}")
+    } else {
+        format!(
+            "in {count}, {from} to {}",
+            when::show(last.started(), &session.zone)
+        )
+    };
+    session
+        .output
+        .bytes(format!("{:>12} {mtime}  {text}  ", entry.content.size()).as_bytes())?;
+    session
+        .output
+        .bytes(&Shown::default().name(if entry.path.is_root() {
+            b"."
+        } else {
+            entry.path.as_bytes()
+        }))?;
+    Ok(session.output.line("")?)
+}
+
+fn time_of(moment: jiff::Timestamp) -> Time {
+    let nanoseconds = moment.as_nanosecond();
+    let (seconds, rest) = (
+        nanoseconds.div_euclid(1_000_000_000),
+        nanoseconds.rem_euclid(1_000_000_000),
+    );
+    Time::new(
+        i64::try_from(seconds).unwrap_or(i64::MAX),
+        u32::try_from(rest).unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SizeTest;
+
+    #[test]
+    fn sizes_are_over_under_or_just() {
+        for (text, size, expected) in [
+            ("+1k", 1025, true),
+            ("+1k", 1024, false),
+            ("-1k", 1023, true),
+            ("5", 5, true),
+            ("5", 6, false),
+        ] {
+            assert_eq!(
+                text.parse::<SizeTest>().expect("a size").takes(size),
+                expected,
+                "{text} {size}"
+            );
+        }
+        assert!(
+            "+".parse::<SizeTest>().is_err()
+                && "x".parse::<SizeTest>().is_err()
+                && "".parse::<SizeTest>().is_err()
+        );
+    }
+}

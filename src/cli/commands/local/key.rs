@@ -1,0 +1,203 @@
+//! `freezer key`.
+
+use crate::catalog::Access;
+use crate::cli::open::session::Session;
+use crate::cli::show::failure::{Outcome, Usage};
+use crate::cli::show::output::{Column, Format};
+use crate::cli::show::when;
+use crate::format::keys::KdfCost;
+use crate::model::Passphrase;
+use crate::platform::{Clock, terminal};
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Show and change the keys of an encrypted store
+///
+/// Each key is one passphrase that opens the store. Adding, changing and removing them rewrites no
+/// data.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  freezer key list
+  freezer key add --comment 'the vault' --new-pass-file vault-key
+  freezer key change
+  freezer key remove 1a2b3c4d"
+)]
+pub(in crate::cli) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the keys
+    #[command(after_help = "Example:\n  freezer key list --json")]
+    List,
+    /// Let another passphrase open the store
+    #[command(
+        after_help = "Example:\n  freezer key add --comment 'the vault' --new-pass-file vault-key"
+    )]
+    Add(NewKey),
+    /// Take a key away: its passphrase opens the store no longer
+    ///
+    /// Whoever knows the passphrase and has a copy of the store from before can still read that
+    /// copy.
+    #[command(after_help = "Example:\n  freezer key remove 1a2b3c4d")]
+    Remove {
+        /// The key, as `freezer key list` shows it
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
+    /// Put a new passphrase in the place of the one the store was opened with
+    #[command(
+        after_help = "Example:\n  freezer key change --encrypt-pass-file old --new-pass-file new"
+    )]
+    Change(NewKey),
+}
+
+#[derive(Debug, Args)]
+struct NewKey {
+    /// A file whose first line is the new passphrase [default: asked for on the terminal]
+    #[arg(long, value_name = "FILE")]
+    new_pass_file: Option<PathBuf>,
+
+    /// What to call the key
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    comment: String,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let access = session.access()?;
+    match &arguments.command {
+        Command::List => list(&access, session)?,
+        Command::Add(new) => {
+            let id = add(&access, new, session)?;
+            tell(session, "added", &id)?;
+        }
+        Command::Remove { key } => {
+            access.remove_key(key)?;
+            tell(session, "removed", key)?;
+        }
+        Command::Change(new) => {
+            let Some(old) = access.opened_by().map(str::to_owned) else {
+                bail!("the store is not encrypted: it has no keys")
+            };
+            // In this order: cut off in between, both passphrases open the store.
+            let id = add(&access, new, session)?;
+            access.remove_key(&old)?;
+            tell(session, "changed", &id)?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+#[derive(Serialize)]
+struct KeyDocument<'key> {
+    id: &'key str,
+    created: jiff::Timestamp,
+    comment: &'key str,
+    /// Whether this run of the program opened the store with it.
+    in_use: bool,
+}
+
+fn list(access: &Access, session: &mut Session) -> anyhow::Result<()> {
+    let keys = access.keys()?;
+    let in_use = access.opened_by();
+    if session.output.format == Format::Json {
+        let document = |key: &'_ crate::format::keys::KeySlot| in_use == Some(key.id.as_str());
+        let documents: Vec<_> = keys
+            .iter()
+            .map(|key| KeyDocument {
+                id: &key.id,
+                created: key.created,
+                comment: &key.comment,
+                in_use: document(key),
+            })
+            .collect();
+        return Ok(session.output.json(&documents)?);
+    }
+    if keys.is_empty() {
+        session
+            .output
+            .note("the store is not encrypted: it has no keys");
+        return Ok(());
+    }
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            let mark = if in_use == Some(key.id.as_str()) {
+                "*"
+            } else {
+                ""
+            };
+            [
+                key.id.clone(),
+                mark.to_owned(),
+                when::show(key.created, &session.zone),
+                key.comment.clone(),
+            ]
+        })
+        .collect();
+    Ok(session.output.table(
+        [
+            Column::text("KEY"),
+            Column::text("USED"),
+            Column::text("MADE"),
+            Column::text("COMMENT"),
+        ],
+        &rows,
+    )?)
+}
+
+fn add(access: &Access, new: &NewKey, session: &Session) -> anyhow::Result<String> {
+    if access.opened_by().is_none() {
+        bail!("the store is not encrypted: it has no keys");
+    }
+    let passphrase = new_passphrase(new, session)?;
+    Ok(access.add_key(
+        &passphrase,
+        KdfCost::default(),
+        session.clock.now(),
+        &new.comment,
+    )?)
+}
+
+fn new_passphrase(new: &NewKey, session: &Session) -> anyhow::Result<Passphrase> {
+    if let Some(path) = &new.new_pass_file {
+        return session.passphrase_in(path);
+    }
+    if !terminal::is_there() {
+        return Err(
+            Usage::new("there is no terminal to ask for the new passphrase on")
+                .hint("write it to a file: --new-pass-file FILE")
+                .into(),
+        );
+    }
+    let first = session.ask("New passphrase: ")?;
+    if first.expose().is_empty() {
+        bail!("a passphrase cannot be empty");
+    }
+    let again = session.ask("The same again: ")?;
+    if first.expose() != again.expose() {
+        bail!("the two are not the same; nothing was changed");
+    }
+    Ok(first)
+}
+
+fn tell(session: &mut Session, done: &'static str, key: &str) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Done<'key> {
+        done: &'static str,
+        key: &'key str,
+    }
+    if session.output.format == Format::Json {
+        session.output.json(&Done { done, key })?;
+    } else {
+        session.output.note(format_args!("{done} key {key}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! `freezer ls`.
+
+use crate::cli::open::session::Session;
+use crate::cli::options::layers::nearest;
+use crate::cli::show::failure::{Outcome, Usage};
+use crate::cli::show::output::Format;
+use crate::cli::show::when;
+use crate::format::manifest::PathText;
+use crate::fs::view::View;
+use crate::model::{BackupRef, Content, Entry, Kind, NodeId, Owner, TreePath};
+use anyhow::anyhow;
+use clap::Args;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+
+/// How many names of a directory are looked at for one that is like a wrong one.
+const NEAR_NAMES: usize = 10_000;
+
+/// Show what is in a directory of a point in time
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer ls docs
+  freezer ls docs@2026-11-20 letters -l
+  freezer ls 'web-1/docs@yesterday 14:00' -R --json")]
+pub(in crate::cli) struct Arguments {
+    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    #[arg(value_name = "BACKUP[@DATE]")]
+    backup: BackupRef,
+
+    /// Directories or files in it [default: the top]
+    #[arg(value_name = "PATH")]
+    paths: Vec<OsString>,
+
+    /// Show type, permissions, links, owner, group, size in bytes and time too
+    #[arg(long, short)]
+    long: bool,
+
+    /// Go into directories, and show whole paths
+    #[arg(long, short = 'R')]
+    recursive: bool,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let mut paths = arguments
+        .paths
+        .iter()
+        .map(tree_path)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    if paths.is_empty() {
+        paths.push(TreePath::root());
+    }
+    let view = session.point(&arguments.backup)?.view;
+    let mut listing = Listing {
+        arguments,
+        shown: Shown::default(),
+        session,
+    };
+    for path in paths {
+        let (node, entry) = find(&view, &path)?;
+        if entry.content.kind() == Kind::Directory {
+            listing.directory(&view, node)?;
+        } else {
+            listing.entry(&entry, path.as_bytes())?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Reads a path in a tree as it was typed.
+pub(in crate::cli) fn tree_path(text: &OsString) -> anyhow::Result<TreePath> {
+    let refuse = || {
+        Usage::new(format!("{} is no path in a backup", text.display())).hint("write it without ..")
+    };
+    Ok(TreePath::parse(text.as_encoded_bytes()).ok_or_else(refuse)?)
+}
+
+/// What is at a path; an error that names what is like it if there is nothing.
+pub(in crate::cli) fn find(view: &View, path: &TreePath) -> anyhow::Result<(NodeId, Entry)> {
+    if let Some(found) = view.lookup(path)? {
+        return Ok(found);
+    }
+    let (mut missing, mut hint) = (path.clone(), String::new());
+    while let Some(parent) = missing.parent() {
+        if let Some((node, _)) = view.lookup(&parent)? {
+            let names: Vec<String> = view
+                .children(node)
+                .take(NEAR_NAMES)
+                .filter_map(Result::ok)
+                .map(|(_, entry)| entry.path.to_string())
+                .collect();
+            if let Some(near) = nearest(&missing.to_string(), names.iter().map(String::as_str)) {
+                hint = format!(": is it {near}?");
+            }
+            break;
+        }
+        missing = parent;
+    }
+    Err(anyhow!("there is no {path} in this point in time{hint}"))
+}
+
+/// How names are shown: so that they cannot disturb a terminal; other readers get their bytes as
+/// they are.
+pub(in crate::cli) struct Shown {
+    for_terminal: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self {
+            for_terminal: std::io::stdout().is_terminal(),
+        }
+    }
+}
+
+impl Shown {
+    /// A name as it is shown.
+    pub(in crate::cli) fn name<'name>(&self, bytes: &'name [u8]) -> Cow<'name, [u8]> {
+        match self.for_terminal {
+            true => bytes
+                .utf8_chunks()
+                .fold(String::new(), escape)
+                .into_bytes()
+                .into(),
+            false => bytes.into(),
+        }
+    }
+}
+
+struct Listing<'run> {
+    arguments: &'run Arguments,
+    shown: Shown,
+    session: &'run mut Session,
+}
+
+impl Listing<'_> {
+    fn directory(&mut self, view: &View, directory: NodeId) -> anyhow::Result<()> {
+        let mut waiting = vec![directory];
+        while let Some(directory) = waiting.pop() {
+            let first = waiting.len();
+            for child in view.children(directory) {
+                let (node, entry) = child?;
+                let name = if self.arguments.recursive {
+                    entry.path.as_bytes()
+                } else {
+                    entry.path.file_name()
+                };
+                self.entry(&entry, name)?;
+                if self.arguments.recursive && entry.content.kind() == Kind::Directory {
+                    waiting.push(node);
+                }
+            }
+            if let Some(below) = waiting.get_mut(first..) {
+                below.reverse();
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry, name: &[u8]) -> anyhow::Result<()> {
+        let output = &mut self.session.output;
+        if output.format == Format::Json {
+            return Ok(output.json_line(&EntryDocument::of(entry))?);
+        }
+        if self.arguments.long {
+            output.bytes(long(entry, &self.session.zone).as_bytes())?;
+        }
+        output.bytes(&self.shown.name(name))?;
+        if let (true, Content::Symlink(target)) = (self.arguments.long, &entry.content) {
+            output.bytes(b" -> ")?;
+            output.bytes(&self.shown.name(target))?;
+        }
+        Ok(output.bytes(b"\n")?)
+    }
+}
+
+/// Appends a piece of a name; what could disturb a terminal is escaped.
+fn escape(mut text: String, chunk: std::str::Utf8Chunk<'_>) -> String {
+    for character in chunk.valid().chars() {
+        match character.is_control() {
+            true => text.extend(character.escape_default()),
+            false => text.push(character),
+        }
+    }
+    chunk
+        .invalid()
+        .iter()
+        .for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    text
+}
+
+/// What `ls -l` shows before the name.
+fn long(entry: &Entry, zone: &jiff::tz::TimeZone) -> String {
+    let metadata = &entry.metadata;
+    let owner = |name: &[u8], number: u32| match std::str::from_utf8(name) {
+        Ok(name) if !name.is_empty() && !name.contains(char::is_control) => name.to_owned(),
+        _ => number.to_string(),
+    };
+    let Owner {
+        uid,
+        gid,
+        user,
+        group,
+    } = &metadata.owner;
+    let size = match &entry.content {
+        Content::CharDevice(device) | Content::BlockDevice(device) => {
+            format!("{}, {}", device.major, device.minor)
+        }
+        content => content.size().to_string(),
+    };
+    format!(
+        "{} {:>3} {:<8} {:<8} {size:>12} {} ",
+        mode_text(entry.content.kind(), metadata.mode),
+        metadata.links,
+        owner(user, *uid),
+        owner(group, *gid),
+        when::show_time(metadata.mtime, zone)
+    )
+}
+
+/// Type and permissions as `ls -l` shows them: `drwxr-sr-t`.
+fn mode_text(kind: Kind, mode: u32) -> String {
+    let mut text = String::from(match kind {
+        Kind::File => '-',
+        Kind::Directory => 'd',
+        Kind::Symlink => 'l',
+        Kind::CharDevice => 'c',
+        Kind::BlockDevice => 'b',
+        Kind::Fifo => 'p',
+    });
+    for (shift, special, (with_x, without_x)) in [
+        (6, 0o4000, ('s', 'S')),
+        (3, 0o2000, ('s', 'S')),
+        (0, 0o1000, ('t', 'T')),
+    ] {
+        let bits = mode >> shift;
+        text.push(if bits & 4 == 0 { '-' } else { 'r' });
+        text.push(if bits & 2 == 0 { '-' } else { 'w' });
+        text.push(match (bits & 1 != 0, mode & special != 0) {
+            (true, true) => with_x,
+            (false, true) => without_x,
+            (true, false) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+/// An entry as programs read it: a path is text, or `{"base64": …}` where it is not UTF-8.
+#[derive(Serialize)]
+struct EntryDocument {
+    path: PathText,
+    kind: &'static str,
+    size: u64,
+    /// Octal, as `chmod` takes it.
+    mode: String,
+    links: u32,
+    uid: u32,
+    gid: u32,
+    user: PathText,
+    group: PathText,
+    /// RFC 3339; not given far from our days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtime: Option<String>,
+    mtime_seconds: i64,
+    mtime_nanoseconds: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<PathText>,
+    /// Major and minor number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<[u32; 2]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    xattrs: Vec<PathText>,
+}
+
+impl EntryDocument {
+    fn of(entry: &Entry) -> Self {
+        let metadata = &entry.metadata;
+        let (target, device) = match &entry.content {
+            Content::Symlink(target) => (Some(target.to_vec().into()), None),
+            Content::CharDevice(device) | Content::BlockDevice(device) => {
+                (None, Some([device.major, device.minor]))
+            }
+            Content::File { .. } | Content::Directory | Content::Fifo => (None, None),
+        };
+        Self {
+            path: entry.path.as_bytes().to_vec().into(),
+            kind: match entry.content.kind() {
+                Kind::File => "file",
+                Kind::Directory => "directory",
+                Kind::Symlink => "symlink",
+                Kind::CharDevice => "char_device",
+                Kind::BlockDevice => "block_device",
+                Kind::Fifo => "fifo",
+            },
+            size: entry.content.size(),
+            mode: format!("{:04o}", metadata.mode),
+            links: metadata.links,
+            uid: metadata.owner.uid,
+            gid: metadata.owner.gid,
+            user: metadata.owner.user.to_vec().into(),
+            group: metadata.owner.group.to_vec().into(),
+            mtime: when::rfc3339(metadata.mtime),
+            mtime_seconds: metadata.mtime.seconds(),
+            mtime_nanoseconds: metadata.mtime.nanoseconds(),
+            target,
+            device,
+            xattrs: metadata
+                .xattrs
+                .iter()
+                .map(|xattr| xattr.name.to_vec().into())
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mode_text;
+    use crate::model::Kind;
+
+    #[test]
+    fn permissions_are_shown_as_ls_shows_them() {
+        for (kind, mode, text) in [
+            (Kind::File, 0o644, "-rw-r--r--"),
+            (Kind::Directory, 0o1777, "drwxrwxrwt"),
+            (Kind::File, 0o4755, "-rwsr-xr-x"),
+            (Kind::File, 0o7000, "---S--S--T"),
+            (Kind::Symlink, 0o777, "lrwxrwxrwx"),
+        ] {
+            assert_eq!(mode_text(kind, mode), text);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Commands that work on a store themselves.
+
+pub(in crate::cli) mod backup;
+pub(in crate::cli) mod cat;
+pub(in crate::cli) mod check;
+pub(in crate::cli) mod completions;
+pub(in crate::cli) mod diff;
+pub(in crate::cli) mod du;
+pub(in crate::cli) mod export;
+pub(in crate::cli) mod find;
+pub(in crate::cli) mod key;
+pub(in crate::cli) mod list;
+pub(in crate::cli) mod ls;
+#[cfg(unix)]
+pub(in crate::cli) mod mount;
+#[cfg(windows)]
+#[path = "mount_windows.rs"]
+pub(in crate::cli) mod mount;
+pub(in crate::cli) mod prune;
+pub(in crate::cli) mod repack;
+pub(in crate::cli) mod repair;
+pub(in crate::cli) mod restore;
+pub(in crate::cli) mod sync;

@@ -1,0 +1,266 @@
+//! `freezer restore`.
+
+use crate::catalog::{is_store, store_around};
+use crate::cli::commands::local::ls::{find, tree_path};
+use crate::cli::interrupt;
+use crate::cli::open::session::Session;
+use crate::cli::show::document::several;
+use crate::cli::show::failure::{Outcome, Usage};
+use crate::cli::show::output::Format;
+use crate::cli::show::when;
+use crate::config::show_bytes;
+use crate::format::manifest::PathText;
+use crate::model::{BackupRef, TreePath};
+use crate::restore::{self, Existing, KeepOut, Options, Ownership, Summary};
+use clap::Args;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Copy a point in time, or parts of it, to a directory
+///
+/// Everything keeps its place: PATH a/b becomes DIRECTORY/a/b. What cannot be restored is named,
+/// and the exit code is then 3.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  freezer restore docs --target /tmp/docs
+  freezer restore docs@2026-11-20 letters/to-bob.txt --target /tmp/old
+  freezer restore 'web-1/docs@yesterday 14:00' --target /srv/docs --overwrite
+  freezer restore -N docs --restore-abs-path /tmp/docs --restore-from-date 2026-11-20T12:00:00")]
+pub(in crate::cli) struct Arguments {
+    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    #[arg(value_name = "BACKUP[@DATE]", required_unless_present = "backup_name")]
+    backup: Option<OsString>,
+
+    /// Files or directories in it [default: everything]
+    #[arg(value_name = "PATH")]
+    paths: Vec<OsString>,
+
+    /// Where to restore to; it is made if it is missing
+    #[arg(long, visible_alias = "restore-abs-path", value_name = "DIRECTORY")]
+    target: PathBuf,
+
+    /// The backup by its name alone, in place of BACKUP
+    #[arg(long, short = 'N', value_name = "NAME", hide_short_help = true)]
+    backup_name: Option<String>,
+
+    /// The host the backup belongs to, where the name does not say it as HOST/NAME
+    #[arg(
+        long,
+        alias = "restore-from-host",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
+    hostname: Option<String>,
+
+    /// The point in time, as @DATE says it too
+    #[arg(long, value_name = "DATE", hide_short_help = true)]
+    restore_from_date: Option<String>,
+
+    /// Restore into a directory that is not empty, and replace what has the same names
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Give files to the user and group numbers they had, not to whoever has those names here
+    #[arg(long)]
+    numeric_owner: bool,
+
+    /// Show what would be restored, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let (wanted, paths) = wanted(&arguments)?;
+    let paths = paths
+        .iter()
+        .map(tree_path)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let point = session.point(&wanted)?;
+    for path in &paths {
+        // Tells what is like a path that is not there.
+        find(&point.view, path)?;
+    }
+    if arguments.dry_run {
+        return rehearse(&point.view, &paths, session);
+    }
+    let options = Options {
+        existing: if arguments.overwrite {
+            Existing::Replace
+        } else {
+            Existing::Refuse
+        },
+        ownership: if arguments.numeric_owner {
+            Ownership::ByNumber
+        } else {
+            Ownership::ByName
+        },
+        keep_out: KeepOut {
+            is: is_store,
+            around: store_around,
+        },
+        ..Options::default()
+    };
+    let cancel = interrupt::watch()?;
+    let progress = session.progress();
+    if paths.is_empty() {
+        crate::model::Progress::expect_total(
+            &progress,
+            point.view.totals().entries,
+            point.view.totals().bytes,
+        );
+    }
+    let summary = restore::restore(
+        &point.view,
+        &paths,
+        &arguments.target,
+        &options,
+        &progress,
+        &cancel,
+    )?;
+    drop(progress);
+    let name = format!(
+        "{}@{}",
+        point.backup,
+        when::show(point.level.started(), &session.zone)
+    );
+    tell(&arguments, &name, &summary, session)?;
+    Ok(if summary.troubles == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    })
+}
+
+/// What is meant by the arguments of the short form, and of the original's.
+fn wanted(arguments: &Arguments) -> anyhow::Result<(BackupRef, Vec<OsString>)> {
+    let mut paths = arguments.paths.clone();
+    let mut text = match (&arguments.backup_name, &arguments.backup) {
+        (Some(name), first) => {
+            // With -N there is no BACKUP: what clap took for it is the first PATH.
+            paths.splice(0..0, first.clone());
+            name.clone()
+        }
+        (None, Some(backup)) => backup
+            .clone()
+            .into_string()
+            .map_err(|_| Usage::new("a backup's name is text in UTF-8"))?,
+        (None, None) => {
+            return Err(Usage::new("no backup was named")
+                .hint("freezer restore BACKUP --target DIRECTORY")
+                .into());
+        }
+    };
+    if let Some(host) = arguments.hostname.as_ref().filter(|_| !text.contains('/')) {
+        text = format!("{host}/{text}");
+    }
+    if let Some(date) = &arguments.restore_from_date {
+        if arguments.backup_name.is_none() && text.contains('@') {
+            return Err(Usage::new("the point in time is named twice")
+                .hint("leave @DATE or --restore-from-date out")
+                .into());
+        }
+        text = format!("{text}@{date}");
+    }
+    let wanted = text
+        .parse()
+        .map_err(|error| Usage::new(format!("{text} is no BACKUP[@DATE]: {error}")))?;
+    Ok((wanted, paths))
+}
+
+fn rehearse(
+    view: &crate::fs::view::View,
+    paths: &[TreePath],
+    session: &mut Session,
+) -> anyhow::Result<Outcome> {
+    #[derive(Serialize)]
+    struct WouldRestore {
+        path: PathText,
+        size: u64,
+    }
+    let (mut count, mut bytes) = (0_u64, 0_u64);
+    let mut printed = Ok(());
+    restore::list(view, paths, |entry| {
+        count += 1;
+        bytes += entry.content.size();
+        let path = if entry.path.is_root() {
+            b"."
+        } else {
+            entry.path.as_bytes()
+        };
+        if printed.is_ok() {
+            printed = match session.output.format {
+                Format::Json => session.output.json_line(&WouldRestore {
+                    path: path.to_vec().into(),
+                    size: entry.content.size(),
+                }),
+                Format::Text => session
+                    .output
+                    .bytes(path)
+                    .and_then(|()| session.output.bytes(b"\n")),
+            };
+        }
+    })?;
+    printed?;
+    session.output.note(format_args!(
+        "would restore {}, {}",
+        several(count, "entry", "entries"),
+        show_bytes(bytes)
+    ));
+    Ok(Outcome::Done)
+}
+
+fn tell(
+    arguments: &Arguments,
+    name: &str,
+    summary: &Summary,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Restored<'run> {
+        event: &'static str,
+        restored: &'run str,
+        target: PathText,
+        files: u64,
+        directories: u64,
+        bytes: u64,
+        troubles: u64,
+        without_owner: u64,
+    }
+    let target = arguments
+        .target
+        .as_os_str()
+        .as_encoded_bytes()
+        .to_vec()
+        .into();
+    if session.output.format == Format::Json {
+        return Ok(session.output.json(&Restored {
+            event: "result",
+            restored: name,
+            target,
+            files: summary.files,
+            directories: summary.directories,
+            bytes: summary.bytes,
+            troubles: summary.troubles,
+            without_owner: summary.left_out,
+        })?);
+    }
+    session.output.note(format_args!(
+        "restored {name} to {}: {} and {}, {}",
+        arguments.target.display(),
+        several(summary.files, "file or link", "files and links"),
+        several(summary.directories, "directory", "directories"),
+        show_bytes(summary.bytes)
+    ));
+    if summary.left_out > 0 {
+        let count = several(summary.left_out, "entry", "entries");
+        session.output.warn(format_args!("{count} did not get the owner or the system attributes they had: only root may give them"));
+    }
+    if summary.troubles > 0 {
+        session.output.warn(format_args!(
+            "not everything could be restored: {}",
+            several(summary.troubles, "trouble", "troubles")
+        ));
+    }
+    Ok(())
+}

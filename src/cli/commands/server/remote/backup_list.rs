@@ -1,0 +1,116 @@
+//! `freezer backup-list`.
+
+use super::{ListOptions, ServerOptions, connect, moment, read_document, show, text, told, wanted};
+use crate::cli::open::session::Session;
+use crate::cli::show::failure::Outcome;
+use crate::cli::show::output::{Column, Format};
+use crate::sched::connection::{ApiConnection, Resource};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Records of backups that a Freezer API has
+///
+/// What is in a store itself is shown by `freezer list`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  freezer backup-list
+  freezer backup-list --search web1 --json
+  freezer backup-list show 8f6f1dd3"
+)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    part: ListOptions,
+    #[command(subcommand)]
+    command: Option<Command>,
+    // Last: its heading stands over all options after it.
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show one record
+    #[command(after_help = "Example:\n  freezer backup-list show 8f6f1dd3")]
+    Show {
+        /// The record
+        #[arg(value_name = "BACKUP-ID")]
+        id: String,
+    },
+    /// Make a record out of a file, as a scheduler does by itself, and print its id
+    #[command(
+        after_help = "Example:\n  freezer backup-list create --file backup.json\n\nA file is what `freezer backup --metadata-out FILE` writes."
+    )]
+    Create {
+        /// The file; - is standard input
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Remove a record; the backup itself stays
+    #[command(after_help = "Example:\n  freezer backup-list delete 8f6f1dd3")]
+    Delete {
+        /// The record
+        #[arg(value_name = "BACKUP-ID")]
+        id: String,
+    },
+}
+
+const BACKUPS: Resource = Resource::Backups;
+
+pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+    let server = connect(&arguments.server, session)?;
+    match arguments.command {
+        None => list(&server, &arguments.part, session)?,
+        Some(Command::Show { id }) => {
+            let backup = wanted(&server, BACKUPS, &id)?;
+            let mut rows = vec![
+                ("backup", text(&backup, "/backup_id")),
+                ("project", text(&backup, "/project_id")),
+                ("user", text(&backup, "/user_id")),
+                ("state", text(&backup, "/status")),
+            ];
+            let metadata = backup
+                .get("backup_metadata")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
+            rows.extend(metadata.map(|(key, value)| (key.as_str(), text(value, ""))));
+            show(&backup, &rows, session)?;
+        }
+        Some(Command::Create { file }) => {
+            let id = server.create(BACKUPS, &read_document(&file)?)?;
+            told("created", BACKUPS, &id, session)?;
+        }
+        Some(Command::Delete { id }) => {
+            server.delete(BACKUPS, &id)?;
+            told("deleted", BACKUPS, &id, session)?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
+    let backups = server.list(BACKUPS, &part.search(), part.page(), "")?;
+    if session.output.format == Format::Json {
+        return Ok(session.output.json(&backups)?);
+    }
+    let row = |backup: &Value| {
+        let of = |key: &str| text(backup, &format!("/backup_metadata/{key}"));
+        [
+            text(backup, "/backup_id"),
+            of("hostname"),
+            of("backup_name"),
+            of("path_to_backup"),
+            moment(backup, "/backup_metadata/time_stamp", session),
+            of("curr_backup_level"),
+            text(backup, "/status"),
+        ]
+    };
+    let rows: Vec<_> = backups.iter().map(row).collect();
+    let mut columns =
+        ["BACKUP", "HOST", "NAME", "PATH", "MADE", "LEVEL", "STATE"].map(Column::text);
+    columns[5] = Column::number("LEVEL");
+    Ok(session.output.table(columns, &rows)?)
+}

@@ -1,0 +1,135 @@
+//! Writing a document in the user's editor.
+
+use crate::cli::open::session::Session;
+use crate::platform::durable::{self, Access};
+use crate::platform::process;
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::Path;
+
+/// The editor, where nothing says which one.
+const USUAL: &str = "vi";
+
+/// What a new job begins with.
+pub(super) fn template(client: &str) -> String {
+    format!(
+        r#"// A job: lines that begin with // are left out. Save and leave the editor to make it; an empty file makes nothing.
+// When: "schedule_interval" ("1 day", "12 hours", "continuous"), or cron fields ("schedule_hour":
+// "3", "schedule_day_of_week": "mon-fri"), or "schedule_date" once; with "schedule_start_date" and
+// "schedule_end_date" if wanted. {{}} is: once, now. Actions: backup, restore, info, admin, exec,
+// mount, umount, check, prune, repack, repair, sync; options by their long names.
+{{
+  "description": "",
+  "client_id": "{client}",
+  "job_schedule": {{
+    "schedule_interval": "1 day"
+  }},
+  "job_actions": [
+    {{
+      "freezer_action": {{
+        "action": "backup",
+        "backup_name": "home",
+        "path_to_backup": "/home",
+        "storage": "local",
+        "container": "/srv/backup"
+      }},
+      "max_retries": 2,
+      "max_retries_interval": 60,
+      "mandatory": false
+    }}
+  ]
+}}
+"#
+    )
+}
+
+/// Lets the user change a text, and reads the document that it then is.
+pub(super) fn edit(what: &str, text: &str, session: &Session) -> anyhow::Result<Value> {
+    let file = std::env::temp_dir().join(format!("freezer-{what}-{}.json", std::process::id()));
+    let made = durable::create_file(&file, Access::private())
+        .and_then(|mut opened| opened.write_all(text.as_bytes()));
+    made.with_context(|| format!("could not write {}", file.display()))?;
+    let edited = run_editor(&file, session).and_then(|()| Ok(std::fs::read_to_string(&file)?));
+    let parsed = edited.and_then(|edited| {
+        if edited == text {
+            bail!("nothing was changed, so nothing was done");
+        }
+        parse(&edited)
+    });
+    match parsed {
+        Ok(document) => {
+            std::fs::remove_file(&file)
+                .with_context(|| format!("could not remove {}", file.display()))?;
+            Ok(document)
+        }
+        // What was typed is not lost.
+        Err(error) => Err(error.context(format!(
+            "nothing was sent; the text is in {}",
+            file.display()
+        ))),
+    }
+}
+
+fn run_editor(file: &Path, session: &Session) -> anyhow::Result<()> {
+    let editor = session.environment.editor().unwrap_or(USUAL);
+    let mut words = editor.split_whitespace();
+    let program = words.next().unwrap_or(USUAL);
+    let arguments = words.map(OsStr::new).chain([file.as_os_str()]);
+    let status = process::run_attached(program.as_ref(), arguments)
+        .with_context(|| format!("could not start the editor {program}"))?;
+    if !status.success() {
+        bail!("the editor {program} ended with {status}");
+    }
+    Ok(())
+}
+
+/// The document of a text with comments.
+fn parse(text: &str) -> anyhow::Result<Value> {
+    // Blank in their place, so that the line of an error is right.
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| {
+            if line.trim_start().starts_with("//") {
+                ""
+            } else {
+                line
+            }
+        })
+        .collect();
+    let text = lines.join("\n");
+    if text.trim().is_empty() {
+        bail!("the text is empty");
+    }
+    let document: Value = serde_json::from_str(&text).context("the text is no JSON")?;
+    if document.is_object() {
+        Ok(document)
+    } else {
+        bail!("the text is no JSON object")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse, template};
+
+    #[test]
+    fn the_template_is_a_job() {
+        let job = parse(&template("tecs_vm")).expect("JSON");
+        assert_eq!(
+            (
+                job["client_id"].as_str(),
+                job["job_actions"][0]["freezer_action"]["action"].as_str()
+            ),
+            (Some("tecs_vm"), Some("backup"))
+        );
+    }
+
+    #[test]
+    fn an_empty_text_and_one_that_is_no_object_are_refused() {
+        for text in ["", "// only\n", "[]", "{"] {
+            parse(text).expect_err(text);
+        }
+    }
+}
