@@ -1,6 +1,7 @@
 //! Why the catalog could not answer, or could not change what exists.
 
 use super::AccessError;
+use super::known::Surprise;
 use crate::model::{BackupName, LevelId};
 use crate::store;
 use std::fmt;
@@ -58,6 +59,9 @@ pub enum CatalogError {
         /// What the store said.
         source: store::Error,
     },
+    /// The store is not what this client remembers.
+    #[error(transparent)]
+    Surprise(Box<Surprise>),
     /// A level's manifest could not be read, stored or removed, or its data could not be removed.
     #[error("could not {verb} level {level} of {backup}")]
     Level {

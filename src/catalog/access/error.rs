@@ -1,5 +1,6 @@
 //! Why a store could not be opened or a manifest not be read.
 
+use crate::catalog::known::Surprise;
 use crate::format::DocumentError;
 use crate::format::keys::KeyError;
 use crate::format::manifest::ManifestError;
@@ -63,6 +64,9 @@ pub enum AccessError {
         /// What is wrong with the manifest.
         source: ManifestError,
     },
+    /// The store is not what this client remembers.
+    #[error(transparent)]
+    Surprise(#[from] Surprise),
     /// The store failed.
     #[error("could not use the store")]
     Store(#[source] store::Error),

@@ -34,6 +34,9 @@ impl Access {
         let manifest =
             Manifest::open(stored, &self.opener(level)).map_err(damaged_manifest(level))?;
         check_owner(manifest.backup(), &manifest.id, backup, level)?;
+        if let Some(witness) = self.witness() {
+            witness.opened(backup, level, manifest.serial, &digest)?;
+        }
         Ok((manifest, digest))
     }
 
@@ -45,9 +48,14 @@ impl Access {
     /// As [`manifest`](Self::manifest).
     pub fn outline(&self, backup: &BackupName, level: &LevelId) -> Result<Outline, AccessError> {
         let stored = self.manifest_bytes(backup, level)?;
+        let witness = self.witness();
+        let digest = witness.map(|_| manifest::digest(&stored));
         let outline =
             Outline::open(stored, &self.opener(level)).map_err(damaged_manifest(level))?;
         check_owner(outline.backup(), &outline.id, backup, level)?;
+        if let (Some(witness), Some(digest)) = (witness, digest) {
+            witness.opened(backup, level, outline.serial, &digest)?;
+        }
         Ok(outline)
     }
 

@@ -17,6 +17,7 @@ mod manifests;
 
 pub use error::AccessError;
 
+use crate::catalog::known::Witness;
 use crate::format::frame::{Opener, Protection};
 use crate::format::identity::{Cipher, Identity};
 use crate::model::{LevelId, Passphrase, StoreId};
@@ -32,6 +33,8 @@ pub struct Access {
     protection: Protection,
     /// The key that everything leans on; `None` without encryption.
     unlocked: Option<Arc<Unlocked>>,
+    /// Compares what is seen with what this client remembers; `None` where nobody remembers.
+    witness: Option<Arc<Witness>>,
 }
 
 impl std::fmt::Debug for Access {
@@ -82,7 +85,23 @@ impl Access {
             identity,
             protection,
             unlocked: unlocked.map(Arc::new),
+            witness: None,
         }
+    }
+
+    /// Returns the same store, watched by a witness: manifests and listings are compared with what
+    /// this client remembers.
+    #[must_use]
+    pub fn watched_by(&self, witness: Arc<Witness>) -> Self {
+        Self {
+            witness: Some(witness),
+            ..self.clone()
+        }
+    }
+
+    /// Returns what watches the store, if anything does.
+    pub fn witness(&self) -> Option<&Witness> {
+        self.witness.as_deref()
     }
 
     /// Returns whether the store at a place is encrypted, without opening it.
@@ -106,6 +125,11 @@ impl Access {
     /// Returns the store itself.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
+    }
+
+    /// Returns the document that says which store it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Returns the store's identity.

@@ -115,6 +115,13 @@ pub enum Surprise {
     },
 }
 
+impl Surprise {
+    /// What to do about it.
+    pub const HINT: &'static str = "find out why before anything is written: is the disk mounted, was the \
+        server restored from a backup, is it the right store? If all is well, --forget-store makes \
+        this machine forget what it saw there";
+}
+
 /// Says that a store is not encrypted, where that matters.
 struct Plain(bool);
 
@@ -229,7 +236,7 @@ impl KnownStores {
                 known: known.map(|known| known.backups).unwrap_or_default(),
                 learnt: BTreeMap::new(),
                 removed: BTreeSet::new(),
-                told: BTreeSet::new(),
+                surprises: Vec::new(),
                 is_new_place: !is_known_here,
             }),
         })
@@ -261,8 +268,8 @@ struct Seen {
     learnt: BTreeMap<BackupName, KnownPoint>,
     /// The levels that this run removed.
     removed: BTreeSet<(BackupName, LevelId)>,
-    /// The backups whose surprise was told: it is told once.
-    told: BTreeSet<BackupName>,
+    /// What differed, each once.
+    surprises: Vec<Surprise>,
     is_new_place: bool,
 }
 
@@ -278,17 +285,18 @@ impl Witness {
     }
 
     /// Compares the levels of a listing with the memory. `newest` opens the newest manifest that
-    /// can be read; it is asked only where the level that the client knows is not listed.
+    /// can be read; it is asked only where the level that the client knows is not listed. A
+    /// surprise is told, or fails, as [`surprised`](Self::surprised) says.
     ///
     /// # Errors
     ///
-    /// Those of `newest`.
-    pub fn compare<E>(
+    /// [`Surprise::Older`] where the store is to be changed.
+    pub fn compare(
         &self,
         backup: &BackupName,
-        levels: &[LevelId],
-        newest: impl FnOnce() -> Result<Option<(LevelId, LevelSerial)>, E>,
-    ) -> Result<Option<Surprise>, E> {
+        is_listed: impl FnOnce(&LevelId) -> bool,
+        newest: impl FnOnce() -> Option<(LevelId, LevelSerial)>,
+    ) -> Result<(), Surprise> {
         let known = {
             let seen = self.seen();
             match seen.known.get(backup) {
@@ -299,32 +307,64 @@ impl Witness {
                 {
                     known.clone()
                 }
-                _ => return Ok(None),
+                _ => return Ok(()),
             }
         };
-        if levels.contains(&known.level) {
-            return Ok(None);
+        if is_listed(&known.level) {
+            return Ok(());
         }
-        let found = newest()?;
-        let is_newer = found
-            .as_ref()
-            .is_some_and(|(_, serial)| *serial > known.serial);
-        Ok((!is_newer).then(|| Surprise::Older {
+        let found = newest();
+        let is_newer = |(_, serial): &(LevelId, LevelSerial)| *serial > known.serial;
+        if found.as_ref().is_some_and(is_newer) {
+            return Ok(());
+        }
+        self.surprised(Surprise::Older {
             backup: backup.clone(),
             known: known.level,
             found: found.map(|(level, _)| level),
-        }))
+        })
     }
 
-    /// Takes note of a manifest that opened. Returns a surprise where it is the known one with
-    /// other bytes.
+    /// Takes a surprise: tells it once where the store is read, returns it as an error where the
+    /// store is to be changed.
+    ///
+    /// # Errors
+    ///
+    /// The surprise.
+    pub fn surprised(&self, surprise: Surprise) -> Result<(), Surprise> {
+        let mut seen = self.seen();
+        let is_new = !seen.surprises.contains(&surprise);
+        if is_new {
+            seen.surprises.push(surprise.clone());
+        }
+        match self.purpose {
+            Purpose::Writing => Err(surprise),
+            Purpose::Reading => {
+                if is_new {
+                    tracing::warn!("{surprise}");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What differed from the memory in this run.
+    pub fn surprises(&self) -> Vec<Surprise> {
+        self.seen().surprises.clone()
+    }
+
+    /// Takes note of a manifest that opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Surprise::Changed`] where it is the known one with other bytes.
     pub fn opened(
         &self,
         backup: &BackupName,
         level: &LevelId,
         serial: LevelSerial,
         digest: &str,
-    ) -> Option<Surprise> {
+    ) -> Result<(), Surprise> {
         let mut seen = self.seen();
         let point = KnownPoint {
             level: level.clone(),
@@ -334,17 +374,19 @@ impl Witness {
         let newest = seen.learnt.get(backup).or_else(|| seen.known.get(backup));
         match newest {
             Some(known) if known.level == *level && known.digest != digest => {
-                return Some(Surprise::Changed {
+                let surprise = Surprise::Changed {
                     backup: backup.clone(),
                     level: level.clone(),
-                });
+                };
+                seen.surprises.push(surprise.clone());
+                return Err(surprise);
             }
             Some(known) if known.serial >= serial => {}
             _ => {
                 seen.learnt.insert(backup.clone(), point);
             }
         }
-        None
+        Ok(())
     }
 
     /// Takes note that this run removes a level.
@@ -358,11 +400,6 @@ impl Witness {
         {
             seen.learnt.remove(backup);
         }
-    }
-
-    /// Whether a surprise about this backup is to be told: once for each run.
-    pub fn is_first_about(&self, backup: &BackupName) -> bool {
-        self.seen().told.insert(backup.clone())
     }
 
     /// Writes down what the run has learnt. Does nothing where nothing is new.

@@ -34,7 +34,7 @@ fn memory_of(folder: &tempfile::TempDir, day: u8) -> (KnownStores, Identity) {
     let identity = identity(1, Cipher::Aes256Cfb);
     let witness = watch(&stores, &identity);
     let serial = LevelSerial(day.into());
-    assert_eq!(witness.opened(&backup(), &level(day), serial, "d1"), None);
+    assert_eq!(witness.opened(&backup(), &level(day), serial, "d1"), Ok(()));
     witness.keep().expect("kept");
     (stores, identity)
 }
@@ -45,9 +45,11 @@ fn compare(
     listed: &[LevelId],
     newest: Option<(LevelId, LevelSerial)>,
 ) -> Option<Surprise> {
-    watch(stores, identity)
-        .compare(&backup(), listed, || Ok::<_, ()>(newest))
-        .expect("compared")
+    stores
+        .watch(PLACE, identity, Purpose::Writing)
+        .expect("the memory can be read")
+        .compare(&backup(), |level| listed.contains(level), || newest)
+        .err()
 }
 
 #[test]
@@ -132,8 +134,8 @@ fn a_manifest_with_other_bytes_is_a_surprise() {
     let (stores, known) = memory_of(&folder, 5);
     let witness = watch(&stores, &known);
     let opened = |digest| witness.opened(&backup(), &level(5), LevelSerial(5), digest);
-    assert_eq!(opened("d1"), None);
-    assert!(matches!(opened("d2"), Some(Surprise::Changed { .. })));
+    assert_eq!(opened("d1"), Ok(()));
+    assert!(matches!(opened("d2"), Err(Surprise::Changed { .. })));
 }
 
 #[test]
@@ -142,10 +144,7 @@ fn what_a_run_removes_itself_is_no_surprise_later() {
     let (stores, known) = memory_of(&folder, 5);
     let witness = watch(&stores, &known);
     witness.removed(&backup(), &level(5));
-    assert_eq!(
-        witness.compare(&backup(), &[], || Ok::<_, ()>(None)),
-        Ok(None)
-    );
+    assert_eq!(witness.compare(&backup(), |_| false, || None), Ok(()));
     witness.keep().expect("kept");
     let older = Some((level(4), LevelSerial(4)));
     assert_eq!(compare(&stores, &known, &[level(4)], older), None);
@@ -158,7 +157,7 @@ fn an_older_point_that_is_opened_later_does_not_become_the_newest() {
     let witness = watch(&stores, &known);
     assert_eq!(
         witness.opened(&backup(), &level(4), LevelSerial(4), "d4"),
-        None
+        Ok(())
     );
     witness.keep().expect("kept");
     let older = Some((level(4), LevelSerial(4)));
@@ -177,4 +176,16 @@ fn a_damaged_memory_is_an_error_and_not_forgotten() {
     assert!(error.to_string().contains("is damaged"), "{error}");
     assert!(stores.watch(PLACE, &known, Purpose::Writing).is_err());
     assert_eq!(std::fs::read(&path).expect("still there"), b"{");
+}
+
+#[test]
+fn a_surprise_is_told_to_readers_and_an_error_for_writers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (stores, known) = memory_of(&folder, 5);
+    let reader = watch(&stores, &known);
+    let compare = |witness: &Witness| witness.compare(&backup(), |_| false, || None);
+    assert_eq!((compare(&reader), compare(&reader)), (Ok(()), Ok(())));
+    assert_eq!(reader.surprises().len(), 1, "{:?}", reader.surprises());
+    let writer = stores.watch(PLACE, &known, Purpose::Writing).expect("read");
+    assert!(matches!(compare(&writer), Err(Surprise::Older { .. })));
 }

@@ -99,10 +99,32 @@ impl Order {
             }
         };
         let serial = |level: &LevelId| memory.0.get(level).map(|known| known.serial);
-        Ok(Self {
+        let order = Self {
             points: in_order(levels, serial).into_iter().map(dated).collect(),
             unreadable,
-        })
+        };
+        order.compare(access, backup)?;
+        Ok(order)
+    }
+
+    /// Compares the levels with what this client remembers of the backup: tells a surprise where
+    /// the store is read, fails where it is to be changed.
+    fn compare(&self, access: &Access, backup: &BackupName) -> Result<(), CatalogError> {
+        let Some(witness) = access.witness() else {
+            return Ok(());
+        };
+        let newest = || {
+            let mut outlines = self
+                .levels()
+                .rev()
+                .map(|level| (level, access.outline(backup, level)));
+            let readable = outlines.find_map(|(level, outline)| Some((level, outline.ok()?)));
+            readable.map(|(level, outline)| (level.clone(), outline.serial))
+        };
+        let listed = |level: &LevelId| self.levels().any(|own| own == level);
+        witness
+            .compare(backup, listed, newest)
+            .map_err(|surprise| CatalogError::Surprise(Box::new(surprise)))
     }
 
     /// Returns all points in time, those that were made first in front.

@@ -3,6 +3,7 @@
 //! One function for each kind of error, without a wildcard: a new variant has to choose.
 
 use crate::backup::{BackupError, SourceError};
+use crate::catalog::known::Surprise;
 use crate::catalog::{AccessError, CatalogError, LockError};
 use crate::cli::show::failure::{FAILED, INTERRUPTED, Interrupted, USAGE, Usage};
 use crate::config::PassphraseError;
@@ -204,6 +205,7 @@ fn of_access(error: &AccessError) -> Option<&'static str> {
         AccessError::NoKey(_) => Some("freezer key list shows the keys"),
         AccessError::LastKey(_) => Some("freezer key change puts a new passphrase in its place"),
         AccessError::Document { .. } | AccessError::Manifest { .. } => Some(DAMAGED),
+        AccessError::Surprise(_) => Some(Surprise::HINT),
         AccessError::Key(_) | AccessError::Store(_) => None,
     }
 }
@@ -216,6 +218,7 @@ fn of_catalog(error: &CatalogError) -> Option<&'static str> {
         CatalogError::Ambiguous { .. } => Some("name the host too: HOST/NAME"),
         CatalogError::NoSuchLevel { .. } => Some("freezer list BACKUP shows its points in time"),
         CatalogError::Exists { .. } => Some("run it again: the next level gets another id"),
+        CatalogError::Surprise(_) => Some(Surprise::HINT),
         CatalogError::List { .. }
         | CatalogError::Level { .. }
         | CatalogError::Unreadable { .. } => None,
