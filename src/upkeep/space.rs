@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// The data objects of a level.
 #[derive(Debug, Default)]
-pub(super) struct LevelObjects {
+pub(super) struct DataObjects {
     /// Bytes of its index and checkpoints.
     pub(super) index_bytes: u64,
     /// Whether its run left a checkpoint.
@@ -21,7 +21,7 @@ pub(super) struct LevelObjects {
     pub(super) repacked: BTreeMap<u32, u64>,
 }
 
-impl LevelObjects {
+impl DataObjects {
     /// Returns the bytes of segments, frame tables and records of repacks.
     pub(super) fn stream_bytes(&self) -> u64 {
         [&self.segments, &self.tables, &self.repacked]
@@ -33,12 +33,12 @@ impl LevelObjects {
 
 /// The data objects of each level that has any.
 #[derive(Debug, Default)]
-pub(super) struct Space(BTreeMap<LevelId, LevelObjects>);
+pub(super) struct Space(BTreeMap<LevelId, DataObjects>);
 
 impl Space {
     /// Lists the data of a backup. Memory holds some 20 bytes for each object.
     pub(super) fn read(of: BackupIn<'_>) -> Result<Self, store::Error> {
-        let mut levels: BTreeMap<LevelId, LevelObjects> = BTreeMap::new();
+        let mut levels: BTreeMap<LevelId, DataObjects> = BTreeMap::new();
         of.store()
             .list(&names::data_prefix(of.backup), &mut |object| {
                 if let Some(Meaning::Data { of, folder, number }) = names::meaning(&object.name) {
@@ -62,7 +62,7 @@ impl Space {
     }
 
     /// Returns the objects of a level; `None` when it has none.
-    pub(super) fn of(&self, level: &LevelId) -> Option<&LevelObjects> {
+    pub(super) fn of(&self, level: &LevelId) -> Option<&DataObjects> {
         self.0.get(level)
     }
 
@@ -85,7 +85,7 @@ impl Space {
     }
 
     /// Returns every level that has data, with its objects.
-    pub(super) fn levels(&self) -> impl Iterator<Item = (&LevelId, &LevelObjects)> {
+    pub(super) fn levels(&self) -> impl Iterator<Item = (&LevelId, &DataObjects)> {
         self.0.iter()
     }
 }

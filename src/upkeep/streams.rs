@@ -4,7 +4,7 @@
 use super::backup_in::BackupIn;
 use super::error::PruneError;
 use super::points::KnownPoints;
-use super::space::LevelObjects;
+use super::space::DataObjects;
 use crate::catalog::AccessError;
 use crate::catalog::stream::{self, RepackedError, Share, shares};
 use crate::format::manifest::LevelParts;
@@ -28,7 +28,7 @@ pub(super) struct StreamPlace {
 #[derive(Clone, Copy)]
 pub(super) struct PartlyNeeded<'run> {
     pub(super) level: &'run LevelId,
-    pub(super) objects: &'run LevelObjects,
+    pub(super) objects: &'run DataObjects,
     /// The bytes of its stream that are needed.
     pub(super) live: &'run Ranges,
 }
@@ -177,7 +177,7 @@ impl LevelStreams {
 }
 
 /// Returns whether a level has no object that its manifest does not name.
-fn is_as_published(parts: &LevelParts, objects: &LevelObjects) -> bool {
+fn is_as_published(parts: &LevelParts, objects: &DataObjects) -> bool {
     objects.repacked.is_empty()
         && objects
             .segments

@@ -7,7 +7,7 @@ use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
 use crate::upkeep::inventory::Inventory;
 use crate::upkeep::needed::{Needed, Needs};
-use crate::upkeep::space::LevelObjects;
+use crate::upkeep::space::DataObjects;
 use crate::upkeep::streams::{LevelStreams, PartlyNeeded, StreamShares};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ pub struct Repacking {
 /// A level that is to be repacked, and its segments.
 pub(super) struct LevelToRepack<'run> {
     pub(super) level: &'run LevelId,
-    pub(super) objects: &'run LevelObjects,
+    pub(super) objects: &'run DataObjects,
     /// The bytes of its stream that are needed.
     pub(super) live: &'run Ranges,
     pub(super) parts: LevelParts,
@@ -167,7 +167,7 @@ impl Picked {
     }
 
     /// Returns whether more bytes come back than the level's new frame table takes.
-    fn is_worth_it(&self, objects: &LevelObjects) -> bool {
+    fn is_worth_it(&self, objects: &DataObjects) -> bool {
         let tables: u64 = objects.tables.values().sum();
         self.freed_bytes >= tables.saturating_add(LEAST_WORTH_BYTES)
     }

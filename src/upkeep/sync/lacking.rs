@@ -1,6 +1,6 @@
 //! Finds the objects of a level that the copy lacks.
 
-use super::Pair;
+use super::pair::Pair;
 use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, objects_below};
 use crate::format::manifest::Manifest;

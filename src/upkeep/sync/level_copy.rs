@@ -1,7 +1,7 @@
 //! Copies the objects that a level names, and the notes of its lost data.
 
-use super::Pair;
 use super::lacking::{LevelObjectsOfPair, folder_of, folders_named_by};
+use super::pair::Pair;
 use crate::catalog::names::Folder;
 use crate::catalog::{lost_parts, note_lost};
 use crate::format::lost::Lost;

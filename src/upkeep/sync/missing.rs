@@ -1,6 +1,6 @@
 //! Finds the levels that the copy lacks.
 
-use super::Pair;
+use super::pair::Pair;
 use crate::catalog::{Access, Order, outlines};
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, LevelId, LevelSerial};

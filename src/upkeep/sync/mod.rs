@@ -13,13 +13,16 @@
 //! |---|---|
 //! | `missing` | which levels does the copy lack? |
 //! | `lacking` | which objects of a level does the copy lack? |
+//! | `pair` | which store, and which copy of it? |
 //! | `level_copy` | how do the objects of a level and its notes get across? |
 
 mod lacking;
 mod level_copy;
 mod missing;
+mod pair;
 
 pub use missing::{LevelsToCopy, missing};
+pub use pair::Pair;
 
 use super::error::SyncError;
 use crate::catalog::names::LevelOf;
@@ -28,15 +31,6 @@ use crate::format::manifest::{Manifest, ManifestError};
 use crate::model::{BackupName, Cancel, LevelId, Progress};
 use level_copy::{Copied, LevelCopier};
 use std::collections::BTreeSet;
-
-/// A store and the copy of it that is brought up to date.
-#[derive(Clone, Copy)]
-pub struct Pair<'run> {
-    /// The store that levels come from.
-    pub from: &'run Access,
-    /// The store that they go to: [`Access::copy_at`] of the other.
-    pub to: &'run Access,
-}
 
 /// Which levels a sync copies, and how.
 #[derive(Clone, Copy, Debug)]
