@@ -12,7 +12,7 @@ use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
 use freezer::store::memory::Memory;
 use freezer::store::mirror::{self, Mirror, OnFailure};
-use freezer::upkeep::{Pair, Wanted, sync};
+use freezer::upkeep::{LevelsToCopy, Pair, SyncOptions, sync};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -147,7 +147,13 @@ fn one_of_two_stores_may_fail_at_any_call_and_the_other_has_everything() {
             &clock,
             &cancel,
             |_| true,
-            |held| sync(pair, &name, held, (Wanted::Newer, 2), &Silent, &cancel),
+            |held| {
+                let options = SyncOptions {
+                    levels: LevelsToCopy::Newer,
+                    jobs: 2,
+                };
+                sync(pair, &name, held, options, &Silent, &cancel)
+            },
         );
         synced
             .expect("locked")

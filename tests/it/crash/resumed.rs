@@ -758,7 +758,7 @@ fn where_nothing_may_be_removed_a_run_is_gone_on_with_all_the_same() {
 
 #[test]
 fn a_prune_in_between_keeps_what_can_be_gone_on_with() {
-    use freezer::upkeep::{Going, plan, withdraw};
+    use freezer::upkeep::{Going, Grace, plan, withdraw};
     let bench = Bench::with_tree();
     bench.later();
     bench.finish(&bench.store);
@@ -799,7 +799,10 @@ fn a_prune_in_between_keeps_what_can_be_gone_on_with() {
                 &access,
                 &mut plan,
                 held,
-                (now, SignedDuration::ZERO),
+                Grace {
+                    now,
+                    length: SignedDuration::ZERO,
+                },
                 &Cancel::new(),
             )
         },

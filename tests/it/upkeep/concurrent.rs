@@ -8,7 +8,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Retention};
 use freezer::store::Verb;
 use freezer::store::faulty::Faulty;
-use freezer::upkeep::{Going, PruneError};
+use freezer::upkeep::{Going, Grace, PruneError};
 use jiff::SignedDuration;
 use std::sync::Arc;
 
@@ -94,7 +94,10 @@ fn a_plan_that_another_prune_overtook_removes_no_more_than_was_said() {
                 &series.access,
                 &mut plan,
                 held,
-                (now, SignedDuration::ZERO),
+                Grace {
+                    now,
+                    length: SignedDuration::ZERO,
+                },
                 &Cancel::new(),
             )
         },

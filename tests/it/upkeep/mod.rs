@@ -21,7 +21,7 @@ use freezer::model::{Cancel, LevelId};
 use freezer::platform::ManualClock;
 use freezer::store::Store;
 use freezer::store::memory::Memory;
-use freezer::upkeep::{Going, Pruned, plan, withdraw};
+use freezer::upkeep::{Going, Grace, Pruned, plan, withdraw};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -200,8 +200,11 @@ fn prune(
         &cancel,
         |_| true,
         |held| {
-            withdraw(access, &mut plan, held, (clock.now(), grace), &cancel)?
-                .remove(access, &name, &cancel)
+            let grace = Grace {
+                now: clock.now(),
+                length: grace,
+            };
+            withdraw(access, &mut plan, held, grace, &cancel)?.remove(access, &name, &cancel)
         },
     );
     Ok(pruned??)

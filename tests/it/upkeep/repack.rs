@@ -11,7 +11,7 @@ use freezer::model::{Cancel, LevelId, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::{ObjectName, Store, Verb};
-use freezer::upkeep::{Below, GRACE, Going, Repack, Repacking, plan_repack, unneeded_bytes};
+use freezer::upkeep::{Below, GRACE, Going, Grace, Repack, Repacking, plan_repack, unneeded_bytes};
 use jiff::SignedDuration;
 use std::sync::Arc;
 
@@ -48,7 +48,13 @@ pub(super) fn repack(
             clock,
             &cancel,
             |_| true,
-            |held| repack.step(access, &name, held, (clock.now(), grace), &cancel),
+            |held| {
+                let grace = Grace {
+                    now: clock.now(),
+                    length: grace,
+                };
+                repack.step(access, &name, held, grace, &cancel)
+            },
         );
         Ok(step??)
     };

@@ -17,7 +17,7 @@ use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
 use freezer::store::memory::Memory;
 use freezer::store::{self, ObjectInfo, ObjectName, Rope, Store};
-use freezer::upkeep::{Going, Pair, Synced, Wanted, repair, sync};
+use freezer::upkeep::{Going, LevelsToCopy, Pair, SyncOptions, Synced, repair, sync};
 use jiff::SignedDuration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,11 +28,11 @@ pub(super) fn sync_to(
     place: Arc<dyn Store>,
     clock: &ManualClock,
 ) -> anyhow::Result<Synced> {
-    sync_what(Wanted::Newer, from, place, clock)
+    sync_what(LevelsToCopy::Newer, from, place, clock)
 }
 
 fn sync_what(
-    wanted: Wanted,
+    levels: LevelsToCopy,
     from: &Access,
     place: Arc<dyn Store>,
     clock: &ManualClock,
@@ -54,7 +54,10 @@ fn sync_what(
         clock,
         &cancel,
         |_| true,
-        |held| sync(pair, &name, held, (wanted, 2), &Silent, &cancel),
+        |held| {
+            let options = SyncOptions { levels, jobs: 2 };
+            sync(pair, &name, held, options, &Silent, &cancel)
+        },
     );
     Ok(synced??)
 }
@@ -164,7 +167,7 @@ fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
         "what was pruned from the copy does not come back"
     );
     series.check(&access, "the copy");
-    let synced = sync_what(Wanted::All, &series.access, copy, &series.clock).expect("copied");
+    let synced = sync_what(LevelsToCopy::All, &series.access, copy, &series.clock).expect("copied");
     assert_eq!(synced.points, 5, "unless it is asked for");
     series.check(&access, "the copy, with all");
 }

@@ -13,7 +13,7 @@ use crate::cli::show::when;
 use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef, Cancel, Fate, Reason, Retention};
 use crate::platform::{Clock, host_name, terminal};
-use crate::upkeep::{self, Below, Going, Plan, Pruned, Repacking};
+use crate::upkeep::{self, Below, Going, Grace, Plan, Pruned, Repacking};
 use anyhow::Context;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -336,8 +336,11 @@ pub(in crate::cli) fn carry_out(
         cancel,
         |_| true,
         |held| {
-            upkeep::withdraw(access, plan, held, (clock.now(), grace), cancel)?
-                .remove(access, &backup, cancel)
+            let grace = Grace {
+                now: clock.now(),
+                length: grace,
+            };
+            upkeep::withdraw(access, plan, held, grace, cancel)?.remove(access, &backup, cancel)
         },
     );
     Ok(pruned??)

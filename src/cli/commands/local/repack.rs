@@ -12,7 +12,7 @@ use crate::cli::show::output::{Column, Format};
 use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef, Cancel, Retention};
 use crate::platform::{Clock, host_name};
-use crate::upkeep::{self, Below, Going, Pruned, Repack, Repacking};
+use crate::upkeep::{self, Below, Going, Grace, Pruned, Repack, Repacking};
 use clap::Args;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -235,7 +235,13 @@ pub(in crate::cli) fn carry_out(
             clock,
             cancel,
             |_| true,
-            |held| repack.step(access, backup, held, (clock.now(), manner.grace), cancel),
+            |held| {
+                let grace = Grace {
+                    now: clock.now(),
+                    length: manner.grace,
+                };
+                repack.step(access, backup, held, grace, cancel)
+            },
         );
         if !step?? {
             break;

@@ -12,7 +12,7 @@ use crate::model::{BackupName, BackupRef};
 use crate::platform::{Clock, host_name};
 use crate::store::Kind;
 use crate::store::location::IfMissing;
-use crate::upkeep::{self, Pair, Synced, Wanted};
+use crate::upkeep::{self, LevelsToCopy, Pair, SyncOptions, Synced};
 use clap::Args;
 use serde::Serialize;
 use std::ffi::OsString;
@@ -88,10 +88,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
     let backups = backups(arguments, &Catalog::new(from.store()))?;
     let to = copy(arguments, &from, session)?;
     let cancel = interrupt::watch()?;
-    let wanted = if arguments.all {
-        Wanted::All
+    let levels = if arguments.all {
+        LevelsToCopy::All
     } else {
-        Wanted::Newer
+        LevelsToCopy::Newer
     };
     let mut outcome = Outcome::Done;
     for backup in backups {
@@ -99,7 +99,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             Some(to) => upkeep::missing(
                 Pair { from: &from, to },
                 &backup,
-                wanted,
+                levels,
                 session.clock.now(),
             )?,
             None => Catalog::new(from.store()).levels(&backup)?,
@@ -120,7 +120,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
                 patience,
             };
             let progress = session.progress();
-            let jobs = arguments.jobs.into();
+            let options = SyncOptions {
+                levels,
+                jobs: arguments.jobs.into(),
+            };
             let pair = Pair { from: &from, to };
             // It leaves nothing that is found by its claim, however it ends.
             let synced = with_lock(
@@ -130,7 +133,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
                 &session.clock,
                 &cancel,
                 |_| true,
-                |held| upkeep::sync(pair, &backup, held, (wanted, jobs), &progress, &cancel),
+                |held| upkeep::sync(pair, &backup, held, options, &progress, &cancel),
             );
             drop(progress);
             let synced = synced??;

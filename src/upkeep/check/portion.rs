@@ -1,38 +1,47 @@
-//! Which segments a check reads, where it does not read all.
+//! Chooses the segments that a check reads.
 
 use crate::model::LevelId;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How much a check reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Everything but the content of files: manifests, all of index and frame tables, and the
+    /// lengths of segments.
+    Structure,
+    /// The content too: every frame of some or all segments is authenticated and decompressed.
+    Data(Portion),
+}
 
 /// How much of the data is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Portion {
     /// All of it.
     All,
-    /// One of so many parts that together are everything: `part` counts from 1 to `of`. A segment
-    /// stays in its part.
+    /// One of several parts that together are everything. A segment stays in its part.
     Part {
-        /// Which part.
+        /// Number of the part, from 1 to `of`.
         part: u32,
-        /// Of how many.
+        /// Number of parts.
         of: u32,
     },
-    /// Segments that chance picks, of so many millionths of all bytes at least.
+    /// Segments that chance picks, with at least this share of all bytes.
     Share {
-        /// At most 1,000,000.
+        /// The share in millionths, at most 1,000,000.
         millionths: u32,
     },
-    /// Segments that chance picks, of so many bytes at least.
+    /// Segments that chance picks, with at least this many bytes.
     Bytes(u64),
 }
 
 /// The segments of several levels that are to be read.
-pub(super) struct Chosen {
-    /// In the order of the levels.
+pub(super) struct SegmentsToRead {
+    /// The segments of each level, in the order of the levels.
     segments: Vec<BTreeSet<u32>>,
     bytes: u64,
 }
 
-impl Chosen {
+impl SegmentsToRead {
     /// Chooses among segments, given with their lengths for each level.
     pub(super) fn new<'levels>(
         portion: Portion,
@@ -82,18 +91,18 @@ impl Chosen {
         self.bytes += length;
     }
 
-    /// Those of one level.
+    /// Returns the chosen segments of the level at `place`.
     pub(super) fn of(&self, place: usize) -> &BTreeSet<u32> {
         static NONE: BTreeSet<u32> = BTreeSet::new();
         self.segments.get(place).unwrap_or(&NONE)
     }
 
-    /// How many bytes they have.
+    /// Returns how many bytes the chosen segments have.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// As much of `whole` as these segments are of `all` bytes.
+    /// Returns the share of `whole` that these segments have of `all` bytes.
     pub(super) fn share_of(&self, whole: u64, all: u64) -> u64 {
         share(whole, self.bytes, all)
     }
@@ -104,8 +113,8 @@ fn share(whole: u64, some: u64, all: u64) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-/// A number that spreads segments over parts and is always the same for one: FNV-1a over its name,
-/// mixed once more, as its low bits alone would follow the last digits.
+/// Returns a number that spreads segments over parts, and is always the same for one segment:
+/// FNV-1a over its name, mixed once more, as its low bits alone would follow the last digits.
 fn place_of(level: &LevelId, number: u32) -> u64 {
     let bytes = level.as_str().bytes().chain(number.to_le_bytes());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -117,7 +126,7 @@ fn place_of(level: &LevelId, number: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Chosen, Portion};
+    use super::{Portion, SegmentsToRead};
     use crate::model::LevelId;
     use std::collections::BTreeMap;
 
@@ -139,7 +148,7 @@ mod tests {
 
     fn choose(portion: Portion) -> (Vec<(usize, u32)>, u64) {
         let levels = levels();
-        let chosen = Chosen::new(portion, levels.iter().map(|(id, lengths)| (id, lengths)))
+        let chosen = SegmentsToRead::new(portion, levels.iter().map(|(id, lengths)| (id, lengths)))
             .expect("random numbers");
         let segments: Vec<_> = (0..levels.len())
             .flat_map(|level| chosen.of(level).iter().map(move |number| (level, *number)))

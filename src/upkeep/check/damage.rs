@@ -1,4 +1,4 @@
-//! What a check can find.
+//! The kinds of damage that a check can find.
 
 use crate::catalog::stream::RepackedError;
 use crate::catalog::{AccessError, TreeError};
@@ -7,104 +7,104 @@ use crate::index::IndexError;
 use crate::model::TreePath;
 use crate::store::{self, ObjectName};
 
-/// One thing that is not as it should be.
+/// Something in a store that is not as it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
     /// The level cannot be opened at all.
     #[error("the manifest cannot be read")]
     Manifest(#[source] AccessError),
-    /// An object that must be there is not.
+    /// An object that must be there is missing.
     #[error("{0} is missing")]
     Missing(ObjectName),
-    /// An object has not the length that its frames fill.
+    /// An object is shorter or longer than its frames.
     #[error("{object} has {found} bytes, and should have {expected}")]
     Length {
-        /// Which.
+        /// The object.
         object: ObjectName,
-        /// What the store says.
+        /// Its length in bytes by the store.
         found: u64,
-        /// What the frame table says.
+        /// Its length in bytes by the frame table.
         expected: u64,
     },
     /// A part of a frame table cannot be read.
     #[error("the frame table cannot be read from frame {frame} on")]
     FrameTable {
-        /// Where it begins to be unreadable.
+        /// The first frame of the part that cannot be read.
         frame: u64,
-        /// Why.
+        /// What is wrong.
         source: IndexError,
     },
-    /// Where a level was repacked to cannot be read.
+    /// The record of a level's repack cannot be read.
     #[error("{object} cannot be read")]
     Repacked {
-        /// What should say so.
+        /// The record.
         object: ObjectName,
-        /// Why.
+        /// What is wrong.
         source: RepackedError,
     },
-    /// The frame table does not account for the whole stream.
+    /// The frame table does not reach the end of the stream.
     #[error("the frame table ends at byte {found} of the stream, which has {expected}")]
     StreamEnd {
-        /// Where it ends.
+        /// The byte of the stream at which the frame table ends.
         found: u64,
-        /// What the manifest says.
+        /// The length of the stream by the manifest.
         expected: u64,
     },
     /// A frame does not lie where frames can lie.
     #[error("frame {frame} lies outside of its segment {object}")]
     Place {
-        /// Which frame.
+        /// The number of the frame.
         frame: u64,
-        /// Where it should lie.
+        /// The segment in which the frame should lie.
         object: ObjectName,
     },
     /// A frame could not be fetched.
     #[error("frame {frame} of {object} cannot be fetched")]
     Fetch {
-        /// Which frame.
+        /// The number of the frame.
         frame: u64,
-        /// Where it lies.
+        /// The segment in which the frame lies.
         object: ObjectName,
         /// What the store said.
         source: store::Error,
     },
-    /// A frame is not what was stored.
+    /// A frame differs from the one that was stored.
     #[error("frame {frame} of {object} is damaged")]
     Frame {
-        /// Which frame.
+        /// The number of the frame.
         frame: u64,
-        /// Where it lies.
+        /// The segment in which the frame lies.
         object: ObjectName,
-        /// What is wrong with it.
+        /// What is wrong with the frame.
         source: FrameError,
     },
     /// The index cannot be opened.
     #[error("the index cannot be opened")]
     Index(#[source] TreeError),
-    /// A part of the index cannot be read that this point in time does not need, but those that
-    /// lean on it may.
+    /// A part of the index cannot be read that newer parts replace. This point in time does not need
+    /// it, but those that lean on it may.
     #[error("a part of the index that newer parts replace cannot be read")]
     Replaced(#[source] IndexError),
-    /// What is in a directory cannot be read, from some name on.
-    #[error("what is in {path:?} cannot be read")]
+    /// The entries of a directory cannot be read, from some name on.
+    #[error("the entries of directory {path:?} cannot be read")]
     Directory {
-        /// Which directory.
+        /// The directory.
         path: TreePath,
-        /// Why.
+        /// What is wrong.
         source: IndexError,
     },
-    /// The tree has another number of entries than the manifest says.
+    /// The tree has more or fewer entries than the manifest says.
     #[error("the tree has {found} entries, and should have {expected}")]
     Entries {
-        /// How many were found.
+        /// How many entries were found.
         found: u64,
-        /// How many the manifest says.
+        /// How many entries the manifest names.
         expected: u64,
     },
-    /// An extent names a level or a part of a stream that is not there.
+    /// An extent names a level or a part of a stream that does not exist.
     #[error("{0:?} leans on a part of the stream that does not exist")]
     Extent(TreePath),
-    /// A file whose content is touched by damage that was told before.
+    /// A file's content is touched by damage that was told before.
     #[error("{0:?} cannot be read as a whole")]
     File(TreePath),
 }
