@@ -8,7 +8,7 @@ use crate::format::keys::{KdfCost, KeyError, KeySlot, MasterKey};
 use crate::format::manifest::{self, MAX_MANIFEST_BYTES, Manifest, ManifestError, Outline};
 use crate::model::{BackupName, LevelId, Passphrase, StoreId};
 use crate::store::location::IfMissing;
-use crate::store::{self, Created, ObjectName, Store};
+use crate::store::{self, Created, ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
 /// Most bytes an identity or key document may have.

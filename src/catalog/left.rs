@@ -18,7 +18,7 @@ use crate::format::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::manifest::{LevelParts, Manifest};
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial};
-use crate::store::{self, Kind, ObjectInfo, Store};
+use crate::store::{self, Kind, ObjectInfo, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -18,7 +18,7 @@ use super::{Catalog, CatalogError};
 use crate::format::claim::{Claim, MAX_CLAIM_BYTES};
 use crate::model::{BackupName, Cancel, LevelId};
 use crate::platform::{Clock, Running, pause};
-use crate::store::{self, Kind, Store};
+use crate::store::{self, Kind, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};

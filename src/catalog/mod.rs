@@ -34,7 +34,7 @@ pub use whole::offer_whole;
 
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, BackupRef, LevelId};
-use crate::store::{self, ObjectInfo, Rope, Store};
+use crate::store::{self, ObjectInfo, Rope, Store, StoreExt};
 use jiff::Timestamp;
 use names::{LevelOf, Meaning};
 use std::collections::BTreeSet;

@@ -8,7 +8,7 @@ use crate::format::manifest::{LevelParts, ManifestError};
 use crate::format::repacked::{MAX_REPACKED_BYTES, Repacked};
 use crate::index::{BlockCache, FrameRow, FrameTable, IndexError, RunRoot};
 use crate::model::{BackupName, LevelId, Ranges};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -241,7 +241,7 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
         } else {
             OnFailure::Continue
         },
-        patience: mirror::Patience {
+        patience: mirror::WaitLimits {
             for_one: arguments.store_patience,
             in_all: arguments.store_lag,
         },

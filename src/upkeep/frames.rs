@@ -8,7 +8,7 @@ use crate::format::frame::{Decoder, FrameError, Lane, Opener};
 use crate::format::manifest::LevelParts;
 use crate::index::{BlockCache, FrameRow, FrameTable, RunRoot};
 use crate::model::{Progress, Ranges};
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

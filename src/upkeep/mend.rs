@@ -15,7 +15,7 @@ use crate::index::{
     BlockCache, FrameRow, FrameTable, IndexError, RunRoot, SurveyedBlock, leaf_of, survey_blocks,
 };
 use crate::model::{BackupName, FrameNo, LevelId, SegmentOffset, StreamOffset};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ use super::unneeded::Streams;
 use super::withdrawn::{self, Notes};
 use crate::catalog::{Access, CatalogError, Held, Left, names};
 use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Reason, Retention};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;

@@ -33,7 +33,7 @@ use crate::format::repacked::Repacked;
 use crate::format::segment::{MIN_SEGMENT_BYTES, Packer, Pieces, Segment, TooManySegments};
 use crate::index::{BlockAddress, BlockSink, FrameRow, FrameTableWriter, IndexError, RunRoot};
 use crate::model::{BackupName, Cancel, FrameNo, LevelId, Ranges, SegmentOffset};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use crossbeam_channel::{Sender, bounded};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 use crate::catalog::Access;
 use crate::catalog::names::{self, Folder, Meaning};
 use crate::model::{BackupName, Cancel, LevelId};
-use crate::store::{self, ObjectInfo, ObjectName, Store};
+use crate::store::{self, ObjectInfo, ObjectName, Store, StoreExt};
 use crossbeam_channel::bounded;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};

@@ -18,7 +18,7 @@ use crate::format::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use crate::format::repacked::MAX_REPACKED_BYTES;
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, Cancel, LevelId, LevelSerial, Progress, Ranges};
-use crate::store::{self, ObjectInfo, Store};
+use crate::store::{self, ObjectInfo, Store, StoreExt};
 use crossbeam_channel::bounded;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,7 +9,7 @@ use super::points::Needed;
 use crate::catalog::Access;
 use crate::catalog::names::{self, LevelOf, Meaning};
 use crate::model::{BackupName, LevelId};
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
