@@ -238,10 +238,11 @@ fn attempt(
     let base = Base::choose(&order, access, &request.backup, &request.levels, began);
     let base = base.as_ref();
     if let Some(base) = base {
-        access
-            .store()
-            .lean_on(&names::manifest_name(&request.backup, &base.manifest.id))
-            .map_err(BackupError::Store)?;
+        let store = access.store();
+        if let Some(lean_on) = store.powers().lean_on {
+            lean_on(&names::manifest_name(&request.backup, &base.manifest.id))
+                .map_err(BackupError::Store)?;
+        }
     }
     let left = held.map(|(_, left)| left);
     let held = held.map(|(held, _)| held);

@@ -278,7 +278,7 @@ mod tests {
     use super::Uploads;
     use crate::store::faulty::Faulty;
     use crate::store::memory::Memory;
-    use crate::store::{ObjectName, Store, Verb};
+    use crate::store::{ObjectName, StoreExt, Verb};
 
     fn name(text: &str) -> ObjectName {
         ObjectName::new(text).expect("legal")

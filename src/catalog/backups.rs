@@ -8,7 +8,7 @@ use super::names::{self, LevelOf, Meaning};
 use super::{CatalogError, LevelVerb};
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, BackupRef, LevelId};
-use crate::store::{self, ObjectInfo, Rope, Store};
+use crate::store::{self, ObjectInfo, Rope, Store, StoreExt};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;

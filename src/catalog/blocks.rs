@@ -5,7 +5,7 @@ use super::names::{self, Folder};
 use crate::format::frame::{Decoder, Lane, Opener};
 use crate::index::{BlockAddress, BlockSource, IndexError};
 use crate::model::{BackupName, LevelId};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most bytes that [`BlocksAhead`] asks for at once.

@@ -19,7 +19,7 @@ use crate::index::{
 use crate::model::{
     BackupName, FrameNo, LevelId, LevelSerial, SegmentOffset, StoreId, StreamOffset,
 };
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;

@@ -1,7 +1,7 @@
 //! Fetches neighbouring frames of a segment with one request.
 
 use crate::index::FrameRow;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 
 /// Most bytes of neighbouring frames that are fetched at once.
 const BATCH_BYTES: u64 = 4 << 20;

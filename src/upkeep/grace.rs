@@ -11,7 +11,7 @@ use super::error::PruneError;
 use super::needed::Needed;
 use crate::catalog::names::{self, LevelOf, Meaning};
 use crate::model::LevelId;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 

@@ -14,7 +14,7 @@ use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, ClaimState, claims};
 use crate::model::order::WrongDate;
 use crate::model::{BackupName, LevelId};
-use crate::store::{ObjectName, Store};
+use crate::store::{ObjectName, StoreExt};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use super::backup_in::BackupIn;
 use super::workers::{FirstError, share_out};
 use crate::catalog::names::{self, Folder, Meaning};
 use crate::model::{Cancel, LevelId};
-use crate::store::{self, ObjectInfo, ObjectName, Store};
+use crate::store::{self, ObjectInfo, ObjectName, Store, StoreExt};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,7 @@
 //! What a mount says when its store is damaged or does not answer.
 
 use super::*;
+use freezer::store::StoreExt;
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]

@@ -6,7 +6,7 @@ use crate::format::frame::{Compression, Decoder, Lane, Opener};
 use crate::format::manifest::LevelParts;
 use crate::index::{BlockCache, FrameRow, FrameTable, RunRoot};
 use crate::model::{BackupName, LevelId, LevelSerial, StreamOffset};
-use crate::store::Store;
+use crate::store::{Store, StoreExt};
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;

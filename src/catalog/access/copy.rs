@@ -4,7 +4,7 @@ use super::documents::{self, MAX_DOCUMENT_BYTES, put};
 use super::{Access, AccessError};
 use crate::catalog::{listing, names};
 use crate::store::location::IfMissing;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
 impl Access {

@@ -5,7 +5,7 @@ use crate::catalog::{listing, names};
 use crate::format::identity::Identity;
 use crate::format::keys::{KeySlot, MasterKey};
 use crate::model::Passphrase;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 
 /// Most bytes that an identity or key document may have.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 64 << 10;

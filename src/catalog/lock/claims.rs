@@ -4,7 +4,7 @@ use crate::catalog::names::{self, LevelOf, Meaning, Term};
 use crate::catalog::objects_below;
 use crate::format::claim::{Claim, MAX_CLAIM_BYTES};
 use crate::model::{BackupName, LevelId};
-use crate::store::{self, Kind, ObjectName, Store};
+use crate::store::{self, Kind, ObjectName, Store, StoreExt};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

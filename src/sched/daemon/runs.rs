@@ -13,6 +13,7 @@ use crate::sched::order::{MARK, Order, Outcome, RunFolder, RunResult};
 use crate::sched::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -400,9 +401,8 @@ impl Runs {
 
 /// The file that holds how the last run of a job went.
 fn file_of_last(id: &str) -> String {
-    let name = crate::net::encode(id.as_bytes(), |_, byte| {
-        byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
-    });
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    let name = utf8_percent_encode(id, ESCAPED).to_string();
     match name.get(..LONGEST_NAME) {
         None => format!("{name}.json"),
         // A file's name has 255 bytes at most, and an id can have more than that when it is written

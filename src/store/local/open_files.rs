@@ -16,17 +16,17 @@ const CAPACITY: usize = 64;
 /// read again or given up; it is not served, because who looks for it has to show the identity of
 /// the file that has the name.
 #[derive(Debug, Default)]
-pub struct OpenFiles(Mutex<Recent>);
+pub struct OpenFiles(Mutex<RecentFiles>);
 
 #[derive(Debug, Default)]
-struct Recent {
-    files: HashMap<ObjectName, Opened>,
+struct RecentFiles {
+    files: HashMap<ObjectName, OpenedFile>,
     /// Counts the uses.
     uses: u64,
 }
 
 #[derive(Debug)]
-struct Opened {
+struct OpenedFile {
     file: Arc<File>,
     identity: Identity,
     last_use: u64,
@@ -52,7 +52,7 @@ impl OpenFiles {
         recent.uses += 1;
         recent.files.insert(
             name.clone(),
-            Opened {
+            OpenedFile {
                 file: Arc::clone(&file),
                 identity,
                 last_use: recent.uses,
@@ -74,7 +74,7 @@ impl OpenFiles {
         self.recent().files.remove(name);
     }
 
-    fn recent(&self) -> MutexGuard<'_, Recent> {
+    fn recent(&self) -> MutexGuard<'_, RecentFiles> {
         self.0.lock().expect("nothing panics while it is held")
     }
 }

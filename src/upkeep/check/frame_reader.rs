@@ -3,7 +3,7 @@
 use crate::format::frame::{Compression, Decoder, FrameError, Opener};
 use crate::index::FrameRow;
 use crate::model::Progress;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 use crate::upkeep::error::CheckError;
 use crate::upkeep::frame_batch::FrameBatch;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};

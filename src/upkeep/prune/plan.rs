@@ -2,7 +2,7 @@
 
 use crate::catalog::{Access, names};
 use crate::model::{BackupName, Candidate, Fate, LevelId, Reason, Retention};
-use crate::store::{self, Store};
+use crate::store::{self, StoreExt};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
 use crate::upkeep::inventory::Inventory;

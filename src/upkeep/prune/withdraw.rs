@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use crate::catalog::{Access, CatalogError, Held, Left, names};
 use crate::model::{BackupName, Cancel, LevelId};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
 use crate::upkeep::grace::{Grace, Notes};

@@ -12,7 +12,7 @@ use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{LevelParts, RootNode, Run};
 use crate::index::{IndexError, SurveyedBlock, leaf_of, survey_blocks};
 use crate::model::LevelId;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::RepairError;
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use crate::format::frame::{HEADER_BYTES, SealedOutline};
 use crate::format::manifest::LevelParts;
 use crate::index::{FrameRow, FrameTable, SurveyedBlock};
 use crate::model::{FrameNo, SegmentOffset, StreamOffset};
-use crate::store::Store;
+use crate::store::StoreExt;
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::RepairError;
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use crate::catalog::{Access, objects_below};
 use crate::format::manifest::Manifest;
 use crate::format::repacked::MAX_REPACKED_BYTES;
 use crate::model::{BackupName, LevelId, Ranges};
-use crate::store::{ObjectInfo, ObjectName, Store};
+use crate::store::{ObjectInfo, ObjectName, StoreExt};
 use crate::upkeep::error::SyncError;
 use std::collections::{BTreeMap, BTreeSet};
 

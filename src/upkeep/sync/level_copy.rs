@@ -7,7 +7,7 @@ use crate::catalog::{lost_parts, note_lost};
 use crate::format::lost::Lost;
 use crate::format::manifest::Manifest;
 use crate::model::{BackupName, Cancel, LevelId, Progress};
-use crate::store::{self, ObjectInfo, Store};
+use crate::store::{self, ObjectInfo, Store, StoreExt};
 use crate::upkeep::error::SyncError;
 use crate::upkeep::workers::{FirstError, share_out};
 use std::collections::{BTreeMap, BTreeSet};

@@ -17,7 +17,7 @@ use freezer::restore::{Options, export, restore};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::local::Local;
 use freezer::store::memory::Memory;
-use freezer::store::{Store, Verb};
+use freezer::store::{Store, StoreExt, Verb};
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};

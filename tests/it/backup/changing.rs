@@ -10,7 +10,7 @@ use freezer::format::frame::Compression;
 use freezer::model::progress::{Collected, Told};
 use freezer::model::{Cancel, Content, Kind, Progress, Trouble};
 use freezer::platform::SystemClock;
-use freezer::store::Store;
+use freezer::store::StoreExt;
 use freezer::store::memory::Memory;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::collections::BTreeMap;

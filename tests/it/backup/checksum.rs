@@ -6,7 +6,7 @@ use crate::support::{backup, torture};
 use freezer::backup::{Evidence, Levels, Lies};
 use freezer::catalog::names::{Folder, data_name};
 use freezer::model::{LevelId, TreePath};
-use freezer::store::Store;
+use freezer::store::{Store, StoreExt};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime};

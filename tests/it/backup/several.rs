@@ -37,7 +37,7 @@ fn pair(access: &Access, place: Arc<dyn Store>) -> Access {
         .expect("an empty place")
 }
 
-const PATIENCE: mirror::Patience = mirror::Patience {
+const PATIENCE: mirror::WaitLimits = mirror::WaitLimits {
     for_one: Duration::from_mins(1),
     in_all: Duration::from_mins(1),
 };

@@ -5,7 +5,7 @@ use freezer::catalog::names::LevelOf;
 use freezer::model::LevelId;
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::memory::Memory;
-use freezer::store::{self, Kind, Store};
+use freezer::store::{self, Kind, Store, StoreExt};
 use std::sync::{Arc, Once};
 
 /// All that a level names exists, for each level that exists.
@@ -191,17 +191,13 @@ impl Store for PublishedBetweenListings {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &store::ObjectName, limit: u64) -> Result<Vec<u8>, store::Error> {
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(
+    fn read(
         &self,
         name: &store::ObjectName,
-        offset: u64,
-        length: usize,
-    ) -> Result<Vec<u8>, store::Error> {
-        self.inner.get_range(name, offset, length)
+        wanted: store::Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), store::Error> {
+        self.inner.read(name, wanted, take)
     }
 
     fn delete(&self, name: &store::ObjectName) -> Result<(), store::Error> {
@@ -210,6 +206,10 @@ impl Store for PublishedBetweenListings {
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> store::Powers<'_> {
+        self.inner.powers()
     }
 }
 

@@ -8,7 +8,7 @@ use freezer::format::frame::{Compression, Sealer};
 use freezer::format::manifest::{Bytes, Counts, LevelParts, Manifest, ManifestParts, RootNode};
 use freezer::model::{LevelId, LevelSerial};
 use freezer::store::memory::Memory as MemoryStore;
-use freezer::store::{Store, Verb};
+use freezer::store::{Store, StoreExt, Verb};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;

@@ -17,7 +17,7 @@ use freezer::model::{Cancel, Content, FrameNo, LevelId, Passphrase, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::memory::Memory;
-use freezer::store::{Kind, ObjectInfo, ObjectName, Store, Verb};
+use freezer::store::{Kind, ObjectInfo, ObjectName, Store, StoreExt, Verb};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;

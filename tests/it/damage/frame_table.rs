@@ -6,7 +6,7 @@ use crate::support::reading::{self, Readable, Whole};
 use crate::support::stored_tree::{Planned, Recipe, StoredTree, reader};
 use crate::support::torture::noise;
 use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, ObjectName, Store};
+use freezer::store::{ObjectInfo, ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
 fn stored(encrypted: bool) -> StoredTree {

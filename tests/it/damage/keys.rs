@@ -7,7 +7,7 @@ use freezer::format::frame::Compression;
 use freezer::format::identity::{Cipher, Identity};
 use freezer::model::{Passphrase, Secret};
 use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, Store};
+use freezer::store::{ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
 fn key_of(sound: &Sound) -> ObjectName {

@@ -17,7 +17,7 @@ use freezer::format::frame::Compression;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Passphrase};
 use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, ObjectName, Store};
+use freezer::store::{ObjectInfo, ObjectName, Store, StoreExt};
 use freezer::upkeep::{Checked, Damage, Depth, Portion, check};
 use std::fs;
 use std::os::unix::fs::FileExt;

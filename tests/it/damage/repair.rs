@@ -15,7 +15,7 @@ use freezer::model::{BackupName, Cancel, LevelId};
 use freezer::platform::SystemClock;
 use freezer::store::memory::Memory;
 use freezer::store::trial::Trial;
-use freezer::store::{ObjectInfo, ObjectName, Store};
+use freezer::store::{ObjectInfo, ObjectName, Store, StoreExt};
 use freezer::upkeep::{Depth, Portion, Repaired, check, remove_unreadable, repair};
 use std::collections::BTreeMap;
 use std::sync::Arc;

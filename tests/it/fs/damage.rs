@@ -5,7 +5,7 @@ use freezer::fs::view::{ROOT, View};
 use freezer::fs::{Errno, ReadError};
 use freezer::model::{Kind, NodeId};
 use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, Store};
+use freezer::store::{ObjectName, Store, StoreExt};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 

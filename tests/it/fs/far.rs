@@ -8,7 +8,7 @@ use freezer::model::{Cancel, TreePath};
 use freezer::platform::pause;
 use freezer::store::disk_cache::DiskCache;
 use freezer::store::memory::Memory;
-use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,17 +27,21 @@ impl<S: Store> Store for Far<S> {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        pause(Duration::from_millis(15), &Cancel::new());
-        if length > self.most {
-            return Err(Error::new(Kind::Failed, Verb::Get, name));
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        if let Wanted::Pieces { lengths, .. } = wanted {
+            pause(Duration::from_millis(15), &Cancel::new());
+            let length = lengths.iter().sum();
+            if length > self.most {
+                return Err(Error::new(Kind::Failed, Verb::Get, name));
+            }
+            self.given.fetch_add(length, Ordering::Relaxed);
         }
-        self.given.fetch_add(length, Ordering::Relaxed);
-        self.inner.get_range(name, offset, length)
+        self.inner.read(name, wanted, take)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -50,6 +54,10 @@ impl<S: Store> Store for Far<S> {
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        self.inner.powers()
     }
 }
 

@@ -7,7 +7,7 @@ use freezer::fs::timeline::{Timeline, Versions};
 use freezer::model::{LevelId, TreePath};
 use freezer::store::faulty::Faulty;
 use freezer::store::memory::Memory;
-use freezer::store::{Store, Verb};
+use freezer::store::{Store, StoreExt, Verb};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ pub mod stored_tree;
 pub mod torture;
 
 use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, Store};
+use freezer::store::{ObjectInfo, Store, StoreExt};
 use std::path::Path;
 use std::time::Duration;
 

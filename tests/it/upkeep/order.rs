@@ -8,7 +8,7 @@ use freezer::catalog::{Catalog, Order};
 use freezer::model::order::WrongDate;
 use freezer::model::{Fate, LevelId, Reason, Retention};
 use freezer::platform::Clock;
-use freezer::store::Store;
+use freezer::store::{Store, StoreExt};
 use freezer::upkeep::{Going, Remark, plan, remarks};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};

@@ -4,7 +4,7 @@ use super::{Series, objects};
 use crate::support::{backup, reading, torture};
 use freezer::catalog::names::{data_prefix, level_prefix, manifest_name};
 use freezer::model::{LevelId, Retention};
-use freezer::store::{ObjectName, Store};
+use freezer::store::{ObjectName, Store, StoreExt};
 use freezer::upkeep::{GRACE, Going, plan, unneeded_bytes};
 use jiff::SignedDuration;
 

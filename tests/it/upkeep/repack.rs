@@ -10,7 +10,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::{ObjectName, Store, Verb};
+use freezer::store::{ObjectName, Store, StoreExt, Verb};
 use freezer::upkeep::{Below, GRACE, Going, Grace, Repack, Repacking, plan_repack, unneeded_bytes};
 use jiff::SignedDuration;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
 use freezer::store::memory::Memory;
-use freezer::store::{self, ObjectInfo, ObjectName, Rope, Store};
+use freezer::store::{self, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Wanted};
 use freezer::upkeep::{Going, LevelsToCopy, Pair, SyncOptions, Synced, repair, sync};
 use jiff::SignedDuration;
 use std::sync::Arc;
@@ -272,19 +272,14 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, store::Error> {
-        self.tick();
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(
+    fn read(
         &self,
         name: &ObjectName,
-        offset: u64,
-        length: usize,
-    ) -> Result<Vec<u8>, store::Error> {
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), store::Error> {
         self.tick();
-        self.inner.get_range(name, offset, length)
+        self.inner.read(name, wanted, take)
     }
 
     fn list(
@@ -303,6 +298,10 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        self.inner.powers()
     }
 }
 

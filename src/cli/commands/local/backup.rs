@@ -241,7 +241,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         } else {
             OnFailure::Continue
         },
-        patience: mirror::Patience {
+        patience: mirror::WaitLimits {
             for_one: arguments.store_patience,
             in_all: arguments.store_lag,
         },

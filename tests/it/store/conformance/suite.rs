@@ -1,161 +1,108 @@
-//! The suite that every store passes.
+//! What every store is tested for, whatever it is wrapped in.
 
-use freezer::store::faulty::Faulty;
-use freezer::store::local::Local;
-use freezer::store::memory::Memory;
-use freezer::store::{self, Created, Kind, ObjectInfo, ObjectName, Rope, Store};
+use freezer::store::{self, Created, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-
-/// One module of tests for each kind: attributes of its tests, and an expression that makes a
-/// fresh, empty store and whatever has to live with it.
-macro_rules! conformance {
-    ($($(#[$mark:meta])* $kind:ident: $fresh:expr;)*) => { $(
-        mod $kind {
-            use super::*;
-
-            #[test]
-            $(#[$mark])*
-            fn what_was_stored_is_read_back_whole_and_in_parts() {
-                let (store, _kept) = $fresh;
-                super::what_was_stored_is_read_back_whole_and_in_parts(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn nothing_but_the_whole_range_is_ever_returned() {
-                let (store, _kept) = $fresh;
-                super::nothing_but_the_whole_range_is_ever_returned(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn an_object_is_replaced_whole() {
-                let (store, _kept) = $fresh;
-                super::an_object_is_replaced_whole(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn what_is_missing_is_said_to_be_missing() {
-                let (store, _kept) = $fresh;
-                super::what_is_missing_is_said_to_be_missing(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn an_object_is_removed_once_or_twice() {
-                let (store, _kept) = $fresh;
-                super::an_object_is_removed_once_or_twice(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn objects_are_listed_in_order_until_it_is_enough() {
-                let (store, _kept) = $fresh;
-                super::objects_are_listed_in_order_until_it_is_enough(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn a_listing_has_the_order_of_whole_names() {
-                let (store, _kept) = $fresh;
-                super::a_listing_has_the_order_of_whole_names(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn a_listing_takes_whole_components_only() {
-                let (store, _kept) = $fresh;
-                super::a_listing_takes_whole_components_only(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn a_listing_may_remove_what_it_is_shown() {
-                let (store, _kept) = $fresh;
-                super::a_listing_may_remove_what_it_is_shown(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn readers_see_one_version_or_another_never_a_mixture() {
-                let (store, _kept) = $fresh;
-                super::readers_see_one_version_or_another_never_a_mixture(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn putting_and_removing_side_by_side_loses_nothing() {
-                let (store, _kept) = $fresh;
-                super::putting_and_removing_side_by_side_loses_nothing(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn of_several_who_make_an_object_one_has_made_it() {
-                let (store, _kept) = $fresh;
-                super::of_several_who_make_an_object_one_has_made_it(&store);
-            }
-
-            #[test]
-            $(#[$mark])*
-            fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better() {
-                let (store, _kept) = $fresh;
-                super::who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(&store);
-            }
-
-            proptest! {
-                #![proptest_config(ProptestConfig::with_cases(10))]
-                #[test]
-                $(#[$mark])*
-                fn it_behaves_like_a_map(steps in proptest::collection::vec(super::step(), 1..30)) {
-                    let (store, _kept) = $fresh;
-                    super::it_behaves_like_a_map(&store, &steps)?;
-                }
-            }
-        }
-    )* };
-}
-
-conformance! {
-    memory: (Memory::default(), ());
-    faulty_without_faults: (Faulty::new(Memory::default()), ());
-    local: {
-        let folder = tempfile::tempdir().expect("a folder");
-        (Local::open(folder.path()).expect("a store"), folder)
-    };
-    #[cfg(unix)]
-    #[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
-    sftp: (super::super::remote::sftp(), ());
-    #[cfg(unix)]
-    #[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
-    s3: (super::super::remote::s3("conformance"), ());
-    #[cfg(unix)]
-    #[ignore = "needs Swift, which tests/env/swift.sh installs and starts"]
-    swift_with_its_own_login: (super::super::remote::swift_v1("conformance"), ());
-    #[cfg(unix)]
-    #[ignore = "needs Swift and Keystone, which tests/env installs and starts"]
-    swift_with_keystone: (super::super::remote::swift_keystone("conformance"), ());
-    #[cfg(unix)]
-    #[ignore = "needs a WebDAV server, which tests/env/webdav.sh installs and starts"]
-    webdav: (super::super::remote::webdav(), ());
-    #[cfg(all(unix, feature = "azblob"))]
-    #[ignore = "needs Azurite, which tests/env/azurite.sh installs and starts"]
-    azblob: (super::super::remote::azblob(), ());
-}
 
 fn name(text: &str) -> ObjectName {
     ObjectName::new(text).unwrap_or_else(|| panic!("{text} is no legal name"))
 }
 
-/// How often to do something: a store in a network takes a hundred times as long for it.
-fn times(store: &dyn Store, near: u32) -> u32 {
-    let is_far = ["azblob:", "s3:", "sftp:", "swift:", "webdav:"]
-        .iter()
-        .any(|scheme| store.location().starts_with(scheme));
-    if is_far { near / 5 } else { near }
+/// One of the powers of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Power {
+    CreateOnce,
+    PutUnlessThere,
+    HeldUntil,
+    Join,
+    LeanOn,
 }
+
+impl Power {
+    /// Returns the powers that there are, in order.
+    pub fn of(powers: &Powers<'_>) -> Vec<Self> {
+        let Powers {
+            create_once,
+            put_unless_there,
+            held_until,
+            join,
+            lean_on,
+        } = powers;
+        let there = [
+            (create_once.is_some(), Self::CreateOnce),
+            (put_unless_there.is_some(), Self::PutUnlessThere),
+            (held_until.is_some(), Self::HeldUntil),
+            (join.is_some(), Self::Join),
+            (lean_on.is_some(), Self::LeanOn),
+        ];
+        there
+            .into_iter()
+            .filter_map(|(is_there, power)| is_there.then_some(power))
+            .collect()
+    }
+}
+
+/// A fresh, empty store that is tested.
+pub struct Subject<'test> {
+    pub store: &'test dyn Store,
+    /// The powers that it has to have.
+    pub powers: Vec<Power>,
+    /// Whether the store was tested alone already, and this is what it is wrapped in.
+    pub is_wrapped: bool,
+}
+
+impl Subject<'_> {
+    /// How often to do something: a store in a network takes a hundred times as long for it.
+    fn times(&self, near: u32) -> u32 {
+        let is_far = ["azblob:", "s3:", "sftp:", "swift:", "webdav:"]
+            .iter()
+            .any(|scheme| self.store.location().starts_with(scheme));
+        match (is_far, self.is_wrapped) {
+            (false, false) => near,
+            (false, true) => near / 2,
+            (true, false) => near / 5,
+            (true, true) => near / 25,
+        }
+        .max(1)
+    }
+
+    fn has(&self, power: Power) -> bool {
+        self.powers.contains(&power)
+    }
+}
+
+/// Names every test of the suite, for a macro that makes something of each.
+macro_rules! suite {
+    ($then:ident! $with:tt) => {
+        $then! { $with
+            a_store_has_the_powers_that_it_should_have
+            what_was_stored_is_read_back_whole_and_in_parts
+            nothing_but_the_whole_range_is_ever_returned
+            an_object_is_replaced_whole
+            what_is_missing_is_said_to_be_missing
+            an_object_is_removed_once_or_twice
+            objects_are_listed_in_order_until_it_is_enough
+            a_listing_has_the_order_of_whole_names
+            a_listing_takes_whole_components_only
+            a_listing_may_remove_what_it_is_shown
+            readers_see_one_version_or_another_never_a_mixture
+            putting_and_removing_side_by_side_loses_nothing
+            of_several_that_make_an_object_one_has_made_it
+            a_store_that_can_refuse_to_replace_does
+            what_nobody_locked_is_free
+            parts_become_one_object_in_the_order_of_their_names
+        }
+    };
+}
+pub(super) use suite;
+
+macro_rules! table {
+    ({} $($test:ident)*) => {
+        /// Every test of the suite, with its name.
+        pub const SUITE: &[(&str, fn(&Subject<'_>))] = &[$((stringify!($test), $test)),*];
+    };
+}
+suite! { table! {} }
 
 fn rope(bytes: &[u8]) -> Rope {
     bytes.chunks(7).map(<[u8]>::to_vec).collect()
@@ -184,7 +131,8 @@ fn names_listed(store: &dyn Store, prefix: &str) -> Vec<String> {
         .collect()
 }
 
-fn what_was_stored_is_read_back_whole_and_in_parts(store: &dyn Store) {
+pub fn what_was_stored_is_read_back_whole_and_in_parts(subject: &Subject<'_>) {
+    let store = subject.store;
     let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let many_pieces: Rope = std::iter::once(vec![])
         .chain(body.chunks(11).map(<[u8]>::to_vec))
@@ -251,7 +199,8 @@ fn what_was_stored_is_read_back_whole_and_in_parts(store: &dyn Store) {
     );
 }
 
-fn nothing_but_the_whole_range_is_ever_returned(store: &dyn Store) {
+pub fn nothing_but_the_whole_range_is_ever_returned(subject: &Subject<'_>) {
+    let store = subject.store;
     put(store, "a/b", b"0123456789");
     for (offset, length) in [
         (0, 11),
@@ -306,7 +255,8 @@ fn nothing_but_the_whole_range_is_ever_returned(store: &dyn Store) {
     );
 }
 
-fn an_object_is_replaced_whole(store: &dyn Store) {
+pub fn an_object_is_replaced_whole(subject: &Subject<'_>) {
+    let store = subject.store;
     put(store, "a/b", b"the first and longer one");
     assert_eq!(store.get_range(&name("a/b"), 4, 5).expect("read"), b"first");
     put(store, "a/b", b"second");
@@ -331,7 +281,8 @@ fn an_object_is_replaced_whole(store: &dyn Store) {
     );
 }
 
-fn what_is_missing_is_said_to_be_missing(store: &dyn Store) {
+pub fn what_is_missing_is_said_to_be_missing(subject: &Subject<'_>) {
+    let store = subject.store;
     put(store, "a/b", b"x");
     for object in ["a", "a/c", "a/b/c", "b", "a/b/c/d"] {
         assert_eq!(
@@ -361,7 +312,8 @@ fn what_is_missing_is_said_to_be_missing(store: &dyn Store) {
     }
 }
 
-fn an_object_is_removed_once_or_twice(store: &dyn Store) {
+pub fn an_object_is_removed_once_or_twice(subject: &Subject<'_>) {
+    let store = subject.store;
     put(store, "a/b/c", b"x");
     put(store, "a/d", b"y");
     assert_eq!(store.get_range(&name("a/b/c"), 0, 1).expect("read"), b"x");
@@ -386,8 +338,9 @@ fn an_object_is_removed_once_or_twice(store: &dyn Store) {
     );
 }
 
-fn objects_are_listed_in_order_until_it_is_enough(store: &dyn Store) {
-    let objects: Vec<_> = (0..times(store, 1000))
+pub fn objects_are_listed_in_order_until_it_is_enough(subject: &Subject<'_>) {
+    let store = subject.store;
+    let objects: Vec<_> = (0..subject.times(1000))
         .map(|number| format!("data/{}/segments/{number:08}", number % 3))
         .collect();
     std::thread::scope(|scope| {
@@ -419,7 +372,8 @@ fn objects_are_listed_in_order_until_it_is_enough(store: &dyn Store) {
     );
 }
 
-fn a_listing_has_the_order_of_whole_names(store: &dyn Store) {
+pub fn a_listing_has_the_order_of_whole_names(subject: &Subject<'_>) {
+    let store = subject.store;
     let mut objects = [
         "a/x", "a-b", "a.b", "a+b", "a,", "a0", "aa/y", "a%2F", "a~", "A", "Z/a", "_", "a/x-y",
         "a/-", "-", "~", "a=b@c", ".a/b",
@@ -430,7 +384,8 @@ fn a_listing_has_the_order_of_whole_names(store: &dyn Store) {
     assert_eq!(names_listed(store, "a/"), ["a/-", "a/x", "a/x-y"]);
 }
 
-fn a_listing_takes_whole_components_only(store: &dyn Store) {
+pub fn a_listing_takes_whole_components_only(subject: &Subject<'_>) {
+    let store = subject.store;
     put(store, "aa/b", b"");
     put(store, "a/b", b"");
     assert_eq!(names_listed(store, "a/"), ["a/b"]);
@@ -443,7 +398,8 @@ fn a_listing_takes_whole_components_only(store: &dyn Store) {
     }
 }
 
-fn a_listing_may_remove_what_it_is_shown(store: &dyn Store) {
+pub fn a_listing_may_remove_what_it_is_shown(subject: &Subject<'_>) {
+    let store = subject.store;
     (0..50).for_each(|number| put(store, &format!("data/{}/{number}", number % 4), b""));
     put(store, "kept", b"");
     let mut shown = 0;
@@ -459,11 +415,12 @@ fn a_listing_may_remove_what_it_is_shown(store: &dyn Store) {
     );
 }
 
-fn readers_see_one_version_or_another_never_a_mixture(store: &dyn Store) {
+pub fn readers_see_one_version_or_another_never_a_mixture(subject: &Subject<'_>) {
+    let store = subject.store;
     let version = |number: u8| vec![vec![number; 3000]; 1 + usize::from(number) % 7];
     let object = name("a/b/c");
     store.put(&object, &version(0)).expect("stored");
-    let rounds = u8::try_from(times(store, 100)).expect("a hundred at most");
+    let rounds = u8::try_from(subject.times(100)).expect("a hundred at most");
     // A Swift object server that has one copy looks for the newest file in a folder, and then opens
     // it: it may have been replaced in between. The S3 server of these tests is the same one, with
     // another face.
@@ -513,11 +470,12 @@ fn readers_see_one_version_or_another_never_a_mixture(store: &dyn Store) {
     });
 }
 
-fn putting_and_removing_side_by_side_loses_nothing(store: &dyn Store) {
+pub fn putting_and_removing_side_by_side_loses_nothing(subject: &Subject<'_>) {
+    let store = subject.store;
     std::thread::scope(|scope| {
         for worker in 0..4 {
             scope.spawn(move || {
-                for round in 0..times(store, 60) {
+                for round in 0..subject.times(60) {
                     let object = name(&format!("data/deep/{}/{worker}", round % 2));
                     store
                         .put(&object, &rope(b"body"))
@@ -531,8 +489,9 @@ fn putting_and_removing_side_by_side_loses_nothing(store: &dyn Store) {
     assert_eq!(listed(store, ""), []);
 }
 
-fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
-    for round in 0..times(store, 30) {
+pub fn of_several_that_make_an_object_one_has_made_it(subject: &Subject<'_>) {
+    let store = subject.store;
+    for round in 0..subject.times(30) {
         let object = name(&format!("new/{round}"));
         let make = |writer: u8| {
             store
@@ -548,16 +507,8 @@ fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
                 .map(|one| one.join().expect("no panic"))
                 .collect()
         });
-        if made.contains(&Created::Cannot) {
-            assert!(made.iter().all(|made| *made == Created::Cannot), "{made:?}");
-            let cannot = ["azblob:", "s3:", "swift:", "webdav:"];
-            assert!(
-                cannot
-                    .iter()
-                    .any(|scheme| store.location().starts_with(scheme)),
-                "{} can",
-                store.location()
-            );
+        if !subject.has(Power::CreateOnce) {
+            assert_eq!(made, [Created::Cannot; 6]);
             assert_eq!(
                 store
                     .get(&object, 100)
@@ -593,7 +544,8 @@ fn of_several_who_make_an_object_one_has_made_it(store: &dyn Store) {
     }
 }
 
-fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(store: &dyn Store) {
+pub fn a_store_that_can_refuse_to_replace_does(subject: &Subject<'_>) {
+    let store = subject.store;
     let object = name("new/one");
     assert!(
         store
@@ -614,10 +566,13 @@ fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(sto
         }
     );
     // Swift's own S3 interface, which these tests have for S3, does not hand the wish on.
-    let can_refuse = ["azblob:", "swift:"]
-        .iter()
-        .any(|scheme| store.location().starts_with(scheme));
-    assert_eq!(replaced, !can_refuse, "{}", store.location());
+    let is_heard = !store.location().starts_with("s3:");
+    assert_eq!(
+        replaced,
+        !(is_heard && subject.has(Power::PutUnlessThere)),
+        "{}",
+        store.location()
+    );
     store.delete(&object).expect("removed");
     assert!(
         store
@@ -626,15 +581,42 @@ fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(sto
     );
 }
 
+pub fn a_store_has_the_powers_that_it_should_have(subject: &Subject<'_>) {
+    assert_eq!(Power::of(&subject.store.powers()), subject.powers);
+}
+
+pub fn what_nobody_locked_is_free(subject: &Subject<'_>) {
+    let store = subject.store;
+    put(store, "a/b", b"x");
+    for object in ["a/b", "a/c"] {
+        let until = store.held_until(&name(object)).expect("answered");
+        assert_eq!(until, None, "{object}");
+    }
+}
+
+pub fn parts_become_one_object_in_the_order_of_their_names(subject: &Subject<'_>) {
+    let store = subject.store;
+    let Some(join) = store.powers().join else {
+        return;
+    };
+    for number in [2, 0, 1] {
+        let body = format!("part {number}, ");
+        put(store, &format!("parts/{number}"), body.as_bytes());
+    }
+    join(&name("whole"), "parts/", 3).expect("joined");
+    let whole = store.get(&name("whole"), 99).expect("there");
+    assert_eq!(whole, b"part 0, part 1, part 2, ");
+}
+
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     Put(&'static str, Vec<u8>),
     Delete(&'static str),
     Range(&'static str, u64, usize),
     List(&'static str),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = Step> {
     let object = proptest::sample::select(vec!["a/b", "a/c/d", "a-b", "b/a", "b/a.x", "c"]);
     let prefix = proptest::sample::select(vec!["", "a/", "a/c/", "b/", "x/"]);
     prop_oneof![
@@ -650,7 +632,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn it_behaves_like_a_map(store: &dyn Store, steps: &[Step]) -> Result<(), TestCaseError> {
+pub fn it_behaves_like_a_map(store: &dyn Store, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut map: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     for step in steps {
         match step {
