@@ -1,5 +1,5 @@
-//! A run that is cut off at any moment: it reports that, leaves no half level and harms no other, and
-//! the next run needs no repair.
+//! A run that is cut off at any moment: it reports that, leaves no half level and harms no other,
+//! and the next run needs no repair.
 
 mod cancelled;
 mod cut;

@@ -1,5 +1,5 @@
-//! The damage matrix for frame tables of several blocks. So many frames take long to back up, so the
-//! level is written by hand.
+//! The damage matrix for frame tables of several blocks. A backup of so many frames would take
+//! long, so the level is written by hand.
 
 use super::{harms, short_frames, tree_of_many_files};
 use crate::support::reading::{self, Readable, Whole};

@@ -59,7 +59,7 @@ fn a_harmed_identity_or_key_is_an_error_that_names_it() {
                 Some(AccessError::WrongPassphrase(_) | AccessError::Key(_)) => {
                     assert_eq!(name, key_of(&sound), "{what}")
                 }
-                // A flip in the cipher's name makes it unknown; one in the store's id makes it another.
+                // A flip in the cipher's name makes it unknown; one in the id makes another store.
                 Some(AccessError::NotEncrypted(_)) => {
                     panic!("{what}: an encrypted store is taken for a plain one")
                 }

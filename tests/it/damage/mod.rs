@@ -1,5 +1,6 @@
-//! Every kind of damage to every kind of object, against every way of reading. A reader gets an error
-//! or the right answer, never anything else. Untouched files still read, and the next backup works.
+//! Every kind of damage to every kind of object, against every way of reading. A reader gets an
+//! error or the right answer, never anything else. Untouched files still read, and the next backup
+//! works.
 
 mod frame_table;
 mod keys;
@@ -209,8 +210,8 @@ impl Sound {
     }
 }
 
-/// The folders whose objects are harmed. A frame table this short has its one block in the manifest;
-/// `frame_table` has longer ones.
+/// The folders whose objects are harmed. A frame table this short has its one block in the
+/// manifest; `frame_table` has longer ones.
 const LANES: [Folder; 2] = [Folder::Segments, Folder::Index];
 
 /// A change to an object: another body, or `None` for its removal.

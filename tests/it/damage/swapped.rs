@@ -1,5 +1,5 @@
-//! Objects that swap their places, and old objects in the places of newer ones: each is genuine, but
-//! in the wrong place.
+//! Objects that swap their places, and old objects in the places of newer ones: each is genuine,
+//! but in the wrong place.
 
 use super::{Change, LANES, Readable, Sound};
 use crate::support::backup;

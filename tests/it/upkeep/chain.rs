@@ -1,5 +1,5 @@
-//! Chains of levels that are edited, pruned and repacked at random. Every point in time that is left
-//! equals its source, however it is read, and the space that it takes stays bounded.
+//! Chains of levels that are edited, pruned and repacked at random. Every point in time that is
+//! left equals its source, however it is read, and the space that it takes stays bounded.
 #![expect(
     clippy::disallowed_methods,
     reason = "tar and the rescue script are other programs"

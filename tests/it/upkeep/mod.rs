@@ -116,7 +116,7 @@ impl Series {
         series
     }
 
-    /// Makes levels of files of [`FILE_BYTES`]; `changes` of them change from one level to the next.
+    /// Makes levels of files of [`FILE_BYTES`]; `changes` of them change from level to level.
     fn with_large_files(count: u64, files: u64, changes: u64) -> Self {
         Self::with_large_files_in(8 << 10, count, files, changes)
     }

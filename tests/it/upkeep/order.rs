@@ -105,7 +105,11 @@ fn one_wrong_clock_moves_no_level_leads_no_run_astray_and_costs_no_day() {
             WrongDate::OutOfOrder
         };
         assert!(
-            told.iter().any(|remark| matches!(remark, Remark::WrongDate { level, wrong, .. } if *level == levels[2] && *wrong == expected)),
+            told.iter().any(|remark| matches!(
+                remark,
+                Remark::WrongDate { level, wrong, .. }
+                    if *level == levels[2] && *wrong == expected
+            )),
             "{told:?}"
         );
         // It goes when it is named.
