@@ -290,8 +290,8 @@ impl Catalog {
         Ok(exists)
     }
 
-    /// Calls `found` with the level of each manifest or data object below `prefix`, until it returns
-    /// `false`. Other objects are passed over.
+    /// Calls `found` with the level of each manifest or data object below `prefix`, until that
+    /// returns `false`. Other objects are passed over.
     fn each_level(
         &self,
         prefix: &str,

@@ -17,7 +17,10 @@ pub enum CatalogError {
         near: Vec<BackupName>,
     },
     /// Several hosts have a backup of that name.
-    #[error("{wanted:?} is the name of several backups{}", OneOf { lead: ": write", names: candidates })]
+    #[error(
+        "{wanted:?} is the name of several backups{}",
+        OneOf { lead: ": write", names: candidates }
+    )]
     Ambiguous {
         /// The name or date that was asked for.
         wanted: String,

@@ -65,10 +65,10 @@ pub enum RepairError {
 #[derive(Debug, thiserror::Error)]
 pub enum PruneError {
     /// The backup's levels could not be listed, or the data of cut-off runs could not be removed.
-    #[error("could not find out which points in time and which data there are")]
+    #[error("could not list the points in time and data of the backup")]
     Catalog(#[source] CatalogError),
     /// The store could not be listed or read.
-    #[error("could not find out which points in time and which data there are")]
+    #[error("could not list the points in time and data of the backup")]
     List(#[source] store::Error),
     /// The store refused or did not answer, which says nothing about the manifest.
     #[error("could not read the manifest of level {level}")]

@@ -63,8 +63,8 @@ pub enum Remark {
         /// When the first object can go that it needs.
         until: Timestamp,
     },
-    /// Notes of points in time that went. Their data is kept for those who are reading it, until the
-    /// grace is over.
+    /// Notes of points in time that went. Their data is kept for those who are reading it, until
+    /// the grace is over.
     Notes {
         /// How many notes there are.
         count: u64,

@@ -32,7 +32,8 @@ pub enum LockError {
     },
     /// Another process thought this one dead, and took the lock.
     #[error(
-        "the lock of {0} was lost while it was held: the machine stood still, or the store could not be reached for too long"
+        "the lock of {0} was lost while it was held: the machine stood still, or the store could \
+         not be reached for too long"
     )]
     Lost(BackupName),
     /// The caller asked to stop while this waited for the lock.

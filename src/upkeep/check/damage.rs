@@ -81,8 +81,8 @@ pub enum Damage {
     /// The index cannot be opened.
     #[error("the index cannot be opened")]
     Index(#[source] TreeError),
-    /// A part of the index cannot be read that newer parts replace. This point in time does not need
-    /// it, but those that lean on it may.
+    /// A part of the index cannot be read that newer parts replace. This point in time does not
+    /// need it, but those that lean on it may.
     #[error("a part of the index that newer parts replace cannot be read")]
     Replaced(#[source] IndexError),
     /// The entries of a directory cannot be read, from some name on.

@@ -20,7 +20,7 @@
 //!    that lock held what is to be removed, from a listing of the data and then one of the
 //!    manifests, and looks at the lock once more after them. So no run is under way then, and no
 //!    run will ever name what no manifest names at that moment. A sync ([`super::sync`]) brings
-//!    manifests from another store, which may name it: so the lock is held while it is removed, too.
+//!    manifests from another store, which may name it: so the lock is held for the removal, too.
 //! 3. A manifest that cannot be read may name every level that was made before it: their data
 //!    stays. Where ids do not tell which those are, as a clock was wrong, all data stays. An object
 //!    that is no manifest at all, and has no data, keeps nothing: [`crate::catalog::is_stray`].

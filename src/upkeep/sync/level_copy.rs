@@ -21,16 +21,22 @@ pub(super) struct Copied {
 
 /// Copies levels one after the other, and each object once.
 pub(super) struct LevelCopier<'run> {
-    pair: Pair<'run>,
-    backup: &'run BackupName,
+    pub(super) pair: Pair<'run>,
+    pub(super) backup: &'run BackupName,
     /// Objects that are copied at once.
-    jobs: usize,
+    pub(super) jobs: usize,
     /// Whether the copy has points in time that the source lacks.
-    has_more: bool,
-    /// What is noted as lost of the levels in the source.
-    lost: BTreeMap<LevelId, Lost>,
-    progress: &'run dyn Progress,
-    cancel: &'run Cancel,
+    pub(super) has_more: bool,
+    /// The notes of lost data of the levels in the source.
+    pub(super) lost: BTreeMap<LevelId, Lost>,
+    pub(super) progress: &'run dyn Progress,
+    pub(super) cancel: &'run Cancel,
+    pub(super) so_far: CopiedSoFar,
+}
+
+/// What a sync has seen of the levels so far.
+#[derive(Default)]
+pub(super) struct CopiedSoFar {
     /// The folders of each level that are in the copy, as this run knows.
     done: BTreeSet<(LevelId, Folder)>,
     /// What there is to copy, as far as it was counted.
@@ -40,37 +46,14 @@ pub(super) struct LevelCopier<'run> {
     unnoted: BTreeSet<LevelId>,
 }
 
-impl<'run> LevelCopier<'run> {
-    pub(super) fn new(
-        pair: Pair<'run>,
-        backup: &'run BackupName,
-        jobs: usize,
-        has_more: bool,
-        lost: BTreeMap<LevelId, Lost>,
-        progress: &'run dyn Progress,
-        cancel: &'run Cancel,
-    ) -> Self {
-        Self {
-            pair,
-            backup,
-            jobs,
-            has_more,
-            lost,
-            progress,
-            cancel,
-            done: BTreeSet::new(),
-            expected: Copied::default(),
-            unnoted: BTreeSet::new(),
-        }
-    }
-
+impl LevelCopier<'_> {
     /// Copies what a manifest names and the copy lacks.
     pub(super) fn copy(&mut self, manifest: &Manifest) -> Result<Copied, SyncError> {
         let mut lacking = Vec::new();
         for (level, folders) in folders_named_by(manifest) {
             let folders: BTreeSet<Folder> = folders
                 .into_iter()
-                .filter(|folder| self.done.insert((level.clone(), *folder)))
+                .filter(|folder| self.so_far.done.insert((level.clone(), *folder)))
                 .collect();
             if !folders.is_empty() {
                 lacking.extend(self.lacking(manifest, &level, &folders)?);
@@ -80,10 +63,10 @@ impl<'run> LevelCopier<'run> {
             objects: lacking.len() as u64,
             bytes: lacking.iter().map(|object| object.length).sum(),
         };
-        self.expected.objects += copied.objects;
-        self.expected.bytes += copied.bytes;
+        self.so_far.expected.objects += copied.objects;
+        self.so_far.expected.bytes += copied.bytes;
         self.progress
-            .expect_total(self.expected.objects, self.expected.bytes);
+            .expect_total(self.so_far.expected.objects, self.so_far.expected.bytes);
         // Notes go first: then those that lean on a level know what is lost of it, wherever the
         // sync is cut off.
         self.copy_notes()?;
@@ -117,7 +100,7 @@ impl<'run> LevelCopier<'run> {
         let lacking = objects.lacking();
         let is_segment = |object: &ObjectInfo| folder_of(&object.name) == Some(Folder::Segments);
         if self.lost.contains_key(level) && (segments < named || lacking.iter().any(is_segment)) {
-            self.unnoted.insert(level.clone());
+            self.so_far.unnoted.insert(level.clone());
         }
         Ok(lacking)
     }
@@ -125,12 +108,12 @@ impl<'run> LevelCopier<'run> {
     /// Notes in the copy what is lost of streams that came from the source as they are there,
     /// beside what was lost of them in the copy.
     fn copy_notes(&mut self) -> Result<(), SyncError> {
-        if self.unnoted.is_empty() {
+        if self.so_far.unnoted.is_empty() {
             return Ok(());
         }
         let store = self.pair.to.store();
         let here = lost_parts(store.as_ref(), self.backup).map_err(SyncError::List)?;
-        for level in std::mem::take(&mut self.unnoted) {
+        for level in std::mem::take(&mut self.so_far.unnoted) {
             let Some(there) = self.lost.get(&level) else {
                 continue;
             };

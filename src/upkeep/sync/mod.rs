@@ -29,7 +29,7 @@ use crate::catalog::names::LevelOf;
 use crate::catalog::{Access, AccessError, Catalog, Held, lost_parts, offer_whole};
 use crate::format::manifest::{Manifest, ManifestError};
 use crate::model::{BackupName, Cancel, LevelId, Progress};
-use level_copy::{Copied, LevelCopier};
+use level_copy::{Copied, CopiedSoFar, LevelCopier};
 use std::collections::BTreeSet;
 
 /// Which levels a sync copies, and how.
@@ -96,10 +96,16 @@ fn copier<'run>(
     let from: BTreeSet<LevelId> = levels(pair.from)?.into_iter().collect();
     let has_more = levels(pair.to)?.iter().any(|level| !from.contains(level));
     let lost = lost_parts(pair.from.store().as_ref(), backup).map_err(SyncError::List)?;
-    let jobs = options.jobs.max(1);
-    Ok(LevelCopier::new(
-        pair, backup, jobs, has_more, lost, progress, cancel,
-    ))
+    Ok(LevelCopier {
+        pair,
+        backup,
+        jobs: options.jobs.max(1),
+        has_more,
+        lost,
+        progress,
+        cancel,
+        so_far: CopiedSoFar::default(),
+    })
 }
 
 /// A sync under way.

@@ -1,4 +1,4 @@
-//! Publishing and withdrawing, cut off at every call to the store in turn.
+//! Publishing and withdrawing levels, cut off at every call to the store in turn.
 
 use super::{back_up, backup, catalog, data_of, level, objects};
 use freezer::catalog::names::LevelOf;
@@ -8,7 +8,7 @@ use freezer::store::memory::Memory;
 use freezer::store::{self, Kind, Store, StoreExt};
 use std::sync::{Arc, Once};
 
-/// All that a level names exists, for each level that exists.
+/// Asserts that exactly these levels exist, and everything that they name.
 #[track_caller]
 fn assert_whole(store: &Arc<Memory>, expected: &[LevelId]) {
     let docs = backup("h", "docs");
@@ -166,7 +166,7 @@ fn a_store_that_cannot_say_whether_a_level_exists_is_not_written_to() {
     assert_whole(&store.mended(), &[level(0)]);
 }
 
-/// Between two listings, a run that was under way publishes its level.
+/// A store in which a run publishes its level after the first listing.
 struct PublishedBetweenListings {
     inner: Memory,
     level: (store::ObjectName, Once),

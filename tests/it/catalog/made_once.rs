@@ -1,4 +1,4 @@
-//! A store is made once, also where it cannot see to that by itself.
+//! A store is made once, also where it cannot create an object only if there is none.
 
 use super::objects;
 use crate::support::backup::{CHEAP, passphrase};
@@ -12,14 +12,14 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A store that may be behind, as several machines that are one store can be, and that refuses to
-/// replace when it is asked to.
+/// A store whose answers may be out of date, as those of several machines behind one store can be,
+/// and that refuses to replace an object when it is asked to.
 struct Behind {
     inner: Arc<Memory>,
-    /// How many looks at the identity still show nothing.
+    /// How many more reads of the identity find nothing.
     blind: AtomicU32,
-    /// Whether the answer to the first try of storing the identity is lost, so that the second is
-    /// refused.
+    /// Whether the answer to the first attempt to store the identity is lost, so that the second
+    /// attempt is refused.
     loses_an_answer: bool,
 }
 
