@@ -2,7 +2,7 @@
 
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, scratch, torture};
-use freezer::backup::{BackupRequest, Levels, Lock, run};
+use freezer::backup::{BackupLock, BackupRequest, Levels, run};
 use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
@@ -23,7 +23,7 @@ fn request(source: &Path) -> BackupRequest {
     let mut request = backup::request(&[source]);
     request.levels = Levels::default();
     request.segment_bytes = 8 << 10;
-    request.lock = Some(Lock {
+    request.lock = Some(BackupLock {
         host: "here".to_owned(),
         patience: Patience::None,
     });
