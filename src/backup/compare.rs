@@ -58,13 +58,13 @@ pub struct Lies {
     pub inode: bool,
 }
 
-/// What shows that the content of a file has changed.
+/// The evidence that the content of a file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Evidence {
     /// Its times, size, inode and device.
     #[default]
     Metadata,
-    /// Its content: each file is read and compared with what is stored of it.
+    /// Its content: each file is read and compared with its stored content.
     Content,
 }
 

@@ -1,5 +1,5 @@
-//! Compares files with their stored content, byte by byte: for those who do not trust the times of
-//! files (`--checksum`).
+//! Compares files with their stored content, byte by byte: `--checksum`, for users that do not
+//! trust the times of files.
 
 use super::blocks::{EarlierStreams, StoredFrames, Unusable};
 use super::read_step::SourceFile;

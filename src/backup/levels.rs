@@ -23,7 +23,7 @@ pub struct Levels {
     pub always_level: Option<u32>,
     /// A chain whose full level is older than this many days is not continued.
     pub restart_after_days: Option<u32>,
-    /// What shows that the content of a file has changed.
+    /// The evidence that the content of a file has changed.
     pub evidence: Evidence,
     /// Which metadata of the source's file system cannot be trusted.
     pub lies: Lies,

@@ -16,7 +16,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `run`, `request`, `plan`, `pipeline`, `publish` | the run, its parts and what it is asked |
+//! | `run`, `request`, `plan`, `pipeline`, `publish` | the run, its parts and the request |
 //! | `levels`, `base`, `resume` | the level to build on; interrupted runs to take content from |
 //! | `sources`, `walk`, `earlier_names` | lists the tree beside the earlier one |
 //! | `read/`, `compare`, `content`, `moved` | reads entries; finds what has not changed |

@@ -56,7 +56,7 @@ pub(super) struct WrittenLevel {
     pub(super) checkpoint: Option<ObjectName>,
 }
 
-/// What the threads of a run share.
+/// Everything that the threads of a run share.
 struct Pipeline<'run> {
     context: RunContext<'run>,
     plan: &'run RunPlan,
@@ -65,19 +65,19 @@ struct Pipeline<'run> {
     uploads: &'run Uploads,
 }
 
-/// What the last two stages give.
+/// The results of the last two stages.
 struct LastStages {
     archived: Archived,
     collected: CollectedLane,
 }
 
-/// The ends of the sealing stage.
+/// Both ends of the sealing stage.
 struct Sealing {
     stream: TarStream,
     sealed: Receiver<SealedFrame>,
 }
 
-/// Stores a tree as `plan` says, but for the manifest.
+/// Stores a tree as `plan` says: everything but the manifest.
 pub(super) fn write(
     context: RunContext<'_>,
     plan: &RunPlan,
@@ -148,8 +148,8 @@ impl<'env> Pipeline<'env> {
         let Sealing { stream, sealed } = self.start_sealing(scope)?;
         let index_lane = self.lane(BlockLane::Index, uploader.for_another())?;
         let collector = self.start_collecting(scope, sealed, uploader)?;
-        let steps = self.start_reading(scope);
-        let steps = self.start_walking(scope, tree, steps);
+        let handover = self.start_reading(scope);
+        let steps = self.start_walking(scope, tree, handover);
         let archived = self.archive(stream, index_lane, steps)?;
         let collected = collector
             .join()

@@ -1,4 +1,4 @@
-//! What a run is going to do, settled before it stores anything.
+//! The plan of a run, settled before it stores anything.
 
 use super::base::Base;
 use super::checkpoint::CheckpointRule;
@@ -15,7 +15,7 @@ use crate::store;
 use jiff::Timestamp;
 use std::error::Error;
 
-/// The plan of a run.
+/// Everything that a run decides before it stores anything.
 pub(super) struct RunPlan {
     /// When the run began, by its own clock.
     pub(super) began: Timestamp,

@@ -19,7 +19,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a run did.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The manifest that was published.
@@ -32,7 +32,7 @@ pub struct Report {
     pub elapsed: Duration,
 }
 
-/// Publishes a level that is stored but for its manifest. `sources` are the paths of what it holds.
+/// Publishes a level of which only the manifest is missing. `sources` are the paths it holds.
 pub(super) fn publish(
     context: RunContext<'_>,
     plan: &RunPlan,

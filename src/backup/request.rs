@@ -1,4 +1,4 @@
-//! What a run is asked to do, and what it works with.
+//! The request for a run, and the parts that a run works with.
 
 use super::blocks::Engine;
 use super::checkpoint::CheckpointRule;
@@ -17,7 +17,7 @@ pub struct BackupRequest {
     pub backup: BackupName,
     /// Files and directories to back up.
     pub sources: Vec<PathBuf>,
-    /// Patterns of what is left out.
+    /// Patterns of files that are left out.
     pub excludes: Excludes,
     /// Whether other file systems below a source are walked.
     pub mounts: Mounts,
@@ -25,7 +25,7 @@ pub struct BackupRequest {
     pub skip: Vec<(u64, u64)>,
     /// Rules for the level that is made.
     pub levels: Levels,
-    /// What is stored of a changed file.
+    /// The part of a changed file that is stored.
     pub engine: Engine,
     /// How frames are compressed.
     pub compression: Compression,
@@ -55,7 +55,7 @@ pub struct BackupLock {
     pub patience: Patience,
 }
 
-/// What every part of a run works with.
+/// The request, and the connections to everything outside of a run.
 #[derive(Clone, Copy)]
 pub(super) struct RunContext<'run> {
     pub(super) request: &'run BackupRequest,

@@ -1,9 +1,9 @@
 //! What a run takes up from interrupted runs of the same backup: the content of files that have not
 //! changed since.
 //!
-//! A level that was never finished cannot be built on as a level is: what it has of a directory is
-//! not all that was there. So it is asked for one file at a time, when the base does not have the
-//! file as it is. The answer is extents into the interrupted run's stream.
+//! No level can build on one that was never finished: its directories may lack entries. So it is
+//! asked for one file at a time, when the base does not have the file as it is. The answer is
+//! extents into the interrupted run's stream.
 
 use super::base::Base;
 use super::compare::{Comparison, Likeness, Previous};

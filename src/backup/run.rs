@@ -70,7 +70,7 @@ fn run_locked(context: RunContext<'_>, lock: &BackupLock) -> Result<Report, Back
     }
 }
 
-/// Finds what interrupted runs have left, and removes what is of no use.
+/// Finds the data of interrupted runs, and removes all that cannot be taken up.
 fn take_stock(context: RunContext<'_>, held: &Held<'_>) -> Left {
     let RunContext {
         request, access, ..

@@ -65,3 +65,44 @@ impl<'run> SegmentWriter<'run> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SegmentWriter;
+    use crate::backup::uploads::Uploads;
+    use crate::catalog::names::{Folder, LevelOf};
+    use crate::model::{BackupName, LevelId};
+    use crate::store::Store;
+    use crate::store::memory::Memory;
+
+    #[test]
+    fn segments_hold_all_frames_in_order_and_a_cut_closes_one_early() {
+        let level = LevelOf {
+            backup: BackupName::new("host", "tree").expect("legal"),
+            level: LevelId::new(jiff::Timestamp::UNIX_EPOCH, 1),
+        };
+        let (uploads, uploader) = Uploads::new();
+        let store = Memory::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| uploads.serve(&store));
+            let mut segments = SegmentWriter::new(&level, Folder::Segments, 10, uploader);
+            let mut put = |frame: &[u8]| {
+                let place = segments.put(frame).expect("taken");
+                (place.segment, place.offset.0)
+            };
+            assert_eq!(
+                [put(b"aaaa"), put(b"bbbb"), put(b"cccc")],
+                [(0, 0), (0, 4), (1, 0)]
+            );
+            assert_eq!(segments.cut().expect("taken"), 2);
+            assert_eq!(segments.cut().expect("nothing to cut"), 2);
+            assert_eq!(segments.put(b"dd").expect("taken").segment, 2);
+            assert_eq!(segments.finish().expect("taken"), 3);
+        });
+        assert_eq!(uploads.finish().expect("stored"), 14);
+        for (number, bytes) in [(0, &b"aaaabbbb"[..]), (1, b"cccc"), (2, b"dd")] {
+            let name = level.data_name(Folder::Segments, number);
+            assert_eq!(store.get(&name, 99).expect("stored"), bytes);
+        }
+    }
+}

@@ -35,7 +35,7 @@ pub enum SourceError {
     Open {
         /// The path as the user gave it.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The path has no name that a tree can hold.

@@ -4,7 +4,7 @@ use super::read_step::SourceFile;
 use crate::model::TreePath;
 use std::io;
 
-/// Why something could not be read, and what is kept of it.
+/// Why a file could not be read, and how much of it is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
     /// A directory could not be opened or listed.

@@ -98,7 +98,7 @@ impl InFlight {
 }
 
 impl Ticket {
-    /// Tells all who wait that the object is stored, or that it will not be.
+    /// Tells all waiting threads that the object is stored, or that it will not be.
     fn close(self) {
         self.in_flight.lock().open.remove(&self.number);
         self.in_flight.changed.notify_all();
@@ -108,7 +108,8 @@ impl Ticket {
 impl Receipt {
     /// Waits until all of it is stored or has failed.
     ///
-    /// This ends: the threads take objects in order, so other threads already hold all of it.
+    /// This ends: a producer goes on only once a thread has taken its object, so other threads hold
+    /// everything that the receipt covers.
     fn wait(&self) {
         let tickets = self.in_flight.lock();
         let is_under_way = |tickets: &mut Tickets| {
@@ -308,7 +309,7 @@ mod tests {
                 gate.wait_for(1);
                 assert!(
                     store.mended().get(&name("checkpoint"), 9).is_err(),
-                    "the checkpoint is stored before what it names"
+                    "the checkpoint is stored before an object that it names"
                 );
                 gate.open();
             });

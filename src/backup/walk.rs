@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// the small files read ahead take little memory.
 const NAMES_PER_STEP: usize = 64;
 
-/// What is walked, and with what.
+/// The rules of a walk.
 pub(super) struct WalkOptions<'run> {
     pub(super) excludes: &'run Excludes,
     /// Device and inode of directories that are not entered: those of stores.
@@ -256,7 +256,8 @@ impl TreeWalk<'_> {
     }
 }
 
-/// Returns the names that tar is told of. Which files will have a member is not known yet.
+/// Returns the names for the member of the directory. Which files will have a member is not known
+/// yet.
 fn dump_dir(names: &[Listed]) -> DumpDir {
     let mut all = DumpDir::new();
     for listed in names {

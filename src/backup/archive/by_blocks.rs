@@ -195,3 +195,28 @@ fn set_all_extents(entry: &mut Entry, all: Vec<Extent>) {
         *extents = all;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::skip_to;
+    use crate::model::{DataRun, FileOffset};
+
+    #[test]
+    fn the_rest_of_a_file_begins_where_the_stored_part_ends() {
+        let rest = |covered| -> Vec<(u64, u64)> {
+            let mut runs: Vec<DataRun> = [(0, 10), (20, 10), (40, 10)]
+                .map(|(at, length)| DataRun {
+                    at: FileOffset(at),
+                    length,
+                })
+                .to_vec();
+            skip_to(&mut runs, covered);
+            runs.iter().map(|run| (run.at.0, run.length)).collect()
+        };
+        assert_eq!(rest(0), [(0, 10), (20, 10), (40, 10)]);
+        assert_eq!(rest(10), [(20, 10), (40, 10)]);
+        assert_eq!(rest(25), [(25, 5), (40, 10)]);
+        assert_eq!(rest(30), [(40, 10)]);
+        assert_eq!(rest(50), []);
+    }
+}

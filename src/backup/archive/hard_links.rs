@@ -81,3 +81,65 @@ impl FirstLink {
         (self.kind, self.size, self.mtime) == (kind, size, entry.metadata.mtime)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::HardLinks;
+    use crate::model::{
+        Content, Entry, Extent, FileOffset, LevelSerial, Metadata, NodeId, StreamOffset, Time,
+        TreePath,
+    };
+
+    fn file(name: &str, links: u32, mtime: i64, extents: Vec<Extent>) -> Entry {
+        Entry {
+            path: TreePath::parse(name.as_bytes()).expect("legal"),
+            metadata: Metadata {
+                device: 1,
+                inode: 2,
+                links,
+                mtime: Time::new(mtime, 0),
+                ..Metadata::default()
+            },
+            content: Content::File { size: 5, extents },
+            link_to: None,
+        }
+    }
+
+    fn extents() -> Vec<Extent> {
+        vec![Extent {
+            at: FileOffset(0),
+            level: LevelSerial(3),
+            stream: StreamOffset(512),
+            length: 5,
+        }]
+    }
+
+    #[test]
+    fn later_names_of_a_file_are_links_to_the_first_until_all_have_come() {
+        let mut links = HardLinks::default();
+        links.remember(NodeId(7), file("a", 3, 0, extents()));
+        for name in ["b", "c"] {
+            let mut entry = file(name, 3, 0, Vec::new());
+            let first = links.join(&mut entry).expect("a link");
+            assert_eq!(
+                (first.to_string(), entry.link_to),
+                ("a".into(), Some(NodeId(7)))
+            );
+            let Content::File { extents: of, .. } = entry.content else {
+                panic!("no file")
+            };
+            assert_eq!(of, extents(), "{name} has other content");
+        }
+        // All names have come: a new file may have this inode.
+        assert_eq!(links.join(&mut file("d", 3, 0, Vec::new())), None);
+    }
+
+    #[test]
+    fn a_name_of_a_file_that_was_written_to_is_no_link() {
+        let mut links = HardLinks::default();
+        links.remember(NodeId(7), file("a", 2, 0, extents()));
+        assert_eq!(links.join(&mut file("b", 2, 1, Vec::new())), None);
+        links.remember(NodeId(8), file("single", 1, 9, extents()));
+        assert_eq!(links.join(&mut file("c", 1, 9, Vec::new())), None);
+    }
+}

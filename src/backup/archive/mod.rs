@@ -76,7 +76,7 @@ struct CurrentDirectory {
     /// All names in it, until its member is written.
     all_names: Option<DumpDir>,
     is_written: bool,
-    /// Names that kept their content and have new metadata; its member tells of them.
+    /// Names that kept their content and have new metadata; its member names them.
     touched: Vec<Name>,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::format::signature::MAX_BLOCK_BYTES;
 
-/// What is stored of a changed file.
+/// The part of a changed file that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Engine {
     /// The whole file.

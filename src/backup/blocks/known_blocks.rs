@@ -7,7 +7,7 @@ use crate::format::signature::{
     HEAD_BYTES, RUN_BYTES, SUMS_BYTES, SignatureHead, SignatureKey, SignedRun, StrongSum,
     decode_sums,
 };
-use crate::model::{Extent, LevelSerial, SignaturePlace, StreamOffset};
+use crate::model::{Extent, FileOffset, LevelSerial, SignaturePlace, StreamOffset};
 
 /// Most blocks that are loaded. A file has more if it has grown a lot since its signature began, or
 /// if the signature is forged.
@@ -50,7 +50,7 @@ impl KnownBlock<'_> {
     /// Returns the extent of this block for a file that has it at `at`.
     pub(super) fn at(&self, at: u64) -> Extent {
         Extent {
-            at: crate::model::FileOffset(at),
+            at: FileOffset(at),
             level: self.level,
             stream: self.stream,
             length: self.length,
@@ -154,8 +154,8 @@ impl KnownBlocks {
         }
     }
 
-    /// Returns the first block that begins at `at` or after it in the earlier version. `hint` keeps
-    /// the stretch of the block that was found last.
+    /// Returns the first block that begins at `at` or after it in the earlier version. `hint` is
+    /// the index of the stretch that was found last.
     pub(super) fn next_from(&self, at: u64, hint: &mut usize) -> Option<KnownBlock<'_>> {
         let ends_after = |stretch: &Stretch| stretch.at + stretch.length > at;
         let is_first = |number: usize| {

@@ -132,9 +132,9 @@ struct BlockScan<'known> {
     plan: BlockPlan,
     /// How far the block that was found last has moved since the earlier version, in bytes.
     shift: i64,
-    /// Stretch of the last block that was looked for where it was.
+    /// Index of the stretch that was asked for last for a block in its old place.
     home_hint: usize,
-    /// Stretch of the last block that was looked for where others have moved to.
+    /// Index of the stretch that was asked for last for a block that has moved.
     shift_hint: usize,
 }
 

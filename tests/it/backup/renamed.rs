@@ -52,8 +52,8 @@ impl Place {
         self.back_up_with(Levels::default())
     }
 
-    /// Waits until the file system's clock is past all changes so far, makes a level, and checks that
-    /// it gives the tree.
+    /// Waits until the file system's clock is past all changes so far, makes a level, and checks
+    /// that it gives the tree.
     fn back_up_with(&self, levels: Levels) -> Manifest {
         let tick = |name: &str| {
             let probe = self.room.path().join(name);

@@ -112,7 +112,8 @@ fn an_export_of_any_point_in_time_is_one_complete_tar() {
     }
 }
 
-/// Writes a name that is not UTF-8, an ACL, a hole, a time before 1970 and a file of several frames.
+/// Writes a name that is not UTF-8, an ACL, a hole, a time before 1970 and a file of several
+/// frames.
 fn odd_things(tree: &Path) {
     let odd = tree.join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
     fs::write(&odd, torture::noise(1, 9 << 20)).expect("written");
