@@ -234,14 +234,15 @@ impl Edit {
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let noise =
         || (any::<u64>(), 1_usize..3000).prop_map(|(seed, length)| torture::noise(seed, length));
+    let piece = || (any::<usize>(), 1_usize..9000, any::<usize>());
     let edit = prop_oneof![
         4 => (any::<usize>(), noise()).prop_map(|(at, bytes)| Edit::Overwrite(at, bytes)),
         2 => (any::<usize>(), noise()).prop_map(|(at, bytes)| Edit::Insert(at, bytes)),
         2 => (any::<usize>(), 1_usize..5000).prop_map(|(at, length)| Edit::Delete(at, length)),
         1 => noise().prop_map(Edit::Append),
         1 => any::<usize>().prop_map(Edit::Truncate),
-        2 => (any::<usize>(), 1_usize..9000, any::<usize>()).prop_map(|(from, length, to)| Edit::Move { from, length, to }),
-        1 => (any::<usize>(), 1_usize..9000, any::<usize>()).prop_map(|(from, length, to)| Edit::Copy { from, length, to }),
+        2 => piece().prop_map(|(from, length, to)| Edit::Move { from, length, to }),
+        1 => piece().prop_map(|(from, length, to)| Edit::Copy { from, length, to }),
         2 => (any::<usize>(), 1_usize..20_000).prop_map(|(at, length)| Edit::Zero(at, length)),
         1 => (any::<usize>(), any::<usize>()).prop_map(|(one, other)| Edit::Swap(one, other)),
     ];
@@ -264,7 +265,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn every_level_of_a_file_edited_at_random_gives_the_file_as_it_was(
-        seed: u64, size in 1024_usize..200_000, chain in prop::collection::vec((edits(), any::<bool>()), 1..9),
+        seed: u64,
+        size in 1024_usize..200_000,
+        chain in prop::collection::vec((edits(), any::<bool>()), 1..9),
     ) {
         let series = Series::new(SMALL);
         let mut content = torture::noise(seed, size);
@@ -276,7 +279,8 @@ proptest! {
             if !series.tree().join("another").exists() {
                 fs::hard_link(series.file(), series.tree().join("another")).expect("linked");
             }
-            history.push((series.back_up().manifest, content.clone(), oracle::scan(&series.tree())));
+            let manifest = series.back_up().manifest;
+            history.push((manifest, content.clone(), oracle::scan(&series.tree())));
         }
         for (manifest, content, tree) in &history {
             prop_assert!(series.content(&manifest.id) == *content, "level {}", manifest.level);

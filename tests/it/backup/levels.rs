@@ -124,9 +124,12 @@ impl Series {
 
     /// Returns how many objects a level has in a folder.
     pub(crate) fn objects(&self, level: &LevelId, folder: Folder) -> usize {
+        let prefix = level_prefix(&backup::name(), level);
         let mut count = 0;
-        let counted = self.access.store().list(&level_prefix(&backup::name(), level), &mut |object| {
-            count += usize::from(matches!(meaning(&object.name), Some(Meaning::Data { folder: of, .. }) if of == folder));
+        let counted = self.access.store().list(&prefix, &mut |object| {
+            if let Some(Meaning::Data { folder: of, .. }) = meaning(&object.name) {
+                count += usize::from(of == folder);
+            }
             true
         });
         counted.expect("listed");

@@ -24,7 +24,8 @@ use std::sync::Arc;
 fn extract_by_hand(store: &Path, prefix: &str, filter: &str, target: &Path) {
     std::fs::create_dir_all(target).expect("made");
     let script = format!(
-        "set -o pipefail; cat '{}'/{prefix}segments/* | {filter} | tar --xattrs --xattrs-include='*' --acls -xpf - -C '{}'",
+        "set -o pipefail; cat '{}'/{prefix}segments/* | {filter} \
+         | tar --xattrs --xattrs-include='*' --acls -xpf - -C '{}'",
         store.display(),
         target.display()
     );
