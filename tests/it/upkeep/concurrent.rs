@@ -2,7 +2,7 @@
 
 use super::{Series, locked, prune};
 use crate::support::{backup, reading};
-use freezer::backup::{Lock, run};
+use freezer::backup::{BackupLock, run};
 use freezer::catalog::{Access, LockError, Patience};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Retention};
@@ -19,7 +19,7 @@ fn a_prune_removes_nothing_while_a_run_is_under_way_that_may_lean_on_it() {
     let access = Access::open(gated.clone(), None).expect("it opens");
     series.write("file 1", b"changed");
     let mut request = series.request();
-    request.lock = Some(Lock {
+    request.lock = Some(BackupLock {
         host: "here".to_owned(),
         patience: Patience::None,
     });

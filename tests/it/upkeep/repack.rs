@@ -3,7 +3,7 @@
 use super::partial::check_all;
 use super::{FILE_BYTES, Series, damage_of, last, locked, objects, prune};
 use crate::support::{backup, copy_of, reading, torture};
-use freezer::backup::{Lock, run};
+use freezer::backup::{BackupLock, run};
 use freezer::catalog::names::{Folder, LevelOf, data_prefix};
 use freezer::catalog::{Access, Patience};
 use freezer::model::progress::Silent;
@@ -380,7 +380,7 @@ fn a_repack_and_a_run_keep_each_other_out() {
     let access = Access::open(gated.clone(), None).expect("it opens");
     series.write("other", &torture::noise(1, 100));
     let mut request = series.request();
-    request.lock = Some(Lock {
+    request.lock = Some(BackupLock {
         host: "here".to_owned(),
         patience: Patience::None,
     });

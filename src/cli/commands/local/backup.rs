@@ -1,8 +1,8 @@
 //! `freezer backup`.
 
 use crate::backup::{
-    self, BackupError, BackupRequest, BlockOptions, CheckpointRule, Engine, Evidence, Levels, Lies,
-    Lock, Mounts, Report, SameContent, SourceError,
+    self, BackupError, BackupLock, BackupRequest, BlockOptions, CheckpointRule, Engine, Evidence,
+    Levels, Lies, Mounts, Report, SameContent, SourceError,
 };
 use crate::catalog::Patience;
 use crate::cli::commands::local::prune;
@@ -374,7 +374,7 @@ fn request(
         lock: if arguments.dry_run {
             None
         } else {
-            Some(Lock {
+            Some(BackupLock {
                 host: host_name().unwrap_or(host),
                 patience: patience(arguments.wait.as_deref())?,
             })

@@ -1,28 +1,29 @@
-//! The blocks that earlier levels have of a file: where each is, and what its sums are.
+//! The blocks that earlier levels have of a file: the place and the sums of each.
 
-use super::Earlier;
-use super::stored::{StoredStream, Streams, Unusable};
+use super::earlier_streams::{EarlierStream, EarlierStreams, Unusable};
+use super::earlier_version::EarlierVersion;
+use super::engine::MAX_BLOCKS;
 use crate::format::signature::{
     HEAD_BYTES, RUN_BYTES, SUMS_BYTES, SignatureHead, SignatureKey, SignedRun, StrongSum,
     decode_sums,
 };
-use crate::model::{Extent, LevelSerial, SignaturePlace, StreamOffset};
+use crate::model::{Extent, FileOffset, LevelSerial, SignaturePlace, StreamOffset};
 
-/// More blocks than this are not looked at: a file that has grown since its signature began, or a
-/// forged one.
-const MOST_BLOCKS: u64 = 2 * super::MAX_BLOCKS;
+/// Most blocks that are loaded. A file has more if it has grown a lot since its signature began, or
+/// if the signature is forged.
+const MOST_BLOCKS: u64 = 2 * MAX_BLOCKS;
 
-/// Most runs of one signature that are read: 16 MiB of memory while they are.
+/// Most runs of one signature: 16 MiB of memory while they are read.
 const MOST_RUNS: u64 = 1 << 20;
 
 /// Blocks whose sums are read at once.
 const BLOCKS_AT_ONCE: u64 = 4096;
 
-/// So many blocks of one weak sum are looked at; a file may be made of blocks that share it.
+/// Most blocks of one weak sum: a file may be made of blocks that share it.
 const MOST_ALIKE: usize = 8;
 
-/// A stretch of the earlier version of which all blocks are known: of equal length but the last, in
-/// order, both in the file and in the stream.
+/// A stretch of the earlier version whose blocks are all known. They follow each other in the file
+/// and in the stream, and only the last may be shorter.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
     /// Where it begins in the earlier version.
@@ -30,7 +31,7 @@ struct Stretch {
     length: u64,
     level: LevelSerial,
     stream: u64,
-    /// Number of its first block in [`Known::strong`].
+    /// Number of its first block in [`KnownBlocks::strong`].
     first: usize,
 }
 
@@ -46,10 +47,10 @@ pub(super) struct KnownBlock<'known> {
 }
 
 impl KnownBlock<'_> {
-    /// The block as a piece of the file at another place.
+    /// Returns the extent of this block for a file that has it at `at`.
     pub(super) fn at(&self, at: u64) -> Extent {
         Extent {
-            at: crate::model::FileOffset(at),
+            at: FileOffset(at),
             level: self.level,
             stream: self.stream,
             length: self.length,
@@ -57,23 +58,26 @@ impl KnownBlock<'_> {
     }
 }
 
-/// All blocks of the earlier version whose sums are known.
-pub(super) struct Known {
-    pub(super) block_bytes: u32,
-    pub(super) key: SignatureKey,
+/// The blocks of the earlier version, by place and by weak sum.
+pub(in crate::backup) struct KnownBlocks {
+    pub(in crate::backup) block_bytes: u32,
+    pub(in crate::backup) key: SignatureKey,
     /// Sorted by `at`.
     stretches: Vec<Stretch>,
-    /// The same, sorted by `first`.
+    /// Indices of the stretches, sorted by `first`.
     by_first: Vec<u32>,
     strong: Vec<StrongSum>,
-    table: Table,
+    table: SumTable,
 }
 
-impl Known {
-    /// Reads the signatures of the earlier version. `None` when there is none that can be used.
-    pub(super) fn load(streams: &Streams, earlier: &Earlier) -> Option<Self> {
+impl KnownBlocks {
+    /// Reads the signatures of the earlier version. `None` if none of them can be used.
+    pub(in crate::backup) fn load(
+        streams: &EarlierStreams,
+        earlier: &EarlierVersion,
+    ) -> Option<Self> {
         let mut loading: Option<Loading> = None;
-        // The newest says which key and length of blocks; the others have the same.
+        // The newest decides on the key and the length of blocks; the others should agree.
         for place in earlier.signatures.iter().rev() {
             let mut of_level: Vec<Extent> = earlier
                 .extents
@@ -86,7 +90,11 @@ impl Known {
                 .open(place.level)
                 .and_then(|stream| Loading::read(&mut loading, stream, place, &of_level))
             {
-                tracing::warn!(level = place.level.0, %error, "a signature cannot be used; what it is of is stored again where it changed");
+                tracing::warn!(
+                    level = place.level.0,
+                    %error,
+                    "could not use a signature; its blocks are stored again"
+                );
             }
         }
         let Loading {
@@ -107,7 +115,7 @@ impl Known {
             stretches,
             by_first,
             strong,
-            table: Table::with_room_for(weak.len()),
+            table: SumTable::with_room_for(weak.len()),
         };
         let full = u64::from(known.block_bytes);
         for stretch in &known.stretches {
@@ -119,12 +127,12 @@ impl Known {
         Some(known)
     }
 
-    /// Whether blocks can be looked for at all.
+    /// Returns whether a block may have this weak sum. Fast; wrong for few sums that no block has.
     pub(super) fn has_candidate(&self, weak: u32) -> bool {
         self.table.may_have(weak)
     }
 
-    /// The blocks of full length that have this weak sum.
+    /// Returns the blocks of full length that have this weak sum.
     pub(super) fn candidates(&self, weak: u32) -> impl Iterator<Item = KnownBlock<'_>> {
         self.table.find(weak).filter_map(|number| {
             let after = self
@@ -146,8 +154,8 @@ impl Known {
         }
     }
 
-    /// The first block that begins at `at` or after it in the earlier version. `hint` is where the
-    /// last one was found.
+    /// Returns the first block that begins at `at` or after it in the earlier version. `hint` is
+    /// the index of the stretch that was found last.
     pub(super) fn next_from(&self, at: u64, hint: &mut usize) -> Option<KnownBlock<'_>> {
         let ends_after = |stretch: &Stretch| stretch.at + stretch.length > at;
         let is_first = |number: usize| {
@@ -177,7 +185,7 @@ impl Known {
     }
 }
 
-/// What was read so far.
+/// The signatures that are read so far.
 struct Loading {
     head: SignatureHead,
     stretches: Vec<Stretch>,
@@ -186,11 +194,11 @@ struct Loading {
 }
 
 impl Loading {
-    /// Reads the sums of the blocks that lie in `extents`, which are of one level and sorted by
-    /// where they are in its stream.
+    /// Reads the sums of the blocks in `extents`, which belong to one level and are sorted by their
+    /// place in its stream.
     fn read(
         loading: &mut Option<Self>,
-        mut stream: StoredStream,
+        mut stream: EarlierStream,
         place: &SignaturePlace,
         extents: &[Extent],
     ) -> Result<(), Unusable> {
@@ -200,7 +208,7 @@ impl Loading {
         let head = SignatureHead::decode(&head, place.length)?;
         let runs = head.runs();
         if (runs.end - runs.start) / RUN_BYTES as u64 > MOST_RUNS {
-            return Err("it has too many runs".into());
+            return Err("the signature has too many runs".into());
         }
         let runs = head.decode_runs(&stream.bytes(start + runs.start..start + runs.end)?)?;
         let loading = loading.get_or_insert_with(|| Self {
@@ -210,33 +218,34 @@ impl Loading {
             strong: Vec::new(),
         });
         if (head.block_bytes, &head.key) != (loading.head.block_bytes, &loading.head.key) {
-            return Err("it has other blocks than that of a later level".into());
+            return Err("its blocks differ from those of a later level".into());
         }
         for extent in extents {
             let first = runs.partition_point(|run| run.end() <= extent.stream.0);
             for run in runs.get(first..).unwrap_or_default() {
-                let Some((stretch, number, count)) = whole_blocks(extent, run, head.block_bytes)
-                else {
+                let Some(blocks) = whole_blocks(extent, run, head.block_bytes) else {
                     if run.at.0 >= extent.stream.0.saturating_add(extent.length) {
                         break;
                     }
                     continue;
                 };
-                if loading.strong.len() as u64 + count > MOST_BLOCKS {
-                    return Err("there are too many blocks".into());
+                if loading.strong.len() as u64 + blocks.count > MOST_BLOCKS {
+                    return Err("the file has too many blocks".into());
                 }
                 let range = head
-                    .sums(number, count)
-                    .ok_or("it has fewer blocks than its runs")?;
+                    .sums(blocks.number, blocks.count)
+                    .ok_or("it has fewer blocks than its runs need")?;
                 let begun = loading.strong.len();
-                if let Err(error) = loading.read_sums(&mut stream, start + range.start, count) {
+                if let Err(error) =
+                    loading.read_sums(&mut stream, start + range.start, blocks.count)
+                {
                     loading.strong.truncate(begun);
                     loading.weak.truncate(begun);
                     return Err(error);
                 }
                 loading.stretches.push(Stretch {
                     first: begun,
-                    ..stretch
+                    ..blocks.stretch
                 });
             }
         }
@@ -245,7 +254,7 @@ impl Loading {
 
     fn read_sums(
         &mut self,
-        stream: &mut StoredStream,
+        stream: &mut EarlierStream,
         mut at: u64,
         mut count: u64,
     ) -> Result<(), Unusable> {
@@ -266,9 +275,16 @@ impl Loading {
     }
 }
 
-/// The part of an extent that is whole blocks of a run: as a stretch, the number of its first block
-/// in the signature, and how many there are.
-fn whole_blocks(extent: &Extent, run: &SignedRun, block_bytes: u32) -> Option<(Stretch, u64, u64)> {
+/// Whole blocks of a signature.
+struct WholeBlocks {
+    stretch: Stretch,
+    /// Number of the first block in the signature.
+    number: u64,
+    count: u64,
+}
+
+/// Returns the part of an extent that is whole blocks of a run.
+fn whole_blocks(extent: &Extent, run: &SignedRun, block_bytes: u32) -> Option<WholeBlocks> {
     let block = u64::from(block_bytes);
     let extent_end = extent.stream.0.checked_add(extent.length)?;
     let (from, end) = (extent.stream.0.max(run.at.0), extent_end.min(run.end()));
@@ -288,28 +304,28 @@ fn whole_blocks(extent: &Extent, run: &SignedRun, block_bytes: u32) -> Option<(S
         stream: start,
         first: 0,
     };
-    Some((
+    Some(WholeBlocks {
         stretch,
-        run.first_block.checked_add(first)?,
-        length.div_ceil(block),
-    ))
+        number: run.first_block.checked_add(first)?,
+        count: length.div_ceil(block),
+    })
 }
 
-/// Finds blocks by their weak sums: a bit for most sums that no block has, and slots for the
-/// others.
-struct Table {
-    /// A weak sum and the number of a block, plus one; 0 is an empty slot. Never more than half
-    /// full.
+/// Finds blocks by their weak sums. A bit map rules out most sums that no block has; slots answer
+/// for the others.
+struct SumTable {
+    /// Weak sum in the upper half, number of the block plus one in the lower; 0 is an empty slot.
+    /// At most half of them are full.
     slots: Vec<u64>,
     bits: Vec<u64>,
     slot_shift: u32,
     bit_shift: u32,
 }
 
-impl Table {
+impl SumTable {
     fn with_room_for(blocks: usize) -> Self {
         let slots = (2 * blocks).next_power_of_two().max(64);
-        // 16 bits for each block: 1 sum of 16 or fewer that no block has gets past.
+        // 16 bits for each block: of the sums that no block has, at most 1 in 16 gets past.
         let bits = (16 * blocks).next_power_of_two().max(64);
         Self {
             slots: vec![0; slots],
@@ -319,7 +335,7 @@ impl Table {
         }
     }
 
-    /// Neighbouring sums are of similar windows: this spreads them.
+    /// Spreads the sums: those of similar blocks are close together.
     #[inline]
     fn mixed(weak: u32) -> u64 {
         u64::from(weak.wrapping_mul(0x9E37_79B1))
@@ -337,7 +353,7 @@ impl Table {
         let mut alike = 0;
         for other in self.find(weak) {
             alike += 1;
-            // The same block once more helps nobody.
+            // A second block with the same content is of no use.
             if alike == MOST_ALIKE || strong[other] == strong[number] {
                 return;
             }

@@ -1,24 +1,24 @@
-//! What a file will be made of: pieces that earlier levels have, and new ones.
+//! The pieces that a file will be made of: those that earlier levels have, and new ones.
 
 use crate::model::{DataRun, Extent, FileOffset};
 
-/// A file's extents are counted in windows of this many bytes.
+/// Length in bytes of the windows in which a file's pieces are counted.
 const WINDOW_BYTES: u64 = 1 << 20;
 
-/// A window with more pieces than this is stored again as a whole: reading it would mean reading
-/// everywhere.
+/// Most pieces of a window. One with more is stored again, but for long pieces: to read it would
+/// take too many requests.
 const MOST_PIECES: usize = 128;
 
 /// A piece of a file's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(in crate::backup) enum PlannedPiece {
     /// An earlier level has it.
     Kept(Extent),
-    /// It is to be stored.
+    /// This level stores it.
     New(DataRun),
 }
 
-impl Piece {
+impl PlannedPiece {
     fn at(&self) -> u64 {
         match self {
             Self::Kept(extent) => extent.at.0,
@@ -37,7 +37,7 @@ impl Piece {
         self.at() + self.length()
     }
 
-    /// Joins a piece that follows, if both are one.
+    /// Joins a piece that follows without a gap. Returns whether it did.
     fn join(&mut self, next: &Self) -> bool {
         let touches = self.end() == next.at();
         match (self, next) {
@@ -60,48 +60,48 @@ impl Piece {
 
 /// The data of a file, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Plan {
-    pieces: Vec<Piece>,
+pub(in crate::backup) struct BlockPlan {
+    pieces: Vec<PlannedPiece>,
 }
 
-impl Plan {
-    /// Appends a piece that comes after all there are.
-    pub(super) fn push(&mut self, piece: Piece) {
+impl BlockPlan {
+    /// Appends a piece that comes after all others.
+    pub(in crate::backup) fn push(&mut self, piece: PlannedPiece) {
         if piece.length() > 0 && !self.pieces.last_mut().is_some_and(|last| last.join(&piece)) {
             self.pieces.push(piece);
         }
     }
 
-    pub(super) fn pieces(&self) -> &[Piece] {
+    pub(in crate::backup) fn pieces(&self) -> &[PlannedPiece] {
         &self.pieces
     }
 
-    /// How many bytes behind `at` the last piece keeps, as far as it lies there.
-    pub(super) fn kept_from(&self, at: u64) -> u64 {
+    /// Returns how many bytes behind `at` the last piece keeps.
+    pub(in crate::backup) fn kept_from(&self, at: u64) -> u64 {
         match self.pieces.last() {
-            Some(Piece::Kept(extent)) => extent.end().saturating_sub(at.max(extent.at.0)),
+            Some(PlannedPiece::Kept(extent)) => extent.end().saturating_sub(at.max(extent.at.0)),
             _ => 0,
         }
     }
 
-    /// The new pieces.
-    pub(super) fn new_runs(&self) -> impl Iterator<Item = DataRun> {
+    /// Returns the new pieces.
+    pub(in crate::backup) fn new_runs(&self) -> impl Iterator<Item = DataRun> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::New(run) => Some(*run),
-            Piece::Kept(_) => None,
+            PlannedPiece::New(run) => Some(*run),
+            PlannedPiece::Kept(_) => None,
         })
     }
 
-    /// Whether to store the new pieces alone is worth it: where nearly all is new, a member of the
-    /// whole file is better for all who read.
-    pub(super) fn is_worth_it(&self) -> bool {
-        let total: u64 = self.pieces.iter().map(Piece::length).sum();
+    /// Returns whether few enough bytes are new. A file that is mostly new is stored whole, because
+    /// that is faster to read.
+    pub(in crate::backup) fn is_worth_it(&self) -> bool {
+        let total: u64 = self.pieces.iter().map(PlannedPiece::length).sum();
         let new: u64 = self.new_runs().map(|run| run.length).sum();
         new <= total / 4 * 3
     }
 
-    /// Makes new what has become too many pieces.
-    pub(super) fn without_crumbs(self) -> Self {
+    /// Turns short kept pieces into new ones where a window has too many.
+    pub(in crate::backup) fn without_crumbs(self) -> Self {
         if self.pieces.len() <= MOST_PIECES {
             return self;
         }
@@ -117,7 +117,11 @@ impl Plan {
                     at: FileOffset(piece.at()),
                     length: piece.length(),
                 };
-                plan.push(if is_crumb { Piece::New(run) } else { *piece });
+                plan.push(if is_crumb {
+                    PlannedPiece::New(run)
+                } else {
+                    *piece
+                });
             }
             rest = later;
         }

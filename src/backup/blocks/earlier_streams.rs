@@ -1,31 +1,32 @@
-//! The tar streams of earlier levels, read for the signatures in them.
+//! Reads the tar streams of earlier levels: their signatures, and the content of their files.
 
+use crate::backup::roots::run_root;
 use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, Blocks};
 use crate::format::frame::{Compression, Decoder, Lane, Opener};
 use crate::format::manifest::LevelParts;
-use crate::index::{BlockCache, FrameRow, FrameTable, RunRoot};
+use crate::index::{BlockCache, FrameRow, FrameTable};
 use crate::model::{BackupName, LevelId, LevelSerial, StreamOffset};
 use crate::store::{Store, StoreExt};
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Most bytes of frame table blocks that are kept.
+/// Most bytes of frame table blocks that are kept for one stream.
 const TABLE_CACHE_BYTES: usize = 1 << 20;
 
-/// Why stored bytes cannot be used. It is for the log alone: what cannot be compared is stored
-/// again.
+/// Why stored bytes cannot be used. Only the log shows it: what cannot be compared is stored again.
 pub(in crate::backup) type Unusable = Box<dyn Error + Send + Sync>;
 
-/// The streams of levels, and of runs that were cut off, that files may have parts in.
-pub(in crate::backup) struct Streams {
+/// The streams of earlier levels and of interrupted runs.
+pub(in crate::backup) struct EarlierStreams {
     access: Access,
     backup: BackupName,
     levels: Vec<LevelParts>,
 }
 
-impl Streams {
+impl EarlierStreams {
+    /// Opens nothing yet. `levels` are all levels that extents and signatures may name.
     pub(in crate::backup) fn new(
         access: &Access,
         backup: &BackupName,
@@ -38,27 +39,23 @@ impl Streams {
         }
     }
 
-    /// The stream of a level.
-    pub(super) fn open(&self, level: LevelSerial) -> Result<StoredStream, Unusable> {
-        Ok(StoredStream {
+    /// Opens the stream of a level.
+    pub(super) fn open(&self, level: LevelSerial) -> Result<EarlierStream, Unusable> {
+        Ok(EarlierStream {
             frames: self.frames(level)?,
             decoder: Decoder::new(),
             frame: None,
         })
     }
 
-    /// The frames of a level's stream.
+    /// Opens the frames of a level's stream.
     pub(in crate::backup) fn frames(&self, level: LevelSerial) -> Result<StoredFrames, Unusable> {
         let parts = self
             .levels
             .iter()
             .find(|parts| parts.serial == level)
-            .ok_or("the level is not among those it leans on")?;
-        let root = RunRoot {
-            node: parts.frame_table.node.clone(),
-            height: parts.frame_table.height,
-            entries: parts.frame_table.entries,
-        };
+            .ok_or("no such level is in the manifest")?;
+        let root = run_root(&parts.frame_table);
         let blocks = Blocks::new(&self.access, &self.backup, &parts.id, Lane::FrameTable);
         Ok(StoredFrames {
             store: self.access.store(),
@@ -71,7 +68,7 @@ impl Streams {
     }
 }
 
-/// The frames of one stream. May be used from several threads at once.
+/// The frames of one stream. Several threads may use it at once.
 pub(in crate::backup) struct StoredFrames {
     store: Arc<dyn Store>,
     backup: BackupName,
@@ -82,12 +79,12 @@ pub(in crate::backup) struct StoredFrames {
 }
 
 impl StoredFrames {
-    /// The frame that holds a byte of the stream.
+    /// Finds the frame that holds a byte of the stream.
     pub(in crate::backup) fn locate(&self, at: u64) -> Result<FrameRow, Unusable> {
         Ok(self.table.locate(StreamOffset(at))?)
     }
 
-    /// Its bytes.
+    /// Fetches a frame, and returns its bytes before compression.
     pub(in crate::backup) fn fetch(
         &self,
         row: &FrameRow,
@@ -102,24 +99,40 @@ impl StoredFrames {
     }
 }
 
-/// The stream of one level. Keeps the frame that was read last.
-pub(super) struct StoredStream {
+/// The stream of one level, as bytes. Keeps the frame that was read last.
+pub(super) struct EarlierStream {
     frames: StoredFrames,
     decoder: Decoder,
-    frame: Option<(FrameRow, Vec<u8>)>,
+    frame: Option<OpenFrame>,
 }
 
-impl StoredStream {
+/// A frame, and its bytes before compression.
+struct OpenFrame {
+    row: FrameRow,
+    bytes: Vec<u8>,
+}
+
+impl OpenFrame {
+    fn holds(&self, at: u64) -> bool {
+        self.row.start.0 <= at && at < self.row.end().0
+    }
+
+    /// Returns the bytes from `at` on.
+    fn bytes_from(&self, at: u64) -> Result<&[u8], Unusable> {
+        let skipped = usize::try_from(at - self.row.start.0)?;
+        let there = self.bytes.get(skipped..);
+        Ok(there
+            .filter(|there| !there.is_empty())
+            .ok_or("a frame is shorter than its table says")?)
+    }
+}
+
+impl EarlierStream {
     /// Fills `buffer` with the bytes from `at` on.
     pub(super) fn read(&mut self, mut at: u64, buffer: &mut [u8]) -> Result<(), Unusable> {
         let mut rest = buffer;
         while !rest.is_empty() {
-            let (start, bytes) = self.frame_at(at)?;
-            let skipped = usize::try_from(at - start)?;
-            let there = bytes
-                .get(skipped..)
-                .filter(|there| !there.is_empty())
-                .ok_or("a frame is shorter than its table says")?;
+            let there = self.frame_at(at)?.bytes_from(at)?;
             let length = there.len().min(rest.len());
             let (now, later) = rest.split_at_mut(length);
             now.copy_from_slice(there.get(..length).unwrap_or_default());
@@ -129,21 +142,22 @@ impl StoredStream {
         Ok(())
     }
 
-    /// The bytes of a range; the caller has made sure that it is not too long.
+    /// Returns the bytes of a range. The caller makes sure that memory can hold it.
     pub(super) fn bytes(&mut self, range: Range<u64>) -> Result<Vec<u8>, Unusable> {
         let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start))?];
         self.read(range.start, &mut bytes)?;
         Ok(bytes)
     }
 
-    fn frame_at(&mut self, at: u64) -> Result<(u64, &[u8]), Unusable> {
-        let is_here = |row: &FrameRow| row.start.0 <= at && at < row.end().0;
-        if !self.frame.as_ref().is_some_and(|(row, _)| is_here(row)) {
-            let row = self.frames.locate(at)?;
-            let bytes = self.frames.fetch(&row, &mut self.decoder)?;
-            self.frame = Some((row, bytes));
-        }
-        let (row, bytes) = self.frame.as_ref().ok_or("no frame")?;
-        Ok((row.start.0, bytes))
+    fn frame_at(&mut self, at: u64) -> Result<&OpenFrame, Unusable> {
+        let frame = match self.frame.take().filter(|frame| frame.holds(at)) {
+            Some(frame) => frame,
+            None => {
+                let row = self.frames.locate(at)?;
+                let bytes = self.frames.fetch(&row, &mut self.decoder)?;
+                OpenFrame { row, bytes }
+            }
+        };
+        Ok(self.frame.insert(frame))
     }
 }
