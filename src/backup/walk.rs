@@ -10,7 +10,7 @@ use super::compare::Previous;
 use super::read::{Found, Reader, Unread};
 use crate::format::tar::{DumpDir, Held};
 use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
-use crate::platform::{DirHandle, Listed, Sort};
+use crate::platform::{DirHandle, ListedName, Sort};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) struct Step {
 /// A name, and what the level before has under it.
 #[derive(Debug)]
 pub(super) struct Seen {
-    pub(super) listed: Listed,
+    pub(super) listed: ListedName,
     pub(super) previous: Option<Previous>,
 }
 
@@ -168,7 +168,7 @@ enum Pending {
 /// either.
 fn send_in_steps(
     directory: &Arc<Directory>,
-    names: Option<Vec<Listed>>,
+    names: Option<Vec<ListedName>>,
     base: Option<&Base>,
     steps: &Steps,
     waiting: &mut Vec<Pending>,
@@ -223,7 +223,7 @@ fn send_in_steps(
 }
 
 /// The names that tar is to know of. Whether a file has a member is not known yet.
-fn all_names(names: &[Listed]) -> DumpDir {
+fn all_names(names: &[ListedName]) -> DumpDir {
     let mut all = DumpDir::new();
     for listed in names {
         match listed.sort {
@@ -241,14 +241,14 @@ fn list(
     directory: &Directory,
     options: &WalkOptions<'_>,
     progress: &dyn Progress,
-) -> Option<Vec<Listed>> {
+) -> Option<Vec<ListedName>> {
     let Opened::Open(handle) = &directory.opened else {
         return None;
     };
     let mut names = match options.only.get(&directory.path) {
         Some(names) => names
             .iter()
-            .map(|name| Listed {
+            .map(|name| ListedName {
                 name: name.clone(),
                 sort: None,
             })

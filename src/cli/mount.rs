@@ -14,7 +14,7 @@ use crate::fs::view::View;
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, Dated, LevelId};
 use crate::platform::process::{self, Background};
-use crate::platform::{Clock, Identity, SystemClock};
+use crate::platform::{Clock, ProcessIdentity, SystemClock};
 use crate::store::location::Location;
 use anyhow::Context;
 use clap::Args;
@@ -280,7 +280,7 @@ fn forest(
         backup,
         reader: Arc::clone(&reader),
     };
-    let identity = Identity::of_process();
+    let identity = ProcessIdentity::of_process();
     Ok(Forest::of_points(
         Arc::new(points),
         reader,

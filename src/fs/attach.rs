@@ -6,7 +6,7 @@
 //! what is mounted stays our own business.
 
 use super::mounts::SUBTYPE;
-use crate::platform::{Identity, process};
+use crate::platform::{ProcessIdentity, process};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -52,7 +52,7 @@ impl Attach<'_> {
         let connection = rustix::fs::open(DEVICE, flags, Mode::empty())
             .map_err(|error| at(DEVICE, error.into()))?;
         let root_mode = rustix::fs::stat(mount_point)?.st_mode;
-        let process = Identity::of_process();
+        let process = ProcessIdentity::of_process();
         let mut data = format!(
             "fd={},rootmode={root_mode:o},user_id={},group_id={}",
             connection.as_raw_fd(),

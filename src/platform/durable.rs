@@ -6,9 +6,9 @@ use std::path::Path;
 
 /// Tells one file from another for as long as one of them is held open, whatever their names are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity(system::Identity);
+pub struct FileIdentity(system::FileIdentity);
 
-impl Identity {
+impl FileIdentity {
     /// The identity of the file that `metadata` describes.
     pub fn of(metadata: &Metadata) -> Self {
         Self(system::identity(metadata))
@@ -17,9 +17,9 @@ impl Identity {
 
 /// Who may read and write what is made inside a folder: what may be done with the folder itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access(system::Access);
+pub struct Sharing(system::Sharing);
 
-impl Access {
+impl Sharing {
     /// The owner alone.
     pub fn private() -> Self {
         Self(system::private())
@@ -32,12 +32,12 @@ impl Access {
 }
 
 /// Makes a file that was not there, for writing.
-pub fn create_file(path: &Path, access: Access) -> io::Result<File> {
+pub fn create_file(path: &Path, access: Sharing) -> io::Result<File> {
     system::create_file(path, access.0)
 }
 
 /// Makes one folder that was not there.
-pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
+pub fn create_folder(path: &Path, access: Sharing) -> io::Result<()> {
     system::create_folder(path, access.0)
 }
 
@@ -51,13 +51,13 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 
 /// The mode of a file that is made with this access.
 #[cfg(unix)]
-pub(super) fn file_mode(access: Access) -> u32 {
+pub(super) fn file_mode(access: Sharing) -> u32 {
     access.0 & 0o666
 }
 
 /// The mode of a folder that is made with this access.
 #[cfg(unix)]
-pub(super) fn folder_mode(access: Access) -> u32 {
+pub(super) fn folder_mode(access: Sharing) -> u32 {
     access.0
 }
 
@@ -81,24 +81,24 @@ mod system {
     use std::path::Path;
 
     /// Device and inode. A number is not given to another file while this one is open.
-    pub type Identity = (u64, u64);
+    pub type FileIdentity = (u64, u64);
 
     /// Permission bits of a folder.
-    pub type Access = u32;
+    pub type Sharing = u32;
 
-    pub fn identity(metadata: &Metadata) -> Identity {
+    pub fn identity(metadata: &Metadata) -> FileIdentity {
         (metadata.dev(), metadata.ino())
     }
 
-    pub fn private() -> Access {
+    pub fn private() -> Sharing {
         0o700
     }
 
-    pub fn access(metadata: &Metadata) -> Access {
+    pub fn access(metadata: &Metadata) -> Sharing {
         metadata.mode() & 0o777 | 0o700
     }
 
-    pub fn create_file(path: &Path, access: Access) -> io::Result<File> {
+    pub fn create_file(path: &Path, access: Sharing) -> io::Result<File> {
         OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -106,7 +106,7 @@ mod system {
             .open(path)
     }
 
-    pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
+    pub fn create_folder(path: &Path, access: Sharing) -> io::Result<()> {
         DirBuilder::new().mode(access).create(path)
     }
 
@@ -143,13 +143,13 @@ mod system {
     use std::path::Path;
 
     /// Time of creation, time of the last write, length: std has no file number here.
-    pub type Identity = (u64, u64, u64);
+    pub type FileIdentity = (u64, u64, u64);
 
     /// Rights are inherited from the folder.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Access;
+    pub struct Sharing;
 
-    pub fn identity(metadata: &Metadata) -> Identity {
+    pub fn identity(metadata: &Metadata) -> FileIdentity {
         if metadata.is_dir() {
             return (metadata.creation_time(), 0, 0);
         }
@@ -160,19 +160,19 @@ mod system {
         )
     }
 
-    pub fn private() -> Access {
-        Access
+    pub fn private() -> Sharing {
+        Sharing
     }
 
-    pub fn access(_metadata: &Metadata) -> Access {
-        Access
+    pub fn access(_metadata: &Metadata) -> Sharing {
+        Sharing
     }
 
-    pub fn create_file(path: &Path, _access: Access) -> io::Result<File> {
+    pub fn create_file(path: &Path, _access: Sharing) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).open(path)
     }
 
-    pub fn create_folder(path: &Path, _access: Access) -> io::Result<()> {
+    pub fn create_folder(path: &Path, _access: Sharing) -> io::Result<()> {
         DirBuilder::new().create(path)
     }
 

@@ -53,9 +53,9 @@ pub use cache_dir::{CacheDir, CachedFile, Distrust};
 pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, monotonic, pause};
 pub use places::{folders_around, resolve};
 pub use running::Running;
-pub use stat::{Listed, Sort, Stat};
+pub use stat::{ListedName, Sort, Stat};
 pub use system::{
-    Child, DataRuns, DirHandle, FileHandle, Identity, Mount, NewFile, Owners, Xattrs,
+    Child, DataRuns, DirHandle, FileHandle, Mount, NewFile, Owners, ProcessIdentity, Xattrs,
     flush_file_systems, forbid_core_files, host_name, mount_id, mounts, prefer_large_pages,
     raise_open_files_limit, set_io_priority, set_nice,
 };

@@ -1,6 +1,6 @@
 //! Where a path leads, and what it lies in.
 
-use super::durable::Identity;
+use super::durable::FileIdentity;
 use super::system::{mount_id, mounts};
 use std::fs;
 use std::io;
@@ -98,7 +98,7 @@ pub fn folders_around(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(folders);
     };
     let in_file_system = own.root.join(below);
-    let same = fs::metadata(nearest).map(|there| Identity::of(&there))?;
+    let same = fs::metadata(nearest).map(|there| FileIdentity::of(&there))?;
     let elsewhere: Vec<PathBuf> = table
         .iter()
         .filter(|mount| mount.device == own.device && mount.id != own.id)
@@ -107,7 +107,7 @@ pub fn folders_around(path: &Path) -> io::Result<Vec<PathBuf>> {
             Some(mount.place.join(below))
         })
         // Another mount may have hidden it.
-        .filter(|name| fs::metadata(name).is_ok_and(|there| Identity::of(&there) == same))
+        .filter(|name| fs::metadata(name).is_ok_and(|there| FileIdentity::of(&there) == same))
         .collect();
     for name in elsewhere {
         folders.extend(name.ancestors().map(Path::to_owned));

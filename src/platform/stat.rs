@@ -15,7 +15,7 @@ pub enum Sort {
 
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedName {
     /// The name.
     pub name: Name,
     /// What it stands for, where the file system tells that with the name (most do); else only

@@ -4,7 +4,7 @@
 //! The handles are types without a value (hidden from other modules, or their code would be called
 //! unreachable), so what follows their `open` cannot be reached and need not pretend.
 
-use super::{Attributes, Listed, Stat};
+use super::{Attributes, ListedName, Stat};
 use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ impl DirHandle {
     }
 
     /// All names.
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
+    pub fn list(&self) -> io::Result<Vec<ListedName>> {
         match self.0 {}
     }
 
@@ -286,7 +286,7 @@ impl Xattrs {
 
 /// Who this process acts as: this system has no such numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ProcessIdentity {
     /// Always 0.
     pub uid: u32,
     /// Always 0.
@@ -297,7 +297,7 @@ pub struct Identity {
     pub umask: Option<u32>,
 }
 
-impl Identity {
+impl ProcessIdentity {
     /// That of any process.
     pub fn of_process() -> Self {
         Self {

@@ -132,7 +132,7 @@ impl<S: Source> Run<'_, S> {
 mod tests {
     use crate::model::progress::Silent;
     use crate::model::{Cancel, Metadata, Owner, Xattr};
-    use crate::platform::Identity;
+    use crate::platform::ProcessIdentity;
     use crate::restore::run::Run;
     use crate::restore::run::tests::Nothing;
     use crate::restore::{Options, Ownership};
@@ -149,7 +149,7 @@ mod tests {
         };
         let cancel = Cancel::new();
         let mut run = Run::new(&Nothing, &options, &Silent, &cancel);
-        run.identity = Identity {
+        run.identity = ProcessIdentity {
             uid: 1000,
             gid: 100,
             groups: vec![100, 200],

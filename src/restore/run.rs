@@ -2,7 +2,7 @@
 
 use super::{FileError, Options, RestoreError, Source};
 use crate::model::{Cancel, Name, Progress, TreePath, Trouble};
-use crate::platform::{Identity, Owners};
+use crate::platform::{ProcessIdentity, Owners};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -47,7 +47,7 @@ impl Counts {
 pub(super) struct Run<'run, S> {
     pub source: &'run S,
     pub options: &'run Options,
-    pub identity: Identity,
+    pub identity: ProcessIdentity,
     pub owners: Owners,
     pub counts: Counts,
     progress: &'run dyn Progress,
@@ -70,7 +70,7 @@ impl<'run, S: Source> Run<'run, S> {
         Self {
             source,
             options,
-            identity: Identity::of_process(),
+            identity: ProcessIdentity::of_process(),
             owners: Owners::new(),
             counts: Counts::default(),
             progress,

@@ -4,7 +4,7 @@ use rustix::process::{Resource, Rlimit};
 
 /// Who this process acts as.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ProcessIdentity {
     /// Its effective user.
     pub uid: u32,
     /// Its effective group.
@@ -15,7 +15,7 @@ pub struct Identity {
     pub umask: Option<u32>,
 }
 
-impl Identity {
+impl ProcessIdentity {
     /// That of the process as it is at the call.
     pub fn of_process() -> Self {
         let groups = rustix::process::getgroups().unwrap_or_default();
@@ -82,7 +82,7 @@ pub fn forbid_core_files() {
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, raise_open_files_limit};
+    use super::{ProcessIdentity, raise_open_files_limit};
     use rustix::process::{Resource, getrlimit};
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
             .open(&path)
             .unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(Identity::of_process().umask, Some(0o777 & !mode));
+        assert_eq!(ProcessIdentity::of_process().umask, Some(0o777 & !mode));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod xattrs;
 
 pub(super) use background::{leave_session, report_ready};
 pub(super) use groups::{end_group, end_process, exit_code, into_group, kill_marked};
-pub use identity::{Identity, forbid_core_files, raise_open_files_limit};
+pub use identity::{ProcessIdentity, forbid_core_files, raise_open_files_limit};
 pub use memory::prefer_large_pages;
 pub use mounts::{Mount, mount_id, mounts};
 pub use owners::{Owners, host_name};

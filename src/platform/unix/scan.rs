@@ -1,7 +1,7 @@
 //! Reading a tree.
 
 use crate::model::{DataRun, Device, FileOffset, Kind, Name, Time};
-use crate::platform::{Listed, Sort, Stat};
+use crate::platform::{ListedName, Sort, Stat};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 use std::io;
@@ -60,7 +60,7 @@ impl DirHandle {
     ///
     /// [`io::ErrorKind::InvalidData`] when the file system hands out a name that no name can be (it
     /// is damaged).
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
+    pub fn list(&self) -> io::Result<Vec<ListedName>> {
         rustix::fs::seek(&self.0, SeekFrom::Start(0))?;
         let mut buffer = Vec::with_capacity(LIST_BUFFER_BYTES);
         let mut names = RawDir::new(&self.0, buffer.spare_capacity_mut());
@@ -81,7 +81,7 @@ impl DirHandle {
                 )
             })?;
             let sort = Some(sort_of(found.file_type())).filter(|sort| *sort != Sort::Unknown);
-            listed.push(Listed { name, sort });
+            listed.push(ListedName { name, sort });
         }
         Ok(listed)
     }
