@@ -7,9 +7,9 @@ use super::session::{Session, view_of};
 use super::store_options::parse_time;
 use crate::catalog::{Access, Catalog, Memory, Order, locate};
 use crate::config::ByteSize;
+use crate::fs::forest::{FolderOwner, Forest, PointSource, SourceError};
 use crate::fs::fuse::Permissions;
 use crate::fs::mount::{self, Audience, MountOptions, Occupied};
-use crate::fs::points::{Forest, PointSource, SourceError};
 use crate::fs::view::View;
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, Dated, LevelId};
@@ -285,7 +285,10 @@ fn forest(
         Arc::new(points),
         reader,
         session.zone.clone(),
-        (identity.uid, identity.gid),
+        FolderOwner {
+            uid: identity.uid,
+            gid: identity.gid,
+        },
     ))
 }
 
