@@ -606,7 +606,9 @@ fn a_directory_is_not_replaced_by_something_else() {
     let summary = restore(&memory, &[], &target, &replace(), &progress, &Cancel::new()).unwrap();
     assert_eq!(
         progress.told().troubles,
-        ["file: could not put it in the place of what is there: Is a directory (os error 21)"]
+        [
+            "file: could not put it in the place of the entry that is there: Is a directory (os error 21)"
+        ]
     );
     assert_eq!((summary.troubles, summary.files), (1, 1));
     assert_eq!(

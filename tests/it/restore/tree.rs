@@ -5,7 +5,7 @@ use freezer::model::{
     StreamOffset, Time, TreePath, Xattr,
 };
 use freezer::platform::{Attributes, DirHandle, Sort, Xattrs};
-use freezer::restore::Source;
+use freezer::restore::RestoreSource;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
@@ -221,7 +221,7 @@ impl Memory {
     }
 }
 
-impl Source for Memory {
+impl RestoreSource for Memory {
     type Error = io::Error;
     type Content = Entry;
 
