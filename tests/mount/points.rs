@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Levels of a backup that come while it is mounted.
+/// Levels of a backup that are added while it is mounted.
 struct Levels {
     store: Arc<dyn Store>,
     reader: Arc<FileReader>,

@@ -1,4 +1,4 @@
-//! What it costs to look into a point in time.
+//! The cost of looking into a point in time.
 
 use crate::support::{backup, scratch};
 use freezer::fs::view::{ROOT, View, ViewParts};

@@ -13,7 +13,7 @@ use freezer::store::memory::Memory;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-/// Levels that come while somebody looks.
+/// Levels that are added while a forest shows them.
 struct Levels {
     store: Arc<dyn Store>,
     reader: Arc<FileReader>,
@@ -91,7 +91,7 @@ fn forest(levels: &Arc<Levels>) -> Forest {
 fn names(forest: &Forest, directory: u64) -> Vec<String> {
     let mut names = Vec::new();
     let mut after = 0;
-    // One at a time, as a listing that is cut anywhere goes on.
+    // One entry at a time, as a listing may be cut anywhere.
     loop {
         let mut next = None;
         forest
