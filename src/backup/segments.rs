@@ -72,7 +72,7 @@ mod tests {
     use crate::backup::uploads::Uploads;
     use crate::catalog::names::{Folder, LevelOf};
     use crate::model::{BackupName, LevelId};
-    use crate::store::Store;
+    use crate::store::StoreExt;
     use crate::store::memory::Memory;
 
     #[test]

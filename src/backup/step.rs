@@ -3,7 +3,7 @@
 use super::compare::Previous;
 use crate::format::tar::DumpDir;
 use crate::model::{Name, TreePath};
-use crate::platform::{DirHandle, Listed};
+use crate::platform::{DirHandle, ListedName};
 use std::sync::Arc;
 
 /// A piece of one directory, listed but not read.
@@ -14,15 +14,15 @@ pub(super) struct WalkStep {
     pub(super) is_first: bool,
     /// With the first step: all names of the directory, if they are known.
     pub(super) all_names: Option<DumpDir>,
-    pub(super) names: Vec<ListedName>,
+    pub(super) names: Vec<WalkedName>,
     /// Whether names of the base are gone from the directory; known at the last step.
     pub(super) has_lost: bool,
 }
 
 /// A name in a directory, and the entry that the base has under it.
 #[derive(Debug)]
-pub(super) struct ListedName {
-    pub(super) listed: Listed,
+pub(super) struct WalkedName {
+    pub(super) listed: ListedName,
     pub(super) previous: Option<Previous>,
 }
 

@@ -8,11 +8,11 @@ use super::base::Base;
 use super::compare::Previous;
 use super::earlier_names::EarlierNames;
 use super::handover::{StepSender, WalkEnded};
-use super::step::{DirectoryAccess, ListedName, WalkStep, WalkedDirectory};
+use super::step::{DirectoryAccess, WalkStep, WalkedDirectory, WalkedName};
 use super::unread::Unread;
 use crate::format::tar::{DumpDir, DumpDirCode};
 use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
-use crate::platform::{Listed, Sort};
+use crate::platform::{ListedName, Sort};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -123,7 +123,7 @@ impl TreeWalk<'_> {
                     .as_mut()
                     .and_then(|earlier| earlier.find(listed.name.as_bytes()));
                 self.enter_later(directory, &listed, previous.as_ref());
-                step.push(ListedName { listed, previous });
+                step.push(WalkedName { listed, previous });
             }
             if step.is_empty() && !is_first {
                 break;
@@ -156,7 +156,7 @@ impl TreeWalk<'_> {
     fn enter_later(
         &mut self,
         parent: &Arc<WalkedDirectory>,
-        listed: &Listed,
+        listed: &ListedName,
         previous: Option<&Previous>,
     ) {
         if listed.sort == Some(Sort::Kept(Kind::Directory)) {
@@ -171,13 +171,13 @@ impl TreeWalk<'_> {
 
     /// Returns the names of a directory that are backed up, sorted, each with its type. `None` if
     /// the directory cannot be listed.
-    fn list(&self, directory: &WalkedDirectory) -> Option<Vec<Listed>> {
+    fn list(&self, directory: &WalkedDirectory) -> Option<Vec<ListedName>> {
         let handle = directory.access.handle()?;
         let listed = match self.options.only.get(&directory.path) {
             Some(names) => Ok(names.iter().map(without_type).collect()),
             None => handle.list(),
         };
-        let mut names: Vec<Listed> = match listed {
+        let mut names: Vec<ListedName> = match listed {
             Ok(names) => names,
             Err(error) => {
                 self.trouble(&directory.path, Unread::List(error));
@@ -258,7 +258,7 @@ impl TreeWalk<'_> {
 
 /// Returns the names for the member of the directory. Which files will have a member is not known
 /// yet.
-fn dump_dir(names: &[Listed]) -> DumpDir {
+fn dump_dir(names: &[ListedName]) -> DumpDir {
     let mut all = DumpDir::new();
     for listed in names {
         match listed.sort {
@@ -272,8 +272,8 @@ fn dump_dir(names: &[Listed]) -> DumpDir {
     all
 }
 
-fn without_type(name: &Name) -> Listed {
-    Listed {
+fn without_type(name: &Name) -> ListedName {
+    ListedName {
         name: name.clone(),
         sort: None,
     }

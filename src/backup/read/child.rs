@@ -2,7 +2,7 @@
 
 use crate::backup::compare::{Change, Previous};
 use crate::backup::read_step::SourceFile;
-use crate::backup::step::ListedName;
+use crate::backup::step::WalkedName;
 use crate::backup::unread::Unread;
 use crate::model::{Kind, Name, TreePath};
 use crate::platform::{DirHandle, Sort, Stat};
@@ -22,7 +22,7 @@ impl<'step> ListedChild<'step> {
     /// Joins a name and its directory. `path` is the path of the name.
     pub(super) fn new(
         directory: &'step DirHandle,
-        name: &'step ListedName,
+        name: &'step WalkedName,
         path: &'step TreePath,
     ) -> Self {
         Self {

@@ -3,7 +3,7 @@
 
 use super::{Heard, Settings};
 use crate::platform::Running;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::process::{self, Detached, End, Program};
 use crate::sched::book::Tasks;
 use crate::sched::fields::{actions, text};
@@ -139,7 +139,7 @@ impl Runs {
     /// Starts the process of a run; its number.
     pub(super) fn start(&self, id: &str, run: &str, due: Timestamp) -> io::Result<u32> {
         let folder = self.folder(run);
-        durable::create_folder(folder.path(), Access::private())?;
+        durable::create_folder(folder.path(), Sharing::private())?;
         let job = self
             .known
             .lock()
@@ -158,10 +158,10 @@ impl Runs {
             time_limit: self.settings.time_limit,
         };
         folder.write("order.json", &order)?;
-        let lock = durable::create_file(&folder.file("lock"), Access::private())?;
+        let lock = durable::create_file(&folder.file("lock"), Sharing::private())?;
         // The run inherits it: it is free again when the run has ended, however.
         lock.lock()?;
-        let output = durable::create_file(&folder.file("runner.log"), Access::private())?;
+        let output = durable::create_file(&folder.file("runner.log"), Sharing::private())?;
         let arguments = ["scheduler", "run-job"]
             .map(OsString::from)
             .into_iter()

@@ -15,7 +15,7 @@
 //! Invariant: nothing else is ever removed, written to or counted.
 
 use crate::model::Cancel;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::{CacheDir, Distrust, pause};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
@@ -103,7 +103,7 @@ impl CacheFolder {
     /// Opens the cache in the folder `parent`, or makes it there, for its owner alone; removes
     /// what is more than `limit_bytes`.
     pub(super) fn open(parent: &Path, limit_bytes: u64) -> Result<Self, OpenError> {
-        match durable::create_folder(parent, Access::private()) {
+        match durable::create_folder(parent, Sharing::private()) {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(OpenError::Make {
                     folder: parent.to_owned(),

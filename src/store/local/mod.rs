@@ -24,7 +24,7 @@ use super::wanted::length_of;
 use super::{
     Created, Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted, check_prefix,
 };
-use crate::platform::durable::{self, Access, Identity};
+use crate::platform::durable::{self, FileIdentity, Sharing};
 use crate::platform::folder_handle::{FolderHandle, Intrusion};
 use failure::{AtPath, kind_of};
 use listing::{Oddity, Walk, unless_gone};
@@ -47,8 +47,8 @@ const SETTLED_FOLDERS: usize = 4096;
 pub struct Local {
     root: PathBuf,
     /// Of the root when it was opened.
-    identity: Identity,
-    access: Access,
+    identity: FileIdentity,
+    access: Sharing,
     workshop: Workshop,
     /// Folders that exist and survive a crash, by their names below the root.
     settled: Mutex<HashSet<String>>,
@@ -76,9 +76,9 @@ impl Local {
                 Error::of_store(Kind::Failed, Verb::Open).because(AtPath { path: root, source })
             );
         }
-        let access = Access::like(&metadata);
+        let access = Sharing::like(&metadata);
         Ok(Self {
-            identity: Identity::of(&metadata),
+            identity: FileIdentity::of(&metadata),
             access,
             workshop: Workshop::new(access),
             settled: Mutex::default(),
@@ -100,7 +100,7 @@ impl Local {
             .take_while(|folder| !folder.exists())
             .collect();
         for folder in missing.into_iter().rev() {
-            match durable::create_folder(folder, Access::private()) {
+            match durable::create_folder(folder, Sharing::private()) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(refuse(error));
                 }
@@ -138,7 +138,7 @@ impl Local {
             }
             opened => opened?,
         };
-        if Identity::of(&folder.metadata()?) == self.identity {
+        if FileIdentity::of(&folder.metadata()?) == self.identity {
             Ok(folder)
         } else {
             Err(stale("the store's folder is not the one that was opened"))
@@ -238,13 +238,14 @@ impl Local {
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if let Some(file) = self.open_files.find(name, Identity::of(&metadata)) {
+        if let Some(file) = self.open_files.find(name, FileIdentity::of(&metadata)) {
             return Ok((file, metadata.len()));
         }
         let file = top.open_file(name.as_str())?;
         let metadata = file.metadata()?;
         Ok((
-            self.open_files.keep(name, Identity::of(&metadata), file),
+            self.open_files
+                .keep(name, FileIdentity::of(&metadata), file),
             metadata.len(),
         ))
     }

@@ -1,6 +1,6 @@
 //! The files that ranged reads keep open.
 
-use crate::platform::durable::Identity;
+use crate::platform::durable::FileIdentity;
 use crate::store::ObjectName;
 use std::collections::HashMap;
 use std::fs::File;
@@ -28,13 +28,13 @@ struct RecentFiles {
 #[derive(Debug)]
 struct OpenedFile {
     file: Arc<File>,
-    identity: Identity,
+    identity: FileIdentity,
     last_use: u64,
 }
 
 impl OpenFiles {
     /// The open file of that object, if it is still the one that has its name.
-    pub fn find(&self, name: &ObjectName, identity: Identity) -> Option<Arc<File>> {
+    pub fn find(&self, name: &ObjectName, identity: FileIdentity) -> Option<Arc<File>> {
         let recent = &mut *self.recent();
         recent.uses += 1;
         let opened = recent
@@ -46,7 +46,7 @@ impl OpenFiles {
     }
 
     /// Keeps a file in place of any of that object.
-    pub fn keep(&self, name: &ObjectName, identity: Identity, file: File) -> Arc<File> {
+    pub fn keep(&self, name: &ObjectName, identity: FileIdentity, file: File) -> Arc<File> {
         let file = Arc::new(file);
         let recent = &mut *self.recent();
         recent.uses += 1;
@@ -82,7 +82,7 @@ impl OpenFiles {
 #[cfg(test)]
 mod tests {
     use super::{CAPACITY, OpenFiles};
-    use crate::platform::durable::Identity;
+    use crate::platform::durable::FileIdentity;
     use crate::store::ObjectName;
     use std::fs::File;
 
@@ -91,8 +91,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a");
         std::fs::write(&path, "a").expect("a file");
-        let other = Identity::of(&folder.path().metadata().expect("there"));
-        let identity = Identity::of(&path.metadata().expect("there"));
+        let other = FileIdentity::of(&folder.path().metadata().expect("there"));
+        let identity = FileIdentity::of(&path.metadata().expect("there"));
         let name = |number: usize| ObjectName::new(format!("{number}")).expect("legal");
         let files = OpenFiles::default();
         for number in 0..=CAPACITY {

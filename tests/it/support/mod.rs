@@ -4,6 +4,7 @@ pub mod backup;
 pub mod dice;
 pub mod oracle;
 pub mod proxy;
+pub mod random_tree;
 pub mod reading;
 pub mod relay;
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use crate::cli::open::session::Session;
 use crate::cli::show::failure::Outcome;
 use crate::cli::show::output::Format;
 use crate::format::manifest::PathText;
-use crate::fs::timeline::Difference;
+use crate::fs::timeline::EntryDifference;
 use crate::model::{BackupRef, Entry, TreePath};
 use clap::Args;
 use serde::Serialize;
@@ -130,7 +130,7 @@ fn change(
         (None, Some(_)) => Some(("+", Vec::new())),
         (Some(_), None) => Some(("-", Vec::new())),
         (Some(before), Some(after)) => {
-            let difference = Difference::between(before, after);
+            let difference = EntryDifference::between(before, after);
             (!difference.is_none()).then(|| ("M", difference.words()))
         }
     }

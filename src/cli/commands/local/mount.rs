@@ -7,14 +7,14 @@ use crate::cli::options::store_options::parse_time;
 use crate::cli::show::failure::{Outcome, Usage};
 use crate::cli::show::output::Format;
 use crate::config::ByteSize;
+use crate::fs::forest::{FolderOwner, Forest, PointSource, SourceError};
 use crate::fs::fuse::Permissions;
 use crate::fs::mount::{self, Audience, MountOptions, Occupied};
-use crate::fs::points::{Forest, PointSource, SourceError};
 use crate::fs::view::View;
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, Dated, LevelId};
 use crate::platform::process::{self, Background};
-use crate::platform::{Clock, Identity, SystemClock};
+use crate::platform::{Clock, ProcessIdentity, SystemClock};
 use crate::store::location::Location;
 use anyhow::Context;
 use clap::Args;
@@ -280,12 +280,15 @@ fn forest(
         backup,
         reader: Arc::clone(&reader),
     };
-    let identity = Identity::of_process();
+    let identity = ProcessIdentity::of_process();
     Ok(Forest::of_points(
         Arc::new(points),
         reader,
         session.zone.clone(),
-        (identity.uid, identity.gid),
+        FolderOwner {
+            uid: identity.uid,
+            gid: identity.gid,
+        },
     ))
 }
 

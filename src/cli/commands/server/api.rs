@@ -11,7 +11,7 @@ use crate::cli::show::output::{Column, Format};
 use crate::cli::show::when;
 use crate::config::ByteSize;
 use crate::model::Passphrase;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::{Clock, SystemClock, terminal};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -525,7 +525,7 @@ impl Dev {
             _ => {}
         }
         let id = crate::api::token_name(self.token.expose());
-        let mut file = durable::create_file(&self.file, Access::private())?;
+        let mut file = durable::create_file(&self.file, Sharing::private())?;
         writeln!(
             file,
             "{}",

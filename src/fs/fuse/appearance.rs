@@ -1,16 +1,48 @@
-//! Our words for what an inode is, into the kernel's.
+//! How the kernel sees an entry: owners, permissions, and attributes in the kernel's words.
 
-use super::super::points::Found;
-use super::super::view::EntryAttributes;
-use super::Appearance;
-use crate::fs::Piece;
+use crate::fs::forest::ForestEntry;
+use crate::fs::view::EntryAttributes;
 use crate::model::{Device, Kind, Time};
 use fuser::{FileAttr, FileType, INodeNo};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How a forest is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Appearance {
+    /// The user that owns everything, in place of the owners that were backed up.
+    pub uid: Option<u32>,
+    /// The group that everything belongs to, in place of the groups that were backed up.
+    pub gid: Option<u32>,
+    /// Whether the kernel checks permissions, ACLs among them.
+    pub permissions: Permissions,
+    /// How long a request may wait before it is answered with an error.
+    pub patience: Duration,
+}
+
+impl Default for Appearance {
+    /// Shows entries as they were backed up, with permissions checked, and waits two minutes.
+    fn default() -> Self {
+        Self {
+            uid: None,
+            gid: None,
+            permissions: Permissions::Checked,
+            patience: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Whether the kernel checks permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permissions {
+    /// It does, as for any file system.
+    Checked,
+    /// It does not: every user that can enter the mount may read everything in it.
+    Ignored,
+}
+
 impl Appearance {
-    /// What `stat` shows of an inode.
-    pub(super) fn attributes(&self, found: &Found<'_>) -> FileAttr {
+    /// Returns the attributes of an entry as the kernel takes them.
+    pub(super) fn attributes(&self, entry: &ForestEntry<'_>) -> FileAttr {
         let EntryAttributes {
             kind,
             mode,
@@ -23,13 +55,13 @@ impl Appearance {
             size,
             numbers,
             ..
-        } = found.attributes;
+        } = entry.attributes;
         let mtime = system_time(mtime);
         FileAttr {
-            ino: INodeNo(found.inode),
+            ino: INodeNo(entry.inode),
             size,
             blocks,
-            // Times of access are not kept; a copy of the file has this one for both.
+            // A backup keeps no access times. After a copy of the file both times are the mtime.
             atime: mtime,
             mtime,
             ctime: system_time(ctime),
@@ -57,13 +89,13 @@ fn file_type(kind: Kind) -> FileType {
     }
 }
 
-/// The kernel's encoding of a device number in 32 bits (`new_encode_dev` in
-/// `include/linux/kdev_t.h`): 12 bits of major, 20 of minor. It has no device with more.
+/// Encodes a device number in 32 bits as the kernel does (`new_encode_dev` in
+/// `include/linux/kdev_t.h`): 12 bits of major, 20 of minor. The kernel has no device with more.
 fn encode_device(Device { major, minor }: Device) -> u32 {
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
 }
 
-/// Exact from the first second that a `timespec` can hold to the last.
+/// Converts a time, exactly from the first second that a `timespec` can hold to the last.
 fn system_time(time: Time) -> SystemTime {
     let seconds = Duration::from_secs(time.seconds().unsigned_abs());
     let whole = if time.seconds() < 0 {
@@ -74,20 +106,6 @@ fn system_time(time: Time) -> SystemTime {
     whole
         .and_then(|whole| whole.checked_add(Duration::from_nanos(u64::from(time.nanoseconds()))))
         .unwrap_or(UNIX_EPOCH)
-}
-
-/// The bytes of all pieces, holes as zeros, in one buffer: what a message to the kernel needs when
-/// there is more than one.
-pub(super) fn joined(pieces: &[Piece]) -> Vec<u8> {
-    let length = |piece: &Piece| usize::try_from(piece.length()).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(pieces.iter().map(length).sum());
-    for piece in pieces {
-        match piece.data() {
-            Some(data) => bytes.extend_from_slice(data),
-            None => bytes.resize(bytes.len().saturating_add(length(piece)), 0),
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]
