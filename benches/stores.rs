@@ -8,7 +8,7 @@
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 
 use freezer::store::location::{IfMissing, Location};
-use freezer::store::{ObjectName, Settings, Store, StoreExt};
+use freezer::store::{ObjectName, Store, StoreExt, StoreSettings};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -77,7 +77,7 @@ fn main() {
         objects.parse().expect("a number"),
         mib.parse().expect("a number"),
     );
-    let settings = std::env::vars().fold(Settings::default(), |settings, (name, value)| {
+    let settings = std::env::vars().fold(StoreSettings::default(), |settings, (name, value)| {
         settings.with_variable(&name, value)
     });
     let location = Location::parse(url.as_ref()).expect("a store");

@@ -391,7 +391,7 @@ fn next_level(
                 serial = serial.max(manifest.serial.0);
                 break;
             }
-            Err(AccessError::Store(source)) if source.kind() == store::Kind::Unavailable => {
+            Err(AccessError::Store(source)) if source.kind() == store::ErrorKind::Unavailable => {
                 let (backup, level) = (backup.clone(), level.clone());
                 return Err(BackupError::Catalog(CatalogError::Level {
                     verb: Verb::Open,

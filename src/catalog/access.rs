@@ -318,7 +318,7 @@ impl Access {
         }
         let name = names::identity_name();
         match copy.store.get(&name, MAX_DOCUMENT_BYTES) {
-            Err(error) if error.kind() == store::Kind::Missing => {
+            Err(error) if error.kind() == store::ErrorKind::Missing => {
                 let bytes = self
                     .store
                     .get(&name, MAX_DOCUMENT_BYTES)
@@ -372,7 +372,7 @@ impl Access {
                 object: name,
                 source,
             }),
-            Err(error) if error.kind() == store::Kind::Missing => {
+            Err(error) if error.kind() == store::ErrorKind::Missing => {
                 let mut has_backups = false;
                 let seen = store.list(names::MANIFESTS, &mut |_| {
                     has_backups = true;

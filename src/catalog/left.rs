@@ -18,7 +18,7 @@ use crate::format::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::manifest::{LevelParts, Manifest};
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial};
-use crate::store::{self, Kind, ObjectInfo, Store, StoreExt};
+use crate::store::{self, ErrorKind, ObjectInfo, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -450,7 +450,12 @@ fn newest_checkpoint(
         MAX_CHECKPOINT_BYTES,
     ) {
         Ok(stored) => stored,
-        Err(error) if !matches!(error.kind(), Kind::Missing | Kind::Short | Kind::TooLarge) => {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::Missing | ErrorKind::Short | ErrorKind::TooLarge
+            ) =>
+        {
             return Err(error);
         }
         Err(error) => {

@@ -18,7 +18,7 @@ use super::{Catalog, CatalogError};
 use crate::format::claim::{Claim, MAX_CLAIM_BYTES};
 use crate::model::{BackupName, Cancel, LevelId};
 use crate::platform::{Clock, Running, pause};
-use crate::store::{self, Kind, Store, StoreExt};
+use crate::store::{self, ErrorKind, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -463,7 +463,7 @@ impl Locks<'_> {
             MAX_CLAIM_BYTES,
         ) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == Kind::Missing => Ok(false),
+            Err(error) if error.kind() == ErrorKind::Missing => Ok(false),
             Err(source) => Err(self.failed(source)),
         }
     }

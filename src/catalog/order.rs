@@ -190,7 +190,9 @@ impl Memory {
                 Ok(outline) => {
                     self.0.insert(level, (outline.serial, outline.date()));
                 }
-                Err(AccessError::Store(source)) if source.kind() == store::Kind::Unavailable => {
+                Err(AccessError::Store(source))
+                    if source.kind() == store::ErrorKind::Unavailable =>
+                {
                     return Err(CatalogError::Level {
                         verb: super::Verb::Open,
                         backup: backup.clone(),
@@ -384,7 +386,7 @@ pub fn is_stray(
     let says_nothing = match error {
         AccessError::Store(error) => matches!(
             error.kind(),
-            store::Kind::Short | store::Kind::TooLarge | store::Kind::Missing
+            store::ErrorKind::Short | store::ErrorKind::TooLarge | store::ErrorKind::Missing
         ),
         AccessError::Manifest { source, .. } => matches!(source, ManifestError::Frame(_)),
         _ => false,

@@ -6,7 +6,7 @@ use super::{interrupt, layers, not_empty};
 use crate::catalog::names::is_lasting;
 use crate::config::{ByteSize, Environment, Setting};
 use crate::model::{Bandwidth, Secret};
-use crate::store::{LockMode, ObjectLock, Settings};
+use crate::store::{LockMode, ObjectLock, StoreSettings};
 use clap::{Args, CommandFactory, Parser};
 use jiff::{SignedDuration, Timestamp};
 use std::ffi::OsString;
@@ -240,8 +240,8 @@ impl StoreOptions {
     }
 
     /// What a store is opened with.
-    pub(super) fn settings(&self, environment: &Environment) -> Settings {
-        let mut settings = Settings::default()
+    pub(super) fn settings(&self, environment: &Environment) -> StoreSettings {
+        let mut settings = StoreSettings::default()
             .with_home(environment.home().cloned())
             .with_limits(self.upload_limit.clone(), self.download_limit.clone())
             .with_cancel(interrupt::flag_of_signals());

@@ -10,7 +10,7 @@ use crate::catalog::{Access, AccessError, Backup, Catalog, LockRequest, with_loc
 use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef};
 use crate::platform::{Clock, host_name};
-use crate::store::Kind;
+use crate::store::ErrorKind;
 use crate::store::location::IfMissing;
 use crate::upkeep::{self, Pair, Synced, Wanted};
 use clap::Args;
@@ -177,7 +177,7 @@ fn copy(arguments: &Arguments, from: &Access, session: &Session) -> anyhow::Resu
         matches!(error.downcast_ref(), Some(AccessError::NoStore(_)))
             || error
                 .downcast_ref::<crate::store::Error>()
-                .is_some_and(|error| error.kind() == Kind::Missing)
+                .is_some_and(|error| error.kind() == ErrorKind::Missing)
     };
     let opened = session
         .open_at(&arguments.to, if_missing)

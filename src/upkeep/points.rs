@@ -125,7 +125,9 @@ impl Points {
         for (level, outline) in outlines(access, backup, new) {
             let known = match outline {
                 // Withdrawn since it was listed.
-                Err(AccessError::Store(error)) if error.kind() == store::Kind::Missing => continue,
+                Err(AccessError::Store(error)) if error.kind() == store::ErrorKind::Missing => {
+                    continue;
+                }
                 Err(AccessError::Store(error)) if !is_damage(&error) => {
                     return Err(PruneError::Manifest {
                         level,

@@ -227,7 +227,7 @@ fn remove_left(access: &Access, left: &Left, held: &Held<'_>) -> Result<(), Prun
         return Ok(());
     };
     if let CatalogError::Level { source, .. } = &error
-        && let (store::Kind::Denied, Some(object)) = (source.kind(), source.object())
+        && let (store::ErrorKind::Denied, Some(object)) = (source.kind(), source.object())
         && access
             .store()
             .held_until(object)

@@ -218,7 +218,7 @@ pub(super) fn remove(
                         continue;
                     };
                     match store.held_until(&object.name) {
-                        Ok(until @ Some(_)) if error.kind() == store::Kind::Denied => {
+                        Ok(until @ Some(_)) if error.kind() == store::ErrorKind::Denied => {
                             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
                             *held = held.and(Locked {
                                 bytes: object.length,

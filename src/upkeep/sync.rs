@@ -147,7 +147,7 @@ pub fn sync(
     progress.stage("copying");
     for level in missing(pair, backup, wanted, held.now())? {
         let (manifest, stored) = match run.manifest(&level) {
-            Err(AccessError::Store(error)) if error.kind() == store::Kind::Missing => continue, // it went since it was listed
+            Err(AccessError::Store(error)) if error.kind() == store::ErrorKind::Missing => continue, // it went since it was listed
             Err(AccessError::Store(error)) if !is_damage(&error) => {
                 return Err(SyncError::Manifest {
                     level,
@@ -166,7 +166,7 @@ pub fn sync(
         // were listed.
         match run.manifest(&level) {
             Ok((_, again)) if again == stored => {}
-            Err(AccessError::Store(error)) if error.kind() != store::Kind::Missing => {
+            Err(AccessError::Store(error)) if error.kind() != store::ErrorKind::Missing => {
                 return Err(SyncError::Manifest {
                     level,
                     source: AccessError::Store(error),
@@ -461,8 +461,8 @@ fn copy_one(from: &dyn Store, to: &dyn Store, object: &ObjectInfo) -> Result<(),
     if body.len() as u64 != object.length {
         // It was listed with another length than it has now: objects are never changed.
         return Err(store::Error::new(
-            store::Kind::Short,
-            store::Verb::Get,
+            store::ErrorKind::Short,
+            store::Operation::Get,
             &object.name,
         ));
     }

@@ -10,8 +10,8 @@ use freezer::format::frame::Compression;
 use freezer::model::progress::{Collected, Told};
 use freezer::model::{Cancel, Content, Kind, Progress, Trouble};
 use freezer::platform::SystemClock;
-use freezer::store::memory::Memory;
-use freezer::store::{Store, StoreExt};
+use freezer::store::StoreExt;
+use freezer::store::memory::MemoryStore;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,7 +76,7 @@ fn back_up_with(
     progress: &dyn Progress,
     told: impl Fn() -> Told,
 ) -> (Whole, Told, Report) {
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let mut request = backup::request(&[tree]);
     request.engine = engine;

@@ -10,7 +10,7 @@ use freezer::platform::ManualClock;
 use freezer::store::Store;
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::mirror::{self, Mirror, OnFailure};
 use freezer::upkeep::{Pair, Wanted, sync};
 use jiff::{SignedDuration, Timestamp};
@@ -37,7 +37,7 @@ fn pair(access: &Access, place: Arc<dyn Store>) -> Access {
         .expect("an empty place")
 }
 
-const PATIENCE: mirror::Patience = mirror::Patience {
+const PATIENCE: mirror::WaitLimits = mirror::WaitLimits {
     for_one: Duration::from_mins(1),
     in_all: Duration::from_mins(1),
 };
@@ -86,8 +86,9 @@ fn one_of_two_stores_may_fail_at_any_call_and_the_other_has_everything() {
     };
     let mut call = 0;
     loop {
-        let good = backup::create_plain(Arc::new(Memory::default()));
-        let faulty = Arc::new(Faulty::new(Memory::default()).with(Fault::at_any(call).for_good()));
+        let good = backup::create_plain(Arc::new(MemoryStore::default()));
+        let faulty =
+            Arc::new(Faulty::new(MemoryStore::default()).with(Fault::at_any(call).for_good()));
         let mut held = BTreeMap::new();
         let Ok(copy) = good.copy_at(faulty.clone(), IfMissing::Create) else {
             call += 1;

@@ -16,8 +16,8 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Content, FrameNo, LevelId, Passphrase, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{Kind, ObjectInfo, ObjectName, Store, StoreExt, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ErrorKind, ObjectInfo, ObjectName, Operation, Store, StoreExt};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -30,14 +30,14 @@ use tempfile::TempDir;
 /// A tree, a store, and a clock that is ahead of all that the file system says.
 struct Bench {
     room: TempDir,
-    store: Arc<Memory>,
+    store: Arc<MemoryStore>,
     passphrase: Option<Passphrase>,
     clock: ManualClock,
 }
 
 impl Bench {
     fn new(passphrase: Option<Passphrase>) -> Self {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         match passphrase {
             None => drop(backup::create_plain(store.clone())),
             Some(_) => drop(backup::create_encrypted(store.clone())),
@@ -116,32 +116,33 @@ impl Bench {
     }
 
     /// Makes a level as the store is.
-    fn finish(&self, store: &Arc<Memory>) -> Report {
+    fn finish(&self, store: &Arc<MemoryStore>) -> Report {
         self.run_in(store.clone(), &self.request())
             .expect("a backup")
     }
 
     /// A run that is cut off at the put with that number, of all puts that are no claim's.
-    fn cut_at_put(&self, store: &Arc<Memory>, put: u64, request: &BackupRequest) {
-        let cut = Arc::new(Faulty::new(store.clone()).with(Fault::at(Verb::Put, put).for_good()));
+    fn cut_at_put(&self, store: &Arc<MemoryStore>, put: u64, request: &BackupRequest) {
+        let cut =
+            Arc::new(Faulty::new(store.clone()).with(Fault::at(Operation::Put, put).for_good()));
         self.run_in(cut.clone(), request)
             .expect_err("it was cut off");
         assert!(cut.has_struck());
     }
 
     /// How often a run calls the store, and how often to put.
-    fn calls(&self, store: &Arc<Memory>, request: &BackupRequest) -> (u64, u64) {
+    fn calls(&self, store: &Arc<MemoryStore>, request: &BackupRequest) -> (u64, u64) {
         let counting = Arc::new(Faulty::new(copy_of(store)));
         self.run_in(counting.clone(), request).expect("no fault");
-        (counting.calls().all(), counting.calls().of(Verb::Put))
+        (counting.calls().all(), counting.calls().of(Operation::Put))
     }
 
     /// The tree is what was backed up, and nothing is in the store but what manifests name.
     #[track_caller]
-    fn check(&self, store: &Arc<Memory>, report: &Report, what: &str) {
+    fn check(&self, store: &Arc<MemoryStore>, report: &Report, what: &str) {
         let access = self.access(store.clone());
         let whole = reading::whole(&access, &backup::name(), &report.manifest.id);
-        let fresh = Arc::new(Memory::default());
+        let fresh = Arc::new(MemoryStore::default());
         let other = backup::create_plain(fresh.clone());
         let mut request = backup::request(&[self.tree()]);
         small_objects(&mut request);
@@ -605,7 +606,7 @@ fn cut_late(bench: &Bench) -> LevelId {
     of.level
 }
 
-fn checkpoint_of(store: &Memory, level: &LevelId) -> (ObjectName, u32) {
+fn checkpoint_of(store: &MemoryStore, level: &LevelId) -> (ObjectName, u32) {
     let all = objects(store, &data_prefix(&backup::name()));
     let mut checkpoints = all.iter().filter_map(|object| match meaning(&object.name) {
         Some(Meaning::Data {
@@ -690,7 +691,7 @@ fn checkpoints_that_are_damaged_forged_or_old_are_passed_over_and_go() {
             forged(&|other| other.index.height += 1),
         ),
     ];
-    let checked = |store: Arc<Memory>, what: &str| {
+    let checked = |store: Arc<MemoryStore>, what: &str| {
         let report = bench.finish(&store);
         bench.check(&store, &report, what);
         report.taken.files
@@ -731,10 +732,10 @@ fn where_nothing_may_be_removed_a_run_is_gone_on_with_all_the_same() {
     let append_only = |puts: Option<u64>| {
         let mut store = Faulty::new(bench.store.clone());
         for call in 0..2000 {
-            store = store.with(Fault::at(Verb::Delete, call).with_kind(Kind::Denied));
+            store = store.with(Fault::at(Operation::Delete, call).with_kind(ErrorKind::Denied));
         }
         Arc::new(match puts {
-            Some(put) => store.with(Fault::at(Verb::Put, put).for_good()),
+            Some(put) => store.with(Fault::at(Operation::Put, put).for_good()),
             None => store,
         })
     };

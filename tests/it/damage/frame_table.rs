@@ -5,7 +5,7 @@ use super::harms;
 use crate::support::reading::{self, Readable, Whole};
 use crate::support::stored_tree::{Planned, Recipe, StoredTree, reader};
 use crate::support::torture::noise;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{ObjectInfo, ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn stored(encrypted: bool) -> StoredTree {
         ..Recipe::default()
     };
     StoredTree::write(
-        Arc::new(Memory::default()),
+        Arc::new(MemoryStore::default()),
         std::iter::once(Planned::directory("")).chain(files),
         recipe,
     )

@@ -13,7 +13,7 @@ use freezer::format::manifest::Manifest;
 use freezer::model::progress::Silent;
 use freezer::model::{BackupName, Cancel, LevelId};
 use freezer::platform::SystemClock;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::trial::Trial;
 use freezer::store::{ObjectInfo, ObjectName, Store, StoreExt};
 use freezer::upkeep::{Depth, Portion, Repaired, check, remove_unreadable, repair};
@@ -62,7 +62,7 @@ fn everything(store: &dyn Store) -> BTreeMap<ObjectName, Vec<u8>> {
 }
 
 /// How much of each level can be read; nothing where it does not open.
-fn readable(sound: &Sound, store: &Arc<Memory>, what: &str) -> [Option<Readable>; 2] {
+fn readable(sound: &Sound, store: &Arc<MemoryStore>, what: &str) -> [Option<Readable>; 2] {
     [0, 1].map(|level| {
         let view = reading::open(
             &sound.open(store),
@@ -326,8 +326,8 @@ fn a_store_that_does_not_answer_is_not_taken_for_damaged() {
 }
 
 /// A level with a frame table of several blocks, written by hand, in a store that opens.
-fn with_long_table(encrypted: bool) -> (Arc<Memory>, Access, StoredTree) {
-    let store = Arc::new(Memory::default());
+fn with_long_table(encrypted: bool) -> (Arc<MemoryStore>, Access, StoredTree) {
+    let store = Arc::new(MemoryStore::default());
     let access = if encrypted {
         backup::create_encrypted(store.clone())
     } else {

@@ -5,7 +5,7 @@ use freezer::format::frame::Compression;
 use freezer::fs::ReadError;
 use freezer::fs::view::{ROOT, View};
 use freezer::model::{Content, Device, Kind, Metadata, Name, NodeId, Time, TreePath, Xattr};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::BTreeMap;
@@ -196,7 +196,7 @@ proptest! {
     ) {
         let mut planned = vec![Planned::directory("")];
         plan(&tree, "", &mut planned);
-        let stored = StoredTree::write(Arc::new(Memory::default()), planned.clone(), recipe);
+        let stored = StoredTree::write(Arc::new(MemoryStore::default()), planned.clone(), recipe);
         let view = stored.view_through(&reader(cache_bytes));
         prop_assert_eq!(view.totals().entries, planned.len() as u64);
 
@@ -271,7 +271,7 @@ fn the_names_of_a_hard_linked_file_share_an_inode_and_read_alike() {
     second.entry.path = TreePath::parse(b"b").expect("legal");
     second.entry.link_to = Some(NodeId(1));
     let stored = StoredTree::write(
-        Arc::new(Memory::default()),
+        Arc::new(MemoryStore::default()),
         [Planned::directory(""), first, second],
         Recipe::default(),
     );
@@ -307,7 +307,7 @@ fn a_small_file_that_its_file_system_kept_without_blocks_takes_some_here() {
         },
     );
     let stored = StoredTree::write(
-        Arc::new(Memory::default()),
+        Arc::new(MemoryStore::default()),
         [Planned::directory(""), file, hole],
         Recipe::default(),
     );

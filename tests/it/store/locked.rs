@@ -9,7 +9,7 @@ use crate::support::torture::noise;
 use freezer::catalog::names::{self, Folder};
 use freezer::model::{BackupName, Cancel, LevelId};
 use freezer::platform::pause;
-use freezer::store::{Kind, LockMode, ObjectInfo, ObjectLock, ObjectName, Store, StoreExt};
+use freezer::store::{ErrorKind, LockMode, ObjectInfo, ObjectLock, ObjectName, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::error::Error as _;
 use std::fs;
@@ -174,7 +174,7 @@ fn what_is_locked_stays_whole_and_check_and_prune_say_until_when() {
 
     for object in [&listed(place.store.as_ref(), "manifests/")[0], &before[0]] {
         let error = place.store.delete(object).expect_err("it is locked");
-        assert_eq!(error.kind(), Kind::Denied);
+        assert_eq!(error.kind(), ErrorKind::Denied);
         assert!(
             error
                 .source()

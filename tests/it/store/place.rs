@@ -5,7 +5,7 @@ use super::remote::{as_variables, fresh, open, s3_settings, sftp_settings, sftp_
 use crate::support::scratch;
 use crate::support::servers::Server;
 use freezer::store::location::{IfMissing, Location};
-use freezer::store::{ObjectInfo, Settings, Store};
+use freezer::store::{ObjectInfo, Store, StoreSettings};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -49,7 +49,7 @@ impl Place {
 
     pub fn s3(server: &Server) -> Self {
         let url = fresh("s3", "places-s3");
-        let settings: Settings = s3_settings(server);
+        let settings: StoreSettings = s3_settings(server);
         let store = open(&url, settings).expect("opened");
         Self {
             url,

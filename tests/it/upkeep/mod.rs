@@ -20,7 +20,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
 use freezer::platform::ManualClock;
 use freezer::store::Store;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::upkeep::{Going, Pruned, plan, withdraw};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -32,7 +32,7 @@ use tempfile::TempDir;
 /// A tree, a store, and what each point in time of it was.
 struct Series {
     room: TempDir,
-    store: Arc<Memory>,
+    store: Arc<MemoryStore>,
     access: Access,
     clock: ManualClock,
     segment_bytes: u64,
@@ -47,7 +47,7 @@ const FILE_BYTES: usize = 600_000;
 
 impl Series {
     fn new() -> Self {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         let access = backup::create_plain(store.clone());
         let clock = ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1));
         Self {

@@ -15,7 +15,7 @@ use freezer::model::{Cancel, LevelId, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{self, ObjectInfo, ObjectName, Rope, Store, StoreExt};
 use freezer::upkeep::{Going, Pair, Synced, Wanted, repair, sync};
 use jiff::SignedDuration;
@@ -62,7 +62,7 @@ fn sync_what(
 #[test]
 fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
     let mut series = Series::with_levels(3);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     let first = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!((first.points, first.unreadable.len()), (3, 0));
     assert_eq!(
@@ -82,7 +82,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
 
     series.write("file 1", b"other");
     series.back_up();
-    let before = copy.calls().of(freezer::store::Verb::Put);
+    let before = copy.calls().of(freezer::store::Operation::Put);
     let second = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!(second.points, 1);
     assert!(
@@ -91,7 +91,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
         second.bytes,
         first.bytes
     );
-    let puts = copy.calls().of(freezer::store::Verb::Put) - before;
+    let puts = copy.calls().of(freezer::store::Operation::Put) - before;
     assert_eq!(puts, second.objects + 1, "the claim, and nothing twice");
     let access = Access::open(copy, None).expect("it opens by itself");
     assert_eq!(series.levels().len(), 4);
@@ -101,7 +101,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
 #[test]
 fn what_went_from_the_one_stays_in_the_other() {
     let mut series = Series::with_levels(6);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     series
         .prune(
@@ -127,7 +127,7 @@ fn what_went_from_the_one_stays_in_the_other() {
     series.check(&access, "the copy");
 
     // And a copy that is made of what is left has all that those lean on.
-    let late = Arc::new(Memory::default());
+    let late = Arc::new(MemoryStore::default());
     assert_eq!(
         sync_to(&series.access, late.clone(), &series.clock)
             .expect("copied")
@@ -143,7 +143,7 @@ fn what_went_from_the_one_stays_in_the_other() {
 #[test]
 fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
     let mut series = Series::with_levels(6);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     let access = Access::open(copy.clone(), None).expect("it opens");
     prune(
@@ -172,7 +172,7 @@ fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
 #[test]
 fn another_store_is_no_copy() {
     let series = Series::with_levels(1);
-    let other = Arc::new(Memory::default());
+    let other = Arc::new(MemoryStore::default());
     backup::create_plain(other.clone());
     let before = objects(other.as_ref(), "");
     let error = sync_to(&series.access, other.clone(), &series.clock).expect_err("another store");
@@ -192,7 +192,7 @@ fn a_damaged_manifest_stays_behind_and_the_others_come() {
         .store
         .put(&manifest, &vec![b"no manifest".to_vec()])
         .expect("stored");
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!(
         (
@@ -208,9 +208,9 @@ fn a_damaged_manifest_stays_behind_and_the_others_come() {
 #[test]
 fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() {
     let series = Series::with_levels(3);
-    let done = Arc::new(Memory::default());
+    let done = Arc::new(MemoryStore::default());
     sync_to(&series.access, done.clone(), &series.clock).expect("no fault");
-    let counting = Arc::new(Faulty::new(Memory::default()));
+    let counting = Arc::new(Faulty::new(MemoryStore::default()));
     sync_to(&series.access, counting.clone(), &series.clock).expect("no fault");
     let calls = counting.calls().all();
     assert!(calls > 15, "only {calls} calls");
@@ -220,7 +220,7 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
             Fault::at_any(call).for_good(),
             Fault::at_any(call).after_effect().for_good(),
         ] {
-            let place = Arc::new(Faulty::new(Memory::default()).with(fault));
+            let place = Arc::new(Faulty::new(MemoryStore::default()).with(fault));
             let _outcome = sync_to(&series.access, place.clone(), &series.clock);
             let mended = place.mended();
             if let Ok(access) = Access::open(mended.clone(), None) {
@@ -250,7 +250,7 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
 
 /// A store in which something happens before a call of it.
 struct Eventful<F> {
-    inner: Arc<Memory>,
+    inner: Arc<MemoryStore>,
     calls_left: AtomicI64,
     event: F,
 }
@@ -272,7 +272,7 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: freezer::store::Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), store::Error> {
         self.tick();
@@ -297,7 +297,7 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
         self.inner.location()
     }
 
-    fn powers(&self) -> Powers<'_> {
+    fn powers(&self) -> store::Powers<'_> {
         self.inner.powers()
     }
 }
@@ -326,7 +326,7 @@ fn a_copy_is_whole_when_points_in_time_go_from_the_source_before_any_call_of_it(
         });
         let from = series.access.through(eventful.clone());
         eventful.calls_left.store(call, Ordering::SeqCst);
-        let copy = Arc::new(Memory::default());
+        let copy = Arc::new(MemoryStore::default());
         let synced = sync_to(&from, copy.clone(), &series.clock);
         let is_over = eventful.calls_left.load(Ordering::SeqCst) >= 0;
         let what = format!("pruned before call {call}: {synced:?}");
@@ -372,7 +372,10 @@ fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
         series.write_large(file, 1);
     }
     series.back_up();
-    let (full, fresh) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
+    let (full, fresh) = (
+        Arc::new(MemoryStore::default()),
+        Arc::new(MemoryStore::default()),
+    );
     sync_to(&series.access, full.clone(), &series.clock).expect("copied");
     series
         .prune(&last(1), SignedDuration::ZERO)
@@ -508,11 +511,12 @@ fn what_is_noted_as_lost_is_noted_in_a_copy_before_anything_of_that_stream_is_th
     let series = Series::with_large_files(3, 6, 2);
     let full = series.levels().remove(0);
     let (lost_segment, lost) = lose(&series.access, &full, 2);
-    let counting = Arc::new(Faulty::new(Memory::default()));
+    let counting = Arc::new(Faulty::new(MemoryStore::default()));
     sync_to(&series.access, counting.clone(), &series.clock).expect("no fault");
     let mut with_segments = 0;
     for call in 0..counting.calls().all() {
-        let place = Arc::new(Faulty::new(Memory::default()).with(Fault::at_any(call).for_good()));
+        let place =
+            Arc::new(Faulty::new(MemoryStore::default()).with(Fault::at_any(call).for_good()));
         let _cut_off = sync_to(&series.access, place.clone(), &series.clock);
         let mended = place.mended();
         if !segments_of(mended.as_ref(), &full).is_empty() {
@@ -538,7 +542,7 @@ fn what_is_noted_as_lost_is_noted_in_a_copy_before_anything_of_that_stream_is_th
 fn what_a_copy_has_is_not_noted_as_lost_there() {
     let mut series = Series::with_large_files(3, 6, 2);
     let full = series.levels().remove(0);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     lose(&series.access, &full, 2);
     series.write_large(0, 50);
@@ -560,7 +564,7 @@ fn what_a_copy_has_is_not_noted_as_lost_there() {
 fn a_copy_that_has_lost_something_itself_notes_what_either_has_lost() {
     let mut series = Series::with_large_files(3, 6, 2);
     let full = series.levels().remove(0);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     let access = Access::open(copy.clone(), None).expect("it opens");
     let (lost_here, here) = lose(&access, &full, 1);

@@ -11,8 +11,8 @@ mod wrappers;
 use freezer::store::Store;
 use freezer::store::faulty::Faulty;
 use freezer::store::local::Local;
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, StoreExt, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectName, Operation, StoreExt};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::any::Any;
@@ -135,7 +135,7 @@ conformance! {
 }
 
 fn fresh_memory() -> Fresh {
-    fresh(Memory::default(), ())
+    fresh(MemoryStore::default(), ())
 }
 
 /// Runs the whole suite over a wrapped kind.
@@ -195,7 +195,7 @@ macro_rules! tests_of_one_request {
 wrappers! { tests_of_one_request! {} }
 
 fn many_pieces_are_one_request(wrap: &dyn Fn(Arc<dyn Store>, &Path) -> Arc<dyn Store>) {
-    let counted = Arc::new(Faulty::new(Memory::default()));
+    let counted = Arc::new(Faulty::new(MemoryStore::default()));
     let wrapped = Wrapped::new(counted.clone(), Box::new(()), wrap);
     let object = ObjectName::new("data/a").expect("legal");
     let body: Vec<u8> = (0..=99).collect();
@@ -211,5 +211,5 @@ fn many_pieces_are_one_request(wrap: &dyn Fn(Arc<dyn Store>, &Path) -> Arc<dyn S
         .expect("read");
     let expected: Vec<Vec<u8>> = body.chunks(10).map(<[u8]>::to_vec).collect();
     assert_eq!(come, expected);
-    assert_eq!(counted.calls().of(Verb::Get), 1, "one request");
+    assert_eq!(counted.calls().of(Operation::Get), 1, "one request");
 }

@@ -22,8 +22,8 @@ pub const ALL: &[Power] = &[
 /// What several places can do that are one store.
 pub const FOR_SEVERAL: &[Power] = &[Power::HeldUntil, Power::Join];
 
-/// Names every wrapper, the powers that it keeps, those that it adds, and how a store is wrapped; for
-/// a macro that makes something of each.
+/// Names every wrapper, the powers that it keeps, those that it adds, and how a store is wrapped;
+/// for a macro that makes something of each.
 macro_rules! wrappers {
     ($then:ident! $with:tt) => {
         $then! { $with
@@ -96,13 +96,13 @@ pub fn trial(inner: Arc<dyn Store>, _: &Path) -> Arc<dyn Store> {
 }
 
 pub fn mirror(inner: Arc<dyn Store>, _: &Path) -> Arc<dyn Store> {
-    use freezer::store::memory::Memory;
+    use freezer::store::memory::MemoryStore;
     use freezer::store::mirror::{Mirror, OnFailure};
     let limits = WaitLimits {
         for_one: HOUR,
         in_all: HOUR,
     };
-    let places: Vec<Arc<dyn Store>> = vec![inner, Arc::new(Memory::default())];
+    let places: Vec<Arc<dyn Store>> = vec![inner, Arc::new(MemoryStore::default())];
     Arc::new(Mirror::new(places, OnFailure::Abort, limits))
 }
 
