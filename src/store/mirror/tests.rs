@@ -234,6 +234,7 @@ fn a_place_that_hangs_is_waited_for_once_and_no_longer_than_the_patience() {
 }
 
 /// Takes its time for everything, and does it.
+#[derive(Default)]
 struct Slow(MemoryStore);
 
 impl Store for Slow {
@@ -268,29 +269,26 @@ impl Store for Slow {
     }
 }
 
+/// A fifth of a second for all calls: a slow place takes longer for thirty of them.
+const SHORT: WaitLimits = WaitLimits {
+    in_all: Duration::from_millis(200),
+    ..MINUTE
+};
+
+/// A slow place and a fast one.
+fn unequal() -> (Arc<Slow>, Arc<MemoryStore>) {
+    (Arc::default(), Arc::default())
+}
+
+fn put_all(mirror: &Mirror) -> Result<(), Error> {
+    (0..30).try_for_each(|number| mirror.put(&name(&format!("a/{number:02}")), &vec![]))
+}
+
 #[test]
 fn a_place_that_is_slower_all_the_time_is_left_behind_once_it_has_cost_the_others_too_much() {
-    let (slow, fast) = (
-        Arc::new(Slow(MemoryStore::default())),
-        Arc::new(MemoryStore::default()),
-    );
-    let put_all = |mirror: &Mirror| {
-        (0..30).for_each(|number| {
-            mirror
-                .put(&name(&format!("a/{number:02}")), &vec![])
-                .expect("the other takes it")
-        });
-    };
-    let patience = WaitLimits {
-        in_all: Duration::from_millis(200),
-        ..MINUTE
-    };
-    let mirror = Mirror::new(
-        vec![slow.clone(), fast.clone()],
-        OnFailure::Continue,
-        patience,
-    );
-    put_all(&mirror);
+    let (slow, fast) = unequal();
+    let mirror = Mirror::new(vec![slow.clone(), fast.clone()], OnFailure::Continue, SHORT);
+    put_all(&mirror).expect("the other takes it");
     let outcomes = mirror.outcomes();
     let why = outcomes[0]
         .failure
@@ -304,31 +302,26 @@ fn a_place_that_is_slower_all_the_time_is_left_behind_once_it_has_cost_the_other
         "{why:?}"
     );
     assert!(outcomes[1].failure.is_none());
-    // What it has is the beginning of what the other has, which is everything.
+    // Its objects are the first of those that the other has, which are all of them.
     let (kept, all) = (listed(slow.as_ref()), listed(fast.as_ref()));
     assert!(all.len() == 30 && all.starts_with(&kept), "{kept:?}");
+}
 
+#[test]
+fn a_slow_place_that_has_time_enough_takes_part_to_the_end() {
+    let (slow, fast) = unequal();
     let patient = Mirror::new(vec![slow, fast], OnFailure::Continue, MINUTE);
-    put_all(&patient);
-    assert!(
-        patient
-            .outcomes()
-            .iter()
-            .all(|outcome| outcome.failure.is_none()),
-        "it had time enough"
-    );
-    let (slow, fast) = (
-        Arc::new(Slow(MemoryStore::default())),
-        Arc::new(MemoryStore::default()),
-    );
-    let strict = Mirror::new(vec![slow, fast], OnFailure::Abort, patience);
-    let failed =
-        (0..30).find_map(|number| strict.put(&name(&format!("a/{number:02}")), &vec![]).err());
-    assert_eq!(
-        failed.map(|error| error.kind()),
-        Some(ErrorKind::Unavailable),
-        "where one must not be left out, the call fails"
-    );
+    put_all(&patient).expect("stored");
+    let outcomes = patient.outcomes();
+    assert!(outcomes.iter().all(|outcome| outcome.failure.is_none()));
+}
+
+#[test]
+fn where_no_place_must_be_left_out_the_call_fails_when_one_is_too_slow() {
+    let (slow, fast) = unequal();
+    let strict = Mirror::new(vec![slow, fast], OnFailure::Abort, SHORT);
+    let error = put_all(&strict).expect_err("the slow one cost too much");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
 /// Hands over two pieces and then fails.
