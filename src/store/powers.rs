@@ -37,7 +37,7 @@ pub type PutUnlessThere<'store> =
 /// or there is no such object.
 ///
 /// [`Store::delete`](super::Store::delete) refuses a held object with
-/// [`ErrorKind::Denied`](super::Kind::Denied).
+/// [`ErrorKind::Denied`](super::ErrorKind::Denied).
 pub type HeldUntil<'store> =
     Box<dyn Fn(&ObjectName) -> Result<Option<Timestamp>, Error> + Send + Sync + 'store>;
 

@@ -98,9 +98,13 @@ impl<S: Store> Store for Trial<S> {
             create_once: None,
             put_unless_there: None,
             held_until: held_until.map(|held_until| -> HeldUntil<'_> {
-                Box::new(move |name| match self.removed().contains(name) {
-                    true => Ok(None),
-                    false => held_until(name),
+                Box::new(move |name| {
+                    let is_removed = self.removed().contains(name);
+                    if is_removed {
+                        Ok(None)
+                    } else {
+                        held_until(name)
+                    }
                 })
             }),
             join: None,
