@@ -1,5 +1,5 @@
-//! Faults between a client and a real server: what is tried again ends right, and what is not fails
-//! whole, with words.
+//! Faults between a client and a real server: calls that are tried again succeed, and the others
+//! fail whole, with a message.
 
 use super::remote::{as_variables, fresh, open, s3_settings};
 use crate::support::proxy::{Fault, Proxy};

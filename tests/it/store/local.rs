@@ -186,7 +186,7 @@ mod unix {
         (room, store)
     }
 
-    /// Every name below a folder, with what it holds.
+    /// Returns every name below a folder, with the content of its file.
     fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let mut found = Vec::new();
         for entry in fs::read_dir(folder).expect("there") {

@@ -21,7 +21,7 @@ pub fn open(url: &str, settings: StoreSettings) -> Result<Arc<dyn Store>, Error>
     )
 }
 
-/// A place of its own below a container.
+/// Returns a place of its own below a container.
 pub fn fresh(scheme: &str, container: &str) -> String {
     let mut random = [0; 8];
     getrandom::fill(&mut random).expect("random bytes");
@@ -35,7 +35,7 @@ pub fn s3_settings(server: &Server) -> StoreSettings {
         .with_variable("AWS_SECRET_ACCESS_KEY", server["S3_SECRET_KEY"].as_str())
 }
 
-/// What a server's script says, as variables of the environment.
+/// Returns the output of a server's script as variables of the environment.
 pub fn as_variables(server: &Server, prefix: &str) -> StoreSettings {
     let variables = server.iter().filter(|(name, _)| name.starts_with(prefix));
     variables.fold(StoreSettings::default(), |settings, (name, value)| {
@@ -67,14 +67,14 @@ pub fn swift_keystone(container: &str) -> Arc<dyn Store> {
     .expect("opened")
 }
 
-/// What an SSH server's script says, as options.
+/// Returns the output of an SSH server's script as options.
 pub fn sftp_settings(server: &Server) -> StoreSettings {
     StoreSettings::default()
         .with_option("ssh-key", server["SSH_KEY"].as_str())
         .with_option("ssh-known-hosts", server["SSH_KNOWN_HOSTS"].as_str())
 }
 
-/// A folder of its own on an SSH server.
+/// Returns a folder of its own on an SSH server.
 pub fn sftp_url(server: &Server) -> String {
     let (user, host, port, folder) = (
         &server["SSH_USER"],
@@ -90,7 +90,7 @@ pub fn sftp() -> Arc<dyn Store> {
     open(&sftp_url(&server), sftp_settings(&server)).expect("opened")
 }
 
-/// A folder of its own on a WebDAV server.
+/// Returns a folder of its own on a WebDAV server.
 pub fn webdav_url(server: &Server) -> String {
     let (user, host, port) = (
         &server["WEBDAV_USERNAME"],
@@ -112,7 +112,7 @@ pub fn webdav() -> Arc<dyn Store> {
     .expect("opened")
 }
 
-/// A prefix of its own in a container that is there.
+/// Opens a prefix of its own in a container that is there.
 #[cfg(feature = "azblob")]
 pub fn azblob() -> Arc<dyn Store> {
     open(
@@ -122,7 +122,7 @@ pub fn azblob() -> Arc<dyn Store> {
     .expect("opened")
 }
 
-/// Why a store cannot be opened, with its causes.
+/// Returns the error of a store that cannot be opened, with its causes.
 fn refusal(url: &str, settings: StoreSettings) -> (ErrorKind, String) {
     let error = open(url, settings).map(|_| ()).expect_err("refused");
     let mut text = error.to_string();
@@ -183,7 +183,7 @@ fn a_large_object_goes_over_ssh_and_comes_back_in_parts() {
     }
 }
 
-/// A store on an SSH server behind a relay, and what has to live with it.
+/// A store on an SSH server behind a relay, and everything that has to live as long.
 fn sftp_behind_a_relay(
     settings: impl FnOnce(StoreSettings) -> StoreSettings,
 ) -> (Arc<dyn Store>, Relay, tempfile::TempDir) {
@@ -216,7 +216,7 @@ fn sftp_behind_a_relay(
     )
 }
 
-/// What counts as silence of a server: more than a busy machine needs to begin a session.
+/// The longest silence of a server: more than a busy machine needs to begin a session.
 const SILENCE: Duration = Duration::from_secs(5);
 
 #[test]

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use suite::{Power, SUITE, Subject};
 use wrappers::{Wrapped, wrappers};
 
-/// A fresh, empty store, and whatever has to live with it.
+/// A fresh, empty store, and everything that has to live as long.
 type Fresh = (Arc<dyn Store>, Box<dyn Any>);
 
 fn fresh(store: impl Store + 'static, kept: impl Any) -> Fresh {

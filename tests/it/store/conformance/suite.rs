@@ -49,12 +49,12 @@ pub struct Subject<'test> {
     pub store: &'test dyn Store,
     /// The powers that it has to have.
     pub powers: Vec<Power>,
-    /// Whether the store was tested alone already, and this is what it is wrapped in.
+    /// Whether it is wrapped. The store inside has tests of its own, so fewer rounds are enough.
     pub is_wrapped: bool,
 }
 
 impl Subject<'_> {
-    /// How often to do something: a store in a network takes a hundred times as long for it.
+    /// Scales a number of rounds: a store in a network takes a hundred times as long for one.
     fn times(&self, near: u32) -> u32 {
         let is_far = ["azblob:", "s3:", "sftp:", "swift:", "webdav:"]
             .iter()

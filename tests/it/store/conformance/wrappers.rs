@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a wrapper keeps that passes every power on.
+/// The powers of a wrapper that passes every power on.
 pub const ALL: &[Power] = &[
     Power::CreateOnce,
     Power::PutUnlessThere,
@@ -19,7 +19,7 @@ pub const ALL: &[Power] = &[
     Power::LeanOn,
 ];
 
-/// What several places can do that are one store.
+/// The powers that several places have as one store, if a place has them.
 pub const FOR_SEVERAL: &[Power] = &[Power::HeldUntil, Power::Join];
 
 /// Names every wrapper, the powers that it keeps, those that it adds, and how a store is wrapped;
@@ -40,7 +40,7 @@ macro_rules! wrappers {
 }
 pub(super) use wrappers;
 
-/// A wrapped store, and what has to live with it.
+/// A wrapped store, and everything that has to live as long.
 pub struct Wrapped {
     pub store: Arc<dyn Store>,
     _room: tempfile::TempDir,
