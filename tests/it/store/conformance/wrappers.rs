@@ -40,6 +40,9 @@ macro_rules! wrappers {
 }
 pub(super) use wrappers;
 
+/// Wraps a store. The folder is for files of the wrapper.
+pub type Wrap = dyn Fn(Arc<dyn Store>, &Path) -> Arc<dyn Store>;
+
 /// A wrapped store, and everything that has to live as long.
 pub struct Wrapped {
     pub store: Arc<dyn Store>,
@@ -48,11 +51,7 @@ pub struct Wrapped {
 }
 
 impl Wrapped {
-    pub fn new(
-        store: Arc<dyn Store>,
-        kept: Box<dyn Any>,
-        wrap: &dyn Fn(Arc<dyn Store>, &Path) -> Arc<dyn Store>,
-    ) -> Self {
+    pub fn new(store: Arc<dyn Store>, kept: Box<dyn Any>, wrap: &Wrap) -> Self {
         let room = scratch();
         Self {
             store: wrap(store, room.path()),
