@@ -22,7 +22,7 @@ use freezer::model::{
     BackupName, BackupRef, Excludes, FrameNo, LevelId, PointInTime, StoreId, TreePath,
 };
 use freezer::store::ObjectName;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
@@ -147,7 +147,7 @@ pub fn manifest(json: &[u8]) {
         .unwrap_or_else(|_| BackupName::new("host", "docs").expect("legal"));
     let parts = ViewParts {
         manifest,
-        store: Arc::new(Memory::default()),
+        store: Arc::new(MemoryStore::default()),
         store_id: STORE,
         protection: Protection::Checksum,
         backup,

@@ -9,7 +9,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(text) = str::from_utf8(data) else {
         return;
     };
-    if let Ok(page) = page::Page::parse(text) {
+    if let Ok(page) = page::ListingPage::parse(text) {
         assert!(
             page.objects
                 .iter()

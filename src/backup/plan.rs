@@ -122,7 +122,7 @@ fn next_serial(
                 serial = serial.max(manifest.serial.0);
                 break;
             }
-            Err(AccessError::Store(source)) if source.kind() == store::Kind::Unavailable => {
+            Err(AccessError::Store(source)) if source.kind() == store::ErrorKind::Unavailable => {
                 return Err(BackupError::Catalog(CatalogError::Level {
                     verb: LevelVerb::Open,
                     backup: backup.clone(),

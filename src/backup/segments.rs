@@ -73,7 +73,7 @@ mod tests {
     use crate::catalog::names::{Folder, LevelOf};
     use crate::model::{BackupName, LevelId};
     use crate::store::StoreExt;
-    use crate::store::memory::Memory;
+    use crate::store::memory::MemoryStore;
 
     #[test]
     fn segments_hold_all_frames_in_order_and_a_cut_closes_one_early() {
@@ -82,7 +82,7 @@ mod tests {
             level: LevelId::new(jiff::Timestamp::UNIX_EPOCH, 1),
         };
         let (uploads, uploader) = Uploads::new();
-        let store = Memory::default();
+        let store = MemoryStore::default();
         std::thread::scope(|scope| {
             scope.spawn(|| uploads.serve(&store));
             let mut segments = SegmentWriter::new(&level, Folder::Segments, 10, uploader);

@@ -272,8 +272,8 @@ impl Uploader {
 mod tests {
     use super::{AfterOthers, Uploads};
     use crate::store::faulty::Faulty;
-    use crate::store::memory::Memory;
-    use crate::store::{ObjectName, StoreExt, Verb};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{ObjectName, Operation, StoreExt};
 
     fn name(text: &str) -> ObjectName {
         ObjectName::new(text).expect("legal")
@@ -284,10 +284,10 @@ mod tests {
         for threads in [1, 2, 5] {
             let (uploads, data) = Uploads::new();
             let index = data.for_another();
-            let store = Faulty::new(Memory::default());
+            let store = Faulty::new(MemoryStore::default());
             std::thread::scope(|scope| {
                 // The first put of each thread waits until this thread has looked at the store.
-                let gate = store.gate(Verb::Put);
+                let gate = store.gate(Operation::Put);
                 let (uploads, store) = (&uploads, &store);
                 for _ in 0..threads {
                     scope.spawn(move || uploads.serve(store));
@@ -326,8 +326,8 @@ mod tests {
     #[test]
     fn after_a_failure_no_object_is_stored_that_names_a_missing_one() {
         let (uploads, data) = Uploads::new();
-        let store =
-            Faulty::new(Memory::default()).with(crate::store::faulty::Fault::at(Verb::Put, 0));
+        let store = Faulty::new(MemoryStore::default())
+            .with(crate::store::faulty::Fault::at(Operation::Put, 0));
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| uploads.serve(&store));

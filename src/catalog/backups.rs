@@ -246,8 +246,8 @@ impl Catalog {
     fn is_published(&self, manifest: &store::ObjectName) -> Result<bool, store::Error> {
         match self.store.get(manifest, 0) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == store::Kind::TooLarge => Ok(true),
-            Err(error) if error.kind() == store::Kind::Missing => Ok(false),
+            Err(error) if error.kind() == store::ErrorKind::TooLarge => Ok(true),
+            Err(error) if error.kind() == store::ErrorKind::Missing => Ok(false),
             Err(error) => Err(error),
         }
     }

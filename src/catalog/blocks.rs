@@ -125,7 +125,7 @@ impl ReadWindow {
                     return Ok(self.bytes.get(..length).unwrap_or_default().to_vec());
                 }
                 // The object ends before.
-                Err(error) if error.kind() == store::Kind::Short && reach > length => {
+                Err(error) if error.kind() == store::ErrorKind::Short && reach > length => {
                     reach = (reach / 2).max(length)
                 }
                 Err(error) => return Err(error),

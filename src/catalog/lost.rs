@@ -39,8 +39,8 @@ pub fn lost_parts(
                 all()
             }),
             Err(error) => match error.kind() {
-                store::Kind::Missing => continue,
-                store::Kind::TooLarge => all(),
+                store::ErrorKind::Missing => continue,
+                store::ErrorKind::TooLarge => all(),
                 _ => return Err(error),
             },
         };

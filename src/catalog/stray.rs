@@ -21,7 +21,7 @@ pub fn is_stray(
     let says_nothing = match error {
         AccessError::Store(error) => matches!(
             error.kind(),
-            store::Kind::Short | store::Kind::TooLarge | store::Kind::Missing
+            store::ErrorKind::Short | store::ErrorKind::TooLarge | store::ErrorKind::Missing
         ),
         AccessError::Manifest { source, .. } => matches!(source, ManifestError::Frame(_)),
         _ => false,

@@ -144,7 +144,9 @@ impl ReadError {
             Self::NotADirectory => Errno::NotADirectory,
             Self::IsADirectory => Errno::IsADirectory,
             Self::WrongKind => Errno::Invalid,
-            Self::Fetch { source, .. } if source.kind() == store::Kind::Denied => Errno::Access,
+            Self::Fetch { source, .. } if source.kind() == store::ErrorKind::Denied => {
+                Errno::Access
+            }
             Self::Index(IndexError::Fetch { source, .. }) => {
                 source.downcast_ref::<Self>().map_or(Errno::Io, Self::errno)
             }
@@ -164,7 +166,7 @@ impl ReadError {
     /// Whether the store lacks an object that should be there.
     pub(super) fn is_missing(&self) -> bool {
         match self {
-            Self::Fetch { source, .. } => source.kind() == store::Kind::Missing,
+            Self::Fetch { source, .. } => source.kind() == store::ErrorKind::Missing,
             Self::Index(IndexError::Fetch { source, .. }) => {
                 source.downcast_ref::<Self>().is_some_and(Self::is_missing)
             }
@@ -176,7 +178,7 @@ impl ReadError {
     /// Whether the store was unavailable, which may pass.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Fetch { source, .. } => source.kind() == store::Kind::Unavailable,
+            Self::Fetch { source, .. } => source.kind() == store::ErrorKind::Unavailable,
             Self::Shared(error) => error.is_passing(),
             _ => false,
         }

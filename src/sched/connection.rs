@@ -2,8 +2,8 @@
 
 use crate::model::Secret;
 use crate::net::{
-    Body, Error as NetError, Http, Kind, Login, Method, OpenStackService, Pass, Reply, Request,
-    Settings,
+    Error as NetError, Http, HttpReply, Login, Method, NetErrorKind, NetSettings, OpenStackService,
+    Pass, Request, RequestBody,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -190,7 +190,7 @@ impl ApiConnection {
     /// # Errors
     ///
     /// [`ApiError::Login`] when what is set is not enough to log in with.
-    pub fn new(entrance: Entrance, settings: &Settings) -> Result<Self, ApiError> {
+    pub fn new(entrance: Entrance, settings: &NetSettings) -> Result<Self, ApiError> {
         let http = Http::with_patience(settings, PATIENCE).map_err(no_login)?;
         let way = match entrance {
             Entrance::Token {
@@ -271,7 +271,7 @@ impl ApiConnection {
             .map_err(|error| unreachable_at(url, error))?;
         let reply = self
             .http
-            .send(request, Body::None)
+            .send(request, RequestBody::None)
             .map_err(|silence| unreachable_at(url, silence))?;
         if reply.status == 404 {
             return Err(ApiError::Answer(
@@ -318,7 +318,7 @@ impl ApiConnection {
         below: &str,
         body: Option<&Value>,
         version: Option<&str>,
-    ) -> Result<Reply, ApiError> {
+    ) -> Result<HttpReply, ApiError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}/{below}", open.base))
@@ -332,9 +332,9 @@ impl ApiConnection {
             .body(())
             .map_err(|error| unreachable_at(&open.base, error))?;
         let text = body.map(Value::to_string);
-        let body = text
-            .as_ref()
-            .map_or(Body::None, |text| Body::Bytes(text.as_bytes()));
+        let body = text.as_ref().map_or(RequestBody::None, |text| {
+            RequestBody::Bytes(text.as_bytes())
+        });
         self.http
             .send(request, body)
             .map_err(|silence| unreachable_at(&open.base, silence))
@@ -542,7 +542,7 @@ fn named(below: &str) -> &str {
 
 fn no_login(error: NetError) -> ApiError {
     ApiError::Login {
-        is_away: error.kind() == Kind::Unavailable,
+        is_away: error.kind() == NetErrorKind::Unavailable,
         source: error.into(),
     }
 }
@@ -558,7 +558,7 @@ fn unreachable_at(
     }
 }
 
-fn read(reply: Reply, url: &str, what: &str) -> Result<Answer, ApiError> {
+fn read(reply: HttpReply, url: &str, what: &str) -> Result<Answer, ApiError> {
     let (status, is_done) = (reply.status, reply.is_done());
     let version = reply.header("etag").map(str::to_owned);
     let cut_off = |silence: NetError| unreachable_at(url, silence);

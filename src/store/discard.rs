@@ -1,6 +1,6 @@
 //! A store that keeps nothing: for rehearsals.
 
-use super::{Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted};
+use super::{Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store};
 
 /// Takes every object and keeps none: it always looks empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,10 +14,10 @@ impl Store for Discard {
     fn read(
         &self,
         name: &ObjectName,
-        _: Wanted<'_>,
+        _: Selection<'_>,
         _: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        Err(Error::new(Kind::Missing, Verb::Get, name))
+        Err(Error::new(ErrorKind::Missing, Operation::Get, name))
     }
 
     fn list(&self, _: &str, _: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {

@@ -1,29 +1,30 @@
-//! Shorter forms of what a store can be asked.
+//! Shorter forms of the calls of a store.
 
-use super::{Created, Error, Kind, ObjectName, Rope, Store, Verb, Wanted};
+use super::{Created, Error, ErrorKind, ObjectName, Operation, Rope, Selection, Store};
 use jiff::Timestamp;
 
-/// What callers ask of a store, in terms of the five calls and the powers. No store has a say in
-/// these: whatever wraps a store, they mean the same.
+/// Shorter calls, made of the five calls and the powers. No store can replace them, so they mean
+/// the same however a store is wrapped.
 pub trait StoreExt: Store {
     /// Reads a whole object of at most `limit` bytes.
     ///
     /// # Errors
     ///
-    /// [`Kind::Missing`] when there is none; [`Kind::TooLarge`] when it is longer than `limit`.
+    /// [`ErrorKind::Missing`] when there is none; [`ErrorKind::TooLarge`] when it is longer than
+    /// `limit`.
     fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        only_piece(self, name, Wanted::Whole { limit })
+        only_piece(self, name, Selection::Whole { limit })
     }
 
     /// Reads exactly `length` bytes from `offset` on.
     ///
     /// # Errors
     ///
-    /// [`Kind::Missing`] when there is no such object; [`Kind::Short`] when it ends before the
-    /// range does. Never fewer bytes than asked for.
+    /// [`ErrorKind::Missing`] when there is no such object; [`ErrorKind::Short`] when it ends
+    /// before the range does. Never fewer bytes than asked for.
     fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
         let lengths = &[length];
-        only_piece(self, name, Wanted::Pieces { offset, lengths })
+        only_piece(self, name, Selection::Pieces { offset, lengths })
     }
 
     /// Reads pieces of exactly these lengths from `offset` on with one request, and hands each over
@@ -39,7 +40,7 @@ pub trait StoreExt: Store {
         lengths: &[usize],
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        self.read(name, Wanted::Pieces { offset, lengths }, take)
+        self.read(name, Selection::Pieces { offset, lengths }, take)
     }
 
     /// Stores an object only where there is none of that name, where the store can see to that.
@@ -70,16 +71,16 @@ pub trait StoreExt: Store {
 
 impl<S: Store + ?Sized> StoreExt for S {}
 
-/// Reads what comes as one piece.
+/// Reads a selection that is one piece.
 fn only_piece<S: Store + ?Sized>(
     store: &S,
     name: &ObjectName,
-    wanted: Wanted<'_>,
+    wanted: Selection<'_>,
 ) -> Result<Vec<u8>, Error> {
     let mut read = None;
     store.read(name, wanted, &mut |piece| {
         read = Some(piece);
         true
     })?;
-    read.ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))
+    read.ok_or_else(|| Error::new(ErrorKind::Short, Operation::Get, name))
 }

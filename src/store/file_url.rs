@@ -4,7 +4,7 @@ use crate::net::decode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::path::{Path, PathBuf};
 
-/// What is escaped in the path of such a URL.
+/// The characters that are escaped in the path of such a URL.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -35,32 +35,32 @@ pub(super) fn file_url(path: &Path) -> String {
     }
 }
 
-/// Reads what stands behind `file:`.
+/// Parses the text after `file:`.
 pub(super) fn folder_of_url(rest: &str) -> Result<PathBuf, &'static str> {
     let path = match rest.strip_prefix("//") {
         None => rest,
         Some(rest) => {
             let (host, _) = rest
                 .split_once('/')
-                .ok_or("a file URL has three slashes: file:///PATH")?;
+                .ok_or("a file URL has three slashes; write file:///PATH")?;
             if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
-                return Err("a file URL names no other host: file:///PATH");
+                return Err("a file URL cannot name another host; write file:///PATH");
             }
             rest.get(host.len()..).unwrap_or_default()
         }
     };
     if !path.starts_with('/') {
-        return Err("a file URL holds an absolute path: file:///PATH");
+        return Err("a file URL needs an absolute path; write file:///PATH");
     }
     if path.contains(['?', '#']) {
-        return Err("? and # are written %3F and %23 in a URL");
+        return Err("write %3F for ? and %23 for # in a file URL");
     }
-    let bytes =
-        decode(path).ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
+    let bytes = decode(path)
+        .ok_or("% must be followed by two hexadecimal digits; write %25 for % itself")?;
     if bytes.contains(&0) {
-        return Err("a path holds no NUL");
+        return Err("a path cannot contain a NUL");
     }
-    path_of_bytes(bytes).ok_or("its path is not valid here")
+    path_of_bytes(bytes).ok_or("its path is not valid on this system")
 }
 
 #[cfg(unix)]

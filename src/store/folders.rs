@@ -1,14 +1,14 @@
-//! Objects that are files in folders of another machine: their listing, and names for what is not
-//! whole yet.
+//! Objects that are files in folders of another machine: their listing, and names of temporary
+//! files.
 
 use super::name::legal_component;
 use super::{Error, ObjectInfo, ObjectName, check_prefix};
 use std::fmt::Write;
 
-/// Folder of what is not whole yet. No object has such a name.
+/// The folder of temporary files. No object can have this name.
 pub(super) const TEMPORARY: &str = "#tmp";
 
-/// A name below [`TEMPORARY`] that no other has; nothing where there is no randomness.
+/// Returns a unique name below [`TEMPORARY`]; `None` when the system has no randomness.
 pub(super) fn temporary() -> Option<String> {
     let mut random = [0; 12];
     getrandom::fill(&mut random).ok()?;
@@ -22,22 +22,22 @@ pub(super) fn temporary() -> Option<String> {
     )
 }
 
-/// What is in a folder.
+/// A file or folder in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FolderRow {
-    /// Its name there, a folder's with a slash at its end: so that names are in the order of the
-    /// whole names of the objects below them.
+    /// The name there. That of a folder ends with a slash, so that names sort as the whole names of
+    /// the objects below them do.
     name: String,
     length: u64,
 }
 
 impl FolderRow {
-    /// Nothing where no object may have that name.
+    /// Makes the row of a file; `None` when no object may have that name.
     pub(super) fn object(name: String, length: u64) -> Option<Self> {
         legal_component(&name).then_some(Self { name, length })
     }
 
-    /// Nothing where no object may be in a folder of that name.
+    /// Makes the row of a folder; `None` when no object may be in a folder of that name.
     pub(super) fn folder(mut name: String) -> Option<Self> {
         legal_component(&name).then(|| {
             name.push('/');
@@ -46,8 +46,9 @@ impl FolderRow {
     }
 }
 
-/// Lists as [`Store::list`](super::Store::list) has it. `entries` tells what is in a folder, in any
-/// order, by the folder's name with a slash at its end, or nothing for the uppermost.
+/// Lists objects by the contract of [`Store::list`](super::Store::list). `entries` returns the
+/// contents of a folder, in any order. It gets the name of the folder with a slash at the end, or
+/// an empty text for the topmost one.
 pub(super) fn list(
     prefix: &str,
     mut entries: impl FnMut(&str) -> Result<Vec<FolderRow>, Error>,
@@ -59,7 +60,7 @@ pub(super) fn list(
         entries.sort_unstable();
         Ok(entries.into_iter())
     };
-    // Folders still to be listed, the next one behind; each with its entries still to be shown.
+    // The folders that are open, the innermost last, each with its entries still to be shown.
     let mut open = vec![(prefix.to_owned(), in_order(prefix)?)];
     while let Some((below, rest)) = open.last_mut() {
         let Some(entry) = rest.next() else {
@@ -85,7 +86,7 @@ pub(super) fn list(
 #[cfg(test)]
 mod tests {
     use super::{FolderRow, list, temporary};
-    use crate::store::{Error, Kind, ObjectName, Verb};
+    use crate::store::{Error, ErrorKind, ObjectName, Operation};
 
     #[test]
     fn folders_are_listed_in_the_order_of_whole_names_and_only_as_far_as_is_wanted() {
@@ -94,7 +95,7 @@ mod tests {
                 "" => &["b", "a/", "a-b", "#tmp/", "a.b"],
                 "a/" => &["z", "c/", "c-d"],
                 "a/c/" => &["x"],
-                _ => return Err(Error::of_store(Kind::Missing, Verb::List)),
+                _ => return Err(Error::of_store(ErrorKind::Missing, Operation::List)),
             };
             let entry = |name: &&str| match name.strip_suffix('/') {
                 Some(folder) => FolderRow::folder(folder.to_owned()),
@@ -118,11 +119,11 @@ mod tests {
         assert_eq!(listed("a/", 2).expect("listed"), ["a/c-d", "a/c/x"]);
         assert_eq!(
             listed("x/", 9).expect_err("what listing it says").kind(),
-            Kind::Missing
+            ErrorKind::Missing
         );
         assert_eq!(
             listed("a", 9).expect_err("no whole component").kind(),
-            Kind::Failed
+            ErrorKind::Failed
         );
     }
 

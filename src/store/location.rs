@@ -1,4 +1,4 @@
-//! Which store people mean: the text after `--store`.
+//! The store that people name: the text after `--store`.
 
 pub use super::address::IfMissing;
 
@@ -10,7 +10,7 @@ use super::retry::{Persistence, Retry};
 use super::s3::S3;
 use super::sftp::Sftp;
 use super::swift::Swift;
-use super::{Error, Settings, Store, Verb};
+use super::{Error, Operation, Store, StoreSettings};
 use super::{opendal, s3, sftp, swift};
 use std::ffi::OsStr;
 use std::fmt;
@@ -33,30 +33,30 @@ pub struct Remote {
     address: Address,
 }
 
-/// A kind of store in a network: a new one is a file beside this one, and a line in [`KINDS`].
+/// A kind of store in a network. A new one is a file beside this one, and an entry in [`KINDS`].
 struct RemoteKind {
     scheme: &'static str,
-    /// How people write the begin of its URLs.
+    /// The beginning of its URLs, as people write it.
     form: &'static str,
-    /// What may stand after `?` in its URLs.
+    /// The keys that may come after `?` in its URLs.
     keys: &'static [&'static str],
-    /// What the path of a URL is to its objects.
+    /// The meaning of the path of its URLs.
     path: PathIs,
     open: Open,
 }
 
-type Open = fn(&Address, &Settings, IfMissing) -> Result<Box<dyn Store>, Error>;
+type Open = fn(&Address, &StoreSettings, IfMissing) -> Result<Box<dyn Store>, Error>;
 
-/// What the path of a URL is.
+/// The meaning of the path of a URL.
 #[derive(PartialEq, Eq)]
 enum PathIs {
-    /// What their names begin with.
+    /// The names of its objects begin with it.
     Prefix,
-    /// The folder in which they are.
+    /// It is the folder of the objects.
     Folder,
 }
 
-/// Every kind there is.
+/// Every kind of store in a network that this build can open.
 static KINDS: &[RemoteKind] = &[
     #[cfg(feature = "azblob")]
     RemoteKind {
@@ -118,7 +118,7 @@ impl fmt::Debug for RemoteKind {
     }
 }
 
-/// A text that names no store.
+/// A text does not name a store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// A kind of store that this program cannot open.
@@ -129,12 +129,12 @@ pub enum LocationError {
         feature = feature(.0)
     )]
     Unsupported(String),
-    /// A URL that is none.
+    /// A URL that breaks a rule.
     #[error("{text:?} is not a store: {why}")]
     Malformed {
         /// The text.
         text: String,
-        /// Which rule it breaks.
+        /// The rule that it breaks.
         why: String,
     },
 }
@@ -156,7 +156,7 @@ fn feature(scheme: &str) -> String {
     }
 }
 
-/// Schemes that are taken for one even without `//` after them.
+/// Schemes that are recognised even without `//` after them.
 const KNOWN_SCHEMES: [&str; 18] = [
     "azblob", "file", "gcs", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https",
     "webdav", "gs", "azure", "b2", "rclone", "rest", "rsync",
@@ -196,12 +196,12 @@ impl Location {
         }
     }
 
-    /// Opens the store. One in a network tries again what may help to be tried again, and keeps to
-    /// the bandwidth that is set.
+    /// Opens the store. One in a network tries again after failures that can pass, and keeps to the
+    /// bandwidth that is set.
     pub fn open(
         &self,
         if_missing: IfMissing,
-        settings: &Settings,
+        settings: &StoreSettings,
     ) -> Result<Arc<dyn Store>, Error> {
         match (self, if_missing) {
             (Self::Folder(path), IfMissing::Refuse) => Ok(Arc::new(Local::open(path)?)),
@@ -209,7 +209,8 @@ impl Location {
             (Self::Remote(Remote { kind, address }), _) => {
                 let persistence = Persistence::new(settings.retry_for(), settings.cancel().clone());
                 let open = || (kind.open)(address, settings, if_missing);
-                let store = persistence.attempt(|| self.to_string(), Verb::Open, None, open)?;
+                let store =
+                    persistence.attempt(|| self.to_string(), Operation::Open, None, open)?;
                 let store = Limit::new(
                     store,
                     settings.upload_limit(),
@@ -222,7 +223,7 @@ impl Location {
     }
 }
 
-/// The URL without a password that somebody wrote into it.
+/// Returns a URL without the password that somebody wrote into it.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
@@ -247,7 +248,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// Splits a scheme off, if the text has one. A single letter is a Windows drive.
+/// Splits the scheme off, if the text has one. A single letter is a drive of Windows.
 fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let legal = scheme.len() > 1
@@ -266,7 +267,7 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::{IfMissing, Location, LocationError, without_password};
     use crate::store::file_url::file_url;
-    use crate::store::{Kind, Settings};
+    use crate::store::{ErrorKind, StoreSettings};
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::PathBuf;
@@ -394,20 +395,20 @@ mod tests {
         let location = Location::Folder(folder.path().join("a b"));
         assert_eq!(
             location
-                .open(IfMissing::Refuse, &Settings::default())
+                .open(IfMissing::Refuse, &StoreSettings::default())
                 .err()
                 .map(|error| error.kind()),
-            Some(Kind::Missing)
+            Some(ErrorKind::Missing)
         );
         let store = location
-            .open(IfMissing::Create, &Settings::default())
+            .open(IfMissing::Create, &StoreSettings::default())
             .expect("made");
         assert_eq!(
             Location::parse(store.location().as_ref()),
             Ok(location.clone())
         );
         location
-            .open(IfMissing::Refuse, &Settings::default())
+            .open(IfMissing::Refuse, &StoreSettings::default())
             .expect("there");
     }
 

@@ -1,9 +1,9 @@
 //! A store in memory, for tests and examples. It ends with the process.
 
-use super::wanted::{cut, length_of};
+use super::selection::{cut, length_of};
 use super::{
-    Calls, Created, Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted,
-    check_prefix,
+    Calls, Created, Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection,
+    Store, check_prefix,
 };
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Keeps objects in memory and counts the calls.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct MemoryStore {
     /// Every object; ordered by name as a listing is. Never held during a call to others.
     objects: Mutex<BTreeMap<ObjectName, Arc<Vec<u8>>>>,
     calls: Calls,
 }
 
-impl Memory {
-    /// How often it was called.
+impl MemoryStore {
+    /// Returns the counts of calls.
     pub fn calls(&self) -> &Calls {
         &self.calls
     }
@@ -31,15 +31,15 @@ impl Memory {
     }
 
     fn object(&self, name: &ObjectName) -> Result<Arc<Vec<u8>>, Error> {
-        self.calls.count(Verb::Get);
+        self.calls.count(Operation::Get);
         self.objects()
             .get(name)
             .cloned()
-            .ok_or_else(|| Error::new(Kind::Missing, Verb::Get, name))
+            .ok_or_else(|| Error::new(ErrorKind::Missing, Operation::Get, name))
     }
 
     fn create_once(&self, name: &ObjectName, body: &Rope) -> Created {
-        self.calls.count(Verb::Put);
+        self.calls.count(Operation::Put);
         match self.objects().entry(name.clone()) {
             Entry::Occupied(_) => Created::WasThere,
             Entry::Vacant(place) => {
@@ -50,9 +50,9 @@ impl Memory {
     }
 }
 
-impl Store for Memory {
+impl Store for MemoryStore {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.calls.count(Verb::Put);
+        self.calls.count(Operation::Put);
         self.objects().insert(name.clone(), Arc::new(body.concat()));
         Ok(())
     }
@@ -60,21 +60,21 @@ impl Store for Memory {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         let object = self.object(name)?;
         match wanted {
-            Wanted::Whole { limit } if object.len() as u64 > limit => {
-                return Err(Error::new(Kind::TooLarge, Verb::Get, name));
+            Selection::Whole { limit } if object.len() as u64 > limit => {
+                return Err(Error::new(ErrorKind::TooLarge, Operation::Get, name));
             }
-            Wanted::Whole { .. } => drop(take(object.to_vec())),
-            Wanted::Pieces { offset, lengths } => {
+            Selection::Whole { .. } => drop(take(object.to_vec())),
+            Selection::Pieces { offset, lengths } => {
                 let length = length_of(name, offset, lengths)?;
                 let bytes = usize::try_from(offset)
                     .ok()
                     .and_then(|start| object.get(start..start.checked_add(length)?))
-                    .ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
+                    .ok_or_else(|| Error::new(ErrorKind::Short, Operation::Get, name))?;
                 cut(bytes.to_vec(), lengths, take);
             }
         }
@@ -82,7 +82,7 @@ impl Store for Memory {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        self.calls.count(Verb::List);
+        self.calls.count(Operation::List);
         check_prefix(prefix)?;
         let mut after: Option<ObjectName> = None;
         loop {
@@ -108,7 +108,7 @@ impl Store for Memory {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.calls.count(Verb::Delete);
+        self.calls.count(Operation::Delete);
         self.objects().remove(name);
         Ok(())
     }

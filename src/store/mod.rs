@@ -1,14 +1,14 @@
-//! Where objects are kept: named, immutable byte strings. A store knows nothing of what is in them.
+//! Where objects are kept: named, immutable byte strings. A store does not know their contents.
 //!
 //! [`Store`] is the contract that every kind and wrapper keeps, and `tests/it/store/` its
 //! conformance suite: five calls that every place can do, and [`Powers`] for what only some can.
 //! Kinds are one file each (`local`, `s3`, `swift`, `sftp`, `opendal`, `memory`, and `discard`,
 //! which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `mirror`, `disk_cache`,
 //! `faulty`, `trial`). [`location`] reads what people write after `--store` and opens the store it
-//! names, as [`Settings`] say. The [`Error`]'s kind alone says what a caller may do about it.
+//! names, as [`StoreSettings`] say. The kind of an [`Error`] alone says what a caller can do.
 //!
-//! Everything here blocks the thread that calls. The kinds in a network talk through `net`, whose
-//! errors become ours in `error`; `runtime` is the one place that waits for asynchronous code.
+//! Every call blocks its thread. The kinds in a network talk through `net`; `error` wraps the
+//! errors of `net`, and `runtime` is the one place that waits for asynchronous code.
 
 mod address;
 mod calls;
@@ -32,33 +32,32 @@ mod range;
 pub mod retry;
 mod runtime;
 mod s3;
+mod selection;
 mod settings;
 mod sftp;
 mod swift;
 pub mod trial;
-mod wanted;
 
 pub use calls::Calls;
 pub use discard::Discard;
-pub use error::{Error, Kind, Verb};
+pub use error::{Error, ErrorKind, Operation};
 pub use ext::StoreExt;
 pub use name::ObjectName;
 pub use powers::{CreateOnce, Created, HeldUntil, Join, LeanOn, Powers, PutUnlessThere};
-pub use settings::{LockMode, ObjectLock, Settings};
-pub use wanted::Wanted;
+pub use selection::Selection;
+pub use settings::{LockMode, ObjectLock, StoreSettings};
 
 use std::ops::Deref;
 
-/// The body of an object as the pieces it was made of, in order: written without being joined
-/// first.
+/// The body of an object in pieces, which are written in order and need not be joined first.
 pub type Rope = Vec<Vec<u8>>;
 
 /// An object as a listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {
-    /// Its name.
+    /// The name.
     pub name: ObjectName,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub length: u64,
 }
 
@@ -75,18 +74,19 @@ pub trait Store: Send + Sync {
     /// too. When it returns, the bytes will survive a crash of the machine.
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error>;
 
-    /// Reads one object with one request, and hands over what is [`Wanted`], piece by piece and in
-    /// order, each as soon as it has come, until `take` returns `false`.
+    /// Reads one object with one request, and hands over what the [`Selection`] says, piece by
+    /// piece and in order, each as soon as it has come, until `take` returns `false`.
     ///
     /// # Errors
     ///
-    /// [`Kind::Missing`] when there is no such object; [`Kind::Short`] when it ends before the last
-    /// piece does; [`Kind::TooLarge`] when all of it is wanted and it is longer than the limit. No
-    /// piece is ever shorter than it was wanted, and those handed over before an error are good.
+    /// [`ErrorKind::Missing`] when there is no such object; [`ErrorKind::Short`] when it ends
+    /// before the last piece does; [`ErrorKind::TooLarge`] when all of it is wanted and it is
+    /// longer than the limit. No piece is ever shorter than it was wanted, and those handed over
+    /// before an error are good.
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error>;
 
@@ -123,7 +123,7 @@ where
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         (**self).read(name, wanted, take)
@@ -159,7 +159,7 @@ fn check_prefix(prefix: &str) -> Result<(), Error> {
     if legal_prefix(prefix) {
         Ok(())
     } else {
-        Err(Error::of_store(Kind::Failed, Verb::List)
+        Err(Error::of_store(ErrorKind::Failed, Operation::List)
             .because(format!("{prefix:?} is not a prefix of whole components")))
     }
 }

@@ -2,36 +2,36 @@
 //! Swift have in common.
 
 use super::error::network;
-use super::{Error, Kind, ObjectName, Rope, Verb, Wanted, range};
-use crate::net::{Body, MAX_DOCUMENT, Method, Reply};
+use super::{Error, ErrorKind, ObjectName, Operation, Rope, Selection, range};
+use crate::net::{HttpReply, MAX_DOCUMENT, Method, RequestBody};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What is escaped in the value of a query: all but what RFC 3986 calls unreserved. Signatures of
-/// S3 want exactly that, once.
+/// The characters that are escaped in the value of a query: all but the unreserved ones of RFC
+/// 3986. Signatures of S3 need exactly this form, escaped once.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// What is escaped in a path: slashes stay.
+/// The characters that are escaped in a path, where slashes stay.
 const IN_PATH: &AsciiSet = &IN_QUERY.remove(b'/');
 
-/// One request, and what it is for.
-pub(super) struct Ask<'ask> {
-    pub(super) verb: Verb,
+/// One request, and the operation and object that it is for.
+pub(super) struct ObjectRequest<'ask> {
+    pub(super) verb: Operation,
     pub(super) object: Option<&'ask ObjectName>,
     pub(super) method: Method,
-    /// What stands behind the address of the bucket or container, escaped.
+    /// The path below the address of the bucket or container, escaped, with the query.
     pub(super) path: String,
     pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Body<'ask>,
+    pub(super) body: RequestBody<'ask>,
 }
 
-impl<'ask> Ask<'ask> {
-    /// A request about an object, or about the whole store, without headers and body.
+impl<'ask> ObjectRequest<'ask> {
+    /// Makes a request about an object or the whole store, without headers and body.
     pub(super) fn new(
-        verb: Verb,
+        verb: Operation,
         object: Option<&'ask ObjectName>,
         method: Method,
         path: String,
@@ -42,7 +42,7 @@ impl<'ask> Ask<'ask> {
             method,
             path,
             headers: Vec::new(),
-            body: Body::None,
+            body: RequestBody::None,
         }
     }
 
@@ -56,94 +56,101 @@ impl<'ask> Ask<'ask> {
     }
 
     /// Sends a body along.
-    pub(super) fn sending(self, body: Body<'ask>) -> Self {
+    pub(super) fn sending(self, body: RequestBody<'ask>) -> Self {
         Self { body, ..self }
     }
 }
 
 /// A server of objects.
 pub(super) trait ObjectServer {
-    /// Sends one request, with what says who asks.
-    fn send(&self, ask: &Ask<'_>) -> Result<Reply, Error>;
+    /// Authenticates one request and sends it.
+    fn send(&self, ask: &ObjectRequest<'_>) -> Result<HttpReply, Error>;
 
     /// Returns where an object is below the address of the bucket or container, escaped.
     fn path_of(&self, name: &ObjectName) -> String;
 }
 
-/// Sends a request of which only the status counts.
-pub(super) fn done(server: &impl ObjectServer, ask: &Ask<'_>) -> Result<(), Error> {
+/// Sends a request and checks the status of the answer.
+pub(super) fn done(server: &impl ObjectServer, ask: &ObjectRequest<'_>) -> Result<(), Error> {
     server
         .send(ask)?
         .finish()
         .map_err(network(ask.verb, ask.object))
 }
 
-/// Sends an object. `headers` are those that the server checks it with, and wishes.
+/// Sends an object with the headers that the kind of store adds.
 pub(super) fn put(
     server: &impl ObjectServer,
     name: &ObjectName,
     body: &Rope,
     headers: Vec<(&'static str, String)>,
-) -> Result<Reply, Error> {
-    let ask = Ask::new(Verb::Put, Some(name), Method::PUT, server.path_of(name))
-        .with([("content-type", "application/octet-stream".to_owned())])
-        .with(headers)
-        .sending(Body::Rope(body));
+) -> Result<HttpReply, Error> {
+    let ask = ObjectRequest::new(
+        Operation::Put,
+        Some(name),
+        Method::PUT,
+        server.path_of(name),
+    )
+    .with([("content-type", "application/octet-stream".to_owned())])
+    .with(headers)
+    .sending(RequestBody::Rope(body));
     server.send(&ask)
 }
 
-/// Hands over what is wanted of an object.
+/// Reads a selection of an object and hands its pieces over.
 pub(super) fn read(
     server: &impl ObjectServer,
     name: &ObjectName,
-    wanted: Wanted<'_>,
+    wanted: Selection<'_>,
     take: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<(), Error> {
     range::read(name, wanted, take, |method, range| {
-        let ask = Ask::new(Verb::Get, Some(name), method, server.path_of(name));
+        let ask = ObjectRequest::new(Operation::Get, Some(name), method, server.path_of(name));
         server.send(&ask.with(range.map(|range| ("range", range))))
     })
 }
 
-/// Removes what is at `path`; nothing there counts as removed.
+/// Removes the object at `path`; a missing one counts as removed.
 pub(super) fn delete(
     server: &impl ObjectServer,
     name: &ObjectName,
     path: String,
 ) -> Result<(), Error> {
-    let ask = Ask::new(Verb::Delete, Some(name), Method::DELETE, path);
+    let ask = ObjectRequest::new(Operation::Delete, Some(name), Method::DELETE, path);
     let reply = server.send(&ask)?;
     match reply.status {
         404 => Ok(()),
-        _ => reply.finish().map_err(network(Verb::Delete, Some(name))),
+        _ => reply
+            .finish()
+            .map_err(network(Operation::Delete, Some(name))),
     }
 }
 
 /// Returns one page of a listing; `None` where there is no such bucket or container.
 pub(super) fn page(server: &impl ObjectServer, path: String) -> Result<Option<Vec<u8>>, Error> {
-    let ask = Ask::new(Verb::List, None, Method::GET, path);
+    let ask = ObjectRequest::new(Operation::List, None, Method::GET, path);
     let reply = server.send(&ask)?;
     if reply.status == 404 {
         return Ok(None);
     }
     if !reply.is_done() {
-        return Err(network(Verb::List, None)(reply.refusal()));
+        return Err(network(Operation::List, None)(reply.refusal()));
     }
     let text = reply
         .bytes(MAX_DOCUMENT)
-        .map_err(network(Verb::List, None))?;
+        .map_err(network(Operation::List, None))?;
     let too_long = || unreadable("the server sends a listing that is too long");
     text.map(Some).ok_or_else(too_long)
 }
 
-/// Returns what a listing fails with that cannot be understood.
+/// Makes the error for a listing that cannot be understood.
 pub(super) fn unreadable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::of_store(Kind::Failed, Verb::List).because(why)
+    Error::of_store(ErrorKind::Failed, Operation::List).because(why)
 }
 
-/// Returns the object that a listing below `prefix` shows as `key`. `root` is what the names of all
-/// objects of the store begin with there. What others keep there under names that no object of ours
-/// has is not ours to show.
+/// Returns the name of the object that a listing below `prefix` shows as `key`; the keys of all
+/// objects of the store begin with `root`. Keys of other programs, which no object can have, give
+/// `None`.
 pub(super) fn listed(root: &str, prefix: &str, key: &str) -> Option<ObjectName> {
     key.strip_prefix(root)
         .filter(|name| name.starts_with(prefix))

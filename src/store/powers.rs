@@ -1,13 +1,13 @@
-//! What only some stores can do, each power by its name.
+//! The abilities that only some stores have, each by its name.
 
 use super::{Error, ObjectName, Rope};
 use jiff::Timestamp;
 
-/// What a store can do beyond the five calls of [`Store`](super::Store). A power that is not there
-/// is `None`, and the caller does without it.
+/// The abilities of a store beyond the five calls of [`Store`](super::Store). A power that it does
+/// not have is `None`, and the caller does without it.
 ///
-/// A power is a function that lives as long as the store is borrowed. A wrapper that counts, repeats
-/// or delays calls wraps the function of the store behind it.
+/// A power is a function that lives as long as the store is borrowed. A wrapper that counts,
+/// repeats or delays calls wraps the function of the store behind it.
 pub struct Powers<'store> {
     /// Stores an object only where there is none of that name.
     pub create_once: Option<CreateOnce<'store>>,
@@ -37,7 +37,7 @@ pub type PutUnlessThere<'store> =
 /// or there is no such object.
 ///
 /// [`Store::delete`](super::Store::delete) refuses a held object with
-/// [`Kind::Denied`](super::Kind::Denied).
+/// [`ErrorKind::Denied`](super::ErrorKind::Denied).
 pub type HeldUntil<'store> =
     Box<dyn Fn(&ObjectName) -> Result<Option<Timestamp>, Error> + Send + Sync + 'store>;
 
@@ -64,7 +64,7 @@ impl Powers<'_> {
     }
 }
 
-/// What came of [`CreateOnce`].
+/// The result of [`CreateOnce`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
     /// The object is there now.

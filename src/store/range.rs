@@ -1,24 +1,24 @@
 //! Parts of objects over HTTP.
 
 use super::error::network;
-use super::wanted::length_of;
-use super::{Error, Kind, ObjectName, Verb, Wanted};
-use crate::net::{Method, Reply};
+use super::selection::length_of;
+use super::{Error, ErrorKind, ObjectName, Operation, Selection};
+use crate::net::{HttpReply, Method};
 
-/// Hands over what is wanted of an object. `ask` sends one request of that method, with that
-/// `Range` where there is one.
+/// Reads a selection of an object and hands its pieces over. `ask` sends one request with that
+/// method and, if there is one, that `Range`.
 pub(super) fn read(
     name: &ObjectName,
-    wanted: Wanted<'_>,
+    wanted: Selection<'_>,
     take: &mut dyn FnMut(Vec<u8>) -> bool,
-    ask: impl FnOnce(Method, Option<String>) -> Result<Reply, Error>,
+    ask: impl FnOnce(Method, Option<String>) -> Result<HttpReply, Error>,
 ) -> Result<(), Error> {
     match wanted {
-        Wanted::Whole { limit } => {
+        Selection::Whole { limit } => {
             take(whole(name, limit, ask(Method::GET, None)?)?);
             Ok(())
         }
-        Wanted::Pieces { offset, lengths } => match length_of(name, offset, lengths)? {
+        Selection::Pieces { offset, lengths } => match length_of(name, offset, lengths)? {
             0 => {
                 check_reach(name, offset, ask(Method::HEAD, None)?)?;
                 lengths.iter().all(|_| take(Vec::new()));
@@ -29,29 +29,31 @@ pub(super) fn read(
                 let reply = ask(Method::GET, Some(format!("bytes={offset}-{last}")))?;
                 check_part(name, offset, length, reply)?
                     .pieces(lengths, take)
-                    .map_err(network(Verb::Get, Some(name)))
+                    .map_err(network(Operation::Get, Some(name)))
             }
         },
     }
 }
 
-/// Returns an answer to its end, if it is no longer than that.
-fn whole(name: &ObjectName, limit: u64, reply: Reply) -> Result<Vec<u8>, Error> {
+/// Returns the body of an answer that has at most `limit` bytes.
+fn whole(name: &ObjectName, limit: u64, reply: HttpReply) -> Result<Vec<u8>, Error> {
     if !reply.is_done() {
-        return Err(network(Verb::Get, Some(name))(reply.refusal()));
+        return Err(network(Operation::Get, Some(name))(reply.refusal()));
     }
-    let bytes = reply.bytes(limit).map_err(network(Verb::Get, Some(name)))?;
-    bytes.ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))
+    let bytes = reply
+        .bytes(limit)
+        .map_err(network(Operation::Get, Some(name)))?;
+    bytes.ok_or_else(|| Error::new(ErrorKind::TooLarge, Operation::Get, name))
 }
 
 /// Fails unless the answer to a HEAD shows an object that ends at `offset` or behind it.
-fn check_reach(name: &ObjectName, offset: u64, reply: Reply) -> Result<(), Error> {
+fn check_reach(name: &ObjectName, offset: u64, reply: HttpReply) -> Result<(), Error> {
     match (reply.is_done(), reply.length()) {
         (true, Some(whole)) if offset <= whole => Ok(()),
-        (true, Some(_)) => Err(Error::new(Kind::Short, Verb::Get, name)),
-        (true, None) => Err(Error::new(Kind::Failed, Verb::Get, name)
+        (true, Some(_)) => Err(Error::new(ErrorKind::Short, Operation::Get, name)),
+        (true, None) => Err(Error::new(ErrorKind::Failed, Operation::Get, name)
             .because("the server does not say how long the object is")),
-        (false, _) => Err(network(Verb::Get, Some(name))(reply.refusal())),
+        (false, _) => Err(network(Operation::Get, Some(name))(reply.refusal())),
     }
 }
 
@@ -60,13 +62,13 @@ pub(super) fn check_part(
     name: &ObjectName,
     offset: u64,
     length: usize,
-    reply: Reply,
-) -> Result<Reply, Error> {
-    let error = |kind| Error::new(kind, Verb::Get, name);
+    reply: HttpReply,
+) -> Result<HttpReply, Error> {
+    let error = |kind| Error::new(kind, Operation::Get, name);
     let another =
-        || error(Kind::Failed).because("the server sends another part than was asked for");
+        || error(ErrorKind::Failed).because("the server sends another part than was asked for");
     let no_parts = |whole: String| {
-        error(Kind::Failed).because(format!(
+        error(ErrorKind::Failed).because(format!(
             "the server does not give parts of objects: it sends {whole} instead of {length} bytes"
         ))
     };
@@ -78,17 +80,17 @@ pub(super) fn check_part(
             };
             match sent.unwrap_or_else(|| last.saturating_add(1).saturating_sub(first)) {
                 _ if first != offset => Err(another()),
-                sent if sent < length as u64 => Err(error(Kind::Short)),
+                sent if sent < length as u64 => Err(error(ErrorKind::Short)),
                 sent if sent > length as u64 => Err(another()),
                 _ => Ok(reply),
             }
         }
         // A part that is the whole, or a server that knows no parts.
-        (200, Some(whole)) if whole < end => Err(error(Kind::Short)),
+        (200, Some(whole)) if whole < end => Err(error(ErrorKind::Short)),
         (200, Some(whole)) if offset > 0 || whole > end => Err(no_parts(format!("{whole} bytes"))),
         (200, None) if offset > 0 => Err(no_parts("all of them".to_owned())),
         (200, _) => Ok(reply),
-        _ => Err(network(Verb::Get, Some(name))(reply.refusal())),
+        _ => Err(network(Operation::Get, Some(name))(reply.refusal())),
     }
 }
 

@@ -1,9 +1,9 @@
-//! A wrapper that asks again what may help to be asked again.
+//! A wrapper that tries again after failures that can pass.
 
-use super::wanted::Unread;
+use super::selection::LeftToRead;
 use super::{
-    Error, HeldUntil, Join, Kind, ObjectInfo, ObjectName, Powers, PutUnlessThere, Rope, Store,
-    Verb, Wanted,
+    Error, ErrorKind, HeldUntil, Join, ObjectInfo, ObjectName, Operation, Powers, PutUnlessThere,
+    Rope, Selection, Store,
 };
 use crate::model::Cancel;
 use crate::platform;
@@ -12,11 +12,11 @@ use std::time::Duration;
 /// The first pause lies below this, each further one below twice as much.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// No pause that we choose is longer. One that the store asks for may be.
+/// The longest pause that we choose. A store may ask for a longer one.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A store in front of another that tries again when a call fails with [`Kind::Unavailable`], and
-/// with nothing else: that is the one kind of failure that can pass by itself.
+/// A store in front of another that tries again when a call fails with [`ErrorKind::Unavailable`]:
+/// the one kind of failure that can pass by itself.
 ///
 /// Between tries it waits as long as the store asks (`Retry-After`), else a random time below a
 /// bound that doubles with each failure. It gives up when the deadline would pass before the next
@@ -29,24 +29,28 @@ pub struct Retry<S> {
     persistence: Persistence,
 }
 
-/// How long to go on trying, and how to wait between tries.
+/// How long to keep trying, and how to wait between tries.
 pub(super) struct Persistence {
     deadline: Duration,
     cancel: Cancel,
     pause: Box<Pause>,
 }
 
-/// Waits that long, or until it is no longer wanted.
+/// A function that waits for that time, or until the run is cancelled.
 type Pause = dyn Fn(Duration, &Cancel) + Send + Sync;
 
 /// All tries failed.
 #[derive(Debug, thiserror::Error)]
-#[error("gave up on {location} after {tries} in {:.0} s", .elapsed.as_secs_f64(), tries = tries_in_words(*.tries))]
+#[error(
+    "gave up on {location} after {tries} in {:.0} s",
+    .elapsed.as_secs_f64(),
+    tries = tries_in_words(*.tries)
+)]
 pub struct GaveUp {
     location: String,
     tries: u32,
     elapsed: Duration,
-    /// What the last try met.
+    /// The error of the last try.
     #[source]
     last: Option<Box<Error>>,
 }
@@ -78,7 +82,7 @@ impl<S: Store> Retry<S> {
 
     fn attempt<T>(
         &self,
-        verb: Verb,
+        verb: Operation,
         object: Option<&ObjectName>,
         work: impl FnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -100,7 +104,7 @@ impl Persistence {
     pub(super) fn attempt<T>(
         &self,
         location: impl Fn() -> String,
-        verb: Verb,
+        verb: Operation,
         object: Option<&ObjectName>,
         mut work: impl FnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -109,7 +113,7 @@ impl Persistence {
         let mut bound = FIRST;
         for tries in 1_u32.. {
             let error = match work() {
-                Err(error) if error.kind() == Kind::Unavailable => error,
+                Err(error) if error.kind() == ErrorKind::Unavailable => error,
                 outcome => return outcome,
             };
             let elapsed = first_failure
@@ -125,7 +129,9 @@ impl Persistence {
                     elapsed,
                     last: Some(Box::new(error)),
                 };
-                return Err(super::error::about(Kind::Unavailable, verb, object).because(gave_up));
+                return Err(
+                    super::error::about(ErrorKind::Unavailable, verb, object).because(gave_up)
+                );
             }
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -136,7 +142,7 @@ impl Persistence {
             (self.pause)(wait, &self.cancel);
             paused += wait;
         }
-        Err(super::error::about(Kind::Unavailable, verb, object))
+        Err(super::error::about(ErrorKind::Unavailable, verb, object))
     }
 }
 
@@ -151,18 +157,18 @@ fn below(bound: Duration) -> Duration {
 
 impl<S: Store> Store for Retry<S> {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.attempt(Verb::Put, Some(name), || self.inner.put(name, body))
+        self.attempt(Operation::Put, Some(name), || self.inner.put(name, body))
     }
 
     /// Goes on after the last piece that was handed over: none is handed over twice.
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        let mut unread = Unread::new(wanted);
-        self.attempt(Verb::Get, Some(name), || {
+        let mut unread = LeftToRead::new(wanted);
+        self.attempt(Operation::Get, Some(name), || {
             let outcome = self.inner.read(name, unread.wanted(), &mut |piece| {
                 unread.hand_over(piece, take)
             });
@@ -173,7 +179,7 @@ impl<S: Store> Store for Retry<S> {
     /// Goes on after the last object that was shown: none is shown twice.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         let mut last: Option<ObjectName> = None;
-        self.attempt(Verb::List, None, || {
+        self.attempt(Operation::List, None, || {
             self.inner.list(prefix, &mut |object| {
                 if last.as_ref().is_some_and(|last| object.name <= *last) {
                     return true;
@@ -185,7 +191,7 @@ impl<S: Store> Store for Retry<S> {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.attempt(Verb::Delete, Some(name), || self.inner.delete(name))
+        self.attempt(Operation::Delete, Some(name), || self.inner.delete(name))
     }
 
     fn location(&self) -> String {
@@ -199,14 +205,16 @@ impl<S: Store> Store for Retry<S> {
             // be told that somebody else did.
             create_once: inner.create_once,
             put_unless_there: inner.put_unless_there.map(|put| -> PutUnlessThere<'_> {
-                Box::new(move |name, body| self.attempt(Verb::Put, Some(name), || put(name, body)))
+                Box::new(move |name, body| {
+                    self.attempt(Operation::Put, Some(name), || put(name, body))
+                })
             }),
             held_until: inner.held_until.map(|held_until| -> HeldUntil<'_> {
-                Box::new(move |name| self.attempt(Verb::Get, Some(name), || held_until(name)))
+                Box::new(move |name| self.attempt(Operation::Get, Some(name), || held_until(name)))
             }),
             join: inner.join.map(|join| -> Join<'_> {
                 Box::new(move |whole, parts, count| {
-                    self.attempt(Verb::Join, Some(whole), || join(whole, parts, count))
+                    self.attempt(Operation::Join, Some(whole), || join(whole, parts, count))
                 })
             }),
             // A question to several places, which try again themselves.
@@ -220,9 +228,10 @@ mod tests {
     use super::{LONGEST, Retry};
     use crate::model::Cancel;
     use crate::store::faulty::{Fault, Faulty};
-    use crate::store::memory::Memory;
+    use crate::store::memory::MemoryStore;
     use crate::store::{
-        Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Verb, Wanted,
+        Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+        StoreExt,
     };
     use std::error::Error as _;
     use std::sync::{Arc, Mutex};
@@ -245,8 +254,8 @@ mod tests {
 
     #[test]
     fn what_fails_for_now_is_tried_again_with_growing_pauses_and_jitter() {
-        let faults = (0..5).map(|number| Fault::at(Verb::Put, number));
-        let faulty = faults.fold(Faulty::new(Memory::default()), Faulty::with);
+        let faults = (0..5).map(|number| Fault::at(Operation::Put, number));
+        let faulty = faults.fold(Faulty::new(MemoryStore::default()), Faulty::with);
         let (store, pauses) = retry(faulty);
         store
             .put(&name("a"), &vec![b"x".to_vec()])
@@ -266,15 +275,17 @@ mod tests {
     #[test]
     fn what_cannot_pass_is_told_at_once() {
         for kind in [
-            Kind::Missing,
-            Kind::Short,
-            Kind::TooLarge,
-            Kind::Denied,
-            Kind::Full,
-            Kind::Failed,
+            ErrorKind::Missing,
+            ErrorKind::Short,
+            ErrorKind::TooLarge,
+            ErrorKind::Denied,
+            ErrorKind::Full,
+            ErrorKind::Failed,
         ] {
-            let (store, pauses) =
-                retry(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, 0).with_kind(kind)));
+            let (store, pauses) = retry(
+                Faulty::new(MemoryStore::default())
+                    .with(Fault::at(Operation::Get, 0).with_kind(kind)),
+            );
             assert_eq!(
                 store.get(&name("a"), 9).expect_err("the fault").kind(),
                 kind
@@ -285,7 +296,7 @@ mod tests {
 
     #[test]
     fn after_the_deadline_the_error_says_which_store_which_object_how_often_and_why() {
-        let (store, pauses) = retry(Faulty::cut_at(Memory::default(), 0));
+        let (store, pauses) = retry(Faulty::cut_at(MemoryStore::default(), 0));
         let error = store.get(&name("a/b"), 9).expect_err("for good");
         let waited: Duration = pauses.lock().expect("no panic").iter().sum();
         assert!(
@@ -294,7 +305,7 @@ mod tests {
         );
         assert_eq!(
             (error.kind(), error.object()),
-            (Kind::Unavailable, Some(&name("a/b")))
+            (ErrorKind::Unavailable, Some(&name("a/b")))
         );
         let cause = error.source().expect("a cause");
         assert!(
@@ -313,7 +324,7 @@ mod tests {
         let cancel = Cancel::new();
         cancel.request();
         let store = Retry::new(
-            Faulty::cut_at(Memory::default(), 0),
+            Faulty::cut_at(MemoryStore::default(), 0),
             Duration::from_mins(10),
             cancel,
         );
@@ -325,14 +336,14 @@ mod tests {
 
     impl Store for Busy {
         fn put(&self, name: &ObjectName, _: &Rope) -> Result<(), Error> {
-            Err(Error::new(Kind::Unavailable, Verb::Put, name)
+            Err(Error::new(ErrorKind::Unavailable, Operation::Put, name)
                 .not_before(Some(Duration::from_secs(25))))
         }
 
         fn read(
             &self,
             _: &ObjectName,
-            _: Wanted<'_>,
+            _: Selection<'_>,
             _: &mut dyn FnMut(Vec<u8>) -> bool,
         ) -> Result<(), Error> {
             unreachable!("the test puts")
@@ -365,8 +376,9 @@ mod tests {
         );
     }
 
-    /// Breaks each listing off after so many objects.
-    struct BreaksOff(Memory);
+    /// Breaks each listing off after three more objects than the one before, and each read after
+    /// two pieces.
+    struct BreaksOff(MemoryStore);
 
     impl Store for BreaksOff {
         fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
@@ -377,16 +389,16 @@ mod tests {
         fn read(
             &self,
             name: &ObjectName,
-            wanted: Wanted<'_>,
+            wanted: Selection<'_>,
             take: &mut dyn FnMut(Vec<u8>) -> bool,
         ) -> Result<(), Error> {
-            let Wanted::Pieces { offset, lengths } = wanted else {
+            let Selection::Pieces { offset, lengths } = wanted else {
                 return self.0.read(name, wanted, take);
             };
             let come = lengths.get(..2).unwrap_or(lengths);
             self.0.get_pieces(name, offset, come, take)?;
             if come.len() < lengths.len() {
-                Err(Error::new(Kind::Unavailable, Verb::Get, name))
+                Err(Error::new(ErrorKind::Unavailable, Operation::Get, name))
             } else {
                 Ok(())
             }
@@ -397,7 +409,7 @@ mod tests {
             prefix: &str,
             found: &mut dyn FnMut(ObjectInfo) -> bool,
         ) -> Result<(), Error> {
-            let round = self.0.calls().of(Verb::List) + 1;
+            let round = self.0.calls().of(Operation::List) + 1;
             let mut left = 3 * round;
             let mut broke_off = false;
             self.0.list(prefix, &mut |object| {
@@ -406,7 +418,7 @@ mod tests {
                 !broke_off && found(object)
             })?;
             if broke_off {
-                Err(Error::of_store(Kind::Unavailable, Verb::List))
+                Err(Error::of_store(ErrorKind::Unavailable, Operation::List))
             } else {
                 Ok(())
             }
@@ -427,7 +439,7 @@ mod tests {
 
     #[test]
     fn pieces_that_came_before_it_broke_off_come_once() {
-        let (store, pauses) = retry(BreaksOff(Memory::default()));
+        let (store, pauses) = retry(BreaksOff(MemoryStore::default()));
         store
             .put(&name("a"), &vec![b"0123456789abcdef".to_vec()])
             .expect("stored");
@@ -449,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_listing_that_broke_off_goes_on_where_it_was() {
-        let memory = Memory::default();
+        let memory = MemoryStore::default();
         (0..10).for_each(|number| {
             memory
                 .put(&name(&format!("a/{number}")), &vec![])

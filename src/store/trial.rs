@@ -1,25 +1,27 @@
-//! A store in which nothing is changed: what would be is kept in memory, and read back from there.
+//! A store in which nothing is changed: changes are kept in memory, and read back from there.
 
-use super::memory::Memory;
-use super::{Error, HeldUntil, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted};
+use super::memory::MemoryStore;
+use super::{
+    Error, ErrorKind, HeldUntil, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Wraps a store that is to stay as it is. Holds all that was stored through it in memory, and the
-/// names of what was removed.
+/// Wraps a store that must not change. Holds the objects that are stored through it in memory, and
+/// the names of those that are removed.
 pub struct Trial<S> {
     inner: S,
-    stored: Memory,
+    stored: MemoryStore,
     /// Guards which objects were removed and not stored again. Never held during a call to others.
     removed: Mutex<BTreeSet<ObjectName>>,
 }
 
 impl<S: Store> Trial<S> {
-    /// Nothing is changed yet.
+    /// Starts without any change.
     pub fn new(inner: S) -> Self {
         Self {
             inner,
-            stored: Memory::default(),
+            stored: MemoryStore::default(),
             removed: Mutex::default(),
         }
     }
@@ -39,15 +41,15 @@ impl<S: Store> Store for Trial<S> {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         match self.stored.read(name, wanted, take) {
-            Err(error) if error.kind() == Kind::Missing => {}
+            Err(error) if error.kind() == ErrorKind::Missing => {}
             here => return here,
         }
         if self.removed().contains(name) {
-            return Err(Error::new(Kind::Missing, Verb::Get, name));
+            return Err(Error::new(ErrorKind::Missing, Operation::Get, name));
         }
         self.inner.read(name, wanted, take)
     }
@@ -96,9 +98,13 @@ impl<S: Store> Store for Trial<S> {
             create_once: None,
             put_unless_there: None,
             held_until: held_until.map(|held_until| -> HeldUntil<'_> {
-                Box::new(move |name| match self.removed().contains(name) {
-                    true => Ok(None),
-                    false => held_until(name),
+                Box::new(move |name| {
+                    let is_removed = self.removed().contains(name);
+                    if is_removed {
+                        Ok(None)
+                    } else {
+                        held_until(name)
+                    }
                 })
             }),
             join: None,
@@ -109,14 +115,14 @@ impl<S: Store> Store for Trial<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memory, ObjectName, Store, Trial};
-    use crate::store::{Kind, StoreExt};
+    use super::{MemoryStore, ObjectName, Store, Trial};
+    use crate::store::{ErrorKind, StoreExt};
     use std::sync::Arc;
 
     #[test]
     fn changes_are_seen_through_it_and_nowhere_else() {
         let name = |text: &str| ObjectName::new(text).expect("legal");
-        let inner = Arc::new(Memory::default());
+        let inner = Arc::new(MemoryStore::default());
         for (object, body) in [("a/1", "one"), ("a/3", "three"), ("a/5", "five")] {
             inner
                 .put(&name(object), &vec![body.into()])
@@ -154,11 +160,11 @@ mod tests {
         assert_eq!(trial.get_range(&name("a/5"), 1, 2).expect("there"), b"iv");
         assert_eq!(
             trial.get(&name("a/1"), 10).expect_err("removed").kind(),
-            Kind::Missing
+            ErrorKind::Missing
         );
         assert_eq!(
             trial.get(&name("a/3"), 1).expect_err("too long").kind(),
-            Kind::TooLarge
+            ErrorKind::TooLarge
         );
         trial
             .put(&name("a/1"), &vec!["again".into()])

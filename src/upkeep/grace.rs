@@ -107,7 +107,7 @@ impl Notes {
                     Some(levels) => levels.into_iter().for_each(|level| needed.whole(level)),
                     None => needed.all_up_to(note),
                 },
-                Err(error) if error.kind() == store::Kind::Missing => {}
+                Err(error) if error.kind() == store::ErrorKind::Missing => {}
                 Err(error) => return Err(error),
             }
         }

@@ -142,7 +142,7 @@ fn remove_one(store: &dyn Store, object: &ObjectInfo) -> Result<Option<Locked>, 
         return Ok(None);
     };
     match store.held_until(&object.name) {
-        Ok(until @ Some(_)) if error.kind() == store::Kind::Denied => Ok(Some(Locked {
+        Ok(until @ Some(_)) if error.kind() == store::ErrorKind::Denied => Ok(Some(Locked {
             bytes: object.length,
             until,
         })),

@@ -114,7 +114,7 @@ fn a_damaged_index_is_an_input_error_and_never_an_empty_directory_or_no_such_fil
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_store_that_does_not_answer_is_an_input_error_after_the_deadline_until_it_does() {
-    let faulty = Arc::new(Faulty::new(Memory::default()));
+    let faulty = Arc::new(Faulty::new(MemoryStore::default()));
     let tree = [
         Planned::directory(""),
         Planned::file("file", noise(1, 100_000)),
@@ -140,7 +140,7 @@ fn a_store_that_does_not_answer_is_an_input_error_after_the_deadline_until_it_do
         Forest::of_tree(stored.view_through(&Arc::new(reader))),
         |options| options.appearance.patience = patience,
     );
-    let gate = faulty.gate(Verb::Get);
+    let gate = faulty.gate(Operation::Get);
     let error = fs::read(show.at("file")).expect_err("the store does not answer");
     assert_eq!(
         error.raw_os_error(),

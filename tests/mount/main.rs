@@ -28,8 +28,8 @@ use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::{Dated, LevelId, StoreId, Xattr};
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectName, Operation, Store};
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
@@ -115,7 +115,7 @@ impl Drop for Show {
 }
 
 fn store(entries: impl IntoIterator<Item = Planned>, recipe: Recipe) -> StoredTree {
-    StoredTree::write(Arc::new(Memory::default()), entries, recipe)
+    StoredTree::write(Arc::new(MemoryStore::default()), entries, recipe)
 }
 
 fn show(entries: impl IntoIterator<Item = Planned>) -> Show {
@@ -124,7 +124,7 @@ fn show(entries: impl IntoIterator<Item = Planned>) -> Show {
 
 /// A real backup of a tree on disk, in a store in memory.
 fn back_up(source: &Path, compression: Compression, encrypted: bool) -> View {
-    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let access = if encrypted {
         backup::create_encrypted(store)
     } else {

@@ -64,7 +64,7 @@ impl PointSource for Levels {
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn points_in_time_are_folders_that_come_and_go_by_themselves() {
-    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let reader = support::stored_tree::reader(1 << 20);
     let levels = Arc::new(Levels {
         store,

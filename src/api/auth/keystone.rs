@@ -3,7 +3,7 @@
 use super::Identity;
 use crate::api::error::Failure;
 use crate::model::Secret;
-use crate::net::{Body, Error as NetError, Http, Reply, Request, StatusCode};
+use crate::net::{Error as NetError, Http, HttpReply, Request, RequestBody, StatusCode};
 use serde_json::{Value, json};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -106,7 +106,7 @@ impl Shared {
                 .header("X-Subject-Token", token.expose())
                 .body(())
                 .map_err(|error| KeystoneError::Request(error.into()))?;
-            let answer = self.http.send(request, Body::None)?;
+            let answer = self.http.send(request, RequestBody::None)?;
             match status(&answer)? {
                 StatusCode::OK => return Ok(read(&body(answer)?)),
                 StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Ok(None),
@@ -137,7 +137,7 @@ impl Shared {
             .map_err(|error| KeystoneError::Request(error.into()))?;
         let answer = self
             .http
-            .send(request, Body::Bytes(body.expose().as_bytes()))?;
+            .send(request, RequestBody::Bytes(body.expose().as_bytes()))?;
         match status(&answer)? {
             StatusCode::CREATED => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(KeystoneError::Refused),
@@ -152,11 +152,11 @@ impl Shared {
     }
 }
 
-fn status(answer: &Reply) -> Result<StatusCode, KeystoneError> {
+fn status(answer: &HttpReply) -> Result<StatusCode, KeystoneError> {
     StatusCode::from_u16(answer.status).map_err(|error| KeystoneError::Request(error.into()))
 }
 
-fn body(answer: Reply) -> Result<Value, KeystoneError> {
+fn body(answer: HttpReply) -> Result<Value, KeystoneError> {
     let too_long = || KeystoneError::Answer(io::Error::other("it is too long"));
     let text = answer.bytes(LONGEST)?.ok_or_else(too_long)?;
     serde_json::from_slice(&text).map_err(|error| KeystoneError::Answer(error.into()))

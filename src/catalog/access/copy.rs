@@ -52,7 +52,7 @@ impl Access {
         }
         let name = names::identity_name();
         match copy.store.get(&name, MAX_DOCUMENT_BYTES) {
-            Err(error) if error.kind() == store::Kind::Missing => {
+            Err(error) if error.kind() == store::ErrorKind::Missing => {
                 self.give_document(copy, &name)?;
                 tracing::info!(store = %copy.store.location(), "made a copy of the store");
                 Ok(())

@@ -31,7 +31,7 @@ pub(super) fn identity(store: &dyn Store) -> Result<Identity, AccessError> {
             object: name,
             source,
         }),
-        Err(error) if error.kind() == store::Kind::Missing => {
+        Err(error) if error.kind() == store::ErrorKind::Missing => {
             let has_backups =
                 listing::is_any_below(store, names::MANIFESTS).map_err(AccessError::Store)?;
             Err(if has_backups {

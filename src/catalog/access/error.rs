@@ -77,6 +77,6 @@ impl AccessError {
 
     /// Returns whether the store says that there is no such object.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Store(error) if error.kind() == store::Kind::Missing)
+        matches!(self, Self::Store(error) if error.kind() == store::ErrorKind::Missing)
     }
 }

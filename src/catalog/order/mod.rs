@@ -202,7 +202,9 @@ impl OrderMemory {
                     };
                     self.0.insert(level, known);
                 }
-                Err(AccessError::Store(source)) if source.kind() == store::Kind::Unavailable => {
+                Err(AccessError::Store(source))
+                    if source.kind() == store::ErrorKind::Unavailable =>
+                {
                     return Err(CatalogError::Level {
                         verb: LevelVerb::Open,
                         backup: backup.clone(),

@@ -20,7 +20,7 @@ use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
 use crate::platform::{Clock, DirHandle, SystemClock, terminal};
 use crate::store::disk_cache::DiskCache;
 use crate::store::location::{IfMissing, Location};
-use crate::store::{Settings, Store};
+use crate::store::{Store, StoreSettings};
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use std::ffi::{OsStr, OsString};
@@ -45,7 +45,7 @@ pub(in crate::cli) struct Session {
 /// A place where a store is or will be, and what it is opened with.
 pub(in crate::cli) struct StorePlace {
     pub(in crate::cli) location: Location,
-    pub(in crate::cli) settings: Settings,
+    pub(in crate::cli) settings: StoreSettings,
 }
 
 /// A point in time, opened for reading.
@@ -74,7 +74,7 @@ impl StorePlace {
         self.location
             .open(if_missing, &self.settings)
             .map_err(|error| match (if_missing, error.kind()) {
-                (IfMissing::Refuse, crate::store::Kind::Missing) => {
+                (IfMissing::Refuse, crate::store::ErrorKind::Missing) => {
                     AccessError::NoStore(self.location.to_string()).into()
                 }
                 _ => error.into(),
@@ -231,7 +231,10 @@ impl Session {
         }
         Ok(StorePlace {
             location,
-            settings: self.patience.into_iter().fold(settings, Settings::within),
+            settings: self
+                .patience
+                .into_iter()
+                .fold(settings, StoreSettings::within),
         })
     }
 

@@ -7,7 +7,7 @@ use crate::cli::options::{layers, not_empty};
 use crate::cli::show::failure::Usage;
 use crate::config::{ByteSize, Environment, Setting};
 use crate::model::{Bandwidth, Secret};
-use crate::store::{LockMode, ObjectLock, Settings};
+use crate::store::{LockMode, ObjectLock, StoreSettings};
 use clap::{Args, CommandFactory, Parser};
 use jiff::{SignedDuration, Timestamp};
 use std::ffi::OsString;
@@ -241,8 +241,8 @@ impl StoreOptions {
     }
 
     /// What a store is opened with.
-    pub(in crate::cli) fn settings(&self, environment: &Environment) -> Settings {
-        let mut settings = Settings::default()
+    pub(in crate::cli) fn settings(&self, environment: &Environment) -> StoreSettings {
+        let mut settings = StoreSettings::default()
             .with_home(environment.home().cloned())
             .with_limits(self.upload_limit.clone(), self.download_limit.clone())
             .with_cancel(interrupt::flag_of_signals());

@@ -146,15 +146,17 @@ fn of_repair(error: &RepairError) -> Option<&'static str> {
 
 fn of_store(error: &store::Error) -> Option<&'static str> {
     match error.kind() {
-        store::Kind::Missing | store::Kind::Short | store::Kind::TooLarge => Some(DAMAGED),
-        store::Kind::Denied => {
+        store::ErrorKind::Missing | store::ErrorKind::Short | store::ErrorKind::TooLarge => {
+            Some(DAMAGED)
+        }
+        store::ErrorKind::Denied => {
             Some("use an account that may read and write the store, or give this one the right to")
         }
-        store::Kind::Full => Some(
+        store::ErrorKind::Full => Some(
             "make room in the store, or choose another with --store; what is stored already is unharmed",
         ),
-        store::Kind::Unavailable => Some("try again when the store can be reached"),
-        store::Kind::Failed => None,
+        store::ErrorKind::Unavailable => Some("try again when the store can be reached"),
+        store::ErrorKind::Failed => None,
     }
 }
 

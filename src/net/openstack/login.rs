@@ -1,11 +1,13 @@
-//! Who may use a service of OpenStack, and where it is: Keystone v3, or the small built-in scheme
-//! of Swift (v1).
+//! Logging in to a service of OpenStack, and finding it: Keystone v3, or the small scheme that is
+//! built into Swift (v1).
 
 use super::clouds;
 use super::keystone::{endpoint, token_request};
 use super::service::OpenStackService;
 use crate::model::Secret;
-use crate::net::{Body, Error, Http, Kind, MAX_DOCUMENT, Reply, Request, Settings};
+use crate::net::{
+    Error, Http, HttpReply, MAX_DOCUMENT, NetErrorKind, NetSettings, Request, RequestBody,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,33 +17,33 @@ use std::time::{Duration, Instant};
 /// quarters of its life.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
 
-/// What is taken for the life of a token that does not say how long it lives.
+/// The lifetime assumed for a token that does not state one.
 const USUAL_LIFE: Duration = Duration::from_hours(1);
 
-/// What a login gives: a token, and the address of the account.
+/// The result of a login: a token, and the address of the account.
 pub(crate) struct Pass {
     pub(crate) token: Secret<String>,
     /// URL of the account or service, without a slash at its end.
     pub(crate) account: String,
-    /// The id of the project the token is for, where Keystone said it.
+    /// The id of the project that the token is for, if Keystone named it.
     pub(crate) project: Option<String>,
     renew_at: Instant,
 }
 
-/// Logs in when it is needed, once for all threads.
+/// Logs in when a token is needed, once for all threads.
 pub(crate) struct Login {
     http: Http,
     service: OpenStackService,
     way: LoginWay,
     region: Option<String>,
     interface: String,
-    /// Address of the account, where it is not to be the catalog's.
+    /// The address of the account, if it replaces the catalog's.
     account: Option<String>,
     /// The pass in use. Held while a new one is fetched, so that the others wait for that one.
     pass: Mutex<Option<Arc<Pass>>>,
 }
 
-/// How to log in.
+/// A way to log in.
 enum LoginWay {
     /// `X-Auth-User` and `X-Auth-Key`.
     V1 {
@@ -94,13 +96,13 @@ fn wrong(text: impl Into<String>) -> Error {
 }
 
 impl Login {
-    /// Reads who logs in from options, the cloud that is named, or the environment. Asks nobody
-    /// yet.
+    /// Reads the credentials from options, the cloud that is named, or the environment. Sends
+    /// nothing yet.
     pub(crate) fn new(
         http: &Http,
         service: OpenStackService,
         cloud: Option<&str>,
-        settings: &Settings,
+        settings: &NetSettings,
     ) -> Result<Self, Error> {
         let mut known: BTreeMap<&str, String> = BTreeMap::new();
         let cloud = cloud.or_else(|| settings.variable("OS_CLOUD"));
@@ -111,7 +113,7 @@ impl Login {
         for name in NAMES {
             let option = format!("os-{}", name.to_ascii_lowercase().replace('_', "-"));
             let value = settings.option(&option).map(str::to_owned);
-            // What a cloud says is all of one piece: the environment is not mixed in.
+            // The settings of a cloud are complete: the environment is not mixed in.
             let value = value.or_else(|| of_cloud.get(&name.to_ascii_lowercase()).cloned());
             let value = value.or_else(|| {
                 of_cloud
@@ -150,7 +152,7 @@ impl Login {
     fn way<'known>(
         service: OpenStackService,
         get: &impl Fn(&str) -> Option<&'known str>,
-        settings: &Settings,
+        settings: &NetSettings,
     ) -> Result<LoginWay, Error> {
         let token = get("TOKEN").or_else(|| get("AUTH_TOKEN"));
         if let (Some(token), Some(_)) = (token, get(service.address())) {
@@ -165,17 +167,21 @@ impl Login {
                 key: Secret::new(key.to_owned()),
             }),
             _ => Err(wrong(
-                "to log in to Swift needs a user and a key: ST_USER and ST_KEY",
+                "a login to Swift needs a user and a key; set ST_USER and ST_KEY",
             )),
         };
         let Some(url) = get("AUTH_URL") else {
             if service == OpenStackService::Backup {
                 return Err(wrong(
-                    "nothing says where to log in: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml",
+                    "no address to log in at is set; set OS_AUTH_URL with user and password, or \
+                     OS_CLOUD and clouds.yaml",
                 ));
             }
             let url = settings.variable("ST_AUTH").ok_or_else(|| {
-                wrong("nothing says where to log in to Swift: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml, or ST_AUTH, ST_USER and ST_KEY")
+                wrong(
+                    "no address to log in to Swift at is set; set OS_AUTH_URL with user and \
+                     password, or OS_CLOUD and clouds.yaml, or ST_AUTH, ST_USER and ST_KEY",
+                )
             })?;
             return v1(
                 url,
@@ -252,22 +258,24 @@ impl Login {
             .header("x-auth-user", user)
             .header("x-auth-key", key)
             .body(());
-        let request = request.map_err(|_| wrong("user and key cannot be sent as they are"))?;
-        let reply = granted(self.http.send(request, Body::None)?)?;
+        let request = request
+            .map_err(|_| wrong("the user or the key holds characters that cannot be sent"))?;
+        let reply = granted(self.http.send(request, RequestBody::None)?)?;
         let token = reply
             .header("x-auth-token")
             .or_else(|| reply.header("x-storage-token"));
         let token = Secret::new(
             token
-                .ok_or_else(|| wrong("the answer to the login holds no token"))?
+                .ok_or_else(|| wrong("the server answered the login without a token"))?
                 .to_owned(),
         );
         let account = self
             .account
             .clone()
             .or_else(|| reply.header("x-storage-url").map(str::to_owned));
-        let account = account
-            .ok_or_else(|| wrong("the answer to the login does not say where the account is"))?;
+        let account = account.ok_or_else(|| {
+            wrong("the server answered the login without the address of the account")
+        })?;
         let life = reply
             .header("x-auth-token-expires")
             .and_then(|text| text.parse().ok())
@@ -286,15 +294,18 @@ impl Login {
             .body(());
         let head = head
             .map_err(|error| wrong(format!("{url} is not the address of a Keystone: {error}")))?;
-        let reply = granted(self.http.send(head, Body::Bytes(request.as_bytes()))?)?;
+        let reply = granted(
+            self.http
+                .send(head, RequestBody::Bytes(request.as_bytes()))?,
+        )?;
         let token = reply
             .header("x-subject-token")
             .map(|token| Secret::new(token.to_owned()));
-        let token = token.ok_or_else(|| wrong("the answer of Keystone holds no token"))?;
+        let token = token.ok_or_else(|| wrong("Keystone answered without a token"))?;
         let document = reply.bytes(MAX_DOCUMENT)?;
         let document: Value = document
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(|| wrong("the answer of Keystone is no JSON"))?;
+            .ok_or_else(|| wrong("Keystone did not answer in JSON"))?;
         let document = &document["token"];
         let moment = |name: &str| {
             document[name]
@@ -324,10 +335,10 @@ impl Login {
     }
 }
 
-fn granted(reply: Reply) -> Result<Reply, Error> {
+fn granted(reply: HttpReply) -> Result<HttpReply, Error> {
     match reply.status {
         _ if reply.is_done() => Ok(reply),
-        404 => Err(reply.refusal().with_kind(Kind::Failed)),
+        404 => Err(reply.refusal().with_kind(NetErrorKind::Failed)),
         _ => Err(reply.refusal()),
     }
 }

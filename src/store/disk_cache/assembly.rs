@@ -6,7 +6,7 @@ pub(super) struct Assembly<'call> {
     take: &'call mut dyn FnMut(Vec<u8>) -> bool,
     /// Whether the caller wants to go on.
     pub(super) are_wanted: bool,
-    /// What there is of the next piece.
+    /// The bytes of the next piece that are there.
     begun: Vec<u8>,
 }
 

@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 /// Files take whole blocks of a file system.
 const BLOCK: u64 = 4096;
 
-/// When there is no room, a tenth of the limit is made at once: finding the oldest chunks means
-/// looking at all of them.
+/// The share of the limit that is freed at once when there is no room, as finding the oldest chunks
+/// means looking at all of them.
 const MADE_AT_ONCE: u64 = 10;
 
 /// How long a reader waits for the lock before it goes on without keeping what it has read.
@@ -47,12 +47,12 @@ impl CacheFolder {
             folder.remove(&name).ok();
             return None;
         }
-        // The order in which chunks are removed. In vain on a file system that is read-only.
+        // The order in which chunks are removed. Fails on a read-only file system, where none is.
         file.set_modified(SystemTime::from(SystemClock.now())).ok();
         Some(bytes)
     }
 
-    /// Lists the chunks of a region, by offset. In need none.
+    /// Lists the chunks of a region by offset; none when the folder cannot be read.
     pub(super) fn held(&self, region: &Region) -> Vec<Chunk> {
         let folder = self.dir.child(region.folder()).map_err(io::Error::from);
         let names = folder.and_then(|folder| folder.names()).unwrap_or_default();
@@ -129,8 +129,8 @@ impl CacheFolder {
         file.write_all(bytes.to_string().as_bytes())
     }
 
-    /// Forgets all chunks of an object. Looks at every file of the cache: objects that a reader keeps
-    /// are not meant to change.
+    /// Forgets all chunks of an object. Looks at every file of the cache: objects that a reader
+    /// keeps are not meant to change.
     pub(super) fn forget(&self, location: &str, object: &str) -> io::Result<()> {
         let mut regions: BTreeMap<u64, Region> = BTreeMap::new();
         for name in self.dir.names()? {
@@ -199,7 +199,7 @@ impl CacheFolder {
     }
 }
 
-/// How much of a disk a file of that length takes.
+/// Returns how many bytes of a disk a file of that length takes.
 pub(super) fn on_disk(bytes: u64) -> u64 {
     bytes.next_multiple_of(BLOCK)
 }

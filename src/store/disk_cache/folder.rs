@@ -9,8 +9,8 @@
 //! | two hexadecimal digits, `/`, 62 digits | one chunk of an object |
 //! | the same with `.part` behind | a chunk that a process did not finish |
 //!
-//! Module `region` tells what the digits mean. The file of a chunk holds a BLAKE3 sum of 32 bytes over
-//! its name and content, then the bytes as they are stored.
+//! Module `region` tells what the digits mean. The file of a chunk holds a BLAKE3 sum of 32 bytes
+//! over its name and content, then the bytes as they are stored.
 //!
 //! Invariant: nothing else is ever removed, written to or counted.
 
@@ -33,7 +33,7 @@ const LOCK: &str = "lock";
 pub(super) const BYTES: &str = "bytes";
 const TAG: &str = "CACHEDIR.TAG";
 
-/// What the marker holds. Another form of files needs another number here and in `region`.
+/// The content of the marker. Another form of files needs another number here and in `region`.
 const MARK: &str = "freezer disk cache 2\n";
 
 /// The first line is the specification's, byte for byte.
@@ -43,11 +43,11 @@ const TAG_TEXT: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 /// A folder without a marker that holds nothing but these is one that freezer did not finish.
 const BEGUN: [&str; 3] = [LOCK, TAG, UNFINISHED_MARKER];
 
-/// How long opening waits for a process that holds the lock: as long as looking at all chunks of a
-/// large cache takes.
+/// How long opening waits for a process that holds the lock: looking at all chunks of a large cache
+/// takes that long.
 const OPENS_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often it looks whether the lock is free.
+/// How often a waiter tries to get the lock.
 const LOOKS_EVERY: Duration = Duration::from_millis(2);
 
 /// Why a folder cannot be used as a disk cache.
@@ -58,7 +58,7 @@ pub enum OpenError {
     Make {
         /// The folder that the user named.
         folder: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The system refuses to read or write there.
@@ -66,7 +66,7 @@ pub enum OpenError {
     Use {
         /// The cache's own folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// Somebody else could have put files there.
@@ -74,14 +74,18 @@ pub enum OpenError {
     Unsafe {
         /// The cache's own folder.
         folder: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         source: Distrust,
     },
     /// It has no marker and is not empty.
-    #[error("{0} has other files in it, and no mark that freezer made it")]
+    #[error(
+        "{0} contains other files, and freezer did not make it; name another folder for the cache"
+    )]
     NotOurs(PathBuf),
     /// The marker is of another version.
-    #[error("{0} is the disk cache of another version of freezer")]
+    #[error(
+        "{0} is the disk cache of another version of freezer; remove it, or name another folder"
+    )]
     OtherForm(PathBuf),
     /// Another process does not let go of the lock.
     #[error("another process has held the lock of {0} for half a minute")]
@@ -95,7 +99,7 @@ pub(super) struct CacheFolder {
     pub(super) limit_bytes: u64,
     /// Lets one thread of this process at a time ask for the lock.
     pub(super) adding: Mutex<()>,
-    /// Whether the lock could not be had lately: then nobody waits for it.
+    /// Whether the last try to get the lock failed: then no reader waits for it.
     pub(super) is_stuck: AtomicBool,
 }
 
@@ -130,7 +134,7 @@ impl CacheFolder {
             adding: Mutex::default(),
             is_stuck: AtomicBool::new(false),
         };
-        // Looked at first: a folder of somebody else's files does not even get a lock.
+        // Checked first: a folder with other files does not even get a lock.
         folder.is_marked()?;
         let lock = folder
             .lock(OPENS_WITHIN)
@@ -146,7 +150,7 @@ impl CacheFolder {
         Ok(folder)
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -158,8 +162,8 @@ impl CacheFolder {
         }
     }
 
-    /// Whether the marker was there at the first look. Refuses a folder that has other files and
-    /// no marker.
+    /// Returns whether the marker was there at the first look. Refuses a folder that has other
+    /// files and no marker.
     fn is_marked(&self) -> Result<bool, OpenError> {
         match self.read_small(MARKER) {
             Ok(text) if text == MARK => Ok(true),

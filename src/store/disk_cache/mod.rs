@@ -1,4 +1,4 @@
-//! A wrapper that keeps what was read of data objects on a local disk.
+//! A wrapper that keeps the parts of data objects that were read on a local disk.
 //!
 //! The unit is the piece that a reader asks for: a frame or a block of an index. Each is a file of
 //! its own, cut where a region of the object ends. A search takes the file of that name; where
@@ -6,13 +6,14 @@
 //! matter whether bytes were asked for in one piece or in several. Only missing bytes are fetched,
 //! neighbours with one request, and none is kept twice.
 //!
-//! Parts are kept as they are stored, so what is encrypted there is encrypted here. Several
+//! Chunks are kept as they are stored, so what is encrypted there is encrypted here. Several
 //! processes can share a folder: one that adds to it holds a lock and makes room first, so that
 //! all of them together never take more than they may. A chunk that was used lately stays longest.
 //!
 //! Nothing here can fail a read: a folder that is full or gone is a cache that holds nothing.
-//! Module `folder` says what is in the folder and what keeps other files safe, `region` how files are
-//! called, `chunks` how they come and go; `search` and `assembly` turn pieces into chunks and back.
+//! Module `folder` says what is in the folder and what keeps other files safe, `region` how files
+//! are called, `chunks` how they come and go; `search` and `assembly` turn pieces into chunks and
+//! back.
 
 mod assembly;
 mod chunks;
@@ -24,10 +25,10 @@ mod tests;
 
 pub use folder::OpenError;
 
-use super::wanted::together;
+use super::selection::together;
 use super::{
-    CreateOnce, Error, Kind, ObjectInfo, ObjectName, Powers, PutUnlessThere, Rope, Store, Verb,
-    Wanted,
+    CreateOnce, Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, PutUnlessThere, Rope,
+    Selection, Store,
 };
 use assembly::Assembly;
 use folder::CacheFolder;
@@ -61,7 +62,7 @@ impl<S: Store> DiskCache<S> {
         })
     }
 
-    /// How many pieces came from the folder, as a whole.
+    /// Returns how many pieces came from the folder alone.
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
@@ -127,13 +128,13 @@ impl<S: Store> DiskCache<S> {
             pieces.push(bytes);
             pieces.are_wanted
         };
-        let wanted = Wanted::Pieces {
+        let wanted = Selection::Pieces {
             offset: first.chunk.offset,
             lengths: &lengths,
         };
         self.inner.read(name, wanted, &mut come)?;
         if pieces.are_wanted && expected.next().is_some() {
-            return Err(Error::new(Kind::Short, Verb::Get, name));
+            return Err(Error::new(ErrorKind::Short, Operation::Get, name));
         }
         Ok(())
     }
@@ -166,7 +167,7 @@ impl<S: Store> DiskCache<S> {
     }
 }
 
-/// Whether there are bytes to be read, and an object could have all of them.
+/// Returns whether a selection has bytes in each piece, and an object could have all of them.
 fn is_plain(offset: u64, lengths: &[usize]) -> bool {
     let end = together(lengths).and_then(|length| offset.checked_add(length as u64));
     end.is_some() && !lengths.is_empty() && !lengths.contains(&0)
@@ -184,11 +185,11 @@ impl<S: Store> Store for DiskCache<S> {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         match wanted {
-            Wanted::Pieces { offset, lengths } if is_plain(offset, lengths) => {
+            Selection::Pieces { offset, lengths } if is_plain(offset, lengths) => {
                 self.read_through(name, offset, lengths, take)
             }
             // Whole objects are small ones, of which a newer form may be there at any time.
@@ -227,7 +228,7 @@ impl<S: Store> Store for DiskCache<S> {
                     done
                 })
             }),
-            // None of these changes what was read.
+            // None of these changes an object.
             held_until: inner.held_until,
             join: inner.join,
             lean_on: inner.lean_on,

@@ -1,9 +1,10 @@
 //! How the files of a cache are called: by the object, a region of it, and the place of the bytes.
 //!
 //! Of the 64 hexadecimal digits the first 32 name the object and a region of it, the next 16 the
-//! offset of the chunk in the object, and the last 16 its length. The first two digits are a folder.
+//! offset of the chunk in the object, and the last 16 its length. The first two digits are a
+//! folder.
 
-/// What every sum begins with.
+/// The first bytes that go into every sum.
 const FORM: &[u8] = b"freezer disk cache 2\0";
 
 /// How many bytes a sum has.
@@ -15,11 +16,11 @@ const DIGITS: usize = 62;
 /// How many of them come before the place of the chunk in the object.
 pub(super) const PREFIX_DIGITS: usize = 30;
 
-/// How many bytes of an object are one region. A chunk lies in one region, and the chunks of a region
-/// in one folder: so a search looks at one folder, and large objects are spread over all.
+/// How many bytes of an object are one region. A chunk lies in one region, and the chunks of a
+/// region in one folder: so a search looks at one folder, and large objects are spread over all.
 pub(super) const REGION_BYTES: u64 = 8 << 20;
 
-/// A region of an object: what the names of its chunks begin with.
+/// A region of an object, which the names of its chunks begin with.
 #[derive(Clone)]
 pub(super) struct Region {
     /// The first 32 digits of the names.
@@ -69,7 +70,7 @@ impl Region {
     }
 }
 
-/// Where some bytes stand in an object.
+/// The place of some bytes in an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Chunk {
     pub(super) offset: u64,
@@ -83,7 +84,7 @@ impl Chunk {
     }
 }
 
-/// What the name of an unfinished chunk ends with.
+/// The end of the name of an unfinished chunk.
 pub(super) const UNFINISHED: &str = ".part";
 
 pub(super) fn is_digits(name: &str, count: usize) -> bool {

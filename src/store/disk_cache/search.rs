@@ -1,15 +1,16 @@
-//! What the folder holds of a piece, and what is to be fetched.
+//! Finds the chunks of a piece in the folder, and those that have to be fetched.
 
 use super::folder::CacheFolder;
 use super::region::{Chunk, REGION_BYTES, Region};
 use crate::store::ObjectName;
 
-/// What the folder holds of one piece. What lies between is fetched with one request.
+/// The bytes of one piece that the folder holds, and the chunks between them, which one request
+/// fetches.
 #[derive(Default)]
 pub(super) struct FoundChunks {
     /// The first bytes of the piece.
     pub(super) before: Vec<u8>,
-    /// What lies between.
+    /// The chunks between them.
     pub(super) missing: Vec<Missing>,
     /// The last bytes of the piece.
     pub(super) after: Vec<u8>,

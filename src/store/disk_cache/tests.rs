@@ -1,9 +1,9 @@
 //! What is fetched, kept and handed over, over stores in memory.
 
 use super::DiskCache;
-use crate::store::memory::Memory;
+use crate::store::memory::MemoryStore;
 use crate::store::{
-    Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Verb, Wanted,
+    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreExt,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ fn name(text: &str) -> ObjectName {
 }
 
 /// A store with objects of 10,000 bytes each.
-fn store(objects: u8) -> Arc<Memory> {
-    let store = Arc::new(Memory::default());
+fn store(objects: u8) -> Arc<MemoryStore> {
+    let store = Arc::new(MemoryStore::default());
     (0..objects).for_each(|number| {
         store
             .put(
@@ -66,7 +66,7 @@ fn what_was_read_comes_from_the_folder_after_a_restart_too() {
         // The second lies within the first.
         assert_eq!(cache.hits(), if round == 0 { 1 } else { 2 });
     }
-    assert_eq!(inner.calls().of(Verb::Get), 1);
+    assert_eq!(inner.calls().of(Operation::Get), 1);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_part_that_is_not_what_it_was_is_fetched_again() {
             vec![1; 500]
         );
         fetched += 1;
-        assert_eq!(inner.calls().of(Verb::Get), fetched);
+        assert_eq!(inner.calls().of(Operation::Get), fetched);
     }
     // One chunk in the place of another.
     cache.get_range(&name("data/0"), 0, 500).expect("read");
@@ -195,10 +195,10 @@ impl Store for Noted {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        let Wanted::Pieces { offset, lengths } = wanted else {
+        let Selection::Pieces { offset, lengths } = wanted else {
             take(self.object.clone());
             return Ok(());
         };
@@ -208,7 +208,7 @@ impl Store for Noted {
         let mut at = offset;
         for length in lengths {
             if at.saturating_add(*length as u64) > self.object.len() as u64 {
-                return Err(Error::new(Kind::Short, Verb::Get, name));
+                return Err(Error::new(ErrorKind::Short, Operation::Get, name));
             }
             if !take(self.bytes(at, *length)) {
                 break;
@@ -342,14 +342,14 @@ fn pieces_are_handed_over_as_they_come_and_no_further_than_they_are_wanted() {
         fn read(
             &self,
             name: &ObjectName,
-            wanted: Wanted<'_>,
+            wanted: Selection<'_>,
             take: &mut dyn FnMut(Vec<u8>) -> bool,
         ) -> Result<(), Error> {
-            let Wanted::Pieces { offset, lengths } = wanted else {
+            let Selection::Pieces { offset, lengths } = wanted else {
                 return self.0.read(name, wanted, take);
             };
             self.0.get_pieces(name, offset, &lengths[..2], take)?;
-            Err(Error::new(Kind::Unavailable, Verb::Get, name))
+            Err(Error::new(ErrorKind::Unavailable, Operation::Get, name))
         }
         fn list(&self, _: &str, _: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
             Ok(())
@@ -371,7 +371,7 @@ fn pieces_are_handed_over_as_they_come_and_no_further_than_they_are_wanted() {
         come += 1;
         true
     });
-    assert_eq!(ended.expect_err("cut").kind(), Kind::Unavailable);
+    assert_eq!(ended.expect_err("cut").kind(), ErrorKind::Unavailable);
     assert_eq!(come, 2, "what had come before stays good");
 
     // And it is kept: only the rest is fetched.
@@ -395,10 +395,10 @@ fn a_store_that_gives_less_than_it_was_asked_for_is_an_error() {
     let (room, inner) = (tempfile::tempdir().expect("a directory"), Noted::new(9000));
     let cache = DiskCache::new(Arc::clone(&inner), room.path(), 1 << 20).expect("a folder");
     let short = cache.get_range(&name("data/1"), 8500, 501);
-    assert_eq!(short.expect_err("it ends before").kind(), Kind::Short);
+    assert_eq!(short.expect_err("it ends before").kind(), ErrorKind::Short);
     range(&cache, 8000, 1000);
     let short = cache.get_range(&name("data/1"), 8500, 501);
-    assert_eq!(short.expect_err("it ends before").kind(), Kind::Short);
+    assert_eq!(short.expect_err("it ends before").kind(), ErrorKind::Short);
     assert!(cache.get_range(&name("data/1"), u64::MAX, 2).is_err());
 }
 
@@ -420,8 +420,8 @@ fn what_is_stored_or_removed_through_it_is_forgotten_and_nothing_else() {
     assert_eq!(read, vec![9; 500], "the new ones");
     cache.delete(&name("data/1")).expect("removed");
     let gone = cache.get_range(&name("data/1"), 10, 500);
-    assert_eq!(gone.expect_err("removed").kind(), Kind::Missing);
-    let before = inner.calls().of(Verb::Get);
+    assert_eq!(gone.expect_err("removed").kind(), ErrorKind::Missing);
+    let before = inner.calls().of(Operation::Get);
     cache.get_range(&name("data/0"), 5000, 500).expect("read");
-    assert_eq!(inner.calls().of(Verb::Get), before, "data/0 is kept");
+    assert_eq!(inner.calls().of(Operation::Get), before, "data/0 is kept");
 }

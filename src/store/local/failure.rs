@@ -1,19 +1,19 @@
-//! What the file system says, and what it means to a caller.
+//! Failures of the file system, and their meaning for a caller.
 
 use crate::platform::folder_handle::is_link;
-use crate::store::Kind;
+use crate::store::ErrorKind;
 use std::io;
 use std::path::PathBuf;
 
-/// Returns what a failure of the file system means to a caller.
-pub fn kind_of(error: &io::Error) -> Kind {
+/// Returns the kind of error that a failure of the file system means.
+pub fn kind_of(error: &io::Error) -> ErrorKind {
     if is_link(error) {
-        return Kind::Failed;
+        return ErrorKind::Failed;
     }
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Kind::Missing,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Denied,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::Missing,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
         io::ErrorKind::StaleNetworkFileHandle
         | io::ErrorKind::ResourceBusy
         | io::ErrorKind::TimedOut
@@ -21,8 +21,8 @@ pub fn kind_of(error: &io::Error) -> Kind {
         | io::ErrorKind::NotConnected
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown => Kind::Unavailable,
-        _ => Kind::Failed,
+        | io::ErrorKind::NetworkDown => ErrorKind::Unavailable,
+        _ => ErrorKind::Failed,
     }
 }
 
@@ -32,30 +32,31 @@ pub fn kind_of(error: &io::Error) -> Kind {
 pub struct AtPath {
     /// The file or folder.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the system.
     pub source: io::Error,
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::kind_of;
-    use crate::store::Kind;
+    use crate::store::ErrorKind;
     use std::io;
 
     #[test]
     fn what_the_system_says_becomes_the_right_kind() {
         let errors = [
-            (2, Kind::Missing),
-            (20, Kind::Missing),
-            (1, Kind::Denied),
-            (13, Kind::Denied),
-            (30, Kind::Denied),
-            (28, Kind::Full),
+            (2, ErrorKind::Missing),
+            (20, ErrorKind::Missing),
+            (1, ErrorKind::Denied),
+            (13, ErrorKind::Denied),
+            (30, ErrorKind::Denied),
+            (28, ErrorKind::Full),
         ];
         for (number, kind) in errors.into_iter().chain([
-            (122, Kind::Full),
-            (116, Kind::Unavailable),
-            (5, Kind::Failed),
+            (122, ErrorKind::Full),
+            (116, ErrorKind::Unavailable),
+            (5, ErrorKind::Failed),
         ]) {
             assert_eq!(
                 kind_of(&io::Error::from_raw_os_error(number)),

@@ -1,18 +1,18 @@
 //! A store in a folder of this machine: each object is a file of its name below it.
 //!
 //! An object becomes visible by a rename, when all of it is on the disk (module `temporary`). Names
-//! are files as they are, so that any tool can read the store; what is no legal name, or no file, is
-//! not ours and is passed over. Who may read objects is decided by the rights of the store's own
-//! folder.
+//! of objects are names of files, so that any tool can read the store. Files with other names, and
+//! everything that is not a file, are passed over. The rights of the store's own folder decide
+//! which users can read objects.
 //!
-//! Others than the one who runs this program may write in a store's folder: the account of a backup
-//! server, a group, whoever can mount the disk. So the store is walked, written and deleted through
-//! open folders ([`FolderHandle`]), and a symbolic link is never followed: it is no object, a call
-//! that meets it on its way fails, and a listing passes it over and says so.
+//! Other users may be able to write in a store's folder: the account of a backup server, a group,
+//! everybody who can mount the disk. So the store is walked, written and deleted through open
+//! folders ([`FolderHandle`]), and symbolic links are never followed. A link is not an object: a
+//! call that meets one fails, and a listing passes it over and logs a warning.
 //!
-//! Invariant: nothing is ever made or removed outside the folder that was opened, not even when that
-//! folder is taken away (a disk that was unmounted): a store that went away is
-//! [`Kind::Unavailable`], its objects are not [`Kind::Missing`].
+//! Invariant: nothing is ever made or removed outside the folder that was opened, not even when
+//! that folder is taken away (a disk that was unmounted): a store that went away is
+//! [`ErrorKind::Unavailable`], its objects are not [`ErrorKind::Missing`].
 
 mod failure;
 mod listing;
@@ -20,9 +20,10 @@ mod open_files;
 mod temporary;
 
 use super::file_url::file_url;
-use super::wanted::length_of;
+use super::selection::length_of;
 use super::{
-    Created, Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted, check_prefix,
+    Created, Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+    check_prefix,
 };
 use crate::platform::durable::{self, FileIdentity, Sharing};
 use crate::platform::folder_handle::{FolderHandle, Intrusion};
@@ -36,10 +37,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use temporary::{Temporary, Workshop};
 
-/// How often a put starts over when others remove folders under its hands.
+/// How often a put starts over when other writers remove its folder.
 const ATTEMPTS: usize = 64;
 
-/// How many folders are remembered as surely on the disk.
+/// How many folders are remembered as flushed to the disk.
 const SETTLED_FOLDERS: usize = 4096;
 
 /// A folder that keeps objects.
@@ -53,28 +54,27 @@ pub struct Local {
     /// Folders that exist and survive a crash, by their names below the root.
     settled: Mutex<HashSet<String>>,
     open_files: OpenFiles,
-    /// The sorts of oddities that a person was told of.
+    /// The oddities for which a warning was logged already.
     told: Mutex<HashSet<Oddity>>,
 }
 
 impl Local {
-    /// Opens the store in an existing folder. Writes nothing.
+    /// Opens the store in an existing folder, without writing anything.
     ///
     /// # Errors
     ///
-    /// [`Kind::Missing`] when there is no such folder.
+    /// [`ErrorKind::Missing`] when there is no such folder.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let refuse = |source: io::Error| {
             let path = root.to_owned();
-            Error::of_store(kind_of(&source), Verb::Open).because(AtPath { path, source })
+            Error::of_store(kind_of(&source), Operation::Open).because(AtPath { path, source })
         };
         let root = std::path::absolute(root).map_err(refuse)?;
         let metadata = fs::metadata(&root).map_err(refuse)?;
         if !metadata.is_dir() {
             let source = io::ErrorKind::NotADirectory.into();
-            return Err(
-                Error::of_store(Kind::Failed, Verb::Open).because(AtPath { path: root, source })
-            );
+            return Err(Error::of_store(ErrorKind::Failed, Operation::Open)
+                .because(AtPath { path: root, source }));
         }
         let access = Sharing::like(&metadata);
         Ok(Self {
@@ -92,7 +92,7 @@ impl Local {
     pub fn create(root: &Path) -> Result<Self, Error> {
         let refuse = |source: io::Error| {
             let path = root.to_owned();
-            Error::of_store(kind_of(&source), Verb::Open).because(AtPath { path, source })
+            Error::of_store(kind_of(&source), Operation::Open).because(AtPath { path, source })
         };
         let absolute = std::path::absolute(root).map_err(refuse)?;
         let missing: Vec<_> = absolute
@@ -113,7 +113,7 @@ impl Local {
         Self::open(&absolute)
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn path(&self) -> &Path {
         &self.root
     }
@@ -133,7 +133,7 @@ impl Local {
     fn top(&self) -> io::Result<FolderHandle> {
         let stale = |what| io::Error::new(io::ErrorKind::StaleNetworkFileHandle, what);
         let folder = match FolderHandle::open(&self.root) {
-            Err(error) if kind_of(&error) == Kind::Missing => {
+            Err(error) if kind_of(&error) == ErrorKind::Missing => {
                 return Err(stale("the store's folder is gone"));
             }
             opened => opened?,
@@ -148,7 +148,7 @@ impl Local {
     /// Opens a folder of the store. It is made first, with those above it, and their names are
     /// flushed, unless that was done before.
     ///
-    /// Folders that were there are flushed too: whoever made them may not have come to it yet.
+    /// Existing folders are flushed too: their maker may not have done so yet.
     fn settle(&self, name: &str) -> io::Result<FolderHandle> {
         let mut folder = self.top()?;
         if name.is_empty() {
@@ -172,17 +172,17 @@ impl Local {
         Ok(folder)
     }
 
-    /// What the caller is told. That something is missing counts only while the store itself is
+    /// Makes the error for the caller. An object counts as missing only while the store's folder is
     /// there.
-    fn error(&self, verb: Verb, name: Option<&ObjectName>, mut at: AtPath) -> Error {
-        if kind_of(&at.source) == Kind::Missing
+    fn error(&self, verb: Operation, name: Option<&ObjectName>, mut at: AtPath) -> Error {
+        if kind_of(&at.source) == ErrorKind::Missing
             && let Err(gone) = self.top()
         {
             at.source = gone;
         }
         let mut kind = kind_of(&at.source);
-        if kind == Kind::Missing && verb == Verb::Put {
-            kind = Kind::Failed;
+        if kind == ErrorKind::Missing && verb == Operation::Put {
+            kind = ErrorKind::Failed;
         }
         let error = name.map_or_else(
             || Error::of_store(kind, verb),
@@ -191,7 +191,7 @@ impl Local {
         error.because(at)
     }
 
-    fn error_of(&self, verb: Verb, name: &ObjectName, source: io::Error) -> Error {
+    fn error_of(&self, verb: Operation, name: &ObjectName, source: io::Error) -> Error {
         let path = self.root.join(name.as_str());
         self.error(verb, Some(name), AtPath { path, source })
     }
@@ -270,8 +270,8 @@ impl Local {
         lengths: &[usize],
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        let short = || Error::new(Kind::Short, Verb::Get, name);
-        let fail = |source| self.error_of(Verb::Get, name, source);
+        let short = || Error::new(ErrorKind::Short, Operation::Get, name);
+        let fail = |source| self.error_of(Operation::Get, name, source);
         let (file, stored) = self.reader(name).map_err(fail)?;
         let length = length_of(name, offset, lengths)?;
         if offset + length as u64 > stored {
@@ -306,7 +306,7 @@ impl Local {
             {
                 Ok(Created::Cannot)
             }
-            Err(source) => Err(self.error_of(Verb::Put, name, source)),
+            Err(source) => Err(self.error_of(Operation::Put, name, source)),
         }
     }
 
@@ -348,7 +348,7 @@ impl Local {
         Ok(())
     }
 
-    /// Tells a person what is odd in the store's folder, once for each sort.
+    /// Logs a warning about an oddity in the store's folder, once for each sort.
     fn tell(&self, name: &str, oddity: Oddity) {
         if !self
             .told
@@ -380,30 +380,30 @@ impl Local {
 impl Store for Local {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         self.try_put(name, body, Temporary::rename_to)
-            .map_err(|source| self.error_of(Verb::Put, name, source))
+            .map_err(|source| self.error_of(Operation::Put, name, source))
     }
 
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         match wanted {
-            Wanted::Whole { limit } => {
+            Selection::Whole { limit } => {
                 let whole = self
                     .whole(name, limit)
-                    .map_err(|source| self.error_of(Verb::Get, name, source))?;
-                take(whole.ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))?);
+                    .map_err(|source| self.error_of(Operation::Get, name, source))?;
+                take(whole.ok_or_else(|| Error::new(ErrorKind::TooLarge, Operation::Get, name))?);
                 Ok(())
             }
-            Wanted::Pieces { offset, lengths } => self.pieces(name, offset, lengths, take),
+            Selection::Pieces { offset, lengths } => self.pieces(name, offset, lengths, take),
         }
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         check_prefix(prefix)?;
-        let fail = |at: AtPath| self.error(Verb::List, None, at);
+        let fail = |at: AtPath| self.error(Operation::List, None, at);
         let at = |source| {
             fail(AtPath {
                 path: self.root.join(prefix),
@@ -431,7 +431,7 @@ impl Store for Local {
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
         self.open_files.forget(name);
         self.remove(name)
-            .map_err(|source| self.error_of(Verb::Delete, name, source))
+            .map_err(|source| self.error_of(Operation::Delete, name, source))
     }
 
     fn location(&self) -> String {
@@ -440,14 +440,14 @@ impl Store for Local {
 
     fn powers(&self) -> Powers<'_> {
         Powers {
-            // Whether the file system has links, only trying tells.
+            // Only trying shows whether the file system has hard links.
             create_once: Some(Box::new(|name, body| self.create_once(name, body))),
             ..Powers::none()
         }
     }
 }
 
-/// An object's folder, which may be the uppermost one and is empty then, and its name there.
+/// Splits a name into the folder of the object, empty for the topmost one, and the name there.
 fn split(name: &ObjectName) -> (&str, &str) {
     name.as_str()
         .rsplit_once('/')

@@ -12,9 +12,9 @@ const CAPACITY: usize = 64;
 
 /// Open files by object, the least recently used one given up first.
 ///
-/// An object that another process removed or replaced stays open here, and on the disk, until it is
-/// read again or given up; it is not served, because who looks for it has to show the identity of
-/// the file that has the name.
+/// A file that another process removed or replaced stays open here, and on the disk, until its
+/// object is read again or it is given up. It is not served: a caller shows the identity of the
+/// file that has the name at that moment.
 #[derive(Debug, Default)]
 pub struct OpenFiles(Mutex<RecentFiles>);
 
@@ -33,7 +33,7 @@ struct OpenedFile {
 }
 
 impl OpenFiles {
-    /// The open file of that object, if it is still the one that has its name.
+    /// Returns the open file of an object, if that file still has its name.
     pub fn find(&self, name: &ObjectName, identity: FileIdentity) -> Option<Arc<File>> {
         let recent = &mut *self.recent();
         recent.uses += 1;
@@ -69,7 +69,7 @@ impl OpenFiles {
         file
     }
 
-    /// Closes the file of an object once nobody reads it.
+    /// Closes the file of an object as soon as no thread reads it.
     pub fn forget(&self, name: &ObjectName) {
         self.recent().files.remove(name);
     }

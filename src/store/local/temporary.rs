@@ -1,14 +1,14 @@
 //! Objects that are being written: where they are until they are whole, and what becomes of those
 //! left behind.
 //!
-//! Below the store's folder, in `#tmp` (no legal object name), each process that writes has a folder
-//! of its own with a file that it keeps locked. The system takes the lock away when the process
-//! ends, however it ends: a folder whose lock can be had is nobody's, and the next writer removes
-//! it. Should that ever hit a living one (a network file system on which machines do not see each
-//! other's locks), its put notices at the rename and starts over.
+//! Below the store's folder, in `#tmp` (no legal object name), each process that writes has a
+//! folder of its own with a file that it keeps locked. The system takes the lock away when the
+//! process ends, however it ends: a folder whose lock can be had is nobody's, and the next writer
+//! removes it. Should that ever hit a living one (a network file system on which machines do not
+//! see each other's locks), its put notices at the rename and starts over.
 //!
-//! Others may write in `#tmp` as well. No link is followed there, and only names that a writer gives
-//! are removed.
+//! Others may write in `#tmp` as well. No link is followed there, and only names that a writer
+//! gives are removed.
 
 use crate::platform::durable::{FileIdentity, Sharing};
 use crate::platform::folder_handle::{EntryKind, FolderHandle};
@@ -48,8 +48,8 @@ impl Workshop {
         }
     }
 
-    /// Writes a body into a new temporary and flushes it. `top` opens the store's folder, or refuses
-    /// where nothing may be made.
+    /// Writes a body into a new temporary and flushes it. `top` opens the store's folder, or
+    /// refuses where nothing may be made.
     pub fn write(
         &self,
         body: &Rope,

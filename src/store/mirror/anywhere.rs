@@ -2,19 +2,19 @@
 
 use super::everywhere::spawn;
 use super::place::{MirrorPlace, TooSlow};
-use crate::store::wanted::Unread;
-use crate::store::{Error, Kind, ObjectName, Verb, Wanted};
+use crate::store::selection::LeftToRead;
+use crate::store::{Error, ErrorKind, ObjectName, Operation, Selection};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// What the thread that reads says.
+/// A message from the thread that reads.
 enum Message {
     Piece(Vec<u8>),
     Ended(Result<(), Error>),
 }
 
-/// What is to be read, for a thread that may outlive the call.
+/// A read, owned by a thread that may outlive the call.
 struct Errand {
     object: ObjectName,
     limit: Option<u64>,
@@ -23,10 +23,10 @@ struct Errand {
 }
 
 impl Errand {
-    fn new(object: &ObjectName, wanted: Wanted<'_>) -> Self {
+    fn new(object: &ObjectName, wanted: Selection<'_>) -> Self {
         let (limit, offset, lengths) = match wanted {
-            Wanted::Whole { limit } => (Some(limit), 0, Vec::new()),
-            Wanted::Pieces { offset, lengths } => (None, offset, lengths.to_vec()),
+            Selection::Whole { limit } => (Some(limit), 0, Vec::new()),
+            Selection::Pieces { offset, lengths } => (None, offset, lengths.to_vec()),
         };
         Self {
             object: object.clone(),
@@ -36,10 +36,10 @@ impl Errand {
         }
     }
 
-    fn wanted(&self) -> Wanted<'_> {
+    fn wanted(&self) -> Selection<'_> {
         match self.limit {
-            Some(limit) => Wanted::Whole { limit },
-            None => Wanted::Pieces {
+            Some(limit) => Selection::Whole { limit },
+            None => Selection::Pieces {
                 offset: self.offset,
                 lengths: &self.lengths,
             },
@@ -47,15 +47,15 @@ impl Errand {
     }
 }
 
-/// Reads from one place what is left of a read, and waits at most `patience` for each piece.
+/// Reads the rest of a selection from one place, and waits at most `patience` for each piece.
 pub(super) fn read_from(
     place: &MirrorPlace,
     object: &ObjectName,
-    unread: &mut Unread<'_>,
+    unread: &mut LeftToRead<'_>,
     patience: Option<Duration>,
     take: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<(), Error> {
-    let error = |kind| Error::new(kind, Verb::Get, object);
+    let error = |kind| Error::new(kind, Operation::Get, object);
     // One piece waits, so a reader that is slow does not fill the memory.
     let (tell, told) = sync_channel(1);
     let (errand, store) = (
@@ -68,7 +68,7 @@ pub(super) fn read_from(
         });
         end(&tell, outcome);
     };
-    spawn(work).map_err(|why| error(Kind::Failed).because(why))?;
+    spawn(work).map_err(|why| error(ErrorKind::Failed).because(why))?;
     loop {
         let message = match patience {
             Some(patience) => told.recv_timeout(patience),
@@ -84,10 +84,10 @@ pub(super) fn read_from(
             Ok(Message::Ended(outcome)) => return outcome,
             Err(RecvTimeoutError::Timeout) => {
                 let waited = patience.unwrap_or_default();
-                return Err(error(Kind::Unavailable).because(TooSlow::StandsStill(waited)));
+                return Err(error(ErrorKind::Unavailable).because(TooSlow::StandsStill(waited)));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(error(Kind::Failed).because("its thread ended"));
+                return Err(error(ErrorKind::Failed).because("its thread ended"));
             }
         }
     }

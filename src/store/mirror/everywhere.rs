@@ -2,7 +2,7 @@
 
 use super::place::{MirrorPlace, Straggling, WaitLimits};
 use crate::store::error::about;
-use crate::store::{Error, Kind, ObjectName, Store, Verb};
+use crate::store::{Error, ErrorKind, ObjectName, Operation, Store};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What one place has come to, by its number.
+/// The result of one place, with its number.
 type Arrival<T> = (usize, Result<T, Error>);
 
 /// A place that has not done the call, and since when the others wait for it.
@@ -18,17 +18,17 @@ type Pending<'call> = (&'call MirrorPlace, Option<Straggling<'call>>);
 
 /// One call, under way in all places that take part.
 pub(super) struct Everywhere<'call, T> {
-    verb: Verb,
+    verb: Operation,
     object: Option<&'call ObjectName>,
     limits: WaitLimits,
     pending: BTreeMap<usize, Pending<'call>>,
     arrivals: Receiver<Arrival<T>>,
-    /// When the first place had done it.
+    /// The moment at which the first place was done.
     first_done: Option<Instant>,
 }
 
-/// What came of waiting for a moment.
-pub(super) enum Step<'call, T> {
+/// What happened while the mirror waited.
+pub(super) enum MirrorStep<'call, T> {
     /// One place has done it.
     Done(T),
     /// These places failed, or are waited for no longer.
@@ -37,9 +37,9 @@ pub(super) enum Step<'call, T> {
 
 impl<'call, T: Send + 'static> Everywhere<'call, T> {
     /// Starts the call on a thread for each place. A place that is given up goes on by itself, and
-    /// nobody asks what comes of it.
+    /// its result is ignored.
     pub(super) fn start(
-        verb: Verb,
+        verb: Operation,
         object: Option<&'call ObjectName>,
         limits: WaitLimits,
         places: Vec<&'call MirrorPlace>,
@@ -51,7 +51,7 @@ impl<'call, T: Send + 'static> Everywhere<'call, T> {
             let (work, store) = (Arc::clone(&work), Arc::clone(&place.store));
             let arrived = arrived.clone();
             spawn(move || drop(arrived.send((number, work(store.as_ref())))))
-                .map_err(|error| about(Kind::Failed, verb, object).because(error))?;
+                .map_err(|error| about(ErrorKind::Failed, verb, object).because(error))?;
         }
         Ok(Self {
             verb,
@@ -68,13 +68,13 @@ impl<'call, T: Send + 'static> Everywhere<'call, T> {
     }
 
     /// Waits until something happens; `None` when no place is left to wait for.
-    pub(super) fn step(&mut self) -> Option<Step<'call, T>> {
+    pub(super) fn step(&mut self) -> Option<MirrorStep<'call, T>> {
         if self.pending.is_empty() {
             return None;
         }
         let (late, longest) = self.overdue();
         if !late.is_empty() {
-            return Some(Step::Left(late));
+            return Some(MirrorStep::Left(late));
         }
         let arrival = match longest {
             None => self
@@ -86,20 +86,20 @@ impl<'call, T: Send + 'static> Everywhere<'call, T> {
         Some(match arrival {
             Ok((number, Ok(value))) => {
                 self.note_done(number);
-                Step::Done(value)
+                MirrorStep::Done(value)
             }
             Ok((number, Err(error))) => {
                 let failed = self.pending.remove(&number);
-                Step::Left(
+                MirrorStep::Left(
                     failed
                         .map(|(place, _)| (place, error))
                         .into_iter()
                         .collect(),
                 )
             }
-            // The next step finds whose time is up.
-            Err(RecvTimeoutError::Timeout) => Step::Left(Vec::new()),
-            Err(RecvTimeoutError::Disconnected) => Step::Left(self.all_ended()),
+            // The next step finds the places whose time is up.
+            Err(RecvTimeoutError::Timeout) => MirrorStep::Left(Vec::new()),
+            Err(RecvTimeoutError::Disconnected) => MirrorStep::Left(self.all_ended()),
         })
     }
 
@@ -118,7 +118,7 @@ impl<'call, T: Send + 'static> Everywhere<'call, T> {
                     true
                 }
                 Err(too_slow) => {
-                    let error = about(Kind::Unavailable, verb, object).because(too_slow);
+                    let error = about(ErrorKind::Unavailable, verb, object).because(too_slow);
                     late.push((*place, error));
                     false
                 }
@@ -137,7 +137,7 @@ impl<'call, T: Send + 'static> Everywhere<'call, T> {
     }
 
     fn all_ended(&mut self) -> Vec<(&'call MirrorPlace, Error)> {
-        let ended = || about(Kind::Failed, self.verb, self.object).because("its thread ended");
+        let ended = || about(ErrorKind::Failed, self.verb, self.object).because("its thread ended");
         let pending = std::mem::take(&mut self.pending);
         pending
             .into_values()
@@ -146,7 +146,7 @@ impl<'call, T: Send + 'static> Everywhere<'call, T> {
     }
 }
 
-/// Starts a thread that nobody waits for.
+/// Starts a thread that is not joined.
 pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new()
         .name("freezer-mirror".to_owned())

@@ -17,18 +17,18 @@ mod tests;
 pub use place::WaitLimits;
 
 use super::error::about;
-use super::wanted::Unread;
+use super::selection::LeftToRead;
 use super::{
-    Error, HeldUntil, Join, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Verb,
-    Wanted, check_prefix,
+    Error, ErrorKind, HeldUntil, Join, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection,
+    Store, StoreExt, check_prefix,
 };
-use everywhere::{Everywhere, Step};
+use everywhere::{Everywhere, MirrorStep};
 use jiff::Timestamp;
 use place::MirrorPlace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What becomes of a call when one of several places fails.
+/// How a call ends when one of several places fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// The others go on while there is one.
@@ -44,7 +44,7 @@ pub struct Mirror {
     limits: WaitLimits,
 }
 
-/// What became of a place.
+/// How a place ended.
 #[derive(Clone, Debug)]
 pub struct PlaceOutcome {
     /// The store there, as people write it.
@@ -76,7 +76,7 @@ impl Mirror {
         }
     }
 
-    /// Returns what became of each place, in the order in which they were given.
+    /// Returns how each place ended, in the order in which they were given.
     pub fn outcomes(&self) -> Vec<PlaceOutcome> {
         let outcome = |place: &MirrorPlace| PlaceOutcome {
             location: place.store.location(),
@@ -96,7 +96,7 @@ impl Mirror {
     fn give_up(
         &self,
         place: &MirrorPlace,
-        verb: Verb,
+        verb: Operation,
         object: Option<&ObjectName>,
         error: Error,
     ) -> Result<(), Error> {
@@ -108,9 +108,9 @@ impl Mirror {
         }
     }
 
-    /// Returns what the caller is told where the call failed because of a place.
+    /// Makes the error for a call that failed because of a place.
     fn failed(
-        verb: Verb,
+        verb: Operation,
         object: Option<&ObjectName>,
         place: &MirrorPlace,
         why: Arc<Error>,
@@ -122,21 +122,22 @@ impl Mirror {
         })
     }
 
-    fn nobody_left(&self, verb: Verb, object: Option<&ObjectName>) -> Error {
+    fn nobody_left(&self, verb: Operation, object: Option<&ObjectName>) -> Error {
         let first = self
             .places
             .iter()
             .find_map(|place| Some((place, place.failure()?)));
         match first {
             Some((place, why)) => Self::failed(verb, object, place, why),
-            None => about(Kind::Failed, verb, object).because("there is no store"),
+            None => about(ErrorKind::Failed, verb, object).because("there is no store"),
         }
     }
 
-    /// Does it in every place that takes part. Returns what came of it in those that have done it.
+    /// Runs the work in every place that takes part. Returns the results of those that have done
+    /// it.
     fn everywhere<T: Send + 'static>(
         &self,
-        verb: Verb,
+        verb: Operation,
         object: Option<&ObjectName>,
         work: impl Fn(&dyn Store) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Result<Vec<T>, Error> {
@@ -145,8 +146,8 @@ impl Mirror {
         let mut values = Vec::new();
         while let Some(step) = call.step() {
             match step {
-                Step::Done(value) => values.push(value),
-                Step::Left(left) => left
+                MirrorStep::Done(value) => values.push(value),
+                MirrorStep::Left(left) => left
                     .into_iter()
                     .try_for_each(|(place, error)| self.give_up(place, verb, object, error))?,
             }
@@ -174,16 +175,16 @@ impl Mirror {
         for place in self.taking_part() {
             let error = match place.store.get(object, 0) {
                 Ok(_) => continue,
-                Err(error) if error.kind() == Kind::TooLarge => continue,
-                Err(error) if error.kind() == Kind::Missing => {
-                    Error::of_store(Kind::Failed, Verb::Put).because(Behind)
+                Err(error) if error.kind() == ErrorKind::TooLarge => continue,
+                Err(error) if error.kind() == ErrorKind::Missing => {
+                    Error::of_store(ErrorKind::Failed, Operation::Put).because(Behind)
                 }
                 Err(error) => error,
             };
-            self.give_up(place, Verb::Put, None, error)?;
+            self.give_up(place, Operation::Put, None, error)?;
         }
         if self.taking_part().is_empty() {
-            Err(self.nobody_left(Verb::Put, None))
+            Err(self.nobody_left(Operation::Put, None))
         } else {
             Ok(())
         }
@@ -203,7 +204,7 @@ impl Store for Mirror {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         // A place that is given up goes on with its own.
         let (object, body) = (name.clone(), Arc::new(body.clone()));
-        self.everywhere(Verb::Put, Some(name), move |store| {
+        self.everywhere(Operation::Put, Some(name), move |store| {
             store.put(&object, &body)
         })
         .map(drop)
@@ -213,11 +214,11 @@ impl Store for Mirror {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         let places = self.taking_part();
-        let mut unread = Unread::new(wanted);
+        let mut unread = LeftToRead::new(wanted);
         let mut lacking = None;
         for (number, place) in places.iter().enumerate() {
             // The last one may take the time that it needs.
@@ -226,20 +227,20 @@ impl Store for Mirror {
             match anywhere::read_from(place, name, &mut unread, patience, take) {
                 Ok(()) => return Ok(()),
                 Err(error) => match error.kind() {
-                    Kind::TooLarge => return Err(error),
-                    Kind::Missing | Kind::Short => lacking = lacking.or(Some(error)),
-                    _ => self.give_up(place, Verb::Get, Some(name), error)?,
+                    ErrorKind::TooLarge => return Err(error),
+                    ErrorKind::Missing | ErrorKind::Short => lacking = lacking.or(Some(error)),
+                    _ => self.give_up(place, Operation::Get, Some(name), error)?,
                 },
             }
         }
-        Err(lacking.unwrap_or_else(|| self.nobody_left(Verb::Get, Some(name))))
+        Err(lacking.unwrap_or_else(|| self.nobody_left(Operation::Get, Some(name))))
     }
 
-    /// Memory holds what is shown: meant for the few listings of a backup.
+    /// Holds all names in memory: meant for the few listings of a backup.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         check_prefix(prefix)?;
         let below = prefix.to_owned();
-        let listings = self.everywhere(Verb::List, None, move |store| {
+        let listings = self.everywhere(Operation::List, None, move |store| {
             let mut objects = Vec::new();
             store.list(&below, &mut |object| {
                 objects.push(object);
@@ -262,8 +263,10 @@ impl Store for Mirror {
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
         let object = name.clone();
-        self.everywhere(Verb::Delete, Some(name), move |store| store.delete(&object))
-            .map(drop)
+        self.everywhere(Operation::Delete, Some(name), move |store| {
+            store.delete(&object)
+        })
+        .map(drop)
     }
 
     fn location(&self) -> String {

@@ -18,7 +18,10 @@ pub struct WaitLimits {
 pub(super) enum TooSlow {
     #[error("the other stores were done {} s earlier", .0.as_secs())]
     StandsStill(Duration),
-    #[error("it is slower than the other stores, and kept them waiting for {} s in all", .0.as_secs())]
+    #[error(
+        "it is slower than the other stores, and kept them waiting for {} s in all",
+        .0.as_secs()
+    )]
     FellBehind(Duration),
 }
 

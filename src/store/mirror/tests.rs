@@ -2,9 +2,9 @@
 
 use super::{Behind, Mirror, OnFailure, WaitLimits};
 use crate::store::faulty::{Fault, Faulty};
-use crate::store::memory::Memory;
+use crate::store::memory::MemoryStore;
 use crate::store::{
-    Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Verb, Wanted,
+    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreExt,
 };
 use std::error::Error as _;
 use std::sync::{Arc, Condvar, Mutex};
@@ -31,7 +31,10 @@ const MINUTE: WaitLimits = WaitLimits {
 
 #[test]
 fn what_is_stored_is_in_every_place_and_read_from_any() {
-    let places = [Arc::new(Memory::default()), Arc::new(Memory::default())];
+    let places = [
+        Arc::new(MemoryStore::default()),
+        Arc::new(MemoryStore::default()),
+    ];
     let mirror = Mirror::new(
         vec![places[0].clone(), places[1].clone()],
         OnFailure::Continue,
@@ -49,7 +52,7 @@ fn what_is_stored_is_in_every_place_and_read_from_any() {
     assert_eq!(mirror.get(&name("a"), 9).expect("in the second"), b"xy");
     assert_eq!(
         mirror.get(&name("a"), 1).expect_err("longer").kind(),
-        Kind::TooLarge
+        ErrorKind::TooLarge
     );
     assert_eq!(
         mirror.get_range(&name("a"), 1, 1).expect("in the second"),
@@ -60,7 +63,7 @@ fn what_is_stored_is_in_every_place_and_read_from_any() {
     mirror.delete(&name("a")).expect("removed");
     assert_eq!(
         mirror.get(&name("a"), 9).expect_err("nowhere").kind(),
-        Kind::Missing
+        ErrorKind::Missing
     );
     assert!(
         mirror
@@ -72,8 +75,8 @@ fn what_is_stored_is_in_every_place_and_read_from_any() {
 
 #[test]
 fn a_place_that_fails_takes_no_further_part_and_the_others_go_on() {
-    let whole = Arc::new(Memory::default());
-    let broken = Arc::new(Faulty::new(Memory::default()).with(Fault::at(Verb::Put, 1)));
+    let whole = Arc::new(MemoryStore::default());
+    let broken = Arc::new(Faulty::new(MemoryStore::default()).with(Fault::at(Operation::Put, 1)));
     let mirror = Mirror::new(
         vec![broken.clone(), whole.clone()],
         OnFailure::Continue,
@@ -93,7 +96,7 @@ fn a_place_that_fails_takes_no_further_part_and_the_others_go_on() {
     let outcomes = mirror.outcomes();
     assert_eq!(
         outcomes[0].failure.as_ref().map(|why| why.kind()),
-        Some(Kind::Unavailable)
+        Some(ErrorKind::Unavailable)
     );
     assert!(outcomes[1].failure.is_none());
     assert_eq!(mirror.get(&name("c"), 9).expect("read"), b"");
@@ -101,12 +104,12 @@ fn a_place_that_fails_takes_no_further_part_and_the_others_go_on() {
 
 #[test]
 fn when_no_place_is_left_or_one_must_not_fail_the_call_fails() {
-    let broken = || Arc::new(Faulty::cut_at(Memory::default(), 0));
+    let broken = || Arc::new(Faulty::cut_at(MemoryStore::default(), 0));
     let all = Mirror::new(vec![broken(), broken()], OnFailure::Continue, MINUTE);
     let error = all.put(&name("a"), &vec![]).expect_err("nobody takes it");
     assert_eq!(
         (error.kind(), error.object()),
-        (Kind::Unavailable, Some(&name("a")))
+        (ErrorKind::Unavailable, Some(&name("a")))
     );
     assert!(
         error
@@ -118,7 +121,7 @@ fn when_no_place_is_left_or_one_must_not_fail_the_call_fails() {
     );
     all.get(&name("a"), 9).expect_err("nobody is left");
     let strict = Mirror::new(
-        vec![Arc::new(Memory::default()), broken()],
+        vec![Arc::new(MemoryStore::default()), broken()],
         OnFailure::Abort,
         MINUTE,
     );
@@ -134,7 +137,10 @@ fn lean_on(mirror: &Mirror, object: &str) -> Result<(), Error> {
 
 #[test]
 fn a_place_that_lacks_what_is_leaned_on_takes_no_further_part() {
-    let places = [Arc::new(Memory::default()), Arc::new(Memory::default())];
+    let places = [
+        Arc::new(MemoryStore::default()),
+        Arc::new(MemoryStore::default()),
+    ];
     places[1]
         .put(&name("base"), &vec![b"x".to_vec()])
         .expect("stored");
@@ -174,10 +180,10 @@ impl Store for Stuck {
     fn read(
         &self,
         name: &ObjectName,
-        _: Wanted<'_>,
+        _: Selection<'_>,
         _: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        Err(Error::new(Kind::Missing, Verb::Get, name))
+        Err(Error::new(ErrorKind::Missing, Operation::Get, name))
     }
 
     fn list(&self, _: &str, _: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -200,7 +206,7 @@ impl Store for Stuck {
 #[test]
 fn a_place_that_hangs_is_waited_for_once_and_no_longer_than_the_patience() {
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
-    let whole = Arc::new(Memory::default());
+    let whole = Arc::new(MemoryStore::default());
     let mirror = Mirror::new(
         vec![Arc::new(Stuck(gate.clone())), whole.clone()],
         OnFailure::Continue,
@@ -228,7 +234,8 @@ fn a_place_that_hangs_is_waited_for_once_and_no_longer_than_the_patience() {
 }
 
 /// Takes its time for everything, and does it.
-struct Slow(Memory);
+#[derive(Default)]
+struct Slow(MemoryStore);
 
 impl Store for Slow {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
@@ -239,7 +246,7 @@ impl Store for Slow {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         self.0.read(name, wanted, take)
@@ -262,29 +269,26 @@ impl Store for Slow {
     }
 }
 
+/// A fifth of a second for all calls: a slow place takes longer for thirty of them.
+const SHORT: WaitLimits = WaitLimits {
+    in_all: Duration::from_millis(200),
+    ..MINUTE
+};
+
+/// A slow place and a fast one.
+fn unequal() -> (Arc<Slow>, Arc<MemoryStore>) {
+    (Arc::default(), Arc::default())
+}
+
+fn put_all(mirror: &Mirror) -> Result<(), Error> {
+    (0..30).try_for_each(|number| mirror.put(&name(&format!("a/{number:02}")), &vec![]))
+}
+
 #[test]
 fn a_place_that_is_slower_all_the_time_is_left_behind_once_it_has_cost_the_others_too_much() {
-    let (slow, fast) = (
-        Arc::new(Slow(Memory::default())),
-        Arc::new(Memory::default()),
-    );
-    let put_all = |mirror: &Mirror| {
-        (0..30).for_each(|number| {
-            mirror
-                .put(&name(&format!("a/{number:02}")), &vec![])
-                .expect("the other takes it")
-        });
-    };
-    let patience = WaitLimits {
-        in_all: Duration::from_millis(200),
-        ..MINUTE
-    };
-    let mirror = Mirror::new(
-        vec![slow.clone(), fast.clone()],
-        OnFailure::Continue,
-        patience,
-    );
-    put_all(&mirror);
+    let (slow, fast) = unequal();
+    let mirror = Mirror::new(vec![slow.clone(), fast.clone()], OnFailure::Continue, SHORT);
+    put_all(&mirror).expect("the other takes it");
     let outcomes = mirror.outcomes();
     let why = outcomes[0]
         .failure
@@ -294,39 +298,34 @@ fn a_place_that_is_slower_all_the_time_is_left_behind_once_it_has_cost_the_other
         why.source()
             .expect("a cause")
             .to_string()
-            .starts_with("it is slower than the others"),
+            .starts_with("it is slower than the other stores"),
         "{why:?}"
     );
     assert!(outcomes[1].failure.is_none());
-    // What it has is the beginning of what the other has, which is everything.
+    // Its objects are the first of those that the other has, which are all of them.
     let (kept, all) = (listed(slow.as_ref()), listed(fast.as_ref()));
     assert!(all.len() == 30 && all.starts_with(&kept), "{kept:?}");
+}
 
+#[test]
+fn a_slow_place_that_has_time_enough_takes_part_to_the_end() {
+    let (slow, fast) = unequal();
     let patient = Mirror::new(vec![slow, fast], OnFailure::Continue, MINUTE);
-    put_all(&patient);
-    assert!(
-        patient
-            .outcomes()
-            .iter()
-            .all(|outcome| outcome.failure.is_none()),
-        "it had time enough"
-    );
-    let (slow, fast) = (
-        Arc::new(Slow(Memory::default())),
-        Arc::new(Memory::default()),
-    );
-    let strict = Mirror::new(vec![slow, fast], OnFailure::Abort, patience);
-    let failed =
-        (0..30).find_map(|number| strict.put(&name(&format!("a/{number:02}")), &vec![]).err());
-    assert_eq!(
-        failed.map(|error| error.kind()),
-        Some(Kind::Unavailable),
-        "where one must not be left out, the call fails"
-    );
+    put_all(&patient).expect("stored");
+    let outcomes = patient.outcomes();
+    assert!(outcomes.iter().all(|outcome| outcome.failure.is_none()));
+}
+
+#[test]
+fn where_no_place_must_be_left_out_the_call_fails_when_one_is_too_slow() {
+    let (slow, fast) = unequal();
+    let strict = Mirror::new(vec![slow, fast], OnFailure::Abort, SHORT);
+    let error = put_all(&strict).expect_err("the slow one cost too much");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
 /// Hands over two pieces and then fails.
-struct BreaksOff(Memory);
+struct BreaksOff(MemoryStore);
 
 impl Store for BreaksOff {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
@@ -336,7 +335,7 @@ impl Store for BreaksOff {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         let mut left = 2;
@@ -344,7 +343,7 @@ impl Store for BreaksOff {
             left -= 1;
             take(piece) && left > 0
         })?;
-        Err(Error::new(Kind::Unavailable, Verb::Get, name))
+        Err(Error::new(ErrorKind::Unavailable, Operation::Get, name))
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -367,8 +366,8 @@ impl Store for BreaksOff {
 #[test]
 fn pieces_that_a_place_did_not_bring_come_from_the_next_and_none_twice() {
     let places: [Arc<dyn Store>; 2] = [
-        Arc::new(BreaksOff(Memory::default())),
-        Arc::new(Memory::default()),
+        Arc::new(BreaksOff(MemoryStore::default())),
+        Arc::new(MemoryStore::default()),
     ];
     let mirror = Mirror::new(places.to_vec(), OnFailure::Continue, MINUTE);
     let body = vec![b"abcdefghij".to_vec()];

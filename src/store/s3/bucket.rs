@@ -1,12 +1,12 @@
 //! A bucket: where it is, and signed requests to it.
 
 use super::credentials::{CREDENTIALS, NoCredentials, signer};
-use crate::net::{Http, Reply, Request};
+use crate::net::{Http, HttpReply, Request};
 use crate::store::address::Address;
 use crate::store::error::{about, network};
-use crate::store::object_server::{Ask, ObjectServer, in_path};
+use crate::store::object_server::{ObjectRequest, ObjectServer, in_path};
 use crate::store::runtime::block_on;
-use crate::store::{Error, Kind, ObjectName, Settings, Verb};
+use crate::store::{Error, ErrorKind, ObjectName, Operation, StoreSettings};
 use reqsign_aws_v4::Credential;
 use reqsign_core::Signer;
 
@@ -17,13 +17,13 @@ pub(super) struct Bucket {
     /// URL of the bucket, without a slash at its end.
     url: String,
     pub(super) region: String,
-    /// What the names of all objects begin with: empty, or ends with a slash.
+    /// The prefix of the names of all objects: empty, or ends with a slash.
     pub(super) prefix: String,
 }
 
 impl Bucket {
-    /// Finds the bucket of `s3://bucket/prefix`. Asks nobody.
-    pub(super) fn find(address: &Address, settings: &Settings) -> Result<Self, Error> {
+    /// Finds the bucket of `s3://bucket/prefix`. Sends nothing.
+    pub(super) fn find(address: &Address, settings: &StoreSettings) -> Result<Self, Error> {
         let given = |key: &str, variables: &[&str]| {
             let variable = || variables.iter().find_map(|name| settings.variable(name));
             address
@@ -38,8 +38,9 @@ impl Bucket {
             .unwrap_or_else(|| "us-east-1".to_owned());
         let endpoint = given("endpoint", &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
         let url = url(address, endpoint, &region, given("style", &[]).as_deref())?;
-        let http =
-            |idle| Http::with_patience(settings.network(), idle).map_err(network(Verb::Open, None));
+        let http = |idle| {
+            Http::with_patience(settings.network(), idle).map_err(network(Operation::Open, None))
+        };
         Ok(Self {
             url,
             prefix: address.prefix().map_err(failed)?,
@@ -88,11 +89,11 @@ fn url(
 }
 
 fn failed(why: impl Into<String>) -> Error {
-    Error::of_store(Kind::Failed, Verb::Open).because(why.into())
+    Error::of_store(ErrorKind::Failed, Operation::Open).because(why.into())
 }
 
 impl ObjectServer for Bucket {
-    fn send(&self, ask: &Ask<'_>) -> Result<Reply, Error> {
+    fn send(&self, ask: &ObjectRequest<'_>) -> Result<HttpReply, Error> {
         let mut request = Request::builder()
             .method(ask.method.clone())
             .uri(format!("{}{}", self.url, ask.path));
@@ -101,13 +102,13 @@ impl ObjectServer for Bucket {
         }
         let request = request
             .body(())
-            .map_err(|error| about(Kind::Failed, ask.verb, ask.object).because(error))?;
+            .map_err(|error| about(ErrorKind::Failed, ask.verb, ask.object).because(error))?;
         let (mut head, ()) = request.into_parts();
         block_on(self.signer.sign(&mut head, None)).map_err(|error| {
             let kind = if error.is_retryable() {
-                Kind::Unavailable
+                ErrorKind::Unavailable
             } else {
-                Kind::Denied
+                ErrorKind::Denied
             };
             about(kind, ask.verb, ask.object).because(NoCredentials(error))
         })?;

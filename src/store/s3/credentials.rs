@@ -1,8 +1,8 @@
-//! Credentials for S3: those that were set, or what the environment, the files of the AWS tools and the
-//! machine give out.
+//! Credentials for S3: those that were set, or what the environment, the files of the AWS tools and
+//! the machine give out.
 
-use crate::net::{Body, Http, MAX_DOCUMENT, Method, Request, Response};
-use crate::store::Settings;
+use crate::net::{Http, MAX_DOCUMENT, Method, Request, RequestBody, Response};
+use crate::store::StoreSettings;
 use bytes::Bytes;
 use reqsign_aws_v4::{
     Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider,
@@ -11,26 +11,28 @@ use reqsign_core::{Context, FileRead, HttpSend, Signer, StaticEnv};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How long a service that gives credentials out may keep silent.
+/// The longest silence of a service that gives out credentials.
 pub(super) const CREDENTIALS: Duration = Duration::from_secs(5);
 
-/// Where machines in a cloud find theirs. On others nobody answers, today and tomorrow.
+/// The address where machines in a cloud get theirs. Elsewhere it never answers, so a failure there
+/// is not tried again.
 const METADATA_HOST: &str = "169.254.169.254";
 
 /// There is nothing to sign requests with.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "found no credentials for S3 that can be used; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
+    "found no credentials for S3 that can be used; set AWS_ACCESS_KEY_ID and \
+     AWS_SECRET_ACCESS_KEY, or a profile"
 )]
 pub(super) struct NoCredentials(#[source] pub(super) reqsign_core::Error);
 
-/// Returns what signs requests: with the keys that were set, else with the first that the environment,
-/// the files of the AWS tools or the machine give.
+/// Returns what signs requests: with the keys that were set, else with the first that the
+/// environment, the files of the AWS tools or the machine give.
 pub(super) fn signer(
     http: Http,
     region: &str,
     profile: Option<String>,
-    settings: &Settings,
+    settings: &StoreSettings,
 ) -> Signer<Credential> {
     let either = |option: &str, variable: &str| {
         settings
@@ -100,9 +102,9 @@ impl HttpSend for Sender {
                 .set_retryable(may_pass)
         };
         let body = if body.is_empty() && head.method != Method::POST && head.method != Method::PUT {
-            Body::None
+            RequestBody::None
         } else {
-            Body::Bytes(&body)
+            RequestBody::Bytes(&body)
         };
         let reply = self
             .0

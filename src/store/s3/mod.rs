@@ -1,8 +1,9 @@
 //! S3: buckets of Amazon and of everything that speaks like it.
 //!
-//! One request for one call. `bucket` finds the bucket and sends requests, `credentials` has what signs
-//! them: the search for credentials and the signatures are OpenDAL's (`reqsign`). Why not more of it
-//! is, says docs/design/0008-stores.md. `retention` is object lock, `page` a page of a listing.
+//! One request for one call. `bucket` finds the bucket and sends requests, `credentials` has what
+//! signs them: the search for credentials and the signatures are OpenDAL's (`reqsign`). Why not
+//! more of it is, says docs/design/0008-stores.md. `retention` is object lock, `page` a page of a
+//! listing.
 
 mod bucket;
 mod credentials;
@@ -11,19 +12,20 @@ mod retention;
 
 use super::address::{Address, IfMissing};
 use super::error::network;
-use super::object_server::{self as server, Ask, ObjectServer, in_query};
+use super::object_server::{self as server, ObjectRequest, ObjectServer, in_query};
 use super::{
-    Error, ObjectInfo, ObjectName, Powers, Rope, Settings, Store, Verb, Wanted, check_prefix,
+    Error, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreSettings,
+    check_prefix,
 };
-use crate::net::{Body, Method, Reply};
+use crate::net::{HttpReply, Method, RequestBody};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bucket::Bucket;
 use md5::{Digest, Md5};
 use page::ListingPage;
-use retention::Retention;
+use retention::ObjectLocks;
 
-/// What may stand after `?` in `s3://bucket/prefix?…`.
+/// The keys that may come after `?` in `s3://bucket/prefix?…`.
 pub(super) const KEYS: [&str; 4] = ["endpoint", "profile", "region", "style"];
 
 /// How many objects one page of a listing has.
@@ -33,7 +35,7 @@ const PAGE: usize = 1000;
 pub(super) struct S3 {
     bucket: Bucket,
     location: String,
-    retention: Retention,
+    retention: ObjectLocks,
 }
 
 impl S3 {
@@ -41,13 +43,13 @@ impl S3 {
     /// there is none.
     pub(super) fn open(
         address: &Address,
-        settings: &Settings,
+        settings: &StoreSettings,
         if_missing: IfMissing,
     ) -> Result<Self, Error> {
         let store = Self {
             bucket: Bucket::find(address, settings)?,
             location: address.to_string(),
-            retention: Retention::new(settings.object_lock().cloned()),
+            retention: ObjectLocks::new(settings.object_lock().cloned()),
         };
         if if_missing == IfMissing::Create {
             store.make_bucket()?;
@@ -57,7 +59,7 @@ impl S3 {
     }
 
     fn make_bucket(&self) -> Result<(), Error> {
-        let ask = |method| Ask::new(Verb::Open, None, method, String::new());
+        let ask = |method| ObjectRequest::new(Operation::Open, None, method, String::new());
         if self.bucket.send(&ask(Method::HEAD))?.status != 404 {
             // An account that may not look at the bucket may still write to it: the first object
             // tells.
@@ -69,8 +71,8 @@ impl S3 {
             self.bucket.region
         );
         let body = match self.bucket.region.as_str() {
-            "us-east-1" => Body::Bytes(&[]),
-            _ => Body::Bytes(elsewhere.as_bytes()),
+            "us-east-1" => RequestBody::Bytes(&[]),
+            _ => RequestBody::Bytes(elsewhere.as_bytes()),
         };
         let make = ask(Method::PUT)
             .with(self.retention.headers_of_bucket())
@@ -79,17 +81,17 @@ impl S3 {
         if made.is_done() || made.status == 409 {
             Ok(())
         } else {
-            Err(network(Verb::Open, None)(made.refusal()))
+            Err(network(Operation::Open, None)(made.refusal()))
         }
     }
 
-    /// Sends an object with what the server checks it by.
+    /// Sends an object with its sum, with which the server checks it.
     fn write(
         &self,
         name: &ObjectName,
         body: &Rope,
         wish: Option<(&'static str, String)>,
-    ) -> Result<Reply, Error> {
+    ) -> Result<HttpReply, Error> {
         let mut digest = Md5::new();
         body.iter().for_each(|piece| digest.update(piece));
         let mut headers = vec![("content-md5", BASE64.encode(digest.finalize()))];
@@ -102,11 +104,11 @@ impl S3 {
         let reply = self.write(name, body, Some(("if-none-match", "*".to_owned())))?;
         match reply.status {
             412 => Ok(false),
-            // Servers that know no such wish for what is stored.
+            // Servers that do not know this header for a PUT.
             400 | 501 => self.put(name, body).map(|()| true),
             _ => reply
                 .finish()
-                .map_err(network(Verb::Put, Some(name)))
+                .map_err(network(Operation::Put, Some(name)))
                 .map(|()| true),
         }
     }
@@ -132,13 +134,13 @@ impl Store for S3 {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         self.write(name, body, None)?
             .finish()
-            .map_err(network(Verb::Put, Some(name)))
+            .map_err(network(Operation::Put, Some(name)))
     }
 
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         server::read(&self.bucket, name, wanted, take)

@@ -1,15 +1,16 @@
-//! Object lock: what holds an object, and what the bucket says of it.
+//! Object lock: locking the objects that are stored, and asking for the locks of those that are
+//! there.
 
 use super::bucket::Bucket;
-use crate::net::{MAX_DOCUMENT, Method, Reply};
+use crate::net::{HttpReply, MAX_DOCUMENT, Method};
 use crate::platform::{Clock, SystemClock};
 use crate::store::error::network;
-use crate::store::object_server::{Ask, ObjectServer, in_query};
-use crate::store::{Error, Kind, LockMode, ObjectLock, ObjectName, Verb};
+use crate::store::object_server::{ObjectRequest, ObjectServer, in_query};
+use crate::store::{Error, ErrorKind, LockMode, ObjectLock, ObjectName, Operation};
 use jiff::Timestamp;
 use std::sync::OnceLock;
 
-/// Whether a bucket can hold objects.
+/// Whether a bucket can lock objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holds {
     /// It has no object lock.
@@ -25,14 +26,15 @@ struct LockedUntil {
     until: Timestamp,
 }
 
-/// What is to be held that is stored, and what is held.
-pub(super) struct Retention {
+/// The locks of a bucket.
+pub(super) struct ObjectLocks {
+    /// The lock that objects get when they are stored.
     lock: Option<ObjectLock>,
-    /// Whether the bucket can hold objects, once that was asked.
+    /// Whether the bucket can lock objects, once the server was asked.
     holds: OnceLock<Holds>,
 }
 
-impl Retention {
+impl ObjectLocks {
     pub(super) fn new(lock: Option<ObjectLock>) -> Self {
         Self {
             lock,
@@ -43,21 +45,21 @@ impl Retention {
     /// Fails when objects are to be locked and the bucket cannot do that.
     pub(super) fn check(&self, bucket: &Bucket) -> Result<(), Error> {
         if self.lock.is_some() && self.holds(bucket)? == Holds::Nothing {
-            return Err(Error::of_store(Kind::Failed, Verb::Open).because(
+            return Err(Error::of_store(ErrorKind::Failed, Operation::Open).because(
                 "the bucket has no object lock; turn object lock on for it, or use a new bucket",
             ));
         }
         Ok(())
     }
 
-    /// Returns what makes a new bucket one that can hold objects, where some are to be held.
+    /// Returns the header that turns object lock on for a new bucket, if objects are to be locked.
     pub(super) fn headers_of_bucket(&self) -> Option<(&'static str, String)> {
         self.lock
             .as_ref()
             .map(|_| ("x-amz-bucket-object-lock-enabled", "true".to_owned()))
     }
 
-    /// Returns what is sent with an object so that it is held.
+    /// Returns the headers that lock an object when it is stored.
     pub(super) fn headers_of(&self, name: &ObjectName) -> Vec<(&'static str, String)> {
         let Some(lock) = self.lock.as_ref().filter(|lock| (lock.holds)(name)) else {
             return Vec::new();
@@ -74,23 +76,28 @@ impl Retention {
         ]
     }
 
-    /// Returns whether the bucket can hold objects. Asks the server the first time.
+    /// Returns whether the bucket can lock objects. Asks the server the first time.
     fn holds(&self, bucket: &Bucket) -> Result<Holds, Error> {
         if let Some(known) = self.holds.get() {
             return Ok(*known);
         }
         let path = "/?object-lock".to_owned();
-        let reply = bucket.send(&Ask::new(Verb::Open, None, Method::GET, path))?;
+        let reply = bucket.send(&ObjectRequest::new(
+            Operation::Open,
+            None,
+            Method::GET,
+            path,
+        ))?;
         let holds = match reply.status {
             // It is there, or we may not know.
             403 => Holds::Some,
             // There is none, or the server knows no such thing.
             400 | 404 | 405 | 501 => Holds::Nothing,
-            _ if !reply.is_done() => return Err(network(Verb::Open, None)(reply.refusal())),
+            _ if !reply.is_done() => return Err(network(Operation::Open, None)(reply.refusal())),
             _ => {
                 let text = reply
                     .bytes(MAX_DOCUMENT)
-                    .map_err(network(Verb::Open, None))?
+                    .map_err(network(Operation::Open, None))?
                     .unwrap_or_default();
                 let says_so =
                     String::from_utf8_lossy(&text).contains("<ObjectLockEnabled>Enabled<");
@@ -109,18 +116,18 @@ impl Retention {
         if self.holds(bucket)? == Holds::Nothing {
             return Ok(None);
         }
-        let until = look(bucket, name, Verb::Get)?.as_ref().and_then(held);
+        let until = look(bucket, name, Operation::Get)?.as_ref().and_then(held);
         Ok(until.filter(|until| *until > SystemClock.now()))
     }
 
     /// Returns where in the bucket the object is that is to be removed; `None` when there is none.
     ///
-    /// A bucket with object lock keeps what is removed, and only hides it. What is held must not be
-    /// hidden; and what was held is removed for good.
+    /// A bucket with object lock keeps the versions of removed objects and only hides them. A
+    /// locked object must not be hidden, and one whose lock has ended is removed for good.
     ///
     /// # Errors
     ///
-    /// [`Kind::Denied`] while it is held.
+    /// [`ErrorKind::Denied`] while it is held.
     pub(super) fn path_to_remove(
         &self,
         bucket: &Bucket,
@@ -130,12 +137,13 @@ impl Retention {
         if self.holds(bucket)? == Holds::Nothing {
             return Ok(Some(path));
         }
-        let Some(head) = look(bucket, name, Verb::Delete)? else {
+        let Some(head) = look(bucket, name, Operation::Delete)? else {
             return Ok(None);
         };
         match (held(&head), head.header("x-amz-version-id")) {
             (Some(until), _) if until > SystemClock.now() => {
-                Err(Error::new(Kind::Denied, Verb::Delete, name).because(LockedUntil { until }))
+                Err(Error::new(ErrorKind::Denied, Operation::Delete, name)
+                    .because(LockedUntil { until }))
             }
             (Some(_), Some(version)) => Ok(Some(format!("{path}?versionId={}", in_query(version)))),
             _ => Ok(Some(path)),
@@ -144,7 +152,7 @@ impl Retention {
 }
 
 /// Returns the moment until which an object is held, as its headers say; a legal hold has no end.
-fn held(head: &Reply) -> Option<Timestamp> {
+fn held(head: &HttpReply) -> Option<Timestamp> {
     if head
         .header("x-amz-object-lock-legal-hold")
         .is_some_and(|hold| hold.eq_ignore_ascii_case("on"))
@@ -158,8 +166,8 @@ fn held(head: &Reply) -> Option<Timestamp> {
 }
 
 /// Returns the headers of an object; `None` where there is none.
-fn look(bucket: &Bucket, name: &ObjectName, verb: Verb) -> Result<Option<Reply>, Error> {
-    let ask = Ask::new(verb, Some(name), Method::HEAD, bucket.path_of(name));
+fn look(bucket: &Bucket, name: &ObjectName, verb: Operation) -> Result<Option<HttpReply>, Error> {
+    let ask = ObjectRequest::new(verb, Some(name), Method::HEAD, bucket.path_of(name));
     let head = bucket.send(&ask)?;
     match head.status {
         404 => Ok(None),

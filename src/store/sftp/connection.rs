@@ -13,24 +13,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Requests that wait to be written.
+/// How many requests may wait to be written.
 const QUEUE: usize = 16;
 
-/// How much of what `ssh` says to people is kept.
+/// How many bytes of the messages of `ssh` are kept: the last ones.
 const MOST_WORDS: usize = 4096;
 
-/// How long to wait for the last of that, once `ssh` has ended: what it started may hold its
-/// outputs open.
+/// How long to wait for the last of them once `ssh` has ended: a program that it started may hold
+/// its output open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long things may take.
+/// The timeouts of a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// A session, until it has begun.
+    /// For the begin of a session.
     pub(super) begin: Duration,
-    /// Silence of the server while somebody waits for an answer.
+    /// For the silence of the server while a call waits for an answer.
     pub(super) idle: Duration,
-    /// All of one call, where that is bounded.
+    /// For one whole call, if it is bounded.
     pub(super) whole: Option<Duration>,
 }
 
@@ -40,7 +40,8 @@ pub(super) struct Times {
 pub(super) struct SessionEnded(String);
 
 impl SessionEnded {
-    /// Whether another try will meet the same: who we are, or who the server is, is not accepted.
+    /// Returns whether another try will fail as well: the server does not accept our key, or we do
+    /// not accept its host key.
     pub(super) fn is_refusal(&self) -> bool {
         [
             "Permission denied",
@@ -53,7 +54,7 @@ impl SessionEnded {
         .any(|words| self.0.contains(words))
     }
 
-    /// No session has begun in that time.
+    /// Makes the error for a session that has not begun in time.
     pub(super) fn late(begin: Duration) -> Self {
         Self(format!(
             "the server did not begin within {} s",
@@ -68,38 +69,38 @@ impl SessionEnded {
 
 /// A session. Ends when it is dropped.
 pub(super) struct Connection {
-    /// Where requests go: to a thread that writes them, so that a server that reads no more keeps
-    /// nobody for ever.
+    /// Leads to a thread that writes the requests, so that a server that stops reading blocks no
+    /// caller for ever.
     to_server: Sender<Vec<u8>>,
     shared: Arc<SessionShared>,
     extensions: Extensions,
     times: Times,
 }
 
-/// What one call does in a session.
+/// One call of the store in a session.
 pub(super) struct SessionCall {
     connection: Arc<Connection>,
-    /// When it has taken too long.
+    /// The moment at which it has taken too long.
     until: Option<Instant>,
 }
 
-/// What the threads that ask and the one that reads answers share.
+/// The state that callers share with the thread that reads answers.
 struct SessionShared {
     state: Mutex<SessionState>,
-    /// When bytes came from the server for the last time.
+    /// The moment at which the last bytes came from the server.
     heard: Mutex<Instant>,
-    /// What `ssh` said on its standard error.
+    /// The messages of `ssh` on its standard error.
     words: Mutex<Vec<u8>>,
-    /// The program; nothing once it was ended.
+    /// The program; `None` once it was ended.
     child: Mutex<Option<Piped>>,
 }
 
 #[derive(Default)]
 struct SessionState {
     next: u32,
-    /// Who waits for which answer; nobody for those that no one wants to know.
+    /// The waiting callers by the number of their request; `None` where no caller waits.
     waiting: HashMap<u32, Option<Sender<SftpAnswer>>>,
-    /// Why there will be no more answers.
+    /// Why no more answers will come.
     ended: Option<SessionEnded>,
 }
 
@@ -142,7 +143,7 @@ impl SessionShared {
         }
     }
 
-    /// Why the session ended, or why it does now.
+    /// Returns why the session ends: the messages of `ssh`, or else the error.
     fn ended(&self, error: &io::Error) -> SessionEnded {
         let words = self.words();
         if words.is_empty() {
@@ -178,7 +179,7 @@ pub(super) struct Awaited {
 }
 
 impl Awaited {
-    /// Waits for it: as long as the server sends anything, and the call has time left.
+    /// Waits for the answer while the server sends anything and the call has time left.
     pub(super) fn wait(self) -> Result<SftpAnswer, SessionEnded> {
         loop {
             let silent_since = (*self.shared.heard()).max(self.asked);
@@ -204,7 +205,7 @@ impl Awaited {
                 .until
                 .is_some_and(|until| until <= crate::platform::monotonic())
             {
-                // What was asked for would still come, and keep what is asked next waiting.
+                // The late answers would still come, and delay those to later requests.
                 SessionEnded("the answers came too slowly".to_owned())
             } else if *self.shared.heard() > silent_since {
                 continue;
@@ -264,7 +265,7 @@ impl Connection {
             Ok(extensions) => extensions,
             Err(error) => {
                 connection.shared.kill();
-                // Nothing is ever sent there: it ends when all is known that was said.
+                // The channel closes when the last message was read.
                 all_said.recv_timeout(LAST_WORDS).ok();
                 let words = connection.shared.words();
                 return Err(if words.is_empty() {
@@ -294,7 +295,7 @@ impl Connection {
             .ok_or_else(|| SessionEnded("the other side does not speak SFTP version 3".to_owned()))
     }
 
-    /// Why it can be used no longer; nothing as long as it can.
+    /// Returns why it cannot be used any more; `None` while it can.
     pub(super) fn ended(&self) -> Option<SessionEnded> {
         self.shared.state().ended.clone()
     }
@@ -364,7 +365,7 @@ impl SessionCall {
         })
     }
 
-    /// Sends a request whose answer nobody needs.
+    /// Sends a request whose answer does not matter.
     pub(super) fn tell(&self, request: Request<'_>) -> Result<(), SessionEnded> {
         self.connection.begin(request, None)
     }
@@ -376,7 +377,7 @@ impl Drop for Connection {
     }
 }
 
-/// Writes requests until nobody is left who has any, or the session ends.
+/// Writes requests until no caller is left, or the session ends.
 fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &SessionShared) {
     for packet in packets {
         if let Err(error) = to_server
@@ -388,14 +389,14 @@ fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Sessio
     }
 }
 
-/// Hands the greeting and then answers to who waits for them, until the session ends.
+/// Hands the greeting and then the answers to those that wait for them, until the session ends.
 fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &SessionShared) {
     let mut from_server = Noted {
         from_server,
         shared,
     };
     match read_packet(&mut from_server) {
-        // Who gave up waiting needs no greeting.
+        // A caller that has stopped waiting needs no greeting.
         Ok(packet) => drop(hello.send(packet)),
         Err(error) => return shared.end(shared.ended(&error)),
     }
@@ -409,7 +410,7 @@ fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &SessionShar
         let answered = wire::decode(&packet)
             .and_then(|(id, answer)| Some((shared.state().waiting.remove(&id)?, answer)));
         match answered {
-            // Who gave up waiting needs no answer.
+            // A caller that has stopped waiting needs no answer.
             Some((Some(sender), answer)) => drop(sender.send(answer)),
             Some((None, _)) => {}
             None => {
@@ -419,7 +420,7 @@ fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &SessionShar
     }
 }
 
-/// What the server sends; notes when.
+/// Reads from the server, and notes the time of each read.
 struct Noted<'session> {
     from_server: ChildStdout,
     shared: &'session SessionShared,
@@ -433,7 +434,7 @@ impl Read for Noted<'_> {
     }
 }
 
-/// Keeps the end of what `ssh` says.
+/// Keeps the last messages of `ssh`.
 fn listen(mut errors: impl Read, shared: &SessionShared) {
     let mut buffer = [0; 1024];
     while let Ok(count @ 1..) = errors.read(&mut buffer) {

@@ -15,7 +15,10 @@ mod wire;
 
 use super::address::{Address, IfMissing};
 use super::folders::{self, FolderRow};
-use super::{Created, Error, ObjectInfo, ObjectName, Powers, Rope, Settings, Store, Verb, Wanted};
+use super::{
+    Created, Error, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+    StoreSettings,
+};
 use connection::{Connection, SessionCall, SessionEnded, Times};
 use reading::{CHUNK, WINDOW, read_file};
 use requests::{attributes, done, open, settled};
@@ -25,10 +28,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use trouble::{SftpTrouble, not_stored};
 use wire::{Request, SftpAnswer, SftpAttributes};
 
-/// What may stand after `?` in `sftp://user@host:port/path?…`.
+/// The keys that may come after `?` in `sftp://user@host:port/path?…`.
 pub(super) const KEYS: [&str; 2] = ["key", "known_hosts"];
 
-/// How often what was undone by another writer is done again: more often than that is no chance.
+/// How often a step is repeated that another writer undoes. More often than that is no coincidence.
 const RACES: usize = 100;
 
 /// Objects below a folder of another machine.
@@ -47,9 +50,9 @@ pub(super) struct Sftp {
 #[derive(Default)]
 struct HeldSession {
     connection: Option<Arc<Connection>>,
-    /// Whether a thread begins one. The others wait for what comes of it.
+    /// Whether a thread begins one. The others wait for its result.
     begins: bool,
-    /// How many failed to begin, and why the last one did.
+    /// How many failed to begin.
     failures: u64,
     failure: Option<SessionEnded>,
 }
@@ -69,7 +72,7 @@ impl Sftp {
     /// unless the folder is to be made.
     pub(super) fn open(
         address: &Address,
-        settings: &Settings,
+        settings: &StoreSettings,
         if_missing: IfMissing,
     ) -> Result<Self, Error> {
         let folder = match address.path.strip_prefix("~/") {
@@ -97,7 +100,7 @@ impl Sftp {
         if if_missing == IfMissing::Create {
             store
                 .make_folders(&store.folder)
-                .map_err(|trouble| trouble.of(Verb::Open, None))?;
+                .map_err(|trouble| trouble.of(Operation::Open, None))?;
         }
         Ok(store)
     }
@@ -106,9 +109,9 @@ impl Sftp {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call in the session, a new one where there is none that can be used. Threads that come
-    /// while one begins share what comes of it: a server that stands still keeps them no longer
-    /// than one.
+    /// Starts a call in the session, or in a new one when there is none that can be used. Threads
+    /// that come while a session begins share its result: a server that hangs delays all of them no
+    /// longer than one.
     fn session(&self) -> Result<SessionCall, SessionEnded> {
         let came = crate::platform::monotonic();
         let alive = |held: &HeldSession| {
@@ -206,8 +209,8 @@ impl Sftp {
             .and(closed)
             .and_then(|()| name_it(&session, &temporary));
         if outcome.is_err() {
-            // In vain when the session is over: what is left below the folder of temporaries is
-            // nobody's.
+            // Fails when the session is over. A file that is left in the folder of temporary files
+            // does no harm.
             session.tell(Request::Remove(&temporary)).ok();
         }
         outcome
@@ -235,7 +238,7 @@ impl Sftp {
         }
     }
 
-    /// Gives the file its name, in place of what has it.
+    /// Gives the file its name, and replaces the file that has it.
     fn put_in_place(
         &self,
         session: &SessionCall,
@@ -251,7 +254,7 @@ impl Sftp {
                         to: path,
                     },
                 ) {
-                    // A server that lets nobody replace anything may still let a new name be given.
+                    // A server that allows no replacing may still allow a new name.
                     Err(SftpTrouble::Status {
                         code: wire::DENIED, ..
                     }) => {}
@@ -288,8 +291,8 @@ impl Sftp {
         path: &str,
         name_it: impl Fn() -> Result<(), SftpTrouble>,
     ) -> Result<(), SftpTrouble> {
-        // Who removes the last object of a folder removes the folder too: it can go again before
-        // the file is in it.
+        // A delete of the last object in a folder removes the folder too, even before the file is
+        // in it.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut outcome = name_it();
         for _ in 0..RACES {
@@ -302,7 +305,7 @@ impl Sftp {
         outcome
     }
 
-    /// Opens a file and tells how long it is; a folder is no object.
+    /// Opens a file and returns its length too; a folder is not an object.
     fn open_object(
         &self,
         session: &SessionCall,
@@ -323,7 +326,7 @@ impl Sftp {
         }
     }
 
-    /// What is in a folder; nothing where there is none.
+    /// Returns the contents of a folder; a missing one is empty.
     fn entries(&self, path: &str) -> Result<Vec<FolderRow>, SftpTrouble> {
         let session = self.session()?;
         let handle = match open(&session, Request::OpenDirectory(path)) {
@@ -362,7 +365,7 @@ impl Sftp {
 
 /// Returns what `ssh` is started with: no questions, known hosts only, and an end of a connection
 /// that is dead.
-fn arguments(address: &Address, settings: &Settings) -> Vec<OsString> {
+fn arguments(address: &Address, settings: &StoreSettings) -> Vec<OsString> {
     let option = |name: &str, key: &str| {
         address
             .query
@@ -421,7 +424,7 @@ impl Sftp {
                     },
                 )
             })?;
-            // In vain when the session is over: then it is nobody's.
+            // Fails when the session is over, and then does no harm.
             session.tell(Request::Remove(temporary)).ok();
             Ok(())
         });
@@ -455,10 +458,10 @@ impl Store for Sftp {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        let failed = |trouble: SftpTrouble| trouble.of(Verb::Get, Some(name));
+        let failed = |trouble: SftpTrouble| trouble.of(Operation::Get, Some(name));
         let session = self.session().map_err(|ended| failed(ended.into()))?;
         let (handle, size) = self.open_object(&session, name).map_err(failed)?;
         let outcome = read_file(&session, &handle, name, size, wanted, take);
@@ -481,13 +484,13 @@ impl Store for Sftp {
                 &path
             };
             self.entries(path)
-                .map_err(|trouble| trouble.of(Verb::List, None))
+                .map_err(|trouble| trouble.of(Operation::List, None))
         };
         folders::list(prefix, entries, found)
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        let failed = |trouble: SftpTrouble| trouble.of(Verb::Delete, Some(name));
+        let failed = |trouble: SftpTrouble| trouble.of(Operation::Delete, Some(name));
         let session = self.session().map_err(|ended| failed(ended.into()))?;
         let path = self.path_of(name.as_str());
         match done(&session, Request::Remove(&path)) {
@@ -520,7 +523,7 @@ impl Store for Sftp {
 
     fn powers(&self) -> Powers<'_> {
         Powers {
-            // Whether the server has links, only a session tells.
+            // Only a session shows whether the server has links.
             create_once: Some(Box::new(|name, body| self.create_once(name, body))),
             ..Powers::none()
         }

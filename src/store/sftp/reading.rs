@@ -3,35 +3,35 @@
 use super::connection::{Awaited, SessionCall};
 use super::trouble::SftpTrouble;
 use super::wire::{self, Request, SftpAnswer};
-use crate::store::wanted::length_of;
-use crate::store::{Error, Kind, ObjectName, Verb, Wanted};
+use crate::store::selection::length_of;
+use crate::store::{Error, ErrorKind, ObjectName, Operation, Selection};
 use std::collections::VecDeque;
 
-/// How many bytes one request reads or writes: what every server takes.
+/// How many bytes one request reads or writes. Every server takes this many.
 pub(super) const CHUNK: usize = 32 << 10;
 
 /// How many requests of one call are under way at once.
 pub(super) const WINDOW: usize = 64;
 
-/// Hands over what is wanted of an open file of `size` bytes.
+/// Reads a selection of an open file of `size` bytes and hands its pieces over.
 pub(super) fn read_file(
     session: &SessionCall,
     handle: &[u8],
     name: &ObjectName,
     size: u64,
-    wanted: Wanted<'_>,
+    wanted: Selection<'_>,
     take: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<(), Error> {
-    let error = |kind| Error::new(kind, Verb::Get, name);
+    let error = |kind| Error::new(kind, Operation::Get, name);
     let whole = [usize::try_from(size).unwrap_or(usize::MAX)];
     let (offset, lengths) = match wanted {
-        Wanted::Whole { limit } if size > limit => return Err(error(Kind::TooLarge)),
-        Wanted::Whole { .. } => (0, whole.as_slice()),
-        Wanted::Pieces { offset, lengths } => (offset, lengths),
+        Selection::Whole { limit } if size > limit => return Err(error(ErrorKind::TooLarge)),
+        Selection::Whole { .. } => (0, whole.as_slice()),
+        Selection::Pieces { offset, lengths } => (offset, lengths),
     };
     let length = length_of(name, offset, lengths)?;
     if offset + length as u64 > size {
-        return Err(error(Kind::Short));
+        return Err(error(ErrorKind::Short));
     }
     let mut stream = FileStream {
         session,
@@ -46,8 +46,8 @@ pub(super) fn read_file(
     for length in lengths {
         let piece = stream
             .piece(*length)
-            .map_err(|trouble| trouble.of(Verb::Get, Some(name)))?
-            .ok_or_else(|| error(Kind::Short))?;
+            .map_err(|trouble| trouble.of(Operation::Get, Some(name)))?
+            .ok_or_else(|| error(ErrorKind::Short))?;
         if !take(piece) {
             break;
         }
@@ -59,17 +59,17 @@ pub(super) fn read_file(
 struct FileStream<'call> {
     session: &'call SessionCall,
     handle: &'call [u8],
-    /// Where the part begins.
+    /// The offset of the part in the file.
     offset: u64,
-    /// How long it is.
+    /// The length of the part.
     length: usize,
-    /// How much of it was asked for.
+    /// How many of its bytes were requested.
     asked: usize,
-    /// How much of it has come.
+    /// How many of its bytes have come.
     come: usize,
     /// The requests in the order of the file, each with the bytes that it asks for.
     under_way: VecDeque<(usize, Awaited)>,
-    /// What has come and belongs to the next piece.
+    /// The bytes that have come and belong to the next piece.
     rest: Vec<u8>,
 }
 
@@ -98,7 +98,7 @@ impl FileStream<'_> {
             SftpAnswer::Data(data) if data.len() <= count && !data.is_empty() => {
                 self.come += data.len();
                 if data.len() < count {
-                    // What was asked for beyond lies elsewhere now: ask again from here.
+                    // The later requests are at wrong offsets now: ask again from here.
                     self.under_way.clear();
                     self.asked = self.come;
                 }

@@ -1,18 +1,18 @@
-//! Why a request was not done, and what a caller of the store is told of it.
+//! Failures of requests, and the errors that callers of the store get for them.
 
 use super::connection::SessionEnded;
 use super::wire;
 use crate::store::error::about;
-use crate::store::{Error, Kind, ObjectName, Verb};
+use crate::store::{Error, ErrorKind, ObjectName, Operation};
 
-/// Why a request was not done.
+/// Why a request failed.
 pub(super) enum SftpTrouble {
     Ended(SessionEnded),
     Status {
         code: u32,
         words: String,
     },
-    /// An answer of a sort that this request does not have.
+    /// The answer is of a type that this request does not have.
     Odd,
 }
 
@@ -22,7 +22,7 @@ impl From<SessionEnded> for SftpTrouble {
     }
 }
 
-/// What the server said of a request.
+/// The answer of the server to a request that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the server says: {words} (status {code})")]
 struct Refusal {
@@ -41,26 +41,26 @@ impl SftpTrouble {
         )
     }
 
-    /// Returns what a caller of the store is told.
-    pub(super) fn of(self, verb: Verb, object: Option<&ObjectName>) -> Error {
+    /// Makes the error for a caller of the store.
+    pub(super) fn of(self, verb: Operation, object: Option<&ObjectName>) -> Error {
         match self {
             Self::Ended(ended) => about(
                 if ended.is_refusal() {
-                    Kind::Denied
+                    ErrorKind::Denied
                 } else {
-                    Kind::Unavailable
+                    ErrorKind::Unavailable
                 },
                 verb,
                 object,
             )
             .because(ended),
-            Self::Odd => about(Kind::Failed, verb, object)
-                .because("the server sent another answer than the request has"),
+            Self::Odd => about(ErrorKind::Failed, verb, object)
+                .because("the server sent an answer of the wrong type"),
             Self::Status { code, words } => {
                 let kind = match code {
-                    wire::NO_SUCH_FILE => Kind::Missing,
-                    wire::DENIED => Kind::Denied,
-                    _ => Kind::Failed,
+                    wire::NO_SUCH_FILE => ErrorKind::Missing,
+                    wire::DENIED => ErrorKind::Denied,
+                    _ => ErrorKind::Failed,
                 };
                 about(kind, verb, object).because(Refusal { code, words })
             }
@@ -68,13 +68,12 @@ impl SftpTrouble {
     }
 }
 
-/// Returns what a caller is told when an object was not stored.
+/// Makes the error for an object that was not stored.
 pub(super) fn not_stored(name: &ObjectName, trouble: SftpTrouble) -> Error {
     match trouble {
         // A folder is in the way, or one went again and again.
-        trouble if trouble.is_missing() => {
-            about(Kind::Failed, Verb::Put, Some(name)).because(trouble.of(Verb::Put, Some(name)))
-        }
-        trouble => trouble.of(Verb::Put, Some(name)),
+        trouble if trouble.is_missing() => about(ErrorKind::Failed, Operation::Put, Some(name))
+            .because(trouble.of(Operation::Put, Some(name))),
+        trouble => trouble.of(Operation::Put, Some(name)),
     }
 }

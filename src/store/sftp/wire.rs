@@ -1,9 +1,9 @@
-//! Packets of SFTP version 3 (draft-ietf-secsh-filexfer-02), as far as a store needs them.
+//! The packets of SFTP version 3 (draft-ietf-secsh-filexfer-02) that a store needs.
 
-/// Most bytes of a packet that is taken: servers send at most 256 KiB of data and a head.
+/// The most bytes of a packet: servers send at most 256 KiB of data and a head.
 pub(super) const MAX_PACKET: usize = (256 << 10) + 1024;
 
-/// What is asked.
+/// A request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Request<'ask> {
     /// Opens to read.
@@ -46,7 +46,7 @@ pub(super) enum Request<'ask> {
     Flush(&'ask [u8]),
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SftpAnswer {
     Status { code: u32, words: String },
@@ -56,7 +56,7 @@ pub(super) enum SftpAnswer {
     Attributes(SftpAttributes),
 }
 
-/// What is known of a file.
+/// The attributes of a file that a store needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SftpAttributes {
     pub(super) size: u64,
@@ -64,16 +64,16 @@ pub(super) struct SftpAttributes {
     pub(super) mode: u32,
 }
 
-/// Status codes that are told apart.
+/// Status codes that we distinguish.
 pub(super) const OK: u32 = 0;
 pub(super) const END: u32 = 1;
 pub(super) const NO_SUCH_FILE: u32 = 2;
 pub(super) const DENIED: u32 = 3;
-/// What servers of version 3 say of whatever has no code of its own, as of a folder that exists.
+/// The code of version 3 for everything without a code of its own, such as a folder that exists.
 pub(super) const FAILURE: u32 = 4;
 pub(super) const UNSUPPORTED: u32 = 8;
 
-/// What the server can beyond the protocol.
+/// Extensions of the protocol that the server offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extensions {
     pub(super) rename_over: bool,
@@ -265,7 +265,7 @@ pub(super) fn decode(packet: &[u8]) -> Option<(u32, SftpAnswer)> {
     Some((id, answer))
 }
 
-/// What is left of a packet.
+/// The rest of a packet that is being read.
 struct PacketRest<'packet>(&'packet [u8]);
 
 impl<'packet> PacketRest<'packet> {

@@ -1,10 +1,12 @@
 //! A container: where it is, requests to it, and its listing.
 
-use crate::net::{Body, Http, Login, MAX_DOCUMENT, Method, OpenStackService, Reply, Request};
+use crate::net::{
+    Http, HttpReply, Login, MAX_DOCUMENT, Method, OpenStackService, Request, RequestBody,
+};
 use crate::store::address::Address;
 use crate::store::error::{about, network};
-use crate::store::object_server::{self as server, Ask, ObjectServer, in_path, in_query};
-use crate::store::{Error, Kind, ObjectName, Settings, Verb};
+use crate::store::object_server::{self as server, ObjectRequest, ObjectServer, in_path, in_query};
+use crate::store::{Error, ErrorKind, ObjectName, Operation, StoreSettings};
 use serde::Deserialize;
 
 /// How many objects one page of a listing has.
@@ -15,14 +17,14 @@ pub(super) struct Container {
     http: Http,
     login: Login,
     pub(super) name: String,
-    /// What the names of all objects begin with: empty, or ends with a slash.
+    /// The prefix of the names of all objects: empty, or ends with a slash.
     pub(super) prefix: String,
 }
 
 /// An object in a listing.
 #[derive(Debug, Deserialize)]
 pub(super) struct ContainerRow {
-    /// Missing for what is no object.
+    /// Missing for entries that are not objects.
     name: Option<String>,
     /// The length of the object.
     #[serde(default)]
@@ -32,7 +34,7 @@ pub(super) struct ContainerRow {
     pub(super) hash: String,
 }
 
-/// What a server says of itself.
+/// The limits that a server publishes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ServerInfo {
@@ -55,15 +57,15 @@ pub(super) struct ManifestLimits {
 }
 
 impl Container {
-    /// Finds the container of `swift:container/prefix`. Asks nobody.
-    pub(super) fn find(address: &Address, settings: &Settings) -> Result<Self, Error> {
-        let failed = |text: &str| Error::of_store(Kind::Failed, Verb::Open).because(text);
+    /// Finds the container of `swift:container/prefix`. Sends nothing.
+    pub(super) fn find(address: &Address, settings: &StoreSettings) -> Result<Self, Error> {
+        let failed = |text: &str| Error::of_store(ErrorKind::Failed, Operation::Open).because(text);
         if address.port.is_some() || address.user.is_some() || address.host.len() > 256 {
             return Err(failed(
                 "a container has a name of at most 256 bytes: swift:CONTAINER/PREFIX",
             ));
         }
-        let opening = || network(Verb::Open, None);
+        let opening = || network(Operation::Open, None);
         let http = Http::new(settings.network()).map_err(opening())?;
         let query = |key: &str| address.query.get(key).map(String::as_str);
         let login = Login::new(
@@ -84,18 +86,18 @@ impl Container {
 
     /// Makes the container, unless it is there.
     pub(super) fn make(&self) -> Result<(), Error> {
-        let ask = |method| Ask::new(Verb::Open, None, method, String::new());
+        let ask = |method| ObjectRequest::new(Operation::Open, None, method, String::new());
         if self.send(&ask(Method::HEAD))?.status != 404 {
             // An account that may not look at the container may still write to it: the first object
             // tells.
             return Ok(());
         }
-        server::done(self, &ask(Method::PUT).sending(Body::Bytes(&[])))
+        server::done(self, &ask(Method::PUT).sending(RequestBody::Bytes(&[])))
     }
 
-    /// Returns what the server says of its limits; nothing where it says nothing.
+    /// Returns the limits that the server publishes; none where it publishes nothing.
     pub(super) fn info(&self) -> Result<ServerInfo, Error> {
-        let opening = || network(Verb::Open, None);
+        let opening = || network(Operation::Open, None);
         let pass = self.login.pass().map_err(opening())?;
         let root = pass.account.split_once("://").and_then(|(scheme, rest)| {
             Some(format!("{scheme}://{}/info", rest.split('/').next()?))
@@ -103,7 +105,10 @@ impl Container {
         let Some(request) = root.and_then(|url| Request::get(url).body(()).ok()) else {
             return Ok(ServerInfo::default());
         };
-        let reply = self.http.send(request, Body::None).map_err(opening())?;
+        let reply = self
+            .http
+            .send(request, RequestBody::None)
+            .map_err(opening())?;
         if !reply.is_done() {
             return Ok(ServerInfo::default());
         }
@@ -157,9 +162,9 @@ impl Container {
 
 impl ObjectServer for Container {
     /// Sends the request once more with a new token where the server refuses this one.
-    fn send(&self, ask: &Ask<'_>) -> Result<Reply, Error> {
+    fn send(&self, ask: &ObjectRequest<'_>) -> Result<HttpReply, Error> {
         let log_in_failed = |error| {
-            let error = network(Verb::Open, None)(error);
+            let error = network(Operation::Open, None)(error);
             about(error.kind(), ask.verb, ask.object)
                 .not_before(error.retry_after())
                 .because(error)
@@ -177,7 +182,7 @@ impl ObjectServer for Container {
             }
             let request = request
                 .body(())
-                .map_err(|error| about(Kind::Failed, ask.verb, ask.object).because(error))?;
+                .map_err(|error| about(ErrorKind::Failed, ask.verb, ask.object).because(error))?;
             let reply = self
                 .http
                 .send(request, ask.body)

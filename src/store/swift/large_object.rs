@@ -1,9 +1,9 @@
 //! Many objects as one large one, which other programs can fetch whole.
 
 use super::container::Container;
-use crate::net::{Body, Method};
-use crate::store::object_server::{self as server, Ask, ObjectServer, in_path, in_query};
-use crate::store::{Error, Kind, ObjectName, Verb};
+use crate::net::{Method, RequestBody};
+use crate::store::object_server::{self as server, ObjectRequest, ObjectServer, in_path, in_query};
+use crate::store::{Error, ErrorKind, ObjectName, Operation};
 
 /// How many parts a static large object may have where the server does not say so.
 const MOST_PARTS: u64 = 1000;
@@ -17,11 +17,11 @@ pub(super) fn join(
     count: u64,
 ) -> Result<(), Error> {
     let path = container.path_of(whole);
-    let ask = |path| Ask::new(Verb::Put, Some(whole), Method::PUT, path);
+    let ask = |path| ObjectRequest::new(Operation::Put, Some(whole), Method::PUT, path);
     match static_manifest(container, parts, count, whole)? {
         Some(manifest) => {
             let ask = ask(format!("{path}?multipart-manifest=put"));
-            server::done(container, &ask.sending(Body::Bytes(&manifest)))
+            server::done(container, &ask.sending(RequestBody::Bytes(&manifest)))
         }
         None => {
             let all = format!(
@@ -30,7 +30,7 @@ pub(super) fn join(
                 in_path(&format!("{}{parts}", container.prefix))
             );
             let ask = ask(path).with([("x-object-manifest", all)]);
-            server::done(container, &ask.sending(Body::Bytes(&[])))
+            server::done(container, &ask.sending(RequestBody::Bytes(&[])))
         }
     }
 }
@@ -60,11 +60,11 @@ fn static_manifest(
         entries.len() as u64 <= count
     })?;
     if entries.len() as u64 != count {
-        // What was stored last may come late into the listing.
-        return Err(Error::new(Kind::Unavailable, Verb::Put, whole)
+        // The last objects may come into the listing late.
+        return Err(Error::new(ErrorKind::Unavailable, Operation::Put, whole)
             .because(format!("{} of {count} parts are listed", entries.len())));
     }
     serde_json::to_vec(&entries)
         .map(Some)
-        .map_err(|error| Error::new(Kind::Failed, Verb::Put, whole).because(error))
+        .map_err(|error| Error::new(ErrorKind::Failed, Operation::Put, whole).because(error))
 }

@@ -11,14 +11,15 @@ use super::address::{Address, IfMissing};
 use super::error::network;
 use super::object_server::{self as server, ObjectServer};
 use super::{
-    Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Settings, Store, Verb, Wanted, check_prefix,
+    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+    StoreSettings, check_prefix,
 };
-use crate::net::Reply;
+use crate::net::HttpReply;
 use container::Container;
 use md5::{Digest, Md5};
 use std::fmt::Write;
 
-/// What may stand after `?` in `swift:container/prefix?…`.
+/// The keys that may come after `?` in `swift:container/prefix?…`.
 pub(super) const KEYS: [&str; 3] = ["cloud", "interface", "region"];
 
 /// Objects below a prefix of a container.
@@ -32,7 +33,7 @@ impl Swift {
     /// limits are looked at.
     pub(super) fn open(
         address: &Address,
-        settings: &Settings,
+        settings: &StoreSettings,
         if_missing: IfMissing,
     ) -> Result<Self, Error> {
         let container = Container::find(address, settings)?;
@@ -41,7 +42,7 @@ impl Swift {
             if let Some(wanted) = settings.segment_bytes() {
                 let most = container.info()?.swift.max_file_size;
                 if let Some(most) = most.filter(|most| wanted > *most) {
-                    return Err(Error::of_store(Kind::Failed, Verb::Open).because(format!(
+                    return Err(Error::of_store(ErrorKind::Failed, Operation::Open).because(format!(
                         "segments of {wanted} bytes are more than the server takes in one object: \
                          {most} bytes"
                     )));
@@ -54,13 +55,13 @@ impl Swift {
         })
     }
 
-    /// Sends an object with its sum: the server stores it only if that is what arrived.
+    /// Sends an object with its sum, with which the server checks it.
     fn write(
         &self,
         name: &ObjectName,
         body: &Rope,
         wish: Option<(&'static str, String)>,
-    ) -> Result<Reply, Error> {
+    ) -> Result<HttpReply, Error> {
         let mut digest = Md5::new();
         body.iter().for_each(|piece| digest.update(piece));
         let mut etag = String::new();
@@ -78,7 +79,7 @@ impl Swift {
             412 => Ok(false),
             _ => reply
                 .finish()
-                .map_err(network(Verb::Put, Some(name)))
+                .map_err(network(Operation::Put, Some(name)))
                 .map(|()| true),
         }
     }
@@ -88,13 +89,13 @@ impl Store for Swift {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         self.write(name, body, None)?
             .finish()
-            .map_err(network(Verb::Put, Some(name)))
+            .map_err(network(Operation::Put, Some(name)))
     }
 
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         server::read(&self.container, name, wanted, take)

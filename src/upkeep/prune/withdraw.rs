@@ -112,7 +112,7 @@ fn remove_left(of: BackupIn<'_>, left: &Left, held: &Held<'_>) -> Result<(), Pru
         return Ok(());
     };
     if let CatalogError::Level { source, .. } = &error
-        && let (store::Kind::Denied, Some(object)) = (source.kind(), source.object())
+        && let (store::ErrorKind::Denied, Some(object)) = (source.kind(), source.object())
         && of
             .store()
             .held_until(object)

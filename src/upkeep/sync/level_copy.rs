@@ -156,8 +156,8 @@ fn copy_one(from: &dyn Store, to: &dyn Store, object: &ObjectInfo) -> Result<(),
     if body.len() as u64 != object.length {
         // It was listed with another length than it has now, yet objects never change.
         return Err(store::Error::new(
-            store::Kind::Short,
-            store::Verb::Get,
+            store::ErrorKind::Short,
+            store::Operation::Get,
             &object.name,
         ));
     }

@@ -16,8 +16,8 @@ use freezer::platform::ManualClock;
 use freezer::restore::{Options, export, restore};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::local::Local;
-use freezer::store::memory::Memory;
-use freezer::store::{Store, StoreExt, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store, StoreExt};
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -538,14 +538,14 @@ fn a_file_whose_signature_is_damaged_is_stored_again() {
     }
 }
 
-fn copy_of(store: &dyn Store) -> Memory {
+fn copy_of(store: &dyn Store) -> MemoryStore {
     let mut names = Vec::new();
     let listed = store.list("", &mut |object| {
         names.push(object.name);
         true
     });
     listed.expect("listed");
-    let copy = Memory::default();
+    let copy = MemoryStore::default();
     for name in names {
         let bytes = store.get(&name, u64::MAX).expect("there");
         copy.put(&name, &vec![bytes]).expect("stored");
@@ -556,7 +556,7 @@ fn copy_of(store: &dyn Store) -> Memory {
 #[test]
 fn a_run_interrupted_at_any_call_leaves_every_level_readable() {
     let series = Series::in_store(SMALL, |_| {
-        backup::create_encrypted(Arc::new(Memory::default()))
+        backup::create_encrypted(Arc::new(MemoryStore::default()))
     });
     let mut content = torture::noise(1, 300_000);
     series.write(&content);
@@ -568,12 +568,12 @@ fn a_run_interrupted_at_any_call_leaves_every_level_readable() {
         let store = Arc::new(Faulty::new(copy_of(&copy)));
         let access = Access::open(store.clone(), Some(&backup::passphrase())).expect("opens");
         series.attempt(&access).expect("no fault");
-        (store.calls().all(), store.calls().of(Verb::Put))
+        (store.calls().all(), store.calls().of(Operation::Put))
     };
     assert!(calls.0 > 8 && calls.1 > 1, "{calls:?}");
     let faults = (0..calls.0)
         .map(|call| Fault::at_any(call).for_good())
-        .chain((0..calls.1).map(|put| Fault::at(Verb::Put, put)));
+        .chain((0..calls.1).map(|put| Fault::at(Operation::Put, put)));
     for fault in faults {
         let store = Arc::new(Faulty::new(copy_of(&copy)).with(fault));
         if let Ok(access) = Access::open(store.clone(), Some(&backup::passphrase())) {

@@ -11,7 +11,7 @@ use freezer::model::progress::{Collected, Told};
 use freezer::model::{Cancel, Content, Entry, Kind, Progress, Trouble};
 use freezer::platform::SystemClock;
 use freezer::store::StoreExt;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::collections::BTreeMap;
 use std::fs;
@@ -75,7 +75,7 @@ fn back_up_with(
     progress: &dyn Progress,
     told: impl Fn() -> Told,
 ) -> (Whole, Told, Report) {
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let mut request = backup::request(&[tree]);
     request.engine = engine;

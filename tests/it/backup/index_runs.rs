@@ -10,8 +10,8 @@ use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store};
 use freezer::upkeep::{Depth, Portion, check};
 use std::fs;
 use std::ops::ControlFlow;
@@ -79,7 +79,7 @@ fn index_bytes(store: &dyn Store, level: &LevelId) -> u64 {
 /// Returns how many requests it takes to open a level and list its root, without the manifest.
 fn requests_to_look_in(
     access: &freezer::catalog::Access,
-    store: &Faulty<Memory>,
+    store: &Faulty<MemoryStore>,
     level: &LevelId,
 ) -> u64 {
     let manifest = access.manifest(&backup::name(), level).expect("sound");
@@ -93,7 +93,7 @@ fn requests_to_look_in(
     };
     let reader =
         Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));
-    let before = store.calls().of(Verb::Get);
+    let before = store.calls().of(Operation::Get);
     let view = View::open(parts, &reader).expect("opened");
     let mut names = 0;
     let listed = view.list(ROOT, None, |_| {
@@ -102,14 +102,14 @@ fn requests_to_look_in(
     });
     listed.expect("listed");
     assert_eq!(names, expected);
-    store.calls().of(Verb::Get) - before
+    store.calls().of(Operation::Get) - before
 }
 
 #[test]
 fn index_bytes_follow_the_changes_and_late_levels_take_no_more_requests() {
     let source = scratch();
     fill(source.path(), 40, 60);
-    let store = Arc::new(Faulty::new(Memory::default()));
+    let store = Arc::new(Faulty::new(MemoryStore::default()));
     let access = backup::create_encrypted(Arc::clone(&store) as Arc<dyn Store>);
     let mut made = Vec::new();
     for level in 0..=60_usize {

@@ -9,8 +9,8 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Progress, Trouble};
 use freezer::platform::{ManualClock, Running, SystemClock};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{Kind, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ErrorKind, Operation, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -51,8 +51,8 @@ fn levels(access: &Access) -> Vec<LevelId> {
 }
 
 /// Makes a store with a claim of another process.
-fn claimed(id: &str, until: Timestamp, process: Running) -> (Arc<Memory>, Access) {
-    let store = Arc::new(Memory::default());
+fn claimed(id: &str, until: Timestamp, process: Running) -> (Arc<MemoryStore>, Access) {
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let claim = Claim::new(
         "web-1",
@@ -105,7 +105,7 @@ impl Progress for Halting {
 fn a_second_run_names_the_first_and_fails_or_waits_for_it() {
     let room = scratch();
     std::fs::write(room.path().join("file"), b"content").expect("written");
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let halting = Halting {
         reached: Barrier::new(2),
@@ -158,7 +158,7 @@ fn a_second_run_names_the_first_and_fails_or_waits_for_it() {
 fn of_many_runs_that_begin_at_once_one_works_at_a_time_and_all_succeed() {
     let room = scratch();
     std::fs::write(room.path().join("file"), b"content").expect("written");
-    let access = backup::create_plain(Arc::new(Memory::default()));
+    let access = backup::create_plain(Arc::new(MemoryStore::default()));
     let (inside, most, start) = (AtomicUsize::new(0), AtomicUsize::new(0), Barrier::new(6));
     let work = |_: &freezer::catalog::Held<'_>| {
         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -270,7 +270,7 @@ fn a_claim_that_cannot_be_read_holds() {
 }
 
 /// Ends the run's claim while it runs, as another run does that takes it for dead.
-struct Usurper(Arc<Memory>);
+struct Usurper(Arc<MemoryStore>);
 
 impl Progress for Usurper {
     fn stage(&self, _: &'static str) {
@@ -294,7 +294,7 @@ impl Progress for Usurper {
 #[test]
 fn a_run_that_lost_its_lock_makes_no_level() {
     let room = scratch();
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let outcome = run(
         &request(room.path(), Patience::None),
@@ -314,9 +314,9 @@ fn a_run_that_lost_its_lock_makes_no_level() {
 #[test]
 fn runs_succeed_one_after_the_other_where_nothing_may_be_removed() {
     let room = scratch();
-    let mut store = Faulty::new(Memory::default());
+    let mut store = Faulty::new(MemoryStore::default());
     for call in 0..40 {
-        store = store.with(Fault::at(Verb::Delete, call).with_kind(Kind::Denied));
+        store = store.with(Fault::at(Operation::Delete, call).with_kind(ErrorKind::Denied));
     }
     let store = Arc::new(store);
     let access = backup::create_plain(store.clone());
@@ -324,7 +324,7 @@ fn runs_succeed_one_after_the_other_where_nothing_may_be_removed() {
         std::fs::write(room.path().join("file"), torture::noise(round, 100_000)).expect("written");
         make(&access, room.path(), Patience::None).expect("a level");
     }
-    let tries = store.calls().of(Verb::Delete);
+    let tries = store.calls().of(Operation::Delete);
     assert!(
         (5..=10).contains(&tries),
         "{tries} attempts: each run tries once for old objects and once for its own claim"
@@ -343,9 +343,9 @@ fn runs_succeed_one_after_the_other_where_nothing_may_be_removed() {
 fn the_next_run_removes_the_data_of_a_failed_one() {
     let room = scratch();
     std::fs::write(room.path().join("file"), torture::noise(1, 16 << 20)).expect("written");
-    let sound = Arc::new(Memory::default());
+    let sound = Arc::new(MemoryStore::default());
     drop(backup::create_plain(sound.clone()));
-    let store = Arc::new(Faulty::new(sound.clone()).with(Fault::at(Verb::Put, 3)));
+    let store = Arc::new(Faulty::new(sound.clone()).with(Fault::at(Operation::Put, 3)));
     let access = Access::open(store, None).expect("opened");
     make(&access, room.path(), Patience::None).expect_err("a put fails");
     let data = data_prefix(&backup::name());

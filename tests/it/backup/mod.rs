@@ -104,7 +104,7 @@ fn segments_are_a_tar(room: &Path, tree: &Path, filters: &[(Compression, &str)])
 fn only_objects_that_the_manifest_names_are_stored() {
     let room = tempfile::tempdir().expect("a directory");
     std::fs::write(room.path().join("a"), b"hello").expect("written");
-    let store = Arc::new(freezer::store::memory::Memory::default());
+    let store = Arc::new(freezer::store::memory::MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let report = backup::back_up(&access, &[room.path()], |_| {});
     let mut names = Vec::new();

@@ -9,7 +9,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
 use freezer::platform::SystemClock;
 use freezer::restore::{Options, restore};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use rustix::fs::{XattrFlags, setxattr};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -31,7 +31,7 @@ impl Place {
         fs::create_dir(room.path().join("tree")).expect("made");
         Self {
             room,
-            access: backup::create_plain(Arc::new(Memory::default())),
+            access: backup::create_plain(Arc::new(MemoryStore::default())),
         }
     }
 

@@ -10,9 +10,9 @@ use freezer::platform::{Clock, ManualClock};
 use freezer::store::Store;
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::mirror::{self, Mirror, OnFailure};
-use freezer::upkeep::{Pair, Wanted, sync};
+use freezer::upkeep::{LevelsToCopy, Pair, SyncOptions, sync};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn pair(access: &Access, place: Arc<dyn Store>) -> Access {
         .expect("an empty place")
 }
 
-const PATIENCE: mirror::Patience = mirror::Patience {
+const PATIENCE: mirror::WaitLimits = mirror::WaitLimits {
     for_one: Duration::from_mins(1),
     in_all: Duration::from_mins(1),
 };
@@ -119,7 +119,13 @@ impl Rounds {
             &self.clock,
             &cancel,
             |_| true,
-            |held| sync(pair, &name, held, (Wanted::Newer, 2), &Silent, &cancel),
+            |held| {
+                let options = SyncOptions {
+                    levels: LevelsToCopy::Newer,
+                    jobs: 2,
+                };
+                sync(pair, &name, held, options, &Silent, &cancel)
+            },
         )
         .expect("locked")
         .unwrap_or_else(|error| panic!("{error:?}"));
@@ -130,8 +136,9 @@ impl Rounds {
 fn one_of_two_stores_may_fail_at_any_call_and_the_other_is_complete() {
     let mut call = 0;
     loop {
-        let good = backup::create_plain(Arc::new(Memory::default()));
-        let faulty = Arc::new(Faulty::new(Memory::default()).with(Fault::at_any(call).for_good()));
+        let good = backup::create_plain(Arc::new(MemoryStore::default()));
+        let faulty =
+            Arc::new(Faulty::new(MemoryStore::default()).with(Fault::at_any(call).for_good()));
         let Ok(copy) = good.copy_at(faulty.clone(), IfMissing::Create) else {
             call += 1;
             continue; // it fails before the run: the program then leaves it out

@@ -4,13 +4,13 @@ use super::{back_up, backup, catalog, data_of, level, objects};
 use freezer::catalog::names::LevelOf;
 use freezer::model::LevelId;
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{self, Kind, Store, StoreExt};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{self, ErrorKind, Store, StoreExt};
 use std::sync::{Arc, Once};
 
 /// Asserts that exactly these levels exist, and everything that they name.
 #[track_caller]
-fn assert_whole(store: &Arc<Memory>, expected: &[LevelId]) {
+fn assert_whole(store: &Arc<MemoryStore>, expected: &[LevelId]) {
     let docs = backup("h", "docs");
     assert_eq!(catalog(store).levels(&docs).expect("listed"), expected);
     for level in expected {
@@ -26,8 +26,8 @@ fn assert_whole(store: &Arc<Memory>, expected: &[LevelId]) {
     }
 }
 
-fn one_level() -> Memory {
-    let store = Arc::new(Memory::default());
+fn one_level() -> MemoryStore {
+    let store = Arc::new(MemoryStore::default());
     back_up(&store, &backup("h", "docs"), &level(0)).expect("no fault");
     Arc::into_inner(store).expect("nobody else holds it")
 }
@@ -134,7 +134,7 @@ fn a_level_whose_removal_is_cut_off_at_any_call_is_whole_or_gone_and_the_rest_st
 fn a_lost_answer_to_the_last_put_leaves_a_whole_level() {
     let docs = backup("h", "docs");
     let store = Arc::new(
-        Faulty::new(one_level()).with(Fault::at(freezer::store::Verb::Put, 6).after_effect()),
+        Faulty::new(one_level()).with(Fault::at(freezer::store::Operation::Put, 6).after_effect()),
     );
     back_up(&store, &docs, &level(1)).expect_err("the answer was lost");
     assert_whole(&store.mended(), &[level(0), level(1)]);
@@ -158,7 +158,7 @@ fn an_existing_level_is_never_replaced() {
 fn a_store_that_cannot_say_whether_a_level_exists_is_not_written_to() {
     let store = Arc::new(
         Faulty::new(one_level())
-            .with(Fault::at(freezer::store::Verb::Get, 0).with_kind(Kind::Denied)),
+            .with(Fault::at(freezer::store::Operation::Get, 0).with_kind(ErrorKind::Denied)),
     );
     catalog(&store)
         .publish(&backup("h", "docs"), &level(0), b"another".to_vec())
@@ -168,7 +168,7 @@ fn a_store_that_cannot_say_whether_a_level_exists_is_not_written_to() {
 
 /// A store in which a run publishes its level after the first listing.
 struct PublishedBetweenListings {
-    inner: Memory,
+    inner: MemoryStore,
     level: (store::ObjectName, Once),
 }
 
@@ -194,7 +194,7 @@ impl Store for PublishedBetweenListings {
     fn read(
         &self,
         name: &store::ObjectName,
-        wanted: store::Wanted<'_>,
+        wanted: store::Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), store::Error> {
         self.inner.read(name, wanted, take)
@@ -218,7 +218,7 @@ fn a_level_that_is_published_while_leftovers_are_looked_for_is_none() {
     let docs = backup("h", "docs");
     let manifest = freezer::catalog::names::manifest_name(&docs, &level(0));
     let store = Arc::new(PublishedBetweenListings {
-        inner: Memory::default(),
+        inner: MemoryStore::default(),
         level: (manifest, Once::new()),
     });
     for object in data_of(&docs, &level(0)) {

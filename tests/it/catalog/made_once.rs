@@ -4,9 +4,9 @@ use super::objects;
 use crate::support::backup::{CHEAP, passphrase};
 use freezer::catalog::{Access, AccessError, names};
 
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{
-    Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Verb, Wanted,
+    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreExt,
 };
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A store whose answers may be out of date, as those of several machines behind one store can be,
 /// and that refuses to replace an object when it is asked to.
 struct Behind {
-    inner: Arc<Memory>,
+    inner: Arc<MemoryStore>,
     /// How many more reads of the identity find nothing.
     blind: AtomicU32,
     /// Whether the answer to the first attempt to store the identity is lost, so that the second
@@ -31,7 +31,7 @@ impl Store for Behind {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         let is_blind = || {
@@ -42,7 +42,7 @@ impl Store for Behind {
                 .is_ok()
         };
         if *name == names::identity_name() && is_blind() {
-            return Err(Error::new(Kind::Missing, Verb::Get, name));
+            return Err(Error::new(ErrorKind::Missing, Operation::Get, name));
         }
         self.inner.read(name, wanted, take)
     }
@@ -70,7 +70,11 @@ impl Store for Behind {
     }
 }
 
-fn make(inner: &Arc<Memory>, blind: u32, loses_an_answer: bool) -> Result<Access, AccessError> {
+fn make(
+    inner: &Arc<MemoryStore>,
+    blind: u32,
+    loses_an_answer: bool,
+) -> Result<Access, AccessError> {
     let store = Behind {
         inner: Arc::clone(inner),
         blind: AtomicU32::new(blind),
@@ -87,7 +91,7 @@ fn make(inner: &Arc<Memory>, blind: u32, loses_an_answer: bool) -> Result<Access
 
 #[test]
 fn a_store_that_a_look_did_not_show_is_not_made_again() {
-    let inner = Arc::new(Memory::default());
+    let inner = Arc::new(MemoryStore::default());
     make(&inner, 0, false).expect("made");
     let before = objects(inner.as_ref());
     let identity = inner.get(&names::identity_name(), 1 << 20).expect("there");
@@ -109,7 +113,7 @@ fn a_store_that_a_look_did_not_show_is_not_made_again() {
 
 #[test]
 fn an_identity_whose_answer_was_lost_is_ones_own() {
-    let inner = Arc::new(Memory::default());
+    let inner = Arc::new(MemoryStore::default());
     make(&inner, 0, true).expect("made");
     Access::open(inner, Some(&passphrase())).expect("its key is there");
 }

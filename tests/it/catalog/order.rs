@@ -7,8 +7,8 @@ use freezer::catalog::{Access, Catalog, CatalogError, Located, Order, OrderMemor
 use freezer::format::frame::{Compression, Sealer};
 use freezer::format::manifest::{Bytes, Counts, LevelParts, Manifest, ManifestParts, RootNode};
 use freezer::model::{LevelId, LevelSerial};
-use freezer::store::memory::Memory as MemoryStore;
-use freezer::store::{Store, StoreExt, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store, StoreExt};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -175,15 +175,15 @@ fn where_no_clock_was_wrong_one_listing_tells_the_order() {
     let mut shelf = Shelf::new();
     let levels: Vec<LevelId> = (1..5).map(|at| shelf.add(day(at))).collect();
     let before = (
-        shelf.store.calls().of(Verb::Get),
-        shelf.store.calls().of(Verb::List),
+        shelf.store.calls().of(Operation::Get),
+        shelf.store.calls().of(Operation::List),
     );
     assert!(shelf.order(NOW).levels().eq(&levels));
-    assert_eq!(shelf.store.calls().of(Verb::Get), before.0);
-    assert_eq!(shelf.store.calls().of(Verb::List), before.1 + 1);
+    assert_eq!(shelf.store.calls().of(Operation::Get), before.0);
+    assert_eq!(shelf.store.calls().of(Operation::List), before.1 + 1);
     shelf.assert_meant("", NOW, &levels[3]);
     assert_eq!(
-        shelf.store.calls().of(Verb::Get),
+        shelf.store.calls().of(Operation::Get),
         before.0 + 1,
         "the manifest that is meant, once"
     );

@@ -62,7 +62,7 @@ fn a_store_that_is_gone_stops_nothing_and_is_brought_up_to_date_later() {
     let said = user.fails(3, "backup docs --hostname here --store one --store two");
     assert!(
         said.err
-            .contains("it lacks earlier points in time, which this one leans on"),
+            .contains("it lacks earlier points in time that this one needs"),
         "{said:?}"
     );
     assert_eq!(

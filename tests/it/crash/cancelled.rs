@@ -7,8 +7,8 @@ use freezer::catalog::Catalog;
 use freezer::model::{Cancel, Progress, Trouble};
 use freezer::platform::SystemClock;
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{Kind, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ErrorKind, Operation};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,7 +86,7 @@ const LONG_BYTES: usize = 48 << 20;
 fn a_wish_to_stop_is_heard_inside_a_long_file() {
     let room = scratch();
     std::fs::write(room.path().join("long"), vec![7; LONG_BYTES]).expect("written");
-    let access = backup::create_plain(Arc::new(Memory::default()));
+    let access = backup::create_plain(Arc::new(MemoryStore::default()));
     let progress = CancelAt::new(3);
     let mut request = backup::request(&[room.path()]);
     small_objects(&mut request);
@@ -106,12 +106,12 @@ fn a_wish_to_stop_is_heard_inside_a_long_file() {
 fn a_store_that_dies_ends_the_run_inside_a_long_file() {
     let room = scratch();
     std::fs::write(room.path().join("long"), vec![7; LONG_BYTES]).expect("written");
-    let sound = Arc::new(Memory::default());
+    let sound = Arc::new(MemoryStore::default());
     drop(backup::create_plain(sound.clone()));
     let store = Arc::new(
         Faulty::new(sound).with(
-            freezer::store::faulty::Fault::at(Verb::Put, 1)
-                .with_kind(Kind::Full)
+            freezer::store::faulty::Fault::at(Operation::Put, 1)
+                .with_kind(ErrorKind::Full)
                 .for_good(),
         ),
     );
@@ -121,7 +121,7 @@ fn a_store_that_dies_ends_the_run_inside_a_long_file() {
     small_objects(&mut request);
     let outcome = run(&request, &access, &SystemClock, &progress, &progress.cancel);
     assert!(
-        matches!(&outcome, Err(BackupError::Store(error)) if error.kind() == Kind::Full),
+        matches!(&outcome, Err(BackupError::Store(error)) if error.kind() == ErrorKind::Full),
         "{outcome:?}"
     );
     let read = progress.bytes.into_inner();

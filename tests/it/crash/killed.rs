@@ -7,7 +7,6 @@
 use crate::support::{oracle, reading, scratch, torture};
 use freezer::catalog::{Access, Catalog};
 use freezer::model::{BackupName, Entry, LevelId};
-use freezer::store::StoreExt;
 use freezer::store::local::Local;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;

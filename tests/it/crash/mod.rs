@@ -11,7 +11,7 @@ use crate::support::{backup, torture};
 use freezer::catalog::{Access, Catalog};
 use freezer::format::frame::Compression;
 use freezer::model::{LevelId, Passphrase};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{Store, StoreExt};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -60,7 +60,7 @@ fn passphrases() -> [Option<Passphrase>; 2] {
 
 /// A store with one level, and the content of that.
 struct Start {
-    store: Memory,
+    store: MemoryStore,
     passphrase: Option<Passphrase>,
     level: LevelId,
     whole: Whole,
@@ -68,7 +68,7 @@ struct Start {
 
 impl Start {
     fn new(tree: &Path, passphrase: Option<Passphrase>) -> Self {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         let access = match passphrase {
             None => backup::create_plain(store.clone()),
             Some(_) => backup::create_encrypted(store.clone()),
@@ -86,7 +86,7 @@ impl Start {
     }
 
     /// Returns a copy of the store.
-    fn copy(&self) -> Memory {
+    fn copy(&self) -> MemoryStore {
         copy_of(&self.store)
     }
 
@@ -120,8 +120,8 @@ impl Start {
     }
 }
 
-fn copy_of(store: &Memory) -> Memory {
-    let copy = Memory::default();
+fn copy_of(store: &MemoryStore) -> MemoryStore {
+    let copy = MemoryStore::default();
     let mut each = |object: freezer::store::ObjectInfo| {
         let body = store.get(&object.name, u64::MAX).expect("listed");
         copy.put(&object.name, &vec![body]).expect("stored");

@@ -5,13 +5,13 @@ use super::{harms, short_frames, tree_of_many_files};
 use crate::support::reading::{self, Readable, Whole};
 use crate::support::stored_tree::{StoredTree, reader};
 use freezer::catalog::objects_below;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
 fn stored(encrypted: bool) -> StoredTree {
     StoredTree::write(
-        Arc::new(Memory::default()),
+        Arc::new(MemoryStore::default()),
         tree_of_many_files(),
         short_frames(encrypted),
     )

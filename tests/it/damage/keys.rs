@@ -6,7 +6,7 @@ use freezer::catalog::{Access, AccessError, names};
 use freezer::format::frame::Compression;
 use freezer::format::identity::{Cipher, Identity};
 use freezer::model::{Passphrase, Secret};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn key_of(sound: &Sound) -> ObjectName {
 
 /// Asserts that everything is as it was if the store opens. Returns the error if it does not.
 #[track_caller]
-fn refused(sound: &Sound, store: &Arc<Memory>, what: &str) -> Option<AccessError> {
+fn refused(sound: &Sound, store: &Arc<MemoryStore>, what: &str) -> Option<AccessError> {
     match Access::open(store.clone(), sound.passphrase.as_ref()) {
         Err(error) => Some(error),
         Ok(access) => {
@@ -122,7 +122,7 @@ fn a_wrong_passphrase_says_so_and_a_forged_plain_store_is_refused() {
 #[test]
 fn a_key_of_another_store_opens_nothing() {
     let sound = Sound::new(Compression::Gzip, Some(backup::passphrase()));
-    let other = Arc::new(Memory::default());
+    let other = Arc::new(MemoryStore::default());
     let access = backup::create_encrypted(other.clone());
     let key = names::key_name(access.opened_by().expect("it is encrypted"));
     let body = other.get(&key, u64::MAX).expect("it is there");

@@ -19,7 +19,7 @@ use freezer::catalog::{Access, Catalog};
 use freezer::format::frame::Compression;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Passphrase};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{ObjectInfo, ObjectName, Store, StoreExt};
 use freezer::upkeep::{Checked, Damage, Depth, Portion, check};
 use std::fs;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// A store with two levels of a tree that changed in between. Both have several objects in each
 /// lane.
 struct Sound {
-    store: Memory,
+    store: MemoryStore,
     passphrase: Option<Passphrase>,
     levels: [LevelId; 2],
     wholes: [Whole; 2],
@@ -64,7 +64,7 @@ fn build(tree: &Path, turn: u64) {
 impl Sound {
     fn new(compression: Compression, passphrase: Option<Passphrase>) -> Self {
         let tree = crate::support::scratch();
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         let access = match &passphrase {
             None => backup::create_plain(store.clone()),
             Some(_) => backup::create_encrypted(store.clone()),
@@ -120,7 +120,7 @@ impl Sound {
     }
 
     /// Returns the store after some damage.
-    fn harmed(&self, harm: &[Change]) -> Arc<Memory> {
+    fn harmed(&self, harm: &[Change]) -> Arc<MemoryStore> {
         let store = copy_of(&self.store);
         for change in harm {
             match &change.1 {
@@ -135,13 +135,13 @@ impl Sound {
         self.store.get(name, u64::MAX).expect("it is there")
     }
 
-    fn open(&self, store: &Arc<Memory>) -> Access {
+    fn open(&self, store: &Arc<MemoryStore>) -> Access {
         Access::open(store.clone(), self.passphrase.as_ref()).expect("the store opens")
     }
 
     /// Reads a level in every way, and checks it. Returns `None` if it does not open.
     #[track_caller]
-    fn examine(&self, store: &Arc<Memory>, level: usize, what: &str) -> Option<Readable> {
+    fn examine(&self, store: &Arc<MemoryStore>, level: usize, what: &str) -> Option<Readable> {
         let (access, id, whole) = (self.open(store), &self.levels[level], &self.wholes[level]);
         let all = Readable::all_of(whole);
         let opened = reading::open(&access, &backup::name(), id, &reading::reader());
@@ -164,7 +164,7 @@ impl Sound {
     }
 
     /// Checks a level with all its bytes. Returns the damage and the result.
-    fn check(&self, store: &Arc<Memory>, level: usize) -> (Checked, Vec<String>) {
+    fn check(&self, store: &Arc<MemoryStore>, level: usize) -> (Checked, Vec<String>) {
         let mut told = Vec::new();
         let mut tell = |_: &[LevelId], damage: Damage| told.push(damage.to_string());
         let (access, id) = (self.open(store), &self.levels[level]);
@@ -183,7 +183,7 @@ impl Sound {
 
     /// Makes one more level, which must be sound even if the others are not.
     #[track_caller]
-    fn back_up_again(&self, store: &Arc<Memory>, what: &str) {
+    fn back_up_again(&self, store: &Arc<MemoryStore>, what: &str) {
         let access = self.open(store);
         let id = backup::back_up(&access, &[self.tree.path()], |request| {
             small_objects(request, self.compression)

@@ -11,7 +11,7 @@ use freezer::format::manifest::Manifest;
 use freezer::model::progress::Silent;
 use freezer::model::{BackupName, Cancel, LevelId};
 use freezer::platform::SystemClock;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::trial::Trial;
 use freezer::store::{ObjectName, Store, StoreExt};
 use freezer::upkeep::{Depth, Portion, Repaired, check, remove_unreadable, repair};
@@ -55,7 +55,7 @@ pub(super) fn everything(store: &dyn Store) -> BTreeMap<ObjectName, Vec<u8>> {
 }
 
 /// Returns how much of each level can be read; `None` where it does not open.
-fn readable(sound: &Sound, store: &Arc<Memory>, what: &str) -> [Option<Readable>; 2] {
+fn readable(sound: &Sound, store: &Arc<MemoryStore>, what: &str) -> [Option<Readable>; 2] {
     [0, 1].map(|level| {
         let view = reading::open(
             &sound.open(store),

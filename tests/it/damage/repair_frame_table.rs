@@ -7,12 +7,12 @@ use crate::support::{backup, reading};
 use freezer::catalog::{Access, lost_parts, names};
 use freezer::format::frame::Sealer;
 use freezer::store::Store;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use std::sync::Arc;
 
 /// Writes a level with a frame table of several blocks by hand, in a store that opens.
-fn with_long_table(encrypted: bool) -> (Arc<Memory>, Access, StoredTree) {
-    let store = Arc::new(Memory::default());
+fn with_long_table(encrypted: bool) -> (Arc<MemoryStore>, Access, StoredTree) {
+    let store = Arc::new(MemoryStore::default());
     let access = if encrypted {
         backup::create_encrypted(store.clone())
     } else {

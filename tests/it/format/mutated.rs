@@ -125,7 +125,7 @@ fn manifest() -> Vec<u8> {
     let make = || {
         let room = crate::support::scratch();
         std::fs::write(room.path().join("file"), "hello").expect("written");
-        let access = backup::create_plain(Arc::new(freezer::store::memory::Memory::default()));
+        let access = backup::create_plain(Arc::new(freezer::store::memory::MemoryStore::default()));
         let report = backup::back_up(&access, &[room.path()], |_| {});
         serde_json::to_vec(&report.manifest).expect("JSON")
     };

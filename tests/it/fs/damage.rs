@@ -4,7 +4,7 @@ use crate::support::stored_tree::{Planned, Recipe, StoredTree};
 use freezer::fs::view::{ROOT, View};
 use freezer::fs::{Errno, ReadError};
 use freezer::model::{Kind, NodeId};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{ObjectName, Store, StoreExt};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ fn damage_is_an_error_for_the_files_it_hits_and_all_others_read() {
             segment_bytes: 100_000,
             ..Recipe::default()
         };
-        let fresh = || StoredTree::write(Arc::new(Memory::default()), tree.clone(), recipe);
+        let fresh = || StoredTree::write(Arc::new(MemoryStore::default()), tree.clone(), recipe);
         let names = objects(&*fresh().store);
         assert!(names.len() > 5, "{names:?}");
         for (place, (name, length)) in names.iter().enumerate() {
@@ -155,7 +155,7 @@ fn damage_is_an_error_for_the_files_it_hits_and_all_others_read() {
 
 #[test]
 fn an_error_names_the_segment() {
-    let stored = StoredTree::write(Arc::new(Memory::default()), tree(), Recipe::default());
+    let stored = StoredTree::write(Arc::new(MemoryStore::default()), tree(), Recipe::default());
     let (name, _) = objects(&*stored.store)
         .into_iter()
         .find(|(name, _)| name.as_str().contains("/segments/"))

@@ -7,8 +7,10 @@ use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::{Cancel, TreePath};
 use freezer::platform::pause;
 use freezer::store::disk_cache::DiskCache;
-use freezer::store::memory::Memory;
-use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{
+    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,14 +32,14 @@ impl<S: Store> Store for Far<S> {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        if let Wanted::Pieces { lengths, .. } = wanted {
+        if let Selection::Pieces { lengths, .. } = wanted {
             pause(Duration::from_millis(15), &Cancel::new());
             let length = lengths.iter().sum();
             if length > self.most {
-                return Err(Error::new(Kind::Failed, Verb::Get, name));
+                return Err(Error::new(ErrorKind::Failed, Operation::Get, name));
             }
             self.given.fetch_add(length, Ordering::Relaxed);
         }
@@ -105,7 +107,7 @@ fn read_in_order(view: &View, content: &[u8]) {
 
 #[test]
 fn consecutive_frames_of_a_far_store_come_with_one_request() {
-    let memory = Arc::new(Memory::default());
+    let memory = Arc::new(MemoryStore::default());
     let counted = Arc::clone(&memory);
     let (content, view) = large_file(memory.clone(), move || {
         Arc::new(Far {
@@ -114,16 +116,16 @@ fn consecutive_frames_of_a_far_store_come_with_one_request() {
             given: Arc::default(),
         })
     });
-    let before = memory.calls().of(Verb::Get);
+    let before = memory.calls().of(Operation::Get);
     read_in_order(&view, &content);
-    let requests = memory.calls().of(Verb::Get) - before;
+    let requests = memory.calls().of(Operation::Get) - before;
     // Frames inside large files have 256 KiB: 192 of them.
     assert!((3..=60).contains(&requests), "{requests} requests");
 }
 
 #[test]
 fn a_request_of_many_frames_that_fails_fails_no_read() {
-    let memory = Arc::new(Memory::default());
+    let memory = Arc::new(MemoryStore::default());
     let inner = Arc::clone(&memory);
     let (content, view) = large_file(memory, move || {
         Arc::new(Far {
@@ -137,7 +139,7 @@ fn a_request_of_many_frames_that_fails_fails_no_read() {
 
 #[test]
 fn a_file_that_several_threads_read_not_quite_in_order_is_fetched_once() {
-    let memory = Arc::new(Memory::default());
+    let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
     let far = Far {
         inner,
@@ -187,7 +189,7 @@ fn a_file_that_several_threads_read_not_quite_in_order_is_fetched_once() {
 
 #[test]
 fn no_more_is_fetched_ahead_than_a_small_cache_has_room_for() {
-    let memory = Arc::new(Memory::default());
+    let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
     let far = Far {
         inner,
@@ -210,7 +212,7 @@ fn no_more_is_fetched_ahead_than_a_small_cache_has_room_for() {
 
 #[test]
 fn a_small_read_anywhere_costs_at_most_one_node_and_one_frame() {
-    let memory = Arc::new(Memory::default());
+    let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
     let far = Far {
         inner,
@@ -224,7 +226,12 @@ fn a_small_read_anywhere_costs_at_most_one_node_and_one_frame() {
         .expect("there");
     let file = view.file(node).expect("a file");
     let mut buffer = [0; 4096];
-    let seen = || (memory.calls().of(Verb::Get), given.load(Ordering::Relaxed));
+    let seen = || {
+        (
+            memory.calls().of(Operation::Get),
+            given.load(Ordering::Relaxed),
+        )
+    };
     // In the middle of frames: across the edge of two, a read needs both.
     for place in [47, 3, 29, 11, 40, 17, 22, 35].map(|mib| (mib << 20) + 40_000) {
         let before = seen();
@@ -251,7 +258,7 @@ fn a_small_read_anywhere_costs_at_most_one_node_and_one_frame() {
 
 #[test]
 fn a_file_read_whole_through_a_disk_cache_takes_no_request_again() {
-    let (memory, room) = (Arc::new(Memory::default()), scratch());
+    let (memory, room) = (Arc::new(MemoryStore::default()), scratch());
     let source = scratch();
     let content = torture::noise(7, FILE_BYTES);
     fs::write(source.path().join("large"), &content).expect("written");

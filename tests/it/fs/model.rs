@@ -7,7 +7,7 @@ use crate::support::stored_tree::{Planned, Recipe, StoredTree, reader};
 use freezer::fs::ReadError;
 use freezer::fs::view::{FileContent, ROOT, View};
 use freezer::model::{Content, Kind, Metadata, Name, NodeId, TreePath, Xattr};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use proptest::prelude::*;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -135,7 +135,7 @@ proptest! {
         cache_bytes in 0_usize..20_000,
         reads in random_reads(),
     ) {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         let stored = StoredTree::write(store, planned.clone(), recipe);
         let view = stored.view_through(&reader(cache_bytes));
         prop_assert_eq!(view.totals().entries, planned.len() as u64);
@@ -156,7 +156,7 @@ fn the_names_of_a_hard_linked_file_share_an_inode_and_read_alike() {
     second.entry.path = TreePath::parse(b"b").expect("legal");
     second.entry.link_to = Some(NodeId(1));
     let stored = StoredTree::write(
-        Arc::new(Memory::default()),
+        Arc::new(MemoryStore::default()),
         [Planned::directory(""), first, second],
         Recipe::default(),
     );
@@ -192,7 +192,7 @@ fn a_small_file_that_its_file_system_kept_without_blocks_takes_some_here() {
         },
     );
     let stored = StoredTree::write(
-        Arc::new(Memory::default()),
+        Arc::new(MemoryStore::default()),
         [Planned::directory(""), file, hole],
         Recipe::default(),
     );

@@ -9,7 +9,7 @@ use freezer::fs::view::View;
 use freezer::fs::{FileReader, ReadError};
 use freezer::model::{Dated, Kind, LevelId, StoreId};
 use freezer::store::Store;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ struct Levels {
 
 impl Levels {
     fn new() -> Arc<Self> {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         Arc::new(Self {
             store,
             reader: reader(1 << 20),

@@ -5,7 +5,7 @@ use crate::support::stored_tree::{Planned, Recipe, StoredTree};
 use freezer::fs::FilePiece;
 use freezer::fs::forest::{Forest, TOP};
 use freezer::fs::prefetch::{AnsweredRead, Prefetcher, read_notes};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
 
@@ -27,7 +27,7 @@ fn forest() -> Forest {
         };
         tree.extend((0..40).map(file));
     }
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryStore::default());
     Forest::of_tree(StoredTree::write(store, tree, Recipe::default()).view())
 }
 

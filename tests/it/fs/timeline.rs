@@ -6,8 +6,8 @@ use freezer::catalog::{Access, Catalog};
 use freezer::fs::timeline::{Timeline, Versions};
 use freezer::model::{LevelId, TreePath};
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{Store, StoreExt, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store, StoreExt};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn path_of(directory: usize, file: usize) -> String {
 
 /// Levels of a tree in which a few files change each time.
 struct Series {
-    store: Arc<Faulty<Memory>>,
+    store: Arc<Faulty<MemoryStore>>,
     access: Access,
     levels: Vec<LevelId>,
     /// Requests that would be needed to read all blocks of all levels, if none were shared.
@@ -36,7 +36,7 @@ impl Series {
             fs::create_dir(source.path().join(format!("directory {directory:02}"))).expect("made");
             (0..FILES).for_each(|file| write(source.path(), &path_of(directory, file), "first"));
         }
-        let store = Arc::new(Faulty::new(Memory::default()));
+        let store = Arc::new(Faulty::new(MemoryStore::default()));
         let access = backup::create_encrypted(Arc::clone(&store) as Arc<dyn Store>);
         let (mut made, mut blocks) = (Vec::new(), 0);
         for level in 0..levels {
@@ -88,9 +88,9 @@ impl Series {
     }
 
     fn gets(&self, of: impl FnOnce() -> Versions) -> (Versions, u64) {
-        let before = self.store.calls().of(Verb::Get);
+        let before = self.store.calls().of(Operation::Get);
         let found = of();
-        (found, self.store.calls().of(Verb::Get) - before)
+        (found, self.store.calls().of(Operation::Get) - before)
     }
 }
 
@@ -158,12 +158,12 @@ fn finding_files_reads_each_part_of_the_index_once_however_many_points_have_it()
     };
     let series = Series::new(40, changes);
     let timeline = series.open();
-    let before = series.store.calls().of(Verb::Get);
+    let before = series.store.calls().of(Operation::Get);
     let all: Vec<Versions> = timeline
         .find(|_| true)
         .collect::<Result<_, _>>()
         .expect("sound");
-    let gets = series.store.calls().of(Verb::Get) - before;
+    let gets = series.store.calls().of(Operation::Get) - before;
     assert_eq!(all.len(), 1 + DIRECTORIES * (1 + FILES));
     assert!(
         gets <= series.blocks,

@@ -163,7 +163,8 @@ fn a_day_of_many_short_jobs_runs_each_when_it_is_due_and_takes_no_more_than_its_
             project: Some(project_id.clone()),
             token: Secret::new(token.clone()),
         };
-        ApiConnection::new(entrance, &freezer::net::Settings::default()).expect("it can be asked")
+        ApiConnection::new(entrance, &freezer::net::NetSettings::default())
+            .expect("it can be asked")
     };
     let source = Source::Server(Box::new(connection(&api.url)));
 

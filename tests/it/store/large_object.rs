@@ -22,7 +22,7 @@ fn run(program: &str, arguments: &[&str], change: impl FnOnce(&mut Command)) -> 
     output
 }
 
-/// What the `swift` client says of an object, and what it downloads.
+/// Returns the report of the `swift` client about an object, and the bytes that it downloads.
 fn downloaded(login: &servers::Server, container: &str, object: &str) -> (String, Vec<u8>) {
     let with_login = |command: &mut Command| {
         command.envs(login).env("PYTHONWARNINGS", "ignore");

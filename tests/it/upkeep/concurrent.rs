@@ -6,7 +6,7 @@ use freezer::backup::{BackupLock, run};
 use freezer::catalog::{Access, LockError, Patience};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Retention};
-use freezer::store::Verb;
+use freezer::store::Operation;
 use freezer::store::faulty::Faulty;
 use freezer::upkeep::{Going, Grace};
 use jiff::SignedDuration;
@@ -30,7 +30,7 @@ fn a_prune_removes_nothing_while_a_run_is_under_way_that_may_lean_on_it() {
     let before = series.levels();
     std::thread::scope(|scope| {
         // The run has stored its claim, and stands still now.
-        let gate = gated.gate(Verb::Get);
+        let gate = gated.gate(Operation::Get);
         let running =
             scope.spawn(|| run(&request, &access, &series.clock, &Silent, &Cancel::new()));
         gate.wait_for(1);

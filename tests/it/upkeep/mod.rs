@@ -23,7 +23,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention};
 use freezer::platform::ManualClock;
 use freezer::store::Store;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::upkeep::{Depth, Going, Grace, Pruned, check, plan, withdraw};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -35,7 +35,7 @@ use tempfile::TempDir;
 /// A tree, its store, and what each point in time held when it was made.
 struct Series {
     room: TempDir,
-    store: Arc<Memory>,
+    store: Arc<MemoryStore>,
     access: Access,
     clock: ManualClock,
     segment_bytes: u64,
@@ -50,7 +50,7 @@ const FILE_BYTES: usize = 600_000;
 
 impl Series {
     fn new() -> Self {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         let access = backup::create_plain(store.clone());
         let clock = ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1));
         Self {

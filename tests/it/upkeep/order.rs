@@ -199,7 +199,7 @@ fn a_damaged_manifest_keeps_all_data_where_ids_do_not_tell_what_is_older() {
 fn a_copy_gets_levels_in_the_order_in_which_they_were_made() {
     let mut series = Series::new();
     back_up(&mut series, b"1");
-    let copy = std::sync::Arc::new(freezer::store::memory::Memory::default());
+    let copy = std::sync::Arc::new(freezer::store::memory::MemoryStore::default());
     super::sync::sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     for (run, wrong) in [
         Some("2099-11-30T12:00:00Z"),

@@ -10,7 +10,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::{ObjectName, Store, StoreExt, Verb};
+use freezer::store::{ObjectName, Operation, Store, StoreExt};
 use freezer::upkeep::{Below, GRACE, Going, Grace, Repack, Repacking, plan_repack, unneeded_bytes};
 use jiff::SignedDuration;
 use std::sync::Arc;
@@ -385,7 +385,7 @@ fn a_repack_and_a_run_keep_each_other_out() {
         patience: Patience::None,
     });
     std::thread::scope(|scope| {
-        let gate = gated.gate(Verb::Get);
+        let gate = gated.gate(Operation::Get);
         let running =
             scope.spawn(|| run(&request, &access, &series.clock, &Silent, &Cancel::new()));
         gate.wait_for(1);

@@ -9,9 +9,9 @@ use freezer::catalog::{Access, Catalog};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention, TreePath};
 use freezer::platform::Clock;
-use freezer::store::Verb;
+use freezer::store::Operation;
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::upkeep::{Going, plan};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -31,8 +31,9 @@ impl Series {
 
     /// Makes a run that is cut off at this put. Returns whether it was.
     fn is_cut_at(&self, put: u64) -> bool {
-        let cut =
-            Arc::new(Faulty::new(self.store.clone()).with(Fault::at(Verb::Put, put).for_good()));
+        let cut = Arc::new(
+            Faulty::new(self.store.clone()).with(Fault::at(Operation::Put, put).for_good()),
+        );
         let access = self.access.through(cut);
         let was_cut = run(
             &self.request_with_checkpoints(),
@@ -66,7 +67,7 @@ impl Series {
     /// Asserts that the level equals the tree as it is now.
     #[track_caller]
     fn check_is_the_tree(&self, level: &LevelId, what: &str) {
-        let fresh = backup::create_plain(Arc::new(Memory::default()));
+        let fresh = backup::create_plain(Arc::new(MemoryStore::default()));
         let expected = backup::back_up(&fresh, &[self.room.path()], |_| ())
             .manifest
             .id;

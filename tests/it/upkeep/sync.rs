@@ -9,8 +9,8 @@ use freezer::model::{Cancel, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
-use freezer::store::memory::Memory;
-use freezer::store::{self, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Wanted};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{self, ObjectInfo, ObjectName, Powers, Rope, Selection, Store, StoreExt};
 use freezer::upkeep::{Going, LevelsToCopy, Pair, SyncOptions, Synced, sync};
 use jiff::SignedDuration;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ fn sync_what(
 #[test]
 fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
     let mut series = Series::with_levels(3);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     let first = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!((first.points, first.unreadable.len()), (3, 0));
     assert_eq!(
@@ -64,7 +64,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
 
     series.write("file 1", b"other");
     series.back_up();
-    let before = copy.calls().of(freezer::store::Verb::Put);
+    let before = copy.calls().of(freezer::store::Operation::Put);
     let second = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!(second.points, 1);
     assert!(
@@ -73,7 +73,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
         second.bytes,
         first.bytes
     );
-    let puts = copy.calls().of(freezer::store::Verb::Put) - before;
+    let puts = copy.calls().of(freezer::store::Operation::Put) - before;
     assert_eq!(puts, second.objects + 1, "the claim, and nothing twice");
     let access = Access::open(copy, None).expect("it opens by itself");
     assert_eq!(series.levels().len(), 4);
@@ -83,7 +83,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
 #[test]
 fn what_went_from_the_one_stays_in_the_other() {
     let mut series = Series::with_levels(6);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     series
         .prune(
@@ -109,7 +109,7 @@ fn what_went_from_the_one_stays_in_the_other() {
     series.check(&access, "the copy");
 
     // A new copy of the levels that are left has all that they lean on.
-    let late = Arc::new(Memory::default());
+    let late = Arc::new(MemoryStore::default());
     assert_eq!(
         sync_to(&series.access, late.clone(), &series.clock)
             .expect("copied")
@@ -125,7 +125,7 @@ fn what_went_from_the_one_stays_in_the_other() {
 #[test]
 fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
     let mut series = Series::with_levels(6);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     let access = Access::open(copy.clone(), None).expect("it opens");
     prune(
@@ -154,7 +154,7 @@ fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
 #[test]
 fn another_store_is_no_copy() {
     let series = Series::with_levels(1);
-    let other = Arc::new(Memory::default());
+    let other = Arc::new(MemoryStore::default());
     backup::create_plain(other.clone());
     let before = objects(other.as_ref(), "");
     let error = sync_to(&series.access, other.clone(), &series.clock).expect_err("another store");
@@ -174,7 +174,7 @@ fn a_damaged_manifest_stays_behind_and_the_others_come() {
         .store
         .put(&manifest, &vec![b"no manifest".to_vec()])
         .expect("stored");
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!(
         (
@@ -190,9 +190,9 @@ fn a_damaged_manifest_stays_behind_and_the_others_come() {
 #[test]
 fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() {
     let series = Series::with_levels(3);
-    let done = Arc::new(Memory::default());
+    let done = Arc::new(MemoryStore::default());
     sync_to(&series.access, done.clone(), &series.clock).expect("no fault");
-    let counting = Arc::new(Faulty::new(Memory::default()));
+    let counting = Arc::new(Faulty::new(MemoryStore::default()));
     sync_to(&series.access, counting.clone(), &series.clock).expect("no fault");
     let calls = counting.calls().all();
     assert!(calls > 15, "only {calls} calls");
@@ -202,7 +202,7 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
             Fault::at_any(call).for_good(),
             Fault::at_any(call).after_effect().for_good(),
         ] {
-            let place = Arc::new(Faulty::new(Memory::default()).with(fault));
+            let place = Arc::new(Faulty::new(MemoryStore::default()).with(fault));
             let _outcome = sync_to(&series.access, place.clone(), &series.clock);
             let mended = place.mended();
             if let Ok(access) = Access::open(mended.clone(), None) {
@@ -232,7 +232,7 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
 
 /// A store in which something happens before one of its calls.
 struct Eventful<F> {
-    inner: Arc<Memory>,
+    inner: Arc<MemoryStore>,
     calls_left: AtomicI64,
     event: F,
 }
@@ -254,7 +254,7 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
     fn read(
         &self,
         name: &ObjectName,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), store::Error> {
         self.tick();
@@ -308,7 +308,7 @@ fn a_copy_is_whole_when_points_in_time_go_from_the_source_before_any_call_of_it(
         });
         let from = series.access.through(eventful.clone());
         eventful.calls_left.store(call, Ordering::SeqCst);
-        let copy = Arc::new(Memory::default());
+        let copy = Arc::new(MemoryStore::default());
         let synced = sync_to(&from, copy.clone(), &series.clock);
         let is_over = eventful.calls_left.load(Ordering::SeqCst) >= 0;
         let what = format!("pruned before call {call}: {synced:?}");
@@ -354,7 +354,10 @@ fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
         series.write_large(file, 1);
     }
     series.back_up();
-    let (full, fresh) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
+    let (full, fresh) = (
+        Arc::new(MemoryStore::default()),
+        Arc::new(MemoryStore::default()),
+    );
     sync_to(&series.access, full.clone(), &series.clock).expect("copied");
     series
         .prune(&last(1), SignedDuration::ZERO)

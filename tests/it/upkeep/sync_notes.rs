@@ -10,7 +10,7 @@ use freezer::format::lost::Lost;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::{ObjectName, Store};
 use freezer::upkeep::repair;
 use std::sync::Arc;
@@ -90,11 +90,12 @@ fn what_is_noted_as_lost_is_noted_in_a_copy_before_anything_of_that_stream_is_th
     let series = Series::with_large_files(3, 6, 2);
     let full = series.levels().remove(0);
     let (lost_segment, lost) = lose(&series.access, &full, 2);
-    let counting = Arc::new(Faulty::new(Memory::default()));
+    let counting = Arc::new(Faulty::new(MemoryStore::default()));
     sync_to(&series.access, counting.clone(), &series.clock).expect("no fault");
     let mut with_segments = 0;
     for call in 0..counting.calls().all() {
-        let place = Arc::new(Faulty::new(Memory::default()).with(Fault::at_any(call).for_good()));
+        let place =
+            Arc::new(Faulty::new(MemoryStore::default()).with(Fault::at_any(call).for_good()));
         let _cut_off = sync_to(&series.access, place.clone(), &series.clock);
         let mended = place.mended();
         if !segments_of(mended.as_ref(), &full).is_empty() {
@@ -120,7 +121,7 @@ fn what_is_noted_as_lost_is_noted_in_a_copy_before_anything_of_that_stream_is_th
 fn what_a_copy_has_is_not_noted_as_lost_there() {
     let mut series = Series::with_large_files(3, 6, 2);
     let full = series.levels().remove(0);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     lose(&series.access, &full, 2);
     series.write_large(0, 50);
@@ -142,7 +143,7 @@ fn what_a_copy_has_is_not_noted_as_lost_there() {
 fn a_copy_that_has_lost_something_itself_notes_what_either_has_lost() {
     let mut series = Series::with_large_files(3, 6, 2);
     let full = series.levels().remove(0);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     let access = Access::open(copy.clone(), None).expect("it opens");
     let (lost_here, here) = lose(&access, &full, 1);

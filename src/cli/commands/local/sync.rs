@@ -10,7 +10,7 @@ use crate::cli::show::output::Format;
 use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef};
 use crate::platform::{Clock, host_name};
-use crate::store::Kind;
+use crate::store::ErrorKind;
 use crate::store::location::IfMissing;
 use crate::upkeep::{self, LevelsToCopy, Pair, SyncOptions, Synced};
 use clap::Args;
@@ -180,7 +180,7 @@ fn copy(arguments: &Arguments, from: &Access, session: &Session) -> anyhow::Resu
         matches!(error.downcast_ref(), Some(AccessError::NoStore(_)))
             || error
                 .downcast_ref::<crate::store::Error>()
-                .is_some_and(|error| error.kind() == Kind::Missing)
+                .is_some_and(|error| error.kind() == ErrorKind::Missing)
     };
     let opened = session
         .open_at(&arguments.to, if_missing)

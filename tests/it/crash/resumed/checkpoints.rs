@@ -8,9 +8,10 @@ use freezer::format::checkpoint::Checkpoint;
 use freezer::format::frame::{Protection, Sealer};
 use freezer::model::{FrameNo, LevelId};
 use freezer::platform::Clock;
+use freezer::store::StoreExt;
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{Kind, ObjectName, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ErrorKind, ObjectName, Operation, Store};
 use jiff::SignedDuration;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ fn cut_late(bench: &Bench) -> LevelId {
     of.level
 }
 
-fn checkpoint_of(store: &Memory, level: &LevelId) -> (ObjectName, u32) {
+fn checkpoint_of(store: &MemoryStore, level: &LevelId) -> (ObjectName, u32) {
     let all = objects(store, &data_prefix(&backup::name()));
     let mut checkpoints = all.iter().filter_map(|object| match meaning(&object.name) {
         Some(Meaning::Data {
@@ -113,7 +114,7 @@ fn checkpoints_that_are_damaged_forged_or_old_are_passed_over_and_go() {
             forged(&|other| other.index.height += 1),
         ),
     ];
-    let checked = |store: Arc<Memory>, what: &str| {
+    let checked = |store: Arc<MemoryStore>, what: &str| {
         let report = bench.finish(&store);
         bench.check(&store, &report, what);
         report.taken.files
@@ -154,10 +155,10 @@ fn where_nothing_may_be_removed_a_run_is_gone_on_with_all_the_same() {
     let append_only = |puts: Option<u64>| {
         let mut store = Faulty::new(bench.store.clone());
         for call in 0..2000 {
-            store = store.with(Fault::at(Verb::Delete, call).with_kind(Kind::Denied));
+            store = store.with(Fault::at(Operation::Delete, call).with_kind(ErrorKind::Denied));
         }
         Arc::new(match puts {
-            Some(put) => store.with(Fault::at(Verb::Put, put).for_good()),
+            Some(put) => store.with(Fault::at(Operation::Put, put).for_good()),
             None => store,
         })
     };

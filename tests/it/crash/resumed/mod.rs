@@ -15,8 +15,8 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Content, LevelId, Passphrase};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectInfo, Operation, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,14 +28,14 @@ use tempfile::TempDir;
 /// A tree, a store, and a clock that is ahead of all times in the file system.
 struct Bench {
     room: TempDir,
-    store: Arc<Memory>,
+    store: Arc<MemoryStore>,
     passphrase: Option<Passphrase>,
     clock: ManualClock,
 }
 
 impl Bench {
     fn new(passphrase: Option<Passphrase>) -> Self {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         match passphrase {
             None => drop(backup::create_plain(store.clone())),
             Some(_) => drop(backup::create_encrypted(store.clone())),
@@ -114,33 +114,34 @@ impl Bench {
     }
 
     /// Makes a level in the store as it is.
-    fn finish(&self, store: &Arc<Memory>) -> Report {
+    fn finish(&self, store: &Arc<MemoryStore>) -> Report {
         self.run_in(store.clone(), &self.request())
             .expect("a backup")
     }
 
     /// Makes a run that is cut off at the put of this number; puts of claims do not count.
-    fn cut_at_put(&self, store: &Arc<Memory>, put: u64, request: &BackupRequest) {
-        let cut = Arc::new(Faulty::new(store.clone()).with(Fault::at(Verb::Put, put).for_good()));
+    fn cut_at_put(&self, store: &Arc<MemoryStore>, put: u64, request: &BackupRequest) {
+        let cut =
+            Arc::new(Faulty::new(store.clone()).with(Fault::at(Operation::Put, put).for_good()));
         self.run_in(cut.clone(), request)
             .expect_err("it was cut off");
         assert!(cut.has_struck());
     }
 
     /// Counts the calls of a run to the store, and the puts among them.
-    fn calls(&self, store: &Arc<Memory>, request: &BackupRequest) -> (u64, u64) {
+    fn calls(&self, store: &Arc<MemoryStore>, request: &BackupRequest) -> (u64, u64) {
         let counting = Arc::new(Faulty::new(copy_of(store)));
         self.run_in(counting.clone(), request).expect("no fault");
-        (counting.calls().all(), counting.calls().of(Verb::Put))
+        (counting.calls().all(), counting.calls().of(Operation::Put))
     }
 
     /// Asserts that the newest level equals the tree, and that manifests name every object in the
     /// store.
     #[track_caller]
-    fn check(&self, store: &Arc<Memory>, report: &Report, what: &str) {
+    fn check(&self, store: &Arc<MemoryStore>, report: &Report, what: &str) {
         let access = self.access(store.clone());
         let whole = reading::whole(&access, &backup::name(), &report.manifest.id);
-        let fresh = Arc::new(Memory::default());
+        let fresh = Arc::new(MemoryStore::default());
         let other = backup::create_plain(fresh.clone());
         let mut request = backup::request(&[self.tree()]);
         small_objects(&mut request);

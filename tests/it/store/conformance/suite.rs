@@ -1,6 +1,8 @@
 //! What every store is tested for, whatever it is wrapped in.
 
-use freezer::store::{self, Created, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt};
+use freezer::store::{
+    self, Created, ErrorKind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -47,12 +49,12 @@ pub struct Subject<'test> {
     pub store: &'test dyn Store,
     /// The powers that it has to have.
     pub powers: Vec<Power>,
-    /// Whether the store was tested alone already, and this is what it is wrapped in.
+    /// Whether it is wrapped. The store inside has tests of its own, so fewer rounds are enough.
     pub is_wrapped: bool,
 }
 
 impl Subject<'_> {
-    /// How often to do something: a store in a network takes a hundred times as long for it.
+    /// Scales a number of rounds: a store in a network takes a hundred times as long for one.
     fn times(&self, near: u32) -> u32 {
         let is_far = ["azblob:", "s3:", "sftp:", "swift:", "webdav:"]
             .iter()
@@ -214,7 +216,7 @@ pub fn nothing_but_the_whole_range_is_ever_returned(subject: &Subject<'_>) {
         let error = store
             .get_range(&name("a/b"), offset, length)
             .expect_err("too far");
-        assert_eq!(error.kind(), Kind::Short, "{length} bytes at {offset}");
+        assert_eq!(error.kind(), ErrorKind::Short, "{length} bytes at {offset}");
         assert_eq!(error.object(), Some(&name("a/b")));
     }
     for (offset, lengths) in [
@@ -228,7 +230,7 @@ pub fn nothing_but_the_whole_range_is_ever_returned(subject: &Subject<'_>) {
             .expect_err("too far");
         assert_eq!(
             (error.kind(), error.object()),
-            (Kind::Short, Some(&name("a/b"))),
+            (ErrorKind::Short, Some(&name("a/b"))),
             "{lengths:?} at {offset}"
         );
     }
@@ -237,14 +239,14 @@ pub fn nothing_but_the_whole_range_is_ever_returned(subject: &Subject<'_>) {
             .get(&name("a/b"), 9)
             .expect_err("over the limit")
             .kind(),
-        Kind::TooLarge
+        ErrorKind::TooLarge
     );
     assert_eq!(
         store
             .get(&name("a/b"), 0)
             .expect_err("over the limit")
             .kind(),
-        Kind::TooLarge
+        ErrorKind::TooLarge
     );
     assert_eq!(
         store
@@ -270,7 +272,7 @@ pub fn an_object_is_replaced_whole(subject: &Subject<'_>) {
             .get_range(&name("a/b"), 4, 5)
             .expect_err("not from the first one")
             .kind(),
-        Kind::Short
+        ErrorKind::Short
     );
     assert_eq!(
         listed(store, ""),
@@ -287,7 +289,7 @@ pub fn what_is_missing_is_said_to_be_missing(subject: &Subject<'_>) {
     for object in ["a", "a/c", "a/b/c", "b", "a/b/c/d"] {
         assert_eq!(
             store.get(&name(object), 9).expect_err("missing").kind(),
-            Kind::Missing,
+            ErrorKind::Missing,
             "{object}"
         );
         assert_eq!(
@@ -295,7 +297,7 @@ pub fn what_is_missing_is_said_to_be_missing(subject: &Subject<'_>) {
                 .get_range(&name(object), 0, 0)
                 .expect_err("missing")
                 .kind(),
-            Kind::Missing,
+            ErrorKind::Missing,
             "{object}"
         );
         let pieces = store.get_pieces(&name(object), 0, &[1, 1], &mut |_| {
@@ -303,7 +305,7 @@ pub fn what_is_missing_is_said_to_be_missing(subject: &Subject<'_>) {
         });
         assert_eq!(
             pieces.expect_err("missing").kind(),
-            Kind::Missing,
+            ErrorKind::Missing,
             "{object}"
         );
     }
@@ -328,7 +330,7 @@ pub fn an_object_is_removed_once_or_twice(subject: &Subject<'_>) {
             .get_range(&name("a/b/c"), 0, 1)
             .expect_err("removed")
             .kind(),
-        Kind::Missing
+        ErrorKind::Missing
     );
     assert_eq!(names_listed(store, ""), ["a/d"]);
     put(store, "a/b/c", b"again");
@@ -431,7 +433,7 @@ pub fn readers_see_one_version_or_another_never_a_mixture(subject: &Subject<'_>)
     // in between.
     let may_be_cut = store.location().starts_with("webdav:");
     let there = |read: Result<Vec<u8>, store::Error>| match read {
-        Err(error) if may_be_missing && error.kind() == Kind::Missing => None,
+        Err(error) if may_be_missing && error.kind() == ErrorKind::Missing => None,
         read => Some(read.expect("always there, and long enough")),
     };
     std::thread::scope(|scope| {
@@ -514,7 +516,7 @@ pub fn of_several_that_make_an_object_one_has_made_it(subject: &Subject<'_>) {
                     .get(&object, 100)
                     .expect_err("nothing was done")
                     .kind(),
-                Kind::Missing
+                ErrorKind::Missing
             );
             continue;
         }
@@ -647,11 +649,11 @@ pub fn it_behaves_like_a_map(store: &dyn Store, steps: &[Step]) -> Result<(), Te
             Step::Range(object, offset, length) => {
                 let start = usize::try_from(*offset).expect("small");
                 let expected = match map.get(object) {
-                    None => Err(Kind::Missing),
+                    None => Err(ErrorKind::Missing),
                     Some(body) => body
                         .get(start..start + length)
                         .map(<[u8]>::to_vec)
-                        .ok_or(Kind::Short),
+                        .ok_or(ErrorKind::Short),
                 };
                 prop_assert_eq!(
                     store

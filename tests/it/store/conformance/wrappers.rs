@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a wrapper keeps that passes every power on.
+/// The powers of a wrapper that passes every power on.
 pub const ALL: &[Power] = &[
     Power::CreateOnce,
     Power::PutUnlessThere,
@@ -19,11 +19,11 @@ pub const ALL: &[Power] = &[
     Power::LeanOn,
 ];
 
-/// What several places can do that are one store.
+/// The powers that several places have as one store, if a place has them.
 pub const FOR_SEVERAL: &[Power] = &[Power::HeldUntil, Power::Join];
 
-/// Names every wrapper, the powers that it keeps, those that it adds, and how a store is wrapped; for
-/// a macro that makes something of each.
+/// Names every wrapper, the powers that it keeps, those that it adds, and how a store is wrapped;
+/// for a macro that makes something of each.
 macro_rules! wrappers {
     ($then:ident! $with:tt) => {
         $then! { $with
@@ -40,7 +40,10 @@ macro_rules! wrappers {
 }
 pub(super) use wrappers;
 
-/// A wrapped store, and what has to live with it.
+/// Wraps a store. The folder is for files of the wrapper.
+pub type Wrap = dyn Fn(Arc<dyn Store>, &Path) -> Arc<dyn Store>;
+
+/// A wrapped store, and everything that has to live as long.
 pub struct Wrapped {
     pub store: Arc<dyn Store>,
     _room: tempfile::TempDir,
@@ -48,11 +51,7 @@ pub struct Wrapped {
 }
 
 impl Wrapped {
-    pub fn new(
-        store: Arc<dyn Store>,
-        kept: Box<dyn Any>,
-        wrap: &dyn Fn(Arc<dyn Store>, &Path) -> Arc<dyn Store>,
-    ) -> Self {
+    pub fn new(store: Arc<dyn Store>, kept: Box<dyn Any>, wrap: &Wrap) -> Self {
         let room = scratch();
         Self {
             store: wrap(store, room.path()),
@@ -96,13 +95,13 @@ pub fn trial(inner: Arc<dyn Store>, _: &Path) -> Arc<dyn Store> {
 }
 
 pub fn mirror(inner: Arc<dyn Store>, _: &Path) -> Arc<dyn Store> {
-    use freezer::store::memory::Memory;
+    use freezer::store::memory::MemoryStore;
     use freezer::store::mirror::{Mirror, OnFailure};
     let limits = WaitLimits {
         for_one: HOUR,
         in_all: HOUR,
     };
-    let places: Vec<Arc<dyn Store>> = vec![inner, Arc::new(Memory::default())];
+    let places: Vec<Arc<dyn Store>> = vec![inner, Arc::new(MemoryStore::default())];
     Arc::new(Mirror::new(places, OnFailure::Abort, limits))
 }
 

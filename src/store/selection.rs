@@ -1,10 +1,10 @@
-//! What a read is to hand over, and what of it is left when the read breaks off.
+//! The parts of an object that a read hands over, and the rest of them when it breaks off.
 
-use super::{Error, Kind, ObjectName, Verb};
+use super::{Error, ErrorKind, ObjectName, Operation};
 
-/// What one [`Store::read`](super::Store::read) hands over.
+/// The parts of an object that one [`Store::read`](super::Store::read) hands over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted<'ask> {
+pub enum Selection<'ask> {
     /// The whole object, as one piece.
     Whole {
         /// The most bytes it may have: a longer one is refused.
@@ -13,9 +13,9 @@ pub enum Wanted<'ask> {
     /// Parts of the object that stand one behind the other, each as one piece. Where they have no
     /// byte in all, the read only tells whether the object is there and reaches as far as `offset`.
     Pieces {
-        /// Where the first one begins, in bytes from the begin of the object.
+        /// The offset of the first one in the object, in bytes.
         offset: u64,
-        /// How many bytes each of them has.
+        /// The length of each of them in bytes.
         lengths: &'ask [usize],
     },
 }
@@ -24,14 +24,14 @@ pub enum Wanted<'ask> {
 ///
 /// # Errors
 ///
-/// [`Kind::Short`] when no object could reach as far as their end.
+/// [`ErrorKind::Short`] when no object could reach as far as their end.
 pub(super) fn length_of(name: &ObjectName, offset: u64, lengths: &[usize]) -> Result<usize, Error> {
     together(lengths)
         .filter(|length| offset.checked_add(*length as u64).is_some())
-        .ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))
+        .ok_or_else(|| Error::new(ErrorKind::Short, Operation::Get, name))
 }
 
-/// Returns how long pieces are together; `None` where no object could be so long.
+/// Returns the sum of the lengths; `None` when no object can be that long.
 pub(super) fn together(lengths: &[usize]) -> Option<usize> {
     lengths
         .iter()
@@ -56,29 +56,29 @@ pub(super) fn cut(bytes: Vec<u8>, lengths: &[usize], take: &mut dyn FnMut(Vec<u8
     }
 }
 
-/// What a read has still to hand over. One that broke off goes on with it, so that no piece is
-/// handed over twice.
-pub(super) struct Unread<'ask> {
-    wanted: Wanted<'ask>,
+/// The pieces that a read has still to hand over. A read that broke off goes on with them, so that
+/// no piece is handed over twice.
+pub(super) struct LeftToRead<'ask> {
+    wanted: Selection<'ask>,
     is_over: bool,
 }
 
-impl<'ask> Unread<'ask> {
-    /// Nothing was handed over yet.
-    pub(super) fn new(wanted: Wanted<'ask>) -> Self {
+impl<'ask> LeftToRead<'ask> {
+    /// Starts with everything left.
+    pub(super) fn new(wanted: Selection<'ask>) -> Self {
         Self {
             wanted,
             is_over: false,
         }
     }
 
-    /// Returns what is to be asked for next.
-    pub(super) fn wanted(&self) -> Wanted<'ask> {
+    /// Returns the selection for the next read.
+    pub(super) fn wanted(&self) -> Selection<'ask> {
         self.wanted
     }
 
-    /// Returns whether all was handed over, or `take` wants no more: what comes of the read after
-    /// that does not matter.
+    /// Returns whether everything was handed over, or `take` wanted no more. An error after that
+    /// does not matter.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
@@ -90,8 +90,8 @@ impl<'ask> Unread<'ask> {
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> bool {
         let is_last = match &mut self.wanted {
-            Wanted::Whole { .. } => true,
-            Wanted::Pieces { offset, lengths } => {
+            Selection::Whole { .. } => true,
+            Selection::Pieces { offset, lengths } => {
                 *offset = offset.saturating_add(piece.len() as u64);
                 *lengths = lengths.get(1..).unwrap_or_default();
                 lengths.is_empty()
@@ -105,7 +105,7 @@ impl<'ask> Unread<'ask> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Unread, Wanted, cut};
+    use super::{LeftToRead, Selection, cut};
 
     #[test]
     fn bytes_are_cut_where_the_pieces_end_and_no_further_than_they_are_wanted() {
@@ -126,19 +126,19 @@ mod tests {
     #[test]
     fn a_read_that_broke_off_goes_on_behind_the_last_piece() {
         let lengths = [2, 3, 4];
-        let mut unread = Unread::new(Wanted::Pieces {
+        let mut unread = LeftToRead::new(Selection::Pieces {
             offset: 10,
             lengths: &lengths,
         });
         assert!(unread.hand_over(vec![0; 2], &mut |_| true) && !unread.is_over());
-        let rest = Wanted::Pieces {
+        let rest = Selection::Pieces {
             offset: 12,
             lengths: &[3, 4],
         };
         assert_eq!(unread.wanted(), rest);
         assert!(!unread.hand_over(vec![0; 3], &mut |_| false));
         assert!(unread.is_over(), "nobody wants the last one");
-        let mut whole = Unread::new(Wanted::Whole { limit: 9 });
+        let mut whole = LeftToRead::new(Selection::Whole { limit: 9 });
         assert!(whole.hand_over(vec![], &mut |_| true) && whole.is_over());
     }
 }
