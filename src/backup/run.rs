@@ -26,7 +26,8 @@ use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{self, Bytes, LevelParts, Manifest, ManifestParts, RootNode, Run};
 use crate::index::{DeltaRun, HeadBlock, RunRoot};
 use crate::model::{
-    BackupName, Cancel, Dated, Excludes, LevelId, LevelSerial, Progress, Ranges, StoreId, Trouble,
+    BackupName, Cancel, Dated, Excludes, Interrupted, LevelId, LevelSerial, Progress, Ranges,
+    StoreId, Trouble,
 };
 use crate::platform::Clock;
 use crate::store;
@@ -176,7 +177,7 @@ pub fn run(
         },
     );
     match outcome {
-        Err(LockError::Cancelled(_)) => Err(BackupError::Cancelled),
+        Err(LockError::Interrupted { source, .. }) => Err(BackupError::Interrupted(source)),
         other => other.map_err(BackupError::Lock)?,
     }
 }
@@ -592,7 +593,7 @@ impl Level<'_> {
         self.progress.stage("backing up");
         let stream = Stream::new(FrameSizes::of(self.request.compression), raw_sender, free);
         let halt = || match (self.cancel.is_requested(), uploads.has_failed()) {
-            (true, _) => Err(BackupError::Cancelled),
+            (true, _) => Err(BackupError::Interrupted(Interrupted)),
             (_, true) => Err(BackupError::Stopped),
             _ => Ok(()),
         };
@@ -635,7 +636,7 @@ impl Level<'_> {
             halt()
         };
         if let Err(stopped) = write_all(&mut archive) {
-            if matches!(stopped, BackupError::Cancelled) {
+            if matches!(stopped, BackupError::Interrupted(_)) {
                 archive.leave_checkpoint()?;
             }
             return Err(stopped);

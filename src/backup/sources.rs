@@ -1,7 +1,7 @@
 //! From the paths a person gave to the one tree that is walked.
 
 use super::walk::{Directory, Opened};
-use crate::model::{Name, TreePath};
+use crate::model::{Advice, Name, TreePath};
 use crate::platform::DirHandle;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -35,6 +35,16 @@ pub enum SourceError {
     /// It is the root directory or lies in it under a name that no tree can hold.
     #[error("{} cannot be backed up together with other sources", .0.display())]
     Unfit(PathBuf),
+}
+
+impl Advice for SourceError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::None => Some("name what to back up: freezer backup PATH"),
+            Self::Open { .. } => Some("name a file or directory that exists and that you may read"),
+            Self::Unfit(_) => Some("back it up alone"),
+        }
+    }
 }
 
 impl Sources {

@@ -16,7 +16,7 @@
 use super::names::{self, LevelOf, Meaning, Term};
 use super::{Catalog, CatalogError};
 use crate::format::claim::{Claim, MAX_CLAIM_BYTES};
-use crate::model::{BackupName, Cancel, LevelId};
+use crate::model::{Advice, BackupName, Cancel, Interrupted, LevelId};
 use crate::platform::{Clock, Running, pause};
 use crate::store::{self, Kind, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -96,8 +96,13 @@ pub enum LockError {
     )]
     Lost(BackupName),
     /// It was asked to stop while it waited.
-    #[error("it was interrupted while it waited for {0}")]
-    Cancelled(BackupName),
+    #[error("it was interrupted while it waited for {backup}")]
+    Interrupted {
+        /// The backup.
+        backup: BackupName,
+        /// The wish to stop.
+        source: Interrupted,
+    },
     /// The store failed.
     #[error("could not lock {backup}")]
     Store {
@@ -112,6 +117,21 @@ pub enum LockError {
     /// No random number could be had.
     #[error("could not lock")]
     Random(#[source] getrandom::Error),
+}
+
+impl Advice for LockError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Held { .. } | Self::HeldByUnknown { .. } => Some(
+                "wait for it to end with --wait; if it died on another machine, its claim ends \
+                 after ten minutes",
+            ),
+            Self::Lost(_) => Some("run it again: earlier points in time are unharmed"),
+            Self::Interrupted { .. } | Self::Store { .. } | Self::Catalog(_) | Self::Random(_) => {
+                None
+            }
+        }
+    }
 }
 
 /// The lock of a backup, as its holder sees it.
@@ -353,7 +373,10 @@ impl Locks<'_> {
                 Err(first) => {
                     self.remove(&id);
                     if cancel.is_requested() {
-                        return Err(LockError::Cancelled(self.request.backup.clone()));
+                        return Err(LockError::Interrupted {
+                            backup: self.request.backup.clone(),
+                            source: Interrupted,
+                        });
                     }
                     let held = self.held_by(&first);
                     if !may_wait() {

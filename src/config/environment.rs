@@ -1,6 +1,6 @@
 //! The environment of the process, read once.
 
-use super::{Origin, Setting};
+use super::{Setting, SettingOrigin};
 use crate::model::Secret;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -125,7 +125,7 @@ impl Environment {
                 section: None,
                 name: option.to_owned(),
                 value,
-                origin: Origin::Environment(variable),
+                origin: SettingOrigin::Environment(variable),
             })
         };
         let home = folder("HOME").or_else(|| folder("USERPROFILE"));

@@ -7,7 +7,8 @@
 //! it; a value may stand in double quotes; `False` and `None` are as if the line were not there. A
 //! value may begin with `~/`.
 
-use super::{Origin, Setting};
+use super::{Setting, SettingOrigin};
+use crate::model::{Advice, Exit};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Why a configuration file could not be used.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum ConfigFileError {
     /// It could not be read.
     #[error("could not read the configuration file {path}")]
     Read {
@@ -38,13 +39,29 @@ pub enum FileError {
     },
 }
 
+impl Advice for ConfigFileError {
+    fn exit(&self) -> Option<Exit> {
+        Some(Exit::Usage)
+    }
+
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Read { .. } => Some("name a file that you may read: --config FILE"),
+            Self::Line { .. } => Some(
+                "correct the line: the keys are the long names of options, one `name = value` on \
+                 a line",
+            ),
+        }
+    }
+}
+
 /// Reads a file; a `~/` at the start of a value is `home`.
 ///
 /// # Errors
 ///
-/// [`FileError`]; that the file does not exist is one too.
-pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileError> {
-    let refuse = |source| FileError::Read {
+/// [`ConfigFileError`]; that the file does not exist is one too.
+pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, ConfigFileError> {
+    let refuse = |source| ConfigFileError::Read {
         path: path.to_owned(),
         source,
     };
@@ -55,7 +72,7 @@ pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileErr
     if text.len() as u64 > MAX_BYTES {
         return Err(refuse(io::ErrorKind::FileTooLarge.into()));
     }
-    let settings = parse(&text).map_err(|(line, why)| FileError::Line {
+    let settings = parse(&text).map_err(|(line, why)| ConfigFileError::Line {
         path: path.to_owned(),
         line,
         why,
@@ -74,7 +91,7 @@ pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileErr
             section,
             name,
             value,
-            origin: Origin::File {
+            origin: SettingOrigin::File {
                 path: path.to_owned(),
                 line,
             },

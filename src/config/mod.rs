@@ -23,10 +23,12 @@ mod environment;
 pub mod file;
 mod passphrase;
 mod size;
+mod time_length;
 
 pub use environment::Environment;
 pub use passphrase::{PassphraseError, PassphraseFile, is_open_to_others, read_passphrase};
 pub use size::{ByteSize, SizeError, show_bytes};
+pub use time_length::{BareUnit, TimeLength, TimeLengthError};
 
 use std::ffi::OsString;
 use std::fmt;
@@ -42,12 +44,12 @@ pub struct Setting {
     /// Its value, as it would stand on the command line.
     pub value: OsString,
     /// Where it stands.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 /// Where a setting stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// In a file.
     File {
         /// Which one.
@@ -59,7 +61,7 @@ pub enum Origin {
     Environment(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),

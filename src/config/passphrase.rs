@@ -1,6 +1,6 @@
 //! Passphrase files.
 
-use crate::model::{Passphrase, Secret};
+use crate::model::{Advice, Passphrase, Secret, hints};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,14 @@ pub enum PassphraseError {
         /// What is wrong with the line.
         what: &'static str,
     },
+}
+
+impl Advice for PassphraseError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Read { .. } | Self::Unusable { .. } => Some(hints::PASS_FILE),
+        }
+    }
 }
 
 /// Reads the first line of a file, without the line end (`\n` or `\r\n`): what the original Freezer

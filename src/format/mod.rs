@@ -24,6 +24,8 @@ pub mod segment;
 pub mod signature;
 pub mod tar;
 
+use crate::model::{Advice, hints};
+
 /// Why a JSON document of a store could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
@@ -43,6 +45,17 @@ pub enum DocumentError {
     /// A field's content is impossible.
     #[error("{0}")]
     Content(&'static str),
+}
+
+impl Advice for DocumentError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Version { .. } => {
+                Some("install a newer freezer; this one leaves the store as it is")
+            }
+            Self::Json(_) | Self::Content(_) => Some(hints::DAMAGED),
+        }
+    }
 }
 
 /// Reads the version alone, so that a document of another version is refused by it and not by its

@@ -6,6 +6,7 @@
 //! Invariant: no type here can fail after it was made. Text and bytes from outside are checked
 //! where they are parsed or decoded.
 
+mod advice;
 mod backup_ref;
 mod bandwidth;
 mod cancel;
@@ -23,6 +24,7 @@ mod secret;
 mod session_rule;
 mod time;
 
+pub use advice::{Advice, Exit, Interrupted, hints};
 pub use backup_ref::{BackupRef, BackupRefError};
 pub use bandwidth::Bandwidth;
 pub use cancel::Cancel;

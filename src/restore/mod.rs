@@ -117,7 +117,7 @@ pub enum Ownership {
 ///
 /// Before anything was made: [`RestoreError::Missing`], [`RestoreError::Target`],
 /// [`RestoreError::InStore`], [`RestoreError::NotEmpty`] and [`RestoreError::Tree`]. In the midst:
-/// [`RestoreError::Full`] and [`RestoreError::Cancelled`]; what is there by then is whole, but
+/// [`RestoreError::Full`] and [`RestoreError::Interrupted`]; what is there by then is whole, but
 /// directories may lack their metadata.
 pub fn restore<S: Source>(
     source: &S,

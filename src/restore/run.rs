@@ -1,7 +1,7 @@
 //! What all threads of one restore share.
 
 use super::{FileError, Options, RestoreError, Source};
-use crate::model::{Cancel, Name, Progress, TreePath, Trouble};
+use crate::model::{Cancel, Interrupted, Name, Progress, TreePath, Trouble};
 use crate::platform::{Identity, Owners};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -126,7 +126,7 @@ impl<'run, S: Source> Run<'run, S> {
             return Err(reason);
         }
         if self.cancel.is_requested() {
-            return Err(RestoreError::Cancelled);
+            return Err(RestoreError::Interrupted(Interrupted));
         }
         Ok(Summary {
             files: self.counts.files.into_inner(),

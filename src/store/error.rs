@@ -1,6 +1,7 @@
 //! What can go wrong with a store.
 
 use super::ObjectName;
+use crate::model::{Advice, Interrupted, hints};
 use crate::net;
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +17,25 @@ pub struct Error {
     retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Advice for Error {
+    fn hint(&self) -> Option<&str> {
+        match self.kind() {
+            // Nothing is wrong with the store: it was not asked again.
+            _ if self.is_interrupted() => None,
+            Kind::Missing | Kind::Short | Kind::TooLarge => Some(hints::DAMAGED),
+            Kind::Denied => Some(
+                "use an account that may read and write the store, or grant this one the right",
+            ),
+            Kind::Full => Some(
+                "make room in the store, or choose another with --store; what is stored already is \
+                 unharmed",
+            ),
+            Kind::Unavailable => Some("try again when the store can be reached"),
+            Kind::Failed => None,
+        }
+    }
 }
 
 impl Error {
@@ -63,6 +83,18 @@ impl Error {
     /// What a caller may do about it.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether the user's wish to stop ended the tries.
+    fn is_interrupted(&self) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if error.is::<Interrupted>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 
     /// What was attempted.

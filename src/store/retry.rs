@@ -1,7 +1,7 @@
 //! A wrapper that asks again what may help to be asked again.
 
 use super::{Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
-use crate::model::Cancel;
+use crate::model::{Cancel, Interrupted};
 use crate::platform;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -115,7 +115,17 @@ impl Patience {
                 .max(paused);
             let wait = error.retry_after().unwrap_or_else(|| below(bound));
             bound = (bound * 2).min(LONGEST);
-            if self.cancel.is_requested() || elapsed.saturating_add(wait) > self.deadline {
+            if self.cancel.is_requested() {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    tries,
+                    "not trying again: interrupted"
+                );
+                return Err(
+                    super::error::about(Kind::Unavailable, verb, object).because(Interrupted)
+                );
+            }
+            if elapsed.saturating_add(wait) > self.deadline {
                 let gave_up = GaveUp {
                     location: location(),
                     tries,
@@ -232,7 +242,7 @@ impl<S: Store> Store for Retry<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, Retry};
+    use super::{Interrupted, LONGEST, Retry};
     use crate::model::Cancel;
     use crate::store::faulty::{Fault, Faulty};
     use crate::store::memory::Memory;
@@ -330,7 +340,9 @@ mod tests {
             Duration::from_mins(10),
             cancel,
         );
-        store.get(&name("a"), 9).expect_err("at once");
+        let error = store.get(&name("a"), 9).expect_err("at once");
+        let source = std::error::Error::source(&error).expect("a cause");
+        assert!(source.is::<Interrupted>(), "{source:?}");
     }
 
     /// Says that it is busy, and how long.

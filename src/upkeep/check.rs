@@ -14,8 +14,8 @@ use crate::format::frame::Lane;
 use crate::format::manifest::{LevelParts, Manifest, ManifestError};
 use crate::index::{BlockCache, BlockSource, Tree, TreeSeries};
 use crate::model::{
-    BackupName, Cancel, Content, Entry, Extent, Kind, LevelId, LevelSerial, NodeId, Progress,
-    Ranges, TreePath,
+    Advice, BackupName, Cancel, Content, Entry, Extent, Interrupted, Kind, LevelId, LevelSerial,
+    NodeId, Progress, Ranges, TreePath, hints,
 };
 use crate::store::{self, ObjectName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +73,17 @@ pub enum CheckError {
     Thread(#[source] std::io::Error),
     /// It was asked to stop.
     #[error("the check was interrupted")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
+}
+
+impl Advice for CheckError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Thread(_) => Some(hints::THREADS),
+            Self::Interrupted(_) => Some("nothing was changed; the damage named so far holds"),
+            Self::List(_) | Self::Manifest { .. } | Self::Random(_) => None,
+        }
+    }
 }
 
 /// Checks points in time of one backup, and all that they lean on. Tells every damage to `found`,
@@ -341,7 +351,7 @@ impl Check<'_> {
     /// The manifest of a level, unless it is damaged, which is told.
     fn manifest(&mut self, level: &LevelId) -> Result<Option<Manifest>, CheckError> {
         if self.cancel.is_requested() {
-            return Err(CheckError::Cancelled);
+            return Err(CheckError::Interrupted(Interrupted));
         }
         match self.access.manifest(self.backup, level) {
             Ok(manifest) => Ok(Some(manifest)),
@@ -460,7 +470,7 @@ impl Check<'_> {
         });
         listed.map_err(CheckError::List)?;
         if self.cancel.is_requested() {
-            return Err(CheckError::Cancelled);
+            return Err(CheckError::Interrupted(Interrupted));
         }
         if repacked > stream.parts.repacked {
             let of = LevelOf {
@@ -504,7 +514,7 @@ impl Check<'_> {
         for run in 0..series.runs() {
             let sound = series.verify(run, || !self.cancel.is_requested());
             if self.cancel.is_requested() {
-                return Err(CheckError::Cancelled);
+                return Err(CheckError::Interrupted(Interrupted));
             }
             if sound.is_err() {
                 hurt.extend(series.trees_with(run));
@@ -515,7 +525,7 @@ impl Check<'_> {
         let mut steps = vec![0_i64; points.len() + 1];
         for history in series.histories(|_| true) {
             if self.cancel.is_requested() {
-                return Err(CheckError::Cancelled);
+                return Err(CheckError::Interrupted(Interrupted));
             }
             // Every run was read a moment ago; what fails now is looked at tree by tree.
             let Ok(history) = history else {
@@ -582,7 +592,7 @@ impl Check<'_> {
         while let Some((directory, path)) = waiting.pop() {
             for child in tree.children(directory, None) {
                 if self.cancel.is_requested() {
-                    return Err(CheckError::Cancelled);
+                    return Err(CheckError::Interrupted(Interrupted));
                 }
                 match child {
                     Ok((node, entry)) => {

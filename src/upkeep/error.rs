@@ -5,7 +5,7 @@ use crate::format::frame::FrameError;
 use crate::format::manifest::ManifestError;
 use crate::format::segment::TooManySegments;
 use crate::index::IndexError;
-use crate::model::LevelId;
+use crate::model::{Advice, Interrupted, LevelId};
 use crate::store::{self, ObjectName};
 
 /// A prune did not take place, or ended early. No point in time that is left misses anything then.
@@ -65,7 +65,31 @@ pub enum PruneError {
     Random(#[source] getrandom::Error),
     /// It was asked to stop.
     #[error("the prune was interrupted; what is left is whole")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
+}
+
+impl Advice for PruneError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Claimed { .. } => Some(
+                "the claim is below locks/ in the store; remove it by hand if the store cannot",
+            ),
+            Self::Remove(_) | Self::Interrupted(_) => {
+                Some("run it again: it goes on where this one ended")
+            }
+            Self::Catalog(_)
+            | Self::List(_)
+            | Self::Manifest { .. }
+            | Self::Withdraw(_)
+            | Self::Table { .. }
+            | Self::Store(_)
+            | Self::Frame(_)
+            | Self::Seal(_)
+            | Self::Segments(_)
+            | Self::Lock(_)
+            | Self::Random(_) => None,
+        }
+    }
 }
 
 /// A sync did not take place, or ended early. What the copy has is whole, and the next sync goes on
@@ -109,5 +133,20 @@ pub enum SyncError {
     Lock(#[source] LockError),
     /// It was asked to stop.
     #[error("the sync was interrupted; what the copy has is whole")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
+}
+
+impl Advice for SyncError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Copy { .. } | Self::Note(_) | Self::Interrupted(_) => {
+                Some("run freezer sync again: it goes on where this one ended")
+            }
+            Self::Repacked { .. } => Some(
+                "repack only the first of the two, and prune the copy by the same rules; or make \
+                 a new copy elsewhere",
+            ),
+            Self::Catalog(_) | Self::List(_) | Self::Manifest { .. } | Self::Lock(_) => None,
+        }
+    }
 }

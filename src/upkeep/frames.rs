@@ -7,7 +7,7 @@ use crate::catalog::stream::is_live;
 use crate::format::frame::{Decoder, FrameError, Lane, Opener};
 use crate::format::manifest::LevelParts;
 use crate::index::{BlockCache, FrameRow, FrameTable, RunRoot};
-use crate::model::{Progress, Ranges};
+use crate::model::{Interrupted, Progress, Ranges};
 use crate::store::{self, ObjectName, Store};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,7 +175,7 @@ impl<'check, 'run> Frames<'check, 'run> {
         let (mut in_gap, mut had_gap) = (false, false);
         while number < table.frames() {
             if self.check.cancel.is_requested() {
-                return Err(CheckError::Cancelled);
+                return Err(CheckError::Interrupted(Interrupted));
             }
             match table.row(number) {
                 Ok(Some(row)) => {

@@ -24,6 +24,7 @@ mod repair;
 mod space;
 mod sync;
 mod unneeded;
+mod verdict;
 mod withdrawn;
 
 pub use check::{CheckError, Checked, Depth, Unreadable, check};
@@ -37,3 +38,4 @@ pub use repack::{Below, Repack, Repacking, plan_repack};
 pub use repair::{LostData, RepairError, Repaired, remove_unreadable, repair};
 pub use space::Locked;
 pub use sync::{Pair, Synced, Wanted, missing, sync};
+pub use verdict::{DamageFound, Verdict};

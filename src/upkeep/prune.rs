@@ -27,7 +27,7 @@ use super::space::{self, Doomed, Locked, Space};
 use super::unneeded::Streams;
 use super::withdrawn::{self, Notes};
 use crate::catalog::{Access, CatalogError, Held, Left, names};
-use crate::model::{BackupName, Cancel, Candidate, Fate, LevelId, Reason, Retention};
+use crate::model::{BackupName, Cancel, Candidate, Fate, Interrupted, LevelId, Reason, Retention};
 use crate::store::{self, Store};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -335,7 +335,7 @@ pub fn withdraw(
     held.check().map_err(PruneError::Lock)?;
     for level in &going {
         if cancel.is_requested() {
-            return Err(PruneError::Cancelled);
+            return Err(PruneError::Interrupted(Interrupted));
         }
         access
             .store()
@@ -435,7 +435,7 @@ impl Condemned {
         pruned.locked = pruned.locked.and(removed.locked);
         pruned.freed_bytes = pruned.freed_bytes.saturating_sub(pruned.locked.bytes);
         if cancel.is_requested() {
-            return Err(PruneError::Cancelled);
+            return Err(PruneError::Interrupted(Interrupted));
         }
         self.notes
             .remove_old(access, backup, (self.now, self.grace))

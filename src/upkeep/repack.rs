@@ -32,7 +32,7 @@ use crate::format::manifest::{LevelParts, RootNode};
 use crate::format::repacked::Repacked;
 use crate::format::segment::{MIN_SEGMENT_BYTES, Packer, Pieces, Segment, TooManySegments};
 use crate::index::{BlockAddress, BlockSink, FrameRow, FrameTableWriter, IndexError, RunRoot};
-use crate::model::{BackupName, Cancel, FrameNo, LevelId, Ranges, SegmentOffset};
+use crate::model::{BackupName, Cancel, FrameNo, Interrupted, LevelId, Ranges, SegmentOffset};
 use crate::store::{self, Store};
 use crossbeam_channel::{Sender, bounded};
 use jiff::{SignedDuration, Timestamp};
@@ -407,7 +407,7 @@ impl Rewrite<'_> {
             let (mut places, mut lost) = (BTreeMap::new(), Vec::new());
             for copied in fetched {
                 if self.cancel.is_requested() {
-                    return Err(PruneError::Cancelled);
+                    return Err(PruneError::Interrupted(Interrupted));
                 }
                 let frames = match copied.map_err(PruneError::List)? {
                     Ok(frames) => frames,

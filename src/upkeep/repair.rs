@@ -22,7 +22,7 @@ use crate::format::lost::Lost;
 use crate::format::manifest::{LevelParts, Manifest};
 use crate::format::repacked::Repacked;
 use crate::index::IndexError;
-use crate::model::{BackupName, Cancel, LevelId, Progress, Ranges};
+use crate::model::{Advice, BackupName, Cancel, Interrupted, LevelId, Progress, Ranges};
 use crate::store::{self, Store};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,22 @@ pub enum RepairError {
     /// The lock was lost.
     #[error("could not go on")]
     Lock(#[source] LockError),
+}
+
+impl Advice for RepairError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Outage(_) => {
+                Some("try again when the store can be reached: nothing was taken for damaged")
+            }
+            Self::Check(_)
+            | Self::Index(_)
+            | Self::Frame(_)
+            | Self::TooLong
+            | Self::Store(_)
+            | Self::Lock(_) => None,
+        }
+    }
 }
 
 /// What is lost of the data of a level.
@@ -96,7 +112,7 @@ pub fn repair(
     let mut seen = Seen::default();
     for level in levels {
         if cancel.is_requested() {
-            return Err(RepairError::Check(CheckError::Cancelled));
+            return Err(RepairError::Check(CheckError::Interrupted(Interrupted)));
         }
         // What is wrong with a manifest is told by the check.
         let Ok(manifest) = access.manifest(backup, level) else {

@@ -17,7 +17,7 @@ use crate::format::lost::Lost;
 use crate::format::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use crate::format::repacked::MAX_REPACKED_BYTES;
 use crate::model::order::is_ahead;
-use crate::model::{BackupName, Cancel, LevelId, LevelSerial, Progress, Ranges};
+use crate::model::{BackupName, Cancel, Interrupted, LevelId, LevelSerial, Progress, Ranges};
 use crate::store::{self, ObjectInfo, Store};
 use crossbeam_channel::bounded;
 use jiff::Timestamp;
@@ -430,7 +430,7 @@ impl Run<'_> {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
         {
             Some(error) => Err(error),
-            None if self.cancel.is_requested() => Err(SyncError::Cancelled),
+            None if self.cancel.is_requested() => Err(SyncError::Interrupted(Interrupted)),
             None => Ok(()),
         }
     }

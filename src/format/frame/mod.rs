@@ -19,7 +19,7 @@ pub use codec::{DENSE_BYTES, Decoder, Encoder, Glimpse};
 pub use density::Density;
 pub use seal::{HEADER_BYTES, Opener, SealedOutline, Sealer, Stored};
 
-use crate::model::{FrameNo, LevelId, StoreId};
+use crate::model::{Advice, FrameNo, LevelId, StoreId, hints};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -185,4 +185,14 @@ pub enum FrameError {
     /// The operating system gave no random bytes.
     #[error("no random bytes from the operating system")]
     Random(#[source] getrandom::Error),
+}
+
+impl Advice for FrameError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Tampered(_) | Self::Malformed { .. } | Self::Codec { .. } => Some(hints::DAMAGED),
+            Self::Level { .. } => Some("leave --compression-level out for the default"),
+            Self::Random(_) => None,
+        }
+    }
 }

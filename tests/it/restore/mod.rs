@@ -747,7 +747,7 @@ fn a_restore_that_is_told_to_stop_says_so_and_leaves_whole_files_alone() {
         &cancel,
     );
     assert!(
-        matches!(stopped, Err(RestoreError::Cancelled)),
+        matches!(stopped, Err(RestoreError::Interrupted(_))),
         "{stopped:?}"
     );
     let names = names_below(&target);
