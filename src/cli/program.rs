@@ -11,7 +11,7 @@ use crate::cli::open::session::Session;
 use crate::cli::options::common::Common;
 use crate::cli::options::sections::NamedStore;
 use crate::cli::options::{layers, not_empty, original};
-use crate::cli::show::failure::{Ending, FailureReport};
+use crate::cli::show::failure::{Completion, FailureReport};
 use crate::cli::show::output::{Output, OutputForm};
 use crate::cli::show::screen::Screen;
 use crate::config::Environment;
@@ -101,7 +101,7 @@ fn refuse(error: &anyhow::Error, screen: &Screen) -> ExitCode {
 }
 
 /// Runs the command.
-fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Ending> {
+fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Completion> {
     // These describe the program, and need neither a log file nor a store.
     match &command {
         Command::Completions(arguments) => {
@@ -144,6 +144,6 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Ending> {
         Command::Client(arguments) => remote::client::run(*arguments, session),
         Command::Action(arguments) => remote::action::run(*arguments, session),
         Command::BackupList(arguments) => remote::backup_list::run(*arguments, session),
-        Command::Completions(_) | Command::Man(_) => Ok(Ending::Done),
+        Command::Completions(_) | Command::Man(_) => Ok(Completion::Done),
     }
 }

@@ -3,7 +3,7 @@
 use crate::catalog::{Access, locate};
 use crate::cli::open::backups::levels_of;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Ending, chain};
+use crate::cli::show::failure::{Completion, chain};
 use crate::cli::show::when;
 use crate::format::manifest::Manifest;
 use crate::fs::FileReader;
@@ -85,7 +85,7 @@ pub(in crate::cli) fn view_of(
 pub(in crate::cli) fn timeline(
     wanted: &BackupRef,
     session: &Session,
-) -> anyhow::Result<(Timeline, Ending)> {
+) -> anyhow::Result<(Timeline, Completion)> {
     let access = session.access()?;
     let (backup, levels) = levels_of(&access, wanted, session)?;
     let mut left_out = Vec::new();
@@ -99,7 +99,7 @@ pub(in crate::cli) fn timeline(
         let point = shown(&level);
         return Err(anyhow::Error::new(error).context(format!("could not open {backup}@{point}")));
     }
-    let ending = Ending::of(left_out.is_empty());
+    let ending = Completion::of(left_out.is_empty());
     for (level, error) in left_out {
         session.output.warn(format_args!(
             "{backup}@{} is left out: {}",

@@ -1,12 +1,12 @@
 //! `--action`, by which the original Freezer chooses what to do, as a command.
 
-use crate::cli::options::scan::Scan;
+use crate::cli::options::scan::TypedScan;
 use crate::cli::show::failure::Usage;
 use crate::config::Setting;
 use std::ffi::{OsStr, OsString};
 
 /// Inserts the command that does what `--action` asks for, typed or in a setting.
-pub(in crate::cli) fn as_command(scan: &mut Scan, settings: &[Setting]) -> Result<(), Usage> {
+pub(in crate::cli) fn as_command(scan: &mut TypedScan, settings: &[Setting]) -> Result<(), Usage> {
     let Some(action) = scan.action.take().or_else(|| last_action(settings)) else {
         return Ok(());
     };

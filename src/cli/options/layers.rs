@@ -5,7 +5,7 @@
 //! command line always wins. The values of options that can be given several times add up.
 
 use crate::cli::options::action;
-use crate::cli::options::scan::Scan;
+use crate::cli::options::scan::TypedScan;
 use crate::cli::options::sections::NamedStore;
 use crate::cli::options::setting::{as_argument, find, unknown};
 use crate::cli::options::stores::SECRETS;
@@ -39,7 +39,7 @@ pub(in crate::cli) fn layer(
     environment: &Environment,
 ) -> anyhow::Result<Layered> {
     refuse_secrets(&typed)?;
-    let mut scan = Scan::of(typed, program);
+    let mut scan = TypedScan::of(typed, program);
     let settings = settings(scan.config.as_deref(), environment)?;
     let open_files = open_files(&settings);
     let (sections, mut settings): (Vec<Setting>, Vec<Setting>) = settings
@@ -61,7 +61,7 @@ pub(in crate::cli) fn layer(
 /// program's name, those of the command after the command. A setting of another command is skipped.
 fn below_the_typed(
     settings: Vec<Setting>,
-    scan: Scan,
+    scan: TypedScan,
     program: &Command,
 ) -> anyhow::Result<Vec<OsString>> {
     let mut layered = scan.arguments;
@@ -119,7 +119,7 @@ fn names_a_store(program: &Command, setting: &Setting) -> bool {
 fn one_layer_of_stores(
     settings: &mut Vec<Setting>,
     has_sections: bool,
-    scan: &Scan,
+    scan: &TypedScan,
     program: &Command,
 ) {
     let origin = settings

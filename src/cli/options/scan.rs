@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 
 /// The typed arguments, without `--action` and flags that were taken back, and what they hold.
 #[derive(Default)]
-pub(in crate::cli) struct Scan {
+pub(in crate::cli) struct TypedScan {
     pub(in crate::cli) arguments: Vec<OsString>,
     /// The command, and its place among `arguments`.
     pub(in crate::cli) command: Option<(usize, String)>,
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Scan {
     pub(in crate::cli) asks_for_help: bool,
 }
 
-impl Scan {
+impl TypedScan {
     /// Looks through what the user typed, the program's name first.
     pub(in crate::cli) fn of(typed: Vec<OsString>, program: &Command) -> Self {
         let mut scan = Self::default();
@@ -74,7 +74,7 @@ impl Scan {
     }
 }
 
-/// One typed argument, as far as [`Scan`] looks into it.
+/// One typed argument, as far as [`TypedScan`] looks into it.
 enum TypedWord<'text> {
     /// A command or a value.
     Word,

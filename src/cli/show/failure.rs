@@ -22,7 +22,7 @@ use std::error::Error;
 
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Ending {
+pub(in crate::cli) enum Completion {
     /// All of it is done.
     Done,
     /// Some files or points in time could not be read or written; each was named.
@@ -38,7 +38,7 @@ pub(in crate::cli) enum Ending {
     OfAnother(u8),
 }
 
-impl Ending {
+impl Completion {
     /// Returns `Done` if all is done, else `Partial`.
     pub(in crate::cli) fn of(is_whole: bool) -> Self {
         if is_whole { Self::Done } else { Self::Partial }

@@ -3,7 +3,7 @@
 use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::OpenPoint;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::model::{BackupRef, Content};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -28,7 +28,10 @@ pub(in crate::cli) struct Arguments {
     paths: Vec<OsString>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let paths = arguments
         .paths
         .iter()
@@ -63,5 +66,5 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             at += read as u64;
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }

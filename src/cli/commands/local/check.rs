@@ -6,7 +6,7 @@ use crate::cli::commands::local::remarks::{tell_locks, tell_remark};
 use crate::cli::interrupt;
 use crate::cli::open::backups::{all, levels_in_order, levels_of};
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Ending, chain};
+use crate::cli::show::failure::{Completion, chain};
 use crate::cli::show::output::OutputForm;
 use crate::config::{ByteSize, show_bytes};
 use crate::model::{BackupName, BackupRef, Cancel, LevelId};
@@ -115,7 +115,10 @@ struct LevelsToCheck {
     levels: Vec<LevelId>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let access = session.access()?;
     let parts = parts(arguments, session, &access)?;
     let cancel = interrupt::watch()?;
@@ -141,7 +144,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
         }
     }
     tell(&verdict, depth, session)?;
-    Ok(verdict.sound().map(|()| Ending::Done)?)
+    Ok(verdict.sound().map(|()| Completion::Done)?)
 }
 
 /// Looks whether a key of the store is damaged: the store was opened, so another one is not.
@@ -152,12 +155,13 @@ fn check_keys(access: &Access, verdict: &mut Verdict, session: &mut Session) -> 
         Err(error) => chain(&error),
     };
     verdict.add_damaged_key();
-    Ok(match session.output.form {
+    match session.output.form {
         OutputForm::Json => session.output.json(&CheckEvent::DamagedKey { error })?,
         OutputForm::Text => session
             .output
             .line(format_args!("one of the keys: {error}"))?,
-    })
+    }
+    Ok(())
 }
 
 fn check_part(

@@ -2,7 +2,7 @@
 
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use anyhow::Context;
 use clap::{Args, Command};
 use std::path::PathBuf;
@@ -35,18 +35,21 @@ pub(in crate::cli) fn run(
     arguments: &Arguments,
     mut program: Command,
     session: &mut Session,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Completion> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut program, "freezer", &mut script);
     session.output.bytes(&script)?;
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 /// Writes the manual pages of `program`.
-pub(in crate::cli) fn man(arguments: &ManArguments, program: Command) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn man(
+    arguments: &ManArguments,
+    program: Command,
+) -> anyhow::Result<Completion> {
     let directory = &arguments.directory;
     outside_stores("manual pages", directory)?;
     clap_mangen::generate_to(program, directory)
         .with_context(|| format!("could not write to {}", directory.display()))?;
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }

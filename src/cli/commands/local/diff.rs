@@ -3,7 +3,7 @@
 use crate::cli::open::path::tree_path;
 use crate::cli::open::point::OpenStore;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::format::manifest::PathText;
@@ -15,9 +15,9 @@ use std::ffi::OsString;
 
 /// Show what differs between two points in time
 ///
-/// + marks files that only the second has, - those that only the first has, and M those that differ
-/// in what stands in brackets. Contents are not read: they count as different when a file was
-/// stored again. A changed time of a directory is not shown.
+/// A line with + is a file that only the second has, one with - a file that only the first has, and
+/// one with M differs in what stands in brackets. Contents are not read: they count as different
+/// when a file was stored again. A changed time of a directory is not shown.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer diff docs@yesterday docs
@@ -52,7 +52,7 @@ struct ChangeDocument {
 }
 
 /// A change of one path.
-struct Change<'entry> {
+struct PathChange<'entry> {
     sign: &'static str,
     /// What differs, in words; empty unless both have the path.
     differs_in: Vec<&'static str>,
@@ -68,7 +68,10 @@ struct ChangeCounts {
     modified: u64,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let below = arguments
         .path
         .as_ref()
@@ -86,7 +89,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
         }
         let [was, is] = [&difference.before, &difference.after]
             .map(|found| found.as_ref().map(|(_, entry)| entry));
-        if let Some(change) = Change::between(was, is) {
+        if let Some(change) = PathChange::between(was, is) {
             counts.add(&change);
             tell(&change, &difference.path, session)?;
         }
@@ -99,10 +102,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
     session.output.note(format_args!(
         "{added} added, {removed} removed, {modified} modified"
     ));
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
-fn tell(change: &Change<'_>, path: &TreePath, session: &mut Session) -> anyhow::Result<()> {
+fn tell(change: &PathChange<'_>, path: &TreePath, session: &mut Session) -> anyhow::Result<()> {
     let output = &mut session.output;
     if output.form == OutputForm::Json {
         let size = |entry: Option<&Entry>| entry.map(|entry| entry.content.size());
@@ -125,7 +128,7 @@ fn tell(change: &Change<'_>, path: &TreePath, session: &mut Session) -> anyhow::
 }
 
 impl ChangeCounts {
-    fn add(&mut self, change: &Change<'_>) {
+    fn add(&mut self, change: &PathChange<'_>) {
         match change.sign {
             "+" => self.added += 1,
             "-" => self.removed += 1,
@@ -134,7 +137,7 @@ impl ChangeCounts {
     }
 }
 
-impl<'entry> Change<'entry> {
+impl<'entry> PathChange<'entry> {
     /// Compares the entries of a path; `None` if they do not differ.
     fn between(before: Option<&'entry Entry>, after: Option<&'entry Entry>) -> Option<Self> {
         let (sign, differs_in) = match (before, after) {

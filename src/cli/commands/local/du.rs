@@ -3,7 +3,7 @@
 use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::OpenPoint;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::config::show_bytes;
@@ -56,7 +56,10 @@ struct Summed {
     below: Vec<NodeId>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let path = arguments
         .path
         .as_ref()
@@ -73,7 +76,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             below: Vec::new(),
         };
         tell(&file, session)?;
-        return Ok(Ending::Done);
+        return Ok(Completion::Done);
     }
     let mut open = vec![enter(&view, node, path)?];
     while let Some(current) = open.last_mut() {
@@ -91,7 +94,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             parent.files += done.files;
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 /// Sums up the files that are in a directory itself.

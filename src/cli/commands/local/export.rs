@@ -4,7 +4,7 @@ use crate::cli::interrupt;
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::point::OpenPoint;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::Closed;
 use crate::cli::show::words::several;
 use crate::config::show_bytes;
@@ -36,7 +36,10 @@ pub(in crate::cli) struct Arguments {
     output: Option<PathBuf>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     if arguments.output.is_none() && std::io::stdout().is_terminal() {
         let hint = "send it to a file or a program: freezer export BACKUP > FILE";
         return Err(
@@ -76,5 +79,5 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
         point.backup,
         show_bytes(exported.bytes)
     ));
-    Ok(Ending::of(exported.left_out == 0))
+    Ok(Completion::of(exported.left_out == 0))
 }

@@ -3,7 +3,7 @@
 use crate::cli::open::path::tree_path;
 use crate::cli::open::point::timeline;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
@@ -118,7 +118,7 @@ struct VersionDocument<'version> {
 pub(in crate::cli) fn find(
     arguments: &FindArguments,
     session: &mut Session,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Completion> {
     let pattern = arguments.pattern.as_encoded_bytes();
     let names_alone = !pattern.contains(&b'/');
     let pattern = Excludes::new([pattern]);
@@ -168,7 +168,7 @@ pub(in crate::cli) fn find(
 pub(in crate::cli) fn history(
     arguments: &HistoryArguments,
     session: &mut Session,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Completion> {
     if arguments.backup.at().is_some() {
         return Err(Usage::new("history covers all points in time")
             .hint("write the backup without @DATE")

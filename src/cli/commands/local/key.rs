@@ -2,7 +2,7 @@
 
 use crate::catalog::Access;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
 use crate::cli::show::when;
 use crate::format::keys::KdfCost;
@@ -70,7 +70,10 @@ struct NewKey {
     comment: String,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let access = session.access()?;
     match &arguments.command {
         Command::List => list(&access, session)?,
@@ -92,7 +95,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             tell(session, "changed", &id)?;
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 /// An element of `--json`.

@@ -4,7 +4,7 @@ use crate::catalog::{Access, AccessError, Backup, is_stray};
 use crate::cli::open::backups::levels_of;
 use crate::cli::open::session::Session;
 use crate::cli::show::document::LevelDocument;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
 use crate::cli::show::when;
 use crate::cli::show::words::several;
@@ -31,7 +31,10 @@ pub(in crate::cli) struct Arguments {
     backup: Option<BackupRef>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     match &arguments.backup {
         None => backups(session),
         Some(backup) => levels(backup, session),
@@ -64,7 +67,7 @@ fn newest(backup: &Backup, now: jiff::Timestamp) -> (&LevelId, u64) {
     (newest.unwrap_or(&backup.newest), ahead)
 }
 
-fn backups(session: &mut Session) -> anyhow::Result<Ending> {
+fn backups(session: &mut Session) -> anyhow::Result<Completion> {
     let mut backups: Vec<Backup> = Vec::new();
     session.catalog()?.backups(&mut |backup| {
         backups.push(backup);
@@ -77,13 +80,13 @@ fn backups(session: &mut Session) -> anyhow::Result<Ending> {
             .map(|backup| BackupDocument::of(backup, now))
             .collect();
         session.output.json(&documents)?;
-        return Ok(Ending::Done);
+        return Ok(Completion::Done);
     }
     if backups.is_empty() {
         session
             .output
             .note("there are no backups in this store yet");
-        return Ok(Ending::Done);
+        return Ok(Completion::Done);
     }
     let row = |backup: &Backup| {
         [
@@ -110,7 +113,7 @@ fn backups(session: &mut Session) -> anyhow::Result<Ending> {
             ));
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 impl<'backup> BackupDocument<'backup> {
@@ -147,7 +150,7 @@ struct LevelRows {
     unreadable: u64,
 }
 
-fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Ending> {
+fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Completion> {
     let access = session.access()?;
     let (backup, levels) = levels_of(&access, wanted, session)?;
     let mut shown = LevelRows::default();
@@ -178,7 +181,7 @@ fn levels(wanted: &BackupRef, session: &mut Session) -> anyhow::Result<Ending> {
         &session.zone,
         &session.output,
     );
-    Ok(Ending::of(shown.unreadable == 0))
+    Ok(Completion::of(shown.unreadable == 0))
 }
 
 impl LevelRows {

@@ -3,7 +3,7 @@
 use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::OpenPoint;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
@@ -39,7 +39,10 @@ pub(in crate::cli) struct Arguments {
     recursive: bool,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let mut paths = arguments
         .paths
         .iter()
@@ -62,7 +65,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             listing.entry(&entry, path.as_bytes())?;
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 struct ListingPrinter<'run> {

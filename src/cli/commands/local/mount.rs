@@ -5,7 +5,7 @@ use crate::cli::open::outside::outside_stores;
 use crate::cli::open::point::view_of;
 use crate::cli::open::session::Session;
 use crate::cli::options::times::at_least_a_second;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::OutputForm;
 use crate::config::{ByteSize, TimeLength};
 use crate::fs::fuse::Permissions;
@@ -138,7 +138,10 @@ pub(in crate::cli) fn choose_log_file(arguments: &Arguments, session: &mut Sessi
     }
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     if arguments.foreground || arguments.in_background {
         return serve(arguments, session);
     }
@@ -154,9 +157,9 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
     {
         Background::Ready(process) => {
             tell_mounted(arguments, session, Some(process))?;
-            Ok(Ending::Done)
+            Ok(Completion::Done)
         }
-        Background::Ended(status) => Ok(Ending::OfAnother(
+        Background::Ended(status) => Ok(Completion::OfAnother(
             status
                 .code()
                 .and_then(|code| u8::try_from(code).ok())
@@ -187,7 +190,7 @@ fn tell_mounted(
     Ok(())
 }
 
-fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Completion> {
     session.wait_no_longer_than(arguments.read_timeout.0);
     let access = session.access_for_reading()?;
     let read_options = read_options(arguments, session)?;
@@ -206,7 +209,7 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending>
             tell_mounted(arguments, session, None)
         };
     })?;
-    told.map(|()| Ending::Done)
+    told.map(|()| Completion::Done)
 }
 
 fn mount_options(arguments: &Arguments, session: &Session) -> anyhow::Result<MountOptions> {
@@ -312,11 +315,11 @@ impl PointSource for BackupPoints {
 pub(in crate::cli) fn unmount(
     arguments: &UnmountArguments,
     session: &mut Session,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Completion> {
     mount::unmount(&arguments.mount_point)?;
     session.output.note(format_args!(
         "unmounted {}",
         arguments.mount_point.display()
     ));
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }

@@ -9,7 +9,7 @@ use crate::cli::open::session::Session;
 use crate::cli::options::retention::RetentionArguments;
 use crate::cli::options::wait::WaitOption;
 use crate::cli::show::confirm::confirm;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::{Column, OutputForm};
 use crate::cli::show::when;
 use crate::cli::show::words::several;
@@ -91,7 +91,10 @@ struct Carried {
     repacked: Option<Repacking>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let rules = arguments
         .retention
         .rules(session.clock.now(), &session.zone)?;
@@ -132,7 +135,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             tell(&plan.backup, carried, session);
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 fn has_work(arguments: &Arguments, plans: &[Plan]) -> bool {

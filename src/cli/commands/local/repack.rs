@@ -3,14 +3,14 @@
 use crate::catalog::Catalog;
 use crate::cli::commands::local::removal::{self, RemovedDocument};
 use crate::cli::commands::local::repacking::{
-    self, RepackTerms, Repacked, RepackingDocument, parse_part,
+    self, RepackResult, RepackTerms, RepackingDocument, parse_part,
 };
 use crate::cli::interrupt;
 use crate::cli::open::backups::{all, refuse_twice};
 use crate::cli::open::session::Session;
 use crate::cli::options::wait::WaitOption;
 use crate::cli::show::confirm::confirm;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::{Column, OutputForm};
 use crate::config::{TimeLength, show_bytes};
 use crate::model::{BackupName, BackupRef};
@@ -70,18 +70,21 @@ pub(in crate::cli) struct Arguments {
 }
 
 /// What would be done with one backup.
-struct Planned {
+struct PlannedRepack {
     backup: BackupName,
     repacking: Repacking,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let access = session.access()?;
     let cancel = interrupt::watch()?;
     let mut plans = Vec::new();
     for backup in wanted(arguments, &Catalog::new(access.store()))? {
         let repacking = upkeep::plan_repack(&access, &backup, arguments.below)?;
-        plans.push(Planned { backup, repacking });
+        plans.push(PlannedRepack { backup, repacking });
     }
     let as_json = session.output.form == OutputForm::Json;
     if !as_json {
@@ -121,14 +124,14 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             removal::tell(&plan.backup, &done.pruned, session);
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
-fn sum(plans: &[Planned], of: fn(&Repacking) -> u64) -> u64 {
+fn sum(plans: &[PlannedRepack], of: fn(&Repacking) -> u64) -> u64 {
     plans.iter().map(|plan| of(&plan.repacking)).sum()
 }
 
-fn question(plans: &[Planned], session: &Session) -> anyhow::Result<String> {
+fn question(plans: &[PlannedRepack], session: &Session) -> anyhow::Result<String> {
     Ok(format!(
         "Copy {} in {} to give back {}?",
         show_bytes(sum(plans, |plan| plan.copied_bytes)),
@@ -138,7 +141,7 @@ fn question(plans: &[Planned], session: &Session) -> anyhow::Result<String> {
 }
 
 /// Tells people what would be done.
-fn tell_plans(plans: &[Planned], session: &Session) {
+fn tell_plans(plans: &[PlannedRepack], session: &Session) {
     session.output.note(match sum(plans, |plan| plan.segments) {
         0 => "there is nothing to repack".to_owned(),
         _ => format!(
@@ -173,7 +176,7 @@ fn wanted(arguments: &Arguments, catalog: &Catalog) -> anyhow::Result<Vec<Backup
 }
 
 /// Prints the table of what would be done.
-fn show(plans: &[Planned], session: &mut Session) -> anyhow::Result<()> {
+fn show(plans: &[PlannedRepack], session: &mut Session) -> anyhow::Result<()> {
     let rows: Vec<_> = plans
         .iter()
         .filter(|plan| plan.repacking.segments > 0)
@@ -214,7 +217,7 @@ struct RepackDocument {
 }
 
 impl RepackDocument {
-    fn of(plan: &Planned, done: Option<&Repacked>) -> Self {
+    fn of(plan: &PlannedRepack, done: Option<&RepackResult>) -> Self {
         Self {
             backup: plan.backup.to_string(),
             planned: RepackingDocument::of(&plan.repacking),

@@ -21,7 +21,7 @@ pub(in crate::cli) struct RepackTerms {
 }
 
 /// What was done with one backup.
-pub(in crate::cli) struct Repacked {
+pub(in crate::cli) struct RepackResult {
     pub(in crate::cli) repacking: Repacking,
     /// What went afterwards, because nothing needed it any more.
     pub(in crate::cli) pruned: Pruned,
@@ -52,7 +52,7 @@ pub(in crate::cli) fn carry_out(
     terms: RepackTerms,
     session: &Session,
     cancel: &Cancel,
-) -> anyhow::Result<Repacked> {
+) -> anyhow::Result<RepackResult> {
     let lock = LockTerms {
         action: "repack",
         patience: terms.patience,
@@ -81,7 +81,7 @@ pub(in crate::cli) fn carry_out(
             cancel,
         )?,
     };
-    Ok(Repacked {
+    Ok(RepackResult {
         repacking: repack.done(),
         pruned,
     })

@@ -8,7 +8,7 @@ use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::Session;
 use crate::cli::options::wait::WaitOption;
 use crate::cli::show::confirm::is_yes;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::words::several;
 use crate::model::{BackupName, BackupRef, Cancel, LevelId};
 use crate::platform::terminal;
@@ -50,7 +50,10 @@ pub(in crate::cli) struct Arguments {
     wait: WaitOption,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     if arguments.backup.at().is_some() {
         return Err(Usage::new("repair works on all points in time of a backup")
             .hint("write the backup without @DATE")
@@ -72,7 +75,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
         is_rehearsal: arguments.dry_run,
     };
     report.tell(session)?;
-    Ok(Ending::of(report.is_sound()))
+    Ok(Completion::of(report.is_sound()))
 }
 
 /// Repairs a backup with its lock; returns too how many points in time were removed.

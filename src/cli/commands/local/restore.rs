@@ -5,7 +5,7 @@ use crate::cli::interrupt;
 use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::OpenPoint;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
 use crate::cli::show::words::several;
@@ -73,7 +73,10 @@ pub(in crate::cli) struct Arguments {
     dry_run: bool,
 }
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let (wanted, paths) = wanted(&arguments)?;
     let paths = paths
         .iter()
@@ -97,7 +100,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
     let summary = restore::restore(&point.view, &paths, target, &options, &progress, &cancel)?;
     drop(progress);
     tell(&arguments, &point, &summary, session)?;
-    Ok(Ending::of(summary.troubles == 0))
+    Ok(Completion::of(summary.troubles == 0))
 }
 
 fn options(arguments: &Arguments) -> Options {
@@ -157,7 +160,7 @@ fn wanted(arguments: &Arguments) -> anyhow::Result<(BackupRef, Vec<OsString>)> {
 }
 
 /// Lists what would be restored.
-fn rehearse(view: &View, paths: &[TreePath], session: &mut Session) -> anyhow::Result<Ending> {
+fn rehearse(view: &View, paths: &[TreePath], session: &mut Session) -> anyhow::Result<Completion> {
     #[derive(Serialize)]
     struct WouldRestore {
         path: PathText,
@@ -192,7 +195,7 @@ fn rehearse(view: &View, paths: &[TreePath], session: &mut Session) -> anyhow::R
         several(count, "entry", "entries"),
         show_bytes(bytes)
     ));
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 fn tell(

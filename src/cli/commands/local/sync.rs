@@ -6,7 +6,7 @@ use crate::cli::open::backups::all;
 use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::Session;
 use crate::cli::options::wait::WaitOption;
-use crate::cli::show::failure::{Ending, chain};
+use crate::cli::show::failure::{Completion, chain};
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::words::several;
 use crate::config::show_bytes;
@@ -89,7 +89,10 @@ struct Stores {
     to: Option<Access>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let from = session.unlock(session.open_at(&arguments.from, IfMissing::Refuse)?)?;
     let backups = backups(arguments, &Catalog::new(from.store()))?;
     let to = copy(arguments, &from, session)?;
@@ -113,7 +116,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             .is_none_or(|synced| synced.unreadable.is_empty());
         tell(&backup, &missing, synced.as_ref(), session)?;
     }
-    Ok(Ending::of(is_whole))
+    Ok(Completion::of(is_whole))
 }
 
 fn wanted(arguments: &Arguments) -> Wanted {

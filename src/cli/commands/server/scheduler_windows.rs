@@ -1,7 +1,7 @@
 //! `freezer scheduler`, where it cannot be had.
 
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use clap::Args;
 
 /// Run this node's jobs when they are due (not on Windows)
@@ -17,7 +17,7 @@ pub(in crate::cli) fn choose_log_file(_: &Arguments, _: &mut Session) -> anyhow:
     Ok(())
 }
 
-pub(in crate::cli) fn run(arguments: Arguments, _: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(arguments: Arguments, _: &mut Session) -> anyhow::Result<Completion> {
     let typed = arguments.rest.len();
     Err(Usage::new(format!(
         "there is no scheduler on Windows ({typed} arguments given)"

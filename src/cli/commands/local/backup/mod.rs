@@ -13,7 +13,7 @@ use crate::cli::open::destinations::{Destinations, MirrorPolicy};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::place::StorePlace;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::wrong_dates::warn_of_wrong_dates;
 use crate::model::{BackupName, Cancel, Retention};
 use crate::platform::{Clock, flush_file_systems};
@@ -22,7 +22,10 @@ use anyhow::Context;
 use report::Backed;
 use std::path::Path;
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let rules = arguments
         .retention
         .rules(session.clock.now(), &session.zone)?;
@@ -68,7 +71,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
     if !rules.is_empty() && !arguments.dry_run {
         prune_afterwards(&destinations, &request.backup, &rules, session, &cancel)?;
     }
-    Ok(Ending::of(backed.is_whole()))
+    Ok(Completion::of(backed.is_whole()))
 }
 
 fn mirror_policy(arguments: &Arguments) -> MirrorPolicy {

@@ -9,7 +9,7 @@ pub(in crate::cli) use arguments::Arguments;
 
 use crate::api::{Exchanged, Service, TokenScope};
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::platform::SystemClock;
 use accounts::NewUser;
 use anyhow::Context;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub(in crate::cli) fn run(
     mut arguments: Arguments,
     session: &mut Session,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Completion> {
     let address = database::address(&arguments.database, session)?;
     let connections = arguments.database.database_connections;
     let service = Service::open(&address, connections, Arc::new(SystemClock))?;
@@ -30,7 +30,7 @@ pub(in crate::cli) fn run(
         None => serve::serve(arguments, &service, session)?,
         Some(command) => carry_out(command, &service, session)?,
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 fn carry_out(command: Command, service: &Service, session: &mut Session) -> anyhow::Result<()> {

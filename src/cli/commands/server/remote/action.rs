@@ -6,7 +6,7 @@ use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
@@ -72,7 +72,10 @@ enum Command {
 
 const ACTIONS: Resource = Resource::Actions;
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
         Command::List { part } => list(&server, &part, session)?,
@@ -93,7 +96,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             tell("deleted", ACTIONS, &id, session)?;
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {

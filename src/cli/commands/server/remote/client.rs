@@ -6,7 +6,7 @@ use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
 use crate::sched::connection::Resource;
 use clap::{Args, Subcommand};
@@ -60,14 +60,17 @@ enum Command {
 
 const CLIENTS: Resource = Resource::Clients;
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
         Command::List { part } => {
             let clients = server.list(CLIENTS, &part.search(), part.page(), "")?;
             if session.output.form == OutputForm::Json {
                 session.output.json(&clients)?;
-                return Ok(Ending::Done);
+                return Ok(Completion::Done);
             }
             let of = |client: &Value| {
                 ["client_id", "hostname", "uuid", "description"]
@@ -104,5 +107,5 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             tell("deleted", CLIENTS, &id, session)?;
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }

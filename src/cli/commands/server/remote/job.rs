@@ -7,7 +7,7 @@ use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::{Column, OutputForm};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
@@ -144,7 +144,10 @@ const OF_ITS_RUNS: [&str; 7] = [
     "current_pid",
 ];
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
         Command::List {
@@ -183,7 +186,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             tell("deleted", JOBS, &id, session)?;
         }
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 /// Returns a new job: the file as it is, or the file or a template after the user has edited it.

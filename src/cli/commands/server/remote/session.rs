@@ -7,7 +7,7 @@ use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
@@ -111,7 +111,10 @@ enum Command {
 
 const SESSIONS: Resource = Resource::Sessions;
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
         Command::List { part } => list(&server, &part, session)?,
@@ -143,7 +146,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         Command::Restore(restore) => return session_restore::run(&restore, &server, session),
         Command::Start { pair, job_tag } => start(&server, &pair, job_tag, session)?,
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
@@ -209,10 +212,11 @@ fn start(
 ) -> anyhow::Result<()> {
     let start = json!({ "start": { "job_id": pair.job_id, "current_tag": job_tag } });
     let (result, tag) = server.session_action(&pair.session_id, &start)?;
-    Ok(match session.output.form {
+    match session.output.form {
         OutputForm::Json => session
             .output
             .json(&json!({ "result": result, "session_tag": tag }))?,
         OutputForm::Text => session.output.line(format_args!("{result}: start {tag}"))?,
-    })
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@
 
 use super::show::{tell, wanted};
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Ending, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::sched::connection::{ApiConnection, ApiError, Resource};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -67,7 +67,7 @@ pub(super) fn run(
     arguments: &Arguments,
     server: &ApiConnection,
     session: &mut Session,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Completion> {
     let original = wanted(server, Resource::Sessions, &arguments.id)?;
     let backups = backups_of(&original, server)?;
     let mut starts = starts(&arguments.id, arguments.session_tag, server)?;
@@ -99,7 +99,7 @@ pub(super) fn run(
     match make(&description, jobs, server, &mut made) {
         Ok(id) => {
             tell("created", Resource::Sessions, &id, session)?;
-            Ok(Ending::Done)
+            Ok(Completion::Done)
         }
         Err(error) => {
             made.take_back(server);

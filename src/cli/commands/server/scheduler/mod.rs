@@ -9,7 +9,7 @@ pub(in crate::cli) use arguments::Arguments;
 use crate::cli::interrupt;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::OutputForm;
 use crate::model::{Exit, Interrupted};
 use crate::platform::pause;
@@ -52,7 +52,10 @@ pub(in crate::cli) fn choose_log_file(
     Ok(())
 }
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     match &arguments.command {
         Command::Start {
             foreground: false,
@@ -75,14 +78,14 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
                 bail!("no scheduler runs with the folder {}", folder.display())
             };
             process::end(&process, End::Reload).context("could not tell the scheduler")?;
-            Ok(Ending::Done)
+            Ok(Completion::Done)
         }
         Command::RunJob { folder } => {
             process::leave_session().context("could not leave the session")?;
             let cancel = interrupt::watch()?;
             runner::run(&RunFolder::at(folder.clone()), &session.clock, &cancel)
                 .context("could not carry out the order")?;
-            Ok(Ending::Done)
+            Ok(Completion::Done)
         }
     }
 }
@@ -95,7 +98,7 @@ enum ReadyMessage {
 }
 
 /// Starts a scheduler in the background.
-fn in_background(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+fn in_background(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Completion> {
     // An error is reported here, where somebody reads it.
     source(arguments, session)?;
     let program = std::env::current_exe().context("could not find this program's file")?;
@@ -113,9 +116,9 @@ fn in_background(arguments: &Arguments, session: &mut Session) -> anyhow::Result
                     "the scheduler runs, as process {process}; freezer scheduler stop ends it"
                 ));
             }
-            Ok(Ending::Done)
+            Ok(Completion::Done)
         }
-        Background::Ended(status) => Ok(Ending::OfAnother(
+        Background::Ended(status) => Ok(Completion::OfAnother(
             status
                 .code()
                 .and_then(|code| u8::try_from(code).ok())
@@ -130,7 +133,7 @@ fn work(
     span: Span,
     message: ReadyMessage,
     session: &mut Session,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Completion> {
     let settings = settings(arguments, session)?;
     let source = source(arguments, session)?;
     if message == ReadyMessage::ToParent {
@@ -162,7 +165,7 @@ fn work(
         return Err(anyhow::Error::new(Interrupted)
             .context("the scheduler was interrupted; runs that are under way go on"));
     }
-    ready.map(|()| Ending::Done)
+    ready.map(|()| Completion::Done)
 }
 
 /// Returns where jobs come from.
@@ -177,11 +180,11 @@ fn source(arguments: &Arguments, session: &Session) -> anyhow::Result<Source> {
 }
 
 /// Tells the scheduler to end, and waits for that.
-fn stop(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+fn stop(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Completion> {
     let folder = state_folder(arguments, session)?;
     let Some(process) = daemon::running(&folder)? else {
         session.output.note("no scheduler runs");
-        return Ok(Ending::Done);
+        return Ok(Completion::Done);
     };
     process::end(&process, End::Gently).context("could not tell the scheduler to end")?;
     let until = crate::platform::monotonic() + TIME_TO_STOP;
@@ -198,5 +201,5 @@ fn stop(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> 
     session
         .output
         .note("the scheduler has ended; runs that are under way go on");
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }

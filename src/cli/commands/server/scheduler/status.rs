@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::settings::{rules, state_folder};
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Ending;
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Closed, Column, Output, OutputForm};
 use crate::cli::show::when;
 use crate::sched::book::Book;
@@ -29,11 +29,11 @@ struct Status {
 }
 
 /// Shows whether the scheduler runs, its jobs and their last runs.
-pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Ending> {
+pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Completion> {
     let status = Status::read(arguments, session)?;
     if session.output.form == OutputForm::Json {
         session.output.json(&status.document())?;
-        return Ok(Ending::Done);
+        return Ok(Completion::Done);
     }
     session.output.note(match status.process {
         Some(process) => format!("the scheduler runs, as process {process}"),
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Resul
     for run in &status.last {
         show_failures(run, &mut session.output)?;
     }
-    Ok(Ending::Done)
+    Ok(Completion::Done)
 }
 
 impl Status {
