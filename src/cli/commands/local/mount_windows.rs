@@ -1,4 +1,4 @@
-//! `freezer mount` and `freezer umount`: refused by name where there is no file system to mount.
+//! `freezer mount` and `freezer umount`, which Windows refuses.
 
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
@@ -24,10 +24,10 @@ pub(in crate::cli) fn choose_log_file(_: &Arguments, _: &mut Session) {}
 
 pub(in crate::cli) fn run(_: &Arguments, _: &mut Session) -> anyhow::Result<Completion> {
     bail!(
-        "mounting is not supported on Windows yet: freezer restore copies files, freezer cat prints one"
+        "freezer cannot mount on Windows yet: freezer restore copies files, freezer cat prints one"
     )
 }
 
 pub(in crate::cli) fn unmount(_: &UnmountArguments, _: &mut Session) -> anyhow::Result<Completion> {
-    bail!("mounting is not supported on Windows yet")
+    bail!("freezer cannot mount on Windows yet")
 }

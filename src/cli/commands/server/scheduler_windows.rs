@@ -1,4 +1,4 @@
-//! `freezer scheduler`, where it cannot be had.
+//! `freezer scheduler`, which Windows refuses.
 
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, Usage};
@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  freezer scheduler start")]
 pub(in crate::cli) struct Arguments {
-    /// What it would take elsewhere
+    /// Arguments that other systems take
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     rest: Vec<std::ffi::OsString>,
 }
