@@ -99,7 +99,6 @@ pub(in crate::cli) fn run(
         .retention
         .rules(session.clock.now(), &session.zone)?;
     let access = session.access()?;
-    let cancel = interrupt::watch()?;
     let mut plans = Vec::new();
     for (backup, going) in wanted(arguments, &rules, session, &access)? {
         let now = session.clock.now();
@@ -117,6 +116,8 @@ pub(in crate::cli) fn run(
         if !arguments.yes {
             confirm(&question(&plans, session)?, "nothing was removed")?;
         }
+        // Not before: an interrupt at the question, or while nothing is changed, ends at once.
+        let cancel = interrupt::watch()?;
         for plan in &mut plans {
             carried.push(carry_out(arguments, &access, plan, session, &cancel)?);
         }

@@ -80,7 +80,6 @@ pub(in crate::cli) fn run(
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
     let access = session.access()?;
-    let cancel = interrupt::watch()?;
     let mut plans = Vec::new();
     for backup in wanted(arguments, &Catalog::new(access.store()))? {
         let repacking = upkeep::plan_repack(&access, &backup, arguments.below)?;
@@ -97,6 +96,8 @@ pub(in crate::cli) fn run(
         if !arguments.yes {
             confirm(&question(&plans, session)?, "nothing was changed")?;
         }
+        // Not before: an interrupt at the question, or while nothing is changed, ends at once.
+        let cancel = interrupt::watch()?;
         let terms = RepackTerms {
             below: arguments.below,
             patience: arguments.wait.patience(),
