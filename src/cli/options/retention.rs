@@ -118,6 +118,5 @@ mod tests {
         };
         assert_eq!(since("1.5"), "2026-11-21T00:00:00Z");
         assert_eq!(since("36h"), "2026-11-21T00:00:00Z");
-        assert_eq!(since("1000000"), jiff::Timestamp::MIN.to_string());
     }
 }

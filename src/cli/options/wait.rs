@@ -10,8 +10,8 @@ const WITHOUT_END: &str = "forever";
 
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(in crate::cli) struct WaitOption {
-    /// If another run of the same backup is under way, wait for it to end instead of failing;
-    /// --wait=TIME waits at most that long (90s, 10m, 2h; a number alone counts seconds)
+    /// If another run of the same backup is under way, wait for it to end instead of failing; with
+    /// TIME at most that long (90s, 10m, 2h; a number alone counts seconds)
     #[arg(
         long,
         value_name = "TIME",

@@ -237,8 +237,8 @@ mod tests {
             ),
             (
                 PruneError::List(store).into(),
-                "freezer: could not find out what there is: could not list the store: it cannot \
-                 be reached for now: interrupted",
+                "freezer: could not find out what there is: could not list the store: the store \
+                 does not answer: interrupted",
             ),
         ] {
             let report = report(error);
@@ -254,8 +254,7 @@ mod tests {
         let store = || Error::of_store(Kind::Full, Verb::Put);
         let full = report(PruneError::Remove(store()));
         assert!(full.hint.is_some_and(|hint| hint.starts_with("make room")));
-        let usage = anyhow::Error::from(store()).context(Usage::new("nonsense").hint("sense"));
-        let usage = report(usage);
+        let usage = report(Usage::new("nonsense").hint("sense"));
         assert_eq!((usage.exit_code, usage.hint.as_deref()), (2, Some("sense")));
         let other = report(std::io::Error::other("x"));
         assert_eq!((other.exit_code, other.hint), (1, None));
@@ -288,7 +287,8 @@ mod tests {
         advised(&source, &mut found);
         found.sort();
         let this = std::fs::read_to_string(source.join("cli/show/failure.rs")).expect("source");
-        let mut asked: Vec<String> = this
+        let (code, _tests) = this.split_once("#[cfg(test)]").expect("tests");
+        let mut asked: Vec<String> = code
             .split("of::<")
             .skip(1)
             .filter_map(|rest| Some(rest.split_once(">(cause)")?.0))

@@ -65,7 +65,7 @@ pub(in crate::cli) fn tell(backup: &BackupName, pruned: &Pruned, session: &Sessi
     if let (Some(until), true) = (pruned.waiting_until, pruned.waiting_bytes > 0) {
         let until = when::show(until, &session.zone);
         text.push_str(&format!(
-            "; a prune after {until} can remove {} more (--grace)",
+            "; {} more can be removed by a prune after {until} (--grace)",
             show_bytes(pruned.waiting_bytes)
         ));
     }

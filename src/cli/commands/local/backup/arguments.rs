@@ -143,8 +143,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, hide_short_help = true)]
     pub(super) checksum: bool,
 
-    /// Store files whole even if only their name or metadata changed, so that tar --incremental -x
-    /// of the levels' streams, one after the other, makes the tree
+    /// Store files whole even if only their name or metadata changed. GNU tar can then restore the
+    /// tree: tar --incremental -x of each level's stream in turn
     #[arg(long, hide_short_help = true)]
     pub(super) tar_levels: bool,
 
