@@ -188,23 +188,24 @@ impl Environment {
             .map(|folder| folder.join("freezer/store"))
     }
 
-    /// Returns the SQLite file of the server if no database is named; `None` if the user has no home.
+    /// Returns the SQLite file of the server if no database is named; `None` if the user has no
+    /// home.
     pub fn default_database(&self) -> Option<PathBuf> {
         self.data_home
             .as_ref()
             .map(|folder| folder.join("freezer/api.sqlite"))
     }
 
-    /// Returns the log file of a mount in the background if none is named; `None` if the user has no
-    /// home.
+    /// Returns the log file of a mount in the background if none is named; `None` if the user has
+    /// no home.
     pub fn default_log_file(&self) -> Option<PathBuf> {
         self.state_home
             .as_ref()
             .map(|folder| folder.join("freezer/mount.log"))
     }
 
-    /// Returns the file in which `freezer api --dev` leaves its address and token for other commands
-    /// of the same user; `None` if the user has no home.
+    /// Returns the file in which `freezer api --dev` leaves its address and token for other
+    /// commands of the same user; `None` if the user has no home.
     pub fn dev_server(&self) -> Option<PathBuf> {
         self.default_database()
             .map(|path| path.with_file_name("api.json"))

@@ -19,7 +19,8 @@ pub(in crate::cli) fn tree_path(text: &OsString) -> anyhow::Result<TreePath> {
     Ok(TreePath::parse(text.as_encoded_bytes()).ok_or_else(refuse)?)
 }
 
-/// Returns the entry at a path. The error for a path that does not exist names the most similar one.
+/// Returns the entry at a path. The error for a path that does not exist names the most similar
+/// one.
 pub(in crate::cli) fn lookup(view: &View, path: &TreePath) -> anyhow::Result<(NodeId, Entry)> {
     if let Some(found) = view.lookup(path)? {
         return Ok(found);

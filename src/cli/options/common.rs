@@ -12,8 +12,8 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Options of every command")]
 pub(in crate::cli) struct Common {
     /// The store of the backups: a path, file:///PATH, s3://BUCKET/PREFIX, swift:CONTAINER/PREFIX,
-    /// sftp://USER@HOST/PATH, or NAME of a section [storage:NAME] of the configuration. backup takes
-    /// several [default: $XDG_DATA_HOME/freezer/store, else ~/.local/share/freezer/store;
+    /// sftp://USER@HOST/PATH, or NAME of a section [storage:NAME] of the configuration. backup
+    /// takes several [default: $XDG_DATA_HOME/freezer/store, else ~/.local/share/freezer/store;
     /// environment: FREEZER_STORE]
     #[arg(
         long,
@@ -24,8 +24,8 @@ pub(in crate::cli) struct Common {
     )]
     pub(in crate::cli) store: Vec<OsString>,
 
-    /// A file whose first line is the passphrase of the store. A backup with this option makes a new
-    /// store an encrypted one [default: ask on the terminal; environment:
+    /// A file whose first line is the passphrase of the store. A backup with this option makes a
+    /// new store an encrypted one [default: ask on the terminal; environment:
     /// FREEZER_ENCRYPT_PASS_FILE]
     #[arg(long, value_name = "FILE", global = true)]
     pub(in crate::cli) encrypt_pass_file: Option<PathBuf>,
@@ -62,7 +62,13 @@ pub(in crate::cli) struct Common {
     pub(in crate::cli) log_file_size: ByteSize,
 
     /// Number of log files that are kept after they were put aside, 0–1000
-    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000), global = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(0..=1000),
+        global = true
+    )]
     #[arg(hide_short_help = true)]
     pub(in crate::cli) log_file_keep: u32,
 

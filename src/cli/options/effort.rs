@@ -11,12 +11,25 @@ const MOST: (i32, IoPriority) = (-19, IoPriority { class: 1, level: 0 });
 #[command(next_help_heading = "Options of every command")]
 pub(in crate::cli) struct Effort {
     /// CPU priority, from -20 (highest) to 19 (lowest) [default: unchanged]
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-20..=19), global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i32).range(-20..=19),
+        global = true,
+        hide_short_help = true
+    )]
     nice: Option<i32>,
 
     /// Priority of reads and writes: idle, best-effort[:0-7] or realtime[:0-7]; 0 is the highest
     /// [default: unchanged]
-    #[arg(long, value_name = "CLASS", value_parser = parse_io_priority, global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "CLASS",
+        value_parser = parse_io_priority,
+        global = true,
+        hide_short_help = true
+    )]
     ionice: Option<IoPriority>,
 
     /// The highest priority: the same as --nice -19 --ionice realtime:0

@@ -54,8 +54,8 @@ pub(in crate::cli) struct FindArguments {
 
 /// Show the versions of one file
 ///
-/// Shows each version once, oldest first: its size, when it was changed, and the points in time that
-/// have it.
+/// Shows each version once, oldest first: its size, when it was changed, and the points in time
+/// that have it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer history docs letters/to-bob.txt

@@ -44,7 +44,13 @@ pub(in crate::cli) struct Arguments {
     all: bool,
 
     /// Rewrite segments of which less than PERCENT is needed, above 0% and up to 100%
-    #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = parse_part, help_heading = "How it is done")]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "50%",
+        value_parser = parse_part,
+        help_heading = "How it is done"
+    )]
     below: Below,
 
     /// Change nothing; show what would be done

@@ -51,7 +51,12 @@ pub(in crate::cli) struct Arguments {
     all: bool,
 
     /// Number of objects that are copied at the same time, 1–64; memory holds as many
-    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "4",
+        value_parser = clap::value_parser!(u16).range(1..=64)
+    )]
     jobs: u16,
 
     /// Copy nothing; show what would be copied

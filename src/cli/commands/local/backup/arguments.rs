@@ -71,7 +71,13 @@ pub(in crate::cli) struct Arguments {
 
     /// With several stores: what to do when one fails or is too slow, continue with the others or
     /// abort
-    #[arg(long, value_name = "WHAT", default_value = "continue", value_parser = ["continue", "abort"], hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "continue",
+        value_parser = ["continue", "abort"],
+        hide_short_help = true
+    )]
     pub(super) on_store_failure: String,
 
     /// With several stores: how long the others wait for a slower one, per object (90s, 10m; a
@@ -96,11 +102,21 @@ pub(in crate::cli) struct Arguments {
     pub(super) store_lag: TimeLength,
 
     /// Number of objects that are stored at the same time, 1–64
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u16).range(1..=64), hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "2",
+        value_parser = clap::value_parser!(u16).range(1..=64),
+        hide_short_help = true
+    )]
     pub(super) upload_jobs: u16,
 
     /// Make a full level: store everything again and need no earlier level
-    #[arg(long, alias = "noincremental", conflicts_with_all = ["max_level", "always_level", "restart_always_level"])]
+    #[arg(
+        long,
+        alias = "noincremental",
+        conflicts_with_all = ["max_level", "always_level", "restart_always_level"]
+    )]
     pub(super) no_incremental: bool,
 
     /// full does the same as --no-incremental
@@ -184,7 +200,14 @@ pub(in crate::cli) struct Arguments {
 
     /// How changed files are stored: tar stores them whole; rsync stores only the new blocks of
     /// large files, which suits disk images and databases
-    #[arg(long, short = 'e', alias = "engine-name", value_name = "ENGINE", default_value = "tar", value_parser = ["tar", "rsync", "rsyncv2"])]
+    #[arg(
+        long,
+        short = 'e',
+        alias = "engine-name",
+        value_name = "ENGINE",
+        default_value = "tar",
+        value_parser = ["tar", "rsync", "rsyncv2"]
+    )]
     pub(super) engine: String,
 
     /// Engine rsync: smallest file that is stored by blocks, in bytes or with a unit

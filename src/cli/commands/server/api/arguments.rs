@@ -127,7 +127,13 @@ pub(super) struct DatabaseArguments {
     pub(super) database_file: Option<PathBuf>,
 
     /// Largest number of connections to the database at a time, 1–1000
-    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000), global = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u32).range(1..=1000),
+        global = true
+    )]
     pub(super) database_connections: u32,
 }
 

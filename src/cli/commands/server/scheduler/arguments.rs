@@ -73,7 +73,13 @@ pub(in crate::cli) struct Arguments {
     pub(super) run_missed: bool,
 
     /// Number of jobs that run at the same time, 1–1000; others wait, by priority
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000), global = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=1000),
+        global = true
+    )]
     #[arg(help_heading = "How")]
     pub(super) concurrent_jobs: u16,
 
@@ -87,7 +93,14 @@ pub(in crate::cli) struct Arguments {
     pub(super) disable_exec: bool,
 
     /// Carry out actions with the original's freezer-agent, or with PROGRAM in its place
-    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "freezer-agent", global = true)]
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "freezer-agent",
+        global = true
+    )]
     #[arg(help_heading = "How")]
     pub(super) original_agent: Option<PathBuf>,
 
