@@ -8,7 +8,7 @@
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 
 use freezer::store::location::{IfMissing, Location};
-use freezer::store::{ObjectName, Settings, Store};
+use freezer::store::{ObjectName, Settings, Store, StoreExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 

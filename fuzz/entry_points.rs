@@ -5,7 +5,9 @@
 use freezer::catalog::names::{self, Meaning};
 use freezer::format::checkpoint::Checkpoint;
 use freezer::format::claim::Claim;
-use freezer::format::frame::{Compression, Decoder, FrameKeys, Lane, Opener, Protection, Sealer};
+use freezer::format::frame::{
+    Compression, Decoder, ExpectedFrame, FrameKeys, Lane, Opener, Protection, Sealer,
+};
 use freezer::format::identity::Identity;
 use freezer::format::keys::KeySlot;
 use freezer::format::live;
@@ -75,11 +77,14 @@ pub fn frame(stored: &[u8]) {
                 .open(&mut decoder, lane, FrameNo(NUMBER), stored.to_vec())
                 .expect_err("nobody sealed it");
         }
-        let bare = stored
-            .first_chunk()
-            .map(|checksum| (Compression::Zstd, *checksum));
+        let expected = ExpectedFrame {
+            number: FrameNo(NUMBER),
+            raw_length: 100,
+            compression: Compression::Zstd,
+            checksum: stored.first_chunk().copied(),
+        };
         opener
-            .open_data(&mut decoder, FrameNo(NUMBER), 100, bare, stored.to_vec())
+            .open_data(&mut decoder, &expected, stored.to_vec())
             .expect_err("nobody sealed it");
     }
 }
@@ -110,14 +115,13 @@ pub fn payload(data: &[u8]) {
         return;
     };
     let checksum = tag(&header(0, compression, raw_length, payload.len()), payload);
-    let bare = Some((method, *checksum.first_chunk().expect("32 bytes")));
-    let from_bare = opener.open_data(
-        &mut decoder,
-        FrameNo(NUMBER),
+    let bare = ExpectedFrame {
+        number: FrameNo(NUMBER),
         raw_length,
-        bare,
-        payload.to_vec(),
-    );
+        compression: method,
+        checksum: checksum.first_chunk().copied(),
+    };
+    let from_bare = opener.open_data(&mut decoder, &bare, payload.to_vec());
     assert_eq!(from_bare.ok(), from_sealed.ok(), "sealed and bare differ");
 }
 

@@ -1,20 +1,20 @@
-//! The blocks of a level's index or frame table, straight from the store.
+//! Reads the blocks of a level's index or frame table straight from the store.
 
 use super::Access;
 use super::names::{self, Folder};
 use crate::format::frame::{Decoder, Lane, Opener};
 use crate::index::{BlockAddress, BlockSource, IndexError};
 use crate::model::{BackupName, LevelId};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most bytes that [`BlocksAhead`] asks for at once.
 const MOST_AHEAD_BYTES: usize = 128 << 10;
 
-/// Bytes it asks for when blocks begin to follow each other. A block is some KiB as stored.
+/// Bytes that it asks for when blocks begin to follow each other. A stored block has some KiB.
 const FIRST_AHEAD_BYTES: usize = 16 << 10;
 
-/// Reads one block with one call of the store; waits as long as that takes.
+/// Reads each block with one call of the store.
 pub struct Blocks {
     store: Arc<dyn Store>,
     backup: BackupName,
@@ -24,7 +24,7 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// The blocks of `lane`, which is [`Lane::Index`] or [`Lane::FrameTable`].
+    /// Reads the blocks of `lane`, which is [`Lane::Index`] or [`Lane::FrameTable`].
     pub fn new(access: &Access, backup: &BackupName, level: &LevelId, lane: Lane) -> Self {
         Self {
             store: access.store(),
@@ -35,7 +35,7 @@ impl Blocks {
         }
     }
 
-    /// The same blocks for a reader that goes through most of them in their order.
+    /// Turns this into a source for a reader that goes through most blocks in their order.
     pub fn ahead(self) -> BlocksAhead {
         BlocksAhead {
             blocks: self,
@@ -74,27 +74,28 @@ fn length_of(address: &BlockAddress) -> Result<usize, IndexError> {
     usize::try_from(address.length).map_err(|error| IndexError::fetch(*address, error))
 }
 
-/// Reads blocks with few calls of the store where they follow each other: it then asks for more at
-/// once, up to 128 KiB, and keeps that.
+/// Reads blocks that follow each other with few calls of the store: it asks for up to 128 KiB at
+/// once and keeps that.
 pub struct BlocksAhead {
     blocks: Blocks,
-    /// Guards what was read last.
-    window: Mutex<Window>,
+    /// Guards the bytes that were read last.
+    window: Mutex<ReadWindow>,
 }
 
 #[derive(Default)]
-struct Window {
-    /// The object that the bytes are of, and where in it they begin.
+struct ReadWindow {
+    /// Number of the object that the bytes are of.
     object: u32,
+    /// Offset in that object at which the bytes begin.
     start: u64,
     bytes: Vec<u8>,
-    /// How many bytes were asked for last.
+    /// How many bytes the last read asked for.
     reach: usize,
-    /// In which object the last block that was given ends, and where.
+    /// Object and offset at which the last block that was returned ends.
     last: Option<(u32, u64)>,
 }
 
-impl Window {
+impl ReadWindow {
     fn get(&self, address: &BlockAddress, length: usize) -> Option<Vec<u8>> {
         let from = usize::try_from(address.offset.0.checked_sub(self.start)?).ok()?;
         let bytes = self.bytes.get(from..from.checked_add(length)?)?;

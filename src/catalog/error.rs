@@ -1,4 +1,4 @@
-//! Why the catalog could not do it.
+//! Why the catalog could not answer, or could not change what exists.
 
 use super::AccessError;
 use crate::model::{Advice, BackupName, LevelId};
@@ -8,43 +8,46 @@ use std::fmt;
 /// The catalog could not answer or change what exists.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// No backup is called that.
+    /// No backup has that name.
     #[error("there is no backup {wanted:?}{}", OneOf { lead: "; is it", names: near })]
     UnknownBackup {
-        /// What was asked for.
+        /// The name or date that was asked for.
         wanted: String,
-        /// Names that look like it, the nearest first.
+        /// Similar names, the nearest first.
         near: Vec<BackupName>,
     },
     /// Several hosts have a backup of that name.
-    #[error("{wanted:?} is the name of several backups{}", OneOf { lead: ": write", names: candidates })]
+    #[error(
+        "{wanted:?} is the name of several backups{}",
+        OneOf { lead: ": write", names: candidates }
+    )]
     Ambiguous {
-        /// What was asked for.
+        /// The name or date that was asked for.
         wanted: String,
-        /// All that it could be.
+        /// Every backup of that name.
         candidates: Vec<BackupName>,
     },
-    /// The backup has no level that began early enough, or not the one that was asked for.
+    /// The backup has no level that began early enough, or lacks the one that was asked for.
     #[error("{backup} has no point in time {wanted}: its first is {oldest}")]
     NoSuchLevel {
         /// The backup.
         backup: BackupName,
-        /// What was asked for.
+        /// The name or date that was asked for.
         wanted: String,
-        /// The first level it has.
+        /// The first level of the backup.
         oldest: LevelId,
     },
-    /// The manifest of the point in time that is meant was damaged.
+    /// The manifest of the wanted point in time is damaged.
     #[error("could not open level {level} of {backup}")]
     Unreadable {
         /// The backup.
         backup: BackupName,
         /// The level.
         level: LevelId,
-        /// What is wrong with it.
+        /// What is wrong with the manifest.
         source: Box<AccessError>,
     },
-    /// A level of that id is there: it is never replaced.
+    /// There is a level of that id already; a level is never replaced.
     #[error("level {level} of {backup} exists already")]
     Exists {
         /// The backup.
@@ -58,11 +61,11 @@ pub enum CatalogError {
         /// What the store said.
         source: store::Error,
     },
-    /// A level's manifest could not be read, stored or removed, or its data not be removed.
+    /// A level's manifest could not be read, stored or removed, or its data could not be removed.
     #[error("could not {verb} level {level} of {backup}")]
     Level {
         /// What was attempted.
-        verb: Verb,
+        verb: LevelVerb,
         /// The backup.
         backup: BackupName,
         /// The level.
@@ -86,9 +89,26 @@ impl Advice for CatalogError {
     }
 }
 
+impl CatalogError {
+    /// Returns what turns an error of the store into one about a level.
+    pub(super) fn of_level(
+        verb: LevelVerb,
+        backup: &BackupName,
+        level: &LevelId,
+    ) -> impl Fn(store::Error) -> Self + use<> {
+        let (backup, level) = (backup.clone(), level.clone());
+        move |source| Self::Level {
+            verb,
+            backup: backup.clone(),
+            level: level.clone(),
+            source,
+        }
+    }
+}
+
 /// What was attempted with a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verb {
+pub enum LevelVerb {
     /// Reading its manifest.
     Open,
     /// Making it exist.
@@ -97,7 +117,7 @@ pub enum Verb {
     Withdraw,
 }
 
-impl fmt::Display for Verb {
+impl fmt::Display for LevelVerb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "open",
@@ -107,7 +127,7 @@ impl fmt::Display for Verb {
     }
 }
 
-/// A list of names to choose from, with what leads to it; nothing when there is none.
+/// Shows names to choose from after a lead; shows nothing when there are none.
 struct OneOf<'a> {
     lead: &'a str,
     names: &'a [BackupName],

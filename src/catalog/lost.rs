@@ -1,17 +1,19 @@
-//! The notes of what is lost, of the levels of a backup. Layout: docs/format.md, "What is lost".
+//! Reads and writes the notes of lost data of a backup's levels.
+//!
+//! Layout: docs/format.md, "What is lost".
 
 use super::names::{self, LevelOf, Meaning};
 use crate::format::lost::{Lost, MAX_LOST_BYTES};
 use crate::model::{BackupName, LevelId};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use std::collections::BTreeMap;
 
-/// Reads the notes of a backup. One that cannot be read counts as if all of its level were lost: a
-/// file that is stored once more than it need be is better than one that is taken for stored.
+/// Reads the notes of a backup. A note that cannot be read counts as if all of its level were lost:
+/// it is better to store a file once more than to take a lost one for stored.
 ///
 /// # Errors
 ///
-/// That of the store.
+/// Returns the store's error.
 pub fn lost_parts(
     store: &dyn Store,
     backup: &BackupName,
@@ -28,7 +30,12 @@ pub fn lost_parts(
         let all = || Lost::new(u32::MAX, std::iter::once(0..u64::MAX).collect());
         let lost = match store.get(&names::lost_name(backup, &level), MAX_LOST_BYTES) {
             Ok(bytes) => Lost::decode(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(%backup, %level, %error, "a note of what is lost cannot be read; all of that level counts as lost");
+                tracing::warn!(
+                    %backup,
+                    %level,
+                    %error,
+                    "a note of lost data cannot be read; all of that level counts as lost"
+                );
                 all()
             }),
             Err(error) => match error.kind() {
@@ -42,12 +49,11 @@ pub fn lost_parts(
     Ok(notes)
 }
 
-/// Leaves a note of what is lost of a level in place of any earlier one; takes that away where
-/// nothing is.
+/// Replaces the note of a level's lost data; removes the note where nothing is lost.
 ///
 /// # Errors
 ///
-/// That of the store.
+/// Returns the store's error.
 pub fn note_lost(
     store: &dyn Store,
     backup: &BackupName,

@@ -1,369 +1,58 @@
-//! Which backups exist: what the names of a store's objects tell, and the two steps by which that
-//! changes.
+//! Which backups exist: opens a store, names its objects, and keeps its levels in order.
 //!
-//! Start reading at [`Catalog`]; [`names`] holds the layout. A manifest is bytes here: what it
-//! says, and whether it is genuine, is `format`'s business. Which levels others lean on is in
-//! manifests, so [`Catalog::withdraw`] does not know it.
+//! | file | question |
+//! |---|---|
+//! | [`names`] | what is an object called, and what does a name mean? |
+//! | `listing` | what lies below a prefix of names? |
+//! | `access/` | is there a store, who may open it, and what do its manifests say? |
+//! | `place` | which folders of this machine are stores? |
+//! | `backups` | which backups and levels exist, and how does a level begin or cease to? |
+//! | `outlines` | how are many manifests read at once? |
+//! | `stray` | is an object that does not open a damaged manifest, or none at all? |
+//! | `order` | in which order were the levels made? |
+//! | `locate` | which point in time does `name@DATE` mean? |
+//! | `lock/` | who may change a backup now? |
+//! | `left/` | what did cut-off runs leave, and what becomes of it? |
+//! | `lost` | which parts of a level are known to be lost? |
+//! | [`stream`] | where is a level's tar stream, and how much of it is needed? |
+//! | `blocks`, `tree` | how is the index of a point in time read? |
+//! | `whole` | how do other programs get a level as one object? |
 //!
-//! Invariants: a level exists when its manifest does; its manifest is stored after all that it
+//! Start reading at [`Catalog`] and [`names`].
+//!
+//! Invariants: a level exists when its manifest does. The manifest is stored after all that it
 //! names, and removed before.
 
 mod access;
+mod backups;
 mod blocks;
 mod error;
 mod left;
+mod listing;
+mod locate;
 mod lock;
 mod lost;
 pub mod names;
 mod order;
+mod outlines;
 mod place;
+mod stray;
 pub mod stream;
 mod tree;
 mod whole;
 
 pub use access::{Access, AccessError};
+pub use backups::{Backup, Catalog};
 pub use blocks::{Blocks, BlocksAhead};
-pub use error::{CatalogError, Verb};
+pub use error::{CatalogError, LevelVerb};
 pub use left::Left;
-pub use lock::{Held, LockError, LockRequest, Patience, claims, with_lock};
+pub use listing::{is_any_below, objects_below};
+pub use locate::{Located, locate};
+pub use lock::{ClaimState, Held, LockError, LockRequest, Patience, claims, with_lock};
 pub use lost::{lost_parts, note_lost};
-pub use order::{Located, Memory, Order, in_order, is_stray, locate, outlines};
+pub use order::{Order, OrderMemory, in_order};
+pub use outlines::outlines;
 pub use place::{is_store, store_around};
-pub use tree::{TreeError, open_tree};
+pub use stray::is_stray;
+pub use tree::{TreeError, open_tree, run_root};
 pub use whole::offer_whole;
-
-use crate::model::order::is_ahead;
-use crate::model::{BackupName, BackupRef, LevelId};
-use crate::store::{self, ObjectInfo, Rope, Store};
-use jiff::Timestamp;
-use names::{LevelOf, Meaning};
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-/// How much a name may differ from what was asked for to be shown as near, as `strsim` measures it
-/// (1 is equal).
-const NEAR: f64 = 0.5;
-
-/// How many near names are shown.
-const NEAR_NAMES: usize = 3;
-
-/// A backup as a listing shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backup {
-    /// Its name; where a part is too long for an object's name, the form it is cut to ([`names`]).
-    pub name: BackupName,
-    /// How many levels it has; never 0.
-    pub levels: u64,
-    /// The latest of them by its id.
-    pub newest: LevelId,
-    /// All of them, by their ids.
-    ids: Vec<LevelId>,
-}
-
-impl Backup {
-    /// The level with the latest id that is not more than a day in the future, and how many are: a
-    /// clock that was wrong made them, or they are no levels at all.
-    pub fn newest_of(&self, now: Timestamp) -> (Option<&LevelId>, u64) {
-        let ahead = self
-            .ids
-            .iter()
-            .filter(|level| is_ahead(level.started(), now));
-        let ahead = ahead.count();
-        let newest = self.ids.iter().rev().nth(ahead);
-        (newest, ahead as u64)
-    }
-}
-
-/// The backups of one store.
-#[derive(Clone)]
-pub struct Catalog {
-    store: Arc<dyn Store>,
-}
-
-impl Catalog {
-    /// The backups of that store. Asks it nothing yet, and keeps nothing that it says.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
-    }
-
-    /// Calls `found` for each backup that has a level, in the order of their objects' names, until
-    /// it returns `false`.
-    ///
-    /// One listing of all manifests. Memory holds one backup.
-    pub fn backups(&self, found: &mut dyn FnMut(Backup) -> bool) -> Result<(), CatalogError> {
-        let mut current: Option<Backup> = None;
-        let mut wanted = true;
-        self.each_level(names::MANIFESTS, &mut |of| {
-            match &mut current {
-                Some(backup) if backup.name == of.backup => {
-                    backup.levels += 1;
-                    backup.newest = of.level.clone();
-                    backup.ids.push(of.level);
-                }
-                other => {
-                    let before = other.replace(Backup {
-                        name: of.backup,
-                        levels: 1,
-                        newest: of.level.clone(),
-                        ids: vec![of.level],
-                    });
-                    wanted = before.is_none_or(&mut *found);
-                }
-            }
-            wanted
-        })?;
-        if wanted {
-            current.map(found);
-        }
-        Ok(())
-    }
-
-    /// The levels of a backup by their ids; none when there is no such backup. In which order they
-    /// were made, and which of these objects are manifests at all, an [`Order`] knows.
-    pub fn levels(&self, backup: &BackupName) -> Result<Vec<LevelId>, CatalogError> {
-        let mut levels = Vec::new();
-        self.each_level(&names::manifests_prefix(backup), &mut |of| {
-            levels.push(of.level);
-            true
-        })?;
-        Ok(levels)
-    }
-
-    /// The one backup that is meant: `host/name` if that exists, else the backup of that name on
-    /// whatever host.
-    ///
-    /// # Errors
-    ///
-    /// [`CatalogError::UnknownBackup`] with what looks like it; [`CatalogError::Ambiguous`] when
-    /// several hosts have it.
-    pub fn find(&self, wanted: &BackupRef) -> Result<BackupName, CatalogError> {
-        if let Some((host, name)) = wanted.host_and_name()
-            && let Ok(exact) = BackupName::new(host, name)
-            && self.exists(&exact)?
-        {
-            return Ok(exact);
-        }
-        let mut candidates = Vec::new();
-        let mut near: Vec<(f64, BackupName)> = Vec::new();
-        let cut = BackupName::new("any", wanted.name())
-            .map(|whole| names::as_listed(&whole))
-            .ok();
-        self.backups(&mut |backup| {
-            if cut
-                .as_ref()
-                .is_some_and(|cut| cut.name() == backup.name.name())
-            {
-                candidates.push(backup.name);
-            } else {
-                let likeness = likeness(wanted.name(), &backup.name);
-                let place = near.partition_point(|(other, _)| *other >= likeness);
-                if likeness >= NEAR && place < NEAR_NAMES {
-                    near.insert(place, (likeness, backup.name));
-                    near.truncate(NEAR_NAMES);
-                }
-            }
-            true
-        })?;
-        let wanted = wanted.name().to_owned();
-        match (candidates.pop(), candidates.is_empty()) {
-            (Some(only), true) => Ok(only),
-            (Some(last), false) => {
-                candidates.push(last);
-                Err(CatalogError::Ambiguous { wanted, candidates })
-            }
-            (None, _) => Err(CatalogError::UnknownBackup {
-                wanted,
-                near: near.into_iter().map(|(_, name)| name).collect(),
-            }),
-        }
-    }
-
-    /// The manifest of a level, as it was published, of at most `limit` bytes.
-    pub fn manifest(
-        &self,
-        backup: &BackupName,
-        level: &LevelId,
-        limit: u64,
-    ) -> Result<Vec<u8>, CatalogError> {
-        self.store
-            .get(&names::manifest_name(backup, level), limit)
-            .map_err(|source| of_level(Verb::Open, backup, level, source))
-    }
-
-    /// Makes a level exist, once all that its manifest names has been stored. One call to the store
-    /// beside a look whether it is there: the level exists or does not, also when that call is cut
-    /// off.
-    ///
-    /// # Errors
-    ///
-    /// [`CatalogError::Exists`] when there is a level of that id; nothing was changed then. After
-    /// any other error the level may exist all the same: the answer may have been lost.
-    pub fn publish(
-        &self,
-        backup: &BackupName,
-        level: &LevelId,
-        manifest: Vec<u8>,
-    ) -> Result<(), CatalogError> {
-        let name = names::manifest_name(backup, level);
-        if self
-            .is_published(&name)
-            .map_err(|source| of_level(Verb::Publish, backup, level, source))?
-        {
-            return Err(CatalogError::Exists {
-                backup: backup.clone(),
-                level: level.clone(),
-            });
-        }
-        self.store
-            .put(&name, &Rope::from([manifest]))
-            .map_err(|source| of_level(Verb::Publish, backup, level, source))
-    }
-
-    /// Makes a level exist no more, then removes its data. Also removes what a cut-off run left:
-    /// data without a manifest.
-    ///
-    /// No other level may lean on it. When it is cut off, it can be repeated.
-    pub fn withdraw(&self, backup: &BackupName, level: &LevelId) -> Result<(), CatalogError> {
-        let fail = |source| of_level(Verb::Withdraw, backup, level, source);
-        self.store
-            .delete(&names::manifest_name(backup, level))
-            .map_err(fail)?;
-        self.remove_data(backup, level).map(drop).map_err(fail)
-    }
-
-    /// Removes the data objects of a level. Returns whether there was any.
-    ///
-    /// Only what has a name of the layout goes: whatever else somebody put there stays, and is told.
-    fn remove_data(&self, backup: &BackupName, level: &LevelId) -> Result<bool, store::Error> {
-        let (mut removed, mut any) = (Ok(()), false);
-        let mut remove = |object: ObjectInfo| {
-            match names::meaning(&object.name) {
-                Some(Meaning::Data { .. } | Meaning::Whole(..)) => {
-                    any = true;
-                    removed = self.store.delete(&object.name);
-                }
-                _ => tracing::warn!(
-                    object = %object.name,
-                    "it is no object of a backup, and stays where it is"
-                ),
-            }
-            removed.is_ok()
-        };
-        let listed = self
-            .store
-            .list(&names::level_prefix(backup, level), &mut remove);
-        listed.and(removed).map(|()| any)
-    }
-
-    /// Removes the data of a level, unless the level exists. Returns whether there was any.
-    ///
-    /// For what a run left that was cut off: whoever calls this has the backup's lock.
-    pub fn remove_leftover(
-        &self,
-        backup: &BackupName,
-        level: &LevelId,
-    ) -> Result<bool, CatalogError> {
-        let fail = |source| of_level(Verb::Withdraw, backup, level, source);
-        if self
-            .is_published(&names::manifest_name(backup, level))
-            .map_err(fail)?
-        {
-            return Ok(false);
-        }
-        self.remove_data(backup, level).map_err(fail)
-    }
-
-    fn is_published(&self, manifest: &store::ObjectName) -> Result<bool, store::Error> {
-        match self.store.get(manifest, 0) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == store::Kind::TooLarge => Ok(true),
-            Err(error) if error.kind() == store::Kind::Missing => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The levels that have data but do not exist, of one backup or of all: what cut-off runs left.
-    ///
-    /// The data of a run that is under way looks the same. Whoever removes it has to know that
-    /// there is no such run. Memory holds the ids of all levels that have data.
-    pub fn leftovers(&self, of: Option<&BackupName>) -> Result<Vec<LevelOf>, CatalogError> {
-        let mut with_data = BTreeSet::new();
-        let mut last = None;
-        self.each_level(
-            &of.map_or_else(|| names::DATA.to_owned(), names::data_prefix),
-            &mut |of| {
-                if last.as_ref() != Some(&of) {
-                    last = Some(of.clone());
-                    with_data.insert(of);
-                }
-                true
-            },
-        )?;
-        // Manifests second: a level that is published meanwhile has one by now.
-        self.each_level(
-            &of.map_or_else(|| names::MANIFESTS.to_owned(), names::manifests_prefix),
-            &mut |of| {
-                with_data.remove(&of);
-                true
-            },
-        )?;
-        Ok(with_data.into_iter().collect())
-    }
-
-    fn exists(&self, backup: &BackupName) -> Result<bool, CatalogError> {
-        let mut exists = false;
-        self.each_level(&names::manifests_prefix(backup), &mut |_| {
-            exists = true;
-            false
-        })?;
-        Ok(exists)
-    }
-
-    /// Calls `found` with the level of each object below `prefix`, until it returns `false`. What
-    /// is no object of a backup is passed over.
-    fn each_level(
-        &self,
-        prefix: &str,
-        found: &mut dyn FnMut(LevelOf) -> bool,
-    ) -> Result<(), CatalogError> {
-        let mut each = |object: ObjectInfo| match names::meaning(&object.name) {
-            Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => found(of),
-            Some(
-                Meaning::Whole(..) | Meaning::Claim(..) | Meaning::Withdrawn(_) | Meaning::Lost(_),
-            )
-            | None => {
-                tracing::debug!(object = %object.name, "not an object of a backup");
-                true
-            }
-        };
-        self.store
-            .list(prefix, &mut each)
-            .map_err(|source| CatalogError::List { source })
-    }
-}
-
-fn of_level(
-    verb: Verb,
-    backup: &BackupName,
-    level: &LevelId,
-    source: store::Error,
-) -> CatalogError {
-    CatalogError::Level {
-        verb,
-        backup: backup.clone(),
-        level: level.clone(),
-        source,
-    }
-}
-
-/// How much a backup looks like what was asked for, with its host or without: 0 to 1.
-fn likeness(wanted: &str, backup: &BackupName) -> f64 {
-    let to = |name: &str| {
-        strsim::normalized_damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase())
-    };
-    let (_, last) = wanted.rsplit_once('/').unwrap_or(("", wanted));
-    let last_part = if last == backup.name() { 0.9 } else { 0.0 };
-    to(backup.name())
-        .max(to(&backup.to_string()))
-        .max(last_part)
-}

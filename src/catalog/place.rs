@@ -1,4 +1,4 @@
-//! Which folders of this machine are stores, whoever uses them: nothing but a store writes there.
+//! Recognises folders of this machine that are stores, so that nothing but a store writes there.
 
 use super::names;
 use crate::format::identity::Identity;
@@ -13,15 +13,15 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 10;
 /// Most names of a folder that are looked at for a manifest, where no document tells.
 const MOST_NAMES: usize = 32;
 
-/// Whether a folder is a store: by its `freezer.json`, or by manifests where those of a store are.
+/// Returns whether a folder is a store: by its `freezer.json`, or by manifests in their place.
 ///
-/// A `freezer.json` that may not be read counts as one: it is not known that it is none. No
-/// symbolic link is followed.
+/// A folder whose `freezer.json` may not be read counts as a store, as it may be one. No symbolic
+/// link is followed.
 pub fn is_store(folder: &DirHandle) -> bool {
     match document(folder) {
         Ok(document) if Identity::is_claimed_by(&document) => true,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => true,
-        // Its document may be lost or damaged. What it keeps tells too.
+        // The document may be lost or damaged; manifests tell a store as well.
         Ok(_) | Err(_) => has_manifests(folder).unwrap_or(false),
     }
 }
@@ -32,7 +32,7 @@ pub fn is_store(folder: &DirHandle) -> bool {
 ///
 /// # Errors
 ///
-/// When it cannot be found out where the path leads.
+/// Fails when it cannot be found out where the path leads.
 pub fn store_around(path: &Path) -> io::Result<Option<PathBuf>> {
     let is_one = |folder: &PathBuf| DirHandle::open(folder).is_ok_and(|folder| is_store(&folder));
     Ok(folders_around(path)?.into_iter().find(is_one))
@@ -42,7 +42,7 @@ fn document(folder: &DirHandle) -> io::Result<Vec<u8>> {
     let identity = names::identity_name();
     let name = Name::new(identity.as_str().as_bytes()).ok_or(io::ErrorKind::InvalidFilename)?;
     let file = folder.open_file(&name)?;
-    // Whatever else has the name, a FIFO for one, is not read.
+    // Anything else of that name, such as a FIFO, is not read.
     if file.stat()?.sort != Sort::Kept(Kind::File) {
         return Err(io::ErrorKind::InvalidData.into());
     }
@@ -52,7 +52,7 @@ fn document(folder: &DirHandle) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether there is a `manifests/HOST/NAME/LEVEL`.
+/// Returns whether there is a `manifests/HOST/NAME/LEVEL`.
 fn has_manifests(folder: &DirHandle) -> io::Result<bool> {
     let name = names::MANIFESTS.trim_end_matches('/').as_bytes();
     let name = Name::new(name).ok_or(io::ErrorKind::InvalidFilename)?;

@@ -1,4 +1,4 @@
-//! Opening the tree of a point in time by what its manifest says.
+//! Opens the tree of a point in time by what its manifest says.
 
 use crate::format::manifest::{Manifest, RootNode};
 use crate::index::{
@@ -7,23 +7,23 @@ use crate::index::{
 use crate::model::{FrameNo, LevelId, LevelSerial};
 use std::sync::Arc;
 
-/// Why there is no tree.
+/// Why the tree of a point in time could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    /// The manifest does not say which level has this number.
-    #[error("the manifest does not say which level {} is", .0.0)]
+    /// The manifest does not say which level has this serial.
+    #[error("the manifest names no level with the serial {}", .0.0)]
     NoLevel(LevelSerial),
     /// A root is malformed.
     #[error("the root of the index is malformed")]
     Index(#[source] IndexError),
 }
 
-/// Opens the tree of a point in time; `blocks` gives the source of the index blocks of a level.
+/// Opens the tree of a point in time; `blocks` returns the source of the index blocks of a level.
 /// Loads nothing.
 ///
 /// # Errors
 ///
-/// [`TreeError`]: the manifest contradicts itself.
+/// [`TreeError`] when the manifest contradicts itself.
 pub fn open_tree(
     manifest: &Manifest,
     cache: &Arc<BlockCache>,
@@ -50,7 +50,8 @@ pub fn open_tree(
     Tree::of_runs(runs.collect::<Result<_, _>>()?, cache).map_err(TreeError::Index)
 }
 
-fn run_root(root: &RootNode) -> RunRoot {
+/// Returns the root of a run as its manifest holds it.
+pub fn run_root(root: &RootNode) -> RunRoot {
     RunRoot {
         node: root.node.clone(),
         height: root.height,

@@ -1,13 +1,13 @@
-//! A level's stream as one object, for other programs.
+//! Offers a level's stream as one object, for other programs.
 
 use super::Access;
-use super::names::LevelOf;
+use super::names::{Folder, LevelOf};
 use crate::format::frame::{Compression, Protection};
-use crate::store::{self, Store};
+use crate::store::Store;
 use std::error::Error;
 
-/// Makes the segments one object for other programs, where the store can. Nothing here reads it, so
-/// a failure is told and no more.
+/// Makes the segments one object for other programs, where the store can. Freezer never reads that
+/// object, so a failure is logged and nothing else.
 pub fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segments: u32) {
     if segments == 0 {
         return;
@@ -21,15 +21,15 @@ pub fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segm
         (Protection::Checksum, Compression::Zstd) => ".tar.zst",
     };
     let whole = of.stream_name(ending);
-    match access
-        .store()
-        .join(&whole, &of.segments_prefix(), segments.into())
-    {
-        Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
-        Ok(store::Joined::Cannot) => {}
+    let store = access.store();
+    let Some(join) = store.powers().join else {
+        return;
+    };
+    match join(&whole, &of.folder_prefix(Folder::Segments), segments.into()) {
+        Ok(()) => tracing::debug!(object = %whole, segments, "joined"),
         Err(error) => tracing::warn!(
             error = &error as &dyn Error,
-            "the segments could not be made one object; the level does not need it"
+            "the segments could not be joined into one object; the level does not need it"
         ),
     }
 }

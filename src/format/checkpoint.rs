@@ -1,58 +1,60 @@
-//! How far a run has come: what the next run can take from one that was cut off.
+//! Checkpoints: how far a run has come, so that the next run can continue after an interrupted one.
 //!
-//! JSON, stored as a sealed frame of a lane of its own, so that it can never pass for a manifest.
+//! JSON, stored as a sealed frame of a lane of its own, so that a checkpoint can never pass for a
+//! manifest.
 //! Layout: docs/format.md, "Checkpoints".
 
-use super::DocumentError;
-use super::frame::{Compression, Decoder, Encoder, Lane, Opener, Sealer};
-use super::manifest::{LevelParts, ManifestError, RootNode, serial, text};
+use super::frame::{Lane, Opener, Sealer};
+use super::json::{serial, text};
+use super::manifest::{LevelParts, ManifestError, RootNode};
+use super::{DocumentError, backup_name, decode_document, sealed};
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, StoreId};
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
 
-/// Most bytes a stored checkpoint may have.
+/// The most bytes that a stored checkpoint may have.
 pub const MAX_CHECKPOINT_BYTES: u64 = 16 << 20;
 
-/// Most streams of runs that were cut off that one may take from: nobody is cut off so often, and
-/// each costs a listing.
+/// The most streams that a checkpoint may name, its own included. No backup is interrupted so often
+/// in a row, and each stream costs a listing.
 const MOST_LEVELS: usize = 64;
 
-/// What a run had done at some moment. All that it names had been stored before.
+/// What a run had done at one moment. Everything that a checkpoint names was stored before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     version: u32,
-    /// The store it was written to.
+    /// The store that the run writes to.
     #[serde(with = "text")]
     pub store: StoreId,
     host: String,
     name: String,
-    /// The level that was to be made.
+    /// The level that the run was to make.
     #[serde(with = "text")]
     pub id: LevelId,
-    /// Its number, as extents name it.
+    /// The level's number, by which extents name it.
     #[serde(with = "serial")]
     pub serial: LevelSerial,
     /// When the walk began.
     pub began: jiff::Timestamp,
-    /// When this was written.
+    /// When the run wrote the checkpoint.
     pub at: jiff::Timestamp,
-    /// The entries that the run had written, as a run of the index in its own `index/` objects.
+    /// The entries so far, as a run of the index in the level's own `index/` objects.
     pub index: RootNode,
-    /// A run of one entry, all in its root: the file that it was at, with the extents that were in
-    /// the stream by then.
+    /// The file that the run was storing, with the extents that were in the stream by then: a run
+    /// of one entry, all of it in the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<RootNode>,
-    /// Its stream so far, and those of runs cut off before it that it took from.
+    /// The run's stream so far, then the streams that it took over from interrupted runs.
     pub levels: Vec<LevelParts>,
 }
 
-/// What a checkpoint is made of.
+/// The content of a checkpoint.
 #[derive(Debug)]
 pub struct CheckpointParts {
     /// See [`Checkpoint::store`].
     pub store: StoreId,
-    /// What [`Checkpoint::backup`] gives back.
+    /// See [`Checkpoint::backup`].
     pub backup: BackupName,
     /// See [`Checkpoint::began`].
     pub began: jiff::Timestamp,
@@ -62,14 +64,14 @@ pub struct CheckpointParts {
     pub index: RootNode,
     /// See [`Checkpoint::begun`].
     pub begun: Option<RootNode>,
-    /// The stream so far: says also what [`Checkpoint::id`] and [`Checkpoint::serial`] are.
+    /// The run's own stream so far, from which [`Checkpoint::id`] and [`Checkpoint::serial`] come.
     pub own: LevelParts,
-    /// The other [`Checkpoint::levels`].
+    /// The streams that the run took over: the rest of [`Checkpoint::levels`].
     pub taken: Vec<LevelParts>,
 }
 
 impl Checkpoint {
-    /// Joins its parts.
+    /// Makes a checkpoint.
     pub fn new(parts: CheckpointParts) -> Self {
         Self {
             version: VERSION,
@@ -86,63 +88,49 @@ impl Checkpoint {
         }
     }
 
-    /// The backup that its run was to make a level of.
+    /// Returns the backup that the run was to make a level of.
     ///
     /// # Errors
     ///
-    /// [`DocumentError::Content`] when what it says cannot be a backup's name.
+    /// [`DocumentError::Content`] if host and name cannot be those of a backup.
     pub fn backup(&self) -> Result<BackupName, DocumentError> {
-        BackupName::new(&self.host, &self.name)
-            .map_err(|_| DocumentError::Content("its backup name is not one"))
+        backup_name(&self.host, &self.name)
     }
 
-    /// Writes it as it is stored: the `number`-th of its run.
+    /// Encodes the checkpoint as it is stored: as the run's checkpoint `number`.
     ///
     /// # Errors
     ///
     /// [`ManifestError::Frame`].
     pub fn seal(&self, sealer: &Sealer, number: FrameNo) -> Result<Vec<u8>, ManifestError> {
-        let json = serde_json::to_vec(self)
-            .map_err(|error| ManifestError::Document(DocumentError::Json(error)))?;
-        let mut encoder = Encoder::new(Compression::Zstd, Compression::Zstd.default_level())
-            .map_err(ManifestError::Frame)?;
-        sealer
-            .seal(&mut encoder, Lane::Checkpoint, number, &json)
-            .map_err(ManifestError::Frame)
+        sealed::seal(self, sealer, Lane::Checkpoint, number)
     }
 
-    /// Reads the `number`-th checkpoint of the run that `opener` is for.
+    /// Reads checkpoint `number` of the run that `opener` is for.
     ///
     /// # Errors
     ///
     /// As [`Manifest::open`](super::manifest::Manifest::open).
     pub fn open(stored: Vec<u8>, opener: &Opener, number: FrameNo) -> Result<Self, ManifestError> {
-        let json = opener
-            .open(&mut Decoder::new(), Lane::Checkpoint, number, stored)
-            .map_err(ManifestError::Frame)?;
+        let json = sealed::open(stored, opener, Lane::Checkpoint, number)?;
         Self::decode(&json).map_err(ManifestError::Document)
     }
 
-    /// Reads the document itself. One that contradicts itself is refused.
+    /// Decodes the JSON document, and refuses one that contradicts itself.
     ///
     /// # Errors
     ///
     /// [`DocumentError`].
     pub fn decode(json: &[u8]) -> Result<Self, DocumentError> {
-        let version = super::version_of(json)?;
-        if version != VERSION {
-            return Err(DocumentError::Version {
-                version,
-                known: VERSION,
-            });
-        }
-        let checkpoint: Self = serde_json::from_slice(json).map_err(DocumentError::Json)?;
+        let checkpoint: Self = decode_document(json, VERSION)?;
         let (own, taken) = checkpoint
             .levels
             .split_first()
             .ok_or(DocumentError::Content("it names no stream"))?;
         if (own.serial, &own.id) != (checkpoint.serial, &checkpoint.id) {
-            return Err(DocumentError::Content("the first stream is not its own"));
+            return Err(DocumentError::Content(
+                "the first stream that it names is not its own",
+            ));
         }
         let are_earlier = taken
             .iter()
@@ -152,7 +140,7 @@ impl Checkpoint {
         serials.dedup();
         if !are_earlier || serials.len() != taken.len() || taken.len() >= MOST_LEVELS {
             return Err(DocumentError::Content(
-                "it takes from what cannot have been there before it",
+                "it takes over streams that cannot be those of earlier runs",
             ));
         }
         Ok(checkpoint)
@@ -221,10 +209,10 @@ mod tests {
         assert_eq!(back, checkpoint);
         assert_eq!(back.backup().expect("a name").to_string(), "host/docs");
         Checkpoint::open(stored.clone(), &sealer.opener(), FrameNo(4))
-            .expect_err("an older one in place of a newer");
+            .expect_err("an older checkpoint in place of a newer one");
         let first = checkpoint.seal(&sealer, FrameNo(0)).expect("sealed");
         Manifest::open(first, &sealer.opener())
-            .expect_err("whoever can move objects could else make a level of it");
+            .expect_err("a checkpoint that was moved would be a level");
     }
 
     #[test]

@@ -1,36 +1,36 @@
-//! What a claim says: who wants to change a backup, or does. It lies in the clear: its host is in
-//! the names of objects anyway.
+//! Claims: which process is changing a backup, or wants to. A claim is not encrypted: its host
+//! stands in the names of objects anyway.
 //!
 //! Layout: docs/format.md, "Claims".
 
-use super::DocumentError;
+use super::{DocumentError, decode_document};
 use crate::platform::Running;
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
 
-/// Most bytes a claim may have.
+/// The most bytes that a claim may have.
 pub const MAX_CLAIM_BYTES: u64 = 16 << 10;
 
-/// Longest text of a claim that is shown to people.
-const SHOWN: usize = 255;
+/// The longest text of a claim in bytes, as people get to see it.
+const MAX_TEXT_BYTES: usize = 255;
 
-/// Who wants to change a backup.
+/// One process that is changing a backup, or wants to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     version: u32,
-    /// The machine, as it calls itself.
+    /// The name of the machine, as it calls itself.
     pub host: String,
-    /// What it does, such as `backup`.
+    /// The command that the process runs, such as `backup`.
     pub action: String,
-    /// Since when.
+    /// When the process made the claim.
     pub since: jiff::Timestamp,
-    /// The process that does it.
+    /// The process itself.
     pub process: Running,
 }
 
 impl Claim {
-    /// A claim of this version.
+    /// Makes a claim in the format of this version.
     pub fn new(host: &str, action: &str, since: jiff::Timestamp, process: Running) -> Self {
         Self {
             version: VERSION,
@@ -41,31 +41,24 @@ impl Claim {
         }
     }
 
-    /// Writes the document.
+    /// Encodes the document.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("plain text fields always become JSON")
     }
 
-    /// Reads the document. Texts that no terminal should be shown are refused.
+    /// Decodes the document, and refuses texts that must not reach a terminal.
     ///
     /// # Errors
     ///
     /// [`DocumentError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let version = super::version_of(bytes)?;
-        if version != VERSION {
-            return Err(DocumentError::Version {
-                version,
-                known: VERSION,
-            });
-        }
-        let claim: Self = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
+        let claim: Self = decode_document(bytes, VERSION)?;
         if [&claim.host, &claim.action]
             .into_iter()
-            .any(|text| text.len() > SHOWN || text.chars().any(char::is_control))
+            .any(|text| text.len() > MAX_TEXT_BYTES || text.chars().any(char::is_control))
         {
             return Err(DocumentError::Content(
-                "its host or action is no text to be shown",
+                "its host or action is too long, or has control characters",
             ));
         }
         Ok(claim)

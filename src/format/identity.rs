@@ -1,39 +1,39 @@
-//! The document that makes a place a store: `freezer.json`.
+//! `freezer.json`: the document that makes a folder or bucket a store.
 //!
 //! Layout: docs/format.md, "Store".
 
-use super::DocumentError;
+use super::{DocumentError, decode_document};
 use crate::model::StoreId;
 use serde::{Deserialize, Serialize};
 
-/// Newest version of the store's layout that this program knows.
+/// The version of the store's layout that this program reads and writes.
 const VERSION: u32 = 1;
 const FORMAT: &str = "freezer store";
 
-/// What is fixed when a store is made.
+/// The properties of a store that are fixed when it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Its random identity.
+    /// The random identity of the store.
     pub id: StoreId,
-    /// Whether everything in it is encrypted, or nothing.
+    /// How the frames of the store are protected: all of them in the same way.
     pub cipher: Cipher,
-    /// When it was made.
+    /// When the store was made.
     pub created: jiff::Timestamp,
 }
 
-/// How a store's levels are protected. The name is what is stored.
+/// How the frames of a store are protected. The name of a variant is what the document holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cipher {
-    /// Checksums only.
+    /// By checksums, without encryption.
     #[serde(rename = "none")]
     None,
-    /// AES-256-CFB, authenticated by HMAC-SHA-256.
+    /// By AES-256-CFB, authenticated with HMAC-SHA-256.
     #[serde(rename = "aes-256-cfb+hmac-sha256")]
     Aes256Cfb,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct IdentityDocument {
     format: String,
     version: u32,
     id: String,
@@ -42,9 +42,9 @@ struct Document {
 }
 
 impl Identity {
-    /// Writes the document.
+    /// Encodes the document.
     pub fn encode(&self) -> Vec<u8> {
-        let document = Document {
+        let document = IdentityDocument {
             format: FORMAT.to_owned(),
             version: VERSION,
             id: self.id.to_string(),
@@ -57,7 +57,7 @@ impl Identity {
         bytes
     }
 
-    /// Whether the document says that it is one, of whatever version.
+    /// Returns whether a document claims to be the identity of a store, in whatever version.
     pub fn is_claimed_by(document: &[u8]) -> bool {
         #[derive(Deserialize)]
         struct Format {
@@ -66,27 +66,22 @@ impl Identity {
         serde_json::from_slice(document).is_ok_and(|Format { format }| format == FORMAT)
     }
 
-    /// Reads the document.
+    /// Decodes the document.
     ///
     /// # Errors
     ///
-    /// [`DocumentError`]; of a newer version its name.
+    /// [`DocumentError`]; for a newer version [`DocumentError::Version`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let version = super::version_of(bytes)?;
-        if version != VERSION {
-            return Err(DocumentError::Version {
-                version,
-                known: VERSION,
-            });
-        }
-        let document: Document = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
+        let document: IdentityDocument = decode_document(bytes, VERSION)?;
         if document.format != FORMAT {
-            return Err(DocumentError::Content("it is not a freezer store"));
+            return Err(DocumentError::Content(
+                "it does not say that it is a freezer store",
+            ));
         }
         let id = document
             .id
             .parse()
-            .map_err(|_| DocumentError::Content("its id is not one"))?;
+            .map_err(|_| DocumentError::Content("its id is not that of a store"))?;
         Ok(Self {
             id,
             cipher: document.cipher,

@@ -1,13 +1,13 @@
 //! Keys: a random master key, wrapped once per passphrase, and the frame keys derived from it.
 //!
-//! Argon2id (RFC 9106) turns a passphrase into a key that wraps the master key; HKDF-SHA-256 (RFC
-//! 5869) derives from the master key what frames are encrypted and authenticated with. So a
-//! passphrase can be added, changed or removed without touching a stored frame.
+//! Argon2id (RFC 9106) turns a passphrase into a key that wraps the master key. HKDF-SHA-256 (RFC
+//! 5869) derives the keys of frames from the master key. A passphrase can therefore be added,
+//! changed or removed without touching a stored frame.
 //!
 //! Layout: docs/format.md, "Keys".
 
-use super::DocumentError;
 use super::frame::FrameKeys;
+use super::{DocumentError, decode_document};
 use crate::model::StoreId;
 use crate::platform::prefer_large_pages;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 const VERSION: u32 = 1;
 const CONTEXT: &[u8; 14] = b"freezer-key-1\0";
 
-/// The key everything in a store leans on: 32 random bytes, never stored as they are.
+/// The key from which all keys of a store are derived: 32 random bytes, never stored unwrapped.
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl std::fmt::Debug for MasterKey {
@@ -30,7 +30,7 @@ impl std::fmt::Debug for MasterKey {
 }
 
 impl MasterKey {
-    /// Makes a new one.
+    /// Makes a new random key.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl MasterKey {
         Ok(Self(key))
     }
 
-    /// Derives the keys that frames of the store `id` are encrypted and authenticated with.
+    /// Derives the keys that encrypt and authenticate the frames of the store `id`.
     pub fn frame_keys(&self, id: StoreId) -> FrameKeys {
         let derived = hkdf::Hkdf::<Sha256>::new(Some(&id.0), &self.0[..]);
         let key = |info: &[u8]| {
@@ -58,21 +58,21 @@ impl MasterKey {
     }
 }
 
-/// What Argon2id costs. Stored with each key, so that a later default changes nothing for older
-/// ones.
+/// The cost parameters of Argon2id. They are stored with each key, so that a new default does not
+/// change older keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KdfCost {
     /// Memory in KiB.
     pub memory_kib: u32,
-    /// Passes over the memory.
+    /// Number of passes over the memory.
     pub passes: u32,
-    /// Parallel lanes.
+    /// Number of parallel lanes.
     pub lanes: u32,
 }
 
 impl Default for KdfCost {
-    /// 19 MiB and two passes: a mount is to answer within 60 ms, and this takes about 40 of them on
-    /// one core (docs/design/0003).
+    /// 19 MiB and two passes. A mount is to answer within 60 ms, and this takes about 40 ms on one
+    /// core (docs/design/0003).
     fn default() -> Self {
         Self {
             memory_kib: 19_456,
@@ -83,24 +83,24 @@ impl Default for KdfCost {
 }
 
 impl KdfCost {
-    /// What a stored document may ask for: more would let a forged one use up the reader's memory
-    /// or time.
+    /// Returns whether the cost is within the limits for stored documents. Without limits, a forged
+    /// document could use up the memory or the time of its reader.
     fn is_bearable(self) -> bool {
         self.memory_kib <= 2 << 20 && self.passes <= 64 && self.lanes <= 64
     }
 }
 
-/// One passphrase's way to the master key: the document `keys/<id>.json`.
+/// The master key, wrapped under one passphrase: the document `keys/<id>.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySlot {
     version: u32,
-    /// The store it belongs to: known from here too, should `freezer.json` be lost.
+    /// The store that the key opens. Repeated here in case `freezer.json` is lost.
     store: String,
-    /// Names the slot: 8 hexadecimal digits.
+    /// The slot's name: 8 hexadecimal digits.
     pub id: String,
-    /// When it was made.
+    /// When the slot was made.
     pub created: jiff::Timestamp,
-    /// What people call it.
+    /// A comment by which people recognize the passphrase.
     pub comment: String,
     kdf: String,
     cost: KdfCost,
@@ -149,12 +149,12 @@ impl KeySlot {
         })
     }
 
-    /// Unwraps the master key; `None` when the passphrase is another one's (or the slot was
-    /// tampered with).
+    /// Unwraps the master key. Returns `None` if the passphrase is not that of this slot, or if the
+    /// slot was changed.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Document`] when the slot is damaged.
+    /// [`KeyError::Document`] if the slot is damaged.
     pub fn open(&self, store: StoreId, passphrase: &[u8]) -> Result<Option<MasterKey>, KeyError> {
         let content = |what| KeyError::Document(DocumentError::Content(what));
         let bytes = |text: &str, what| STANDARD.decode(text).map_err(|_| content(what));
@@ -169,7 +169,9 @@ impl KeySlot {
         );
         let stored_tag = bytes(&self.tag, "its tag is not base64")?;
         if self.kdf != "argon2id" || !self.cost.is_bearable() {
-            return Err(content("its key derivation is unknown or too costly"));
+            return Err(content(
+                "this version does not know its key derivation, or the derivation is too costly",
+            ));
         }
         let (keys, mac) = derive(passphrase, &salt, self.cost)?;
         if mac_of(mac, store, &self.id, &iv, &wrapped)
@@ -182,7 +184,7 @@ impl KeySlot {
         Ok(Some(MasterKey(wrapped)))
     }
 
-    /// Writes the document.
+    /// Encodes the document.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes =
             serde_json::to_vec_pretty(self).expect("plain text fields always become JSON");
@@ -190,24 +192,17 @@ impl KeySlot {
         bytes
     }
 
-    /// Reads the document.
+    /// Decodes the document.
     ///
     /// # Errors
     ///
     /// [`DocumentError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let version = super::version_of(bytes)?;
-        if version != VERSION {
-            return Err(DocumentError::Version {
-                version,
-                known: VERSION,
-            });
-        }
-        serde_json::from_slice(bytes).map_err(DocumentError::Json)
+        decode_document(bytes, VERSION)
     }
 }
 
-/// What wraps a master key.
+/// The keys that wrap a master key.
 struct WrapKeys(FrameKeys);
 
 impl WrapKeys {
@@ -268,10 +263,10 @@ fn tag(mac: Hmac<Sha256>, store: StoreId, id: &str, iv: &[u8; 16], wrapped: &[u8
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The operating system gave no random bytes.
-    #[error("no random bytes from the operating system")]
+    #[error("the operating system gave no random bytes for a key")]
     Random(#[source] getrandom::Error),
-    /// Argon2id refused its parameters, or memory for them is missing.
-    #[error("the passphrase could not be turned into a key")]
+    /// Argon2id refused its parameters, or there is not enough memory for them.
+    #[error("could not derive a key from the passphrase: check that enough memory is free")]
     Derive,
     /// The slot's document is damaged.
     #[error("a key document is damaged")]

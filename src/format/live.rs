@@ -1,4 +1,5 @@
-//! Which bytes of a level's stream a point in time needs, as its manifest has it.
+//! Live ranges: the bytes of a level's stream that a point in time needs, as its manifest names
+//! them.
 //!
 //! Layout: docs/format.md, "Live ranges".
 
@@ -6,12 +7,12 @@ use super::DocumentError;
 use crate::model::Ranges;
 use std::ops::Range;
 
-/// Ranges begin and end at multiples of this, in bytes: of a tar archive's block, as content does,
-/// so that rounding outwards takes in nothing of another member, which may be in another frame.
+/// Ranges begin and end at multiples of this, in bytes. It is the block of a tar archive: content
+/// begins at a block too, so a rounded range never reaches into another member or its frame.
 pub const UNIT_BYTES: u64 = 512;
 
-/// Writes ranges: of each, in units and as varints, how far after the one before it begins, and how
-/// long it is. What they say is rounded outwards.
+/// Encodes ranges, rounded outwards to whole units. Each is two varints, in units: the distance
+/// from the end of the previous range, and the length.
 pub fn encode(ranges: &Ranges) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ranges.as_slice().len() * 4);
     let mut end = 0;
@@ -23,12 +24,12 @@ pub fn encode(ranges: &Ranges) -> Vec<u8> {
     bytes
 }
 
-/// Reads ranges.
+/// Decodes ranges.
 ///
 /// # Errors
 ///
-/// [`DocumentError::Content`] when a number is not in its shortest form or too large, a range is
-/// empty, or one touches the next.
+/// [`DocumentError::Content`] if a number is too large or not in its shortest form, a range is
+/// empty, or a range touches the next one.
 pub fn decode(bytes: &[u8]) -> Result<Ranges, DocumentError> {
     let mut rest = bytes;
     let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -36,18 +37,20 @@ pub fn decode(bytes: &[u8]) -> Result<Ranges, DocumentError> {
     while !rest.is_empty() {
         let (gap, length) = (take_varint(&mut rest)?, take_varint(&mut rest)?);
         if length == 0 || gap == 0 && !ranges.is_empty() {
-            return Err(DocumentError::Content("its live ranges are not apart"));
+            return Err(DocumentError::Content(
+                "its live ranges are empty, or touch each other",
+            ));
         }
         let start = end.checked_add(gap);
         let next = start.and_then(|start| start.checked_add(length));
         let in_bytes = |units: u64| units.checked_mul(UNIT_BYTES);
         let (Some(start), Some(next)) = (start.and_then(in_bytes), next) else {
             return Err(DocumentError::Content(
-                "its live ranges are beyond every stream",
+                "its live ranges reach past the end of all streams",
             ));
         };
         let last = in_bytes(next).ok_or(DocumentError::Content(
-            "its live ranges are beyond every stream",
+            "its live ranges reach past the end of all streams",
         ))?;
         ranges.push(start..last);
         end = next;
@@ -73,7 +76,9 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
 }
 
 fn take_varint(bytes: &mut &[u8]) -> Result<u64, DocumentError> {
-    let malformed = DocumentError::Content("its live ranges are malformed");
+    let malformed = DocumentError::Content(
+        "a number in its live ranges is cut short, too large or not in its shortest form",
+    );
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let Some((byte, rest)) = bytes.split_first() else {
@@ -96,7 +101,7 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u64, DocumentError> {
     Err(malformed)
 }
 
-/// Live ranges are base64 in JSON; where there are none, all of the stream is live.
+/// Live ranges in JSON, for serde's `with`: base64. Without any, the whole stream is live.
 pub(super) mod json {
     use crate::model::Ranges;
     use base64::{Engine, engine::general_purpose::STANDARD};
@@ -168,8 +173,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_ranges_read_back_rounded(ranges in proptest::collection::vec((any::<u32>(), 1_u32..1 << 20), 0..50)) {
-            let ranges = Ranges::new(ranges.into_iter().map(|(start, length)| u64::from(start)..u64::from(start) + u64::from(length)).collect());
+        fn any_ranges_read_back_rounded(
+            ranges in proptest::collection::vec((any::<u32>(), 1_u64..1 << 20), 0..50),
+        ) {
+            let range = |(start, length): (u32, u64)| u64::from(start)..u64::from(start) + length;
+            let ranges = Ranges::new(ranges.into_iter().map(range).collect());
             let back = decode(&encode(&ranges)).expect("sound");
             for range in ranges.as_slice() {
                 prop_assert!(back.cover(range));
@@ -182,7 +190,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_refused_or_have_one_encoding(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn any_bytes_are_refused_or_have_one_encoding(
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
             if let Ok(ranges) = decode(&bytes) {
                 prop_assert_eq!(encode(&ranges), bytes);
             }

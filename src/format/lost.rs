@@ -1,38 +1,38 @@
-//! A note of what cannot be read any more of a level's tar stream: what leans on it is to be stored
-//! again.
+//! Notes of lost bytes: the parts of a level's tar stream that can no longer be read. The next
+//! backup stores files that need them again.
 //!
-//! It lies in the clear and is not authenticated: whoever forges one makes files be stored once
-//! more, and nothing else.
+//! A note is neither encrypted nor authenticated. A forged note makes a backup store files once
+//! more, and does nothing else.
 //!
 //! Layout: docs/format.md, "What is lost".
 
-use super::DocumentError;
+use super::{DocumentError, decode_document};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 const VERSION: u32 = 1;
 
-/// Most bytes a note may have.
+/// The most bytes that a note may have.
 pub const MAX_LOST_BYTES: u64 = 16 << 20;
 
-/// What is lost of one level.
+/// The lost part of one level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     missing_segments: u32,
-    /// In order, neither empty nor touching.
+    /// Parts of the stream, in bytes: in order, neither empty nor touching.
     ranges: Vec<Range<u64>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct LostDocument {
     version: u32,
     missing_segments: u32,
     ranges: Vec<(u64, u64)>,
 }
 
 impl Lost {
-    /// `ranges` of the stream, in order, neither empty nor touching. `missing_segments` is how many
-    /// segments were not there at all.
+    /// Makes a note. `ranges` are parts of the stream in bytes: in order, neither empty nor
+    /// touching. `missing_segments` counts the segments that were missing altogether.
     pub fn new(missing_segments: u32, ranges: Vec<Range<u64>>) -> Self {
         Self {
             missing_segments,
@@ -40,17 +40,17 @@ impl Lost {
         }
     }
 
-    /// How many segments were not there.
+    /// Returns how many segments were missing altogether.
     pub fn missing_segments(&self) -> u32 {
         self.missing_segments
     }
 
-    /// The parts of the stream, in order.
+    /// Returns the lost parts of the stream, in order.
     pub fn ranges(&self) -> &[Range<u64>] {
         &self.ranges
     }
 
-    /// What one or the other says is lost.
+    /// Returns everything that this note or the other one names.
     #[must_use]
     pub fn with(&self, other: &Self) -> Self {
         let mut all: Vec<Range<u64>> = self.ranges.iter().chain(&other.ranges).cloned().collect();
@@ -68,12 +68,12 @@ impl Lost {
         }
     }
 
-    /// Whether nothing is.
+    /// Returns whether nothing is lost.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty() && self.missing_segments == 0
     }
 
-    /// Whether any of `length` bytes of the stream from `start` on is lost.
+    /// Returns whether any of the `length` bytes of the stream from `start` on is lost.
     pub fn touches(&self, start: u64, length: u64) -> bool {
         let first = self.ranges.partition_point(|range| range.end <= start);
         self.ranges
@@ -81,14 +81,14 @@ impl Lost {
             .is_some_and(|range| range.start < start.saturating_add(length))
     }
 
-    /// Writes the document.
+    /// Encodes the document.
     pub fn encode(&self) -> Vec<u8> {
         let ranges = self
             .ranges
             .iter()
             .map(|range| (range.start, range.end))
             .collect();
-        let document = Document {
+        let document = LostDocument {
             version: VERSION,
             missing_segments: self.missing_segments,
             ranges,
@@ -96,27 +96,22 @@ impl Lost {
         serde_json::to_vec(&document).expect("numbers always become JSON")
     }
 
-    /// Reads the document.
+    /// Decodes the document.
     ///
     /// # Errors
     ///
     /// [`DocumentError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let version = super::version_of(bytes)?;
-        if version != VERSION {
-            return Err(DocumentError::Version {
-                version,
-                known: VERSION,
-            });
-        }
-        let document: Document = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
+        let document: LostDocument = decode_document(bytes, VERSION)?;
         let is_sound = document.ranges.iter().all(|(start, end)| start < end)
             && document
                 .ranges
                 .windows(2)
                 .all(|pair| matches!(pair, [(_, end), (start, _)] if end < start));
         if !is_sound {
-            return Err(DocumentError::Content("its ranges are not in order"));
+            return Err(DocumentError::Content(
+                "its ranges are empty, touch or are out of order",
+            ));
         }
         let ranges = document
             .ranges
@@ -153,7 +148,8 @@ mod tests {
                 "{ranges}"
             );
         }
-        let documented = br#"{"version": 1, "missing_segments": 0, "ranges": [[0, 4194816], [8389120, 8651264]]}"#;
+        let documented = br#"{"version": 1, "missing_segments": 0,
+            "ranges": [[0, 4194816], [8389120, 8651264]]}"#;
         assert_eq!(
             Lost::decode(documented).expect("decoded"),
             Lost::new(0, vec![0..4_194_816, 8_389_120..8_651_264])

@@ -1,48 +1,57 @@
-//! What the stored bytes mean: encoder and decoder of each format side by side. No files, no
-//! network.
+//! What the stored bytes mean: encoder and decoder of each format side by side. Knows no files and
+//! no network.
 //!
-//! `frame` is the unit everything is stored in; `segment` packs frames into objects; `tar` writes
-//! the members of the stream; `manifest` is the document that makes a level exist; `identity` and
-//! `keys` open a store; `claim` says who changes a backup, `lost` what of it cannot be read any
-//! more; `checkpoint` says how far a run has come; `signature` tells the blocks of a file apart;
-//! `live` says which bytes of a stream are needed, `repacked` where they are since they were put
-//! elsewhere. `docs/format.md` is the specification; its example bytes are tests.
+//! | module | its format |
+//! |---|---|
+//! | [`identity`], [`keys`] | the documents that open a store |
+//! | [`frame`], [`segment`] | the unit of everything stored, and the objects that frames lie in |
+//! | [`tar`] | the members of a level's stream |
+//! | [`manifest`] | the document that makes a level exist |
+//! | [`checkpoint`] | how far a run has come |
+//! | [`signature`] | the sums that tell which blocks of a file are new |
+//! | [`live`], [`repacked`] | which bytes of a stream are needed, and where a repack put them |
+//! | [`claim`] | who is changing a backup |
+//! | [`lost`] | which bytes of a level can no longer be read |
 //!
-//! Invariant: a decoder takes any bytes. It never panics, and never allocates more than the bytes
+//! `docs/format.md` is the specification; its example bytes are tests.
+//!
+//! Invariant: a decoder accepts any bytes. It never panics, and never allocates more than the bytes
 //! or a stated limit justify.
 
 pub mod checkpoint;
 pub mod claim;
 pub mod frame;
 pub mod identity;
+mod json;
 pub mod keys;
 pub mod live;
 pub mod lost;
 pub mod manifest;
 pub mod repacked;
+mod sealed;
 pub mod segment;
 pub mod signature;
 pub mod tar;
 
-use crate::model::{Advice, hints};
+use crate::model::{Advice, BackupName, hints};
 
 /// Why a JSON document of a store could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// It is not JSON, or not of this shape.
-    #[error("it is not the JSON document it should be")]
+    /// The bytes are not JSON, or the JSON has another shape.
+    #[error("it is not the JSON document that it should be")]
     Json(#[source] serde_json::Error),
-    /// A newer Freezer wrote it.
+    /// A newer Freezer wrote the document.
     #[error(
-        "it has version {version}, and this program knows up to {known}: a newer freezer is needed"
+        "it has version {version}, and this freezer reads versions up to {known}: use a newer one"
     )]
     Version {
-        /// What it says.
+        /// The version of the document.
         version: u32,
-        /// The newest known.
+        /// The newest version that this program reads.
         known: u32,
     },
-    /// A field's content is impossible.
+    /// The content of a field is impossible.
     #[error("{0}")]
     Content(&'static str),
 }
@@ -58,13 +67,25 @@ impl Advice for DocumentError {
     }
 }
 
-/// Reads the version alone, so that a document of another version is refused by it and not by its
-/// shape.
-fn version_of(bytes: &[u8]) -> Result<u32, DocumentError> {
+/// Decodes a document of the version `known`. Reads the version before everything else, so that a
+/// document of another version is refused by its version and not by its shape.
+fn decode_document<T: serde::de::DeserializeOwned>(
+    bytes: &[u8],
+    known: u32,
+) -> Result<T, DocumentError> {
     #[derive(serde::Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let versioned: Versioned = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
-    Ok(versioned.version)
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
+    if version != known {
+        return Err(DocumentError::Version { version, known });
+    }
+    serde_json::from_slice(bytes).map_err(DocumentError::Json)
+}
+
+/// Joins the host and the name in a document.
+fn backup_name(host: &str, name: &str) -> Result<BackupName, DocumentError> {
+    BackupName::new(host, name)
+        .map_err(|_| DocumentError::Content("its host and name are not those of a backup"))
 }

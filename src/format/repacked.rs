@@ -1,43 +1,44 @@
-//! What supersedes the frame table of a level: written when what is still needed of its stream was
-//! put into other segments.
+//! The document that replaces the frame table of a level: written when a repack has moved the
+//! needed part of the level's stream into other segments.
 //!
 //! JSON, stored as a sealed frame of its own. Layout: docs/format.md, "Repacked levels".
 
-use super::DocumentError;
-use super::frame::{Compression, Decoder, Encoder, Lane, Opener, Sealer};
+use super::frame::{Lane, Opener, Sealer};
 use super::manifest::{LevelParts, ManifestError, RootNode};
+use super::{DocumentError, decode_document, sealed};
 use crate::model::{FrameNo, LevelId};
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;
 
-/// Most bytes a stored one may have: a root is 64 KiB at most.
+/// The most bytes that a stored document may have: a root has at most 64 KiB.
 pub const MAX_REPACKED_BYTES: u64 = 1 << 20;
 
-/// Where the stream of a level is since it was repacked.
+/// Where the stream of a level is since a repack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repacked {
     version: u32,
-    /// Which level.
-    #[serde(with = "super::manifest::text")]
+    /// The level that was repacked.
+    #[serde(with = "super::json::text")]
     level: LevelId,
-    /// How often it was repacked by then: 1 and up, the highest counts.
+    /// How often the level has been repacked: 1 or more. The document with the highest number
+    /// counts.
     pub number: u32,
-    /// Bytes of its tar stream.
+    /// Length of the level's tar stream in bytes.
     pub stream_bytes: u64,
-    /// All numbers of segments that were ever used for the level are below this.
+    /// One more than the highest segment number that the level has ever used.
     pub segments: u32,
-    /// Its frame table.
+    /// The root of the new frame table.
     pub frame_table: RootNode,
-    /// The lowest number of an object in the lane `frames` that may belong to this table, …
+    /// The lowest number of an object in the lane `frames` that may belong to the new table.
     pub first_frame_table_segment: u32,
-    /// … and one more than the highest that was ever used.
+    /// One more than the highest number of an object in the lane `frames` that was ever used.
     pub frame_table_segments: u32,
 }
 
 impl Repacked {
-    /// What says what `parts` do; objects of the frame table have numbers from
-    /// `first_frame_table_segment` on.
+    /// Makes the document for a level that is now as `parts` says. Objects of the frame table have
+    /// numbers from `first_frame_table_segment` on.
     pub fn of(parts: &LevelParts, first_frame_table_segment: u32) -> Self {
         Self {
             version: VERSION,
@@ -51,7 +52,7 @@ impl Repacked {
         }
     }
 
-    /// What `parts` say now.
+    /// Returns `parts`, a level as a manifest names it, with the stream where it is now.
     #[must_use]
     pub fn apply(&self, parts: LevelParts) -> LevelParts {
         LevelParts {
@@ -63,36 +64,24 @@ impl Repacked {
         }
     }
 
-    /// Writes it as it is stored.
+    /// Encodes the document as it is stored.
     ///
     /// # Errors
     ///
     /// [`ManifestError::Frame`].
     pub fn seal(&self, sealer: &Sealer) -> Result<Vec<u8>, ManifestError> {
-        let json = serde_json::to_vec(self)
-            .map_err(|error| ManifestError::Document(DocumentError::Json(error)))?;
-        let mut encoder = Encoder::new(Compression::Zstd, Compression::Zstd.default_level())
-            .map_err(ManifestError::Frame)?;
-        sealer
-            .seal(
-                &mut encoder,
-                Lane::Repacked,
-                FrameNo(u64::from(self.number)),
-                &json,
-            )
-            .map_err(ManifestError::Frame)
+        let frame = FrameNo(u64::from(self.number));
+        sealed::seal(self, sealer, Lane::Repacked, frame)
     }
 
-    /// Reads the one with that number, of the level that `opener` is for.
+    /// Reads the document with this number, of the level that `opener` is for.
     ///
     /// # Errors
     ///
     /// [`ManifestError`].
     pub fn open(stored: Vec<u8>, opener: &Opener, number: u32) -> Result<Self, ManifestError> {
         let frame = FrameNo(u64::from(number));
-        let json = opener
-            .open(&mut Decoder::new(), Lane::Repacked, frame, stored)
-            .map_err(ManifestError::Frame)?;
+        let json = sealed::open(stored, opener, Lane::Repacked, frame)?;
         let repacked = Self::decode(&json).map_err(ManifestError::Document)?;
         let id = opener.id(Lane::Repacked, frame);
         if repacked.number == number && repacked.level == id.level {
@@ -104,20 +93,13 @@ impl Repacked {
         }
     }
 
-    /// Reads the document itself.
+    /// Decodes the JSON document.
     ///
     /// # Errors
     ///
     /// [`DocumentError`].
     pub fn decode(json: &[u8]) -> Result<Self, DocumentError> {
-        let version = super::version_of(json)?;
-        if version != VERSION {
-            return Err(DocumentError::Version {
-                version,
-                known: VERSION,
-            });
-        }
-        serde_json::from_slice(json).map_err(DocumentError::Json)
+        decode_document(json, VERSION)
     }
 }
 
@@ -170,7 +152,7 @@ mod tests {
             flipped[at] ^= 1;
             Repacked::open(flipped, &sealer(5).opener(), 2).expect_err("damaged");
         }
-        // Sealed as it should be, but a document of another.
+        // The frame is sealed for number 2, but holds the document of another number.
         let stranger = Repacked {
             number: 7,
             ..repacked

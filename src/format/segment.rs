@@ -1,35 +1,36 @@
-//! Packs frames into segments: objects of whole frames, up to a size.
+//! Packs frames into segments: objects of whole frames, up to a limit of bytes.
 
 use crate::model::SegmentOffset;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Smallest limit of a segment's length in bytes.
+/// The lowest limit of a segment's length, in bytes.
 pub const MIN_SEGMENT_BYTES: u64 = 1 << 20;
 
-/// Where a frame was put.
+/// Where a frame is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Number of the segment in its lane, from 0.
     pub segment: u32,
-    /// Where the frame begins in it.
+    /// Where the frame begins in the segment.
     pub offset: SegmentOffset,
 }
 
-/// A segment that is ready to be stored.
+/// A segment, ready to be stored.
 #[derive(Debug)]
 pub struct Segment {
-    /// Its number in its lane, from 0.
+    /// Number of the segment in its lane, from 0.
     pub number: u32,
-    /// Its frames, end to end, in pieces that know nothing of where a frame ends.
+    /// The frames end to end, cut into pieces that are independent of where frames end.
     pub body: Vec<Vec<u8>>,
 }
 
-/// How long the pieces of a segment are; the last one may be shorter.
+/// Length of the pieces of a segment. The last piece may be shorter.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// What the pieces of segments are taken from, and given back to when a segment is stored. Frames
-/// are of all lengths, and each would stay until its segment is stored, got by one thread and freed
-/// by another: that tears the heap to pieces.
+/// A pool of pieces. A packer takes pieces from it; whoever has stored a segment gives them back.
+///
+/// Frames kept as separate buffers would fragment the heap: they have all lengths, stay until their
+/// segment is stored, and are allocated by one thread and freed by another.
 #[derive(Clone, Debug, Default)]
 pub struct Pieces(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -39,7 +40,7 @@ impl Pieces {
         spare.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES))
     }
 
-    /// Takes the pieces of a segment back that is no longer needed.
+    /// Takes back the pieces of a stored segment.
     pub fn give_back(&self, body: Vec<Vec<u8>>) {
         let empty = body.into_iter().map(|mut piece| {
             piece.clear();
@@ -52,7 +53,7 @@ impl Pieces {
     }
 }
 
-/// Fills one segment after the other with the frames of a lane.
+/// Packs the frames of a lane into one segment after another.
 #[derive(Debug)]
 pub struct Packer {
     limit_bytes: u64,
@@ -75,14 +76,14 @@ impl Packer {
         }
     }
 
-    /// The same, with pieces that come from here.
+    /// Makes the packer take its pieces from this pool.
     #[must_use]
     pub fn of_pieces(self, pieces: Pieces) -> Self {
         Self { pieces, ..self }
     }
 
-    /// Puts a frame behind the one before it. Returns its place, and the segment that it closed, if
-    /// any.
+    /// Appends a frame. Returns its place, and the segment that had no room for it, if it closed
+    /// one.
     ///
     /// # Errors
     ///
@@ -126,8 +127,8 @@ impl Packer {
         }
     }
 
-    /// Closes the segment that fills, so that all frames so far are in segments that were returned.
-    /// Nothing if there is none in it.
+    /// Closes the current segment, so that every frame so far is in a segment that was returned.
+    /// Returns `None` if no frame was put since the last segment was closed.
     ///
     /// # Errors
     ///
@@ -144,13 +145,12 @@ impl Packer {
         Ok(Some(std::mem::replace(&mut self.current, next)))
     }
 
-    /// How many segments were closed.
+    /// Returns how many segments are closed.
     pub fn closed(&self) -> u32 {
         self.current.number
     }
 
-    /// Ends the lane. Returns the last segment, unless no frame was put since one was closed, and
-    /// how many there are.
+    /// Ends the lane. Returns the last segment, if any frame is in it, and the number of segments.
     pub fn finish(self) -> (Option<Segment>, u32) {
         if self.current.body.is_empty() {
             (None, self.current.number)
@@ -161,9 +161,9 @@ impl Packer {
     }
 }
 
-/// A lane has room for 2^32 segments.
+/// The lane has no number left: it has room for 2^32 segments.
 #[derive(Debug, thiserror::Error)]
-#[error("the level has more segments than can be numbered; a larger segment size is needed")]
+#[error("the level would have more than 2^32 segments: choose a larger segment size")]
 pub struct TooManySegments;
 
 #[cfg(test)]
@@ -188,7 +188,7 @@ mod tests {
                 assert_eq!(packer.closed() as usize, segments.len());
                 assert!(
                     packer.cut().expect("room").is_none(),
-                    "there is nothing in it"
+                    "the segment is empty"
                 );
             }
         }
@@ -200,7 +200,7 @@ mod tests {
             let body = segment.body.concat();
             assert!(
                 body.len() <= 100 || body == frames[50],
-                "only what is longer by itself is longer than the limit"
+                "only a frame longer than the limit makes a longer segment"
             );
         }
         for (place, frame) in places.iter().zip(&frames) {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_used_again_and_nothing_of_what_was_in_them() {
+    fn pieces_are_used_again_without_their_old_bytes() {
         let (pieces, frame_bytes) = (Pieces::default(), PIECE_BYTES / 3 + 1);
         let mut packer = Packer::new(4 * PIECE_BYTES as u64).of_pieces(pieces.clone());
         let (mut expected, mut segments, mut buffers) =
@@ -239,7 +239,7 @@ mod tests {
             spare
                 .iter()
                 .all(|piece| piece.is_empty() && piece.capacity() == PIECE_BYTES),
-            "what is no piece is not kept"
+            "a buffer of another length is not kept"
         );
     }
 }

@@ -1,72 +1,25 @@
-//! Blocks: where nodes are kept, and what keeps them.
+//! Sinks and sources of blocks, and the parts of a run that manifests hold.
 
-use super::IndexError;
-use super::bytes::{Reader, put_varint};
-use super::error::Flaw;
-use crate::model::{FrameNo, SegmentOffset};
-use std::fmt;
+use super::{BlockAddress, IndexError};
+use crate::model::FrameNo;
 use std::sync::Arc;
 
-/// Where a block of a run is kept. Made by a [`BlockSink`], understood by the [`BlockSource`] of
-/// the same level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BlockAddress {
-    /// Its place in its lane of the level; what its authentication is bound to. Unlike that of any
-    /// other block of the run.
-    pub number: FrameNo,
-    /// Number of the object that holds it.
-    pub object: u32,
-    /// Where it begins in that object.
-    pub offset: SegmentOffset,
-    /// Its length as stored.
-    pub length: u32,
-}
-
-impl fmt::Display for BlockAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "block {} ({} bytes at {} of object {:08})",
-            self.number.0, self.length, self.offset.0, self.object
-        )
-    }
-}
-
-impl BlockAddress {
-    /// Layout: docs/format/index.md, "Inner node".
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.number.0);
-        put_varint(out, u64::from(self.object));
-        put_varint(out, self.offset.0);
-        put_varint(out, u64::from(self.length));
-    }
-
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Flaw> {
-        Ok(Self {
-            number: FrameNo(reader.varint()?),
-            object: reader.varint_u32()?,
-            offset: SegmentOffset(reader.varint()?),
-            length: reader.varint_u32()?,
-        })
-    }
-}
-
-/// Takes the blocks of a run in the order they become full, and says where they are kept.
-/// Compression, encryption and authentication are its business.
+/// Stores the blocks of a run, in the order in which they become full. Compresses, encrypts and
+/// authenticates them.
 pub trait BlockSink {
-    /// Takes one block of at most [`MAX_BLOCK_BYTES`](super::MAX_BLOCK_BYTES). Its number must be
-    /// new in this run.
+    /// Stores one block of at most [`MAX_BLOCK_BYTES`](super::MAX_BLOCK_BYTES). Returns its
+    /// address, whose number no other block of the run has.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Store`]; the run is then lost.
+    /// [`IndexError::Store`]. The run can then not be finished.
     fn append(&mut self, raw: &[u8]) -> Result<BlockAddress, IndexError>;
 }
 
-/// Gives the blocks of a run back. May be called from many threads at once.
+/// Returns the blocks of a run. May be called from many threads at once.
 pub trait BlockSource: Send + Sync {
-    /// Returns the raw bytes that were appended. Authenticated before they are returned, and
-    /// bounded by [`MAX_BLOCK_BYTES`](super::MAX_BLOCK_BYTES) while they are decompressed.
+    /// Returns the raw bytes of a block. Authenticates them first, and decompresses no more than
+    /// [`MAX_BLOCK_BYTES`](super::MAX_BLOCK_BYTES).
     ///
     /// # Errors
     ///
@@ -74,23 +27,24 @@ pub trait BlockSource: Send + Sync {
     fn load(&self, address: &BlockAddress) -> Result<Vec<u8>, IndexError>;
 }
 
-/// A block that is kept with a run's root too: what the first entries need besides.
+/// A block on the path from the root of a run to its first entries. The manifest repeats it beside
+/// the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadBlock {
-    /// Its number in the run.
+    /// Number of the block in the run.
     pub number: FrameNo,
-    /// Its bytes, raw.
+    /// The raw block.
     pub raw: Vec<u8>,
 }
 
-/// A source that has some blocks at hand and gets the others from another.
+/// A source that has some blocks in memory and takes the others from another source.
 pub struct WithHead {
     head: Vec<HeadBlock>,
     rest: Arc<dyn BlockSource>,
 }
 
 impl WithHead {
-    /// `head` must be as authentic as what `rest` gives.
+    /// Makes a source. The blocks of `head` must be authenticated already.
     pub fn new(head: Vec<HeadBlock>, rest: Arc<dyn BlockSource>) -> Self {
         Self { head, rest }
     }
@@ -109,13 +63,13 @@ impl BlockSource for WithHead {
     }
 }
 
-/// What a manifest keeps of a run: its top block, and what cannot be told from it. At most 64 KiB.
+/// The root of a run, as a manifest holds it: at most 64 KiB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRoot {
-    /// The root node, raw.
+    /// The raw root node.
     pub node: Vec<u8>,
-    /// Height of that node; 0 when it is a leaf and so the whole run.
+    /// Height of the root node; 0 if it is a leaf, and so the whole run.
     pub height: u8,
-    /// How many entries the run has.
+    /// Number of entries in the run.
     pub entries: u64,
 }

@@ -1,7 +1,7 @@
-//! Reading and writing the numbers that all layouts of this module are made of.
+//! Reads and writes the numbers of all layouts of this module.
 //!
-//! A varint is LEB128: seven bits a byte, least significant first, the high bit set on all but the
-//! last. Only the shortest form is accepted, so that every number has one encoding.
+//! A varint is LEB128: seven bits a byte, least significant first, with the high bit set in every
+//! byte but the last. Readers accept only the shortest form, so every number has one encoding.
 
 use super::error::Flaw;
 
@@ -18,19 +18,19 @@ fn low_seven_bits(number: u64) -> u8 {
     number.to_le_bytes()[0] & 0x7f
 }
 
-/// How many bytes [`put_varint`] appends.
+/// Returns how many bytes [`put_varint`] appends.
 pub(super) fn varint_length(number: u64) -> usize {
     1 + (number | 1).ilog2() as usize / 7
 }
 
-/// Appends the length as a varint, then the bytes.
+/// Appends the length of `bytes` as a varint, then the bytes.
 pub(super) fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Appends the difference `to - from` (modulo 2^64) as a zigzag varint: small differences either
-/// way are short.
+/// Appends the difference `to - from` (modulo 2^64) as a zigzag varint: small differences are
+/// short, positive or negative.
 pub(super) fn put_difference(out: &mut Vec<u8>, from: u64, to: u64) {
     let difference = to.wrapping_sub(from).cast_signed();
     put_varint(
@@ -39,7 +39,7 @@ pub(super) fn put_difference(out: &mut Vec<u8>, from: u64, to: u64) {
     );
 }
 
-/// Takes numbers and bytes from the front of what is left of arbitrary bytes.
+/// Takes numbers and bytes from the front of a slice, which may hold any bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// How many bytes are left.
+    /// Returns how many bytes are left.
     pub(super) fn remaining(&self) -> usize {
         self.rest.len()
     }
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Everything that is left.
+    /// Takes all bytes that are left.
     pub(super) fn take_rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }
@@ -125,11 +125,11 @@ impl<'a> Reader<'a> {
         u32::try_from(self.varint()?).map_err(|_| "a number is larger than 32 bits".into())
     }
 
-    /// A length that the rest of the bytes can hold, one byte for each unit at least.
+    /// Takes a length or a count, and refuses one larger than the number of bytes that are left.
     pub(super) fn length(&mut self) -> Result<usize, Flaw> {
         let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
         if length > self.rest.len() {
-            Err("a length leads past the end".into())
+            Err("a length reaches past the end".into())
         } else {
             Ok(length)
         }
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    /// What [`put_difference`] wrote, added to `from`.
+    /// Takes a difference that [`put_difference`] wrote, and adds it to `from`.
     pub(super) fn difference(&mut self, from: u64) -> Result<u64, Flaw> {
         let zigzag = self.varint()?;
         let difference = (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
@@ -176,7 +176,9 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_from_any_bytes_has_one_encoding(bytes in proptest::collection::vec(any::<u8>(), 0..12)) {
+        fn a_number_that_is_read_from_any_bytes_has_one_encoding(
+            bytes in proptest::collection::vec(any::<u8>(), 0..12),
+        ) {
             let mut reader = Reader::new(&bytes);
             if let Ok(number) = reader.varint() {
                 let mut again = Vec::new();

@@ -1,4 +1,4 @@
-//! Decoded blocks in memory, shared by all runs of a process and bounded in bytes.
+//! A cache of decoded blocks, which all runs of a process share. It is bounded in bytes.
 
 use super::node::Node;
 use super::{BlockPlace, IndexError};
@@ -6,41 +6,41 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What a cached block costs beyond its node: its places in the map and in the queue.
+/// The memory that a cached block takes besides its node: its places in the map and in the queue.
 const OVERHEAD_BYTES: usize = 128;
 
-/// Keeps decoded blocks, those used again longest (second chance), and never more bytes of them
-/// than its capacity. A block that is being read stays in memory until its readers let go of it, in
+/// Keeps decoded blocks, never more bytes of them than its capacity. Blocks that are used again
+/// stay longest (second chance). A block stays in memory while a reader holds it, whether it is in
 /// the cache or not.
 #[derive(Debug)]
 pub struct BlockCache {
     capacity_bytes: usize,
     runs: AtomicU64,
-    /// Guards which blocks are kept and which are being loaded.
+    /// Guards the blocks that are kept and those that are being loaded.
     state: Mutex<State>,
 }
 
-/// Which run, and the number of the block in it.
+/// A run, and the number of a block in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct CacheKey {
     run: RunNumber,
     block: u64,
 }
 
-/// Number of an opened run in its cache.
+/// The number of an opened run in its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RunNumber(u64);
 
-/// A block, with what the parent said of it when it was checked.
+/// A block that was checked, and what its parent says of it.
 #[derive(Debug)]
 pub(super) struct CachedNode {
     pub(super) node: Node,
-    pub(super) claim: Claim,
+    pub(super) claim: BlockClaim,
 }
 
-/// What a parent says of a child. Another parent must not say anything else of the same block.
+/// What a parent says of a child. Another parent of the same block must say the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct BlockClaim {
     pub(super) place: BlockPlace,
     pub(super) height: u8,
     pub(super) first_rank: u64,
@@ -65,10 +65,10 @@ struct Kept {
 
 type Loaded = Result<Arc<CachedNode>, IndexError>;
 
-/// A load under way, for those who wait for it.
+/// A load under way, for the threads that wait for it.
 #[derive(Debug, Default)]
 struct Load {
-    /// Guards how it ended.
+    /// Guards how the load ended.
     outcome: Mutex<Outcome>,
     ended: Condvar,
 }
@@ -82,7 +82,8 @@ enum Outcome {
     Abandoned,
 }
 
-/// No code here can panic while it holds a lock and has changed half of what the lock guards.
+/// Locks a mutex, poisoned or not: no code here can panic after it has changed a part of what the
+/// lock guards.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -97,12 +98,12 @@ impl BlockCache {
         })
     }
 
-    /// How many bytes the kept blocks take, never more than the capacity.
+    /// Returns how many bytes the kept blocks take: never more than the capacity.
     pub fn used_bytes(&self) -> usize {
         lock(&self.state).used_bytes
     }
 
-    /// A number for a run that is being opened.
+    /// Returns a number for a run that is being opened.
     pub(super) fn register_run(&self) -> RunNumber {
         RunNumber(self.runs.fetch_add(1, Ordering::Relaxed))
     }
@@ -112,9 +113,9 @@ impl BlockCache {
         lock(&self.state).get(CacheKey { run, block })
     }
 
-    /// Returns the block, calling `load` if it is not kept and no other thread is about to have it.
-    /// A failure is not remembered. Who waited for another's fetch that failed has one more begun
-    /// after it asked: what was wrong may be over.
+    /// Returns the block. If it is not kept, calls `load`, or waits for the thread that is loading
+    /// it. Failures are not remembered. If the fetch of another thread fails, a thread that waited
+    /// for it takes part in one more fetch: the cause may be over.
     pub(super) fn get_or_load(
         &self,
         run: RunNumber,
@@ -196,7 +197,8 @@ impl State {
 }
 
 impl Load {
-    /// How the load ended; `None` when the waiting thread has to load itself.
+    /// Waits until the load has ended. Returns `None` if the waiting thread has to load the block
+    /// itself.
     fn wait(&self) -> Option<Loaded> {
         let outcome = lock(&self.outcome);
         let under_way = |outcome: &mut Outcome| matches!(outcome, Outcome::UnderWay);
@@ -211,7 +213,8 @@ impl Load {
     }
 }
 
-/// Ends a load however the loading function ends, so that nobody waits for ever.
+/// Ends a load when it is dropped, however the loading function ends, so that no thread waits for
+/// ever.
 struct Ending<'a> {
     cache: &'a BlockCache,
     key: CacheKey,
@@ -235,9 +238,9 @@ impl Drop for Ending<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::BlockAddress;
+    use super::super::BlockAddress;
     use super::super::node::{Node, NodeBuilder};
-    use super::{BlockCache, BlockPlace, CachedNode, Claim, IndexError, RunNumber};
+    use super::{BlockCache, BlockClaim, BlockPlace, CachedNode, IndexError, RunNumber};
     use crate::model::{FrameNo, SegmentOffset};
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -250,7 +253,7 @@ mod tests {
         let node = Node::decode(builder.take()).expect("a sound node");
         CachedNode {
             node,
-            claim: Claim {
+            claim: BlockClaim {
                 place: BlockPlace::Root,
                 height: 0,
                 first_rank: 0,
@@ -279,16 +282,16 @@ mod tests {
             assert!(cache.used_bytes() <= 10_000);
             assert!(
                 cache.get(RUN, 0).is_some(),
-                "block 0 is used all the time, and was dropped after {block}"
+                "block 0 is used all the time, but was dropped after {block}"
             );
         }
-        assert!(cache.used_bytes() > 8_000, "it is filled");
+        assert!(cache.used_bytes() > 8_000, "it is nearly full");
         assert!(cache.get(RunNumber(1), 0).is_none(), "runs do not mix");
         cache
             .get_or_load(RUN, 2000, || Ok(node(20_000)))
-            .expect("too large to be kept, yet read");
+            .expect("it loads although it is too large to be kept");
         assert!(cache.get(RUN, 2000).is_none());
-        assert!(cache.get(RUN, 0).is_some(), "and nothing made room for it");
+        assert!(cache.get(RUN, 0).is_some(), "no block made room for it");
     }
 
     #[test]
@@ -313,9 +316,9 @@ mod tests {
         assert_eq!(loads.into_inner(), 1);
     }
 
-    /// Four threads want one block. The first load fails, and not before the others wait for it, so
-    /// that they cannot come too late to share it; `next` is how later ones end. Returns how many
-    /// threads got the block, and how many loads there were.
+    /// Lets four threads ask for one block. The first load fails as soon as the other three wait
+    /// for it; later loads end as `next` says. Returns how many threads got the block, and how many
+    /// loads there were.
     fn shared_failure(
         cache: &BlockCache,
         next: impl Fn() -> Result<CachedNode, IndexError> + Sync,
@@ -346,13 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn who_waited_for_a_fetch_that_failed_has_one_more_begun() {
+    fn a_thread_that_waited_for_a_failed_fetch_takes_part_in_another() {
         let cache = BlockCache::new(100_000);
         assert_eq!(shared_failure(&cache, || Ok(node(10))), (3, 2));
     }
 
     #[test]
-    fn a_failure_that_lasts_is_told_to_all_and_not_remembered() {
+    fn a_lasting_failure_reaches_every_thread_and_is_not_remembered() {
         let cache = BlockCache::new(100_000);
         let (loaded, loads) = shared_failure(&cache, || Err(failure()));
         assert!(
@@ -365,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_panics_leaves_nobody_waiting() {
+    fn a_load_that_panics_leaves_no_thread_waiting() {
         let cache = BlockCache::new(100_000);
         let loading =
             std::panic::AssertUnwindSafe(|| cache.get_or_load(RUN, 1, || panic!("in the test")));

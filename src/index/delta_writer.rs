@@ -1,35 +1,35 @@
-//! Writing a run that makes another tree of an earlier one.
+//! Writes a run that turns an earlier tree into another one.
 
-use super::layers::Merged;
+use super::merged::Merged;
 use super::{BlockSink, HeadBlock, IndexError, RunRoot, Tree, TreeWriter, key};
 use crate::model::{Entry, NodeId, TreePath};
 
-/// Writes the run that, on top of the runs of a tree, makes a new tree: what is new or other than
-/// before, and what is gone.
+/// Writes the run that, on top of the runs of an earlier tree, makes a new tree. The run has the
+/// entries that are new or changed, and marks for those that are gone.
 ///
-/// It is told of every entry of the new tree, in index order: of those that the earlier one has as
-/// they are by [`keep`](Self::keep), of others by [`push`](Self::push). What the earlier tree has
-/// and it was not told of is gone. A directory's whole content that is gone takes one entry. Goes
-/// through the earlier tree once, in order, and holds one path of its blocks for each of its runs.
+/// The caller names every entry of the new tree, in index order: an unchanged entry by
+/// [`keep`](Self::keep), any other by [`push`](Self::push). Entries of the earlier tree that the
+/// caller did not name are gone. If everything in a directory is gone, one mark says so. The writer
+/// reads the earlier tree once, in order, and holds one path of blocks for each of its runs.
 pub struct DeltaWriter {
     run: TreeWriter,
-    /// The first entry of the earlier tree of which nothing was said yet.
+    /// The first entry of the earlier tree that was neither named nor passed.
     earlier: Merged,
-    /// The key of the last entry of the new tree; that of the root before there is one.
+    /// The key of the last entry of the new tree; the root's while there is none.
     last: Vec<u8>,
-    /// The key of the entry at hand.
+    /// The key of the current entry.
     key: Vec<u8>,
     subtrees: u64,
 }
 
-/// What a [`DeltaWriter`] wrote.
+/// A run that a [`DeltaWriter`] wrote.
 #[derive(Clone, Debug)]
 pub struct DeltaRun {
-    /// Its root.
+    /// The root of the run.
     pub root: RunRoot,
-    /// The blocks on the way to its first entries.
+    /// The blocks on the path to its first entries.
     pub head: Vec<HeadBlock>,
-    /// How many subtrees it says to be gone.
+    /// How many subtrees it marks as gone.
     pub subtrees: u64,
 }
 
@@ -38,8 +38,8 @@ impl DeltaWriter {
     ///
     /// # Errors
     ///
-    /// [`IndexError::Fetch`] and [`IndexError::Malformed`] when `earlier` cannot be read, as of
-    /// everything here.
+    /// [`IndexError::Fetch`] and [`IndexError::Malformed`] if `earlier` cannot be read. Every
+    /// method of the writer can fail with these.
     pub fn new(earlier: &Tree) -> Result<Self, IndexError> {
         let earlier = earlier.layers().seek(&[])?;
         Ok(Self {
@@ -51,7 +51,8 @@ impl DeltaWriter {
         })
     }
 
-    /// Whether `path` is the next entry of the earlier tree: whether nothing before it is gone.
+    /// Returns whether `path` is the next entry of the earlier tree, so that nothing before it is
+    /// gone.
     pub fn is_next(&mut self, path: &TreePath) -> bool {
         key::of_path_into(path, &mut self.key);
         self.earlier
@@ -59,18 +60,18 @@ impl DeltaWriter {
             .is_some_and(|(_, item)| item.key == self.key)
     }
 
-    /// Whether the earlier tree has no more entries.
+    /// Returns whether the earlier tree has no more entries.
     pub fn is_at_end(&self) -> bool {
         self.earlier.current().is_none()
     }
 
-    /// How many entries there are in the run so far.
+    /// Returns how many entries the run has so far.
     pub fn entries(&self) -> u64 {
         self.run.entries()
     }
 
-    /// Tells of an entry that is as it was. Returns whether the earlier tree has it; if not, it
-    /// must be pushed.
+    /// Names an entry that did not change. Returns whether the earlier tree has it; if not, the
+    /// caller must push it.
     ///
     /// # Errors
     ///
@@ -90,11 +91,12 @@ impl DeltaWriter {
         Ok(true)
     }
 
-    /// Appends an entry; returns its rank. What it is a link to is named by its rank in this run.
+    /// Appends an entry that is new or changed, and returns its rank. A link names its target by
+    /// the rank in this run.
     ///
     /// # Errors
     ///
-    /// As [`TreeWriter::push`]. An entry that is [`IndexError::Unfit`] is gone from the new tree.
+    /// As [`TreeWriter::push`]. After [`IndexError::Unfit`], the new tree does not have the entry.
     pub fn push(&mut self, entry: &Entry, sink: &mut dyn BlockSink) -> Result<NodeId, IndexError> {
         key::of_path_into(&entry.path, &mut self.key);
         self.pass_before_key(sink)?;
@@ -110,12 +112,12 @@ impl DeltaWriter {
         Ok(rank)
     }
 
-    /// The run with what it was told so far; of what the earlier tree has after that it says
-    /// nothing. See [`TreeWriter::so_far`].
+    /// Ends a copy of the run here. The copy does not mark later entries of the earlier tree as
+    /// gone. See [`TreeWriter::so_far`].
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors of the sink.
     pub fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.run.so_far(sink)
     }
@@ -124,11 +126,11 @@ impl DeltaWriter {
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors of the sink.
     pub fn finish(mut self, sink: &mut dyn BlockSink) -> Result<DeltaRun, IndexError> {
         while let Some((_, gone)) = self.earlier.current() {
             let gone = gone.key.to_vec();
-            self.gone(&gone, None, sink)?;
+            self.mark_gone(&gone, None, sink)?;
         }
         let (root, head) = self.run.finish_with_head(sink)?;
         Ok(DeltaRun {
@@ -138,7 +140,7 @@ impl DeltaWriter {
         })
     }
 
-    /// Notes that all that the earlier tree has before the entry at hand is gone.
+    /// Marks all entries of the earlier tree before the current entry as gone.
     fn pass_before_key(&mut self, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
         while let Some((_, item)) = self
             .earlier
@@ -147,16 +149,17 @@ impl DeltaWriter {
         {
             let gone = item.key.to_vec();
             let next = std::mem::take(&mut self.key);
-            let noted = self.gone(&gone, Some(&next), sink);
+            let marked = self.mark_gone(&gone, Some(&next), sink);
             self.key = next;
-            noted?;
+            marked?;
         }
         Ok(())
     }
 
-    /// Notes that the entry where the earlier tree stands is gone, and with it all of the largest
-    /// subtree that it lies in and neither the entry before nor the next does.
-    fn gone(
+    /// Marks the current entry of the earlier tree as gone. If the entry is in a subtree that has
+    /// neither the previous entry nor the next one of the new tree, the largest such subtree is
+    /// gone with it.
+    fn mark_gone(
         &mut self,
         gone: &[u8],
         next: Option<&[u8]>,
@@ -178,7 +181,8 @@ impl DeltaWriter {
                 self.subtrees += 1;
                 self.earlier.seek(&key::after_subtree(subtree))
             }
-            // A subtree of one entry: the entry itself is found without asking for subtrees.
+            // A subtree of one entry. Readers find a mark of the entry itself without looking for
+            // subtrees.
             _ => self.run.push_gone(gone, sink),
         }
     }

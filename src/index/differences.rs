@@ -1,34 +1,34 @@
-//! What two points in time do not have in common.
+//! The differences between the trees of two points in time.
 
-use super::layers::Merged;
+use super::merged::Merged;
 use super::run::Cursor;
 use super::{IndexError, Tree, key};
 use crate::model::{Entry, NodeId, TreePath};
 
-/// A path under which two trees have something different.
+/// A path under which two trees differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which path.
+    /// The path.
     pub path: TreePath,
-    /// What the earlier tree has there, and its node in that tree.
+    /// The entry of the earlier tree and its node there; `None` if it has no such path.
     pub before: Option<(NodeId, Entry)>,
-    /// What the later tree has there, and its node in that tree.
+    /// The entry of the later tree and its node there; `None` if it has no such path.
     pub after: Option<(NodeId, Entry)>,
 }
 
-/// What [`Tree::differences`] lists.
+/// Lists the differences: see [`Tree::differences`].
 pub struct Differences {
     before: Tree,
     after: Tree,
-    state: State,
+    state: DifferencesState,
 }
 
-enum State {
+enum DifferencesState {
     Begin,
-    /// Of each run that only one of the trees has, the first entry that was not passed yet.
+    /// One cursor for each run that only one of the trees has, at the first entry not passed yet.
     Runs(Vec<Cursor>),
-    /// In a subtree that one of those runs says to be gone, or where nothing is shared: both trees
-    /// are gone through.
+    /// Reads both trees in full: in a subtree that one of those runs marks as gone, or from
+    /// beginning to end if the trees share no run.
     Subtree(Vec<Cursor>, Box<Subtree>),
     Ended,
 }
@@ -36,103 +36,95 @@ enum State {
 struct Subtree {
     before: Merged,
     after: Merged,
-    /// The first key after it; `None` where it is all there is.
+    /// The first key after the subtree; `None` for the whole tree.
     end: Option<Vec<u8>>,
 }
 
+impl Tree {
+    /// Lists the differences between this tree and a later one of the same backup, in index order.
+    /// Ends with the first error.
+    ///
+    /// Reads the runs that the trees do not share, and from the shared ones the entries under the
+    /// same paths and those in directories that are gone. The work is proportional to what was
+    /// written between the two.
+    pub fn differences(&self, later: &Self) -> Differences {
+        Differences::new(self, later)
+    }
+}
+
 impl Differences {
-    pub(super) fn new(before: &Tree, after: &Tree) -> Self {
+    fn new(before: &Tree, after: &Tree) -> Self {
         Self {
             before: before.clone(),
             after: after.clone(),
-            state: State::Begin,
+            state: DifferencesState::Begin,
         }
     }
 
-    fn begin(&self) -> Result<State, IndexError> {
+    fn begin(&self) -> Result<DifferencesState, IndexError> {
         let shared = self.before.layers().shared_with(self.after.layers());
         if shared == 0 {
-            let (before, after) = (
-                self.before.layers().seek(&[])?,
-                self.after.layers().seek(&[])?,
-            );
-            return Ok(State::Subtree(
+            return Ok(DifferencesState::Subtree(
                 Vec::new(),
-                Box::new(Subtree {
-                    before,
-                    after,
-                    end: None,
-                }),
+                self.subtree(&[], None)?,
             ));
         }
         let mut cursors = self.before.layers().cursors_from(shared)?;
         cursors.extend(self.after.layers().cursors_from(shared)?);
-        Ok(State::Runs(cursors))
+        Ok(DifferencesState::Runs(cursors))
+    }
+
+    /// Begins to read both trees from `key` on, up to `end`.
+    fn subtree(&self, key: &[u8], end: Option<Vec<u8>>) -> Result<Box<Subtree>, IndexError> {
+        Ok(Box::new(Subtree {
+            before: self.before.layers().seek(key)?,
+            after: self.after.layers().seek(key)?,
+            end,
+        }))
     }
 
     fn try_next(&mut self) -> Result<Option<Difference>, IndexError> {
         loop {
-            match std::mem::replace(&mut self.state, State::Ended) {
-                State::Ended => return Ok(None),
-                State::Begin => self.state = self.begin()?,
-                State::Runs(mut cursors) => {
-                    let Some(key) = cursors
-                        .iter()
-                        .filter_map(Cursor::current)
-                        .map(|item| item.key)
-                        .min()
-                        .map(<[u8]>::to_vec)
-                    else {
+            match std::mem::replace(&mut self.state, DifferencesState::Ended) {
+                DifferencesState::Ended => return Ok(None),
+                DifferencesState::Begin => self.state = self.begin()?,
+                DifferencesState::Runs(mut cursors) => {
+                    let Some(key) = take_least(&mut cursors)? else {
                         return Ok(None);
                     };
-                    for cursor in &mut cursors {
-                        if cursor.current().is_some_and(|item| item.key == key) {
-                            cursor.advance()?;
-                        }
-                    }
                     if key::is_subtree(&key) {
-                        let (before, after) = (
-                            self.before.layers().seek(&key)?,
-                            self.after.layers().seek(&key)?,
-                        );
-                        let end = Some(key::after_subtree(&key));
-                        self.state =
-                            State::Subtree(cursors, Box::new(Subtree { before, after, end }));
+                        let subtree = self.subtree(&key, Some(key::after_subtree(&key)))?;
+                        self.state = DifferencesState::Subtree(cursors, subtree);
                         continue;
                     }
-                    self.state = State::Runs(cursors);
+                    self.state = DifferencesState::Runs(cursors);
                     let [before, after] = [self.before.find_key(&key)?, self.after.find_key(&key)?];
                     if let Some(difference) = difference(before, after) {
                         return Ok(Some(difference));
                     }
                 }
-                State::Subtree(mut cursors, mut subtree) => match self.next_in(&mut subtree)? {
-                    Some((before, after)) => {
-                        self.state = State::Subtree(cursors, subtree);
-                        if let Some(difference) = difference(before, after) {
-                            return Ok(Some(difference));
-                        }
-                    }
-                    None => {
-                        let Some(end) = subtree.end else {
-                            return Ok(None);
-                        };
-                        for cursor in &mut cursors {
-                            if cursor
-                                .current()
-                                .is_some_and(|item| item.key < end.as_slice())
-                            {
-                                cursor.seek(&end)?;
+                DifferencesState::Subtree(mut cursors, mut subtree) => {
+                    match self.next_in(&mut subtree)? {
+                        Some((before, after)) => {
+                            self.state = DifferencesState::Subtree(cursors, subtree);
+                            if let Some(difference) = difference(before, after) {
+                                return Ok(Some(difference));
                             }
                         }
-                        self.state = State::Runs(cursors);
+                        None => {
+                            let Some(end) = subtree.end else {
+                                return Ok(None);
+                            };
+                            pass_before(&mut cursors, &end)?;
+                            self.state = DifferencesState::Runs(cursors);
+                        }
                     }
-                },
+                }
             }
         }
     }
 
-    /// What the trees have under the next key that any has in the subtree.
+    /// Returns the entries of both trees with the next key in the subtree.
     fn next_in(
         &self,
         Subtree { before, after, end }: &mut Subtree,
@@ -163,6 +155,30 @@ impl Differences {
     }
 }
 
+/// Returns the least key of all runs, and moves every run past it.
+fn take_least(cursors: &mut [Cursor]) -> Result<Option<Vec<u8>>, IndexError> {
+    let keys = cursors.iter().filter_map(Cursor::current);
+    let Some(least) = keys.map(|item| item.key).min().map(<[u8]>::to_vec) else {
+        return Ok(None);
+    };
+    for cursor in cursors {
+        if cursor.current().is_some_and(|item| item.key == least) {
+            cursor.advance()?;
+        }
+    }
+    Ok(Some(least))
+}
+
+/// Moves every run to its first key that is not less than `end`.
+fn pass_before(cursors: &mut [Cursor], end: &[u8]) -> Result<(), IndexError> {
+    for cursor in cursors {
+        if cursor.current().is_some_and(|item| item.key < end) {
+            cursor.seek(end)?;
+        }
+    }
+    Ok(())
+}
+
 type Found = Option<(NodeId, Entry)>;
 
 fn difference(before: Found, after: Found) -> Option<Difference> {
@@ -170,7 +186,7 @@ fn difference(before: Found, after: Found) -> Option<Difference> {
         .as_ref()
         .or(after.as_ref())
         .map(|(_, entry)| entry.path.clone())?;
-    // Nodes differ with the number of runs; what a name is a link to shows in the inode.
+    // Nodes depend on the number of runs. A changed link shows in the inode.
     let bare = |found: &Found| {
         found.as_ref().map(|(_, entry)| Entry {
             link_to: None,

@@ -1,74 +1,73 @@
-//! What can go wrong with an index or a frame table.
+//! Errors of indexes and frame tables.
 
-use super::BlockAddress;
+use super::block_address::{BlockAddress, BlockPlace};
 use crate::model::{StreamOffset, TreePath};
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 /// Why an index or a frame table could not be read or written.
 ///
-/// Can be cloned, so that all who waited for one block are told the same.
+/// Can be cloned, so that every thread that waited for one block gets the same error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum IndexError {
-    /// The bytes are not what a writer of this format leaves: damage, or a newer version.
+    /// The bytes break a rule of the format: they are damaged, or a newer version wrote them.
     #[error("{block} is malformed: {what}")]
     Malformed {
-        /// What is wrong with it.
+        /// The rule that the block breaks.
         what: Cow<'static, str>,
-        /// In which block.
+        /// The malformed block.
         block: BlockPlace,
     },
-    /// A block could not be had. The next call that needs it tries again.
+    /// The source did not return a block. The next call that needs the block tries again.
     #[error("could not fetch {address}")]
     Fetch {
-        /// Which block.
+        /// The block.
         address: BlockAddress,
-        /// What the [`BlockSource`](super::BlockSource) said.
+        /// The error of the [`BlockSource`](super::BlockSource).
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// Only blocks in memory may be used here, and one that is needed is not among them: see
+    /// The call may use only blocks in memory, and one that it needs is not there: see
     /// [`Tree::cached_only`](super::Tree::cached_only).
     #[error("{0} is not in memory")]
     NotCached(BlockAddress),
-    /// A block could not be stored; the run cannot be finished.
+    /// The sink did not store a block. The run cannot be finished.
     #[error("could not store a block of the index")]
     Store {
-        /// What the [`BlockSink`](super::BlockSink) said.
+        /// The error of the [`BlockSink`](super::BlockSink).
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// The stream ends at or before the place that was asked for.
+    /// The stream ends at or before the wanted byte.
     #[error("the stream ends at byte {}, before byte {}", .end.0, .at.0)]
     PastEnd {
-        /// What was asked for.
+        /// The wanted byte.
         at: StreamOffset,
         /// Where the stream ends.
         end: StreamOffset,
     },
-    /// Nothing needed the bytes any more when the table was written, and they have gone.
+    /// No point in time needed the bytes when the table was written, so they were removed.
     #[error("byte {} of the stream has been removed", .at.0)]
     Gone {
-        /// What was asked for.
+        /// The wanted byte.
         at: StreamOffset,
     },
-    /// What was pushed does not come after what was pushed before it. A bug of the writer's caller.
+    /// An entry or a row does not come after the previous one: a bug of the writer's caller.
     #[error("{what} was pushed out of order")]
     OutOfOrder {
-        /// What was pushed.
+        /// The entry or row.
         what: String,
     },
-    /// This entry cannot be kept in an index. The writer goes on as if it had not been pushed.
-    #[error("{path} cannot be kept in the index: {what}")]
+    /// An index cannot hold this entry. The writer continues as if it had not been pushed.
+    #[error("the index cannot hold {path}: {what}")]
     Unfit {
-        /// Which entry.
+        /// The path of the entry.
         path: TreePath,
-        /// Which rule it breaks.
+        /// The rule that the entry breaks.
         what: &'static str,
     },
 }
 
 impl IndexError {
-    /// A failed fetch of `address`, for [`BlockSource`](super::BlockSource)s.
+    /// Makes the error of a [`BlockSource`](super::BlockSource) that did not return a block.
     pub fn fetch(
         address: BlockAddress,
         source: impl std::error::Error + Send + Sync + 'static,
@@ -79,7 +78,7 @@ impl IndexError {
         }
     }
 
-    /// A failed append, for [`BlockSink`](super::BlockSink)s.
+    /// Makes the error of a [`BlockSink`](super::BlockSink) that did not store a block.
     pub fn store(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Store {
             source: Arc::new(source),
@@ -87,30 +86,12 @@ impl IndexError {
     }
 }
 
-/// Where a malformed block stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockPlace {
-    /// The root, in the manifest.
-    Root,
-    /// A block of its own.
-    At(BlockAddress),
-}
-
-impl fmt::Display for BlockPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Root => f.write_str("the root block"),
-            Self::At(address) => address.fmt(f),
-        }
-    }
-}
-
-/// What is wrong with some bytes, said before it is known in which block they are.
+/// The rule that some bytes break, before their block is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Flaw(pub(super) Cow<'static, str>);
 
 impl Flaw {
-    /// Names the block.
+    /// Makes an error that names the block.
     pub(super) fn within(self, block: BlockPlace) -> IndexError {
         IndexError::Malformed {
             what: self.0,
@@ -118,7 +99,7 @@ impl Flaw {
         }
     }
 
-    /// Says which entry of the run has the flaw.
+    /// Adds the rank of the entry that has the flaw.
     pub(super) fn of_entry(self, rank: u64) -> Self {
         Self(format!("entry {rank}: {}", self.0).into())
     }

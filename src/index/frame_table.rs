@@ -6,37 +6,48 @@
 use super::bytes::{Reader, put_varint};
 use super::error::Flaw;
 use super::node::NodeBuilder;
-use super::run::{Cursor, Item, Run};
+use super::run::{Cursor, Item, RunReader};
 use super::run_writer::RunWriter;
 use super::{BlockCache, BlockSink, BlockSource, IndexError, RunRoot};
+use crate::format::frame::{Compression, ExpectedFrame};
 use crate::model::{FrameNo, SegmentOffset, StreamOffset};
 use std::sync::Arc;
 
 const VERSION: u8 = 1;
 
-/// One frame of the stream.
+/// A row of a frame table: one frame of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameRow {
-    /// Its number; the first is 0.
+    /// The frame's number, from 0.
     pub number: FrameNo,
-    /// Where its bytes begin in the stream.
+    /// Where the frame's content begins in the stream.
     pub start: StreamOffset,
-    /// How many bytes of the stream it holds; never 0.
+    /// Length of the content in bytes; never 0.
     pub raw_length: u32,
-    /// Number of the segment that holds it.
+    /// Number of the segment that holds the frame.
     pub segment: u32,
-    /// Where it begins in the segment.
+    /// Where the frame begins in the segment.
     pub offset: SegmentOffset,
-    /// Its length as stored.
+    /// Length of the frame as stored, in bytes.
     pub stored_length: u32,
-    /// Of a frame that carries no authentication of its own: the first 16 bytes of its digest.
+    /// The checksum of a bare frame; `None` for a sealed frame, which has a tag.
     pub checksum: Option<[u8; 16]>,
 }
 
 impl FrameRow {
-    /// Where the next frame begins in the stream.
+    /// Returns where the next frame begins in the stream.
     pub fn end(&self) -> StreamOffset {
         StreamOffset(self.start.0.saturating_add(u64::from(self.raw_length)))
+    }
+
+    /// Returns what the frame must be when it is opened. `compression` is the method of the level.
+    pub fn expected(&self, compression: Compression) -> ExpectedFrame {
+        ExpectedFrame {
+            number: self.number,
+            raw_length: self.raw_length,
+            compression,
+            checksum: self.checksum,
+        }
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -55,10 +66,9 @@ impl FrameRow {
         let mut reader = Reader::new(item.value);
         let version = reader.u8()?;
         if version != VERSION {
-            return Err(format!(
-                "rows of version {version} are not known to this version of freezer"
-            )
-            .into());
+            return Err(
+                format!("this version of freezer does not know rows of version {version}").into(),
+            );
         }
         let row = Self {
             start: StreamOffset(u64::from_be_bytes(start)),
@@ -69,11 +79,14 @@ impl FrameRow {
             stored_length: reader.varint_u32()?,
             checksum: match reader.take_rest() {
                 [] => None,
-                rest => Some(rest.try_into().map_err(|_| "a checksum has not 16 bytes")?),
+                rest => Some(
+                    rest.try_into()
+                        .map_err(|_| "a checksum does not have 16 bytes")?,
+                ),
             },
         };
         if row.number.0 < item.rank || row.start.0 < row.number.0 {
-            return Err(format!("it is of frame {}", row.number.0).into());
+            return Err(format!("it cannot be the row of frame {}", row.number.0).into());
         }
         if row.number.0 == 0 && row.start.0 != 0 {
             return Err("the first frame does not begin at 0".into());
@@ -85,12 +98,41 @@ impl FrameRow {
     }
 }
 
+/// The next frame of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct NextFrame {
+    number: u64,
+    /// Where the frame begins in the stream, in bytes.
+    start: u64,
+}
+
+impl NextFrame {
+    fn after(row: &FrameRow) -> Self {
+        Self {
+            number: row.number.0.saturating_add(1),
+            start: row.end().0,
+        }
+    }
+
+    /// Returns whether `row` can be the next row of the table. Frames may be missing before it;
+    /// each of them had at least one byte.
+    fn may_be(self, row: &FrameRow) -> bool {
+        match row.number.0.checked_sub(self.number) {
+            Some(0) => row.start.0 == self.start,
+            Some(left_out) => self
+                .start
+                .checked_add(left_out)
+                .is_some_and(|least| row.start.0 >= least),
+            None => false,
+        }
+    }
+}
+
 /// Writes a frame table from its rows in stream order.
 #[derive(Debug, Default)]
 pub struct FrameTableWriter {
     run: RunWriter,
-    /// The number of the next frame of the stream, and where it begins.
-    next: (u64, u64),
+    next: NextFrame,
 }
 
 impl FrameTableWriter {
@@ -99,22 +141,21 @@ impl FrameTableWriter {
         Self::default()
     }
 
-    /// Appends a row. Rows are numbered from 0, and each begins where the one before it ends.
+    /// Appends a row. Rows have numbers from 0, and each begins where the previous one ends.
     ///
     /// # Errors
     ///
-    /// [`IndexError::OutOfOrder`] if this is not the next row; the writer is as it was. After an
-    /// error of the sink the table cannot be finished.
+    /// [`IndexError::OutOfOrder`] if this is not the next row; the writer is then unchanged. After
+    /// an error of the sink, the table cannot be finished.
     pub fn push(&mut self, row: &FrameRow, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
-        if row.number.0 == self.next.0 {
+        if row.number.0 == self.next.number {
             self.push_later(row, sink)
         } else {
             Err(out_of_order(row))
         }
     }
 
-    /// Appends a row of a frame before which others may be left out of the table: they are not
-    /// there any more.
+    /// Appends a row. Frames before it may be missing from the table, because they were removed.
     ///
     /// # Errors
     ///
@@ -130,21 +171,21 @@ impl FrameTableWriter {
             .checked_add(u64::from(row.raw_length))
             .filter(|_| row.raw_length > 0);
         match end {
-            Some(end) if follows(self.next, row) => {
+            Some(_) if self.next.may_be(row) => {
                 self.run
                     .push(&row.start.0.to_be_bytes(), &row.encode(), sink)?;
-                self.next = (row.number.0 + 1, end);
+                self.next = NextFrame::after(row);
                 Ok(())
             }
             _ => Err(out_of_order(row)),
         }
     }
 
-    /// The table of the rows so far. See [`TreeWriter::so_far`](super::TreeWriter::so_far).
+    /// Ends a copy of the table here. See [`TreeWriter::so_far`](super::TreeWriter::so_far).
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors of the sink.
     pub fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.run.so_far(sink)
     }
@@ -153,14 +194,14 @@ impl FrameTableWriter {
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors of the sink.
     pub fn finish(self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.run.finish(sink)
     }
 }
 
-/// The raw bytes of the leaf that holds these rows: as [`FrameTableWriter`] makes it, if they are
-/// those of one leaf.
+/// Returns the raw leaf that holds these rows. It equals the one that [`FrameTableWriter`] makes,
+/// if they are the rows of one leaf.
 pub fn leaf_of(rows: &[FrameRow]) -> Vec<u8> {
     let mut node = NodeBuilder::new(0);
     rows.iter()
@@ -168,28 +209,29 @@ pub fn leaf_of(rows: &[FrameRow]) -> Vec<u8> {
     node.take()
 }
 
-/// The frame table of a level. Reads a block when it is first needed; cheap to clone, and may be
-/// used from many threads at once.
+/// The frame table of a level: which frame holds a byte of the stream, and where it is stored.
+/// Reads a block when a call first needs it. Cheap to clone, and may be used from many threads at
+/// once.
 #[derive(Clone, Debug)]
 pub struct FrameTable {
-    run: Run,
+    run: RunReader,
 }
 
 impl FrameTable {
-    /// Opens a table by the root that its manifest keeps. Loads nothing.
+    /// Opens a table by the root in a manifest. Loads nothing.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Malformed`] if the root is.
+    /// [`IndexError::Malformed`] if the root is malformed.
     pub fn open(
         root: RunRoot,
         source: Arc<dyn BlockSource>,
         cache: Arc<BlockCache>,
     ) -> Result<Self, IndexError> {
-        Run::open(root, source, cache).map(|run| Self { run })
+        RunReader::open(root, source, cache).map(|run| Self { run })
     }
 
-    /// The same table for those who must not wait: see
+    /// Returns the same table, which never waits for a block: see
     /// [`Tree::cached_only`](super::Tree::cached_only).
     #[must_use]
     pub fn cached_only(&self) -> Self {
@@ -198,17 +240,17 @@ impl FrameTable {
         }
     }
 
-    /// How many frames the table has.
+    /// Returns how many frames the table has.
     pub fn frames(&self) -> u64 {
         self.run.entries()
     }
 
-    /// The frame that holds the byte at `at`.
+    /// Returns the frame that holds the byte at `at`.
     ///
     /// # Errors
     ///
     /// [`IndexError::PastEnd`] if the last frame ends at or before `at`; [`IndexError::Gone`] if
-    /// the frame was left out of the table; [`IndexError::Fetch`] and [`IndexError::Malformed`].
+    /// the table no longer has the frame; [`IndexError::Fetch`] and [`IndexError::Malformed`].
     pub fn locate(&self, at: StreamOffset) -> Result<FrameRow, IndexError> {
         let mut cursor = self.run.seek_back(&at.0.to_be_bytes())?;
         let before = row_at(&cursor)?;
@@ -230,8 +272,8 @@ impl FrameTable {
         }
     }
 
-    /// The row at this place in the table, counted from 0; `None` when it has no more. Unless
-    /// frames were left out, it is the frame of this number.
+    /// Returns the row at this place in the table, from 0; `None` past the last. Unless frames are
+    /// missing, it is the frame with this number.
     ///
     /// # Errors
     ///
@@ -242,11 +284,11 @@ impl FrameTable {
             .map_or(Ok(None), |cursor| row_at(&cursor))
     }
 
-    /// The row after `row`; `None` when that is the last.
+    /// Returns the row after `row`; `None` if that is the last one.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Fetch`], and [`IndexError::Malformed`] also if it does not follow `row`.
+    /// [`IndexError::Fetch`]; [`IndexError::Malformed`], also if the next row cannot follow `row`.
     pub fn next(&self, row: &FrameRow) -> Result<Option<FrameRow>, IndexError> {
         let cursor = self
             .run
@@ -256,8 +298,8 @@ impl FrameTable {
         Ok(next)
     }
 
-    /// Where the last frame of the table ends: how many bytes the stream has, unless its last
-    /// frames were left out.
+    /// Returns where the last frame of the table ends: the length of the stream, unless its last
+    /// frames are missing.
     ///
     /// # Errors
     ///
@@ -269,9 +311,9 @@ impl FrameTable {
         }
     }
 
-    /// All rows in stream order. Ends with the first error.
-    pub fn rows(&self) -> Rows {
-        Rows {
+    /// Lists all rows in stream order. Ends with the first error.
+    pub fn rows(&self) -> FrameRows {
+        FrameRows {
             state: RowsState::Begin(self.clone()),
         }
     }
@@ -293,30 +335,18 @@ fn out_of_order(row: &FrameRow) -> IndexError {
     }
 }
 
-/// Whether a row can come where the next frame of the stream has this number and begins there.
-/// Frames that were left out before it had a byte each at least.
-fn follows((number, start): (u64, u64), row: &FrameRow) -> bool {
-    match row.number.0.checked_sub(number) {
-        Some(0) => row.start.0 == start,
-        Some(left_out) => start
-            .checked_add(left_out)
-            .is_some_and(|least| row.start.0 >= least),
-        None => false,
-    }
-}
-
 fn check_order(before: Option<&FrameRow>, next: Option<&FrameRow>) -> Result<(), Flaw> {
-    let expected = before.map_or((0, 0), |row| (row.number.0.saturating_add(1), row.end().0));
-    if next.is_none_or(|next| follows(expected, next)) {
+    let expected = before.map_or(NextFrame::default(), NextFrame::after);
+    if next.is_none_or(|next| expected.may_be(next)) {
         Ok(())
     } else {
-        Err("it does not follow the one before it".into())
+        Err("it cannot follow the previous row".into())
     }
 }
 
-/// What [`FrameTable::rows`] lists.
+/// Lists the rows of a table: see [`FrameTable::rows`].
 #[derive(Debug)]
-pub struct Rows {
+pub struct FrameRows {
     state: RowsState,
 }
 
@@ -327,7 +357,7 @@ enum RowsState {
     Ended,
 }
 
-impl Rows {
+impl FrameRows {
     fn try_next(&mut self) -> Result<Option<FrameRow>, IndexError> {
         let (cursor, last) = match std::mem::replace(&mut self.state, RowsState::Ended) {
             RowsState::Ended => return Ok(None),
@@ -346,7 +376,7 @@ impl Rows {
     }
 }
 
-impl Iterator for Rows {
+impl Iterator for FrameRows {
     type Item = Result<FrameRow, IndexError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,23 +1,23 @@
-//! Keys of the tree: `(directory path, name)` as flat bytes.
+//! Keys of the tree: directory path and name as flat bytes.
 //!
-//! Each component of the directory is followed by NUL, then one more NUL, then the name; the root
-//! has the empty key. Bytewise order then lists a directory's entries together, and each
-//! subdirectory's tree after them: `` < `\0a` < `\0b` < `a\0\0x` < `a\0c\0\0y` < `b\0\0z`. Names
-//! hold no NUL, so every path has one key.
+//! A key consists of the components of the directory, each followed by a NUL, then one more NUL,
+//! then the name. The root has the empty key. In byte order, the entries of a directory stand
+//! together, and the tree of each subdirectory follows them: `` < `\0a` < `\0b` < `a\0\0x` <
+//! `a\0c\0\0y` < `b\0\0z`. Names have no NUL, so every path has one key.
 //!
 //! Layout: docs/format/index.md, "Keys of the tree".
 
 use super::error::Flaw;
 use crate::model::{Name, TreePath};
 
-/// The key of `path`.
+/// Returns the key of `path`.
 pub(super) fn of_path(path: &TreePath) -> Vec<u8> {
     let mut key = Vec::with_capacity(path.as_bytes().len() + 2);
     of_path_into(path, &mut key);
     key
 }
 
-/// Writes the key of `path` over what is in `key`.
+/// Replaces the content of `key` by the key of `path`.
 pub(super) fn of_path_into(path: &TreePath, key: &mut Vec<u8>) {
     key.clear();
     if path.is_root() {
@@ -35,8 +35,8 @@ pub(super) fn of_path_into(path: &TreePath, key: &mut Vec<u8>) {
     key.extend_from_slice(name);
 }
 
-/// What the keys of all entries of the directory with key `directory` begin with; what follows is
-/// the name.
+/// Returns the common prefix of the keys of all entries in the directory with the key `directory`.
+/// In each key, the name follows the prefix.
 pub(super) fn prefix_of_children(directory: &[u8]) -> Vec<u8> {
     let Some(separator) = directory.iter().rposition(|byte| *byte == 0) else {
         return vec![0];
@@ -49,7 +49,7 @@ pub(super) fn prefix_of_children(directory: &[u8]) -> Vec<u8> {
     prefix
 }
 
-/// How many bytes of a tree's key stand before the name: all keys with the same ones are of the
+/// Returns how many bytes of a key stand before the name. Keys with the same prefix belong to the
 /// same directory.
 fn prefix_length(key: &[u8]) -> usize {
     key.iter()
@@ -57,8 +57,9 @@ fn prefix_length(key: &[u8]) -> usize {
         .map_or(0, |separator| separator + 1)
 }
 
-/// What all keys below a directory begin with, whatever their depth: its components, each with its
-/// NUL. Gives that of each directory that `key` lies in, the outermost first and the root left out.
+/// Lists the subtrees that `key` lies in, the outermost first and without that of the root. A
+/// subtree is the common prefix of all keys below a directory, at any depth: its components, each
+/// with its NUL.
 pub(super) fn subtrees(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends = key
         .iter()
@@ -72,12 +73,13 @@ pub(super) fn subtrees(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether this is no path's key but that of a subtree as a whole; it stands before all keys in it.
+/// Returns whether a key stands for a whole subtree and not for a path. It sorts before all keys in
+/// the subtree.
 pub(super) fn is_subtree(key: &[u8]) -> bool {
     key.last() == Some(&0)
 }
 
-/// The first key after all that begin with `subtree`, which ends with NUL.
+/// Returns the first key after all keys in `subtree`, which ends with a NUL.
 pub(super) fn after_subtree(subtree: &[u8]) -> Vec<u8> {
     let mut after = subtree.to_vec();
     if let Some(last) = after.last_mut() {
@@ -86,7 +88,7 @@ pub(super) fn after_subtree(subtree: &[u8]) -> Vec<u8> {
     after
 }
 
-/// Refuses what is no subtree of a directory.
+/// Refuses bytes that are not the subtree of a directory.
 pub(super) fn check_subtree(subtree: &[u8]) -> Result<(), Flaw> {
     let components = subtree.strip_suffix(&[0]).unwrap_or_default();
     if components.split(|byte| *byte == 0).all(Name::is_legal) {
@@ -96,7 +98,7 @@ pub(super) fn check_subtree(subtree: &[u8]) -> Result<(), Flaw> {
     }
 }
 
-/// The path that has this key.
+/// Returns the path with this key.
 pub(super) fn to_path(key: &[u8]) -> Result<TreePath, Flaw> {
     if key.is_empty() {
         return Ok(TreePath::root());
@@ -112,8 +114,8 @@ pub(super) fn to_path(key: &[u8]) -> Result<TreePath, Flaw> {
     );
     joined.extend_from_slice(name);
     let path = TreePath::parse(&joined).ok_or_else(wrong)?;
-    // Parsing drops empty components and dots; a key with such, or with a slash in a name, is of no
-    // path.
+    // Parsing drops empty components and dots. A key that has such components, or a name with a
+    // slash, is not that of a path.
     if path.as_bytes() == joined && of_path(&path) == key {
         Ok(path)
     } else {
@@ -121,7 +123,7 @@ pub(super) fn to_path(key: &[u8]) -> Result<TreePath, Flaw> {
     }
 }
 
-/// The name of an entry whose key is `prefix` and `rest`.
+/// Checks the part of a key after the prefix of its directory, and returns it as the name.
 pub(super) fn check_name(rest: &[u8]) -> Result<&[u8], Flaw> {
     if Name::is_legal(rest) {
         Ok(rest)
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subtree_stands_before_all_that_lies_in_it_and_nothing_else_does() {
+    fn a_subtree_sorts_before_all_keys_in_it_and_no_others() {
         let of = |text: &str| {
             subtrees(&of_path(&path(text)))
                 .map(<[u8]>::to_vec)
@@ -205,28 +207,43 @@ mod tests {
         }
 
         #[test]
-        fn only_the_keys_of_paths_are_read(key in proptest::collection::vec(proptest::sample::select(vec![0u8, b'/', b'.', b'a']), 0..8)) {
+        fn only_the_keys_of_paths_are_read(
+            key in proptest::collection::vec(
+                proptest::sample::select(vec![0u8, b'/', b'.', b'a']),
+                0..8,
+            ),
+        ) {
             if let Ok(path) = to_path(&key) {
                 prop_assert_eq!(of_path(&path), key);
             }
         }
 
         #[test]
-        fn exactly_what_is_below_a_directory_begins_with_its_subtree(directory in paths(), other in paths()) {
-            let Some(subtree) = subtrees(&of_path(&directory.join(&Name::new(&b"x"[..]).expect("legal")))).last().map(<[u8]>::to_vec) else {
+        fn exactly_the_keys_below_a_directory_begin_with_its_subtree(
+            directory in paths(),
+            other in paths(),
+        ) {
+            let child = of_path(&directory.join(&Name::new(&b"x"[..]).expect("legal")));
+            let Some(subtree) = subtrees(&child).last().map(<[u8]>::to_vec) else {
                 return Ok(());
             };
             prop_assert_eq!(check_subtree(&subtree), Ok(()));
             let key = of_path(&other);
-            let is_below = std::iter::successors(other.parent(), TreePath::parent).any(|above| above == directory);
+            let is_below = std::iter::successors(other.parent(), TreePath::parent)
+                .any(|above| above == directory);
             prop_assert_eq!(key.starts_with(&subtree), is_below);
             prop_assert_eq!(is_below, subtree < key && key < after_subtree(&subtree));
         }
 
         #[test]
-        fn exactly_the_children_begin_with_the_prefix(directory in paths(), other in paths(), name in any::<[u8; 3]>()) {
+        fn exactly_the_children_begin_with_the_prefix(
+            directory in paths(),
+            other in paths(),
+            name in any::<[u8; 3]>(),
+        ) {
             let prefix = prefix_of_children(&of_path(&directory));
-            prop_assert_eq!(of_path(&other).starts_with(&prefix), other.parent().as_ref() == Some(&directory));
+            let is_child = other.parent().as_ref() == Some(&directory);
+            prop_assert_eq!(of_path(&other).starts_with(&prefix), is_child);
             if let Some(name) = Name::new(&name[..]) {
                 prop_assert!(of_path(&directory.join(&name)).starts_with(&prefix));
             }

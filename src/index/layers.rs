@@ -1,47 +1,48 @@
-//! The runs of a tree on top of each other: of each key the newest run that has it decides.
+//! The runs of a tree on top of each other: for each key, the newest run that has it decides.
 //!
-//! A run but the oldest may say that keys are gone: one, or all that lie in a directory (a
+//! Every run except the oldest may mark keys as gone: a single key, or all keys in a directory (a
 //! *subtree*). Layout: docs/format/index.md, "A tree of several runs".
 
 use super::error::Flaw;
-use super::run::{Cursor, Item, Run};
+use super::run::{Cursor, Item, RunReader};
 use super::{BlockCache, BlockPlace, BlockSource, IndexError, RunRoot, entry_codec, key};
 use crate::model::{LevelId, NodeId};
-use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Below these bits a node holds a rank, above them which run it is a rank in.
+/// A node holds a rank in its low bits, which are as many as this. Above them it holds the number
+/// of the run.
 const RANK_BITS: u32 = 34;
 
-/// No tree has more runs: nodes of 40 bits name them all.
+/// The most runs of a tree: nodes then fit into 40 bits.
 const MOST_RUNS: usize = 63;
 
-/// The root, whichever run has it.
+/// The node of the root, whichever run has it.
 const ROOT: NodeId = NodeId(0);
 
-/// A run as the manifest of a point in time names it.
+/// A run of a tree, as a manifest names it.
 #[derive(Clone)]
 pub struct TreeRun {
-    /// The level that wrote it: runs of two trees that the same level wrote are the same run. None
-    /// is unlike any.
+    /// The level that wrote the run. If two trees have runs of the same level, they share that run.
+    /// A run with `None` is never shared.
     pub level: Option<LevelId>,
-    /// Its root.
+    /// The root of the run.
     pub root: RunRoot,
-    /// How many subtrees it says to be gone.
+    /// How many subtrees the run marks as gone.
     pub subtrees: u64,
-    /// Where its blocks are.
+    /// The source of the run's blocks.
     pub source: Arc<dyn BlockSource>,
 }
 
+/// An opened run of a tree.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub(super) level: Option<LevelId>,
-    pub(super) run: Run,
+    pub(super) run: RunReader,
     subtrees: u64,
 }
 
 impl Layer {
-    /// The outermost subtree that `key` lies in and this run says to be gone.
+    /// Returns the outermost subtree that `key` lies in and that this run marks as gone.
     pub(super) fn gone_above<'key>(
         &self,
         key: &'key [u8],
@@ -57,8 +58,8 @@ impl Layer {
         Ok(None)
     }
 
-    /// Reads every entry in order and decodes it, those that newer runs replace and those that say
-    /// what is gone among them, for as long as `goes_on` says so.
+    /// Reads and decodes every entry in order, including marks and entries that newer runs replace.
+    /// Stops when `goes_on` returns false.
     pub(super) fn verify(
         &self,
         is_oldest: bool,
@@ -88,7 +89,7 @@ impl Layer {
             Ok(())
         } else {
             Err(Flaw::from(format!(
-                "{subtrees} subtrees are gone in it, and should be {}",
+                "it marks {subtrees} subtrees as gone, but should mark {}",
                 self.subtrees
             ))
             .within(BlockPlace::Root))
@@ -96,13 +97,13 @@ impl Layer {
     }
 }
 
-/// The opened runs of a tree, the oldest first: a run's number is its place. Cheap to clone.
+/// The opened runs of a tree, the oldest first: a run's number is its place here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
     layers: Arc<[Layer]>,
 }
 
-/// An entry, and the run that has it.
+/// The place of an entry: its run, and a cursor there.
 #[derive(Debug)]
 pub(super) struct Spot {
     pub(super) run: usize,
@@ -116,17 +117,18 @@ fn verify_entry(item: Item<'_>) -> Result<(), Flaw> {
         .map_or(Ok(()), |first| check_link(first, item.rank))
 }
 
-/// Refuses a link to what does not come before it.
+/// Refuses a link whose target does not come before it.
 pub(super) fn check_link(first: NodeId, rank: u64) -> Result<(), Flaw> {
     if first.0 >= rank {
-        Err("it is a link to an entry that does not come before it".into())
+        Err("it links to an entry that does not come before it".into())
     } else {
         Ok(())
     }
 }
 
-fn is_gone(run: usize, item: Item<'_>) -> bool {
-    // From the oldest run nothing can be gone; such a value is refused as an entry.
+/// Returns whether an entry of run `run` is a mark that something is gone.
+pub(super) fn is_gone(run: usize, item: Item<'_>) -> bool {
+    // The oldest run cannot mark anything as gone. Decoding refuses such a value there.
     run > 0 && entry_codec::is_gone(item.value)
 }
 
@@ -135,7 +137,7 @@ impl Layers {
     pub(super) fn open(runs: Vec<TreeRun>, cache: &Arc<BlockCache>) -> Result<Self, IndexError> {
         let refused = |what: &'static str| Flaw::from(what).within(BlockPlace::Root);
         if runs.is_empty() || runs.len() > MOST_RUNS {
-            return Err(refused("a tree has no runs, or more than there may be"));
+            return Err(refused("a tree has no runs, or more than 63"));
         }
         let open = |TreeRun {
                         level,
@@ -143,9 +145,9 @@ impl Layers {
                         subtrees,
                         source,
                     }| {
-            let run = Run::open(root, source, Arc::clone(cache))?;
+            let run = RunReader::open(root, source, Arc::clone(cache))?;
             if run.entries() >> RANK_BITS != 0 {
-                return Err(refused("a run has more entries than can be numbered"));
+                return Err(refused("a run has more entries than nodes can number"));
             }
             Ok(Layer {
                 level,
@@ -168,19 +170,19 @@ impl Layers {
         }
     }
 
-    /// Its oldest runs alone, one at least.
+    /// Returns the `count` oldest runs alone, at least one.
     pub(super) fn oldest(&self, count: usize) -> Self {
         Self {
             layers: self.layers.iter().take(count.max(1)).cloned().collect(),
         }
     }
 
-    /// Every run, the oldest first.
-    pub(super) fn each(&self) -> impl Iterator<Item = &Layer> {
+    /// Lists the runs, the oldest first.
+    pub(super) fn each(&self) -> impl DoubleEndedIterator<Item = &Layer> {
         self.layers.iter()
     }
 
-    /// How many of the oldest runs another tree has too.
+    /// Returns how many of the oldest runs another tree shares.
     pub(super) fn shared_with(&self, other: &Self) -> usize {
         let pairs = self.layers.iter().zip(other.layers.iter());
         pairs
@@ -188,7 +190,7 @@ impl Layers {
             .count()
     }
 
-    /// A cursor at the first entry of each run but the oldest ones.
+    /// Returns one cursor for each run except the `oldest` oldest ones, at its first entry.
     pub(super) fn cursors_from(&self, oldest: usize) -> Result<Vec<Cursor>, IndexError> {
         self.layers
             .iter()
@@ -197,12 +199,12 @@ impl Layers {
             .collect()
     }
 
-    /// How many runs there are.
+    /// Returns how many runs there are.
     pub(super) fn len(&self) -> usize {
         self.layers.len()
     }
 
-    /// How many entries the runs have, those of older runs that newer ones replace counted too.
+    /// Returns how many entries the runs have, including those that newer runs replace.
     pub(super) fn entries(&self) -> u64 {
         self.layers
             .iter()
@@ -210,7 +212,7 @@ impl Layers {
             .fold(0, u64::saturating_add)
     }
 
-    /// The entry with this key, unless there is none.
+    /// Finds the entry with this key.
     pub(super) fn find(&self, key: &[u8]) -> Result<Option<Spot>, IndexError> {
         for (run, layer) in self.layers.iter().enumerate().rev() {
             if let Some(cursor) = layer.run.get(key)? {
@@ -224,8 +226,8 @@ impl Layers {
         Ok(None)
     }
 
-    /// The entry that has this node; of an entry that a newer run replaces, what the older one
-    /// says.
+    /// Finds the entry with this node. If a newer run replaces the entry, finds that of the older
+    /// run all the same.
     pub(super) fn at(&self, node: NodeId) -> Result<Option<Spot>, IndexError> {
         if node == ROOT && self.layers.len() > 1 {
             return self.find(&[]);
@@ -247,7 +249,7 @@ impl Layers {
         }))
     }
 
-    /// The node of an entry.
+    /// Returns the node of an entry.
     pub(super) fn node(&self, run: usize, item: Item<'_>) -> Result<NodeId, Flaw> {
         if item.key.is_empty() {
             return Ok(ROOT);
@@ -260,7 +262,7 @@ impl Layers {
         }
     }
 
-    /// The run that has the entry of a node; `None` where there is no such node.
+    /// Returns the run that has the entry of a node; `None` if there is no such node.
     pub(super) fn run_of(&self, node: NodeId) -> Result<Option<usize>, IndexError> {
         if node == ROOT {
             return Ok(self.at(node)?.map(|spot| spot.run));
@@ -270,8 +272,8 @@ impl Layers {
             .filter(|run| *run < self.layers.len()))
     }
 
-    /// The node of the entry with this rank in the same run, unless a newer run has another in its
-    /// place, or says that it is gone.
+    /// Returns the node of the entry with this rank in run `run`; `None` if a newer run replaces
+    /// the entry or marks it as gone.
     pub(super) fn neighbour(&self, run: usize, rank: u64) -> Result<Option<NodeId>, IndexError> {
         let Some(layer) = self.layers.get(run) else {
             return Ok(None);
@@ -290,148 +292,5 @@ impl Layers {
         self.node(run, item)
             .map(Some)
             .map_err(|flaw| cursor.malformed(flaw))
-    }
-
-    /// A cursor at the first entry whose key is not less than `key`.
-    pub(super) fn seek(&self, key: &[u8]) -> Result<Merged, IndexError> {
-        let mut cursors = Vec::with_capacity(self.layers.len());
-        let mut from = Cow::Borrowed(key);
-        for layer in self.layers.iter().rev() {
-            cursors.push(layer.run.seek(&from)?);
-            // What is older has nothing in a subtree that is gone.
-            if let Some(after) = layer.gone_above(&from)?.map(key::after_subtree) {
-                from = Cow::Owned(after);
-            }
-        }
-        cursors.reverse();
-        let mut merged = Merged {
-            layers: self.clone(),
-            cursors,
-            first: 0,
-            second: None,
-        };
-        merged.settle()?;
-        Ok(merged)
-    }
-}
-
-/// A place in the runs of a tree together: at an entry, or past the last. After an error it must
-/// not be used any more.
-#[derive(Clone, Debug)]
-pub(super) struct Merged {
-    layers: Layers,
-    /// Of each run, the first entry that was not passed yet.
-    cursors: Vec<Cursor>,
-    /// The run that is at the least key of all, the newest of those.
-    first: usize,
-    /// The run that is at the least key of all others.
-    second: Option<usize>,
-}
-
-impl Merged {
-    fn item(&self, run: usize) -> Option<Item<'_>> {
-        self.cursors.get(run).and_then(Cursor::current)
-    }
-
-    /// The entry here and its run; `None` past the last.
-    pub(super) fn current(&self) -> Option<(usize, Item<'_>)> {
-        Some((self.first, self.item(self.first)?))
-    }
-
-    /// Goes to the next entry.
-    pub(super) fn advance(&mut self) -> Result<(), IndexError> {
-        self.step(self.first)?;
-        let stays_first = match (
-            self.item(self.first),
-            self.second.and_then(|second| self.item(second)),
-        ) {
-            (None, _) => self.second.is_none(),
-            (Some(item), None) => !is_gone(self.first, item),
-            (Some(item), Some(other)) => item.key < other.key && !is_gone(self.first, item),
-        };
-        if stays_first { Ok(()) } else { self.settle() }
-    }
-
-    /// Goes to the first entry whose key is not less than `key`.
-    pub(super) fn seek(&mut self, key: &[u8]) -> Result<(), IndexError> {
-        *self = self.layers.seek(key)?;
-        Ok(())
-    }
-
-    /// An error about the entry here.
-    pub(super) fn malformed(&self, flaw: Flaw) -> IndexError {
-        self.cursors.get(self.first).map_or_else(
-            || flaw.clone().within(BlockPlace::Root),
-            |cursor| cursor.malformed(flaw.clone()),
-        )
-    }
-
-    fn step(&mut self, run: usize) -> Result<(), IndexError> {
-        self.cursors.get_mut(run).map_or(Ok(()), Cursor::advance)
-    }
-
-    /// Passes all that is gone.
-    fn settle(&mut self) -> Result<(), IndexError> {
-        loop {
-            self.choose()?;
-            let Some((run, item)) = self.current().filter(|(run, item)| is_gone(*run, *item))
-            else {
-                return Ok(());
-            };
-            if key::is_subtree(item.key) {
-                key::check_subtree(item.key).map_err(|flaw| self.malformed(flaw))?;
-                let subtree = item.key.to_vec();
-                let after = key::after_subtree(&subtree);
-                for (cursor, layer) in self
-                    .cursors
-                    .iter_mut()
-                    .zip(self.layers.layers.iter())
-                    .take(run)
-                {
-                    if cursor
-                        .current()
-                        .is_some_and(|item| item.key.starts_with(&subtree))
-                    {
-                        *cursor = layer.run.seek(&after)?;
-                    }
-                }
-            }
-            self.step(run)?;
-        }
-    }
-
-    /// Finds the run with the least key, and has older runs pass the same one.
-    fn choose(&mut self) -> Result<(), IndexError> {
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        let (mut first, mut second) = (None::<usize>, None::<usize>);
-        for run in (0..self.cursors.len()).rev() {
-            let order = loop {
-                let Some(item) = self.item(run) else {
-                    break None;
-                };
-                match first
-                    .and_then(|first| self.item(first))
-                    .map_or(Less, |least| item.key.cmp(least.key))
-                {
-                    Equal => self.step(run)?,
-                    order => break Some(order),
-                }
-            };
-            match order {
-                Some(Less) => (first, second) = (Some(run), first),
-                Some(Greater) => {
-                    let is_less = |other| {
-                        self.item(run).map(|item| item.key) < self.item(other).map(|item| item.key)
-                    };
-                    if second.is_none_or(is_less) {
-                        second = Some(run);
-                    }
-                }
-                Some(Equal) | None => {}
-            }
-        }
-        self.first = first.unwrap_or(0);
-        self.second = second;
-        Ok(())
     }
 }

@@ -1,26 +1,26 @@
-//! Blocks in memory: for tests, benchmarks, and runs that are never stored.
+//! Blocks in memory: for tests, benchmarks and runs that are never stored.
 
 use super::{BlockAddress, BlockSink, BlockSource, IndexError};
 use crate::model::{FrameNo, SegmentOffset};
 
-/// Keeps the blocks of one run as they are. A sink while it is being filled, a source after.
+/// Keeps the raw blocks of one run: a sink while the run is written, then a source.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBlocks {
     blocks: Vec<Vec<u8>>,
 }
 
-/// There is no such block.
+/// Reports an address that no block has.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("there is no such block in memory")]
 struct NoSuchBlock;
 
 impl MemoryBlocks {
-    /// The blocks in the order they were appended.
+    /// Returns the blocks in the order in which they were appended.
     pub fn blocks(&self) -> &[Vec<u8>] {
         &self.blocks
     }
 
-    /// The same, to be changed at will.
+    /// Returns the blocks, for the caller to change.
     pub fn blocks_mut(&mut self) -> &mut Vec<Vec<u8>> {
         &mut self.blocks
     }

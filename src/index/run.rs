@@ -1,57 +1,56 @@
-//! Reading a run: by key, by rank, and on from there.
+//! Reads a run: finds an entry by key or by rank, and reads on from there.
 
-use super::block_survey::SurveyedBlock;
-use super::cache::{CachedNode, Claim, RunNumber};
+use super::cache::{BlockClaim, CachedNode, RunNumber};
 use super::error::Flaw;
-use super::node::Node;
+use super::node::{Node, NodeChild};
 use super::{BlockCache, BlockPlace, BlockSource, IndexError, RunRoot};
 use std::fmt;
 use std::sync::Arc;
 
-/// An opened run. Cheap to clone; may be used from many threads at once.
+/// An opened run. Cheap to clone, and may be used from many threads at once.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
-    shared: Arc<Shared>,
+pub(super) struct RunReader {
+    shared: Arc<SharedRun>,
     reach: Reach,
 }
 
-struct Shared {
+struct SharedRun {
     number: RunNumber,
     root: Arc<CachedNode>,
     source: Arc<dyn BlockSource>,
     cache: Arc<BlockCache>,
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run")
+        f.debug_struct("RunReader")
             .field("number", &self.number)
             .field("root", &self.root.claim)
             .finish_non_exhaustive()
     }
 }
 
-/// Where blocks may be had from.
+/// Where a reader may take blocks from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
     Source,
     CacheOnly,
 }
 
-/// An inner node on the way down, and which of its children was taken.
+/// An inner node on the path from the root, and the position of the child on that path.
 #[derive(Clone, Debug)]
-struct Step {
-    node: Arc<CachedNode>,
-    position: usize,
+pub(super) struct StepDown {
+    pub(super) node: Arc<CachedNode>,
+    pub(super) position: usize,
 }
 
-impl Run {
+impl RunReader {
     pub(super) fn open(
         root: RunRoot,
         source: Arc<dyn BlockSource>,
         cache: Arc<BlockCache>,
     ) -> Result<Self, IndexError> {
-        let claim = Claim {
+        let claim = BlockClaim {
             place: BlockPlace::Root,
             height: root.height,
             first_rank: 0,
@@ -60,7 +59,7 @@ impl Run {
         let node = Node::decode(root.node)
             .and_then(|node| checked(node, claim))
             .map_err(|flaw| flaw.within(BlockPlace::Root))?;
-        let shared = Shared {
+        let shared = SharedRun {
             number: cache.register_run(),
             root: Arc::new(node),
             source,
@@ -72,7 +71,8 @@ impl Run {
         })
     }
 
-    /// The same run, but [`IndexError::NotCached`] in place of a fetch.
+    /// Returns the same run, which fails with [`IndexError::NotCached`] instead of fetching a
+    /// block.
     pub(super) fn cached_only(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -80,12 +80,17 @@ impl Run {
         }
     }
 
-    /// How many entries it has.
+    /// Returns the root.
+    pub(super) fn root(&self) -> &Arc<CachedNode> {
+        &self.shared.root
+    }
+
+    /// Returns how many entries the run has.
     pub(super) fn entries(&self) -> u64 {
         self.shared.root.claim.entries
     }
 
-    /// A cursor at the first entry whose key is not less than `key`.
+    /// Returns a cursor at the first entry whose key is not less than `key`.
     pub(super) fn seek(&self, key: &[u8]) -> Result<Cursor, IndexError> {
         let (above, leaf) = self.descend_to_key(key)?;
         let (Ok(position) | Err(position)) = leaf.node.search(key);
@@ -96,8 +101,8 @@ impl Run {
         Ok(cursor)
     }
 
-    /// A cursor at the last entry whose key is not greater than `key`; at the end when there is
-    /// none.
+    /// Returns a cursor at the last entry whose key is not greater than `key`, or at the end if
+    /// there is none.
     pub(super) fn seek_back(&self, key: &[u8]) -> Result<Cursor, IndexError> {
         let (above, leaf) = self.descend_to_key(key)?;
         let position = match leaf.node.search(key) {
@@ -107,7 +112,7 @@ impl Run {
         Ok(Cursor::new(self, above, leaf, position))
     }
 
-    /// A cursor at the entry with this key, if there is one.
+    /// Returns a cursor at the entry with this key, if there is one.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Cursor>, IndexError> {
         let (above, leaf) = self.descend_to_key(key)?;
         Ok(leaf
@@ -117,7 +122,7 @@ impl Run {
             .map(|position| Cursor::new(self, above, leaf, position)))
     }
 
-    /// A cursor at the entry with this rank, if there is one.
+    /// Returns a cursor at the entry with this rank, if there is one.
     pub(super) fn at(&self, rank: u64) -> Result<Option<Cursor>, IndexError> {
         if rank >= self.entries() {
             return Ok(None);
@@ -133,7 +138,7 @@ impl Run {
         Ok(position.map(|position| Cursor::new(self, above, leaf, position)))
     }
 
-    fn descend_to_key(&self, key: &[u8]) -> Result<(Vec<Step>, Arc<CachedNode>), IndexError> {
+    fn descend_to_key(&self, key: &[u8]) -> Result<(Vec<StepDown>, Arc<CachedNode>), IndexError> {
         self.descend(|node| match node.search(key) {
             Ok(position) => position,
             Err(position) => position.saturating_sub(1),
@@ -143,78 +148,27 @@ impl Run {
     fn descend(
         &self,
         choose: impl Fn(&Node) -> usize,
-    ) -> Result<(Vec<Step>, Arc<CachedNode>), IndexError> {
+    ) -> Result<(Vec<StepDown>, Arc<CachedNode>), IndexError> {
         let mut node = Arc::clone(&self.shared.root);
         let mut above = Vec::with_capacity(usize::from(node.node.height()));
         while node.node.height() > 0 {
             let position = choose(&node.node);
             let child = self.child(&node, position, &above)?;
-            above.push(Step { node, position });
+            above.push(StepDown { node, position });
             node = child;
         }
         Ok((above, node))
     }
 
-    /// Tells of every block below the root.
-    pub(super) fn survey(&self, found: &mut dyn FnMut(SurveyedBlock)) {
-        self.survey_below(&self.shared.root, &mut Vec::new(), found);
-    }
-
-    fn survey_below(
-        &self,
-        parent: &Arc<CachedNode>,
-        above: &mut Vec<Step>,
-        found: &mut dyn FnMut(SurveyedBlock),
-    ) {
-        let children = parent.node.children();
-        for (position, child) in children.iter().enumerate() {
-            let end = children
-                .get(position + 1)
-                .map_or(parent.claim.first_rank + parent.claim.entries, |next| {
-                    next.first_rank
-                });
-            let read = self.child(parent, position, above);
-            found(SurveyedBlock {
-                address: child.address,
-                height: parent.claim.height - 1,
-                first: child.first_rank,
-                entries: end - child.first_rank,
-                fault: read.as_ref().err().cloned(),
-            });
-            if let Ok(node) = read.as_ref()
-                && node.node.height() > 0
-            {
-                above.push(Step {
-                    node: Arc::clone(parent),
-                    position,
-                });
-                self.survey_below(node, above, found);
-                above.pop();
-            }
-        }
-    }
-
-    /// The child of `parent` at `position`; `above` led to `parent`.
-    fn child(
+    /// Returns the child of `parent` at `position`. `above` is the path to `parent`.
+    pub(super) fn child(
         &self,
         parent: &CachedNode,
         position: usize,
-        above: &[Step],
+        above: &[StepDown],
     ) -> Result<Arc<CachedNode>, IndexError> {
-        let children = parent.node.children();
-        let Some(child) = children.get(position) else {
+        let Some((child, claim)) = claim_of(parent, position) else {
             return Err(Flaw::from("it has fewer children than entries").within(parent.claim.place));
-        };
-        let end = children
-            .get(position + 1)
-            .map_or(parent.claim.first_rank + parent.claim.entries, |next| {
-                next.first_rank
-            });
-        let claim = Claim {
-            place: BlockPlace::At(child.address),
-            height: parent.claim.height - 1,
-            first_rank: child.first_rank,
-            entries: end - child.first_rank,
         };
         let (cache, run, number) = (
             &self.shared.cache,
@@ -237,17 +191,35 @@ impl Run {
         if found.claim == claim {
             Ok(found)
         } else {
-            Err(Flaw::from("two places in the tree lead to it").within(claim.place))
+            Err(Flaw::from("two blocks disagree about it").within(claim.place))
         }
     }
 }
 
-/// Holds a node against what its parent says of height and ranks. As children's ranks ascend within
-/// their parent's, and heights fall by one, no way down a tree is endless.
-fn checked(node: Node, claim: Claim) -> Result<CachedNode, Flaw> {
+/// Returns what `parent` says of its child at `position`.
+pub(super) fn claim_of(parent: &CachedNode, position: usize) -> Option<(NodeChild, BlockClaim)> {
+    let children = parent.node.children();
+    let child = *children.get(position)?;
+    let end = children
+        .get(position + 1)
+        .map_or(parent.claim.first_rank + parent.claim.entries, |next| {
+            next.first_rank
+        });
+    let claim = BlockClaim {
+        place: BlockPlace::At(child.address),
+        height: parent.claim.height - 1,
+        first_rank: child.first_rank,
+        entries: end - child.first_rank,
+    };
+    Some((child, claim))
+}
+
+/// Checks height and ranks of a node against what its parent says. Ranks of children ascend within
+/// those of their parent, and heights fall by one, so every path down a tree ends.
+fn checked(node: Node, claim: BlockClaim) -> Result<CachedNode, Flaw> {
     if node.height() != claim.height {
         return Err(format!(
-            "its height is {}, and should be {}",
+            "its height is {}, but should be {}",
             node.height(),
             claim.height
         )
@@ -259,11 +231,13 @@ fn checked(node: Node, claim: Claim) -> Result<CachedNode, Flaw> {
         .ok_or("it has more entries than can be counted")?;
     if let (Some(first), Some(last)) = (node.children().first(), node.children().last()) {
         if first.first_rank != claim.first_rank || last.first_rank >= end {
-            return Err("its children's ranks are not those its parent gives it".into());
+            return Err(
+                "the ranks of its children are outside those that its parent gives it".into(),
+            );
         }
     } else if node.len() as u64 != claim.entries {
         return Err(format!(
-            "it has {} entries, and should have {}",
+            "it has {} entries, but should have {}",
             node.len(),
             claim.entries
         )
@@ -272,18 +246,18 @@ fn checked(node: Node, claim: Claim) -> Result<CachedNode, Flaw> {
     Ok(CachedNode { node, claim })
 }
 
-/// Holds a child's keys against those of its parent: it begins with the key it stands under and
-/// ends before the next.
+/// Checks the keys of a child against those of its parent: they begin with the key that the parent
+/// has for it, and end before the parent's next key.
 fn check_keys(
     child: &Node,
     parent: &CachedNode,
     position: usize,
-    above: &[Step],
+    above: &[StepDown],
 ) -> Result<(), Flaw> {
     let mut key = Vec::new();
     parent.node.key_into(position, &mut key);
     if child.len() == 0 || child.first_key() != key {
-        return Err("its first key is not the one its parent gives it".into());
+        return Err("its first key differs from the one in its parent".into());
     }
     let steps_up = above
         .iter()
@@ -297,17 +271,17 @@ fn check_keys(
         child.key_into(child.len() - 1, &mut last);
         node.key_into(position + 1, &mut key);
         if last >= key {
-            return Err("its keys overlap those of the block after it".into());
+            return Err("its keys overlap those of the next block".into());
         }
     }
     Ok(())
 }
 
-/// A place in a run: at an entry, or past the last. After an error it must not be used any more.
+/// A cursor in a run: at an entry, or past the last. It must not be used after an error.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor {
-    run: Run,
-    above: Vec<Step>,
+    run: RunReader,
+    above: Vec<StepDown>,
     leaf: Arc<CachedNode>,
     position: usize,
     key: Vec<u8>,
@@ -322,7 +296,7 @@ pub(super) struct Item<'a> {
 }
 
 impl Cursor {
-    fn new(run: &Run, above: Vec<Step>, leaf: Arc<CachedNode>, position: usize) -> Self {
+    fn new(run: &RunReader, above: Vec<StepDown>, leaf: Arc<CachedNode>, position: usize) -> Self {
         let mut key = Vec::with_capacity(64);
         leaf.node.key_into(position, &mut key);
         Self {
@@ -334,7 +308,7 @@ impl Cursor {
         }
     }
 
-    /// The entry here; `None` past the last.
+    /// Returns the current entry; `None` past the last.
     pub(super) fn current(&self) -> Option<Item<'_>> {
         (self.position < self.leaf.node.len()).then(|| Item {
             rank: self.leaf.claim.first_rank + self.position as u64,
@@ -343,13 +317,13 @@ impl Cursor {
         })
     }
 
-    /// Goes to the first entry of the run whose key is not less than `key`.
+    /// Moves to the first entry of the run whose key is not less than `key`.
     pub(super) fn seek(&mut self, key: &[u8]) -> Result<(), IndexError> {
         *self = self.run.clone().seek(key)?;
         Ok(())
     }
 
-    /// Goes to the next entry.
+    /// Moves to the next entry.
     pub(super) fn advance(&mut self) -> Result<(), IndexError> {
         self.position += 1;
         if self.position < self.leaf.node.len() {
@@ -361,11 +335,11 @@ impl Cursor {
     }
 
     fn next_leaf(&mut self) -> Result<(), IndexError> {
-        while let Some(Step { node, position }) = self.above.pop() {
+        while let Some(StepDown { node, position }) = self.above.pop() {
             if position + 1 >= node.node.len() {
                 continue;
             }
-            let mut step = Step {
+            let mut step = StepDown {
                 node,
                 position: position + 1,
             };
@@ -378,7 +352,7 @@ impl Cursor {
                     self.leaf.node.key_into(0, &mut self.key);
                     return Ok(());
                 }
-                step = Step {
+                step = StepDown {
                     node: child,
                     position: 0,
                 };
@@ -388,12 +362,12 @@ impl Cursor {
         Ok(())
     }
 
-    /// The block that the entry here stands in.
+    /// Returns the block that holds the current entry.
     pub(super) fn place(&self) -> BlockPlace {
         self.leaf.claim.place
     }
 
-    /// An error about the entry here.
+    /// Makes an error about the current entry.
     pub(super) fn malformed(&self, flaw: Flaw) -> IndexError {
         let rank = self.leaf.claim.first_rank + self.position as u64;
         flaw.of_entry(rank).within(self.leaf.claim.place)

@@ -1,43 +1,43 @@
-//! Writing a run: entries in, blocks out.
+//! Writes a run: takes entries, makes blocks.
 
-use super::node::{Child, MAX_KEY_BYTES, MAX_SHARED_NODE_BYTES, NodeBuilder};
+use super::node::{MAX_KEY_BYTES, MAX_SHARED_NODE_BYTES, NodeBuilder, NodeChild};
 use super::{BlockSink, HeadBlock, IndexError, RunRoot};
 
-/// Builds a run from its entries in the order of their keys. Holds one unfinished node for each
+/// Writes a run from its entries in the order of their keys. Holds one unfinished node for each
 /// height.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RunWriter {
     /// The unfinished nodes, by height.
-    nodes: Vec<Unfinished>,
+    nodes: Vec<UnfinishedNode>,
     last_key: Vec<u8>,
     entries: u64,
-    /// The blocks on the way to the first entry, as far as they are full.
+    /// The full blocks on the path to the first entry.
     head: Vec<HeadBlock>,
 }
 
 #[derive(Clone, Debug)]
-struct Unfinished {
+struct UnfinishedNode {
     node: NodeBuilder,
     first_rank: u64,
 }
 
-/// Whether a key is short enough to be kept.
+/// Returns whether a key is short enough for a run.
 pub(super) fn fits(key: &[u8]) -> bool {
     key.len() <= MAX_KEY_BYTES
 }
 
 impl RunWriter {
-    /// How many entries were pushed.
+    /// Returns how many entries were pushed.
     pub(super) fn entries(&self) -> u64 {
         self.entries
     }
 
-    /// Whether an entry with this key may come next.
+    /// Returns whether an entry with this key may come next.
     pub(super) fn may_follow(&self, key: &[u8]) -> bool {
         self.entries == 0 || self.last_key.as_slice() < key
     }
 
-    /// Appends an entry; returns its rank. The caller has asked [`fits`] and
+    /// Appends an entry and returns its rank. The key must pass [`fits`] and
     /// [`may_follow`](Self::may_follow).
     pub(super) fn push(
         &mut self,
@@ -70,7 +70,7 @@ impl RunWriter {
             self.close(height, sink)?;
         }
         if self.nodes.len() == usize::from(height) {
-            self.nodes.push(Unfinished {
+            self.nodes.push(UnfinishedNode {
                 node: NodeBuilder::new(height),
                 first_rank: rank,
             });
@@ -84,9 +84,10 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Appends the unfinished node of this height to the sink, and its place to the node above.
+    /// Stores the unfinished node of this height, and adds its address to the node above.
     fn close(&mut self, height: u8, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
-        let Some(Unfinished { node, first_rank }) = self.nodes.get_mut(usize::from(height)) else {
+        let Some(UnfinishedNode { node, first_rank }) = self.nodes.get_mut(usize::from(height))
+        else {
             return Ok(());
         };
         let first_rank = *first_rank;
@@ -102,7 +103,7 @@ impl RunWriter {
         self.add(
             height + 1,
             &first_key,
-            &Child {
+            &NodeChild {
                 address,
                 first_rank,
             }
@@ -112,18 +113,19 @@ impl RunWriter {
         )
     }
 
-    /// Ends a copy of the run where it is, and leaves this one as it was. The blocks that are not
-    /// full yet go into the sink for the copy, and once more when they are.
+    /// Ends a copy of the run here, and leaves this one unchanged. The sink gets the unfinished
+    /// blocks for the copy, and gets them again when they are full.
     pub(super) fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.clone().finish(sink)
     }
 
-    /// Ends the run. A run that fits one node of 64 KiB leaves nothing in the sink.
+    /// Ends the run. If the run fits into one node of 64 KiB, the sink gets no block.
     pub(super) fn finish(self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.finish_with_head(sink).map(|(root, _)| root)
     }
 
-    /// The same, and the blocks on the way from the root to the first entry: one for each height.
+    /// Ends the run, and also returns the blocks on the path from the root to the first entry: one
+    /// for each height.
     pub(super) fn finish_with_head(
         mut self,
         sink: &mut dyn BlockSink,

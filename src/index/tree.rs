@@ -1,35 +1,34 @@
-//! Reading the tree of a point in time.
+//! Reads the tree of a point in time.
 
 use super::error::Flaw;
-use super::layers::{Layers, Merged, Spot, check_link};
+use super::layers::{Layers, Spot, check_link};
+use super::merged::Merged;
 use super::node::NodeBuilder;
 use super::run::{Cursor, Item};
 use super::{
-    Attributes, BlockCache, BlockSource, Differences, IndexError, RunRoot, TreeRun, entry_codec,
-    key,
+    BlockCache, BlockSource, EntryAttributes, IndexError, RunRoot, TreeRun, entry_codec, key,
 };
 use crate::model::{Entry, Name, NodeId, TreePath};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// The tree of a point in time. Reads a block when it is first needed; cheap to clone, and may be
-/// used from many threads at once.
+/// The tree of a point in time. Reads a block when a call first needs it. Cheap to clone, and may
+/// be used from many threads at once.
 ///
-/// A call with everything in the cache takes some microseconds at most; each block that is not
-/// costs a call of the [`BlockSource`], and no call needs more of them than the runs of the tree
-/// are high together (a run of a million entries: three). Errors are not remembered: the next call
-/// tries again.
+/// A call that finds all its blocks in the cache takes some microseconds at most. Each other block
+/// costs a call of the [`BlockSource`]. No call needs more blocks than the heights of all runs
+/// together: three for a run of a million entries. Errors are not remembered: the next call tries
+/// again.
 #[derive(Clone, Debug)]
 pub struct Tree {
     layers: Layers,
 }
 
 impl Tree {
-    /// Opens a tree of one run by the root that its manifest keeps. Loads nothing.
+    /// Opens a tree of one run by the root in a manifest. Loads nothing.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Malformed`] if the root is.
+    /// [`IndexError::Malformed`] if the root is malformed.
     pub fn open(
         root: RunRoot,
         source: Arc<dyn BlockSource>,
@@ -50,17 +49,17 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// [`IndexError::Malformed`] if a root is, or there are none, or more than 63.
+    /// [`IndexError::Malformed`] if a root is malformed, or there are no runs or more than 63.
     pub fn of_runs(runs: Vec<TreeRun>, cache: &Arc<BlockCache>) -> Result<Self, IndexError> {
         Layers::open(runs, cache).map(|layers| Self { layers })
     }
 
-    /// Opens what one run says of a tree, whatever lies below it: entries that it replaced or
-    /// added. Where it says that something is gone there is nothing. Loads nothing.
+    /// Opens one run of a tree without the runs below it: a tree of the entries that the run
+    /// replaced or added. Loads nothing.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Malformed`] if the root is.
+    /// [`IndexError::Malformed`] if the root is malformed.
     pub fn of_run_alone(
         root: RunRoot,
         source: Arc<dyn BlockSource>,
@@ -80,8 +79,9 @@ impl Tree {
         Self::of_runs(vec![run(root), run(nothing)], cache)
     }
 
-    /// The same tree for those who must not wait: what needs a block that is not in the cache gives
-    /// [`IndexError::NotCached`], and can be asked of the tree itself on another thread.
+    /// Returns the same tree, which never waits for a block: a call that needs one outside the
+    /// cache fails with [`IndexError::NotCached`]. The caller can ask the original tree on another
+    /// thread.
     #[must_use]
     pub fn cached_only(&self) -> Self {
         Self {
@@ -89,8 +89,8 @@ impl Tree {
         }
     }
 
-    /// The tree that its oldest runs make, as many as said and one at least. What both trees have
-    /// has the same node in both.
+    /// Returns the tree of the `runs` oldest runs, at least one. An entry that both trees have has
+    /// the same node in both.
     #[must_use]
     pub fn oldest(&self, runs: usize) -> Self {
         Self {
@@ -98,13 +98,13 @@ impl Tree {
         }
     }
 
-    /// How many runs it has.
+    /// Returns how many runs the tree has.
     pub fn runs(&self) -> usize {
         self.layers.len()
     }
 
-    /// The number of the run that has a node, counted from the oldest, which is 0; `None` where
-    /// there is no such node.
+    /// Returns the number of the run that has a node, from 0 for the oldest; `None` if the tree has
+    /// no such node.
     ///
     /// # Errors
     ///
@@ -117,16 +117,17 @@ impl Tree {
         &self.layers
     }
 
-    /// How many entries its runs have together: with one run those of the tree, with several more.
+    /// Returns how many entries the runs have together. In a tree of several runs, this includes
+    /// entries that newer runs replace, and marks.
     pub fn entries(&self) -> u64 {
         self.layers.entries()
     }
 
-    /// Reads all of every run, also what newer runs replace.
+    /// Reads every run in full, including entries that newer runs replace.
     ///
     /// # Errors
     ///
-    /// The first that there is; what follows it in that run was not looked at.
+    /// The first flaw. The rest of that run, and the other runs, are not read then.
     pub fn verify(&self) -> Result<(), IndexError> {
         self.layers
             .each()
@@ -134,11 +135,11 @@ impl Tree {
             .try_for_each(|(run, layer)| layer.verify(run == 0, || true))
     }
 
-    /// The entry of a node; `None` when the tree has no such node.
+    /// Returns the entry of a node; `None` if the tree has no such node.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Fetch`] and [`IndexError::Malformed`], as of everything here.
+    /// [`IndexError::Fetch`] and [`IndexError::Malformed`], like every call that reads.
     pub fn entry(&self, node: NodeId) -> Result<Option<Entry>, IndexError> {
         let spot = self.layers.at(node)?;
         Ok(self
@@ -146,19 +147,19 @@ impl Tree {
             .map(|(_, entry)| entry))
     }
 
-    /// The same without path, names of owners, extents and extended attributes, much faster.
+    /// Returns the numbers of a node's entry, much faster than [`entry`](Self::entry).
     ///
     /// # Errors
     ///
     /// As [`entry`](Self::entry).
-    pub fn attributes(&self, node: NodeId) -> Result<Option<Attributes>, IndexError> {
+    pub fn attributes(&self, node: NodeId) -> Result<Option<EntryAttributes>, IndexError> {
         let spot = self.layers.at(node)?;
         Ok(self
             .read_attributes(spot.as_ref())?
             .map(|(_, attributes)| attributes))
     }
 
-    /// The entry with this path.
+    /// Returns the entry with this path, and its node.
     ///
     /// # Errors
     ///
@@ -168,7 +169,8 @@ impl Tree {
         self.read_entry(spot.as_ref(), Some(path))
     }
 
-    /// The entry called `name` in the directory `directory`. `None` also when that is no directory.
+    /// Returns the entry called `name` in a directory, and its node; `None` also if `directory` is
+    /// not a directory.
     ///
     /// # Errors
     ///
@@ -182,7 +184,8 @@ impl Tree {
         self.read_entry(spot.as_ref(), None)
     }
 
-    /// The same without path, names of owners, extents and extended attributes, much faster.
+    /// Returns the numbers of the entry called `name` in a directory, and its node: much faster
+    /// than [`child`](Self::child).
     ///
     /// # Errors
     ///
@@ -191,62 +194,9 @@ impl Tree {
         &self,
         directory: NodeId,
         name: &Name,
-    ) -> Result<Option<(NodeId, Attributes)>, IndexError> {
+    ) -> Result<Option<(NodeId, EntryAttributes)>, IndexError> {
         let spot = self.child_spot(directory, name)?;
         self.read_attributes(spot.as_ref())
-    }
-
-    /// The entries of a directory in the order of their names: all, or those after the entry
-    /// `after`. None when it is no directory. Ends with the first error.
-    pub fn children(&self, directory: NodeId, after: Option<NodeId>) -> Children {
-        Children {
-            state: ChildrenState::Begin {
-                tree: self.clone(),
-                directory,
-                after,
-            },
-        }
-    }
-
-    /// Calls `found` for what [`children`](Self::children) lists, with names and numbers alone and
-    /// without setting memory aside for each, until it breaks.
-    ///
-    /// # Errors
-    ///
-    /// As [`entry`](Self::entry); what was found before is what stands before it.
-    pub fn scan(
-        &self,
-        directory: NodeId,
-        after: Option<NodeId>,
-        mut found: impl FnMut(NodeId, &[u8], &Attributes) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
-        let Some(mut listing) = Listing::begin(self, directory, after)? else {
-            return Ok(());
-        };
-        while let Some((run, item, name)) = listing.current()? {
-            let malformed = |flaw| listing.cursor.malformed(flaw);
-            let (node, attributes) = self.attributes_of(run, item, malformed)?;
-            if found(node, name, &attributes).is_break() {
-                break;
-            }
-            listing.cursor.advance()?;
-        }
-        Ok(())
-    }
-
-    /// All entries in index order. Ends with the first error.
-    pub fn all(&self) -> Entries {
-        Entries {
-            state: EntriesState::Begin(self.clone()),
-        }
-    }
-
-    /// What a later tree of the same backup has other than this one, in index order. Reads the runs
-    /// that the trees do not share, and of the others what is under the same paths or in a
-    /// directory that is gone: work is in proportion to what was written between the two. Ends with
-    /// the first error.
-    pub fn differences(&self, later: &Self) -> Differences {
-        Differences::new(self, later)
     }
 
     pub(super) fn find_key(&self, key: &[u8]) -> Result<Option<(NodeId, Entry)>, IndexError> {
@@ -274,8 +224,8 @@ impl Tree {
         self.layers.find(&key)
     }
 
-    /// What the keys of this directory's entries begin with.
-    fn prefix_of(&self, directory: NodeId) -> Result<Option<Vec<u8>>, IndexError> {
+    /// Returns the prefix of the keys of a directory's entries.
+    pub(super) fn prefix_of(&self, directory: NodeId) -> Result<Option<Vec<u8>>, IndexError> {
         let spot = self.layers.at(directory)?;
         Ok(spot
             .as_ref()
@@ -301,7 +251,7 @@ impl Tree {
     fn read_attributes(
         &self,
         spot: Option<&Spot>,
-    ) -> Result<Option<(NodeId, Attributes)>, IndexError> {
+    ) -> Result<Option<(NodeId, EntryAttributes)>, IndexError> {
         let Some((spot, item)) = spot.and_then(|spot| Some((spot, spot.item()?))) else {
             return Ok(None);
         };
@@ -309,8 +259,8 @@ impl Tree {
             .map(Some)
     }
 
-    /// `malformed` makes an error about the item.
-    fn entry_of(
+    /// Decodes an item of run `run`. `malformed` makes an error about the item.
+    pub(super) fn entry_of(
         &self,
         run: usize,
         item: Item<'_>,
@@ -322,21 +272,20 @@ impl Tree {
         Ok((self.layers.node(run, item).map_err(malformed)?, entry))
     }
 
-    /// The same of the attributes alone.
-    fn attributes_of(
+    /// Decodes the numbers of an item of run `run`. `malformed` makes an error about the item.
+    pub(super) fn attributes_of(
         &self,
         run: usize,
         item: Item<'_>,
         malformed: impl Fn(Flaw) -> IndexError,
-    ) -> Result<(NodeId, Attributes), IndexError> {
+    ) -> Result<(NodeId, EntryAttributes), IndexError> {
         let mut attributes = entry_codec::decode_attributes(item.value).map_err(&malformed)?;
         attributes.link_to = self.first_name(run, item, attributes.link_to, &malformed)?;
         Ok((self.layers.node(run, item).map_err(malformed)?, attributes))
     }
 
-    /// The node of the first name of a file, of which the item is another. Where a newer run has
-    /// something else in that place, the item stands for itself: its metadata and extents are all
-    /// there.
+    /// Returns the node of the first name of the file, if the item is a further name. If a newer
+    /// run replaces the first name, the item stands for itself: it has all metadata and extents.
     fn first_name(
         &self,
         run: usize,
@@ -351,173 +300,7 @@ impl Tree {
 }
 
 impl Spot {
-    fn item(&self) -> Option<Item<'_>> {
+    pub(super) fn item(&self) -> Option<Item<'_>> {
         Cursor::current(&self.cursor)
-    }
-}
-
-/// An entry of a directory, with its run in front and its name behind.
-type Named<'a> = (usize, Item<'a>, &'a [u8]);
-
-/// A walk through the entries of one directory.
-#[derive(Debug)]
-struct Listing {
-    cursor: Merged,
-    prefix: Vec<u8>,
-}
-
-impl Listing {
-    fn begin(
-        tree: &Tree,
-        directory: NodeId,
-        after: Option<NodeId>,
-    ) -> Result<Option<Self>, IndexError> {
-        let Some(prefix) = tree.prefix_of(directory)? else {
-            return Ok(None);
-        };
-        if let Some(after) = after
-            && let Some(spot) = tree.layers.at(after)?
-            && let Some(item) = spot.item().filter(|item| item.key >= prefix.as_slice())
-        {
-            let mut cursor = tree.layers.seek(item.key)?;
-            if cursor
-                .current()
-                .is_some_and(|(_, found)| found.key == item.key)
-            {
-                cursor.advance()?;
-            }
-            return Ok(Some(Self { cursor, prefix }));
-        }
-        let cursor = tree.layers.seek(&prefix)?;
-        Ok(Some(Self { cursor, prefix }))
-    }
-
-    /// The entry here; `None` past the last of the directory.
-    fn current(&self) -> Result<Option<Named<'_>>, IndexError> {
-        let Some((run, item)) = self.cursor.current() else {
-            return Ok(None);
-        };
-        let Some(name) = item.key.strip_prefix(self.prefix.as_slice()) else {
-            return Ok(None);
-        };
-        let name = key::check_name(name).map_err(|flaw| self.cursor.malformed(flaw))?;
-        Ok(Some((run, item, name)))
-    }
-}
-
-/// What [`Tree::children`] lists.
-#[derive(Debug)]
-pub struct Children {
-    state: ChildrenState,
-}
-
-#[derive(Debug)]
-enum ChildrenState {
-    Begin {
-        tree: Tree,
-        directory: NodeId,
-        after: Option<NodeId>,
-    },
-    At {
-        tree: Tree,
-        listing: Listing,
-        parent: TreePath,
-    },
-    Ended,
-}
-
-impl Children {
-    fn try_next(&mut self) -> Result<Option<(NodeId, Entry)>, IndexError> {
-        let (tree, listing, parent) = match std::mem::replace(&mut self.state, ChildrenState::Ended)
-        {
-            ChildrenState::Ended => return Ok(None),
-            ChildrenState::Begin {
-                tree,
-                directory,
-                after,
-            } => {
-                let Some(listing) = Listing::begin(&tree, directory, after)? else {
-                    return Ok(None);
-                };
-                let Some((_, item, name)) = listing.current()? else {
-                    return Ok(None);
-                };
-                let path = key::to_path(item.key).map_err(|flaw| listing.cursor.malformed(flaw))?;
-                debug_assert_eq!(path.file_name(), name);
-                let parent = path.parent().unwrap_or_default();
-                (tree, listing, parent)
-            }
-            ChildrenState::At {
-                tree,
-                mut listing,
-                parent,
-            } => {
-                listing.cursor.advance()?;
-                (tree, listing, parent)
-            }
-        };
-        let Some((run, item, name)) = listing.current()? else {
-            return Ok(None);
-        };
-        let malformed = |flaw| listing.cursor.malformed(flaw);
-        let name =
-            Name::new(name).ok_or_else(|| malformed("a key is not that of a path".into()))?;
-        let found = tree.entry_of(run, item, parent.join(&name), malformed)?;
-        self.state = ChildrenState::At {
-            tree,
-            listing,
-            parent,
-        };
-        Ok(Some(found))
-    }
-}
-
-impl Iterator for Children {
-    type Item = Result<(NodeId, Entry), IndexError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.try_next().transpose()
-    }
-}
-
-/// What [`Tree::all`] lists.
-#[derive(Debug)]
-pub struct Entries {
-    state: EntriesState,
-}
-
-#[derive(Debug)]
-enum EntriesState {
-    Begin(Tree),
-    At(Tree, Merged),
-    Ended,
-}
-
-impl Entries {
-    fn try_next(&mut self) -> Result<Option<(NodeId, Entry)>, IndexError> {
-        let (tree, cursor) = match std::mem::replace(&mut self.state, EntriesState::Ended) {
-            EntriesState::Ended => return Ok(None),
-            EntriesState::Begin(tree) => {
-                let cursor = tree.layers.seek(&[])?;
-                (tree, cursor)
-            }
-            EntriesState::At(tree, mut cursor) => {
-                cursor.advance()?;
-                (tree, cursor)
-            }
-        };
-        let found = tree.entry_here(&cursor)?;
-        if found.is_some() {
-            self.state = EntriesState::At(tree, cursor);
-        }
-        Ok(found)
-    }
-}
-
-impl Iterator for Entries {
-    type Item = Result<(NodeId, Entry), IndexError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.try_next().transpose()
     }
 }

@@ -1,42 +1,41 @@
-//! Writing the tree of a point in time.
+//! Writes the tree of a point in time.
 
 use super::run_writer::{self, RunWriter};
 use super::{BlockSink, HeadBlock, IndexError, MAX_BLOCK_BYTES, RunRoot, entry_codec, key};
 use crate::model::{Entry, NodeId};
 
-/// What a block needs beside the value of its only entry, with some to spare.
+/// An upper bound of the bytes that a block needs besides the value of its only entry.
 const BLOCK_OVERHEAD_BYTES: usize = 64 * 1024;
 
-/// Writes the tree of a point in time from its entries in index order: directory by directory, each
-/// with its entries sorted by name, and after them its subdirectories in that order, each with all
-/// that is below it. Holds one unfinished block for each height of the tree, however many entries
-/// it has.
+/// Writes the tree of a point in time from its entries in index order: the entries of a directory,
+/// sorted by name, then its subdirectories in the same order, each with everything below it. Holds
+/// one unfinished block for each height of the tree, however many entries there are.
 #[derive(Debug, Default)]
 pub struct TreeWriter {
     run: RunWriter,
-    /// Room for a key and a value, to be used again.
+    /// Buffers for a key and a value.
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl TreeWriter {
-    /// Begins a tree. The first entry to be pushed is the root.
+    /// Begins a tree. The first entry must be the root.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many entries were pushed, and so the rank of the next.
+    /// Returns how many entries were pushed, which is the rank of the next one.
     pub fn entries(&self) -> u64 {
         self.run.entries()
     }
 
-    /// Appends an entry and returns its rank, which is its node if the run is the only one of a
-    /// tree. What it is a link to is named by its rank in this run.
+    /// Appends an entry and returns its rank. If the run is the only one of a tree, the rank is the
+    /// entry's node. A link names its target by the rank in this run.
     ///
     /// # Errors
     ///
-    /// [`IndexError::Unfit`] and [`IndexError::OutOfOrder`] leave the writer as it was. After an
-    /// error of the sink the tree cannot be finished.
+    /// [`IndexError::Unfit`] and [`IndexError::OutOfOrder`] leave the writer unchanged. After an
+    /// error of the sink, the tree cannot be finished.
     pub fn push(&mut self, entry: &Entry, sink: &mut dyn BlockSink) -> Result<NodeId, IndexError> {
         key::of_path_into(&entry.path, &mut self.key);
         let unfit = |what| IndexError::Unfit {
@@ -56,9 +55,7 @@ impl TreeWriter {
             .link_to
             .is_some_and(|first| first.0 >= self.run.entries())
         {
-            return Err(unfit(
-                "it is a link to an entry that does not come before it",
-            ));
+            return Err(unfit("it links to an entry that does not come before it"));
         }
         entry_codec::encode(entry, &mut self.value);
         if self.value.len() > MAX_BLOCK_BYTES - BLOCK_OVERHEAD_BYTES {
@@ -67,7 +64,7 @@ impl TreeWriter {
         self.run.push(&self.key, &self.value, sink).map(NodeId)
     }
 
-    /// Says that what older runs have under this key is gone; see [`entry_codec::GONE`].
+    /// Marks a key of older runs as gone; see [`entry_codec::GONE`].
     pub(super) fn push_gone(
         &mut self,
         key: &[u8],
@@ -81,32 +78,31 @@ impl TreeWriter {
         self.run.push(key, &entry_codec::GONE, sink).map(drop)
     }
 
-    /// What [`finish`](Self::finish) would give if nothing else came. The writer goes on as if it
-    /// had not been asked; the sink has gained a block of each height.
+    /// Ends a copy of the tree here: returns what [`finish`](Self::finish) would return. The writer
+    /// itself continues unchanged. The sink gets a block of each height for the copy.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors of the sink.
     pub fn so_far(&self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.run.so_far(sink)
     }
 
-    /// Ends the tree. A small one, of about 16 KiB, is all in the root and leaves nothing in the
-    /// sink.
+    /// Ends the tree. A small tree, up to 64 KiB, fits into the root: the sink then gets no block.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors of the sink.
     pub fn finish(self, sink: &mut dyn BlockSink) -> Result<RunRoot, IndexError> {
         self.run.finish(sink)
     }
 
-    /// The same, and the blocks that hold the beginning of the root's listing: with them at hand,
-    /// looking into the root takes no other block.
+    /// Ends the tree, and also returns the blocks at the beginning of the root's listing. With
+    /// them, listing the root needs no other block.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors of the sink.
     pub fn finish_with_head(
         self,
         sink: &mut dyn BlockSink,

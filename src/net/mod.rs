@@ -15,8 +15,8 @@ mod tls;
 
 pub use error::{Error, Kind};
 pub(crate) use http::{Body, Http, MAX_DOCUMENT, Reply};
-pub(crate) use openstack::{Login, Pass, Service};
-pub(crate) use percent::{decode, encode};
+pub(crate) use openstack::{Login, OpenStackService, Pass};
+pub(crate) use percent::decode;
 pub use settings::Settings;
 pub use tls::ServerTlsError;
 pub(crate) use tls::server;

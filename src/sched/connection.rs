@@ -2,9 +2,10 @@
 
 use crate::model::{Advice, Secret};
 use crate::net::{
-    Body, Error as NetError, Http, Kind, Login, Method, Pass, Reply, Request, Service, Settings,
-    encode,
+    Body, Error as NetError, Http, Kind, Login, Method, OpenStackService, Pass, Reply, Request,
+    Settings,
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -221,7 +222,7 @@ impl ApiConnection {
                 project: Mutex::new(project),
             },
             Entrance::Openstack => Way::Openstack(
-                Login::new(&http, Service::Backup, None, settings).map_err(no_login)?,
+                Login::new(&http, OpenStackService::Backup, None, settings).map_err(no_login)?,
             ),
         };
         Ok(Self { http, way })
@@ -523,8 +524,13 @@ impl ApiConnection {
 
 /// The address of one object, below the project.
 pub fn address(resource: Resource, id: &str) -> String {
-    let keep = |_, byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    format!("{}/{}", resource.plural(), encode(id.as_bytes(), keep))
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    let id = utf8_percent_encode(id, ESCAPED);
+    format!("{}/{id}", resource.plural())
 }
 
 fn member(session: &str, job: &str) -> String {

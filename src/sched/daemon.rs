@@ -8,7 +8,7 @@ use super::connection::{ApiConnection, ApiError};
 use super::journal::JournalError;
 use super::order::{Agent, RunFolder};
 use crate::model::{Advice, Cancel, hints};
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::{Clock, Running};
 use std::fs::File;
 use std::io;
@@ -194,13 +194,13 @@ fn begin(folder: &std::path::Path) -> Result<File, DaemonError> {
         folder.join("outbox"),
         folder.join("last"),
     ] {
-        match durable::create_folder(&path, Access::private()) {
+        match durable::create_folder(&path, Sharing::private()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(wrong(error)),
             _ => {}
         }
     }
     let path = folder.join("lock");
-    let lock = match durable::create_file(&path, Access::private()) {
+    let lock = match durable::create_file(&path, Sharing::private()) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::open(&path),
         lock => lock,
     };

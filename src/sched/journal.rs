@@ -1,7 +1,7 @@
 //! What a scheduler remembers over its own end: one file, replaced as a whole.
 
 use super::states::State;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -185,7 +185,7 @@ pub(super) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = durable::create_file(&new, Access::private())?;
+    let mut file = durable::create_file(&new, Sharing::private())?;
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;

@@ -8,7 +8,7 @@ use super::fields::{Document, integer, object, text};
 use super::options::{self, Argument, Plan};
 use super::order::{ActionOutcome, AgentKind, MARK, Order, Outcome, RunFolder, RunResult};
 use crate::model::Cancel;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::process::{End, Group, Program};
 use crate::platform::{Clock, Running, pause};
 use serde_json::Value;
@@ -45,7 +45,7 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     let order: Order = folder.read("order.json")?.ok_or(io::ErrorKind::NotFound)?;
     folder.write("process.json", &Running::this_process())?;
     std::fs::remove_file(folder.file("order.json"))?;
-    let log = durable::create_file(&folder.file("log"), Access::private())?;
+    let log = durable::create_file(&folder.file("log"), Sharing::private())?;
     let mut run = Run {
         folder,
         order: &order,
@@ -299,7 +299,7 @@ impl Run<'_> {
             program: self.order.agent.program.clone().into_os_string(),
             arguments: words.collect(),
         };
-        let output = durable::create_file(&output_file, Access::private())?;
+        let output = durable::create_file(&output_file, Sharing::private())?;
         let cancel = self.cancel.clone();
         let code = self.programs(&[agent], "", &output, &cancel);
         // There may be secrets in it.
@@ -336,7 +336,7 @@ impl Run<'_> {
 
     /// The settings of the node first: those of the action win.
     fn write_config(&self, path: &std::path::Path, config: &str) -> io::Result<()> {
-        let mut file = durable::create_file(path, Access::private())?;
+        let mut file = durable::create_file(path, Sharing::private())?;
         for defaults in &self.order.defaults {
             match std::fs::read(defaults) {
                 Ok(text) => file.write_all(&text).and_then(|()| file.write_all(b"\n"))?,

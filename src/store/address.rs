@@ -1,9 +1,34 @@
 //! URLs of stores: `scheme://user@host:port/path?key=value`, or `scheme:host/path`.
 
 use super::legal_prefix;
-use crate::net::{decode, encode};
+use crate::net::decode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// What to do when there is nothing at the place yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMissing {
+    /// Refuse: for reading.
+    Refuse,
+    /// Make the place: for the first backup.
+    Create,
+}
+
+/// What is escaped in a URL as it is shown.
+const IN_URL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b',')
+    .remove(b':')
+    .remove(b'=')
+    .remove(b'@')
+    .remove(b'+')
+    .remove(b'[')
+    .remove(b']');
 
 /// The parts of a store's URL, decoded. It never holds a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,25 +122,24 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keep = |_, byte: u8| byte.is_ascii_alphanumeric() || b"/-._~,:=@+[]".contains(&byte);
-        let encode = |text: &str| encode(text.as_bytes(), keep);
+        let escape = |text| utf8_percent_encode(text, IN_URL);
         write!(f, "{}://", self.scheme)?;
         if let Some(user) = &self.user {
-            write!(f, "{}@", encode(user))?;
+            write!(f, "{}@", escape(user))?;
         }
-        f.write_str(&encode(&self.host))?;
+        write!(f, "{}", escape(&self.host))?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
         if !self.path.is_empty() {
-            write!(f, "/{}", encode(&self.path))?;
+            write!(f, "/{}", escape(&self.path))?;
         }
         for (number, (key, value)) in self.query.iter().enumerate() {
             write!(
                 f,
                 "{}{key}={}",
                 if number == 0 { '?' } else { '&' },
-                encode(value)
+                escape(value)
             )?;
         }
         Ok(())

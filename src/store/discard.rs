@@ -1,6 +1,6 @@
 //! A store that keeps nothing: for rehearsals.
 
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use super::{Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted};
 
 /// Takes every object and keeps none: it always looks empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,11 +11,12 @@ impl Store for Discard {
         Ok(())
     }
 
-    fn get(&self, name: &ObjectName, _: u64) -> Result<Vec<u8>, Error> {
-        Err(Error::new(Kind::Missing, Verb::Get, name))
-    }
-
-    fn get_range(&self, name: &ObjectName, _: u64, _: usize) -> Result<Vec<u8>, Error> {
+    fn read(
+        &self,
+        name: &ObjectName,
+        _: Wanted<'_>,
+        _: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
         Err(Error::new(Kind::Missing, Verb::Get, name))
     }
 
@@ -29,5 +30,9 @@ impl Store for Discard {
 
     fn location(&self) -> String {
         "nowhere".to_owned()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers::none()
     }
 }

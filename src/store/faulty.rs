@@ -1,7 +1,9 @@
 //! A wrapper that fails or waits where a test tells it to.
 
-use super::{Calls, Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
-use jiff::Timestamp;
+use super::{
+    Calls, CreateOnce, Error, Join, Kind, ObjectInfo, ObjectName, Powers, PutUnlessThere, Rope,
+    Store, Verb, Wanted,
+};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -205,13 +207,14 @@ impl<S: Store> Store for Faulty<S> {
         self.call(Verb::Put, Some(name), |inner| inner.put(name, body))
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.call(Verb::Get, Some(name), |inner| inner.get(name, limit))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
         self.call(Verb::Get, Some(name), |inner| {
-            inner.get_range(name, offset, length)
+            inner.read(name, wanted, take)
         })
     }
 
@@ -223,28 +226,30 @@ impl<S: Store> Store for Faulty<S> {
         self.call(Verb::Delete, Some(name), |inner| inner.delete(name))
     }
 
-    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.call(Verb::Join, Some(whole), |inner| {
-            inner.join(whole, parts, count)
-        })
-    }
-
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        self.call(Verb::Put, Some(name), |inner| inner.put_new(name, body))
-    }
-
-    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        self.call(Verb::Put, Some(name), |inner| {
-            inner.put_unless_there(name, body)
-        })
-    }
-
-    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        self.inner.held_until(name)
-    }
-
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        let inner = self.inner.powers();
+        Powers {
+            create_once: inner.create_once.map(|create_once| -> CreateOnce<'_> {
+                Box::new(move |name, body| {
+                    self.call(Verb::Put, Some(name), |_| create_once(name, body))
+                })
+            }),
+            put_unless_there: inner.put_unless_there.map(|put| -> PutUnlessThere<'_> {
+                Box::new(move |name, body| self.call(Verb::Put, Some(name), |_| put(name, body)))
+            }),
+            // Neither counted nor failed, as no run depends on it.
+            held_until: inner.held_until,
+            join: inner.join.map(|join| -> Join<'_> {
+                Box::new(move |whole, parts, count| {
+                    self.call(Verb::Join, Some(whole), |_| join(whole, parts, count))
+                })
+            }),
+            lean_on: inner.lean_on,
+        }
     }
 }
 
@@ -312,7 +317,7 @@ impl Latch {
 mod tests {
     use super::{Fault, Faulty};
     use crate::store::memory::Memory;
-    use crate::store::{Kind, ObjectName, Store, Verb};
+    use crate::store::{Kind, ObjectName, Store, StoreExt, Verb};
 
     fn name(text: &str) -> ObjectName {
         ObjectName::new(text).expect("legal")

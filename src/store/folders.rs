@@ -2,7 +2,7 @@
 //! whole yet.
 
 use super::name::legal_component;
-use super::{Error, Kind, ObjectInfo, ObjectName, Verb, legal_prefix};
+use super::{Error, ObjectInfo, ObjectName, check_prefix};
 use std::fmt::Write;
 
 /// Folder of what is not whole yet. No object has such a name.
@@ -24,14 +24,14 @@ pub(super) fn temporary() -> Option<String> {
 
 /// What is in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Entry {
+pub(super) struct FolderRow {
     /// Its name there, a folder's with a slash at its end: so that names are in the order of the
     /// whole names of the objects below them.
     name: String,
     length: u64,
 }
 
-impl Entry {
+impl FolderRow {
     /// Nothing where no object may have that name.
     pub(super) fn object(name: String, length: u64) -> Option<Self> {
         legal_component(&name).then_some(Self { name, length })
@@ -50,14 +50,11 @@ impl Entry {
 /// order, by the folder's name with a slash at its end, or nothing for the uppermost.
 pub(super) fn list(
     prefix: &str,
-    mut entries: impl FnMut(&str) -> Result<Vec<Entry>, Error>,
+    mut entries: impl FnMut(&str) -> Result<Vec<FolderRow>, Error>,
     found: &mut dyn FnMut(ObjectInfo) -> bool,
 ) -> Result<(), Error> {
-    if !legal_prefix(prefix) {
-        return Err(Error::of_store(Kind::Failed, Verb::List)
-            .because(format!("{prefix:?} is not a prefix of whole components")));
-    }
-    let mut in_order = |below: &str| -> Result<std::vec::IntoIter<Entry>, Error> {
+    check_prefix(prefix)?;
+    let mut in_order = |below: &str| -> Result<std::vec::IntoIter<FolderRow>, Error> {
         let mut entries = entries(below)?;
         entries.sort_unstable();
         Ok(entries.into_iter())
@@ -87,12 +84,12 @@ pub(super) fn list(
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, list, temporary};
+    use super::{FolderRow, list, temporary};
     use crate::store::{Error, Kind, ObjectName, Verb};
 
     #[test]
     fn folders_are_listed_in_the_order_of_whole_names_and_only_as_far_as_is_wanted() {
-        let entries = |below: &str| -> Result<Vec<Entry>, Error> {
+        let entries = |below: &str| -> Result<Vec<FolderRow>, Error> {
             let names: &[&str] = match below {
                 "" => &["b", "a/", "a-b", "#tmp/", "a.b"],
                 "a/" => &["z", "c/", "c-d"],
@@ -100,8 +97,8 @@ mod tests {
                 _ => return Err(Error::of_store(Kind::Missing, Verb::List)),
             };
             let entry = |name: &&str| match name.strip_suffix('/') {
-                Some(folder) => Entry::folder(folder.to_owned()),
-                None => Entry::object((*name).to_owned(), 7),
+                Some(folder) => FolderRow::folder(folder.to_owned()),
+                None => FolderRow::object((*name).to_owned(), 7),
             };
             Ok(names.iter().filter_map(entry).collect())
         };

@@ -1,9 +1,9 @@
 //! A wrapper that keeps to a bandwidth.
 
-use super::{Created, Error, Joined, ObjectInfo, ObjectName, Rope, Store};
+use super::wanted::together;
+use super::{Error, ObjectInfo, ObjectName, Powers, Rope, Store, Wanted};
 use crate::model::{Bandwidth, Cancel};
 use crate::platform::{self, Clock, SystemClock};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,19 +16,19 @@ use std::time::{Duration, Instant};
 /// second one on.
 pub struct Limit<S> {
     inner: S,
-    upload: Option<Bucket>,
-    download: Option<Bucket>,
+    upload: Option<RateMeter>,
+    download: Option<RateMeter>,
     cancel: Cancel,
 }
 
 /// When the next byte may go.
-struct Bucket {
+struct RateMeter {
     rate: Bandwidth,
     /// The moment at which all that went so far is paid for.
     paid: Mutex<Option<Instant>>,
 }
 
-impl Bucket {
+impl RateMeter {
     fn new(rate: Bandwidth) -> Self {
         Self {
             rate,
@@ -59,16 +59,16 @@ impl<S: Store> Limit<S> {
     ) -> Self {
         Self {
             inner,
-            upload: upload.map(Bucket::new),
-            download: download.map(Bucket::new),
+            upload: upload.map(RateMeter::new),
+            download: download.map(RateMeter::new),
             cancel,
         }
     }
 
-    fn spend(&self, bucket: Option<&Bucket>, bytes: u64) {
-        if let Some(bucket) = bucket {
+    fn spend(&self, meter: Option<&RateMeter>, bytes: u64) {
+        if let Some(meter) = meter {
             platform::pause(
-                bucket.book(bytes, crate::platform::monotonic(), minute_of_day()),
+                meter.book(bytes, crate::platform::monotonic(), minute_of_day()),
                 &self.cancel,
             );
         }
@@ -90,37 +90,28 @@ impl<S: Store> Store for Limit<S> {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let bytes = self.inner.get(name, limit)?;
-        self.spend(self.download.as_ref(), bytes.len() as u64);
-        Ok(bytes)
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.spend(self.download.as_ref(), length as u64);
-        self.inner.get_range(name, offset, length)
-    }
-
-    fn get_pieces(
+    fn read(
         &self,
         name: &ObjectName,
-        offset: u64,
-        lengths: &[usize],
+        wanted: Wanted<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
+        let download = self.download.as_ref();
+        let Wanted::Pieces { lengths, .. } = wanted else {
+            // How long it is shows when it is there.
+            return self.inner.read(name, wanted, &mut |whole| {
+                self.spend(download, whole.len() as u64);
+                take(whole)
+            });
+        };
         // All of it has its turn before what others ask for later, and no more of the line than
         // that.
-        self.spend(
-            self.download.as_ref(),
-            super::together(lengths).map_or(u64::MAX, |length| length as u64),
-        );
-        let pace = self
-            .download
-            .as_ref()
-            .map(|bucket| Bucket::new(bucket.rate.clone()));
+        let length = together(lengths).map_or(u64::MAX, |length| length as u64);
+        self.spend(download, length);
+        let pace = download.map(|meter| RateMeter::new(meter.rate.clone()));
         let mut next = lengths.iter().map(|length| *length as u64);
         self.spend(pace.as_ref(), next.next().unwrap_or(0));
-        self.inner.get_pieces(name, offset, lengths, &mut |piece| {
+        self.inner.read(name, wanted, &mut |piece| {
             let goes_on = take(piece);
             if let Some(length) = next.next().filter(|_| goes_on) {
                 self.spend(pace.as_ref(), length);
@@ -137,33 +128,22 @@ impl<S: Store> Store for Limit<S> {
         self.inner.delete(name)
     }
 
-    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.inner.join(whole, parts, count)
-    }
-
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        self.inner.put_new(name, body)
-    }
-
-    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        self.inner.put_unless_there(name, body)
-    }
-
-    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        self.inner.held_until(name)
-    }
-
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    /// As they are: none of them moves more than a few bytes.
+    fn powers(&self) -> Powers<'_> {
+        self.inner.powers()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Bucket, Limit};
+    use super::{Limit, RateMeter};
     use crate::model::{Bandwidth, Cancel};
     use crate::store::memory::Memory;
-    use crate::store::{ObjectName, Store};
+    use crate::store::{ObjectName, Store, StoreExt};
     use std::time::Duration;
 
     #[test]
@@ -199,28 +179,29 @@ mod tests {
 
     #[test]
     fn what_went_has_to_be_paid_for_before_the_next_goes() {
-        let bucket =
-            Bucket::new(Bandwidth::by_time(vec![(0, Some(1000)), (600, None)]).expect("two steps"));
+        let meter = RateMeter::new(
+            Bandwidth::by_time(vec![(0, Some(1000)), (600, None)]).expect("two steps"),
+        );
         let start = crate::platform::monotonic();
         let after = |ms| start + Duration::from_millis(ms);
         assert_eq!(
-            bucket.book(500, start, 0),
+            meter.book(500, start, 0),
             Duration::ZERO,
             "the first goes at once"
         );
-        assert_eq!(bucket.book(2000, after(100), 0), Duration::from_millis(400));
-        assert_eq!(bucket.book(0, after(2400), 0), Duration::from_millis(100));
+        assert_eq!(meter.book(2000, after(100), 0), Duration::from_millis(400));
+        assert_eq!(meter.book(0, after(2400), 0), Duration::from_millis(100));
         assert_eq!(
-            bucket.book(1000, after(9000), 0),
+            meter.book(1000, after(9000), 0),
             Duration::ZERO,
             "idle time is not saved up"
         );
-        assert_eq!(bucket.book(1, after(9000), 0), Duration::from_secs(1));
+        assert_eq!(meter.book(1, after(9000), 0), Duration::from_secs(1));
         assert_eq!(
-            bucket.book(1 << 40, after(20_000), 600),
+            meter.book(1 << 40, after(20_000), 600),
             Duration::ZERO,
             "as much as there is"
         );
-        assert!(bucket.book(1, after(20_000), 0) < Duration::from_millis(1));
+        assert!(meter.book(1, after(20_000), 0) < Duration::from_millis(1));
     }
 }

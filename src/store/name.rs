@@ -1,6 +1,7 @@
 //! Names of objects.
 
-use crate::net::{decode, encode};
+use crate::net::decode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Borrow;
 use std::fmt;
 
@@ -23,6 +24,17 @@ const CUT_MARK: &str = "%~";
 /// Digits of the digest that end a component which was cut.
 const DIGEST_DIGITS: usize = 32;
 
+/// What [`ObjectName::component`] escapes wherever it stands.
+const IN_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'+')
+    .remove(b'=')
+    .remove(b'@')
+    .remove(b',')
+    .remove(b'~');
+
 impl ObjectName {
     /// Checks the rule; `None` when it does not hold.
     pub fn new(text: impl Into<Box<str>>) -> Option<Self> {
@@ -38,10 +50,14 @@ impl ObjectName {
     pub fn component(text: &str) -> String {
         use sha2::Digest;
         use std::fmt::Write;
-        let at_an_end = |position| position == 0 || position + 1 == text.len();
-        let mut escaped = encode(text.as_bytes(), |position, byte| {
-            legal_byte(byte) && !(byte == b'.' && at_an_end(position))
-        });
+        let mut escaped = utf8_percent_encode(text, IN_COMPONENT).to_string();
+        if escaped.ends_with('.') {
+            escaped.pop();
+            escaped.push_str("%2E");
+        }
+        if escaped.starts_with('.') {
+            escaped.replace_range(..1, "%2E");
+        }
         if escaped.len() > WHOLE_BYTES {
             let kept = (KEPT_BYTES - 2..KEPT_BYTES)
                 .find(|at| escaped.as_bytes().get(*at) == Some(&b'%'))

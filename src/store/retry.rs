@@ -1,9 +1,12 @@
 //! A wrapper that asks again what may help to be asked again.
 
-use super::{Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use super::wanted::Unread;
+use super::{
+    Error, HeldUntil, Join, Kind, ObjectInfo, ObjectName, Powers, PutUnlessThere, Rope, Store,
+    Verb, Wanted,
+};
 use crate::model::{Cancel, Interrupted};
 use crate::platform;
-use jiff::Timestamp;
 use std::time::Duration;
 
 /// The first pause lies below this, each further one below twice as much.
@@ -23,11 +26,11 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// removing twice is removing.
 pub struct Retry<S> {
     inner: S,
-    patience: Patience,
+    persistence: Persistence,
 }
 
 /// How long to go on trying, and how to wait between tries.
-pub(super) struct Patience {
+pub(super) struct Persistence {
     deadline: Duration,
     cancel: Cancel,
     pause: Box<Pause>,
@@ -59,17 +62,17 @@ fn tries_in_words(tries: u32) -> String {
 impl<S: Store> Retry<S> {
     /// Tries again for as long as `deadline`, counted from the first failure of a call.
     pub fn new(inner: S, deadline: Duration, cancel: Cancel) -> Self {
-        Self::patiently(inner, Patience::new(deadline, cancel))
+        Self::with_persistence(inner, Persistence::new(deadline, cancel))
     }
 
-    pub(super) fn patiently(inner: S, patience: Patience) -> Self {
-        Self { inner, patience }
+    pub(super) fn with_persistence(inner: S, persistence: Persistence) -> Self {
+        Self { inner, persistence }
     }
 
     /// Waits by other means: for tests.
     #[must_use]
     pub fn with_pause(mut self, pause: impl Fn(Duration, &Cancel) + Send + Sync + 'static) -> Self {
-        self.patience.pause = Box::new(pause);
+        self.persistence.pause = Box::new(pause);
         self
     }
 
@@ -79,12 +82,12 @@ impl<S: Store> Retry<S> {
         object: Option<&ObjectName>,
         work: impl FnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.patience
+        self.persistence
             .attempt(|| self.inner.location(), verb, object, work)
     }
 }
 
-impl Patience {
+impl Persistence {
     pub(super) fn new(deadline: Duration, cancel: Cancel) -> Self {
         Self {
             deadline,
@@ -161,37 +164,19 @@ impl<S: Store> Store for Retry<S> {
         self.attempt(Verb::Put, Some(name), || self.inner.put(name, body))
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.attempt(Verb::Get, Some(name), || self.inner.get(name, limit))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.attempt(Verb::Get, Some(name), || {
-            self.inner.get_range(name, offset, length)
-        })
-    }
-
     /// Goes on after the last piece that was handed over: none is handed over twice.
-    fn get_pieces(
+    fn read(
         &self,
         name: &ObjectName,
-        offset: u64,
-        lengths: &[usize],
+        wanted: Wanted<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        let (mut offset, mut left, mut goes_on) = (offset, lengths, true);
+        let mut unread = Unread::new(wanted);
         self.attempt(Verb::Get, Some(name), || {
-            let (begin, lengths) = (offset, left);
-            let outcome = self.inner.get_pieces(name, begin, lengths, &mut |piece| {
-                offset += piece.len() as u64;
-                left = left.get(1..).unwrap_or_default();
-                goes_on = take(piece);
-                goes_on
+            let outcome = self.inner.read(name, unread.wanted(), &mut |piece| {
+                unread.hand_over(piece, take)
             });
-            match outcome {
-                Err(_) if left.is_empty() || !goes_on => Ok(()), // nobody wants the end of the answer
-                outcome => outcome,
-            }
+            if unread.is_over() { Ok(()) } else { outcome }
         })
     }
 
@@ -213,40 +198,42 @@ impl<S: Store> Store for Retry<S> {
         self.attempt(Verb::Delete, Some(name), || self.inner.delete(name))
     }
 
-    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.attempt(Verb::Join, Some(whole), || {
-            self.inner.join(whole, parts, count)
-        })
-    }
-
-    /// Tried once: had the first attempt done it and its answer been lost, the second would be told
-    /// that somebody else did.
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        self.inner.put_new(name, body)
-    }
-
-    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        self.attempt(Verb::Put, Some(name), || {
-            self.inner.put_unless_there(name, body)
-        })
-    }
-
-    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        self.attempt(Verb::Get, Some(name), || self.inner.held_until(name))
-    }
-
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        let inner = self.inner.powers();
+        Powers {
+            // Tried once: had the first attempt done it and its answer been lost, the second would
+            // be told that somebody else did.
+            create_once: inner.create_once,
+            put_unless_there: inner.put_unless_there.map(|put| -> PutUnlessThere<'_> {
+                Box::new(move |name, body| self.attempt(Verb::Put, Some(name), || put(name, body)))
+            }),
+            held_until: inner.held_until.map(|held_until| -> HeldUntil<'_> {
+                Box::new(move |name| self.attempt(Verb::Get, Some(name), || held_until(name)))
+            }),
+            join: inner.join.map(|join| -> Join<'_> {
+                Box::new(move |whole, parts, count| {
+                    self.attempt(Verb::Join, Some(whole), || join(whole, parts, count))
+                })
+            }),
+            // A question to several places, which try again themselves.
+            lean_on: inner.lean_on,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Interrupted, LONGEST, Retry};
-    use crate::model::Cancel;
+    use super::{LONGEST, Retry};
+    use crate::model::{Cancel, Interrupted};
     use crate::store::faulty::{Fault, Faulty};
     use crate::store::memory::Memory;
-    use crate::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+    use crate::store::{
+        Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Verb, Wanted,
+    };
     use std::error::Error as _;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
@@ -354,11 +341,12 @@ mod tests {
                 .not_before(Some(Duration::from_secs(25))))
         }
 
-        fn get(&self, _: &ObjectName, _: u64) -> Result<Vec<u8>, Error> {
-            unreachable!("the test puts")
-        }
-
-        fn get_range(&self, _: &ObjectName, _: u64, _: usize) -> Result<Vec<u8>, Error> {
+        fn read(
+            &self,
+            _: &ObjectName,
+            _: Wanted<'_>,
+            _: &mut dyn FnMut(Vec<u8>) -> bool,
+        ) -> Result<(), Error> {
             unreachable!("the test puts")
         }
 
@@ -372,6 +360,10 @@ mod tests {
 
         fn location(&self) -> String {
             "busy:".to_owned()
+        }
+
+        fn powers(&self) -> Powers<'_> {
+            Powers::none()
         }
     }
 
@@ -393,27 +385,16 @@ mod tests {
             self.0.put(name, body)
         }
 
-        fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-            self.0.get(name, limit)
-        }
-
-        fn get_range(
-            &self,
-            name: &ObjectName,
-            offset: u64,
-            length: usize,
-        ) -> Result<Vec<u8>, Error> {
-            self.0.get_range(name, offset, length)
-        }
-
         /// Two pieces, then it breaks off.
-        fn get_pieces(
+        fn read(
             &self,
             name: &ObjectName,
-            offset: u64,
-            lengths: &[usize],
+            wanted: Wanted<'_>,
             take: &mut dyn FnMut(Vec<u8>) -> bool,
         ) -> Result<(), Error> {
+            let Wanted::Pieces { offset, lengths } = wanted else {
+                return self.0.read(name, wanted, take);
+            };
             let come = lengths.get(..2).unwrap_or(lengths);
             self.0.get_pieces(name, offset, come, take)?;
             if come.len() < lengths.len() {
@@ -449,6 +430,10 @@ mod tests {
 
         fn location(&self) -> String {
             self.0.location()
+        }
+
+        fn powers(&self) -> Powers<'_> {
+            self.0.powers()
         }
     }
 

@@ -1,8 +1,7 @@
 //! A store in which nothing is changed: what would be is kept in memory, and read back from there.
 
 use super::memory::Memory;
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
-use jiff::Timestamp;
+use super::{Error, HeldUntil, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,22 +27,6 @@ impl<S: Store> Trial<S> {
     fn removed(&self) -> MutexGuard<'_, BTreeSet<ObjectName>> {
         self.removed.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// What was stored here, else what `inner` gives, unless it was removed here.
-    fn read<T>(
-        &self,
-        name: &ObjectName,
-        read: impl Fn(&dyn Store) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        match read(&self.stored) {
-            Err(error) if error.kind() == Kind::Missing => {}
-            here => return here,
-        }
-        if self.removed().contains(name) {
-            return Err(Error::new(Kind::Missing, Verb::Get, name));
-        }
-        read(&self.inner)
-    }
 }
 
 impl<S: Store> Store for Trial<S> {
@@ -52,12 +35,21 @@ impl<S: Store> Store for Trial<S> {
         self.stored.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.read(name, |store| store.get(name, limit))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.read(name, |store| store.get_range(name, offset, length))
+    /// Reads what was stored here, else what `inner` gives, unless it was removed here.
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        match self.stored.read(name, wanted, take) {
+            Err(error) if error.kind() == Kind::Missing => {}
+            here => return here,
+        }
+        if self.removed().contains(name) {
+            return Err(Error::new(Kind::Missing, Verb::Get, name));
+        }
+        self.inner.read(name, wanted, take)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -92,23 +84,33 @@ impl<S: Store> Store for Trial<S> {
         self.stored.delete(name)
     }
 
-    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        if self.removed().contains(name) {
-            Ok(None)
-        } else {
-            self.inner.held_until(name)
-        }
-    }
-
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    /// Locks count as they are, unless the object was removed here; no other power can be had
+    /// without a change of the store.
+    fn powers(&self) -> Powers<'_> {
+        let held_until = self.inner.powers().held_until;
+        Powers {
+            create_once: None,
+            put_unless_there: None,
+            held_until: held_until.map(|held_until| -> HeldUntil<'_> {
+                Box::new(move |name| match self.removed().contains(name) {
+                    true => Ok(None),
+                    false => held_until(name),
+                })
+            }),
+            join: None,
+            lean_on: None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Memory, ObjectName, Store, Trial};
-    use crate::store::Kind;
+    use crate::store::{Kind, StoreExt};
     use std::sync::Arc;
 
     #[test]

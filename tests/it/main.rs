@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod format;
 mod fs;
+mod house;
 mod index;
 mod licences;
 #[cfg(unix)]

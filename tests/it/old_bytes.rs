@@ -9,6 +9,7 @@ use crate::support::{oracle, reading, scratch};
 use freezer::catalog::{Access, Catalog};
 use freezer::fs::FileReader;
 use freezer::model::{BackupRef, Content, Entry, LevelId, Passphrase};
+use freezer::store::StoreExt;
 use freezer::store::local::Local;
 use rustix::fs::FileType;
 use serde_json::{Map, Value, json};

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Levels of a backup that come while it is mounted.
+/// Levels of a backup that are added while it is mounted.
 struct Levels {
     store: Arc<dyn Store>,
     reader: Arc<FileReader>,
@@ -75,8 +75,13 @@ fn points_in_time_are_folders_that_come_and_go_by_themselves() {
     levels.add(1);
     levels.add(2);
     let source = Arc::clone(&levels) as Arc<dyn PointSource>;
-    let forest = Forest::of_points(source, reader, jiff::tz::TimeZone::UTC, (0, 0))
-        .listing_every(Duration::ZERO);
+    let forest = Forest::of_points(
+        source,
+        reader,
+        jiff::tz::TimeZone::UTC,
+        FolderOwner { uid: 0, gid: 0 },
+    )
+    .listing_every(Duration::ZERO);
     let show = Show::new(forest);
     let names = || {
         run("ls", &["-U", text(&show.at(""))])

@@ -1,4 +1,4 @@
-//! Contents that lie in many places, many readers, slow stores.
+//! Files spread over many levels, many readers, slow stores.
 
 use super::*;
 
@@ -120,9 +120,9 @@ fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
             })
             .collect();
         gate.wait_for(2);
-        // All threads that fetch now stand at the gate. What needs no fetch is answered: an
-        // attribute that the kernel does not know yet, a listing, a small file in the frame at
-        // hand.
+        // All fetching threads wait at the gate now. Requests without a fetch are answered: an
+        // attribute that the kernel does not know yet, a listing, a small file in a frame in
+        // memory.
         assert_eq!(fs::read_dir(show.at("d000")).expect("listed").count(), 51);
         assert_eq!(fs::read(show.at("d000/f0001")).expect("read"), first);
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::format::keys::KdfCost;
 use crate::model::Cancel;
 use crate::platform::{Clock, pause};
 use crate::store::location::IfMissing;
-use crate::store::mirror::{Mirror, OnFailure, Patience};
+use crate::store::mirror::{Mirror, OnFailure, WaitLimits};
 use crate::store::{Discard, Store};
 use serde::Serialize;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct MirrorPolicy {
     pub(in crate::cli) on_failure: OnFailure,
-    pub(in crate::cli) patience: Patience,
+    pub(in crate::cli) patience: WaitLimits,
 }
 
 /// The stores of a run, open.

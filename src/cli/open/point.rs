@@ -21,7 +21,7 @@ pub(in crate::cli) struct OpenStore {
 }
 
 /// A point in time, open for reading.
-pub(in crate::cli) struct OpenPoint {
+pub(in crate::cli) struct PointView {
     pub(in crate::cli) backup: BackupName,
     pub(in crate::cli) level: LevelId,
     pub(in crate::cli) view: View,
@@ -44,11 +44,11 @@ impl OpenStore {
         &self,
         wanted: &BackupRef,
         session: &Session,
-    ) -> anyhow::Result<OpenPoint> {
+    ) -> anyhow::Result<PointView> {
         let located = locate(&self.access, wanted, session.clock.now(), &session.zone)?;
         let (backup, level, manifest) = located.opened()?;
         let view = view_of(&self.access, &backup, manifest, &self.reader)?;
-        Ok(OpenPoint {
+        Ok(PointView {
             backup,
             level,
             view,
@@ -56,7 +56,7 @@ impl OpenStore {
     }
 }
 
-impl OpenPoint {
+impl PointView {
     /// Opens the point in time that `wanted` names in the session's store.
     pub(in crate::cli) fn open(wanted: &BackupRef, session: &Session) -> anyhow::Result<Self> {
         OpenStore::open(session)?.point(wanted, session)

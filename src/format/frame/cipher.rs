@@ -1,7 +1,8 @@
-//! AES-256-CFB of frames, and the keys for it.
+//! The AES-256-CFB cipher of frames, and its keys.
 //!
 //! CFB with full blocks, as in NIST SP 800-38A section 6.3: each ciphertext block is the plaintext
-//! XOR the encrypted block before it, the first one being the IV; the last may be cut short.
+//! XOR the encrypted previous block. The IV stands before the first block. The last block may be
+//! shorter.
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherEncrypt, InnerIvInit, KeyInit, array::sizes::U16};
@@ -14,7 +15,7 @@ pub const IV_BYTES: usize = 16;
 
 type Block = Array<u8, U16>;
 
-/// The two keys that frames of a store are encrypted and authenticated with.
+/// The two keys of a store's frames: one encrypts, the other authenticates.
 pub struct FrameKeys {
     cipher: Aes256,
     authentication: Hmac<Sha256>,
@@ -27,7 +28,7 @@ impl std::fmt::Debug for FrameKeys {
 }
 
 impl FrameKeys {
-    /// Makes the keys ready for use.
+    /// Prepares the keys for use.
     pub fn new(encryption: &Zeroizing<[u8; 32]>, authentication: &Zeroizing<[u8; 32]>) -> Self {
         let key: &Array<u8, _> = encryption[..]
             .try_into()
@@ -41,18 +42,18 @@ impl FrameKeys {
         }
     }
 
-    /// An authentication code that has seen nothing yet.
+    /// Returns an authentication code that covers no bytes yet.
     pub(super) fn mac(&self) -> Hmac<Sha256> {
         self.authentication.clone()
     }
 
-    /// Decrypts in place.
+    /// Decrypts one frame in place.
     pub(in crate::format) fn decrypt(&self, iv: &[u8; IV_BYTES], data: &mut [u8]) {
         cfb_mode::Decryptor::<&Aes256>::inner_iv_init(&self.cipher, &Array(*iv)).decrypt(data);
     }
 
-    /// Encrypts several frames in place. One CFB stream is serial and leaves most of an AES unit
-    /// idle: blocks of up to [`LANES`] frames go through it together.
+    /// Encrypts several frames in place. A CFB stream is serial and leaves most of an AES unit
+    /// idle, so blocks of up to [`LANES`] frames go through it together.
     pub(in crate::format) fn encrypt(&self, frames: &mut [(&[u8; IV_BYTES], &mut [u8])]) {
         for group in frames.chunks_mut(LANES) {
             self.encrypt_group(group);
@@ -89,7 +90,7 @@ impl FrameKeys {
     }
 }
 
-/// How many frames are encrypted side by side.
+/// How many frames are encrypted together.
 pub const LANES: usize = 4;
 
 #[cfg(test)]

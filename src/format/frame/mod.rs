@@ -1,36 +1,46 @@
-//! Frames: runs of bytes that are compressed, encrypted and authenticated alone, and so can be read
-//! alone.
+//! Frames: runs of bytes, each compressed, encrypted and authenticated alone, so that each can be
+//! read alone.
 //!
-//! A frame of the tar stream in a store without encryption is **bare**: the codec's output and
-//! nothing else, so that the segments of a level, end to end, are a file that stock tools
-//! decompress; its checksum stands in the frame table. Every other frame is **sealed**: a header,
-//! the payload and a tag. [`Sealer`] makes both, [`Opener`] reads both; nothing is decompressed
-//! before its tag or checksum holds.
+//! A frame of the tar stream in a store without encryption is **bare**: it holds the codec's output
+//! and nothing else. The segments of a level, end to end, are then a file that stock tools
+//! decompress. The checksum of a bare frame stands in the frame table. Every other frame is
+//! **sealed**: a header, the payload and a tag. [`Sealer`] makes both kinds and [`Opener`] reads
+//! both. It checks the tag or checksum before it decrypts or decompresses anything.
 //!
 //! Layout: docs/format.md, "Frame".
 
+mod binding;
 mod cipher;
 mod codec;
 mod density;
-mod seal;
+mod header;
+mod opener;
+mod sealer;
+#[cfg(test)]
+mod tests;
 
 pub use cipher::FrameKeys;
 pub use codec::{DENSE_BYTES, Decoder, Encoder, Glimpse};
 pub use density::Density;
-pub use seal::{HEADER_BYTES, Opener, SealedOutline, Sealer, Stored};
+pub use header::{HEADER_BYTES, SealedOutline};
+pub use opener::{ExpectedFrame, Opener};
+pub use sealer::{Sealer, StoredFrame};
 
 use crate::model::{Advice, FrameNo, LevelId, StoreId, hints};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// Most bytes a frame may hold before compression. A decoder refuses more without trying.
+/// The most bytes that a frame may hold, before compression. A decoder refuses a longer frame
+/// without trying.
 pub const MAX_RAW_BYTES: usize = 64 << 20;
+/// Length of a bare frame's checksum in bytes.
+pub const CHECKSUM_BYTES: usize = 16;
 
 /// How the bytes of a frame are compressed. The number is what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// As they are.
+    /// Not at all.
     None = 0,
     /// One gzip member (users know it as `zlib` or `gzip`).
     Gzip = 1,
@@ -46,12 +56,12 @@ impl Compression {
     /// Every method.
     pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Bzip2, Self::Xz, Self::Zstd];
 
-    /// The method a stored number stands for.
+    /// Returns the method that a stored number stands for.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|method| *method as u8 == number)
     }
 
-    /// The method's name in manifests and on the command line.
+    /// Returns the method's name in manifests and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -62,13 +72,13 @@ impl Compression {
         }
     }
 
-    /// The method a name stands for; `zlib` is another name of gzip.
+    /// Returns the method with this name; `zlib` is another name of gzip.
     pub fn from_name(name: &str) -> Option<Self> {
         let name = if name == "zlib" { "gzip" } else { name };
         Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
-    /// The levels it has.
+    /// Returns the levels of the method, from fastest to smallest.
     pub fn levels(self) -> RangeInclusive<u32> {
         match self {
             Self::None => 0..=0,
@@ -79,7 +89,7 @@ impl Compression {
         }
     }
 
-    /// The level that is used unless another is asked for.
+    /// Returns the level that backups use by default.
     pub fn default_level(self) -> u32 {
         match self {
             Self::None => 0,
@@ -97,7 +107,7 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Which of a level's sequences of frames one belongs to. The number is what is stored, and is
+/// One of the sequences of frames that a level consists of. The number is stored in each frame and
 /// authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
@@ -109,22 +119,23 @@ pub enum Lane {
     FrameTable = 2,
     /// The manifest.
     Manifest = 3,
-    /// How far a run has come.
+    /// Checkpoints: how far a run has come.
     Checkpoint = 4,
-    /// What supersedes the frame table.
+    /// Roots of frame tables that replace the manifest's, after a repack.
     Repacked = 5,
 }
 
-/// What a frame is bound to: nothing else can be put in its place unnoticed.
+/// Identifies a frame. Its tag covers all of this, so no other frame can stand in its place
+/// unnoticed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FrameId {
-    /// The store.
+    /// The store that holds the frame.
     pub store: StoreId,
-    /// The level.
+    /// The level that the frame belongs to.
     pub level: LevelId,
-    /// Which sequence.
+    /// The sequence that the frame belongs to.
     pub lane: Lane,
-    /// Its place in the sequence.
+    /// The frame's place in the sequence, from 0.
     pub number: FrameNo,
 }
 
@@ -143,47 +154,52 @@ impl fmt::Display for FrameId {
     }
 }
 
-/// How frames are kept from being changed unnoticed.
+/// How readers notice that a frame was changed.
 #[derive(Clone, Debug)]
 pub enum Protection {
-    /// A checksum: damage is noticed, tampering is not.
+    /// By a checksum: it shows damage, not tampering.
     Checksum,
-    /// Encryption and an authentication code.
+    /// By an authentication code, which shows both. The frame is also encrypted.
     Encrypted(Arc<FrameKeys>),
 }
 
 /// Why a frame could not be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// The level is not one of the method's.
-    #[error("{method} has no level {level}; it has {} to {}", .method.levels().start(), .method.levels().end())]
+    /// The method has no such level.
+    #[error(
+        "{method} has no compression level {level}: choose one from {} to {}",
+        .method.levels().start(),
+        .method.levels().end()
+    )]
     Level {
         /// The method.
         method: Compression,
-        /// The level that was asked for.
+        /// The level that the caller asked for.
         level: u32,
     },
-    /// The codec refused.
-    #[error("{method}: {what}")]
+    /// The codec failed.
+    #[error("the {method} codec failed: {what}")]
     Codec {
         /// The method.
         method: Compression,
-        /// What it found.
+        /// Why it failed.
         what: &'static str,
     },
-    /// Damage, tampering or another key: the tag or checksum does not match.
+    /// The tag or checksum does not match: the frame was damaged or changed, or another key made
+    /// it.
     #[error("{0} fails authentication")]
     Tampered(Box<FrameId>),
     /// The bytes cannot be a frame of this format.
-    #[error("{frame} is not in the format: {what}")]
+    #[error("{frame} is not a valid frame: {what}")]
     Malformed {
-        /// What was read.
+        /// The frame that should be there.
         frame: Box<FrameId>,
-        /// What is wrong with it.
+        /// The rule that the bytes break.
         what: &'static str,
     },
     /// The operating system gave no random bytes.
-    #[error("no random bytes from the operating system")]
+    #[error("the operating system gave no random bytes for an initialization vector")]
     Random(#[source] getrandom::Error),
 }
 

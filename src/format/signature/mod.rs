@@ -1,12 +1,12 @@
-//! Signatures: two sums for each block of a file as a level stored it, by which a later level finds
-//! out which blocks it need not store again.
+//! Signatures: two sums for each block of a file as a level stored it. By them a later level finds
+//! the blocks that it need not store again.
 //!
-//! The weak sum can be moved along a file byte by byte and finds candidates; the strong one
-//! decides. Nothing is ever taken to be the same because of a weak sum. Start reading at
-//! [`SignatureWriter`] and [`SignatureHead`]. Layout: docs/format/signature.md.
+//! The weak sum moves along a file byte by byte and finds candidates. The strong sum decides: no
+//! block counts as known because of its weak sum alone. Start reading at [`SignatureWriter`] and
+//! [`SignatureHead`]. Layout: docs/format/signature.md.
 //!
-//! Invariants: blocks are counted from the beginning of each run, and only the last one of a run
-//! may be short; equal bytes under the same key give the same sums.
+//! Invariants: blocks count from the beginning of each run, and only the last block of a run may be
+//! short; equal bytes under the same key give the same sums.
 
 mod sums;
 
@@ -17,29 +17,29 @@ use std::ops::Range;
 
 const MAGIC: &[u8; 4] = b"FzS1";
 
-/// Length of the part before the runs.
+/// Length of the part before the runs, in bytes.
 pub const HEAD_BYTES: usize = 56;
 
-/// Length of a run in a signature.
+/// Length of a run in a signature, in bytes.
 pub const RUN_BYTES: usize = 16;
 
-/// Length of a block's sums in a signature.
+/// Length of a block's sums in a signature, in bytes.
 pub const SUMS_BYTES: usize = 4 + STRONG_BYTES;
 
-/// A block may be so long at most.
+/// The longest block, in bytes.
 pub const MAX_BLOCK_BYTES: u32 = 1 << 30;
 
-/// Why bytes are no signature.
+/// Why bytes are not a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no signature: {0}")]
+#[error("it is not a valid signature: {0}")]
 pub struct SignatureError(&'static str);
 
-/// How many blocks a run of `length` bytes has.
+/// Returns how many blocks a run of `length` bytes has.
 pub fn blocks_in(length: u64, block_bytes: u32) -> u64 {
     length.div_ceil(u64::from(block_bytes).max(1))
 }
 
-/// Makes a signature of bytes that go past.
+/// Makes a signature of the bytes that it is given.
 #[derive(Debug)]
 pub struct SignatureWriter {
     block_bytes: u32,
@@ -47,14 +47,14 @@ pub struct SignatureWriter {
     runs: Vec<u8>,
     run_count: u64,
     sums: Vec<u8>,
-    /// The run that is being written: where it begins, and how much of it has gone past.
+    /// The current run: where it begins, and how many of its bytes were given.
     run: Option<(StreamOffset, u64)>,
-    /// The beginning of a block of which the rest is still to come.
+    /// The beginning of a block whose rest is still to come.
     partial: Vec<u8>,
 }
 
 impl SignatureWriter {
-    /// `block_bytes` is taken as 1 at least and [`MAX_BLOCK_BYTES`] at most.
+    /// Begins a signature. `block_bytes` is brought into the range from 1 to [`MAX_BLOCK_BYTES`].
     pub fn new(block_bytes: u32, key: SignatureKey) -> Self {
         let block_bytes = block_bytes.clamp(1, MAX_BLOCK_BYTES);
         Self {
@@ -68,19 +68,19 @@ impl SignatureWriter {
         }
     }
 
-    /// How long its signature of runs of these lengths will be, none of them empty.
+    /// Returns the length in bytes of a signature of runs with these lengths, none of them 0.
     pub fn length_for(&self, runs: impl Iterator<Item = u64>) -> u64 {
         let length = |run| RUN_BYTES as u64 + blocks_in(run, self.block_bytes) * SUMS_BYTES as u64;
         HEAD_BYTES as u64 + runs.map(length).sum::<u64>()
     }
 
-    /// Begins a run, whose first byte will be at `at` in the stream. The one before it ends.
+    /// Ends the current run and begins the next one, whose first byte is at `at` in the stream.
     pub fn begin_run(&mut self, at: StreamOffset) {
         self.end_run();
         self.run = Some((at, 0));
     }
 
-    /// Takes the next bytes of the run.
+    /// Takes the next bytes of the current run.
     pub fn update(&mut self, mut bytes: &[u8]) {
         let Some((_, length)) = &mut self.run else {
             return;
@@ -102,7 +102,7 @@ impl SignatureWriter {
         self.partial.extend_from_slice(blocks.remainder());
     }
 
-    /// Takes so many zeros.
+    /// Takes `count` zeros as the next bytes of the current run.
     pub fn update_zeros(&mut self, mut count: u64) {
         const ZEROS: &[u8] = &[0; 4096];
         while count > 0 {
@@ -114,7 +114,7 @@ impl SignatureWriter {
         }
     }
 
-    /// The signature.
+    /// Returns the encoded signature.
     pub fn finish(mut self) -> Vec<u8> {
         self.end_run();
         let blocks = (self.sums.len() / SUMS_BYTES) as u64;
@@ -151,35 +151,35 @@ fn push_sums(key: &SignatureKey, block: &[u8], sums: &mut Vec<u8>) {
     sums.extend_from_slice(&key.strong(block));
 }
 
-/// What a signature begins with.
+/// The head of a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureHead {
-    /// Length of all blocks but the last of each run.
+    /// Length of a block in bytes. The last block of a run may be shorter.
     pub block_bytes: u32,
-    /// What the strong sums were made with.
+    /// The key of the strong sums.
     pub key: SignatureKey,
     runs: u64,
     blocks: u64,
 }
 
 impl SignatureHead {
-    /// Reads the head of a signature that is `length` bytes long.
+    /// Decodes the head of a signature that is `length` bytes long.
     ///
     /// # Errors
     ///
-    /// [`SignatureError`] when it is not one of exactly that length.
+    /// [`SignatureError`] if it is not the head of a signature of exactly that length.
     pub fn decode(head: &[u8; HEAD_BYTES], length: u64) -> Result<Self, SignatureError> {
         let (magic, rest) = head.split_at(MAGIC.len());
         if magic != MAGIC {
             return Err(SignatureError(
-                "it begins with other bytes, or is of a newer version",
+                "it does not begin with FzS1, or a newer version wrote it",
             ));
         }
         let mut key = [0; 32];
         key.copy_from_slice(&rest[20..]);
         let block_bytes = u32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]);
         if block_bytes == 0 || block_bytes > MAX_BLOCK_BYTES {
-            return Err(SignatureError("its blocks have no length"));
+            return Err(SignatureError("its block length is 0 or too large"));
         }
         let (runs, blocks) = (u64_at(&rest[4..12]), u64_at(&rest[12..20]));
         let runs_end = runs
@@ -190,7 +190,9 @@ impl SignatureHead {
             .zip(runs_end)
             .and_then(|(sums, runs_end)| sums.checked_add(runs_end));
         if end != Some(length) {
-            return Err(SignatureError("its length is not that of its parts"));
+            return Err(SignatureError(
+                "its length does not match its counts of runs and blocks",
+            ));
         }
         Ok(Self {
             block_bytes,
@@ -200,26 +202,26 @@ impl SignatureHead {
         })
     }
 
-    /// Where its runs are in it.
+    /// Returns the place of the runs in the signature, in bytes.
     pub fn runs(&self) -> Range<u64> {
         let start = HEAD_BYTES as u64;
         start..start + self.runs * RUN_BYTES as u64
     }
 
-    /// Where the sums of its blocks `from` and those after it, `count` of them, are in it; `None`
-    /// when it has fewer.
+    /// Returns the place of the sums of `count` blocks from block `from` on, in bytes; `None` if
+    /// the signature has fewer blocks.
     pub fn sums(&self, from: u64, count: u64) -> Option<Range<u64>> {
         let end = from.checked_add(count).filter(|end| *end <= self.blocks)?;
         let start = self.runs().end;
         Some(start + from * SUMS_BYTES as u64..start + end * SUMS_BYTES as u64)
     }
 
-    /// Reads its runs.
+    /// Decodes the runs.
     ///
     /// # Errors
     ///
-    /// [`SignatureError`] when they are empty, overlap, are out of order, or have other blocks than
-    /// there are.
+    /// [`SignatureError`] if runs are empty, overlap or are out of order, or if their blocks are
+    /// not as many as the head says.
     pub fn decode_runs(&self, bytes: &[u8]) -> Result<Vec<SignedRun>, SignatureError> {
         let mut runs = Vec::with_capacity(bytes.len() / RUN_BYTES);
         let (mut end, mut first_block) = (0, 0_u64);
@@ -239,31 +241,33 @@ impl SignatureHead {
             first_block += blocks_in(length, self.block_bytes);
         }
         if runs.len() as u64 != self.runs || first_block != self.blocks {
-            return Err(SignatureError("its runs have other blocks than there are"));
+            return Err(SignatureError(
+                "its runs do not have as many blocks as its head says",
+            ));
         }
         Ok(runs)
     }
 }
 
-/// A run of stream bytes that a signature has the blocks of.
+/// A run of stream bytes whose blocks are in a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedRun {
-    /// Where it begins.
+    /// Where the run begins in the stream.
     pub at: StreamOffset,
-    /// How many bytes; never 0.
+    /// Length in bytes; never 0.
     pub length: u64,
-    /// The number of its first block among all blocks of the signature.
+    /// Number of the run's first block among all blocks of the signature.
     pub first_block: u64,
 }
 
 impl SignedRun {
-    /// Where it ends.
+    /// Returns where the run ends in the stream.
     pub fn end(&self) -> u64 {
         self.at.0.saturating_add(self.length)
     }
 }
 
-/// The sums of a block: the weak one, and the strong one that decides.
+/// Decodes the sums of a block: the weak one and the strong one.
 pub fn decode_sums(bytes: &[u8; SUMS_BYTES]) -> (u32, StrongSum) {
     let (weak, strong) = bytes.split_at(4);
     let mut sum = [0; STRONG_BYTES];
@@ -274,7 +278,7 @@ pub fn decode_sums(bytes: &[u8; SUMS_BYTES]) -> (u32, StrongSum) {
     )
 }
 
-/// The first eight bytes as a number.
+/// Returns the first eight bytes as a little-endian number.
 fn u64_at(bytes: &[u8]) -> u64 {
     bytes
         .iter()
@@ -291,6 +295,7 @@ mod tests {
     };
     use crate::model::StreamOffset;
     use proptest::prelude::*;
+    use std::ops::Range;
 
     fn head_of(signature: &[u8]) -> Result<SignatureHead, super::SignatureError> {
         SignatureHead::decode(
@@ -302,7 +307,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_signature_reads_back_however_its_bytes_came(
-            runs in prop::collection::vec((0_u64..100, prop::collection::vec(any::<u8>(), 0..60)), 0..6),
+            runs in prop::collection::vec(
+                (0_u64..100, prop::collection::vec(any::<u8>(), 0..60)),
+                0..6,
+            ),
             block_bytes in 1_u32..20,
             cut in 1_usize..30,
         ) {
@@ -322,14 +330,16 @@ mod tests {
             let signature = writer.finish();
             prop_assert_eq!(signature.len() as u64, length);
             let head = head_of(&signature).expect("it is one");
-            let range = |range: std::ops::Range<u64>| &signature[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
+            let index = |at: u64| usize::try_from(at).unwrap();
+            let range = |range: Range<u64>| &signature[index(range.start)..index(range.end)];
             let read = head.decode_runs(range(head.runs())).expect("they are sound");
             prop_assert_eq!(read.len(), expected.len());
             for (run, (at, bytes)) in read.iter().zip(expected) {
                 prop_assert_eq!((run.at.0, run.length), (at, bytes.len() as u64));
-                for (number, block) in bytes.chunks(block_bytes as usize).enumerate() {
-                    let sums = range(head.sums(run.first_block + number as u64, 1).expect("it has the block"));
-                    let (weak, strong) = decode_sums(sums.first_chunk::<SUMS_BYTES>().expect("whole"));
+                for (number, block) in (0..).zip(bytes.chunks(block_bytes as usize)) {
+                    let sums = head.sums(run.first_block + number, 1).expect("it has the block");
+                    let sums = range(sums).first_chunk::<SUMS_BYTES>().expect("whole");
+                    let (weak, strong) = decode_sums(sums);
                     prop_assert_eq!(weak, RollingSum::of(block).value());
                     prop_assert_eq!(strong, key.strong(block));
                 }
@@ -337,7 +347,10 @@ mod tests {
         }
 
         #[test]
-        fn what_is_not_exactly_a_signature_is_refused(at in 0_usize..HEAD_BYTES + 32, bit in 0_u8..8) {
+        fn what_is_not_exactly_a_signature_is_refused(
+            at in 0_usize..HEAD_BYTES + 32,
+            bit in 0_u8..8,
+        ) {
             let mut writer = SignatureWriter::new(4, SignatureKey([1; 32]));
             writer.begin_run(StreamOffset(512));
             writer.update(b"0123456789");
@@ -345,12 +358,16 @@ mod tests {
             writer.update_zeros(5);
             let mut signature = writer.finish();
             signature[at] ^= 1 << bit;
-            let end = HEAD_BYTES + 32;
-            if let Ok(head) = head_of(&signature) && let Ok(runs) = head.decode_runs(&signature[HEAD_BYTES..end]) {
-                // Another key, or runs elsewhere or of another length with as many blocks: damage
-                // that the frame's tag tells of.
+            let runs = HEAD_BYTES..HEAD_BYTES + 32;
+            if let Ok(head) = head_of(&signature)
+                && let Ok(runs) = head.decode_runs(&signature[runs])
+            {
+                // Another key, or runs in other places or of other lengths with as many blocks. The
+                // tag of the frame shows such damage.
                 prop_assert_eq!(runs.len(), 2);
-                prop_assert!(head.sums(0, 5).is_some() && head.sums(1, 5).is_none() && head.sums(u64::MAX, 2).is_none());
+                prop_assert!(head.sums(0, 5).is_some());
+                prop_assert!(head.sums(1, 5).is_none());
+                prop_assert!(head.sums(u64::MAX, 2).is_none());
             }
         }
     }
@@ -361,11 +378,11 @@ mod tests {
         for at in [8, 16] {
             let mut forged = signature.clone();
             forged[at..at + 8].fill(0xff);
-            head_of(&forged).expect_err("so many there cannot be");
+            head_of(&forged).expect_err("no signature has as many");
         }
         let mut forged = signature.clone();
         forged[4..8].fill(0);
-        head_of(&forged).expect_err("a block of nothing");
-        head_of(&[&signature[..], &[0]].concat()).expect_err("a byte more");
+        head_of(&forged).expect_err("an empty block");
+        head_of(&[&signature[..], &[0]].concat()).expect_err("one byte too many");
     }
 }

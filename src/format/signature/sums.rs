@@ -1,19 +1,18 @@
 //! The two sums of a block.
 
-/// Length of a strong sum: 160 bits. Two blocks with the same one are not found by chance, and not
-/// by 2^80 trials.
+/// Length of a strong sum: 160 bits. Neither chance nor 2^80 trials find two blocks with the same
+/// sum.
 pub const STRONG_BYTES: usize = 20;
 
-/// Decides whether two blocks are the same.
+/// The sum that decides whether two blocks are the same.
 pub type StrongSum = [u8; STRONG_BYTES];
 
-/// What strong sums are made with: random for each file, so that blocks of one sum cannot be made
-/// ahead.
+/// The key of strong sums: random for each file, so that nobody can prepare blocks with equal sums.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignatureKey(pub [u8; 32]);
 
 impl SignatureKey {
-    /// The first 20 bytes of the keyed BLAKE3 of a block.
+    /// Returns the strong sum of a block: the first 20 bytes of its keyed BLAKE3 hash.
     pub fn strong(&self, block: &[u8]) -> StrongSum {
         let hash = blake3::keyed_hash(&self.0, block);
         let mut sum = [0; STRONG_BYTES];
@@ -31,14 +30,14 @@ impl std::fmt::Debug for SignatureKey {
 /// The weak sum of a window that moves along bytes: rsync's, with all 32 bits of its second half.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RollingSum {
-    /// Of the bytes.
+    /// Sum of the bytes.
     plain: u32,
-    /// Of the bytes, each as often as there are bytes from it to the end.
+    /// Sum of the bytes, each multiplied by its distance from the end of the window.
     weighted: u32,
 }
 
 impl RollingSum {
-    /// The sum of `window`.
+    /// Computes the sum of `window`.
     pub fn of(window: &[u8]) -> Self {
         window.iter().fold(Self::default(), |sum, byte| {
             let plain = sum.plain.wrapping_add(u32::from(*byte));
@@ -49,7 +48,7 @@ impl RollingSum {
         })
     }
 
-    /// Moves a window of `length` bytes on by one: `out` leaves it, `into` enters it.
+    /// Moves a window of `length` bytes on by one byte: `out` leaves it, `into` enters it.
     #[inline]
     #[must_use]
     pub fn rolled(self, length: u32, out: u8, into: u8) -> Self {
@@ -64,7 +63,7 @@ impl RollingSum {
         }
     }
 
-    /// The sum as a number.
+    /// Returns the sum as a number.
     #[inline]
     pub fn value(self) -> u32 {
         self.weighted ^ self.plain.rotate_left(16)
@@ -78,7 +77,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sum_that_rolled_is_the_sum_of_what_is_in_the_window(bytes in prop::collection::vec(any::<u8>(), 1..200), length in 1_usize..50) {
+        fn a_sum_that_rolled_is_the_sum_of_the_bytes_in_the_window(
+            bytes in prop::collection::vec(any::<u8>(), 1..200),
+            length in 1_usize..50,
+        ) {
             let length = length.min(bytes.len());
             let mut sum = RollingSum::of(&bytes[..length]);
             for at in 0..bytes.len() - length {

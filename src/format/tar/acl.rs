@@ -1,12 +1,13 @@
-//! POSIX ACLs: from the kernel's binary form to the text that tar archives carry.
+//! POSIX ACLs: converts the kernel's binary form to the text form of tar archives.
 
 use super::push_decimal;
 
-/// The only version of the binary form there is.
+/// The only version of the binary form.
 const VERSION: u32 = 2;
 
-/// Appends the text form of a `system.posix_acl_*` value, `user::rw-,user:1000:r--,group::r--,…`;
-/// users and groups stay numbers. `None`, and nothing appended, if the value is not such a list.
+/// Appends the text form of a `system.posix_acl_*` value, such as
+/// `user::rw-,user:1000:r--,group::r--`. Users and groups stay numbers. Returns `None`, and appends
+/// nothing, if the value is not such a list.
 ///
 /// The binary form is a version (u32) and entries of tag (u16), permissions (u16) and id (u32), all
 /// little endian: `linux/posix_acl_xattr.h`.
@@ -87,7 +88,8 @@ mod tests {
         ]);
         let mut text = Vec::new();
         assert_eq!(push_text(&value, &mut text), Some(()));
-        let expected = "user::rw-,user:1000:rwx,user:4000000000:---,group::r--,group:27:r-x,mask::rwx,other::--x";
+        let expected = "user::rw-,user:1000:rwx,user:4000000000:---,\
+                        group::r--,group:27:r-x,mask::rwx,other::--x";
         assert_eq!(String::from_utf8(text).expect("text"), expected);
     }
 

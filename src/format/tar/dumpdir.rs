@@ -1,21 +1,21 @@
-//! The names in a directory, as GNU tar's incremental archives have them: `tar --incremental -x`
-//! removes what is not among them.
+//! The names in a directory, as in GNU tar's incremental archives. `tar --incremental -x` removes
+//! every name that is not among them.
 //!
-//! Layout: the GNU tar manual, "Dumpdir": for each name a code, the name and a NUL, in order of
-//! bytes; then one more NUL.
+//! Layout: the GNU tar manual, "Dumpdir": for each name, in byte order, a code, the name and a NUL;
+//! then one more NUL.
 
-/// What a name stands for.
+/// What a name in a directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum DumpDirCode {
     /// A directory.
     Directory,
     /// Anything else, with a member in this level.
     Here,
-    /// Anything else, without one: it is as an earlier level has it.
+    /// Anything else, without a member: it is unchanged since an earlier level.
     Earlier,
 }
 
-impl Held {
+impl DumpDirCode {
     fn code(self) -> u8 {
         match self {
             Self::Directory => b'D',
@@ -32,20 +32,20 @@ pub struct DumpDir {
 }
 
 impl DumpDir {
-    /// One without names.
+    /// Makes an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a name, which comes after those before it and has no NUL.
-    pub fn push(&mut self, held: Held, name: &[u8]) {
-        self.bytes.push(held.code());
+    /// Adds a name, which must come after all names so far and have no NUL.
+    pub fn push(&mut self, code: DumpDirCode, name: &[u8]) {
+        self.bytes.push(code.code());
         self.bytes.extend_from_slice(name);
         self.bytes.push(0);
     }
 
-    /// Says that these names, in their order, have no member in this level. Those that are not
-    /// here, or directories, are passed over.
+    /// Marks names, given in order, as having no member in this level. Skips names that are not in
+    /// the list and those of directories.
     pub fn are_earlier<'name>(&mut self, names: impl Iterator<Item = &'name [u8]>) {
         let mut at = 0;
         for name in names {
@@ -60,15 +60,15 @@ impl DumpDir {
                     std::cmp::Ordering::Equal => true,
                     std::cmp::Ordering::Greater => break,
                 };
-                if is_it && self.bytes[at] == Held::Here.code() {
-                    self.bytes[at] = Held::Earlier.code();
+                if is_it && self.bytes[at] == DumpDirCode::Here.code() {
+                    self.bytes[at] = DumpDirCode::Earlier.code();
                 }
                 at = end + 1;
             }
         }
     }
 
-    /// The value of the record.
+    /// Returns the value of the record.
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.bytes.push(0);
         self.bytes
@@ -77,19 +77,19 @@ impl DumpDir {
 
 #[cfg(test)]
 mod tests {
-    use super::{DumpDir, Held};
+    use super::{DumpDir, DumpDirCode};
 
     #[test]
     fn names_stand_in_order_with_their_codes() {
         let mut names = DumpDir::new();
-        for (held, name) in [
-            (Held::Here, "a"),
-            (Held::Directory, "b"),
-            (Held::Here, "c"),
-            (Held::Here, "cc"),
-            (Held::Earlier, "d"),
+        for (code, name) in [
+            (DumpDirCode::Here, "a"),
+            (DumpDirCode::Directory, "b"),
+            (DumpDirCode::Here, "c"),
+            (DumpDirCode::Here, "cc"),
+            (DumpDirCode::Earlier, "d"),
         ] {
-            names.push(held, name.as_bytes());
+            names.push(code, name.as_bytes());
         }
         names.are_earlier(["0", "b", "bb", "cc", "z"].into_iter().map(str::as_bytes));
         assert_eq!(names.finish(), b"Ya\0Db\0Yc\0Ncc\0Nd\0\0");

@@ -1,4 +1,4 @@
-//! One member: which fields and records say what an entry is.
+//! Members: the header fields and records that describe an entry.
 
 use super::dumpdir::DumpDir;
 use super::pax::Records;
@@ -8,25 +8,25 @@ use crate::model::{
     Content, DataRun, Entry, Extent, LevelSerial, Name, StreamOffset, TreePath, Xattr,
 };
 
-/// The record of a directory that names all that is in it.
+/// The record of a directory that lists all its names.
 const DUMPDIR: &[u8] = b"GNU.dumpdir";
 
-/// The record of a directory that names what has other metadata than before and its content in an
-/// earlier level: each name, then a NUL.
+/// The record of a directory that lists the names whose metadata changed while their content is
+/// still in an earlier level: each name, then a NUL.
 const KEPT: &[u8] = b"FREEZER.kept";
 
-/// An entry cannot be a member of a tar stream: the caller broke a rule of
+/// An entry cannot be a member of a tar stream, because the caller broke a rule of
 /// [`MemberEncoder::header`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("could not write {path} as a tar member: {reason}")]
 pub struct TarError {
-    /// The entry.
+    /// The path of the entry.
     pub path: TreePath,
-    /// Which rule.
+    /// The rule that the caller broke.
     pub reason: &'static str,
 }
 
-/// Writes the headers of members. Keeps its buffers from one to the next.
+/// Writes the headers of members. Keeps its buffers from one member to the next.
 #[derive(Debug, Default)]
 pub struct MemberEncoder {
     name: Vec<u8>,
@@ -45,23 +45,23 @@ pub struct MemberPlan<'a> {
 }
 
 impl MemberPlan<'_> {
-    /// The parts of the file to write, in this order. They cover all that the caller named, and at
-    /// the edges of holes up to a block more: what the file gives there (zeros) is data then.
+    /// Returns the parts of the file to write, in this order. They cover the runs that the caller
+    /// named, and up to a block more at the edges of holes: the zeros there become data.
     pub fn runs(&self) -> &[DataRun] {
         self.runs
     }
 
-    /// Sum of the runs' lengths.
+    /// Returns the sum of the runs' lengths in bytes.
     pub fn data_bytes(&self) -> u64 {
         self.data_bytes
     }
 
-    /// How many zeros end the member.
+    /// Returns how many zeros end the member.
     pub fn padding(&self) -> u64 {
         padding(self.data_bytes)
     }
 
-    /// Where the content is, given where in the stream of `level` the header ended.
+    /// Lists where the content is, given where the header ended in the stream of `level`.
     pub fn extents(
         &self,
         level: LevelSerial,
@@ -81,22 +81,23 @@ impl MemberPlan<'_> {
 }
 
 impl MemberEncoder {
-    /// An encoder with empty buffers.
+    /// Makes an encoder with empty buffers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends to `out` all that stands before the member's data, and says what the data is.
+    /// Appends everything that stands before the member's data to `out`, and returns a plan of the
+    /// data.
     ///
-    /// `runs` are the parts of a regular file that hold data, in order (a file without holes is one
-    /// run, an empty file none); the extents of the entry are not looked at. `link_to` is the path
-    /// of an earlier member that this one is a further name of: the member is a hard link then and
-    /// `runs` do not count.
+    /// `runs` are the parts of a regular file that hold data, in order: one run for a file without
+    /// holes, none for an empty file. The extents of the entry do not count. If the member is a
+    /// further name of an earlier one, `link_to` is the path of that one: the member is then a hard
+    /// link, and `runs` do not count.
     ///
     /// # Errors
     ///
-    /// [`TarError`] if runs overlap, are out of order or leave the file, or if the root of the tree
-    /// is not a directory. `out` is then as it was.
+    /// [`TarError`] if runs overlap, are out of order or reach past the end of the file, or if the
+    /// root of the tree is not a directory. `out` is then unchanged.
     ///
     /// Layout: docs/format.md, "The tar stream".
     pub fn header(
@@ -109,13 +110,13 @@ impl MemberEncoder {
         self.header_with(entry, link_to, runs, &[], out)
     }
 
-    /// Appends to `out` the member of a directory that tells what is in it: `names` are all its
-    /// names, and `kept` are those whose metadata changed while their content is in an earlier
-    /// level. Where `names` is `None` nothing is known of them.
+    /// Appends the member of a directory to `out`, with lists of what is in it. `names` are all its
+    /// names; `None` if they are not known. `kept` are the names whose metadata changed while their
+    /// content is still in an earlier level.
     ///
     /// # Errors
     ///
-    /// [`TarError`] if the entry is no directory.
+    /// [`TarError`] if the entry is not a directory.
     pub fn directory(
         &mut self,
         entry: &Entry,
@@ -124,10 +125,7 @@ impl MemberEncoder {
         out: &mut Vec<u8>,
     ) -> Result<(), TarError> {
         if entry.content != Content::Directory {
-            return Err(TarError {
-                path: entry.path.clone(),
-                reason: "it is no directory",
-            });
+            return Err(refused(entry, "it is not a directory"));
         }
         let names = names.map(DumpDir::finish);
         let kept: Vec<u8> = kept
@@ -150,26 +148,23 @@ impl MemberEncoder {
         records: &[(&[u8], &[u8])],
         out: &mut Vec<u8>,
     ) -> Result<MemberPlan<'_>, TarError> {
-        let refuse = |reason| TarError {
-            path: entry.path.clone(),
-            reason,
-        };
+        let refuse = |reason| refused(entry, reason);
         if entry.path.is_root() && entry.content != Content::Directory {
             return Err(refuse("the root of a tree must be a directory"));
         }
-        self.runs.clear();
         let size = match &entry.content {
             Content::File { size, .. } if link_to.is_none() => *size,
             _ => 0,
         };
+        self.runs.clear();
         if size > 0 {
             sparse::align(runs, size, &mut self.runs)
-                .ok_or_else(|| refuse("its data runs do not lie in its size in order"))?;
+                .ok_or_else(|| refuse("its data runs are out of order or reach past its end"))?;
         }
         self.records.clear();
         self.map.clear();
 
-        let mut header = ustar::Header::new(kind_of(entry, link_to));
+        let mut header = ustar::HeaderBlock::new(kind_of(entry, link_to));
         member_name(&entry.path, &entry.content, &mut self.name);
         let is_sparse = sparse::has_hole(&self.runs, size);
         if is_sparse {
@@ -183,25 +178,16 @@ impl MemberEncoder {
         let data_bytes = self.runs.iter().map(|run| run.length).sum::<u64>();
         let stored = data_bytes
             .checked_add(self.map.len() as u64)
-            .ok_or_else(|| refuse("it is larger than any file"))?;
+            .ok_or_else(|| refuse("it is larger than a file can be"))?;
         header.number(ustar::SIZE, stored);
-        // Python's tarfile takes a record of the size of a sparse member for the size of the file.
+        // Python's tarfile takes the size record of a sparse member for the size of the file.
         if stored > ustar::MAX_LONG && !is_sparse {
             self.records.push_number(b"size", stored);
         }
         self.metadata(entry, &mut header);
         if link_to.is_none() {
-            if let Content::CharDevice(device) | Content::BlockDevice(device) = &entry.content {
-                header.number(ustar::DEVICE_MAJOR, u64::from(device.major));
-                header.number(ustar::DEVICE_MINOR, u64::from(device.minor));
-            }
-            entry
-                .metadata
-                .xattrs
-                .iter()
-                .for_each(|xattr| self.xattr(xattr));
+            self.device_and_xattrs(entry, &mut header);
         }
-
         for (key, value) in records {
             self.records.push(&[key], value);
         }
@@ -214,8 +200,8 @@ impl MemberEncoder {
         })
     }
 
-    /// The name: in the header if it can be, else cut off there and whole in a record.
-    fn name(&mut self, header: &mut ustar::Header) {
+    /// Writes the name: into the header if it fits, otherwise cut off there and whole in a record.
+    fn name(&mut self, header: &mut ustar::HeaderBlock) {
         let name = &self.name;
         if name.len() <= ustar::NAME.len() {
             header.text(ustar::NAME, name);
@@ -228,10 +214,10 @@ impl MemberEncoder {
         }
     }
 
-    /// The name and the size of a sparse file. Readers that do not know sparse members see the map
-    /// and the data under another name, as GNU tar does it, and not as a wrong file in the place of
-    /// the right one.
-    fn sparse_name(&mut self, entry: &Entry, size: u64, header: &mut ustar::Header) {
+    /// Writes the name and the size of a sparse file. As with GNU tar, readers that do not know
+    /// sparse members see map and data under another name: not as a wrong file in place of the
+    /// right one.
+    fn sparse_name(&mut self, entry: &Entry, size: u64, header: &mut ustar::HeaderBlock) {
         const AS_STORED: &[u8] = b"./GNUSparseFile.0/";
         header.text(ustar::NAME, AS_STORED);
         header.text(
@@ -244,8 +230,8 @@ impl MemberEncoder {
         self.records.push_number(b"GNU.sparse.realsize", size);
     }
 
-    /// What a symbolic or hard link points at.
-    fn link(&mut self, entry: &Entry, link_to: Option<&TreePath>, header: &mut ustar::Header) {
+    /// Writes the target of a symbolic or hard link.
+    fn link(&mut self, entry: &Entry, link_to: Option<&TreePath>, header: &mut ustar::HeaderBlock) {
         let target = match (link_to, &entry.content) {
             (Some(first), content) => {
                 member_name(first, content, &mut self.link);
@@ -260,8 +246,8 @@ impl MemberEncoder {
         }
     }
 
-    /// Mode, owner and time. A hard link has them too: tarfile sets them for every name.
-    fn metadata(&mut self, entry: &Entry, header: &mut ustar::Header) {
+    /// Writes mode, owner and time. A hard link has them too: tarfile sets them for every name.
+    fn metadata(&mut self, entry: &Entry, header: &mut ustar::HeaderBlock) {
         let metadata = &entry.metadata;
         header.number(ustar::MODE, u64::from(metadata.mode & 0o7777));
         let owner = &metadata.owner;
@@ -279,8 +265,8 @@ impl MemberEncoder {
             (ustar::USER, &b"uname"[..], &owner.user),
             (ustar::GROUP, b"gname", &owner.group),
         ] {
-            // The field ends with a NUL. A name cut off would be another name: then the number is
-            // better.
+            // The field ends with a NUL. A name that is cut off would be another name: readers
+            // then better use the number.
             if name.len() < field.len() {
                 header.text(field, name);
             } else {
@@ -297,7 +283,19 @@ impl MemberEncoder {
         }
     }
 
-    /// An extended attribute: ACLs as text, the others (and an ACL we cannot read) as they are.
+    /// Writes the numbers of a device, and the extended attributes.
+    fn device_and_xattrs(&mut self, entry: &Entry, header: &mut ustar::HeaderBlock) {
+        if let Content::CharDevice(device) | Content::BlockDevice(device) = &entry.content {
+            header.number(ustar::DEVICE_MAJOR, u64::from(device.major));
+            header.number(ustar::DEVICE_MINOR, u64::from(device.minor));
+        }
+        for xattr in &entry.metadata.xattrs {
+            self.xattr(xattr);
+        }
+    }
+
+    /// Writes an extended attribute: an ACL as text; any other, and an ACL that cannot be read, as
+    /// it is.
     fn xattr(&mut self, xattr: &Xattr) {
         let acl_key: Option<&[u8]> = match &*xattr.name {
             b"system.posix_acl_access" => Some(b"SCHILY.acl.access"),
@@ -328,7 +326,14 @@ impl MemberEncoder {
     }
 }
 
-/// The type field.
+fn refused(entry: &Entry, reason: &'static str) -> TarError {
+    TarError {
+        path: entry.path.clone(),
+        reason,
+    }
+}
+
+/// Returns the content of the type field.
 fn kind_of(entry: &Entry, link_to: Option<&TreePath>) -> u8 {
     match (&entry.content, link_to) {
         (_, Some(_)) => b'1',
@@ -341,7 +346,7 @@ fn kind_of(entry: &Entry, link_to: Option<&TreePath>) -> u8 {
     }
 }
 
-/// A member's name: below `./`, and a directory's ends with a slash.
+/// Makes the name of a member: it begins with `./`, and that of a directory ends with a slash.
 fn member_name(path: &TreePath, content: &Content, name: &mut Vec<u8>) {
     name.clear();
     name.extend_from_slice(b"./");

@@ -1,13 +1,13 @@
 //! The tar stream: turns an [`Entry`](crate::model::Entry) into the header bytes of its member, and
 //! says where the content lies behind them.
 //!
-//! Owns the bytes of a member up to its first data byte. Does not know files, frames or where in
-//! the stream it is: the caller writes the header, then the runs of the [`MemberPlan`], then the
-//! padding. Start at [`MemberEncoder`]. Layout: docs/format.md, "The tar stream".
+//! Owns the bytes of a member up to its first data byte. Knows neither files nor frames, nor its
+//! place in the stream: the caller writes the header, then the runs of the [`MemberPlan`], then the
+//! padding. Start reading at [`MemberEncoder`]. Layout: docs/format.md, "The tar stream".
 //!
-//! Invariants: everything is a multiple of [`BLOCK`] bytes; equal entries give equal bytes; a
-//! reader that knows ustar alone still finds every member and its data; names are bytes, and no
-//! reader is told to convert them.
+//! Invariants: every part is a multiple of [`BLOCK`] bytes long; equal entries give equal bytes; a
+//! reader that knows only ustar still finds every member and its data; names are bytes, and nothing
+//! in the stream tells a reader to convert them.
 
 mod acl;
 mod dumpdir;
@@ -16,16 +16,16 @@ mod pax;
 mod sparse;
 mod ustar;
 
-pub use dumpdir::{DumpDir, Held};
+pub use dumpdir::{DumpDir, DumpDirCode};
 pub use member::{MemberEncoder, MemberPlan, TarError};
 
-/// Size of a tar block: headers, data and the gaps between members are whole blocks.
+/// Length of a tar block in bytes. Headers and data fill whole blocks.
 pub const BLOCK: usize = 512;
 
-/// What ends the stream: two blocks of zeros.
+/// The end of the stream: two blocks of zeros.
 pub const END_OF_ARCHIVE: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// How many zero bytes follow `length` bytes to fill the last block.
+/// Returns how many zeros fill the last block of `length` bytes.
 pub fn padding(length: u64) -> u64 {
     length.next_multiple_of(BLOCK as u64).wrapping_sub(length)
 }
@@ -51,9 +51,9 @@ fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-/// The character of a number's last decimal digit.
+/// Returns the character of a number's last decimal digit.
 fn digit(number: u64) -> u8 {
-    // Below 10: every byte but the lowest is 0.
+    // The number is below 10: every byte but the lowest is 0.
     let [lowest, ..] = (number % 10).to_le_bytes();
     b'0' + lowest
 }

@@ -8,11 +8,12 @@ use crate::model::Time;
 /// to nothing.
 const NAME: &[u8] = b"././@PaxHeader";
 
-/// Says that the texts of this header are bytes. Without it they are UTF-8, which readers may
-/// convert to their locale, and libarchive does put into normal form C: that makes one name of two.
+/// Declares that the texts of this header are bytes. Without it they count as UTF-8: readers may
+/// convert them to their locale, and libarchive normalizes them to form C, which makes one name of
+/// two.
 const BINARY: &[u8] = b"21 hdrcharset=BINARY\n";
 
-/// The records of one member, in the order they are added. Reused from member to member.
+/// The records of one member, in the order in which they were added. Used again for each member.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     bytes: Vec<u8>,
@@ -21,13 +22,13 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Forgets the previous member.
+    /// Removes the records of the previous member.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.binary = false;
     }
 
-    /// Adds a record whose value is any bytes. The key is given in parts.
+    /// Adds a record whose value may be any bytes. The key is given in parts.
     pub(super) fn push(&mut self, key: &[&[u8]], value: &[u8]) {
         let body = key.iter().map(|part| part.len()).sum::<usize>() + value.len() + b" =\n".len();
         push_decimal(&mut self.bytes, (body + length_digits(body)) as u64);
@@ -39,20 +40,20 @@ impl Records {
         self.bytes.push(b'\n');
     }
 
-    /// Adds a text: bytes, like all names here.
+    /// Adds a record with a text, which may be any bytes.
     pub(super) fn push_text(&mut self, key: &[u8], text: &[u8]) {
         self.binary |= !text.is_ascii();
         self.push(&[key], text);
     }
 
-    /// Adds a number in decimal.
+    /// Adds a record with a decimal number.
     pub(super) fn push_number(&mut self, key: &[u8], number: u64) {
         self.push_written(key, |value| push_decimal(value, number));
     }
 
-    /// Adds a time with all nine digits of a second, so that the length is nearly always the same
-    /// and the header before it too. Before 1970 the whole number is negative: half a second before
-    /// is `-0.500000000`.
+    /// Adds a record with a time, with all nine digits of a second: the length of records, and with
+    /// it the header, is then nearly always the same. Times before 1970 are negative as a whole:
+    /// half a second before 1970 is `-0.500000000`.
     pub(super) fn push_time(&mut self, key: &[u8], time: Time) {
         self.push_written(key, |value| {
             let (mut seconds, mut nanoseconds) = (time.seconds(), time.nanoseconds());
@@ -84,13 +85,13 @@ impl Records {
         self.value = value;
     }
 
-    /// Appends the `x` header and its records in whole blocks; nothing if there are none.
+    /// Appends the `x` header and its records in whole blocks, or nothing if there are no records.
     pub(super) fn finish(&self, out: &mut Vec<u8>) {
         if self.bytes.is_empty() {
             return;
         }
         let charset = if self.binary { BINARY } else { b"" };
-        let mut header = ustar::Header::new(b'x');
+        let mut header = ustar::HeaderBlock::new(b'x');
         header.text(ustar::NAME, NAME);
         header.number(ustar::SIZE, (charset.len() + self.bytes.len()) as u64);
         header.finish(out);
@@ -101,7 +102,7 @@ impl Records {
     }
 }
 
-/// How many digits the length of a record takes, which counts itself.
+/// Returns how many digits the length of a record has. The length includes these digits.
 fn length_digits(body: usize) -> usize {
     let mut digits = 1;
     let mut limit = 10;

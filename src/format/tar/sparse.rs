@@ -1,14 +1,14 @@
-//! Sparse files: which parts of a file are stored, and the map that says so (`GNU.sparse`, version
-//! 1.0).
+//! Sparse files: the parts of a file that are stored, and their map (`GNU.sparse`, version 1.0).
 
 use super::{BLOCK, fill_block, push_decimal};
 use crate::model::{DataRun, FileOffset};
 
-/// Fills `aligned` with the runs as they are stored, each widened to whole blocks of the file (the
-/// last may end with it) and joined with neighbours it then touches: GNU tar begins every run at a
-/// block of the archive, others lay them end to end, and so both read the same.
+/// Fills `aligned` with the runs as they are stored. Each is widened to whole blocks of the file
+/// (the last may end where the file ends) and joined with neighbours that it then touches. GNU tar
+/// begins every run at a block of the archive, and others lay runs end to end: aligned runs read
+/// the same in both.
 ///
-/// `None` if the runs are not in order, overlap, or leave the file.
+/// Returns `None` if the runs are out of order, overlap, or reach past the end of the file.
 pub(super) fn align(runs: &[DataRun], size: u64, aligned: &mut Vec<DataRun>) -> Option<()> {
     aligned.clear();
     let mut previous_end = 0;
@@ -30,7 +30,7 @@ pub(super) fn align(runs: &[DataRun], size: u64, aligned: &mut Vec<DataRun>) -> 
     Some(())
 }
 
-/// Whether aligned runs leave a hole in a file of `size` bytes.
+/// Returns whether aligned runs leave a hole in a file of `size` bytes.
 pub(super) fn has_hole(aligned: &[DataRun], size: u64) -> bool {
     match aligned {
         [] => size > 0,
@@ -39,9 +39,9 @@ pub(super) fn has_hole(aligned: &[DataRun], size: u64) -> bool {
     }
 }
 
-/// Makes the map that stands before the data of a sparse member, in whole blocks: the number of
-/// runs, then offset and length of each, every number on a line. A hole at the end is an empty run
-/// there.
+/// Writes the map that stands before the data of a sparse member, in whole blocks: the number of
+/// runs, then offset and length of each run, one number a line. For a hole at the end of the file,
+/// the map ends with an empty run.
 pub(super) fn write_map(aligned: &[DataRun], size: u64, map: &mut Vec<u8>) {
     let data_end = aligned.last().and_then(DataRun::end).unwrap_or(0);
     let last = (data_end < size).then_some(DataRun {

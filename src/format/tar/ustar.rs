@@ -22,9 +22,9 @@ use std::ops::Range;
 /// | 329 | 8 | device major |
 /// | 337 | 8 | device minor |
 /// | 345 | 155 | name prefix |
-pub(super) struct Header([u8; BLOCK]);
+pub(super) struct HeaderBlock([u8; BLOCK]);
 
-/// A place in the header.
+/// The place of a field in the header, in bytes.
 type Field = Range<usize>;
 
 pub(super) const NAME: Field = 0..100;
@@ -48,8 +48,8 @@ pub(super) const MAX_LONG: u64 = 0o777_7777_7777;
 /// The largest number that seven octal digits hold: owners, modes, devices.
 pub(super) const MAX_SHORT: u64 = 0o777_7777;
 
-impl Header {
-    /// A header of the given type with every number 0 and every text empty.
+impl HeaderBlock {
+    /// Makes a header of the given type, with every number 0 and every text empty.
     pub(super) fn new(kind: u8) -> Self {
         let mut header = Self([0; BLOCK]);
         for field in [MODE, UID, GID, SIZE, MTIME, DEVICE_MAJOR, DEVICE_MINOR] {
@@ -60,8 +60,8 @@ impl Header {
         header
     }
 
-    /// Puts a number: octal digits and a NUL where they hold it, else base-256 (GNU, and read by
-    /// all), whose first byte is 0x80.
+    /// Writes a number: in octal digits and a NUL if it fits, otherwise in base 256 with 0x80 as
+    /// the first byte, which is a GNU extension that every reader knows.
     pub(super) fn number(&mut self, field: Field, number: u64) {
         let bytes = &mut self.0[field];
         let digits = bytes.len() - 1;
@@ -73,34 +73,33 @@ impl Header {
         } else {
             let number = number.to_be_bytes();
             bytes.fill(0);
-            // The short fields hold seven bytes after the mark; what needs them is an u32 and fits.
+            // The short fields hold seven bytes after the mark. Their numbers are u32, which fit.
             let kept = number.len().min(digits);
             bytes[digits + 1 - kept..].copy_from_slice(&number[number.len() - kept..]);
             bytes[0] = 0x80;
         }
     }
 
-    /// Puts a text, cut off at the field's end.
+    /// Writes a text, cut off at the end of the field.
     pub(super) fn text(&mut self, field: Field, text: &[u8]) {
         let field = &mut self.0[field];
         let length = text.len().min(field.len());
         field[..length].copy_from_slice(&text[..length]);
     }
 
-    /// Appends the block with its checksum.
+    /// Appends the block, with its checksum, to `out`.
     pub(super) fn finish(mut self, out: &mut Vec<u8>) {
         self.0[CHECKSUM].fill(b' ');
         let sum: u32 = self.0.iter().map(|byte| u32::from(*byte)).sum();
-        // Six digits, NUL, space: as every tar writes it.
+        // Six digits, a NUL and a space, as every tar writes it.
         self.number(CHECKSUM.start..CHECKSUM.end - 1, u64::from(sum));
         out.extend_from_slice(&self.0);
     }
 }
 
-/// Where a name that is too long for its field can be cut in two at a slash: the slash's place.
+/// Returns the place of a slash at which a name too long for its field can be cut in two.
 pub(super) fn split(name: &[u8]) -> Option<usize> {
-    // A directory's last slash ends its name, so the byte before the end is the last that may be a
-    // cut.
+    // The last slash of a directory ends its name. The cut must stand before it.
     let first = name.len().checked_sub(NAME.len() + 1)?;
     let last = PREFIX.len().min(name.len() - 2);
     (first.max(1)..=last).rev().find(|at| name[*at] == b'/')
@@ -108,9 +107,9 @@ pub(super) fn split(name: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Header, SIZE, UID, split};
+    use super::{HeaderBlock, SIZE, UID, split};
 
-    fn bytes_of(header: Header) -> Vec<u8> {
+    fn bytes_of(header: HeaderBlock) -> Vec<u8> {
         let mut out = Vec::new();
         header.finish(&mut out);
         out
@@ -118,14 +117,14 @@ mod tests {
 
     #[test]
     fn numbers_are_octal_until_they_do_not_fit() {
-        let mut header = Header::new(b'0');
+        let mut header = HeaderBlock::new(b'0');
         header.number(UID, 0o7777777);
         header.number(SIZE, 0o77777777777);
         let block = bytes_of(header);
         assert_eq!(&block[108..116], b"7777777\0");
         assert_eq!(&block[124..136], b"77777777777\0");
 
-        let mut header = Header::new(b'0');
+        let mut header = HeaderBlock::new(b'0');
         header.number(UID, u64::from(u32::MAX));
         header.number(SIZE, 0o100000000000);
         let block = bytes_of(header);
@@ -135,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_checksum_counts_itself_as_spaces() {
-        let block = bytes_of(Header::new(b'5'));
+        let block = bytes_of(HeaderBlock::new(b'5'));
         let mut counted = block.clone();
         counted[148..156].fill(b' ');
         let sum: u32 = counted.iter().map(|byte| u32::from(*byte)).sum();
@@ -157,7 +156,7 @@ mod tests {
         assert_eq!(split(&name(&[155, 101])), None);
         assert_eq!(split(&name(&[1, 99])), Some(1));
         assert_eq!(split(&name(&[50, 50, 50])), Some(101));
-        // A directory's name ends with its slash, which is no place to cut.
+        // The slash that ends the name of a directory is not a place to cut.
         assert_eq!(split(&name(&[101, 0])), None);
         assert_eq!(split(&name(&[100, 99, 0])), Some(100));
         assert_eq!(split(&name(&[100, 100, 0])), None);

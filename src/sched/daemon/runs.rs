@@ -3,7 +3,7 @@
 
 use super::{Heard, Settings};
 use crate::platform::Running;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::process::{self, Detached, End, Program};
 use crate::sched::book::Tasks;
 use crate::sched::fields::{actions, text};
@@ -13,6 +13,7 @@ use crate::sched::order::{MARK, Order, Outcome, RunFolder, RunResult};
 use crate::sched::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,7 +139,7 @@ impl Runs {
     /// Starts the process of a run; its number.
     pub(super) fn start(&self, id: &str, run: &str, due: Timestamp) -> io::Result<u32> {
         let folder = self.folder(run);
-        durable::create_folder(folder.path(), Access::private())?;
+        durable::create_folder(folder.path(), Sharing::private())?;
         let job = self
             .known
             .lock()
@@ -157,10 +158,10 @@ impl Runs {
             time_limit: self.settings.time_limit,
         };
         folder.write("order.json", &order)?;
-        let lock = durable::create_file(&folder.file("lock"), Access::private())?;
+        let lock = durable::create_file(&folder.file("lock"), Sharing::private())?;
         // The run inherits it: it is free again when the run has ended, however.
         lock.lock()?;
-        let output = durable::create_file(&folder.file("runner.log"), Access::private())?;
+        let output = durable::create_file(&folder.file("runner.log"), Sharing::private())?;
         let arguments = ["scheduler", "run-job"]
             .map(OsString::from)
             .into_iter()
@@ -400,9 +401,8 @@ impl Runs {
 
 /// The file that holds how the last run of a job went.
 fn file_of_last(id: &str) -> String {
-    let name = crate::net::encode(id.as_bytes(), |_, byte| {
-        byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
-    });
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    let name = utf8_percent_encode(id, ESCAPED).to_string();
     match name.get(..LONGEST_NAME) {
         None => format!("{name}.json"),
         // A file's name has 255 bytes at most, and an id can have more than that when it is written

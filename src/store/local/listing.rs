@@ -1,6 +1,6 @@
 //! Listing a folder tree in the order of object names.
 
-use super::AtPath;
+use super::failure::AtPath;
 use crate::platform::folder_handle::{EntryKind, FolderHandle, Intrusion};
 use crate::store::{ObjectInfo, ObjectName, name::legal_component};
 use std::fs::Metadata;

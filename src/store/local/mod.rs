@@ -14,15 +14,19 @@
 //! folder is taken away (a disk that was unmounted): a store that went away is
 //! [`Kind::Unavailable`], its objects are not [`Kind::Missing`].
 
+mod failure;
 mod listing;
 mod open_files;
 mod temporary;
 
+use super::file_url::file_url;
+use super::wanted::length_of;
 use super::{
-    Created, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix, location,
+    Created, Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, Verb, Wanted, check_prefix,
 };
-use crate::platform::durable::{self, Access, Identity};
-use crate::platform::folder_handle::{FolderHandle, Intrusion, is_link};
+use crate::platform::durable::{self, FileIdentity, Sharing};
+use crate::platform::folder_handle::{FolderHandle, Intrusion};
+use failure::{AtPath, kind_of};
 use listing::{Oddity, Walk, unless_gone};
 use open_files::OpenFiles;
 use std::collections::HashSet;
@@ -43,8 +47,8 @@ const SETTLED_FOLDERS: usize = 4096;
 pub struct Local {
     root: PathBuf,
     /// Of the root when it was opened.
-    identity: Identity,
-    access: Access,
+    identity: FileIdentity,
+    access: Sharing,
     workshop: Workshop,
     /// Folders that exist and survive a crash, by their names below the root.
     settled: Mutex<HashSet<String>>,
@@ -72,9 +76,9 @@ impl Local {
                 Error::of_store(Kind::Failed, Verb::Open).because(AtPath { path: root, source })
             );
         }
-        let access = Access::like(&metadata);
+        let access = Sharing::like(&metadata);
         Ok(Self {
-            identity: Identity::of(&metadata),
+            identity: FileIdentity::of(&metadata),
             access,
             workshop: Workshop::new(access),
             settled: Mutex::default(),
@@ -96,7 +100,7 @@ impl Local {
             .take_while(|folder| !folder.exists())
             .collect();
         for folder in missing.into_iter().rev() {
-            match durable::create_folder(folder, Access::private()) {
+            match durable::create_folder(folder, Sharing::private()) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(refuse(error));
                 }
@@ -134,7 +138,7 @@ impl Local {
             }
             opened => opened?,
         };
-        if Identity::of(&folder.metadata()?) == self.identity {
+        if FileIdentity::of(&folder.metadata()?) == self.identity {
             Ok(folder)
         } else {
             Err(stale("the store's folder is not the one that was opened"))
@@ -234,18 +238,20 @@ impl Local {
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if let Some(file) = self.open_files.find(name, Identity::of(&metadata)) {
+        if let Some(file) = self.open_files.find(name, FileIdentity::of(&metadata)) {
             return Ok((file, metadata.len()));
         }
         let file = top.open_file(name.as_str())?;
         let metadata = file.metadata()?;
         Ok((
-            self.open_files.keep(name, Identity::of(&metadata), file),
+            self.open_files
+                .keep(name, FileIdentity::of(&metadata), file),
             metadata.len(),
         ))
     }
 
-    fn read(&self, name: &ObjectName, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    /// Returns a whole object; `None` when it is longer than `limit`.
+    fn whole(&self, name: &ObjectName, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let file = self.top()?.open_file(name.as_str())?;
         let length = file.metadata()?.len();
         let mut body = Vec::new();
@@ -254,6 +260,54 @@ impl Local {
             file.take(limit.saturating_add(1)).read_to_end(&mut body)?;
         }
         Ok((length.max(body.len() as u64) <= limit).then_some(body))
+    }
+
+    /// Hands over pieces that stand one behind the other.
+    fn pieces(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        lengths: &[usize],
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        let short = || Error::new(Kind::Short, Verb::Get, name);
+        let fail = |source| self.error_of(Verb::Get, name, source);
+        let (file, stored) = self.reader(name).map_err(fail)?;
+        let length = length_of(name, offset, lengths)?;
+        if offset + length as u64 > stored {
+            return Err(short());
+        }
+        let mut at = offset;
+        for length in lengths {
+            let mut bytes = vec![0; *length];
+            match durable::read_exact_at(&file, &mut bytes, at) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(short()),
+                Err(source) => return Err(fail(source)),
+            }
+            at += *length as u64;
+            if !take(bytes) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn create_once(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        match self.try_put(name, body, Temporary::link_to) {
+            Ok(()) => Ok(Created::New),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
+            // Some file systems have no links.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(Created::Cannot)
+            }
+            Err(source) => Err(self.error_of(Verb::Put, name, source)),
+        }
     }
 
     fn remove(&self, name: &ObjectName) -> io::Result<()> {
@@ -329,53 +383,26 @@ impl Store for Local {
             .map_err(|source| self.error_of(Verb::Put, name, source))
     }
 
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        match self.try_put(name, body, Temporary::link_to) {
-            Ok(()) => Ok(Created::New),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
-            // Some file systems have no links.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
-                ) =>
-            {
-                Ok(Created::Cannot)
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        match wanted {
+            Wanted::Whole { limit } => {
+                let whole = self
+                    .whole(name, limit)
+                    .map_err(|source| self.error_of(Verb::Get, name, source))?;
+                take(whole.ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))?);
+                Ok(())
             }
-            Err(source) => Err(self.error_of(Verb::Put, name, source)),
-        }
-    }
-
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.read(name, limit)
-            .map_err(|source| self.error_of(Verb::Get, name, source))?
-            .ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        let fail = |source| self.error_of(Verb::Get, name, source);
-        let (file, stored) = self.reader(name).map_err(fail)?;
-        if offset
-            .checked_add(length as u64)
-            .is_none_or(|end| end > stored)
-        {
-            return Err(Error::new(Kind::Short, Verb::Get, name));
-        }
-        let mut bytes = vec![0; length];
-        match durable::read_exact_at(&file, &mut bytes, offset) {
-            Ok(()) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(Error::new(Kind::Short, Verb::Get, name))
-            }
-            Err(source) => Err(fail(source)),
+            Wanted::Pieces { offset, lengths } => self.pieces(name, offset, lengths, take),
         }
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        if !legal_prefix(prefix) {
-            let told = format!("{prefix:?} is not a prefix of whole components");
-            return Err(Error::of_store(Kind::Failed, Verb::List).because(told));
-        }
+        check_prefix(prefix)?;
         let fail = |at: AtPath| self.error(Verb::List, None, at);
         let at = |source| {
             fail(AtPath {
@@ -408,7 +435,15 @@ impl Store for Local {
     }
 
     fn location(&self) -> String {
-        location::file_url(&self.root)
+        file_url(&self.root)
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers {
+            // Whether the file system has links, only trying tells.
+            create_once: Some(Box::new(|name, body| self.create_once(name, body))),
+            ..Powers::none()
+        }
     }
 }
 
@@ -417,62 +452,4 @@ fn split(name: &ObjectName) -> (&str, &str) {
     name.as_str()
         .rsplit_once('/')
         .unwrap_or(("", name.as_str()))
-}
-
-fn kind_of(error: &io::Error) -> Kind {
-    if is_link(error) {
-        return Kind::Failed;
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Kind::Missing,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Denied,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
-        io::ErrorKind::StaleNetworkFileHandle
-        | io::ErrorKind::ResourceBusy
-        | io::ErrorKind::TimedOut
-        | io::ErrorKind::Interrupted
-        | io::ErrorKind::NotConnected
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown => Kind::Unavailable,
-        _ => Kind::Failed,
-    }
-}
-
-/// Where the file system failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", path.display())]
-struct AtPath {
-    path: PathBuf,
-    source: io::Error,
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::kind_of;
-    use crate::store::Kind;
-    use std::io;
-
-    #[test]
-    fn what_the_system_says_becomes_the_right_kind() {
-        let errors = [
-            (2, Kind::Missing),
-            (20, Kind::Missing),
-            (1, Kind::Denied),
-            (13, Kind::Denied),
-            (30, Kind::Denied),
-            (28, Kind::Full),
-        ];
-        for (number, kind) in errors.into_iter().chain([
-            (122, Kind::Full),
-            (116, Kind::Unavailable),
-            (5, Kind::Failed),
-        ]) {
-            assert_eq!(
-                kind_of(&io::Error::from_raw_os_error(number)),
-                kind,
-                "errno {number}"
-            );
-        }
-    }
 }

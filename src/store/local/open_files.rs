@@ -1,6 +1,6 @@
 //! The files that ranged reads keep open.
 
-use crate::platform::durable::Identity;
+use crate::platform::durable::FileIdentity;
 use crate::store::ObjectName;
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,25 +16,25 @@ const CAPACITY: usize = 64;
 /// read again or given up; it is not served, because who looks for it has to show the identity of
 /// the file that has the name.
 #[derive(Debug, Default)]
-pub struct OpenFiles(Mutex<Recent>);
+pub struct OpenFiles(Mutex<RecentFiles>);
 
 #[derive(Debug, Default)]
-struct Recent {
-    files: HashMap<ObjectName, Opened>,
+struct RecentFiles {
+    files: HashMap<ObjectName, OpenedFile>,
     /// Counts the uses.
     uses: u64,
 }
 
 #[derive(Debug)]
-struct Opened {
+struct OpenedFile {
     file: Arc<File>,
-    identity: Identity,
+    identity: FileIdentity,
     last_use: u64,
 }
 
 impl OpenFiles {
     /// The open file of that object, if it is still the one that has its name.
-    pub fn find(&self, name: &ObjectName, identity: Identity) -> Option<Arc<File>> {
+    pub fn find(&self, name: &ObjectName, identity: FileIdentity) -> Option<Arc<File>> {
         let recent = &mut *self.recent();
         recent.uses += 1;
         let opened = recent
@@ -46,13 +46,13 @@ impl OpenFiles {
     }
 
     /// Keeps a file in place of any of that object.
-    pub fn keep(&self, name: &ObjectName, identity: Identity, file: File) -> Arc<File> {
+    pub fn keep(&self, name: &ObjectName, identity: FileIdentity, file: File) -> Arc<File> {
         let file = Arc::new(file);
         let recent = &mut *self.recent();
         recent.uses += 1;
         recent.files.insert(
             name.clone(),
-            Opened {
+            OpenedFile {
                 file: Arc::clone(&file),
                 identity,
                 last_use: recent.uses,
@@ -74,7 +74,7 @@ impl OpenFiles {
         self.recent().files.remove(name);
     }
 
-    fn recent(&self) -> MutexGuard<'_, Recent> {
+    fn recent(&self) -> MutexGuard<'_, RecentFiles> {
         self.0.lock().expect("nothing panics while it is held")
     }
 }
@@ -82,7 +82,7 @@ impl OpenFiles {
 #[cfg(test)]
 mod tests {
     use super::{CAPACITY, OpenFiles};
-    use crate::platform::durable::Identity;
+    use crate::platform::durable::FileIdentity;
     use crate::store::ObjectName;
     use std::fs::File;
 
@@ -91,8 +91,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a");
         std::fs::write(&path, "a").expect("a file");
-        let other = Identity::of(&folder.path().metadata().expect("there"));
-        let identity = Identity::of(&path.metadata().expect("there"));
+        let other = FileIdentity::of(&folder.path().metadata().expect("there"));
+        let identity = FileIdentity::of(&path.metadata().expect("there"));
         let name = |number: usize| ObjectName::new(format!("{number}")).expect("legal");
         let files = OpenFiles::default();
         for number in 0..=CAPACITY {

@@ -4,12 +4,15 @@
 
 mod transport;
 
-use super::address::Address;
+use super::address::{Address, IfMissing};
 use super::error::{about, network};
-use super::folders::{self, Entry};
-use super::location::IfMissing;
+use super::folders::{self, FolderRow};
 use super::runtime::block_on;
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb};
+use super::wanted::{cut, length_of};
+use super::{
+    Error, Kind, ObjectInfo, ObjectName, Powers, PutUnlessThere, Rope, Settings, Store, Verb,
+    Wanted,
+};
 use crate::net::{Http, MAX_DOCUMENT};
 use bytes::Bytes;
 use opendal_core::{Builder, ErrorKind, HttpTransporter, Metadata, OperationContext, Operator};
@@ -19,7 +22,7 @@ use opendal_service_azblob::Azblob;
 use opendal_service_gcs::Gcs;
 use opendal_service_webdav::Webdav;
 use std::future::Future;
-use transport::{Call, Transport};
+use transport::{Purpose, Transport};
 
 /// What may stand after `?` in `webdav://user@host:port/folder?…`.
 pub(super) const WEBDAV_KEYS: [&str; 1] = ["tls"];
@@ -35,13 +38,13 @@ pub(super) const GCS_KEYS: [&str; 1] = ["endpoint"];
 /// Objects that OpenDAL reads and writes.
 pub(super) struct OpenDal {
     operator: Operator,
-    listing: Listing,
+    listing: Shows,
     location: String,
 }
 
 /// What one request for a listing shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Listing {
+enum Shows {
     /// All objects whose names begin with something, in order, in pages.
     #[cfg(any(feature = "azblob", feature = "gcs"))]
     Names,
@@ -81,7 +84,7 @@ pub(super) fn webdav(
     if let Some(token) = settings.variable("WEBDAV_TOKEN") {
         service = service.token(token);
     }
-    let store = OpenDal::new(service, Listing::Folders, address, settings)?;
+    let store = OpenDal::new(service, Shows::Folders, address, settings)?;
     if if_missing == IfMissing::Create {
         store.make_folder("/")?;
     }
@@ -131,7 +134,7 @@ pub(super) fn azblob(
             ));
         }
     };
-    OpenDal::new(service, Listing::Names, address, settings)
+    OpenDal::new(service, Shows::Names, address, settings)
 }
 
 /// Opens `gcs://bucket/prefix`. The bucket has to be there.
@@ -157,7 +160,7 @@ pub(super) fn gcs(address: &Address, settings: &Settings, _: IfMissing) -> Resul
     } else if let Some(token) = settings.variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
         service = service.token(token.to_owned()).disable_vm_metadata();
     }
-    OpenDal::new(service, Listing::Names, address, settings)
+    OpenDal::new(service, Shows::Names, address, settings)
 }
 
 fn failed(why: impl Into<String>) -> Error {
@@ -178,7 +181,7 @@ fn root(address: &Address) -> Result<String, Error> {
 impl OpenDal {
     fn new(
         service: impl Builder,
-        listing: Listing,
+        listing: Shows,
         address: &Address,
         settings: &Settings,
     ) -> Result<Self, Error> {
@@ -203,7 +206,7 @@ impl OpenDal {
         work: impl Future<Output = opendal_core::Result<T>>,
     ) -> Result<T, Error> {
         let (outcome, trouble) =
-            transport::during(Call::new(verb, object, limit), || block_on(work));
+            transport::during(Purpose::new(verb, object, limit), || block_on(work));
         // What a server said last tells more than what OpenDAL makes of it, which may hold the
         // request, and with it what it was signed with.
         outcome.map_err(|error| {
@@ -221,6 +224,31 @@ impl OpenDal {
             MAX_DOCUMENT,
             self.operator.stat(name.as_str()),
         )
+    }
+
+    /// Reads exactly `length` bytes from `offset` on.
+    fn part(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        let error = |kind| Error::new(kind, Verb::Get, name);
+        if length == 0 {
+            let there = self.stat(Verb::Get, name)?;
+            return match there.content_length() {
+                _ if !there.is_file() => Err(error(Kind::Missing)), // a folder, which is no object
+                whole if offset <= whole => Ok(Vec::new()),
+                _ => Err(error(Kind::Short)),
+            };
+        }
+        let end = offset.saturating_add(length as u64);
+        let read = self.call(Verb::Get, Some(name), length as u64, async {
+            self.operator
+                .read_with(name.as_str())
+                .range(offset..end)
+                .await
+        })?;
+        if read.len() == length {
+            Ok(Vec::from(read.to_bytes()))
+        } else {
+            Err(error(Kind::Short))
+        }
     }
 
     fn write(&self, name: &ObjectName, body: Vec<Bytes>) -> Result<(), Error> {
@@ -253,7 +281,7 @@ impl OpenDal {
         make()
     }
 
-    fn folder(&self, below: &str) -> Result<Vec<Entry>, Error> {
+    fn folder(&self, below: &str) -> Result<Vec<FolderRow>, Error> {
         let entries = self.call(
             Verb::List,
             None,
@@ -264,8 +292,8 @@ impl OpenDal {
         let entry = |entry: opendal_core::Entry| {
             let name = entry.path().strip_prefix(below)?;
             match name.strip_suffix('/') {
-                Some(folder) => Entry::folder(folder.to_owned()),
-                None => Entry::object(name.to_owned(), entry.metadata().content_length()),
+                Some(folder) => FolderRow::folder(folder.to_owned()),
+                None => FolderRow::object(name.to_owned(), entry.metadata().content_length()),
             }
         };
         Ok(entries.into_iter().filter_map(entry).collect())
@@ -274,10 +302,7 @@ impl OpenDal {
     #[cfg(any(feature = "azblob", feature = "gcs"))]
     fn names(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         use futures_core::Stream;
-        if !super::legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List)
-                .because(format!("{prefix:?} is not a prefix of whole components")));
-        }
+        super::check_prefix(prefix)?;
         let path = if prefix.is_empty() { "/" } else { prefix };
         let mut lister = self.call(Verb::List, None, MAX_DOCUMENT, async {
             self.operator.lister_with(path).recursive(true).await
@@ -303,97 +328,8 @@ impl OpenDal {
             }
         }
     }
-}
-
-impl Store for OpenDal {
-    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        let pieces = copy_of(body);
-        if self.listing != Listing::Folders {
-            return self.write(name, pieces);
-        }
-        match self.write(name, pieces.clone()) {
-            // What servers say where there is no such folder: 404 or 409.
-            Err(error) if matches!(error.kind(), Kind::Missing | Kind::Unavailable) => {
-                self.make_folder(
-                    name.as_str()
-                        .rsplit_once('/')
-                        .map_or("/", |(folder, _)| &name.as_str()[..=folder.len()]),
-                )?;
-                self.write(name, pieces)
-            }
-            written => written,
-        }
-    }
-
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let read = self.call(
-            Verb::Get,
-            Some(name),
-            limit,
-            self.operator.read(name.as_str()),
-        )?;
-        Ok(Vec::from(read.to_bytes()))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        let error = |kind| Error::new(kind, Verb::Get, name);
-        let Some(end) = offset.checked_add(length as u64) else {
-            return Err(error(Kind::Short));
-        };
-        if length == 0 {
-            let there = self.stat(Verb::Get, name)?;
-            if !there.is_file() {
-                return Err(error(Kind::Missing)); // a folder, which is no object
-            }
-            return if offset <= there.content_length() {
-                Ok(Vec::new())
-            } else {
-                Err(error(Kind::Short))
-            };
-        }
-        let read = self.call(Verb::Get, Some(name), length as u64, async {
-            self.operator
-                .read_with(name.as_str())
-                .range(offset..end)
-                .await
-        })?;
-        if read.len() == length {
-            Ok(Vec::from(read.to_bytes()))
-        } else {
-            Err(error(Kind::Short))
-        }
-    }
-
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        match self.listing {
-            #[cfg(any(feature = "azblob", feature = "gcs"))]
-            Listing::Names => self.names(prefix, found),
-            Listing::Folders => folders::list(prefix, |below| self.folder(below), found),
-        }
-    }
-
-    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        // WebDAV removes a folder with all that is in it.
-        if self.listing == Listing::Folders {
-            match self.stat(Verb::Delete, name) {
-                Ok(there) if there.is_file() => {}
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == Kind::Missing => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        self.call(
-            Verb::Delete,
-            Some(name),
-            MAX_DOCUMENT,
-            self.operator.delete(name.as_str()),
-        )
-    }
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        if !self.operator.info().capability().write_with_if_not_exists {
-            return self.put(name, body).map(|()| true);
-        }
         let pieces = copy_of(body);
         let written = async {
             match self
@@ -415,9 +351,87 @@ impl Store for OpenDal {
         };
         self.call(Verb::Put, Some(name), MAX_DOCUMENT, written)
     }
+}
+
+impl Store for OpenDal {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        let pieces = copy_of(body);
+        if self.listing != Shows::Folders {
+            return self.write(name, pieces);
+        }
+        match self.write(name, pieces.clone()) {
+            // What servers say where there is no such folder: 404 or 409.
+            Err(error) if matches!(error.kind(), Kind::Missing | Kind::Unavailable) => {
+                self.make_folder(
+                    name.as_str()
+                        .rsplit_once('/')
+                        .map_or("/", |(folder, _)| &name.as_str()[..=folder.len()]),
+                )?;
+                self.write(name, pieces)
+            }
+            written => written,
+        }
+    }
+
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        match wanted {
+            Wanted::Whole { limit } => {
+                let read = self.operator.read(name.as_str());
+                let read = self.call(Verb::Get, Some(name), limit, read)?;
+                take(Vec::from(read.to_bytes()));
+            }
+            // OpenDAL hands a part over when all of it is there.
+            Wanted::Pieces { offset, lengths } => {
+                let length = length_of(name, offset, lengths)?;
+                cut(self.part(name, offset, length)?, lengths, take);
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        match self.listing {
+            #[cfg(any(feature = "azblob", feature = "gcs"))]
+            Shows::Names => self.names(prefix, found),
+            Shows::Folders => folders::list(prefix, |below| self.folder(below), found),
+        }
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        // WebDAV removes a folder with all that is in it.
+        if self.listing == Shows::Folders {
+            match self.stat(Verb::Delete, name) {
+                Ok(there) if there.is_file() => {}
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == Kind::Missing => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.call(
+            Verb::Delete,
+            Some(name),
+            MAX_DOCUMENT,
+            self.operator.delete(name.as_str()),
+        )
+    }
 
     fn location(&self) -> String {
         self.location.clone()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        let can_refuse = self.operator.info().capability().write_with_if_not_exists;
+        Powers {
+            put_unless_there: can_refuse.then(|| -> PutUnlessThere<'_> {
+                Box::new(|name, body| self.put_unless_there(name, body))
+            }),
+            ..Powers::none()
+        }
     }
 }
 

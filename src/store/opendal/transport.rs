@@ -15,11 +15,11 @@ use std::task::{Context, Poll};
 thread_local! {
     /// What this thread asks OpenDAL for now. OpenDAL is waited for on the thread that asks it, and
     /// so are its requests.
-    static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
+    static CALL: RefCell<Option<Purpose>> = const { RefCell::new(None) };
 }
 
 /// What a store was asked for.
-pub(super) struct Call {
+pub(super) struct Purpose {
     verb: Verb,
     object: Option<ObjectName>,
     /// Most bytes of an answer.
@@ -28,7 +28,7 @@ pub(super) struct Call {
     trouble: Option<Error>,
 }
 
-impl Call {
+impl Purpose {
     pub(super) fn new(verb: Verb, object: Option<&ObjectName>, limit: u64) -> Self {
         Self {
             verb,
@@ -41,7 +41,7 @@ impl Call {
 
 /// Does something that sends requests for a call. Returns what went wrong with the last of them,
 /// besides.
-pub(super) fn during<T>(call: Call, work: impl FnOnce() -> T) -> (T, Option<Error>) {
+pub(super) fn during<T>(call: Purpose, work: impl FnOnce() -> T) -> (T, Option<Error>) {
     let before = CALL.replace(Some(call));
     let done = work();
     let trouble = CALL.replace(before).and_then(|call| call.trouble);
@@ -101,7 +101,8 @@ impl Transport {
             }
             _ if has_no_body => Vec::new(),
             (Some(name), Some((offset, length))) if is_content => {
-                range::read(name, offset, length, |_| Ok(reply))?
+                let reply = range::check_part(name, offset, length, reply)?;
+                whole(reply, length as u64, verb, object)?
             }
             _ => whole(
                 reply,

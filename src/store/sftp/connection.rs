@@ -1,7 +1,7 @@
 //! One session with an SFTP server: requests of many threads side by side, through the `ssh`
 //! program.
 
-use super::wire::{self, Answer, Extensions, MAX_PACKET, Request};
+use super::wire::{self, Extensions, MAX_PACKET, Request, SftpAnswer};
 use crate::platform::process::{self, Piped};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::HashMap;
@@ -37,9 +37,9 @@ pub(super) struct Times {
 /// The session is over, or has to be.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Ended(String);
+pub(super) struct SessionEnded(String);
 
-impl Ended {
+impl SessionEnded {
     /// Whether another try will meet the same: who we are, or who the server is, is not accepted.
     pub(super) fn is_refusal(&self) -> bool {
         [
@@ -71,21 +71,21 @@ pub(super) struct Connection {
     /// Where requests go: to a thread that writes them, so that a server that reads no more keeps
     /// nobody for ever.
     to_server: Sender<Vec<u8>>,
-    shared: Arc<Shared>,
+    shared: Arc<SessionShared>,
     extensions: Extensions,
     times: Times,
 }
 
 /// What one call does in a session.
-pub(super) struct Call {
+pub(super) struct SessionCall {
     connection: Arc<Connection>,
     /// When it has taken too long.
     until: Option<Instant>,
 }
 
 /// What the threads that ask and the one that reads answers share.
-struct Shared {
-    state: Mutex<State>,
+struct SessionShared {
+    state: Mutex<SessionState>,
     /// When bytes came from the server for the last time.
     heard: Mutex<Instant>,
     /// What `ssh` said on its standard error.
@@ -95,15 +95,15 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct SessionState {
     next: u32,
     /// Who waits for which answer; nobody for those that no one wants to know.
-    waiting: HashMap<u32, Option<Sender<Answer>>>,
+    waiting: HashMap<u32, Option<Sender<SftpAnswer>>>,
     /// Why there will be no more answers.
-    ended: Option<Ended>,
+    ended: Option<SessionEnded>,
 }
 
-impl Shared {
+impl SessionShared {
     fn of(child: Piped) -> Self {
         Self {
             state: Mutex::default(),
@@ -117,12 +117,12 @@ impl Shared {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the session, also for a thread that is in the midst of writing or reading.
-    fn end(&self, why: Ended) {
+    fn end(&self, why: SessionEnded) {
         {
             let mut state = self.state();
             state.ended.get_or_insert(why);
@@ -143,12 +143,12 @@ impl Shared {
     }
 
     /// Why the session ended, or why it does now.
-    fn ended(&self, error: &io::Error) -> Ended {
+    fn ended(&self, error: &io::Error) -> SessionEnded {
         let words = self.words();
         if words.is_empty() {
-            Ended::because(error)
+            SessionEnded::because(error)
         } else {
-            Ended(words)
+            SessionEnded(words)
         }
     }
 
@@ -169,17 +169,17 @@ impl Shared {
 }
 
 /// An answer to come.
-pub(super) struct Coming {
-    answer: Receiver<Answer>,
-    shared: Arc<Shared>,
+pub(super) struct Awaited {
+    answer: Receiver<SftpAnswer>,
+    shared: Arc<SessionShared>,
     idle: Duration,
     asked: Instant,
     until: Option<Instant>,
 }
 
-impl Coming {
+impl Awaited {
     /// Waits for it: as long as the server sends anything, and the call has time left.
-    pub(super) fn wait(self) -> Result<Answer, Ended> {
+    pub(super) fn wait(self) -> Result<SftpAnswer, SessionEnded> {
         loop {
             let silent_since = (*self.shared.heard()).max(self.asked);
             let now = crate::platform::monotonic();
@@ -196,7 +196,7 @@ impl Coming {
                         .state()
                         .ended
                         .clone()
-                        .unwrap_or_else(|| Ended("the session ended".to_owned())));
+                        .unwrap_or_else(|| SessionEnded("the session ended".to_owned())));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -205,11 +205,11 @@ impl Coming {
                 .is_some_and(|until| until <= crate::platform::monotonic())
             {
                 // What was asked for would still come, and keep what is asked next waiting.
-                Ended("the answers came too slowly".to_owned())
+                SessionEnded("the answers came too slowly".to_owned())
             } else if *self.shared.heard() > silent_since {
                 continue;
             } else {
-                Ended(format!("no answer came within {} s", self.idle.as_secs()))
+                SessionEnded(format!("no answer came within {} s", self.idle.as_secs()))
             };
             self.shared.end(why.clone());
             return Err(why);
@@ -219,18 +219,19 @@ impl Coming {
 
 impl Connection {
     /// Starts `ssh` with these arguments and greets the server.
-    pub(super) fn start(arguments: &[OsString], times: Times) -> Result<Self, Ended> {
-        let failed =
-            |error: &io::Error| Ended(format!("the program ssh could not be started: {error}"));
+    pub(super) fn start(arguments: &[OsString], times: Times) -> Result<Self, SessionEnded> {
+        let failed = |error: &io::Error| {
+            SessionEnded(format!("the program ssh could not be started: {error}"))
+        };
         let mut child =
             process::start_piped(Path::new("ssh"), arguments).map_err(|error| failed(&error))?;
-        let missing = || Ended("the program ssh has no pipes".to_owned());
+        let missing = || SessionEnded("the program ssh has no pipes".to_owned());
         let (to_server, from_server) = (
             child.input.take().ok_or_else(missing)?,
             child.output.take().ok_or_else(missing)?,
         );
         let errors = child.errors.take().ok_or_else(missing)?;
-        let shared = Arc::new(Shared::of(child));
+        let shared = Arc::new(SessionShared::of(child));
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         let (listener, writer, reader) = (
             Arc::clone(&shared),
@@ -269,36 +270,40 @@ impl Connection {
                 return Err(if words.is_empty() {
                     error
                 } else {
-                    Ended(words)
+                    SessionEnded(words)
                 });
             }
         };
         Ok(connection)
     }
 
-    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, Ended> {
+    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, SessionEnded> {
         self.send(wire::hello())?;
         let packet = hello
             .recv_timeout(self.times.begin)
             .map_err(|error| match error {
-                RecvTimeoutError::Timeout => Ended::late(self.times.begin),
+                RecvTimeoutError::Timeout => SessionEnded::late(self.times.begin),
                 RecvTimeoutError::Disconnected => self
                     .shared
                     .state()
                     .ended
                     .clone()
-                    .unwrap_or_else(|| Ended("the session ended".to_owned())),
+                    .unwrap_or_else(|| SessionEnded("the session ended".to_owned())),
             })?;
         wire::decode_hello(&packet)
-            .ok_or_else(|| Ended("the other side does not speak SFTP version 3".to_owned()))
+            .ok_or_else(|| SessionEnded("the other side does not speak SFTP version 3".to_owned()))
     }
 
     /// Why it can be used no longer; nothing as long as it can.
-    pub(super) fn ended(&self) -> Option<Ended> {
+    pub(super) fn ended(&self) -> Option<SessionEnded> {
         self.shared.state().ended.clone()
     }
 
-    fn begin(&self, request: Request<'_>, sender: Option<Sender<Answer>>) -> Result<(), Ended> {
+    fn begin(
+        &self,
+        request: Request<'_>,
+        sender: Option<Sender<SftpAnswer>>,
+    ) -> Result<(), SessionEnded> {
         let id = {
             let mut state = self.shared.state();
             if let Some(ended) = &state.ended {
@@ -312,12 +317,12 @@ impl Connection {
         self.send(request.encode(id))
     }
 
-    fn send(&self, packet: Vec<u8>) -> Result<(), Ended> {
+    fn send(&self, packet: Vec<u8>) -> Result<(), SessionEnded> {
         self.to_server
             .send_timeout(packet, self.times.idle)
             .map_err(|error| {
                 if error.is_timeout() {
-                    self.shared.end(Ended(format!(
+                    self.shared.end(SessionEnded(format!(
                         "nothing could be sent for {} s",
                         self.times.idle.as_secs()
                     )));
@@ -326,12 +331,12 @@ impl Connection {
                     .state()
                     .ended
                     .clone()
-                    .unwrap_or_else(|| Ended("the session ended".to_owned()))
+                    .unwrap_or_else(|| SessionEnded("the session ended".to_owned()))
             })
     }
 }
 
-impl Call {
+impl SessionCall {
     /// A call that began at a moment.
     pub(super) fn new(connection: Arc<Connection>, began: Instant) -> Self {
         let until = connection
@@ -346,11 +351,11 @@ impl Call {
     }
 
     /// Sends a request.
-    pub(super) fn ask(&self, request: Request<'_>) -> Result<Coming, Ended> {
+    pub(super) fn ask(&self, request: Request<'_>) -> Result<Awaited, SessionEnded> {
         let (sender, answer) = bounded(1);
         self.connection.begin(request, Some(sender))?;
         let shared = Arc::clone(&self.connection.shared);
-        Ok(Coming {
+        Ok(Awaited {
             answer,
             shared,
             idle: self.connection.times.idle,
@@ -360,7 +365,7 @@ impl Call {
     }
 
     /// Sends a request whose answer nobody needs.
-    pub(super) fn tell(&self, request: Request<'_>) -> Result<(), Ended> {
+    pub(super) fn tell(&self, request: Request<'_>) -> Result<(), SessionEnded> {
         self.connection.begin(request, None)
     }
 }
@@ -372,7 +377,7 @@ impl Drop for Connection {
 }
 
 /// Writes requests until nobody is left who has any, or the session ends.
-fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Shared) {
+fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &SessionShared) {
     for packet in packets {
         if let Err(error) = to_server
             .write_all(&packet)
@@ -384,7 +389,7 @@ fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Shared
 }
 
 /// Hands the greeting and then answers to who waits for them, until the session ends.
-fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
+fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &SessionShared) {
     let mut from_server = Noted {
         from_server,
         shared,
@@ -407,7 +412,9 @@ fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
             // Who gave up waiting needs no answer.
             Some((Some(sender), answer)) => drop(sender.send(answer)),
             Some((None, _)) => {}
-            None => return shared.end(Ended("the server sent what is no answer".to_owned())),
+            None => {
+                return shared.end(SessionEnded("the server sent what is no answer".to_owned()));
+            }
         }
     }
 }
@@ -415,7 +422,7 @@ fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
 /// What the server sends; notes when.
 struct Noted<'session> {
     from_server: ChildStdout,
-    shared: &'session Shared,
+    shared: &'session SessionShared,
 }
 
 impl Read for Noted<'_> {
@@ -427,7 +434,7 @@ impl Read for Noted<'_> {
 }
 
 /// Keeps the end of what `ssh` says.
-fn listen(mut errors: impl Read, shared: &Shared) {
+fn listen(mut errors: impl Read, shared: &SessionShared) {
     let mut buffer = [0; 1024];
     while let Ok(count @ 1..) = errors.read(&mut buffer) {
         let mut words = shared.words.lock().unwrap_or_else(PoisonError::into_inner);

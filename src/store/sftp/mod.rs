@@ -8,27 +8,25 @@
 //! `#tmp` (a name that no object has) until it is whole, and then renamed.
 
 mod connection;
+mod reading;
+mod requests;
+mod trouble;
 mod wire;
 
-use super::address::Address;
-use super::error::about;
-use super::folders::{self, Entry};
-use super::location::IfMissing;
-use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb};
-use connection::{Call, Connection, Ended, Times};
+use super::address::{Address, IfMissing};
+use super::folders::{self, FolderRow};
+use super::{Created, Error, ObjectInfo, ObjectName, Powers, Rope, Settings, Store, Verb, Wanted};
+use connection::{Connection, SessionCall, SessionEnded, Times};
+use reading::{CHUNK, WINDOW, read_file};
+use requests::{attributes, done, open, settled};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use wire::{Answer, Attributes, Request};
+use trouble::{SftpTrouble, not_stored};
+use wire::{Request, SftpAnswer, SftpAttributes};
 
 /// What may stand after `?` in `sftp://user@host:port/path?…`.
 pub(super) const KEYS: [&str; 2] = ["key", "known_hosts"];
-
-/// What one request reads or writes: what every server takes.
-const CHUNK: usize = 32 << 10;
-
-/// Requests of one call that are under way at once.
-const WINDOW: usize = 64;
 
 /// How often what was undone by another writer is done again: more often than that is no chance.
 const RACES: usize = 100;
@@ -40,20 +38,20 @@ pub(super) struct Sftp {
     /// The folder, without a slash at its end; empty for the root of the file system.
     folder: String,
     location: String,
-    held: Mutex<Held>,
+    held: Mutex<HeldSession>,
     /// A session has begun, or failed to.
     changed: Condvar,
 }
 
 /// The session that all threads share.
 #[derive(Default)]
-struct Held {
+struct HeldSession {
     connection: Option<Arc<Connection>>,
     /// Whether a thread begins one. The others wait for what comes of it.
     begins: bool,
     /// How many failed to begin, and why the last one did.
     failures: u64,
-    failure: Option<Ended>,
+    failure: Option<SessionEnded>,
 }
 
 /// Lets the next thread begin a session, also when this one panics.
@@ -66,68 +64,6 @@ impl Drop for Beginning<'_> {
     }
 }
 
-/// Why a request was not done.
-enum Trouble {
-    Ended(Ended),
-    Status {
-        code: u32,
-        words: String,
-    },
-    /// An answer of a sort that this request does not have.
-    Odd,
-}
-
-impl From<Ended> for Trouble {
-    fn from(ended: Ended) -> Self {
-        Self::Ended(ended)
-    }
-}
-
-/// What the server said of a request.
-#[derive(Debug, thiserror::Error)]
-#[error("the server says: {words} (status {code})")]
-struct Refusal {
-    code: u32,
-    words: String,
-}
-
-impl Trouble {
-    fn is_missing(&self) -> bool {
-        matches!(
-            self,
-            Self::Status {
-                code: wire::NO_SUCH_FILE,
-                ..
-            }
-        )
-    }
-
-    fn of(self, verb: Verb, object: Option<&ObjectName>) -> Error {
-        match self {
-            Self::Ended(ended) => about(
-                if ended.is_refusal() {
-                    Kind::Denied
-                } else {
-                    Kind::Unavailable
-                },
-                verb,
-                object,
-            )
-            .because(ended),
-            Self::Odd => about(Kind::Failed, verb, object)
-                .because("the server sent another answer than the request has"),
-            Self::Status { code, words } => {
-                let kind = match code {
-                    wire::NO_SUCH_FILE => Kind::Missing,
-                    wire::DENIED => Kind::Denied,
-                    _ => Kind::Failed,
-                };
-                about(kind, verb, object).because(Refusal { code, words })
-            }
-        }
-    }
-}
-
 impl Sftp {
     /// Opens `sftp://user@host:port/path`; `/~/path` is below the login folder. Begins no session,
     /// unless the folder is to be made.
@@ -136,49 +72,6 @@ impl Sftp {
         settings: &Settings,
         if_missing: IfMissing,
     ) -> Result<Self, Error> {
-        let option = |name: &str, key: &str| {
-            address
-                .query
-                .get(key)
-                .map(String::as_str)
-                .or_else(|| settings.option(name))
-        };
-        let mut arguments: Vec<OsString> = Vec::new();
-        for setting in [
-            "BatchMode=yes",
-            "StrictHostKeyChecking=yes",
-            "ServerAliveInterval=15",
-            "ServerAliveCountMax=3",
-            "ConnectTimeout=15",
-        ] {
-            arguments.extend(["-o".into(), setting.into()]);
-        }
-        arguments.extend(["-o".into(), "ClearAllForwardings=yes".into(), "-T".into()]);
-        if let Some(port) = address.port {
-            arguments.extend(["-p".into(), port.to_string().into()]);
-        }
-        if let Some(key) = option("ssh-key", "key") {
-            arguments.extend([
-                "-i".into(),
-                key.into(),
-                "-o".into(),
-                "IdentitiesOnly=yes".into(),
-            ]);
-        }
-        if let Some(known) = option("ssh-known-hosts", "known_hosts") {
-            arguments.extend([
-                "-o".into(),
-                format!("UserKnownHostsFile={known}").into(),
-                "-o".into(),
-                "GlobalKnownHostsFile=/dev/null".into(),
-            ]);
-        }
-        if let Some(user) = &address.user {
-            arguments.extend(["-l".into(), user.into()]);
-        }
-        // After -- nothing is an option, whatever the host is called.
-        let host = address.host.trim_start_matches('[').trim_end_matches(']');
-        arguments.extend(["-s".into(), "--".into(), host.into(), "sftp".into()]);
         let folder = match address.path.strip_prefix("~/") {
             Some(below_login) => below_login.to_owned(),
             None if address.path == "~" => ".".to_owned(),
@@ -194,7 +87,7 @@ impl Sftp {
             whole,
         };
         let store = Self {
-            arguments,
+            arguments: arguments(address, settings),
             times,
             folder,
             location: address.to_string(),
@@ -209,16 +102,16 @@ impl Sftp {
         Ok(store)
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, HeldSession> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A call in the session, a new one where there is none that can be used. Threads that come
     /// while one begins share what comes of it: a server that stands still keeps them no longer
     /// than one.
-    fn session(&self) -> Result<Call, Ended> {
+    fn session(&self) -> Result<SessionCall, SessionEnded> {
         let came = crate::platform::monotonic();
-        let alive = |held: &Held| {
+        let alive = |held: &HeldSession| {
             held.connection
                 .as_ref()
                 .filter(|connection| connection.ended().is_none())
@@ -226,24 +119,24 @@ impl Sftp {
         };
         let mut held = self.held();
         if let Some(connection) = alive(&held) {
-            return Ok(Call::new(connection, came));
+            return Ok(SessionCall::new(connection, came));
         }
         if held.begins {
             let before = held.failures;
-            let begins = |held: &mut Held| held.begins && held.failures == before;
+            let begins = |held: &mut HeldSession| held.begins && held.failures == before;
             let (held, _) = self
                 .changed
                 .wait_timeout_while(held, self.times.begin, begins)
                 .unwrap_or_else(PoisonError::into_inner);
             if let Some(connection) = alive(&held) {
-                return Ok(Call::new(connection, came));
+                return Ok(SessionCall::new(connection, came));
             }
             let failure = if held.failures == before {
                 held.connection.as_ref().and_then(|one| one.ended())
             } else {
                 held.failure.clone()
             };
-            return Err(failure.unwrap_or_else(|| Ended::late(self.times.begin)));
+            return Err(failure.unwrap_or_else(|| SessionEnded::late(self.times.begin)));
         }
         held.begins = true;
         held.connection = None;
@@ -261,7 +154,7 @@ impl Sftp {
             }
         }
         drop(beginning);
-        begun.map(|connection| Call::new(connection, came))
+        begun.map(|connection| SessionCall::new(connection, came))
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -269,7 +162,7 @@ impl Sftp {
     }
 
     /// Makes a folder and those above it, also while another writer makes or removes the same ones.
-    fn make_folders(&self, path: &str) -> Result<(), Trouble> {
+    fn make_folders(&self, path: &str) -> Result<(), SftpTrouble> {
         let session = self.session()?;
         let mut made = Ok(());
         for _ in 0..RACES {
@@ -282,7 +175,7 @@ impl Sftp {
             made = done(&session, Request::MakeDirectory(path));
             match &made {
                 // One above went again, or there is this one by now: a look tells.
-                Err(Trouble::Status {
+                Err(SftpTrouble::Status {
                     code: wire::NO_SUCH_FILE | wire::FAILURE,
                     ..
                 }) => {}
@@ -296,10 +189,10 @@ impl Sftp {
     fn write(
         &self,
         body: &Rope,
-        name_it: impl FnOnce(&Call, &str) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        name_it: impl FnOnce(&SessionCall, &str) -> Result<(), SftpTrouble>,
+    ) -> Result<(), SftpTrouble> {
         let session = self.session()?;
-        let temporary = self.path_of(&folders::temporary().ok_or(Trouble::Odd)?);
+        let temporary = self.path_of(&folders::temporary().ok_or(SftpTrouble::Odd)?);
         let handle = match open(&session, Request::Create(&temporary)) {
             Err(trouble) if trouble.is_missing() => {
                 self.make_folders(&self.path_of(folders::TEMPORARY))?;
@@ -320,7 +213,7 @@ impl Sftp {
         outcome
     }
 
-    fn fill(&self, session: &Call, handle: &[u8], body: &Rope) -> Result<(), Trouble> {
+    fn fill(&self, session: &SessionCall, handle: &[u8], body: &Rope) -> Result<(), SftpTrouble> {
         let mut under_way = VecDeque::with_capacity(WINDOW);
         let mut offset = 0;
         for data in body.iter().flat_map(|piece| piece.chunks(CHUNK)) {
@@ -343,7 +236,12 @@ impl Sftp {
     }
 
     /// Gives the file its name, in place of what has it.
-    fn put_in_place(&self, session: &Call, temporary: &str, path: &str) -> Result<(), Trouble> {
+    fn put_in_place(
+        &self,
+        session: &SessionCall,
+        temporary: &str,
+        path: &str,
+    ) -> Result<(), SftpTrouble> {
         let rename = || {
             if session.extensions().rename_over {
                 match done(
@@ -354,7 +252,7 @@ impl Sftp {
                     },
                 ) {
                     // A server that lets nobody replace anything may still let a new name be given.
-                    Err(Trouble::Status {
+                    Err(SftpTrouble::Status {
                         code: wire::DENIED, ..
                     }) => {}
                     renamed => return renamed,
@@ -367,7 +265,7 @@ impl Sftp {
                     to: path,
                 },
             ) {
-                Err(trouble @ Trouble::Status { .. }) if !trouble.is_missing() => {
+                Err(trouble @ SftpTrouble::Status { .. }) if !trouble.is_missing() => {
                     // Version 3 renames over nothing: for a moment there is neither.
                     done(session, Request::Remove(path)).map_err(|_| trouble)?;
                     done(
@@ -388,14 +286,14 @@ impl Sftp {
     fn in_its_folder(
         &self,
         path: &str,
-        name_it: impl Fn() -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        name_it: impl Fn() -> Result<(), SftpTrouble>,
+    ) -> Result<(), SftpTrouble> {
         // Who removes the last object of a folder removes the folder too: it can go again before
         // the file is in it.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut outcome = name_it();
         for _ in 0..RACES {
-            if !outcome.as_ref().is_err_and(Trouble::is_missing) {
+            if !outcome.as_ref().is_err_and(SftpTrouble::is_missing) {
                 break;
             }
             // The folders above go in the same way, also while those below them are made.
@@ -405,7 +303,11 @@ impl Sftp {
     }
 
     /// Opens a file and tells how long it is; a folder is no object.
-    fn open_object(&self, session: &Call, name: &ObjectName) -> Result<(Vec<u8>, u64), Trouble> {
+    fn open_object(
+        &self,
+        session: &SessionCall,
+        name: &ObjectName,
+    ) -> Result<(Vec<u8>, u64), SftpTrouble> {
         let handle = open(session, Request::OpenToRead(&self.path_of(name.as_str())))?;
         let known = attributes(session, Request::StatHandle(&handle));
         match known {
@@ -413,7 +315,7 @@ impl Sftp {
             known => {
                 session.tell(Request::Close(&handle))?;
                 known?;
-                Err(Trouble::Status {
+                Err(SftpTrouble::Status {
                     code: wire::NO_SUCH_FILE,
                     words: "it is no file".to_owned(),
                 })
@@ -421,29 +323,8 @@ impl Sftp {
         }
     }
 
-    fn read(
-        &self,
-        name: &ObjectName,
-        part: impl FnOnce(u64) -> Result<(u64, usize), Kind>,
-    ) -> Result<Vec<u8>, Error> {
-        let failed = |trouble: Trouble| trouble.of(Verb::Get, Some(name));
-        let session = self.session().map_err(|ended| failed(ended.into()))?;
-        let (handle, size) = self.open_object(&session, name).map_err(failed)?;
-        let read = match part(size) {
-            Ok((offset, length)) => read_part(&session, &handle, offset, length).map_err(failed),
-            Err(kind) => Err(Error::new(kind, Verb::Get, name)),
-        };
-        session
-            .tell(Request::Close(&handle))
-            .map_err(|ended| failed(ended.into()))?;
-        match read? {
-            Some(bytes) => Ok(bytes),
-            None => Err(Error::new(Kind::Short, Verb::Get, name)),
-        }
-    }
-
     /// What is in a folder; nothing where there is none.
-    fn entries(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
+    fn entries(&self, path: &str) -> Result<Vec<FolderRow>, SftpTrouble> {
         let session = self.session()?;
         let handle = match open(&session, Request::OpenDirectory(path)) {
             Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
@@ -452,23 +333,25 @@ impl Sftp {
         let mut entries = Vec::new();
         let outcome = loop {
             match session.ask(Request::ReadDirectory(&handle))?.wait()? {
-                Answer::Names(names) if !names.is_empty() => {
+                SftpAnswer::Names(names) if !names.is_empty() => {
                     for (name, known) in names {
                         let Ok(name) = String::from_utf8(name) else {
                             continue;
                         };
                         if known.is_directory() {
-                            entries.extend(Entry::folder(name));
+                            entries.extend(FolderRow::folder(name));
                         } else if known.is_file() {
-                            entries.extend(Entry::object(name, known.size));
+                            entries.extend(FolderRow::object(name, known.size));
                         }
                     }
                 }
-                Answer::Status {
+                SftpAnswer::Status {
                     code: wire::END, ..
                 } => break Ok(()),
-                Answer::Status { code, words } => break Err(Trouble::Status { code, words }),
-                _ => break Err(Trouble::Odd),
+                SftpAnswer::Status { code, words } => {
+                    break Err(SftpTrouble::Status { code, words });
+                }
+                _ => break Err(SftpTrouble::Odd),
             }
         };
         session.tell(Request::Close(&handle))?;
@@ -477,98 +360,50 @@ impl Sftp {
     }
 }
 
-/// Reads a part of a file with many requests at once; `None` when the file ends before.
-fn read_part(
-    session: &Call,
-    handle: &[u8],
-    offset: u64,
-    length: usize,
-) -> Result<Option<Vec<u8>>, Trouble> {
-    let mut bytes: Vec<u8> = Vec::with_capacity(length);
-    let mut under_way = VecDeque::with_capacity(WINDOW);
-    let mut asked = 0;
-    while bytes.len() < length {
-        while under_way.len() < WINDOW && asked < length {
-            let count = CHUNK.min(length - asked);
-            let request = Request::Read {
-                handle,
-                offset: offset + asked as u64,
-                length: u32::try_from(count).unwrap_or(u32::MAX),
-            };
-            under_way.push_back((count, session.ask(request)?));
-            asked += count;
-        }
-        let Some((count, coming)) = under_way.pop_front() else {
-            return Err(Trouble::Odd);
-        };
-        match coming.wait()? {
-            Answer::Data(data) if data.len() <= count && !data.is_empty() => {
-                let is_whole = data.len() == count;
-                bytes.extend(data);
-                if !is_whole {
-                    // What was asked for beyond lies elsewhere now: ask again from here.
-                    under_way.clear();
-                    asked = bytes.len();
-                }
-            }
-            Answer::Status {
-                code: wire::END, ..
-            } => return Ok(None),
-            Answer::Status { code, words } => return Err(Trouble::Status { code, words }),
-            _ => return Err(Trouble::Odd),
-        }
+/// Returns what `ssh` is started with: no questions, known hosts only, and an end of a connection
+/// that is dead.
+fn arguments(address: &Address, settings: &Settings) -> Vec<OsString> {
+    let option = |name: &str, key: &str| {
+        address
+            .query
+            .get(key)
+            .map(String::as_str)
+            .or_else(|| settings.option(name))
+    };
+    let mut arguments: Vec<OsString> = Vec::new();
+    for setting in [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=3",
+        "ConnectTimeout=15",
+        "ClearAllForwardings=yes",
+    ] {
+        arguments.extend(["-o".into(), setting.into()]);
     }
-    Ok(Some(bytes))
+    arguments.push("-T".into());
+    if let Some(port) = address.port {
+        arguments.extend(["-p".into(), port.to_string().into()]);
+    }
+    if let Some(key) = option("ssh-key", "key") {
+        arguments.extend(["-i".into(), key.into()]);
+        arguments.extend(["-o".into(), "IdentitiesOnly=yes".into()]);
+    }
+    if let Some(known) = option("ssh-known-hosts", "known_hosts") {
+        arguments.extend(["-o".into(), format!("UserKnownHostsFile={known}").into()]);
+        arguments.extend(["-o".into(), "GlobalKnownHostsFile=/dev/null".into()]);
+    }
+    if let Some(user) = &address.user {
+        arguments.extend(["-l".into(), user.into()]);
+    }
+    // After -- nothing is an option, whatever the host is called.
+    let host = address.host.trim_start_matches('[').trim_end_matches(']');
+    arguments.extend(["-s".into(), "--".into(), host.into(), "sftp".into()]);
+    arguments
 }
 
-fn open(session: &Call, request: Request<'_>) -> Result<Vec<u8>, Trouble> {
-    match session.ask(request)?.wait()? {
-        Answer::Handle(handle) => Ok(handle),
-        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
-        _ => Err(Trouble::Odd),
-    }
-}
-
-fn attributes(session: &Call, request: Request<'_>) -> Result<Attributes, Trouble> {
-    match session.ask(request)?.wait()? {
-        Answer::Attributes(known) => Ok(known),
-        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
-        _ => Err(Trouble::Odd),
-    }
-}
-
-fn done(session: &Call, request: Request<'_>) -> Result<(), Trouble> {
-    settled(session.ask(request)?)
-}
-
-fn settled(coming: connection::Coming) -> Result<(), Trouble> {
-    match coming.wait()? {
-        Answer::Status { code: wire::OK, .. } | Answer::Attributes(_) => Ok(()),
-        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
-        _ => Err(Trouble::Odd),
-    }
-}
-
-/// What storing an object failed with.
-fn not_stored(name: &ObjectName, trouble: Trouble) -> Error {
-    match trouble {
-        // A folder is in the way, or one went again and again.
-        trouble if trouble.is_missing() => {
-            about(Kind::Failed, Verb::Put, Some(name)).because(trouble.of(Verb::Put, Some(name)))
-        }
-        trouble => trouble.of(Verb::Put, Some(name)),
-    }
-}
-
-impl Store for Sftp {
-    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.write(body, |session, temporary| {
-            self.put_in_place(session, temporary, &self.path_of(name.as_str()))
-        })
-        .map_err(|trouble| not_stored(name, trouble))
-    }
-
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+impl Sftp {
+    fn create_once(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
         let session = self
             .session()
             .map_err(|ended| not_stored(name, ended.into()))?;
@@ -595,7 +430,7 @@ impl Store for Sftp {
             // Nothing more is said where the name is taken, or the file system has no links: a look
             // tells.
             Err(
-                trouble @ Trouble::Status {
+                trouble @ SftpTrouble::Status {
                     code: wire::FAILURE | wire::DENIED | wire::UNSUPPORTED,
                     ..
                 },
@@ -607,19 +442,30 @@ impl Store for Sftp {
             Err(trouble) => Err(not_stored(name, trouble)),
         }
     }
+}
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.read(name, |size| match usize::try_from(size) {
-            Ok(length) if size <= limit => Ok((0, length)),
-            _ => Err(Kind::TooLarge),
+impl Store for Sftp {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        self.write(body, |session, temporary| {
+            self.put_in_place(session, temporary, &self.path_of(name.as_str()))
         })
+        .map_err(|trouble| not_stored(name, trouble))
     }
 
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.read(name, |size| match offset.checked_add(length as u64) {
-            Some(end) if end <= size => Ok((offset, length)),
-            _ => Err(Kind::Short),
-        })
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        let failed = |trouble: SftpTrouble| trouble.of(Verb::Get, Some(name));
+        let session = self.session().map_err(|ended| failed(ended.into()))?;
+        let (handle, size) = self.open_object(&session, name).map_err(failed)?;
+        let outcome = read_file(&session, &handle, name, size, wanted, take);
+        session
+            .tell(Request::Close(&handle))
+            .map_err(|ended| failed(ended.into()))?;
+        outcome
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -641,7 +487,7 @@ impl Store for Sftp {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        let failed = |trouble: Trouble| trouble.of(Verb::Delete, Some(name));
+        let failed = |trouble: SftpTrouble| trouble.of(Verb::Delete, Some(name));
         let session = self.session().map_err(|ended| failed(ended.into()))?;
         let path = self.path_of(name.as_str());
         match done(&session, Request::Remove(&path)) {
@@ -649,7 +495,7 @@ impl Store for Sftp {
             Err(trouble) => {
                 // A folder is no object.
                 let known = attributes(&session, Request::Stat(&path));
-                return if known.is_ok_and(Attributes::is_directory) {
+                return if known.is_ok_and(SftpAttributes::is_directory) {
                     Ok(())
                 } else {
                     Err(failed(trouble))
@@ -670,5 +516,13 @@ impl Store for Sftp {
 
     fn location(&self) -> String {
         self.location.clone()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers {
+            // Whether the server has links, only a session tells.
+            create_once: Some(Box::new(|name, body| self.create_once(name, body))),
+            ..Powers::none()
+        }
     }
 }

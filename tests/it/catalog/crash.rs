@@ -1,14 +1,14 @@
-//! Publishing and withdrawing, cut off at every call to the store in turn.
+//! Publishing and withdrawing levels, cut off at every call to the store in turn.
 
 use super::{back_up, backup, catalog, data_of, level, objects};
 use freezer::catalog::names::LevelOf;
 use freezer::model::LevelId;
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::memory::Memory;
-use freezer::store::{self, Kind, Store};
+use freezer::store::{self, Kind, Store, StoreExt};
 use std::sync::{Arc, Once};
 
-/// All that a level names exists, for each level that exists.
+/// Asserts that exactly these levels exist, and everything that they name.
 #[track_caller]
 fn assert_whole(store: &Arc<Memory>, expected: &[LevelId]) {
     let docs = backup("h", "docs");
@@ -166,7 +166,7 @@ fn a_store_that_cannot_say_whether_a_level_exists_is_not_written_to() {
     assert_whole(&store.mended(), &[level(0)]);
 }
 
-/// Between two listings, a run that was under way publishes its level.
+/// A store in which a run publishes its level after the first listing.
 struct PublishedBetweenListings {
     inner: Memory,
     level: (store::ObjectName, Once),
@@ -191,17 +191,13 @@ impl Store for PublishedBetweenListings {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &store::ObjectName, limit: u64) -> Result<Vec<u8>, store::Error> {
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(
+    fn read(
         &self,
         name: &store::ObjectName,
-        offset: u64,
-        length: usize,
-    ) -> Result<Vec<u8>, store::Error> {
-        self.inner.get_range(name, offset, length)
+        wanted: store::Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), store::Error> {
+        self.inner.read(name, wanted, take)
     }
 
     fn delete(&self, name: &store::ObjectName) -> Result<(), store::Error> {
@@ -210,6 +206,10 @@ impl Store for PublishedBetweenListings {
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> store::Powers<'_> {
+        self.inner.powers()
     }
 }
 

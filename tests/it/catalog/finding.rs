@@ -1,4 +1,4 @@
-//! Finding backups and points in time by what people call them.
+//! Finding backups by the names that people use.
 
 use super::{back_up, backup, backups, catalog, level};
 use freezer::catalog::{Catalog, CatalogError};

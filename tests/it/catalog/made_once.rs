@@ -1,23 +1,25 @@
-//! A store is made once, also where it cannot see to that by itself.
+//! A store is made once, also where it cannot create an object only if there is none.
 
 use super::objects;
 use crate::support::backup::{CHEAP, passphrase};
 use freezer::catalog::{Access, AccessError, names};
 
 use freezer::store::memory::Memory;
-use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use freezer::store::{
+    Error, Kind, ObjectInfo, ObjectName, Powers, Rope, Store, StoreExt, Verb, Wanted,
+};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A store that may be behind, as several machines that are one store can be, and that refuses to
-/// replace when it is asked to.
+/// A store whose answers may be out of date, as those of several machines behind one store can be,
+/// and that refuses to replace an object when it is asked to.
 struct Behind {
     inner: Arc<Memory>,
-    /// How many looks at the identity still show nothing.
+    /// How many more reads of the identity find nothing.
     blind: AtomicU32,
-    /// Whether the answer to the first try of storing the identity is lost, so that the second is
-    /// refused.
+    /// Whether the answer to the first attempt to store the identity is lost, so that the second
+    /// attempt is refused.
     loses_an_answer: bool,
 }
 
@@ -26,7 +28,12 @@ impl Store for Behind {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Wanted<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
         let is_blind = || {
             self.blind
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |looks| {
@@ -37,11 +44,7 @@ impl Store for Behind {
         if *name == names::identity_name() && is_blind() {
             return Err(Error::new(Kind::Missing, Verb::Get, name));
         }
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.inner.get_range(name, offset, length)
+        self.inner.read(name, wanted, take)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -52,15 +55,18 @@ impl Store for Behind {
         self.inner.delete(name)
     }
 
-    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        match self.inner.get(name, 1 << 20) {
-            Ok(_) => Ok(false),
-            Err(_) => self.inner.put(name, body).map(|()| !self.loses_an_answer),
-        }
-    }
-
     fn location(&self) -> String {
         "behind:".to_owned()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers {
+            put_unless_there: Some(Box::new(|name, body| match self.inner.get(name, 1 << 20) {
+                Ok(_) => Ok(false),
+                Err(_) => self.inner.put(name, body).map(|()| !self.loses_an_answer),
+            })),
+            ..Powers::none()
+        }
     }
 }
 

@@ -107,7 +107,10 @@ fn two_stores_that_were_made_apart_are_refused() {
     user.succeeds("backup docs --hostname here -q --store one");
     user.succeeds("backup docs --hostname here -q --store two");
     let said = user.fails(1, "backup docs --hostname here --store one --store two");
-    assert!(said.err.contains("is another store than"), "{said:?}");
+    assert!(
+        said.err.contains("is a different store, not a copy of"),
+        "{said:?}"
+    );
 }
 
 #[test]

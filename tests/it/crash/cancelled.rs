@@ -1,4 +1,4 @@
-//! Cancelled at any moment, and a store that dies while a long file is read.
+//! A run that is cancelled at any moment, and a store that dies while a long file is read.
 
 use super::{Start, build, passphrases, same_content, small_objects};
 use crate::support::{backup, reading, scratch};
@@ -12,7 +12,7 @@ use freezer::store::{Kind, Verb};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Asks to stop when it is told for the n-th time that something is done.
+/// A progress that asks to stop when it is called for the n-th time.
 struct CancelAt {
     told: AtomicU64,
     bytes: AtomicU64,

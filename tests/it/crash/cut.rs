@@ -1,4 +1,4 @@
-//! Cut off at every call to the store in turn.
+//! A run that is cut off at every call to the store in turn.
 
 use super::{Start, build, passphrases, same_content, small_objects};
 use crate::support::{backup, reading};
@@ -26,7 +26,7 @@ fn make_level(
     Ok(())
 }
 
-/// The same on a store with a fault; the store behind it, and how it went.
+/// Makes a level on a store with a fault. Returns the store behind the fault, and the outcome.
 fn make_level_with(
     start: &Start,
     tree: &Path,
@@ -38,8 +38,8 @@ fn make_level_with(
     (store, outcome)
 }
 
-/// How often that calls the store until the level is there, and how often to put. After that it
-/// lists what its claim consists of, and removes that: a failure there is no failure of the run.
+/// Counts the calls to the store until the level is there, and the puts among them. After that the
+/// run lists and removes its claim; a failure there is no failure of the run.
 fn calls_of_a_run(start: &Start, tree: &Path) -> (u64, u64) {
     let store = Arc::new(Faulty::new(start.copy()));
     make_level(start, tree, &store).expect("no fault");
@@ -63,12 +63,12 @@ fn a_run_cut_off_at_any_call_leaves_no_half_level_and_the_next_run_succeeds() {
         let after = (0..puts).map(|put| Fault::at(Verb::Put, put).after_effect());
         for fault in before.chain(after.flat_map(|fault| [fault, fault.for_good()])) {
             let (store, outcome) = make_level_with(&start, room.path(), fault);
-            // That the segments are one object for others too is nothing that a level needs.
+            // A level does not need the one object that joins its segments for other programs.
             let needless = store.has_struck_nothing_but(Verb::Join);
             assert_eq!(outcome.is_ok(), needless, "{fault:?}: {outcome:?}");
             let access = start.open(store.mended());
             let new = start.check(&access, &format!("{fault:?}"));
-            // The answer to the last put was lost: the level is there, and whole.
+            // The answer to the last put was lost, so the level is there and whole.
             let last = Fault::at(Verb::Put, puts - 1).after_effect();
             let is_there = needless || fault == last || fault == last.for_good();
             assert_eq!(new.len(), usize::from(is_there), "{fault:?}: new levels");

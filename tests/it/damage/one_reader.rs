@@ -6,7 +6,7 @@ use freezer::model::{BackupName, LevelId};
 use freezer::store::memory::Memory;
 use std::sync::Arc;
 
-/// A level of a tree that is one file; others of its kind differ in nothing but the bytes.
+/// Makes a level of a tree that is one file. Two such levels differ only in the file's bytes.
 fn level_of(access: &Access, backup: &BackupName, text: &str) -> LevelId {
     let tree = crate::support::scratch();
     std::fs::write(tree.path().join("file"), text).expect("written");

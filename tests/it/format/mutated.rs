@@ -5,7 +5,7 @@
 pub(crate) mod entry_points;
 
 use entry_points as entry;
-use freezer::format::frame::{Compression, Encoder, Lane, Protection, Sealer};
+use freezer::format::frame::{Compression, Encoder, ExpectedFrame, Lane, Protection, Sealer};
 use freezer::format::identity::{Cipher, Identity};
 use freezer::format::keys::{KdfCost, KeySlot, MasterKey};
 use freezer::format::signature::{SignatureKey, SignatureWriter};
@@ -229,11 +229,16 @@ proptest! {
         let pieces: Vec<(FrameNo, &[u8])> = (0..).map(FrameNo).zip(raw.iter().map(|raw| &raw[..])).collect();
         for ((number, raw), stored) in pieces.iter().zip(sealer.seal_data(&mut encoder, &pieces).expect("sealed")) {
             prop_assert_eq!(stored.raw_length as usize, raw.len());
-            let bare = stored.checksum.map(|checksum| (compression, checksum));
-            let back = opener.open_data(&mut decoder, *number, stored.raw_length, bare, stored.bytes.clone()).expect("opened");
+            let expected = ExpectedFrame {
+                number: *number,
+                raw_length: stored.raw_length,
+                compression,
+                checksum: stored.checksum,
+            };
+            let back = opener.open_data(&mut decoder, &expected, stored.bytes.clone()).expect("opened");
             prop_assert!(&back == raw);
-            let other = FrameNo(number.0 + 1);
-            prop_assert!(opener.open_data(&mut decoder, other, stored.raw_length, bare, stored.bytes).is_err());
+            let other = ExpectedFrame { number: FrameNo(number.0 + 1), ..expected };
+            prop_assert!(opener.open_data(&mut decoder, &other, stored.bytes).is_err());
         }
     }
 }

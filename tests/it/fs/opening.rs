@@ -1,4 +1,4 @@
-//! What it costs to look into a point in time.
+//! The cost of looking into a point in time.
 
 use crate::support::{backup, scratch};
 use freezer::fs::view::{ROOT, View, ViewParts};
@@ -45,7 +45,7 @@ fn the_top_of_a_large_tree_is_listed_with_nothing_but_the_manifest() {
     let before = store.calls().of(Verb::Get);
     let view = View::open(parts, &reader).expect("opened");
     let mut names = 0;
-    let count = |_: freezer::fs::view::Child<'_>| {
+    let count = |_: freezer::fs::view::ChildEntry<'_>| {
         names += 1;
         ControlFlow::Continue(())
     };

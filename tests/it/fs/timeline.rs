@@ -1,4 +1,4 @@
-//! All points in time of a backup side by side, and what looking at them costs.
+//! All points in time of a backup side by side, and the cost of looking at them.
 
 use crate::support::{backup, scratch};
 use freezer::backup::Levels;
@@ -7,7 +7,7 @@ use freezer::fs::timeline::{Timeline, Versions};
 use freezer::model::{LevelId, TreePath};
 use freezer::store::faulty::Faulty;
 use freezer::store::memory::Memory;
-use freezer::store::{Store, Verb};
+use freezer::store::{Store, StoreExt, Verb};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ struct Series {
     store: Arc<Faulty<Memory>>,
     access: Access,
     levels: Vec<LevelId>,
-    /// Index bytes of the first level would have to be read this often for all of them.
+    /// Requests that would be needed to read all blocks of all levels, if none were shared.
     blocks: u64,
 }
 
@@ -103,8 +103,8 @@ fn path(text: &str) -> TreePath {
 }
 
 #[test]
-fn a_history_asks_nothing_of_points_in_time_in_which_nothing_changed() {
-    // One file changes at first and in the middle; all other levels are as the one before.
+fn a_history_reads_nothing_of_points_in_time_without_changes() {
+    // One file changes at first and in the middle; all other levels change nothing.
     let series = Series::new(30, |level| {
         if level == 15 {
             vec![(7, 7)]
@@ -117,7 +117,7 @@ fn a_history_asks_nothing_of_points_in_time_in_which_nothing_changed() {
         let path = path(&path_of(file.0, file.1));
         let (found, gets) = series.gets(|| timeline.history(&path).expect("sound"));
         assert_eq!(found.versions.len(), versions, "{found:?}");
-        // A block of each run on the way, which may be two deep.
+        // A block of each run on the way, which may be two blocks deep.
         assert!(
             gets <= 2 * versions as u64 + 2,
             "{gets} requests for {versions} versions in 30 points in time"
@@ -145,7 +145,7 @@ fn a_history_asks_nothing_of_points_in_time_in_which_nothing_changed() {
 }
 
 #[test]
-fn to_find_files_each_part_of_the_index_is_read_once_however_many_points_have_it() {
+fn finding_files_reads_each_part_of_the_index_once_however_many_points_have_it() {
     let changes = |level: usize| {
         (0..24)
             .map(|file| {
@@ -170,7 +170,7 @@ fn to_find_files_each_part_of_the_index_is_read_once_however_many_points_have_it
         "{gets} requests where {} would read every block by itself",
         series.blocks
     );
-    // What a path was is what asking for it alone says.
+    // A search and a question for one path give the same versions.
     for found in all.iter().step_by(97) {
         assert_eq!(timeline.history(&found.path).expect("sound"), *found);
     }
@@ -184,7 +184,7 @@ fn to_find_files_each_part_of_the_index_is_read_once_however_many_points_have_it
 }
 
 #[test]
-fn a_point_in_time_that_cannot_be_opened_is_named_and_the_others_are_there() {
+fn a_point_in_time_that_cannot_be_opened_is_named_and_the_others_are_shown() {
     let series = Series::new(3, |_| vec![(1, 1)]);
     let name = freezer::catalog::names::manifest_name(&backup::name(), &series.levels[1]);
     let body = series.store.get(&name, u64::MAX).expect("it is there");

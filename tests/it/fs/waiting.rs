@@ -1,4 +1,4 @@
-//! Who may wait for a store, and for how long.
+//! Which calls wait for a store, and for how long.
 
 use crate::support::stored_tree::{Planned, Recipe, StoredTree};
 use freezer::fs::view::ROOT;
@@ -91,7 +91,7 @@ fn a_view_at_hand_never_calls_the_store_and_answers_the_same_once_it_was_read() 
 
 #[test]
 fn many_readers_of_one_frame_cost_one_fetch() {
-    // All of the tree in one frame: there is no next one that reading ahead could fetch as well.
+    // The whole tree is one frame, so that there is no next one to fetch ahead.
     let (store, stored) = faulty_tree_in_frames_of(50_000_000);
     let view = stored.view();
     let nodes: Vec<_> = (1..9).map(NodeId).collect();
@@ -164,7 +164,7 @@ fn an_error_of_the_store_is_not_remembered() {
 }
 
 #[test]
-fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
+fn a_reader_that_joined_a_fetch_that_fails_makes_one_of_its_own() {
     for number in 0..8 {
         let faulty = Arc::new(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, number)));
         let stored = StoredTree::write(
@@ -185,7 +185,7 @@ fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
         let ends: Vec<_> = thread::scope(|scope| {
             let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
             gate.wait_for(1);
-            // Time for the others to find the fetch under way. Who is late begins one anyway.
+            // Time for the others to find the fetch under way. A late one begins its own anyway.
             freezer::platform::pause(Duration::from_millis(30), &freezer::model::Cancel::new());
             gate.open();
             readers

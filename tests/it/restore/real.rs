@@ -1,4 +1,4 @@
-//! Real trees, backed up and restored, compared by rsync and by ourselves.
+//! Real trees, backed up and restored, compared by rsync and by this program.
 
 use super::{fresh, is_root};
 use crate::support::{backup, oracle, torture};

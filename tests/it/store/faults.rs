@@ -9,7 +9,7 @@ use freezer::catalog::Access;
 use freezer::model::Cancel;
 use freezer::model::progress::Silent;
 use freezer::platform::SystemClock;
-use freezer::store::{Error, Kind, ObjectName, Settings, Store, Verb};
+use freezer::store::{Error, Kind, ObjectName, Settings, Store, StoreExt, Verb};
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

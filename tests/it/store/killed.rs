@@ -5,7 +5,7 @@
 )]
 
 use freezer::store::local::Local;
-use freezer::store::{ObjectName, Rope, Store};
+use freezer::store::{ObjectName, Rope, Store, StoreExt};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,7 +1,7 @@
 //! What only a store in a folder has to keep.
 
 use freezer::store::local::Local;
-use freezer::store::{Kind, ObjectName, Store, Verb};
+use freezer::store::{Kind, ObjectName, Store, StoreExt, Verb};
 use std::fs;
 
 fn name(text: &str) -> ObjectName {

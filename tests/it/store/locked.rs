@@ -9,7 +9,7 @@ use crate::support::torture::noise;
 use freezer::catalog::names::{self, Folder};
 use freezer::model::{BackupName, Cancel, LevelId};
 use freezer::platform::pause;
-use freezer::store::{Kind, LockMode, ObjectInfo, ObjectLock, ObjectName, Store};
+use freezer::store::{Kind, LockMode, ObjectInfo, ObjectLock, ObjectName, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::error::Error as _;
 use std::fs;

@@ -8,7 +8,7 @@ use crate::support::relay::Relay;
 use crate::support::servers::{self, Server};
 use crate::support::{backup, reading, scratch};
 use freezer::store::location::{IfMissing, Location};
-use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Settings, Store};
+use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Settings, Store, StoreExt};
 use std::sync::Arc;
 use std::time::Duration;
 

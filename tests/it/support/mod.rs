@@ -4,6 +4,7 @@ pub mod backup;
 pub mod dice;
 pub mod oracle;
 pub mod proxy;
+pub mod random_tree;
 pub mod reading;
 pub mod relay;
 #[cfg(unix)]
@@ -12,7 +13,7 @@ pub mod stored_tree;
 pub mod torture;
 
 use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, Store};
+use freezer::store::{ObjectInfo, Store, StoreExt};
 use std::path::Path;
 use std::time::Duration;
 

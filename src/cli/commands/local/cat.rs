@@ -1,7 +1,7 @@
 //! `freezer cat`.
 
 use crate::cli::open::path::{lookup, tree_path};
-use crate::cli::open::point::OpenPoint;
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
 use crate::model::{BackupRef, Content};
@@ -37,7 +37,7 @@ pub(in crate::cli) fn run(
         .iter()
         .map(tree_path)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let view = OpenPoint::open(&arguments.backup, session)?.view;
+    let view = PointView::open(&arguments.backup, session)?.view;
     let mut piece = vec![0; PIECE_BYTES];
     for path in paths {
         let (_, entry) = lookup(&view, &path)?;

@@ -7,7 +7,7 @@ use crate::cli::show::failure::Completion;
 use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::format::manifest::PathText;
-use crate::fs::timeline::Difference;
+use crate::fs::timeline::EntryDifference;
 use crate::model::{BackupRef, Entry, TreePath};
 use clap::Args;
 use serde::Serialize;
@@ -145,7 +145,7 @@ impl<'entry> PathChange<'entry> {
             (None, Some(_)) => ("+", Vec::new()),
             (Some(_), None) => ("-", Vec::new()),
             (Some(before), Some(after)) => {
-                let difference = Difference::between(before, after);
+                let difference = EntryDifference::between(before, after);
                 if difference.is_none() {
                     return None;
                 }

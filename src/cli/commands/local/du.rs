@@ -1,7 +1,7 @@
 //! `freezer du`.
 
 use crate::cli::open::path::{lookup, tree_path};
-use crate::cli::open::point::OpenPoint;
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::names::NamePrinter;
@@ -66,7 +66,7 @@ pub(in crate::cli) fn run(
         .map(tree_path)
         .transpose()?
         .unwrap_or_default();
-    let view = OpenPoint::open(&arguments.backup, session)?.view;
+    let view = PointView::open(&arguments.backup, session)?.view;
     let (node, entry) = lookup(&view, &path)?;
     if entry.content.kind() != Kind::Directory {
         let file = Summed {

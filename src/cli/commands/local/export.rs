@@ -2,7 +2,7 @@
 
 use crate::cli::interrupt;
 use crate::cli::open::outside::outside_stores;
-use crate::cli::open::point::OpenPoint;
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::Closed;
@@ -51,7 +51,7 @@ pub(in crate::cli) fn run(
     if let Some(path) = &arguments.output {
         outside_stores("an archive", path)?;
     }
-    let point = OpenPoint::open(&arguments.backup, session)?;
+    let point = PointView::open(&arguments.backup, session)?;
     let cancel = interrupt::watch()?;
     let progress = session.progress();
     let exported = match &arguments.output {

@@ -1,7 +1,7 @@
 //! `freezer ls`.
 
 use crate::cli::open::path::{lookup, tree_path};
-use crate::cli::open::point::OpenPoint;
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::names::NamePrinter;
@@ -51,7 +51,7 @@ pub(in crate::cli) fn run(
     if paths.is_empty() {
         paths.push(TreePath::root());
     }
-    let view = OpenPoint::open(&arguments.backup, session)?.view;
+    let view = PointView::open(&arguments.backup, session)?.view;
     let mut listing = ListingPrinter {
         arguments,
         names: NamePrinter::default(),

@@ -1,6 +1,6 @@
 //! `freezer mount` and `freezer umount`.
 
-use crate::catalog::{Access, Catalog, Memory, Order, locate};
+use crate::catalog::{Access, Catalog, Order, OrderMemory, locate};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::point::view_of;
 use crate::cli::open::session::Session;
@@ -8,14 +8,14 @@ use crate::cli::options::times::at_least_a_second;
 use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::OutputForm;
 use crate::config::{ByteSize, TimeLength};
+use crate::fs::forest::{FolderOwner, Forest, PointSource, SourceError};
 use crate::fs::fuse::Permissions;
 use crate::fs::mount::{self, Audience, MountOptions, Occupied};
-use crate::fs::points::{Forest, PointSource, SourceError};
 use crate::fs::view::View;
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, Dated, Exit, LevelId};
 use crate::platform::process::{self, Background};
-use crate::platform::{Clock, Identity, SystemClock};
+use crate::platform::{Clock, ProcessIdentity, SystemClock};
 use crate::store::location::Location;
 use anyhow::Context;
 use clap::Args;
@@ -279,12 +279,15 @@ fn forest(
         backup,
         reader: Arc::clone(&reader),
     };
-    let identity = Identity::of_process();
+    let identity = ProcessIdentity::of_process();
     Ok(Forest::of_points(
         Arc::new(points),
         reader,
         session.zone.clone(),
-        (identity.uid, identity.gid),
+        FolderOwner {
+            uid: identity.uid,
+            gid: identity.gid,
+        },
     ))
 }
 
@@ -293,7 +296,7 @@ struct BackupPoints {
     access: Access,
     clock: SystemClock,
     /// The order of points in time, as far as manifests were read for it.
-    memory: Mutex<Memory>,
+    memory: Mutex<OrderMemory>,
     backup: BackupName,
     reader: Arc<FileReader>,
 }

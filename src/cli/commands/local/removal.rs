@@ -8,7 +8,7 @@ use crate::cli::show::words::several;
 use crate::config::show_bytes;
 use crate::model::{BackupName, Cancel, Retention};
 use crate::platform::Clock;
-use crate::upkeep::{self, Going, Plan, Pruned};
+use crate::upkeep::{self, Going, Grace, Plan, Pruned};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -31,8 +31,11 @@ pub(in crate::cli) fn carry_out(
     };
     let clock = &session.clock;
     let pruned = holding(access, &backup, terms, clock, cancel, |held| {
-        upkeep::withdraw(access, plan, held, (clock.now(), grace), cancel)?
-            .remove(access, &backup, cancel)
+        let grace = Grace {
+            now: clock.now(),
+            length: grace,
+        };
+        upkeep::withdraw(access, plan, held, grace, cancel)?.remove(access, &backup, cancel)
     });
     Ok(pruned??)
 }

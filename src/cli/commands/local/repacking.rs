@@ -8,7 +8,7 @@ use crate::cli::show::words::several;
 use crate::config::show_bytes;
 use crate::model::{BackupName, Cancel, Retention};
 use crate::platform::Clock;
-use crate::upkeep::{self, Below, Going, Pruned, Repack, Repacking};
+use crate::upkeep::{self, Below, Going, Grace, Pruned, Repack, Repacking};
 use jiff::SignedDuration;
 use serde::Serialize;
 
@@ -62,7 +62,11 @@ pub(in crate::cli) fn carry_out(
     loop {
         // Other runs have a turn between two steps.
         let step = holding(access, backup, lock, clock, cancel, |held| {
-            repack.step(access, backup, held, (clock.now(), terms.grace), cancel)
+            let grace = Grace {
+                now: clock.now(),
+                length: terms.grace,
+            };
+            repack.step(access, backup, held, grace, cancel)
         });
         if !step?? {
             break;

@@ -3,7 +3,7 @@
 use crate::catalog::{is_store, store_around};
 use crate::cli::interrupt;
 use crate::cli::open::path::{lookup, tree_path};
-use crate::cli::open::point::OpenPoint;
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::OutputForm;
@@ -82,7 +82,7 @@ pub(in crate::cli) fn run(
         .iter()
         .map(tree_path)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let point = OpenPoint::open(&wanted, session)?;
+    let point = PointView::open(&wanted, session)?;
     for path in &paths {
         // The error names the most similar path.
         lookup(&point.view, path)?;
@@ -200,7 +200,7 @@ fn rehearse(view: &View, paths: &[TreePath], session: &mut Session) -> anyhow::R
 
 fn tell(
     arguments: &Arguments,
-    point: &OpenPoint,
+    point: &PointView,
     summary: &Summary,
     session: &mut Session,
 ) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use crate::model::{BackupName, BackupRef, Cancel, LevelId};
 use crate::platform::Clock;
 use crate::store::Kind;
 use crate::store::location::IfMissing;
-use crate::upkeep::{self, Pair, Synced, Wanted};
+use crate::upkeep::{self, LevelsToCopy, Pair, SyncOptions, Synced};
 use clap::Args;
 use serde::Serialize;
 use std::ffi::OsString;
@@ -124,11 +124,11 @@ pub(in crate::cli) fn run(
     Ok(Completion::of(is_whole))
 }
 
-fn wanted(arguments: &Arguments) -> Wanted {
+fn wanted(arguments: &Arguments) -> LevelsToCopy {
     if arguments.all {
-        Wanted::All
+        LevelsToCopy::All
     } else {
-        Wanted::Newer
+        LevelsToCopy::Newer
     }
 }
 
@@ -161,8 +161,11 @@ fn sync(
     let progress = session.progress();
     let jobs = arguments.jobs.into();
     let synced = holding(pair.to, backup, terms, &session.clock, cancel, |held| {
-        let how = (wanted(arguments), jobs);
-        upkeep::sync(pair, backup, held, how, &progress, cancel)
+        let options = SyncOptions {
+            levels: wanted(arguments),
+            jobs,
+        };
+        upkeep::sync(pair, backup, held, options, &progress, cancel)
     });
     Ok(synced??)
 }

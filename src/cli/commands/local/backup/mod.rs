@@ -17,7 +17,7 @@ use crate::cli::show::failure::Completion;
 use crate::cli::show::wrong_dates::warn_of_wrong_dates;
 use crate::model::{BackupName, Cancel, Retention};
 use crate::platform::{Clock, flush_file_systems};
-use crate::store::mirror::{OnFailure, Patience};
+use crate::store::mirror::{OnFailure, WaitLimits};
 use anyhow::Context;
 use report::Backed;
 use std::path::Path;
@@ -81,7 +81,7 @@ fn mirror_policy(arguments: &Arguments) -> MirrorPolicy {
         } else {
             OnFailure::Continue
         },
-        patience: Patience {
+        patience: WaitLimits {
             for_one: arguments.store_patience.0,
             in_all: arguments.store_lag.0,
         },

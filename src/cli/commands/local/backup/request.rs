@@ -2,8 +2,8 @@
 
 use super::arguments::Arguments;
 use crate::backup::{
-    BackupError, BackupRequest, BlockOptions, CheckpointRule, Engine, Evidence, Levels, Lies, Lock,
-    Mounts, SameContent, SourceError,
+    BackupError, BackupLock, BackupRequest, BlockOptions, CheckpointRule, Engine, Evidence, Levels,
+    Lies, Mounts, SameContent, SourceError,
 };
 use crate::cli::open::place::StorePlace;
 use crate::cli::open::session::Session;
@@ -137,8 +137,8 @@ fn compression_level(arguments: &Arguments) -> Result<u32, Usage> {
     Err(Usage::new(message).hint(format!("it has {} to {}", levels.start(), levels.end())))
 }
 
-fn lock(arguments: &Arguments, backup: &BackupName) -> Option<Lock> {
-    (!arguments.dry_run).then(|| Lock {
+fn lock(arguments: &Arguments, backup: &BackupName) -> Option<BackupLock> {
+    (!arguments.dry_run).then(|| BackupLock {
         host: host_name().unwrap_or_else(|_| backup.host().to_owned()),
         patience: arguments.wait.patience(),
     })

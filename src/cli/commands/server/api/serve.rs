@@ -10,7 +10,7 @@ use crate::cli::open::session::Session;
 use crate::cli::show::failure::Usage;
 use crate::cli::show::output::{Closed, Output, OutputForm};
 use crate::model::Secret;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use anyhow::Context;
 use serde_json::json;
 use std::io::Write;
@@ -162,7 +162,7 @@ impl DevToken {
             _ => {}
         }
         let id = token_name(self.token.expose());
-        let mut file = durable::create_file(&self.file, Access::private())?;
+        let mut file = durable::create_file(&self.file, Sharing::private())?;
         writeln!(
             file,
             "{}",

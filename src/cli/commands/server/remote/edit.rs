@@ -1,7 +1,7 @@
 //! Writing a document in the user's editor.
 
 use crate::cli::open::session::Session;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::process;
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -50,7 +50,7 @@ pub(super) fn template(client: &str) -> String {
 /// Lets the user edit a text, and parses the result. A text that cannot be used stays in its file.
 pub(super) fn edit(what: &str, text: &str, session: &Session) -> anyhow::Result<Value> {
     let file = std::env::temp_dir().join(format!("freezer-{what}-{}.json", std::process::id()));
-    let made = durable::create_file(&file, Access::private())
+    let made = durable::create_file(&file, Sharing::private())
         .and_then(|mut opened| opened.write_all(text.as_bytes()));
     made.with_context(|| format!("could not write {}", file.display()))?;
     let edited = run_editor(&file, session).and_then(|()| Ok(std::fs::read_to_string(&file)?));

@@ -1,0 +1,76 @@
+//! Opens the copy of a store, and makes an empty place one.
+
+use super::documents::{self, MAX_DOCUMENT_BYTES, put};
+use super::{Access, AccessError};
+use crate::catalog::{listing, names};
+use crate::store::location::IfMissing;
+use crate::store::{self, ObjectName, Store, StoreExt};
+use std::sync::Arc;
+
+impl Access {
+    /// Opens the copy of this store that is at `place`.
+    ///
+    /// With [`IfMissing::Create`] an empty place becomes a copy: it gets the identity and the keys.
+    /// The same passphrases open it, and all that is sealed for this store can be copied there as
+    /// it is. A copy that exists gets the keys that it lacks.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OtherStore`] where another store is; [`AccessError::NoStore`] where there is
+    /// none and none is to be made.
+    pub fn copy_at(
+        &self,
+        place: Arc<dyn Store>,
+        if_missing: IfMissing,
+    ) -> Result<Self, AccessError> {
+        match documents::identity(place.as_ref()) {
+            Ok(identity)
+                if identity.id == self.identity.id && identity.cipher == self.identity.cipher => {}
+            Ok(_) => {
+                return Err(AccessError::OtherStore {
+                    here: self.store.location(),
+                    there: place.location(),
+                });
+            }
+            Err(AccessError::NoStore(_)) if if_missing == IfMissing::Create => {}
+            Err(other) => return Err(other),
+        }
+        let copy = self.through(place);
+        if if_missing == IfMissing::Create {
+            self.give_keys_to(&copy)?;
+        }
+        Ok(copy)
+    }
+
+    /// Copies the keys, and then the identity, which makes the place a store.
+    fn give_keys_to(&self, copy: &Self) -> Result<(), AccessError> {
+        let there = keys(copy.store.as_ref())?;
+        for key in keys(self.store.as_ref())? {
+            if !there.contains(&key) {
+                self.give_document(copy, &key)?;
+            }
+        }
+        let name = names::identity_name();
+        match copy.store.get(&name, MAX_DOCUMENT_BYTES) {
+            Err(error) if error.kind() == store::Kind::Missing => {
+                self.give_document(copy, &name)?;
+                tracing::info!(store = %copy.store.location(), "made a copy of the store");
+                Ok(())
+            }
+            there => there.map(drop).map_err(AccessError::Store),
+        }
+    }
+
+    fn give_document(&self, copy: &Self, name: &ObjectName) -> Result<(), AccessError> {
+        let bytes = self
+            .store
+            .get(name, MAX_DOCUMENT_BYTES)
+            .map_err(AccessError::Store)?;
+        put(copy.store.as_ref(), name, bytes)
+    }
+}
+
+fn keys(store: &dyn Store) -> Result<Vec<ObjectName>, AccessError> {
+    let objects = listing::objects_below(store, names::KEYS).map_err(AccessError::Store)?;
+    Ok(objects.into_iter().map(|object| object.name).collect())
+}

@@ -1,0 +1,95 @@
+//! Reads manifests, and refuses one that belongs elsewhere.
+
+use super::{Access, AccessError};
+use crate::catalog::names;
+use crate::format::DocumentError;
+use crate::format::manifest::{self, MAX_MANIFEST_BYTES, Manifest, ManifestError, Outline};
+use crate::model::{BackupName, LevelId};
+use crate::store::StoreExt;
+
+impl Access {
+    /// Reads the manifest of a level.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::Store`]; [`AccessError::Manifest`] when it is damaged, or belongs to another
+    /// backup or level.
+    pub fn manifest(&self, backup: &BackupName, level: &LevelId) -> Result<Manifest, AccessError> {
+        self.manifest_and_digest(backup, level)
+            .map(|(manifest, _)| manifest)
+    }
+
+    /// Reads the manifest of a level, and the digest by which its children name it.
+    ///
+    /// # Errors
+    ///
+    /// As [`manifest`](Self::manifest).
+    pub fn manifest_and_digest(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+    ) -> Result<(Manifest, String), AccessError> {
+        let stored = self.manifest_bytes(backup, level)?;
+        let digest = manifest::digest(&stored);
+        let manifest =
+            Manifest::open(stored, &self.opener(level)).map_err(damaged_manifest(level))?;
+        check_owner(manifest.backup(), &manifest.id, backup, level)?;
+        Ok((manifest, digest))
+    }
+
+    /// Reads the manifest of a level without its trees and tables. That is much faster where the
+    /// level leans on many others.
+    ///
+    /// # Errors
+    ///
+    /// As [`manifest`](Self::manifest).
+    pub fn outline(&self, backup: &BackupName, level: &LevelId) -> Result<Outline, AccessError> {
+        let stored = self.manifest_bytes(backup, level)?;
+        let outline =
+            Outline::open(stored, &self.opener(level)).map_err(damaged_manifest(level))?;
+        check_owner(outline.backup(), &outline.id, backup, level)?;
+        Ok(outline)
+    }
+
+    /// Reads the manifest of a level as it is stored, without a look at what it says.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::Store`].
+    pub fn manifest_bytes(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+    ) -> Result<Vec<u8>, AccessError> {
+        self.store
+            .get(&names::manifest_name(backup, level), MAX_MANIFEST_BYTES)
+            .map_err(AccessError::Store)
+    }
+}
+
+/// Returns what turns an error of a manifest into one of its level.
+fn damaged_manifest(level: &LevelId) -> impl Fn(ManifestError) -> AccessError + use<> {
+    let level = level.clone();
+    move |source| AccessError::Manifest {
+        level: level.clone(),
+        source,
+    }
+}
+
+/// Fails if a manifest was written for another backup or level than its name says.
+fn check_owner(
+    claimed: Result<BackupName, DocumentError>,
+    id: &LevelId,
+    backup: &BackupName,
+    level: &LevelId,
+) -> Result<(), AccessError> {
+    let failed = |source| damaged_manifest(level)(ManifestError::Document(source));
+    let claimed = claimed.map_err(failed)?;
+    if names::is_listed_as(&claimed, backup) && *id == *level {
+        Ok(())
+    } else {
+        Err(failed(DocumentError::Content(
+            "it belongs to another backup or level",
+        )))
+    }
+}

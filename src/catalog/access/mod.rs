@@ -1,0 +1,130 @@
+//! Opens a store: its identity, and the keys that a passphrase gives.
+//!
+//! | file | question |
+//! |---|---|
+//! | `create` | how does a place become a store? |
+//! | `copy` | how does a place become the copy of a store? |
+//! | `keys` | which passphrases open the store? |
+//! | `manifests` | what does a level's manifest say, and is it genuine? |
+//! | `documents` | what do the identity and the keys in a store say? |
+
+mod copy;
+mod create;
+mod documents;
+mod error;
+mod keys;
+mod manifests;
+
+pub use error::AccessError;
+
+use crate::format::frame::{Opener, Protection};
+use crate::format::identity::{Cipher, Identity};
+use crate::model::{LevelId, Passphrase, StoreId};
+use crate::store::Store;
+use documents::Unlocked;
+use std::sync::Arc;
+
+/// An open store: where its objects are, and what opens them.
+#[derive(Clone)]
+pub struct Access {
+    store: Arc<dyn Store>,
+    identity: Identity,
+    protection: Protection,
+    /// The key that everything leans on; `None` without encryption.
+    unlocked: Option<Arc<Unlocked>>,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access")
+            .field("store", &self.store.location())
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Opens a store.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::PassphraseNeeded`], [`AccessError::WrongPassphrase`],
+    /// [`AccessError::KeysLost`], and [`AccessError::NotEncrypted`]: a passphrase for a store
+    /// without encryption is refused, so that a forged store in place of an encrypted one is
+    /// noticed.
+    pub fn open(
+        store: Arc<dyn Store>,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<Self, AccessError> {
+        let identity = documents::identity(store.as_ref())?;
+        let unlocked = match (identity.cipher, passphrase) {
+            (Cipher::None, None) => None,
+            (Cipher::None, Some(_)) => return Err(AccessError::NotEncrypted(store.location())),
+            (Cipher::Aes256Cfb, None) => {
+                return Err(AccessError::PassphraseNeeded(store.location()));
+            }
+            (Cipher::Aes256Cfb, Some(passphrase)) => {
+                Some(documents::unlock(store.as_ref(), &identity, passphrase)?)
+            }
+        };
+        Ok(Self::assemble(store, identity, unlocked))
+    }
+
+    fn assemble(store: Arc<dyn Store>, identity: Identity, unlocked: Option<Unlocked>) -> Self {
+        let protection = match &unlocked {
+            None => Protection::Checksum,
+            Some(unlocked) => {
+                Protection::Encrypted(Arc::new(unlocked.master.frame_keys(identity.id)))
+            }
+        };
+        Self {
+            store,
+            identity,
+            protection,
+            unlocked: unlocked.map(Arc::new),
+        }
+    }
+
+    /// Returns whether the store at a place is encrypted, without opening it.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::NoStore`] among others.
+    pub fn is_encrypted(store: &dyn Store) -> Result<bool, AccessError> {
+        Ok(documents::identity(store)?.cipher != Cipher::None)
+    }
+
+    /// Returns the same store with the same keys, whose objects are reached through `store`.
+    #[must_use]
+    pub fn through(&self, store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the store itself.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Returns the store's identity.
+    pub fn store_id(&self) -> StoreId {
+        self.identity.id
+    }
+
+    /// Returns how the store encrypts, if it does.
+    pub fn cipher(&self) -> Cipher {
+        self.identity.cipher
+    }
+
+    /// Returns what protects the store's frames.
+    pub fn protection(&self) -> Protection {
+        self.protection.clone()
+    }
+
+    /// Returns what opens the frames of a level.
+    pub fn opener(&self, level: &LevelId) -> Opener {
+        Opener::new(self.identity.id, level.clone(), self.protection.clone())
+    }
+}
