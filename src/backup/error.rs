@@ -7,6 +7,7 @@ use crate::format::manifest::ManifestError;
 use crate::format::segment::TooManySegments;
 use crate::format::tar::TarError;
 use crate::index::IndexError;
+use crate::model::{Advice, Interrupted, hints};
 use crate::store;
 
 /// Why there is no new level.
@@ -50,8 +51,32 @@ pub enum BackupError {
     Thread(#[source] std::io::Error),
     /// The caller asked the run to stop.
     #[error("the backup was interrupted; no point in time was added")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
     /// Another part of the run failed; its error says why.
     #[error("the backup stopped because another part of it failed")]
     Stopped,
+}
+
+impl Advice for BackupError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Interrupted(_) => {
+                Some("run it again: it goes on from its last checkpoint, if it had reached one")
+            }
+            Self::Thread(_) => Some(hints::THREADS),
+            Self::Segments(_) => Some("allow larger segments: --max-segment-size"),
+            Self::Base(_) => {
+                Some("freezer check names what is damaged; --no-incremental needs no earlier level")
+            }
+            Self::BlockTooLong | Self::Member(_) | Self::Index(_) | Self::Stopped => {
+                Some(hints::BUG)
+            }
+            Self::Lock(_)
+            | Self::Source(_)
+            | Self::Store(_)
+            | Self::Catalog(_)
+            | Self::Frame(_)
+            | Self::Manifest(_) => None,
+        }
+    }
 }

@@ -295,7 +295,7 @@ impl<'env> Pipeline<'env> {
         match write_all(&mut archive, steps, stop) {
             Ok(()) => archive.finish(),
             Err(stopped) => {
-                if matches!(stopped, BackupError::Cancelled) {
+                if matches!(stopped, BackupError::Interrupted(_)) {
                     archive.leave_checkpoint()?;
                 }
                 Err(stopped)

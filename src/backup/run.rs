@@ -65,7 +65,7 @@ fn run_locked(context: RunContext<'_>, lock: &BackupLock) -> Result<Report, Back
     let is_done = Result::is_ok;
     let cancel = context.cancel;
     match with_lock(store.as_ref(), &catalog, lock, clock, cancel, is_done, work) {
-        Err(LockError::Cancelled(_)) => Err(BackupError::Cancelled),
+        Err(LockError::Interrupted { source, .. }) => Err(BackupError::Interrupted(source)),
         other => other.map_err(BackupError::Lock)?,
     }
 }

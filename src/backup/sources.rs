@@ -1,7 +1,7 @@
 //! Turns the paths that a user names into one tree to walk.
 
 use super::step::{DirectoryAccess, WalkedDirectory};
-use crate::model::{Name, TreePath};
+use crate::model::{Advice, Name, TreePath};
 use crate::platform::DirHandle;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -41,6 +41,16 @@ pub enum SourceError {
     /// The path has no name that a tree can hold.
     #[error("{} cannot be backed up together with other sources", .0.display())]
     Unfit(PathBuf),
+}
+
+impl Advice for SourceError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::None => Some("name what to back up: freezer backup PATH"),
+            Self::Open { .. } => Some("name a file or directory that exists and that you may read"),
+            Self::Unfit(_) => Some("back it up alone"),
+        }
+    }
 }
 
 impl Sources {

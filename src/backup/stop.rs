@@ -2,7 +2,7 @@
 
 use super::error::BackupError;
 use super::uploads::Uploads;
-use crate::model::Cancel;
+use crate::model::{Cancel, Interrupted};
 
 /// Watches for the two events that end a run early: a request of the caller, and a failed upload.
 #[derive(Clone, Copy)]
@@ -16,10 +16,10 @@ impl StopSignal<'_> {
     ///
     /// # Errors
     ///
-    /// [`BackupError::Cancelled`] if the caller asked for it, else [`BackupError::Stopped`].
+    /// [`BackupError::Interrupted`] if the caller asked for it, else [`BackupError::Stopped`].
     pub(super) fn check(&self) -> Result<(), BackupError> {
         if self.cancel.is_requested() {
-            Err(BackupError::Cancelled)
+            Err(BackupError::Interrupted(Interrupted))
         } else if self.uploads.has_failed() {
             Err(BackupError::Stopped)
         } else {

@@ -1,7 +1,7 @@
 //! Why the catalog could not answer, or could not change what exists.
 
 use super::AccessError;
-use crate::model::{BackupName, LevelId};
+use crate::model::{Advice, BackupName, LevelId};
 use crate::store;
 use std::fmt;
 
@@ -73,6 +73,20 @@ pub enum CatalogError {
         /// What the store said.
         source: store::Error,
     },
+}
+
+impl Advice for CatalogError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::UnknownBackup { .. } => {
+                Some("freezer list shows the backups of this store; --store PATH names another")
+            }
+            Self::Ambiguous { .. } => Some("name the host too: HOST/NAME"),
+            Self::NoSuchLevel { .. } => Some("freezer list BACKUP shows its points in time"),
+            Self::Exists { .. } => Some("run it again: the next level gets another id"),
+            Self::List { .. } | Self::Level { .. } | Self::Unreadable { .. } => None,
+        }
+    }
 }
 
 impl CatalogError {

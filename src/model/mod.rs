@@ -7,6 +7,7 @@
 //! Invariant: a value that was made is valid. Text and bytes from outside are checked where they
 //! are parsed or decoded.
 
+mod advice;
 mod backup_ref;
 mod bandwidth;
 mod cancel;
@@ -24,6 +25,7 @@ mod secret;
 mod session_rule;
 mod time;
 
+pub use advice::{Advice, Exit, Interrupted, hints};
 pub use backup_ref::{BackupRef, BackupRefError};
 pub use bandwidth::Bandwidth;
 pub use cancel::Cancel;

@@ -1,6 +1,6 @@
 //! Errors of a restore, and of one entry in it.
 
-use crate::model::TreePath;
+use crate::model::{Advice, Interrupted, TreePath, hints};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -52,11 +52,35 @@ pub enum RestoreError {
         source: EntryError,
     },
     /// The user asked to stop.
-    #[error("the restore was cancelled")]
-    Cancelled,
+    #[error("the restore was interrupted")]
+    Interrupted(#[source] Interrupted),
     /// The system gives no thread for writing.
     #[error("could not start a thread")]
     Thread(#[source] io::Error),
+}
+
+impl Advice for RestoreError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Missing(_) => Some("freezer ls BACKUP shows what there is"),
+            Self::Target { .. } => {
+                Some("name a directory that you may write to: --target DIRECTORY")
+            }
+            Self::InStore { .. } => Some(
+                "name a directory outside the store: --target DIRECTORY; you can move it from \
+                 there",
+            ),
+            Self::NotEmpty(_) => {
+                Some("name another, or give --overwrite to replace files that have the same names")
+            }
+            Self::Full { .. } => Some("make room and run it again with --overwrite"),
+            Self::Interrupted(_) => Some(
+                "the files that are there are whole; run it again with --overwrite for the rest",
+            ),
+            Self::Thread(_) => Some(hints::THREADS),
+            Self::Tree { .. } => None,
+        }
+    }
 }
 
 /// Why one entry is not restored, or not with all its metadata.

@@ -7,7 +7,8 @@
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
 use crate::fs::view::{FileContent, ROOT, ReadError, View};
 use crate::model::{
-    Cancel, Content, DataRun, Entry, FileOffset, Kind, NodeId, Progress, TreePath, Trouble,
+    Advice, Cancel, Content, DataRun, Entry, FileOffset, Interrupted, Kind, NodeId, Progress,
+    TreePath, Trouble, hints,
 };
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -36,7 +37,20 @@ pub enum ExportError {
     Write(#[source] io::Error),
     /// The user asked to stop.
     #[error("the export was interrupted, and the archive is cut off")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
+}
+
+impl Advice for ExportError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Cut(..) => {
+                Some("freezer restore leaves damaged files out and restores all others")
+            }
+            Self::Member(_) => Some(hints::BUG),
+            Self::Interrupted(_) => Some("the archive is not complete: remove it"),
+            Self::Tree(..) | Self::Write(_) => None,
+        }
+    }
 }
 
 /// How much an export wrote.
@@ -118,7 +132,7 @@ impl Export<'_> {
         self.member(directory, None, &[])?;
         for child in self.view.children(node) {
             if self.cancel.is_requested() {
-                return Err(ExportError::Cancelled);
+                return Err(ExportError::Interrupted(Interrupted));
             }
             let (child, entry) =
                 child.map_err(|error| ExportError::Tree(directory.path.clone(), error))?;
@@ -193,7 +207,7 @@ impl Export<'_> {
         let (mut at, mut left) = (run.at.0, run.length);
         while left > 0 {
             if self.cancel.is_requested() {
-                return Err(ExportError::Cancelled);
+                return Err(ExportError::Interrupted(Interrupted));
             }
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
             let Some(piece) = self.piece.get_mut(..wanted) else {

@@ -55,7 +55,7 @@ use std::path::Path;
 ///
 /// Before anything is made: [`RestoreError::Missing`], [`RestoreError::Target`],
 /// [`RestoreError::InStore`], [`RestoreError::NotEmpty`] and [`RestoreError::Tree`]. Later:
-/// [`RestoreError::Full`] and [`RestoreError::Cancelled`]; each file made by then is whole, but
+/// [`RestoreError::Full`] and [`RestoreError::Interrupted`]; each file made by then is whole, but
 /// directories may lack their metadata.
 pub fn restore<S: RestoreSource>(
     source: &S,

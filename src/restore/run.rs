@@ -1,7 +1,7 @@
 //! The state that all threads of one restore share.
 
 use super::{EntryError, Options, RestoreError, RestoreSource};
-use crate::model::{Cancel, Name, Progress, TreePath, Trouble};
+use crate::model::{Cancel, Interrupted, Name, Progress, TreePath, Trouble};
 use crate::platform::{Owners, ProcessIdentity};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -134,7 +134,7 @@ impl<'run, S: RestoreSource> RestoreRun<'run, S> {
             return Err(reason);
         }
         if self.cancel.is_requested() {
-            return Err(RestoreError::Cancelled);
+            return Err(RestoreError::Interrupted(Interrupted));
         }
         Ok(Summary {
             files: self.counts.files.into_inner(),

@@ -1,6 +1,6 @@
 //! The talk with a Freezer API: ours or the original.
 
-use crate::model::Secret;
+use crate::model::{Advice, Secret};
 use crate::net::{
     Error as NetError, Http, HttpReply, Login, Method, NetErrorKind, NetSettings, OpenStackService,
     Pass, Request, RequestBody,
@@ -49,6 +49,25 @@ pub enum ApiError {
     /// What it said cannot be understood.
     #[error("the Freezer API's answer cannot be read: {0}")]
     Answer(String),
+}
+
+impl Advice for ApiError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Login { .. } => Some(
+                "OS_AUTH_URL and the variables that belong to it say where to log in and as \
+                 whom, or OS_CLOUD and clouds.yaml",
+            ),
+            Self::Unreachable { .. } => {
+                Some("--api-url names another server; freezer api --dev runs one")
+            }
+            Self::Refused { status: 401, .. } => Some(
+                "the server does not know the token, or it has expired: freezer api tokens \
+                 shows those that are valid",
+            ),
+            Self::Refused { .. } | Self::Answer(_) => None,
+        }
+    }
 }
 
 impl ApiError {

@@ -7,7 +7,7 @@ use super::book::{Rules, Tasks};
 use super::connection::{ApiConnection, ApiError};
 use super::journal::JournalError;
 use super::order::{Agent, RunFolder};
-use crate::model::Cancel;
+use crate::model::{Advice, Cancel, hints};
 use crate::platform::durable::{self, Sharing};
 use crate::platform::{Clock, Running};
 use std::fs::File;
@@ -82,6 +82,18 @@ pub enum DaemonError {
     /// The thread that talks with the server is gone: a bug.
     #[error("the talk with the server has ended by itself; see what was logged before")]
     Deaf,
+}
+
+impl Advice for DaemonError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            // Transparent: the causes of this error are those of the other one.
+            Self::Server(error) => error.hint(),
+            Self::Another(_) => Some("freezer scheduler stop ends it"),
+            Self::Deaf => Some(hints::BUG),
+            Self::Folder { .. } | Self::Journal(_) | Self::Closed => None,
+        }
+    }
 }
 
 /// How long to go on.

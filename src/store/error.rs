@@ -1,6 +1,7 @@
 //! Errors of stores.
 
 use super::ObjectName;
+use crate::model::{Advice, Interrupted, hints};
 use crate::net;
 use std::fmt;
 use std::time::Duration;
@@ -18,6 +19,25 @@ pub struct Error {
     retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Advice for Error {
+    fn hint(&self) -> Option<&str> {
+        match self.kind() {
+            // Nothing is wrong with the store: it was not asked again.
+            _ if self.is_interrupted() => None,
+            ErrorKind::Missing | ErrorKind::Short | ErrorKind::TooLarge => Some(hints::DAMAGED),
+            ErrorKind::Denied => Some(
+                "use an account that may read and write the store, or grant this one the right",
+            ),
+            ErrorKind::Full => Some(
+                "make room in the store, or choose another with --store; what is stored already is \
+                 unharmed",
+            ),
+            ErrorKind::Unavailable => Some("try again when the store can be reached"),
+            ErrorKind::Failed => None,
+        }
+    }
 }
 
 impl Error {
@@ -65,6 +85,18 @@ impl Error {
     /// Returns what a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Whether the user's wish to stop ended the tries.
+    fn is_interrupted(&self) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if error.is::<Interrupted>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 
     /// Returns the operation that failed.

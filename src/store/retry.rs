@@ -5,7 +5,7 @@ use super::{
     Error, ErrorKind, HeldUntil, Join, ObjectInfo, ObjectName, Operation, Powers, PutUnlessThere,
     Rope, Selection, Store,
 };
-use crate::model::Cancel;
+use crate::model::{Cancel, Interrupted};
 use crate::platform;
 use std::time::Duration;
 
@@ -122,7 +122,17 @@ impl Persistence {
                 .max(paused);
             let wait = error.retry_after().unwrap_or_else(|| below(bound));
             bound = (bound * 2).min(LONGEST);
-            if self.cancel.is_requested() || elapsed.saturating_add(wait) > self.deadline {
+            if self.cancel.is_requested() {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    tries,
+                    "not trying again: interrupted"
+                );
+                return Err(
+                    super::error::about(ErrorKind::Unavailable, verb, object).because(Interrupted)
+                );
+            }
+            if elapsed.saturating_add(wait) > self.deadline {
                 let gave_up = GaveUp {
                     location: location(),
                     tries,
@@ -226,7 +236,7 @@ impl<S: Store> Store for Retry<S> {
 #[cfg(test)]
 mod tests {
     use super::{LONGEST, Retry};
-    use crate::model::Cancel;
+    use crate::model::{Cancel, Interrupted};
     use crate::store::faulty::{Fault, Faulty};
     use crate::store::memory::MemoryStore;
     use crate::store::{
@@ -328,7 +338,9 @@ mod tests {
             Duration::from_mins(10),
             cancel,
         );
-        store.get(&name("a"), 9).expect_err("at once");
+        let error = store.get(&name("a"), 9).expect_err("at once");
+        let source = std::error::Error::source(&error).expect("a cause");
+        assert!(source.is::<Interrupted>(), "{source:?}");
     }
 
     /// Says that it is busy, and how long.

@@ -5,7 +5,7 @@ use crate::format::frame::FrameError;
 use crate::format::manifest::ManifestError;
 use crate::format::segment::TooManySegments;
 use crate::index::IndexError;
-use crate::model::LevelId;
+use crate::model::{Advice, Interrupted, LevelId, hints};
 use crate::store::{self, ObjectName};
 
 /// A check did not take place, or ended early.
@@ -30,7 +30,17 @@ pub enum CheckError {
     Thread(#[source] std::io::Error),
     /// The caller asked to stop.
     #[error("the check was interrupted")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
+}
+
+impl Advice for CheckError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Thread(_) => Some(hints::THREADS),
+            Self::Interrupted(_) => Some("nothing was changed; the damage named so far holds"),
+            Self::List(_) | Self::Manifest { .. } | Self::Random(_) => None,
+        }
+    }
 }
 
 /// A repair did not take place, or ended early. Nothing that could be read before is worse than it
@@ -58,6 +68,22 @@ pub enum RepairError {
     /// The lock was lost.
     #[error("stopped before anything was removed")]
     Lock(#[source] LockError),
+}
+
+impl Advice for RepairError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Outage(_) => {
+                Some("try again when the store can be reached: nothing was taken for damaged")
+            }
+            Self::Check(_)
+            | Self::Index(_)
+            | Self::Frame(_)
+            | Self::TooLong
+            | Self::Store(_)
+            | Self::Lock(_) => None,
+        }
+    }
 }
 
 /// A prune or a repack did not take place, or ended early. Every point in time that is left still
@@ -118,7 +144,31 @@ pub enum PruneError {
     Random(#[source] getrandom::Error),
     /// The caller asked to stop.
     #[error("the prune was interrupted; all that is left is whole")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
+}
+
+impl Advice for PruneError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Claimed { .. } => Some(
+                "the claim is below locks/ in the store; remove it by hand if the store cannot",
+            ),
+            Self::Remove(_) | Self::Interrupted(_) => {
+                Some("run it again: it goes on where this one ended")
+            }
+            Self::Catalog(_)
+            | Self::List(_)
+            | Self::Manifest { .. }
+            | Self::Withdraw(_)
+            | Self::Table { .. }
+            | Self::Store(_)
+            | Self::Frame(_)
+            | Self::Seal(_)
+            | Self::Segments(_)
+            | Self::Lock(_)
+            | Self::Random(_) => None,
+        }
+    }
 }
 
 /// A sync did not take place, or ended early. The levels of the copy are whole, and the next sync
@@ -161,5 +211,20 @@ pub enum SyncError {
     Lock(#[source] LockError),
     /// The caller asked to stop.
     #[error("the sync was interrupted; the levels of the copy are whole")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
+}
+
+impl Advice for SyncError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Copy { .. } | Self::Note(_) | Self::Interrupted(_) => {
+                Some("run freezer sync again: it goes on where this one ended")
+            }
+            Self::Repacked { .. } => Some(
+                "repack only the first of the two, and prune the copy by the same rules; or make \
+                 a new copy elsewhere",
+            ),
+            Self::Catalog(_) | Self::List(_) | Self::Manifest { .. } | Self::Lock(_) => None,
+        }
+    }
 }

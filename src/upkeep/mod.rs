@@ -50,6 +50,7 @@ mod space;
 mod streams;
 mod sync;
 mod unneeded;
+mod verdict;
 mod workers;
 
 pub use check::{Checked, Damage, Depth, Portion, UnreadablePoint, check};
@@ -62,3 +63,4 @@ pub use repack::{Below, Repack, Repacking, plan_repack};
 pub use repair::{LostData, Mended, Repaired, remove_unreadable, repair};
 pub use sync::{LevelsToCopy, Pair, SyncOptions, Synced, missing, sync};
 pub use unneeded::unneeded_bytes;
+pub use verdict::{DamageFound, Verdict};

@@ -1,6 +1,7 @@
 //! Errors of mounting and unmounting.
 
 use crate::fs::mounts::LeaveError;
+use crate::model::Advice;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,38 @@ pub enum MountError {
         /// The error of the system.
         source: io::Error,
     },
+}
+
+impl Advice for MountError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::MountPoint { .. } | Self::NotADirectory(_) => {
+                Some("name a directory that exists and is yours")
+            }
+            Self::Occupied(_) => {
+                Some("name an empty directory, or hide what is in this one with --cover")
+            }
+            Self::CoversStore { .. } => {
+                Some("name a directory that neither holds the store nor lies in it")
+            }
+            Self::Mount { .. } => Some(
+                "FUSE is needed: install fuse3, make sure that /dev/fuse exists, and for \
+                 --allow-other that /etc/fuse.conf has user_allow_other",
+            ),
+            Self::NoAnswer { .. } => {
+                Some("freezer umount DIRECTORY takes it away; -vv --foreground shows what it does")
+            }
+            Self::Unmount { .. } => Some(
+                "leave it with every program that is in it (fuser -vm DIRECTORY shows them), and \
+                 try again",
+            ),
+            Self::Entangled { .. } => {
+                Some("unmount the other one first: umount DIRECTORY; then freezer umount DIRECTORY")
+            }
+            Self::NotOurs(_) => Some("`mount -t fuse.freezer` lists the mounts there are"),
+            Self::Serve { .. } => None,
+        }
+    }
 }
 
 impl MountError {

@@ -14,7 +14,7 @@
 //!
 //! Invariant: nothing else is ever removed, written to or counted.
 
-use crate::model::Cancel;
+use crate::model::{Advice, Cancel};
 use crate::platform::durable::{self, Sharing};
 use crate::platform::{CacheDir, Distrust, pause};
 use std::fs::{File, TryLockError};
@@ -90,6 +90,31 @@ pub enum OpenError {
     /// Another process does not let go of the lock.
     #[error("another process has held the lock of {0} for half a minute")]
     Busy(PathBuf),
+}
+
+impl Advice for OpenError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Make { .. } | Self::Use { .. } => {
+                Some("name a folder on a local disk that you may write to: --disk-cache DIR")
+            }
+            Self::Unsafe { .. } => Some(
+                "another user could have put files there: name a folder that only you may write \
+                 to with --disk-cache DIR, or remove that one (a cache holds only copies)",
+            ),
+            Self::NotOurs(_) => Some(
+                "the cache needs a subfolder of that name for itself: move the other files away, \
+                 or name another folder with --disk-cache DIR",
+            ),
+            Self::OtherForm(_) => Some(
+                "remove that folder (a cache holds only copies), or name another with \
+                 --disk-cache DIR",
+            ),
+            Self::Busy(_) => {
+                Some("end that process if it hangs, or name another folder with --disk-cache DIR")
+            }
+        }
+    }
 }
 
 /// The open folder of a cache. May be used by many threads and processes at once.

@@ -6,7 +6,7 @@ use crate::format::DocumentError;
 use crate::format::frame::Lane;
 use crate::format::manifest::{Manifest, ManifestError};
 use crate::index::{BlockCache, BlockSource, Tree};
-use crate::model::{BackupName, Cancel, LevelId, Progress};
+use crate::model::{BackupName, Cancel, Interrupted, LevelId, Progress};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::CheckError;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl<'run> Checker<'run> {
     /// Fails if the caller asked to stop.
     pub(super) fn go_on(&self) -> Result<(), CheckError> {
         if self.cancel.is_requested() {
-            Err(CheckError::Cancelled)
+            Err(CheckError::Interrupted(Interrupted))
         } else {
             Ok(())
         }

@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use crate::catalog::{Access, CatalogError, Held, Left, names};
-use crate::model::{BackupName, Cancel, LevelId};
+use crate::model::{BackupName, Cancel, Interrupted, LevelId};
 use crate::store::{self, Store, StoreExt};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
@@ -160,7 +160,7 @@ fn remove_manifests(
 ) -> Result<u64, PruneError> {
     for level in going {
         if cancel.is_requested() {
-            return Err(PruneError::Cancelled);
+            return Err(PruneError::Interrupted(Interrupted));
         }
         of.store()
             .delete(&names::manifest_name(of.backup, level))
@@ -244,7 +244,7 @@ impl Condemned {
         pruned.locked = pruned.locked.and(removed.locked);
         pruned.freed_bytes = pruned.freed_bytes.saturating_sub(pruned.locked.bytes);
         if cancel.is_requested() {
-            return Err(PruneError::Cancelled);
+            return Err(PruneError::Interrupted(Interrupted));
         }
         self.notes
             .remove_old(of, self.grace)

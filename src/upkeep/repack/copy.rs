@@ -5,7 +5,7 @@ use crate::catalog::names::{Folder, LevelOf};
 use crate::format::frame::{Compression, Opener};
 use crate::format::segment::{MIN_SEGMENT_BYTES, Packer, Pieces, Segment, TooManySegments};
 use crate::index::FrameRow;
-use crate::model::{Cancel, FrameNo, SegmentOffset};
+use crate::model::{Cancel, FrameNo, Interrupted, SegmentOffset};
 use crate::store::{self, Store};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
@@ -73,7 +73,7 @@ impl Copier<'_> {
             let (mut places, mut damaged) = (BTreeMap::new(), Vec::new());
             for segment in fetched {
                 if self.cancel.is_requested() {
-                    return Err(PruneError::Cancelled);
+                    return Err(PruneError::Interrupted(Interrupted));
                 }
                 match segment.map_err(PruneError::List)? {
                     FetchedSegment::Damaged(segment) => damaged.push(segment),

@@ -34,7 +34,7 @@ use super::check::{
 use super::error::{CheckError, RepairError};
 use crate::catalog::{Access, lost_parts, note_lost};
 use crate::format::lost::Lost;
-use crate::model::{BackupName, Cancel, LevelId, Progress};
+use crate::model::{BackupName, Cancel, Interrupted, LevelId, Progress};
 use mended_once::MendedOnce;
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ pub fn repair(
     let mut mended = MendedOnce::default();
     for level in levels {
         if cancel.is_requested() {
-            return Err(RepairError::Check(CheckError::Cancelled));
+            return Err(RepairError::Check(CheckError::Interrupted(Interrupted)));
         }
         // The check tells what is wrong with a manifest.
         if let Ok(manifest) = access.manifest(backup, level) {

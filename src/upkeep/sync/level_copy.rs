@@ -6,7 +6,7 @@ use crate::catalog::names::Folder;
 use crate::catalog::{lost_parts, note_lost};
 use crate::format::lost::Lost;
 use crate::format::manifest::Manifest;
-use crate::model::{BackupName, Cancel, LevelId, Progress};
+use crate::model::{BackupName, Cancel, Interrupted, LevelId, Progress};
 use crate::store::{self, ObjectInfo, Store, StoreExt};
 use crate::upkeep::error::SyncError;
 use crate::upkeep::workers::{FirstError, share_out};
@@ -145,7 +145,7 @@ impl LevelCopier<'_> {
         });
         errors.into_result()?;
         if self.cancel.is_requested() {
-            return Err(SyncError::Cancelled);
+            return Err(SyncError::Interrupted(Interrupted));
         }
         Ok(())
     }

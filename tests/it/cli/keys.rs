@@ -44,7 +44,7 @@ fn a_store_that_is_not_encrypted_refuses_a_passphrase() {
         "{said:?}"
     );
     assert!(
-        said.err.contains("others may read pass: chmod 600"),
+        said.err.contains("other users may read pass: chmod 600"),
         "{said:?}"
     );
 }

@@ -60,7 +60,10 @@ fn a_run_that_is_cancelled_leaves_no_level_and_the_next_run_succeeds() {
             let progress = CancelAt::new(at);
             let outcome = run(&request, &access, &SystemClock, &progress, &progress.cancel);
             let error = outcome.expect_err("it was cancelled");
-            assert!(matches!(error, BackupError::Cancelled), "{at}: {error:?}");
+            assert!(
+                matches!(error, BackupError::Interrupted(_)),
+                "{at}: {error:?}"
+            );
             assert!(
                 start
                     .check(&access, &format!("cancelled at {at}"))
@@ -91,7 +94,7 @@ fn a_wish_to_stop_is_heard_inside_a_long_file() {
     let mut request = backup::request(&[room.path()]);
     small_objects(&mut request);
     let outcome = run(&request, &access, &SystemClock, &progress, &progress.cancel);
-    assert!(matches!(outcome, Err(BackupError::Cancelled)));
+    assert!(matches!(outcome, Err(BackupError::Interrupted(_))));
     let read = progress.bytes.into_inner();
     assert!(read < 4 << 20, "it read {read} bytes before it stopped");
     assert!(

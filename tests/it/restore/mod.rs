@@ -749,7 +749,7 @@ fn a_cancelled_restore_says_so_and_leaves_only_whole_files() {
         &cancel,
     );
     assert!(
-        matches!(stopped, Err(RestoreError::Cancelled)),
+        matches!(stopped, Err(RestoreError::Interrupted(_))),
         "{stopped:?}"
     );
     let names = names_below(&target);

@@ -281,8 +281,8 @@ fn a_job_is_written_in_an_editor() {
     // Nothing is made of a text that was left as it is, nor of one that is no job; what was typed
     // is kept.
     for (editor, word) in [
-        ("true".to_owned(), "nothing was changed"),
-        (user.node.script("break", "echo '{' > \"$1\""), "no JSON"),
+        ("true".to_owned(), "was not changed"),
+        (user.node.script("break", "echo '{' > \"$1\""), "not JSON"),
     ] {
         let output = edited(&editor, &["job", "create", "--edit", "--client", &client]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -48,7 +48,7 @@ fn a_run_that_is_told_to_stop_leaves_a_checkpoint_in_the_midst_of_a_file() {
         &cancel,
     );
     assert!(
-        matches!(stopped, Err(BackupError::Cancelled)),
+        matches!(stopped, Err(BackupError::Interrupted(_))),
         "{stopped:?}"
     );
     bench.later();
