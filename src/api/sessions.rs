@@ -12,6 +12,7 @@ use super::db::documents::{
 use super::db::{Database, Transaction};
 use super::error::Failure;
 use super::{fields, jobs};
+use crate::model::job::{JobStatus, RunResult, Words};
 use crate::model::{SessionEnd, SessionResult, SessionStart};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -381,7 +382,10 @@ fn end(
         return Ok("success");
     }
     entry.insert("session_tag".into(), present.into());
-    let result = match SessionResult::of(states(session)) {
+    let result = match SessionResult::of(
+        states(session)
+            .map(|(status, result)| (JobStatus::of_word(status), RunResult::of_word(result))),
+    ) {
         SessionResult::Running => None,
         SessionResult::Success => Some("success"),
         SessionResult::Fail => Some("fail"),

@@ -11,6 +11,7 @@ mod bandwidth;
 mod cancel;
 mod entry;
 mod ids;
+pub mod job;
 mod name;
 pub mod order;
 mod pattern;

@@ -1,5 +1,7 @@
 //! When jobs of many clients start together: the rules of a session.
 
+use super::job::{JobStatus, RunResult};
+
 /// What becomes of a client's wish to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionStart {
@@ -69,14 +71,14 @@ pub enum SessionResult {
 }
 
 impl SessionResult {
-    /// Of jobs by their status and result.
-    pub fn of<'a>(jobs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Of jobs by their status and result; `None` for one that is not known.
+    pub fn of(jobs: impl IntoIterator<Item = (Option<JobStatus>, Option<RunResult>)>) -> Self {
         let mut all = Self::Success;
         for (status, result) in jobs {
-            if status != "completed" {
+            if status != Some(JobStatus::Completed) {
                 return Self::Running;
             }
-            if result != "success" {
+            if result != Some(RunResult::Success) {
                 all = Self::Fail;
             }
         }
@@ -87,6 +89,7 @@ impl SessionResult {
 #[cfg(test)]
 mod tests {
     use super::{SessionEnd, SessionResult, SessionStart};
+    use crate::model::job::{JobStatus, RunResult};
 
     #[test]
     fn a_start_is_what_tag_and_time_make_of_it() {
@@ -135,16 +138,21 @@ mod tests {
 
     #[test]
     fn a_session_has_a_result_when_all_jobs_have_ended() {
+        let ended = |result| (Some(JobStatus::Completed), Some(result));
         assert_eq!(
-            SessionResult::of([("completed", "success"), ("completed", "success")]),
+            SessionResult::of([ended(RunResult::Success), ended(RunResult::Success)]),
             SessionResult::Success
         );
         assert_eq!(
-            SessionResult::of([("completed", "fail"), ("running", "")]),
+            SessionResult::of([ended(RunResult::Fail), (Some(JobStatus::Running), None)]),
             SessionResult::Running
         );
         assert_eq!(
-            SessionResult::of([("completed", "aborted"), ("completed", "success")]),
+            SessionResult::of([ended(RunResult::Aborted), ended(RunResult::Success)]),
+            SessionResult::Fail
+        );
+        assert_eq!(
+            SessionResult::of([(Some(JobStatus::Completed), None)]),
             SessionResult::Fail
         );
     }
