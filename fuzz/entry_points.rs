@@ -477,6 +477,7 @@ pub fn journal(json: &[u8]) {
 /// for the last digits of numbers.
 #[cfg(unix)]
 pub fn run_files(json: &[u8]) {
+    use freezer::model::job::Documented;
     use freezer::sched::order::{Order, Outcome};
     if let Ok(order) = serde_json::from_slice::<Order>(json) {
         let written = serde_json::to_vec(&order).expect("what was read can be written");
@@ -489,7 +490,7 @@ pub fn run_files(json: &[u8]) {
             order
                 .actions
                 .iter()
-                .map(|action| action.keys().cloned().collect::<Vec<_>>())
+                .map(|action| action.document().keys().cloned().collect::<Vec<_>>())
                 .collect::<Vec<_>>()
         };
         assert_eq!(keys(&again), keys(&order));
@@ -522,16 +523,18 @@ pub fn run_files(json: &[u8]) {
 /// other, and of which none is done before it has come.
 #[cfg(unix)]
 pub fn timetable(json: &[u8]) {
+    use freezer::model::job::{Documented, Schedule};
     use freezer::sched::timetable::{Lateness, Timetable};
     let Ok(serde_json::Value::Object(schedule)) = serde_json::from_slice(json) else {
         return;
     };
+    let when = Schedule::leniently(schedule).when;
     for zone in [
         TimeZone::UTC,
         TimeZone::get("Europe/Berlin").expect("a zone"),
         TimeZone::get("Australia/Lord_Howe").expect("a zone"),
     ] {
-        let Ok(timetable) = Timetable::read(&schedule, &zone) else {
+        let Ok(timetable) = Timetable::read(&when, &zone) else {
             continue;
         };
         for text in [
@@ -583,17 +586,16 @@ pub fn timetable(json: &[u8]) {
 /// are.
 #[cfg(unix)]
 pub fn jobs(json: &[u8]) {
+    use freezer::model::job::{Documented, Job};
     use freezer::sched::book::{Book, Seen};
     let Ok(serde_json::Value::Array(list)) = serde_json::from_slice(json) else {
         return;
     };
-    let mut documents: Vec<serde_json::Map<String, serde_json::Value>> = list
-        .into_iter()
-        .filter_map(|one| one.as_object().cloned())
-        .collect();
-    documents.retain(|job| job.get("job_id").and_then(serde_json::Value::as_str) != Some("good"));
+    let objects = list.into_iter().filter(serde_json::Value::is_object);
+    let mut documents: Vec<Job> = objects.map(Job::leniently_of).collect();
+    documents.retain(|job| job.job_id.text() != "good");
     let good = serde_json::json!({ "job_id": "good", "job_schedule": {}, "job_actions": [] });
-    documents.extend(good.as_object().cloned());
+    documents.push(Job::leniently_of(good));
     let mut book = Book::new(
         rules(TimeZone::UTC),
         std::collections::BTreeMap::new(),
@@ -605,9 +607,7 @@ pub fn jobs(json: &[u8]) {
         book.see(documents.clone(), Seen::All, now);
         for (id, _) in book.due(now, 1000).0 {
             book.begin(&id, "run", now);
-            let document = documents
-                .iter()
-                .find(|job| job.get("job_id").and_then(serde_json::Value::as_str) == Some(&*id));
+            let document = documents.iter().find(|job| job.job_id.text() == id);
             let patch = book
                 .patch(&id, document.expect("it was seen"))
                 .expect("it is known");

@@ -429,7 +429,7 @@ fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcom
             .records()
             .iter()
             .map(|(id, record)| {
-                json!({ "job_id": id, "description": book.document(id).and_then(|job| job.get("description")), "record": record,
+                json!({ "job_id": id, "description": book.document(id).map(|job| &job.description), "record": record,
                     "next": book.next(id), "last_run": last_of(id) })
             })
             .collect();
@@ -456,11 +456,7 @@ fn status(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcom
         .records()
         .iter()
         .map(|(id, record)| {
-            let description = book
-                .document(id)
-                .and_then(|job| job.get("description"))
-                .and_then(Value::as_str)
-                .unwrap_or("");
+            let description = book.document(id).map_or("", |job| job.description.text());
             [
                 id.clone(),
                 description.chars().filter(|c| !c.is_control()).collect(),

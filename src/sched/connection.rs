@@ -1,6 +1,7 @@
 //! The talk with a Freezer API: ours or the original.
 
 use crate::model::Secret;
+use crate::model::job::{Documented, JobSession, RunResult, Words};
 use crate::net::{
     Body, Error as NetError, Http, Kind, Login, Method, Pass, Reply, Request, Service, Settings,
     encode,
@@ -457,12 +458,11 @@ impl ApiConnection {
     pub fn event(&self, job: &str, event: &str) -> Result<String, ApiError> {
         let below = format!("{}/event", address(Resource::Jobs, job));
         let answer = self.call(&Method::POST, &below, Some(&json!({ event: null })), None)?;
-        Ok(answer
-            .body
-            .get("result")
-            .and_then(Value::as_str)
-            .unwrap_or("success")
-            .to_owned())
+        let said = JobSession::leniently_of(answer.body);
+        Ok(match said.result.text() {
+            "" => RunResult::Success.word().to_owned(),
+            said => said.to_owned(),
+        })
     }
 
     /// Starts or ends a job's part in a session; what the server said, and the tag.
@@ -473,20 +473,8 @@ impl ApiConnection {
             Some(action),
             None,
         )?;
-        let result = answer
-            .body
-            .get("result")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        Ok((
-            result,
-            answer
-                .body
-                .get("session_tag")
-                .and_then(Value::as_i64)
-                .unwrap_or_default(),
-        ))
+        let said = JobSession::leniently_of(answer.body);
+        Ok((said.result.text().to_owned(), said.tag()))
     }
 
     /// Puts a job into a session.

@@ -1,6 +1,6 @@
 //! Timetables by calendar fields, as APScheduler has them: the original hands them to it.
 
-use super::fields::{Document, text};
+use crate::model::job::When;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -61,12 +61,10 @@ pub struct CronError {
 
 impl Cron {
     /// The fields of a timetable; none if it has none.
-    pub(super) fn read(schedule: &Document) -> Result<Option<Self>, CronError> {
-        let given = FIELDS.map(|(name, ..)| {
-            text(schedule, &format!("schedule_{name}"))
-                .trim()
-                .to_ascii_lowercase()
-        });
+    pub(super) fn read(when: &When) -> Result<Option<Self>, CronError> {
+        let given = when
+            .calendar()
+            .map(|(_, text)| text.trim().to_ascii_lowercase());
         let Some(smallest) = given.iter().rposition(|text| !text.is_empty()) else {
             return Ok(None);
         };
@@ -209,20 +207,7 @@ fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
         }
     }
     let value = |text: &str| {
-        let named = match field {
-            "month" => name_in(&MONTHS, text).map(|month| month + 1),
-            "day_of_week" => name_in(&WEEKDAYS, text),
-            _ => None,
-        };
-        let number = || {
-            text.bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| text.parse().ok())
-                .flatten()
-        };
-        named
-            .or_else(number)
-            .filter(|value| (least..=greatest).contains(value))
+        named_or_number(field, text).filter(|value| (least..=greatest).contains(value))
     };
     let (range, step) = match text.split_once('/') {
         Some((range, step)) => (
@@ -254,6 +239,17 @@ fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
     })
 }
 
+/// The value of a name of a month or a weekday, or of a number.
+fn named_or_number(field: &str, text: &str) -> Option<i16> {
+    let named = match field {
+        "month" => name_in(&MONTHS, text).map(|month| month + 1),
+        "day_of_week" => name_in(&WEEKDAYS, text),
+        _ => None,
+    };
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    named.or_else(|| text.parse().ok().filter(|_| is_number))
+}
+
 fn name_in(names: &[&str], text: &str) -> Option<i16> {
     i16::try_from(names.iter().position(|name| *name == text)?).ok()
 }
@@ -261,12 +257,13 @@ fn name_in(names: &[&str], text: &str) -> Option<i16> {
 #[cfg(test)]
 mod tests {
     use super::Cron;
+    use crate::model::job::{Documented, Schedule, When};
     use jiff::Timestamp;
     use jiff::tz::TimeZone;
     use serde_json::{Value, json};
 
     fn cron(schedule: Value) -> Cron {
-        Cron::read(schedule.as_object().expect("an object"))
+        Cron::read(&Schedule::leniently_of(schedule).when)
             .expect("good fields")
             .expect("some fields")
     }
@@ -422,9 +419,9 @@ mod tests {
             ("hour", "99999"),
         ] {
             let schedule = json!({ format!("schedule_{key}"): value });
-            let error = Cron::read(schedule.as_object().expect("an object")).expect_err(value);
+            let error = Cron::read(&Schedule::leniently_of(schedule).when).expect_err(value);
             assert!(error.to_string().contains(key), "{error}");
         }
-        assert_eq!(Cron::read(&serde_json::Map::new()), Ok(None));
+        assert_eq!(Cron::read(&When::default()), Ok(None));
     }
 }

@@ -3,8 +3,8 @@
 
 use super::book::Book;
 use super::daemon::{DaemonError, Settings};
-use super::fields::Document;
 use super::journal::{Journal, Memory, replace_file};
+use crate::model::job::{Document, Documented, Job};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +36,7 @@ impl Shared {
         let cached = std::fs::read(&documents).unwrap_or_default();
         // What cannot be read is asked for again.
         let last: Vec<Document> = serde_json::from_slice(&cached).unwrap_or_default();
+        let last = last.into_iter().map(Job::leniently).collect();
         let client_id = settings.client_id.clone().or(memory.client_id);
         let book = Book::new(settings.rules.clone(), memory.jobs, last);
         Ok(Self(Arc::new(Mutex::new(Known {

@@ -8,8 +8,8 @@
 //! | `log` | the agents | what they said on their standard error |
 //! | `outcome.json` | the run | [`Outcome`], when all is done |
 
-use super::fields::Document;
 use super::journal::replace_file;
+use crate::model::job::{Action, RunResult};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -48,7 +48,7 @@ pub struct Order {
     /// The moment of the timetable that it is for.
     pub due: Timestamp,
     /// The actions, as the job's document has them.
-    pub actions: Vec<Document>,
+    pub actions: Vec<Action>,
     /// Who does them.
     pub agent: Agent,
     /// Configuration files whose settings the agent is to have too, the ones that win last.
@@ -57,29 +57,6 @@ pub struct Order {
     pub commands: bool,
     /// After how many seconds an action is ended.
     pub time_limit: Option<u64>,
-}
-
-/// How an action or a run went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunResult {
-    /// Well.
-    Success,
-    /// Not well.
-    Fail,
-    /// It was ended.
-    Aborted,
-}
-
-impl RunResult {
-    /// The word that the server has for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Fail => "fail",
-            Self::Aborted => "aborted",
-        }
-    }
 }
 
 impl Outcome {

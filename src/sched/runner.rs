@@ -4,10 +4,10 @@
 //! It outlives the scheduler that started it: a scheduler that is killed or replaced by a new
 //! version ends no backup, and the next one finds the outcome.
 
-use super::fields::{Document, integer, object, text};
 use super::options::{self, Argument, Plan};
-use super::order::{ActionOutcome, AgentKind, MARK, Order, Outcome, RunFolder, RunResult};
+use super::order::{ActionOutcome, AgentKind, MARK, Order, Outcome, RunFolder};
 use crate::model::Cancel;
+use crate::model::job::{Action, AgentOptions, Documented, Field, RunResult, Words};
 use crate::platform::durable::{self, Access};
 use crate::platform::process::{End, Group, Program};
 use crate::platform::{Clock, Running, pause};
@@ -42,7 +42,8 @@ const TERMINATED: i32 = 128 + 15;
 ///
 /// When the folder cannot be read or written. How the actions went is in the outcome.
 pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result<()> {
-    let order: Order = folder.read("order.json")?.ok_or(io::ErrorKind::NotFound)?;
+    let mut order: Order = folder.read("order.json")?.ok_or(io::ErrorKind::NotFound)?;
+    order.actions.iter_mut().for_each(Documented::mend);
     folder.write("process.json", &Running::this_process())?;
     std::fs::remove_file(folder.file("order.json"))?;
     let log = durable::create_file(&folder.file("log"), Access::private())?;
@@ -54,7 +55,7 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     };
     let (mut result, mut actions) = (RunResult::Success, Vec::new());
     for (number, action) in order.actions.iter().enumerate() {
-        let outcome = if result != RunResult::Success && !truth(action, "mandatory")
+        let outcome = if result != RunResult::Success && action.mandatory.get() != Some(&true)
             || cancel.is_requested()
         {
             run.left_out(action)
@@ -108,6 +109,15 @@ struct Run<'run> {
     log: File,
 }
 
+/// A program that runs around an action.
+#[derive(Clone, Copy)]
+enum Script {
+    /// Before it.
+    Before,
+    /// After it, whether or not it went well.
+    After,
+}
+
 /// How one try ended.
 struct Try {
     code: Option<i32>,
@@ -118,7 +128,7 @@ struct Try {
 }
 
 impl Run<'_> {
-    fn left_out(&self, action: &Document) -> ActionOutcome {
+    fn left_out(&self, action: &Action) -> ActionOutcome {
         let action = name(action);
         ActionOutcome {
             action,
@@ -134,18 +144,17 @@ impl Run<'_> {
 
     /// Whatever goes wrong is how it went: what was changed before an action is put back after it
     /// in any case.
-    fn action(&mut self, number: usize, action: &Document) -> ActionOutcome {
-        let options = object(action, "freezer_action");
+    fn action(&mut self, number: usize, action: &Action) -> ActionOutcome {
+        let options = action.options().cloned().unwrap_or_default();
         let (began, log_from) = (
             crate::platform::monotonic(),
             self.log.metadata().map_or(0, |log| log.len()),
         );
-        let most = integer(action, "max_retries").unwrap_or(0).clamp(0, 1000);
-        let between = integer(action, "max_retries_interval")
-            .unwrap_or(USUAL_PAUSE)
-            .clamp(0, 7 * 86_400);
+        let number_of = |field: &Field<i64>, usual| field.get().copied().unwrap_or(usual);
+        let most = number_of(&action.max_retries, 0).clamp(0, 1000);
+        let between = number_of(&action.max_retries_interval, USUAL_PAUSE).clamp(0, 7 * 86_400);
         let mut tries = 0;
-        let mut last = self.script(&options, "pre_script", "");
+        let mut last = self.script(Script::Before, &options, "");
         if last.result == RunResult::Success {
             loop {
                 tries += 1;
@@ -165,7 +174,7 @@ impl Run<'_> {
             }
         }
         // Also after a failure: it puts back what the first one has changed.
-        let after = self.script(&options, "post_script", last.result.word());
+        let after = self.script(Script::After, &options, last.result.word());
         let mut result = if self.cancel.is_requested() {
             RunResult::Aborted
         } else {
@@ -193,14 +202,17 @@ impl Run<'_> {
     }
 
     /// Runs the script of an action, if it has one: a program, with arguments if any, and no shell.
-    fn script(&mut self, options: &Document, key: &str, so_far: &str) -> Try {
+    fn script(&mut self, script: Script, options: &AgentOptions, so_far: &str) -> Try {
         let fine = Try {
             code: None,
             result: RunResult::Success,
             metadata: None,
             again: false,
         };
-        let command = text(options, key);
+        let (key, command) = match script {
+            Script::Before => ("pre_script", options.pre_script.loose_text()),
+            Script::After => ("post_script", options.post_script.loose_text()),
+        };
         if command.trim().is_empty() {
             return fine;
         }
@@ -214,11 +226,9 @@ impl Run<'_> {
             Err(error) => return self.refuse(format_args!("{key}: {error}")),
         };
         // The script that puts things back is not cut off by an abort.
-        let never = Cancel::new();
-        let cancel = if key == "post_script" {
-            never
-        } else {
-            self.cancel.clone()
+        let cancel = match script {
+            Script::Before => self.cancel.clone(),
+            Script::After => Cancel::new(),
         };
         let programs: Vec<Program> = programs.into_iter().map(program).collect();
         let ran = self
@@ -255,7 +265,7 @@ impl Run<'_> {
         writeln!(self.log, "freezer: {what}").ok();
     }
 
-    fn attempt(&mut self, number: usize, options: &Document) -> io::Result<Try> {
+    fn attempt(&mut self, number: usize, options: &AgentOptions) -> io::Result<Try> {
         match options::plan(options, self.order.agent.kind) {
             Err(error) => Ok(self.refuse(format_args!("{error}"))),
             Ok(Plan::Pipeline(_)) if !self.order.commands => {
@@ -268,7 +278,7 @@ impl Run<'_> {
                 Ok(self.tried(code, None, &[0]))
             }
             Ok(Plan::Agent { arguments, config }) => {
-                let is_backup = matches!(text(options, "action"), "" | "backup");
+                let is_backup = options.action_or_backup() == "backup";
                 self.agent(number, arguments, &config, is_backup)
             }
         }
@@ -436,20 +446,10 @@ impl Run<'_> {
     }
 }
 
-/// Yes or no, also written as text as the original's forms do.
-fn truth(document: &Document, key: &str) -> bool {
-    match document.get(key) {
-        Some(Value::Bool(truth)) => *truth,
-        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
-        _ => false,
-    }
-}
-
-fn name(action: &Document) -> String {
-    match text(&object(action, "freezer_action"), "action") {
-        "" => "backup".to_owned(),
-        action => action.to_owned(),
-    }
+fn name(action: &Action) -> String {
+    let options = action.options();
+    let name = options.map_or("backup", AgentOptions::action_or_backup);
+    name.to_owned()
 }
 
 fn program(words: Vec<String>) -> Program {

@@ -3,6 +3,7 @@
 //! The first rows of each state are the original's (its scheduler's documentation of stop, start
 //! and abort); what it leaves open is decided here, and nowhere else.
 
+use crate::model::job::{JobEvent, JobStatus};
 use serde::{Deserialize, Serialize};
 
 /// How a job stands.
@@ -69,7 +70,7 @@ pub struct Step {
     /// What is to be done, if anything.
     pub duty: Option<Duty>,
     /// The status that the server is told, if it is told anything.
-    pub says: Option<&'static str>,
+    pub says: Option<JobStatus>,
 }
 
 const fn to(next: State) -> Step {
@@ -88,7 +89,7 @@ impl Step {
         }
     }
 
-    const fn says(self, status: &'static str) -> Self {
+    const fn says(self, status: JobStatus) -> Self {
         Self {
             says: Some(status),
             ..self
@@ -105,9 +106,9 @@ const TABLE: [(State, [(Event, Step); 8]); 7] = {
         (
             Stopped,
             [
-                (Start, to(Scheduled).does(Arm).says("scheduled")),
-                (Stop, to(Stopped).says("stop")),
-                (Abort, to(Stopped).says("stop")),
+                (Start, to(Scheduled).does(Arm).says(JobStatus::Scheduled)),
+                (Stop, to(Stopped).says(JobStatus::Stop)),
+                (Abort, to(Stopped).says(JobStatus::Stop)),
                 (Removed, to(Gone)),
                 (Due, to(Stopped)),
                 (Exhausted, to(Stopped)),
@@ -119,12 +120,12 @@ const TABLE: [(State, [(Event, Step); 8]); 7] = {
             Scheduled,
             [
                 // It does not run now: who wants that makes a job without a timetable.
-                (Start, to(Scheduled).says("scheduled")),
-                (Stop, to(Stopped).says("stop")),
-                (Abort, to(Stopped).says("stop")),
+                (Start, to(Scheduled).says(JobStatus::Scheduled)),
+                (Stop, to(Stopped).says(JobStatus::Stop)),
+                (Abort, to(Stopped).says(JobStatus::Stop)),
                 (Removed, to(Gone)),
-                (Due, to(Running).does(Launch).says("running")),
-                (Exhausted, to(Stopped).says("completed")),
+                (Due, to(Running).does(Launch).says(JobStatus::Running)),
+                (Exhausted, to(Stopped).says(JobStatus::Completed)),
                 (EndedMore, to(Scheduled)),
                 (EndedLast, to(Scheduled)),
             ],
@@ -132,49 +133,49 @@ const TABLE: [(State, [(Event, Step); 8]); 7] = {
         (
             Running,
             [
-                (Start, to(Running).says("running")),
-                (Stop, to(Stopping).says("running")),
-                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Start, to(Running).says(JobStatus::Running)),
+                (Stop, to(Stopping).says(JobStatus::Running)),
+                (Abort, to(Aborting).does(Kill).says(JobStatus::Aborting)),
                 (Removed, to(Leaving)),
                 (Due, to(Running).does(Skip)),
                 (Exhausted, to(Running)),
-                (EndedMore, to(Scheduled).says("scheduled")),
-                (EndedLast, to(Stopped).says("completed")),
+                (EndedMore, to(Scheduled).says(JobStatus::Scheduled)),
+                (EndedLast, to(Stopped).says(JobStatus::Completed)),
             ],
         ),
         (
             Stopping,
             [
-                (Start, to(Running).says("running")),
-                (Stop, to(Stopping).says("running")),
-                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Start, to(Running).says(JobStatus::Running)),
+                (Stop, to(Stopping).says(JobStatus::Running)),
+                (Abort, to(Aborting).does(Kill).says(JobStatus::Aborting)),
                 (Removed, to(Leaving)),
                 (Due, to(Stopping)),
                 (Exhausted, to(Stopping)),
-                (EndedMore, to(Stopped).says("completed")),
-                (EndedLast, to(Stopped).says("completed")),
+                (EndedMore, to(Stopped).says(JobStatus::Completed)),
+                (EndedLast, to(Stopped).says(JobStatus::Completed)),
             ],
         ),
         (
             Aborting,
             [
                 (Start, to(Aborting).does(Wait)),
-                (Stop, to(Aborting).says("aborting")),
-                (Abort, to(Aborting).says("aborting")),
+                (Stop, to(Aborting).says(JobStatus::Aborting)),
+                (Abort, to(Aborting).says(JobStatus::Aborting)),
                 (Removed, to(Leaving)),
                 (Due, to(Aborting)),
                 (Exhausted, to(Aborting)),
-                (EndedMore, to(Stopped).says("completed")),
-                (EndedLast, to(Stopped).says("completed")),
+                (EndedMore, to(Stopped).says(JobStatus::Completed)),
+                (EndedLast, to(Stopped).says(JobStatus::Completed)),
             ],
         ),
         (
             Leaving,
             [
                 // It is back.
-                (Start, to(Running).says("running")),
-                (Stop, to(Stopping).says("running")),
-                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Start, to(Running).says(JobStatus::Running)),
+                (Stop, to(Stopping).says(JobStatus::Running)),
+                (Abort, to(Aborting).does(Kill).says(JobStatus::Aborting)),
                 (Removed, to(Leaving)),
                 (Due, to(Leaving)),
                 (Exhausted, to(Leaving)),
@@ -215,15 +216,13 @@ impl State {
     }
 }
 
-impl Event {
-    /// What the server's word for an event means.
-    pub fn named(word: &str) -> Option<Self> {
-        match word {
-            "start" => Some(Self::Start),
-            "stop" => Some(Self::Stop),
-            "abort" => Some(Self::Abort),
-            "remove" => Some(Self::Removed),
-            _ => None,
+impl From<JobEvent> for Event {
+    fn from(event: JobEvent) -> Self {
+        match event {
+            JobEvent::Start => Self::Start,
+            JobEvent::Stop => Self::Stop,
+            JobEvent::Abort => Self::Abort,
+            JobEvent::Remove => Self::Removed,
         }
     }
 }
@@ -231,6 +230,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::{Duty, Event, State, TABLE};
+    use crate::model::job::JobStatus;
     use std::collections::HashSet;
 
     const EVENTS: [Event; 8] = [
@@ -289,10 +289,12 @@ mod tests {
             for (event, step) in events {
                 let fits = match step.says {
                     None => true,
-                    Some("scheduled") => step.next == State::Scheduled,
-                    Some("running") => matches!(step.next, State::Running | State::Stopping),
-                    Some("aborting") => step.next == State::Aborting,
-                    Some("stop" | "completed") => step.next == State::Stopped,
+                    Some(JobStatus::Scheduled) => step.next == State::Scheduled,
+                    Some(JobStatus::Running) => {
+                        matches!(step.next, State::Running | State::Stopping)
+                    }
+                    Some(JobStatus::Aborting) => step.next == State::Aborting,
+                    Some(JobStatus::Stop | JobStatus::Completed) => step.next == State::Stopped,
                     Some(_) => false,
                 };
                 assert!(fits, "{state:?} {event:?} says {:?}", step.says);

@@ -3,9 +3,12 @@
 
 use super::book::Occasion;
 use super::connection::{ApiConnection, ApiError, Page, Resource};
-use super::fields::{Document, text};
 use super::known::Shared;
 use super::outbox::Outbox;
+use crate::model::job::{
+    BackupMetadata, ClientInfo, Course, Documented, Field, Job, JobStatus, SessionCall,
+    SessionVerb, SomeOf,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io;
@@ -89,13 +92,18 @@ impl Talk {
             .collect();
         let without_ours: Vec<&str> = ACTIONS.iter().chain(commands).copied().collect();
         let document = |actions: &[&str]| {
-            let mut document = json!({ "client_id": node.client_id, "hostname": node.host, "supported_actions": actions });
+            let mut info = ClientInfo {
+                client_id: node.client_id.as_str().into(),
+                hostname: node.host.as_str().into(),
+                supported_actions: SomeOf::field(actions),
+                ..ClientInfo::default()
+            };
             if !node.original {
-                document["supported_modes"] = json!(MODES);
-                document["supported_storages"] = json!(STORAGES);
-                document["supported_engines"] = json!(ENGINES);
+                info.supported_modes = SomeOf::field(&MODES);
+                info.supported_storages = SomeOf::field(&STORAGES);
+                info.supported_engines = SomeOf::field(&ENGINES);
             }
-            document
+            Value::Object(info.document())
         };
         let first = if node.original {
             &without_ours
@@ -115,22 +123,22 @@ impl Talk {
     }
 
     /// All jobs of this node that are not over.
-    pub(super) fn jobs(&self, client_id: &str) -> Result<Vec<Document>, ApiError> {
-        let search = json!({ "match_not": [{ "status": "completed" }], "match": [{ "client_id": client_id }] });
+    pub(super) fn jobs(&self, client_id: &str) -> Result<Vec<Job>, ApiError> {
+        let of_this_node = Job {
+            client_id: client_id.into(),
+            ..Job::default()
+        };
+        let over = Course {
+            status: JobStatus::Completed.into(),
+            ..Course::default()
+        };
+        let search = json!({ "match_not": [over], "match": [of_this_node] });
         let jobs = self
             .connection
             .all(Resource::Jobs, &search, "&all_projects=False")?;
-        let ours = |job: &Document| text(job, "client_id") == client_id;
+        let jobs = jobs.into_iter().map(Job::leniently_of);
         Ok(jobs
-            .into_iter()
-            .filter_map(|job| {
-                if let Value::Object(job) = job {
-                    Some(job)
-                } else {
-                    None
-                }
-            })
-            .filter(ours)
+            .filter(|job| job.client_id.text() == client_id)
             .collect())
     }
 
@@ -141,7 +149,7 @@ impl Talk {
             tries += 1;
             let fresh = self.connection.get(Resource::Jobs, id)?;
             let Some((document, version)) =
-                fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version)))
+                fresh.map(|answer| (Job::leniently_of(answer.body), answer.version))
             else {
                 self.known.lock().book.sent(id, None);
                 return Ok(());
@@ -161,7 +169,7 @@ impl Talk {
             let Some(patch) = patch else { return Ok(()) };
             match self
                 .connection
-                .update(Resource::Jobs, id, &patch, version.as_deref())
+                .update(Resource::Jobs, id, &body(&patch), version.as_deref())
             {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 Err(ApiError::Refused { status: 404, .. }) => {
@@ -190,7 +198,7 @@ impl Talk {
             tries += 1;
             let fresh = self.connection.get(Resource::Jobs, id)?;
             let Some((document, version)) =
-                fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version)))
+                fresh.map(|answer| (Job::leniently_of(answer.body), answer.version))
             else {
                 return Ok(Claim::Taken);
             };
@@ -206,7 +214,7 @@ impl Talk {
             };
             match self
                 .connection
-                .update(Resource::Jobs, id, &patch, version.as_deref())
+                .update(Resource::Jobs, id, &body(&patch), version.as_deref())
             {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 Err(ApiError::Refused { status: 404, .. }) => return Ok(Claim::Taken),
@@ -226,7 +234,7 @@ impl Talk {
             let session = known
                 .book
                 .document(id)
-                .map(|job| text(job, "session_id").to_owned())
+                .map(|job| job.session_id.text().to_owned())
                 .filter(|session| !session.is_empty());
             let (Some(session), Some(tag)) = (
                 session,
@@ -244,7 +252,12 @@ impl Talk {
             }
             (session, tag)
         };
-        let start = json!({ "start": { "job_id": id, "current_tag": tag } });
+        let start = SessionCall {
+            job_id: id.into(),
+            current_tag: tag.into(),
+            ..SessionCall::default()
+        }
+        .body(SessionVerb::Start);
         // A start whose answer was lost is one that is joined by the next try.
         let mut said = self.connection.session_action(&session, &start);
         for _ in 1..TRIES_TO_JOIN {
@@ -317,11 +330,11 @@ impl Talk {
                 .session_action(session, &message["action"])
                 .map(drop);
         }
-        if let Some(backups) = message
-            .pointer("/backup/deleted_freezer_backup_ids")
-            .and_then(Value::as_array)
+        let metadata = message.get("backup").and_then(BackupMetadata::of_agent);
+        if let Some(Field::Is(Value::Array(gone))) =
+            metadata.map(|metadata| metadata.deleted_freezer_backup_ids)
         {
-            return backups
+            return gone
                 .iter()
                 .filter_map(Value::as_str)
                 .try_for_each(|id| self.connection.delete(Resource::Backups, id));
@@ -345,7 +358,11 @@ impl Talk {
             Err(ApiError::Refused {
                 status: 404 | 405, ..
             }) => {
-                let search = json!({ "match": [{ "run_id": id }] });
+                let of_this_run = BackupMetadata {
+                    run_id: id.into(),
+                    ..BackupMetadata::default()
+                };
+                let search = json!({ "match": [of_this_run] });
                 let known = self.connection.list(
                     Resource::Backups,
                     &search,
@@ -366,9 +383,6 @@ impl Talk {
     }
 }
 
-fn as_document(value: Value) -> Option<Document> {
-    match value {
-        Value::Object(document) => Some(document),
-        _ => None,
-    }
+fn body(patch: &Job) -> Value {
+    Value::Object(patch.document())
 }

@@ -1,8 +1,8 @@
 //! When a job is due.
 
 use super::cron::{Cron, CronError, moment};
-use super::fields::{Document, text};
 use crate::model::Interval;
+use crate::model::job::{Field, MomentText, When, Written};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -68,24 +68,24 @@ pub struct Lateness {
 }
 
 impl Timetable {
-    /// Reads `job_schedule`. A date without an offset means `zone`, and so do the fields of the
+    /// Reads when a job runs. A date without an offset means `zone`, and so do the fields of the
     /// calendar.
-    pub fn read(schedule: &Document, zone: &TimeZone) -> Result<Self, TimetableError> {
-        let date = |key: &'static str| match text(schedule, key).trim() {
-            "" => Ok(None),
-            text => read_moment(text, zone)
-                .map(Some)
-                .ok_or_else(|| TimetableError::Moment(key, text.to_owned())),
-        };
-        let (start, end) = (date("schedule_start_date")?, date("schedule_end_date")?);
+    pub fn read(when: &When, zone: &TimeZone) -> Result<Self, TimetableError> {
+        let date =
+            |field: &Field<Written<MomentText>>, name: &'static str| match field.text().trim() {
+                "" => Ok(None),
+                text => read_moment(text, zone)
+                    .map(Some)
+                    .ok_or_else(|| TimetableError::Moment(name, text.to_owned())),
+            };
+        let start = date(&when.schedule_start_date, "schedule_start_date")?;
+        let end = date(&when.schedule_end_date, "schedule_end_date")?;
         // As the original: an end before the start is none.
         let end = end.filter(|end| start.is_none_or(|start| *end >= start));
-        let kind = match (
-            date("schedule_date")?,
-            text(schedule, "schedule_interval").trim(),
-        ) {
+        let once = date(&when.schedule_date, "schedule_date")?;
+        let kind = match (once, when.schedule_interval.text().trim()) {
             (Some(once), _) => Kind::Once(once),
-            (None, "") => Cron::read(schedule)?.map_or(Kind::Now, Kind::Calendar),
+            (None, "") => Cron::read(when)?.map_or(Kind::Now, Kind::Calendar),
             (None, interval) => {
                 let length = match Interval::parse(interval) {
                     Some(Interval::Continuous) => Duration::from_secs(1),
@@ -212,6 +212,7 @@ fn read_moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::{Due, Lateness, Timetable};
+    use crate::model::job::{Documented, Schedule, When};
     use jiff::Timestamp;
     use jiff::tz::TimeZone;
     use serde_json::{Value, json};
@@ -226,9 +227,12 @@ mod tests {
         text.parse().expect("a moment")
     }
 
+    fn when(schedule: &Value) -> When {
+        Schedule::leniently_of(schedule.clone()).when
+    }
+
     fn timetable(schedule: &Value) -> Timetable {
-        Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC)
-            .expect("a timetable")
+        Timetable::read(&when(schedule), &TimeZone::UTC).expect("a timetable")
     }
 
     fn first(schedule: &Value, armed: &str, count: usize) -> Vec<String> {
@@ -400,8 +404,7 @@ mod tests {
             ("schedule_hour", "25"),
         ] {
             let schedule = json!({ key: value });
-            let error = Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC)
-                .expect_err(value);
+            let error = Timetable::read(&when(&schedule), &TimeZone::UTC).expect_err(value);
             assert!(error.to_string().contains(key), "{error}");
         }
     }

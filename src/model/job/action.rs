@@ -173,6 +173,35 @@ impl AgentOptions {
         }
     }
 
+    /// Takes out what the scheduler does itself, which is no option of the agent.
+    pub fn drop_own_of_scheduler(&mut self) {
+        self.action = Field::Absent;
+        for own in [
+            &mut self.command,
+            &mut self.pre_script,
+            &mut self.post_script,
+            &mut self.time_limit,
+            &mut self.priority,
+            &mut self.mount_point,
+            &mut self.trust_id,
+            &mut self.from,
+            &mut self.to,
+        ] {
+            *own = Field::Absent;
+        }
+    }
+
+    /// The first option that is an empty text, or has one in its list.
+    pub fn blank(&self) -> Option<String> {
+        let is_blank = |value: &Value| match value {
+            Value::Array(parts) => parts.iter().any(|part| part == ""),
+            value => value == "",
+        };
+        let options = self.document();
+        let mut blank = options.into_iter().filter(|(_, value)| is_blank(value));
+        blank.next().map(|(key, _)| key)
+    }
+
     /// Takes what is absent or null from other options.
     pub fn take_defaults(&mut self, defaults: &Document) {
         let mut document = self.document();

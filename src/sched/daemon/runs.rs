@@ -2,18 +2,18 @@
 //! [`crate::sched::runner`].
 
 use super::{Heard, Settings};
+use crate::model::job::{BackupMetadata, Field, Job, RunResult, SessionCall, SessionVerb, Words};
 use crate::platform::Running;
 use crate::platform::durable::{self, Access};
 use crate::platform::process::{self, Detached, End, Program};
 use crate::sched::book::Tasks;
-use crate::sched::fields::{actions, text};
 use crate::sched::journal::{Record, replace_file};
 use crate::sched::known::Shared;
-use crate::sched::order::{MARK, Order, Outcome, RunFolder, RunResult};
+use crate::sched::order::{ActionOutcome, MARK, Order, Outcome, RunFolder};
 use crate::sched::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -139,18 +139,19 @@ impl Runs {
     pub(super) fn start(&self, id: &str, run: &str, due: Timestamp) -> io::Result<u32> {
         let folder = self.folder(run);
         durable::create_folder(folder.path(), Access::private())?;
-        let job = self
-            .known
-            .lock()
-            .book
-            .document(id)
-            .cloned()
-            .unwrap_or_default();
+        let actions = {
+            let book = &self.known.lock().book;
+            book.document(id)
+                .into_iter()
+                .flat_map(Job::actions)
+                .cloned()
+                .collect()
+        };
         let order = Order {
             run: run.to_owned(),
             job: id.to_owned(),
             due,
-            actions: actions(&job).cloned().collect(),
+            actions,
             agent: self.settings.agent.clone(),
             defaults: self.settings.defaults.clone(),
             commands: self.settings.commands,
@@ -328,38 +329,36 @@ impl Runs {
         };
         let session = self.known.lock().book.record(id).and_then(of_record);
         for (number, action) in outcome.actions.iter().enumerate() {
-            let Some(Value::Object(metadata)) = &action.metadata else {
+            let Some(metadata) = action.metadata.as_ref().and_then(BackupMetadata::of_agent) else {
                 continue;
             };
-            let mut metadata = metadata.clone();
-            metadata.insert("job_id".into(), id.into());
-            if metadata.contains_key("deleted_freezer_backup_ids")
-                || metadata.contains_key("action")
-                || metadata.contains_key("backup_id")
-            {
-                metadata.insert("exit_code".into(), json!(action.exit_code));
-                metadata.insert("duration".into(), json!(action.seconds));
-                metadata.insert("tries".into(), json!(action.tries));
+            let is_of_backup = !metadata.deleted_freezer_backup_ids.is_absent()
+                || !metadata.action.is_absent()
+                || !metadata.backup_id.is_absent();
+            if is_of_backup {
+                let name = format!("{run}-{number:03}");
+                let mut record = record_of(metadata, action);
+                record.job_id = id.into();
+                record.run_id = name.as_str().into();
                 // What freezer session restore finds a start of a session by.
                 if let Some((session, tag)) = &session {
-                    metadata.insert("session_id".into(), session.as_str().into());
+                    record.session_id = session.as_str().into();
                     if let Some(tag) = tag {
-                        metadata.insert("session_tag".into(), json!(tag));
+                        record.session_tag = Field::of(json!(tag));
                     }
                 }
-                if let Some(warning) = &action.warning {
-                    metadata.insert("warning".into(), warning.as_str().into());
-                }
-                if !action.log.is_empty() {
-                    metadata.insert("log".into(), action.log.as_str().into());
-                }
-                let name = format!("{run}-{number:03}");
-                metadata.insert("run_id".into(), name.as_str().into());
-                outbox.put(&name, &json!({ "backup": metadata, "id": name }))?;
+                outbox.put(&name, &json!({ "backup": record, "id": name }))?;
             }
         }
         if let Some((session, tag)) = session {
-            let end = json!({ "end": { "job_id": id, "current_tag": tag, "result": outcome.result.word() } });
+            // No tag is said as null.
+            let end = SessionCall {
+                job_id: id.into(),
+                current_tag: Field::of(json!(tag)),
+                result: outcome.result.into(),
+                ..SessionCall::default()
+            }
+            .body(SessionVerb::End);
             outbox.put(
                 &format!("{run}-end"),
                 &json!({ "session": session, "action": end }),
@@ -376,7 +375,7 @@ impl Runs {
             let known: BTreeSet<String> = book.ids().iter().map(|id| file_of_last(id)).collect();
             (
                 book.document(id)
-                    .map(|job| text(job, "description").to_owned()),
+                    .map(|job| job.description.text().to_owned()),
                 known,
             )
         };
@@ -396,6 +395,21 @@ impl Runs {
         }
         Ok(())
     }
+}
+
+/// What the server is told of a backup: what the agent said, and how the action went.
+fn record_of(metadata: BackupMetadata, action: &ActionOutcome) -> BackupMetadata {
+    let mut record = metadata;
+    record.exit_code = Field::of(json!(action.exit_code));
+    record.duration = Field::of(json!(action.seconds));
+    record.tries = Field::of(json!(action.tries));
+    if let Some(warning) = &action.warning {
+        record.warning = warning.as_str().into();
+    }
+    if !action.log.is_empty() {
+        record.log = action.log.as_str().into();
+    }
+    record
 }
 
 /// The file that holds how the last run of a job went.

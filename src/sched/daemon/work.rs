@@ -2,11 +2,12 @@
 
 use super::runs::Runs;
 use super::{DaemonError, Heard, Settings, Signals, Source, Span};
+use crate::model::job::{RunResult, Words};
 use crate::platform::{Clock, Meanwhile};
 use crate::sched::book::{Task, Tasks};
 use crate::sched::folder;
 use crate::sched::known::Shared;
-use crate::sched::order::{AgentKind, RunResult};
+use crate::sched::order::AgentKind;
 use crate::sched::outbox::Outbox;
 use crate::sched::pace::Pace;
 use crate::sched::speaker::{Ask, Claiming, Line, NodeRules, Speaker};
