@@ -5,6 +5,7 @@ use super::auth::Identity;
 use super::db::documents::{Document, Page, Scope, Search, Stored};
 use super::db::{Fact, Needle};
 use super::error::Failure;
+use crate::model::job::{GivenId, TextForm, WrongField, is_id};
 use axum::http::StatusCode;
 use serde_json::Value;
 use std::sync::Arc;
@@ -13,8 +14,6 @@ use std::sync::Arc;
 const USUAL_PAGE: i64 = 10;
 /// How many rows a page can have.
 pub(super) const LARGEST_PAGE: i64 = 10_000;
-/// The longest id.
-pub(super) const LONGEST_ID: usize = 255;
 
 /// Which of the two APIs a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +130,17 @@ impl Call {
             .iter()
             .find(|(known, _)| known == name)
             .map_or("", |(_, id)| id)
+    }
+
+    /// The id of the address, under which an object is to be made; `key` is that of the id in the
+    /// object.
+    pub(super) fn id_to_make(&self, key: &str) -> Result<&str, Failure> {
+        let id = self.id("id");
+        if is_id(id) {
+            Ok(id)
+        } else {
+            Err(WrongField::new(key, &GivenId::must()).into())
+        }
     }
 
     /// The last value of a parameter.

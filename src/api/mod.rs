@@ -20,7 +20,6 @@ mod db;
 mod discovery;
 mod error;
 mod exchange;
-mod fields;
 mod identity_api;
 mod jobs;
 mod metrics;

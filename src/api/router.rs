@@ -332,23 +332,11 @@ async fn attend(
     )
     .await?;
     let (dialect, routes) = at.ok_or(Failure::NoRoute)?;
-    let Some(route) = routes.iter().find(|route| route.method == parts.method) else {
-        let allowed: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
-        return Err(Failure::Method(allowed.join(", ")));
-    };
+    let route = route_of(routes, &parts.method)?;
     if !takes_json(&parts.headers) {
         return Err(Failure::NotAcceptable);
     }
-    // No id and no project has such a character, and PostgreSQL could not even look for one.
-    if ids.iter().any(|(_, id)| id.chars().any(char::is_control))
-        || (ids.is_empty() && route.path.contains('{'))
-    {
-        return Err(if parts.method == Method::GET {
-            Failure::Absent
-        } else {
-            Failure::NotFound("There is nothing with this id".into())
-        });
-    }
+    refuse_strange_ids(route, &ids)?;
     let project = match dialect {
         Dialect::V1 => identity.project_id.clone(),
         Dialect::V2 => ids
@@ -377,9 +365,37 @@ async fn attend(
         now_us,
     };
     call.must(route.rule)?;
+    run(route, &call).await
+}
+
+/// The route of a method among those of an address.
+fn route_of(routes: &[&'static Route], method: &Method) -> Result<&'static Route, Failure> {
+    let found = routes.iter().copied().find(|route| route.method == *method);
+    found.ok_or_else(|| {
+        let allowed: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+        Failure::Method(allowed.join(", "))
+    })
+}
+
+/// Refuses ids with control characters: no id and no project has one, and PostgreSQL could not even
+/// look for one.
+fn refuse_strange_ids(route: &Route, ids: &[(String, String)]) -> Result<(), Failure> {
+    let is_strange = ids.iter().any(|(_, id)| id.chars().any(char::is_control))
+        || (ids.is_empty() && route.path.contains('{'));
+    if !is_strange {
+        Ok(())
+    } else if route.method == Method::GET {
+        Err(Failure::Absent)
+    } else {
+        Err(Failure::NotFound("There is nothing with this id".into()))
+    }
+}
+
+/// Runs a request, again and again while its transaction meets those of others.
+async fn run(route: &Route, call: &Call) -> Result<Reply, Failure> {
     let (mut attempt, began) = (0, crate::platform::monotonic());
     loop {
-        match (route.run)(&call).await {
+        match (route.run)(call).await {
             Err(failure)
                 if failure.is_passing()
                     && attempt < ATTEMPTS

@@ -169,7 +169,8 @@ impl Service {
     ) -> Result<User, AccountError> {
         self.runtime.block_on(accounts::make_user(
             &self.database,
-            (name, project),
+            name,
+            project,
             scope,
             password,
             self.clock.now(),

@@ -314,7 +314,8 @@ pub(in crate::api) async fn forget_expired(
 /// Makes a user. Takes as long as the hashing of his password.
 pub(in crate::api) async fn make_user(
     database: &Database,
-    (name, project): (&str, &str),
+    name: &str,
+    project: &str,
     scope: &TokenScope,
     password: &Secret<Vec<u8>>,
     now: Timestamp,

@@ -5,10 +5,8 @@
 
 use super::facts::{self, Fact, Needle};
 use super::{Backend, Database, Error, Row, Statement, Transaction, Value};
-use serde_json::Map;
-
-/// A document: the object that clients send and get.
-pub(in crate::api) type Document = Map<String, serde_json::Value>;
+pub(in crate::api) use crate::model::job::Document;
+use crate::model::job::{Documented, SessionStatus, Words};
 
 /// A table.
 #[derive(Debug)]
@@ -86,6 +84,22 @@ pub(in crate::api) struct Stored {
     pub(in crate::api) version: i64,
     /// The document.
     pub(in crate::api) document: Document,
+}
+
+impl Stored {
+    /// The document, read as one of a kind.
+    pub(in crate::api) fn read<D: Documented>(&self) -> D {
+        D::of(self.document.clone())
+    }
+}
+
+/// By what a row is found.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::api) struct RowKey<'k> {
+    /// Whose it is.
+    pub(in crate::api) project: &'k str,
+    /// Its id.
+    pub(in crate::api) id: &'k str,
 }
 
 /// What is kept beside the document that the document does not say.
@@ -346,7 +360,7 @@ impl Collection {
     pub(in crate::api) async fn insert(
         &self,
         transaction: &mut Transaction,
-        (project, id): (&str, &str),
+        key: RowKey<'_>,
         document: &Document,
         beside: &Beside,
         now_us: i64,
@@ -355,8 +369,8 @@ impl Collection {
         let mut columns =
             "id, project_id, version, created_us, updated_us, document, facts, words".to_owned();
         let mut values: Vec<Value> = vec![
-            id.into(),
-            project.into(),
+            key.id.into(),
+            key.project.into(),
             1.into(),
             now_us.into(),
             now_us.into(),
@@ -446,10 +460,10 @@ impl Collection {
     pub(in crate::api) async fn after(
         &self,
         database: &Database,
-        after: (&str, &str),
+        after: RowKey<'_>,
         limit: i64,
     ) -> Result<Vec<Stored>, Error> {
-        let (project, id) = after;
+        let RowKey { project, id } = after;
         let statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE project_id > ? OR (project_id = ? AND id > ?) \
              ORDER BY project_id, id LIMIT ?",
@@ -510,7 +524,7 @@ pub(in crate::api) async fn sessions_started_before(
     database: &Database,
     second: i64,
 ) -> Result<Vec<(String, String)>, Error> {
-    let running = Fact::new("status", &"running".into());
+    let running = Fact::new("status", &SessionStatus::Running.word().into());
     let statement = Statement::new(
         "SELECT project_id, id FROM sessions WHERE key_status = ? AND time_start < ? ORDER BY project_id, id LIMIT 100",
     );

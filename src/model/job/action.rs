@@ -1,7 +1,7 @@
 //! An action: what a job does, one thing each.
 
 use super::field::{Document, Documented, Field, FieldKind, WrongField, fields, open_document};
-use super::text::{GivenId, OneOf, Plain, Written};
+use super::text::{AnyText, GivenId, OneOf, Plain, Written};
 use super::words::{ActionWords, ModeWords};
 use serde_json::{Value, json};
 
@@ -11,9 +11,9 @@ fields! {
         /// The id of the action.
         action_id: Written<GivenId>,
         /// The project of the action.
-        project_id: Value,
+        project_id: Written<AnyText>,
         /// The user who made the action.
-        user_id: Value,
+        user_id: Written<AnyText>,
         /// Options of the agent by their names with underscores; there can be any.
         freezer_action: AgentOptions,
         /// How often a failed action is tried again.

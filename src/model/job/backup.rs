@@ -1,7 +1,7 @@
 //! The record of a backup: what an agent says of a level it has made.
 
 use super::field::{Documented, WrongField, fields, open_document};
-use super::text::{OneOf, Plain, Written};
+use super::text::{AnyText, OneOf, Plain, Written};
 use super::words::BackupStatusWords;
 use serde_json::Value;
 
@@ -9,13 +9,13 @@ fields! {
     /// The record of a backup as the server stores and answers it.
     pub struct BackupRecord {
         /// The id of the record.
-        backup_id: Value,
+        backup_id: Written<AnyText>,
         /// The project of the record.
-        project_id: Value,
+        project_id: Written<AnyText>,
         /// The user who made the record.
-        user_id: Value,
+        user_id: Written<AnyText>,
         /// The name of that user, in version 1.
-        user_name: Value,
+        user_name: Written<AnyText>,
         /// Where the backup is in its life.
         status: Written<OneOf<BackupStatusWords>>,
         /// Keys of the agent; there can be any.
@@ -35,6 +35,8 @@ fields! {
         hostname: Written<Plain>,
         /// The name of the backup.
         backup_name: Written<Plain>,
+        /// Where the backup is in its life. Agents say it; the server keeps it beside.
+        status: Written<OneOf<BackupStatusWords>>,
         /// What was backed up.
         path_to_backup: Value,
         /// The second since 1970 in which the backup began.

@@ -1,17 +1,16 @@
 //! A client: a node that is registered.
 
 use super::field::{Field, fields, open_document};
-use super::text::{HostName, NodeName, Plain, SomeOf, WordList, Written};
+use super::text::{AnyText, HostName, NodeName, Plain, SomeOf, WordList, Written};
 use super::words::{ActionWords, EngineWords, ModeWords, StorageWords};
-use serde_json::Value;
 
 fields! {
     /// A client as the server stores and answers it.
     pub struct Client {
         /// The project that registered the node.
-        project_id: Value,
+        project_id: Written<AnyText>,
         /// The user who registered the node.
-        user_id: Value,
+        user_id: Written<AnyText>,
         /// What the node says of itself.
         client: ClientInfo,
     }

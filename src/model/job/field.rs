@@ -134,19 +134,17 @@ impl<T: FieldKind> Field<T> {
         }
     }
 
-    /// What the field is in an answer: its type alone, as rules may have changed since it was
-    /// stored.
+    /// What the field is in an answer: its type or its words alone, as the other rules may have
+    /// changed since it was stored.
     pub fn answer_schema() -> Value {
-        match T::schema() {
-            schema if schema.get("$ref").is_some() || schema.get("enum").is_some() => schema,
-            schema => match schema.get("type") {
-                Some(kind) if kind == "array" => {
-                    json!({ "type": kind, "items": schema.get("items").cloned().unwrap_or_default() })
-                }
-                Some(kind) => json!({ "type": kind }),
-                None => json!({}),
-            },
+        let schema = T::schema();
+        if schema.get("$ref").is_some() {
+            return json!({ "type": "object" });
         }
+        let told = ["enum", "type", "items"].into_iter();
+        told.filter_map(|key| Some((key.to_owned(), schema.get(key)?.clone())))
+            .collect::<Document>()
+            .into()
     }
 }
 

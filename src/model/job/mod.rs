@@ -41,8 +41,8 @@ pub use session::{
     JobSession, SessionCall, SessionJob, SessionJobs, SessionStatus, SessionVerb, TIMEOUT,
 };
 pub use text::{
-    CronText, GivenId, HostName, IntervalText, LONGEST_ID, LONGEST_TEXT, MomentText, NodeName,
-    OneOf, Plain, SomeOf, TextForm, WordList, Written, YearText, is_id,
+    AnyText, CronText, GivenId, HostName, IntervalText, LONGEST_ID, LONGEST_TEXT, MomentText,
+    NodeName, OneOf, Plain, SomeOf, TextForm, WordList, Written, YearText, is_id,
 };
 pub use words::{
     ActionWords, BackupStatusWords, EngineWords, JobEvent, JobStatus, ModeWords, RunResult,
@@ -59,9 +59,9 @@ fields! {
         /// The id of the job.
         job_id: Written<GivenId>,
         /// The project of the job.
-        project_id: Value,
+        project_id: Written<AnyText>,
         /// The user who made the job, or changed its actions last.
-        user_id: Value,
+        user_id: Written<AnyText>,
         /// The client that does the job.
         client_id: Written<Plain>,
         /// For people.

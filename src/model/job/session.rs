@@ -6,7 +6,7 @@ use super::field::{
     Document, Documented, Field, FieldKind, WrongField, fields, open_document, path,
 };
 use super::schedule::{NEVER, Schedule};
-use super::text::{Plain, Written};
+use super::text::{AnyText, Plain, Written};
 use super::words::{JobStatus, RunResult, Word, Words};
 use crate::model::session_rule::SessionResult;
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,11 @@ fields! {
     /// A session. The server keeps keys that it does not know.
     pub struct JobSession {
         /// The id of the session.
-        session_id: Value,
+        session_id: Written<AnyText>,
         /// The project of the session.
-        project_id: Value,
+        project_id: Written<AnyText>,
         /// The user who made the session.
-        user_id: Value,
+        user_id: Written<AnyText>,
         /// For people.
         description: Written<Plain>,
         /// When the jobs of the session run.
@@ -126,6 +126,13 @@ impl JobSession {
         said.unwrap_or(Self::UNSAID_HOLD_OFF)
     }
 
+    /// Notes that its last start has ended.
+    pub fn end(&mut self, result: &str, now: i64) {
+        self.status = SessionStatus::Completed.word().into();
+        self.result = result.into();
+        self.time_end = now.into();
+    }
+
     /// Whether it has this status.
     pub fn is(&self, status: SessionStatus) -> bool {
         self.status.text() == status.word()
@@ -204,6 +211,22 @@ impl SessionJob {
     /// How it went, in a word that runs have.
     fn result(&self) -> Option<RunResult> {
         RunResult::of_word(self.result.text())
+    }
+
+    /// Sees to it that what readers rely on is there.
+    pub fn fill(&mut self) {
+        if self.client_id.is_absent() {
+            self.client_id = Field::Null;
+        }
+        if self.status.is_absent() {
+            self.status = "".into();
+        }
+        if self.time_started.is_absent() {
+            self.time_started = NEVER.into();
+        }
+        if self.time_ended.is_absent() {
+            self.time_ended = NEVER.into();
+        }
     }
 
     /// Notes that the job has ended.

@@ -106,6 +106,23 @@ impl TextForm for Plain {
     }
 }
 
+/// A text that the server sets itself, and that it does not check.
+pub struct AnyText;
+
+impl TextForm for AnyText {
+    fn fits(_text: &str) -> bool {
+        true
+    }
+
+    fn must() -> String {
+        "must be a string".to_owned()
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string" })
+    }
+}
+
 /// An id that a client gives; empty for one that the server is to give.
 pub struct GivenId;
 
