@@ -1,10 +1,10 @@
 //! One request, read and authenticated, as the resources see it.
 
-use super::Server;
-use super::auth::Identity;
+use super::auth::caller::Identity;
 use super::db::documents::{Document, Page, Scope, Search, Stored};
 use super::db::{Fact, Needle};
 use super::error::Failure;
+use super::server::Server;
 use crate::model::job::{GivenId, TextForm, WrongField, is_id};
 use axum::http::StatusCode;
 use serde_json::Value;

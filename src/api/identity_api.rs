@@ -4,12 +4,13 @@
 //! `OS_AUTH_URL=http://server:9090/v3` with a name and a password, or a token, makes them work
 //! where there is no OpenStack. With a real Keystone none of it is there.
 
-use super::Server;
-use super::auth::Identity;
+use super::answer::failed;
 use super::auth::accounts::{self, NewToken};
+use super::auth::caller::Identity;
 use super::discovery::base;
 use super::error::{Failure, json_answer};
-use super::router::{Peer, authenticate, failed};
+use super::request::{Peer, authenticate};
+use super::server::Server;
 use crate::model::Secret;
 use axum::Router;
 use axum::body::{Body, to_bytes};

@@ -4,11 +4,10 @@ use super::actions;
 use super::auth::accounts::new_id;
 use super::call::{Call, Reply};
 use super::clients::is_central;
-use super::db::documents::{
-    ACTIONS, Beside, CLIENTS, Document, JOBS, RowKey, Scope, Stored, link_actions,
-};
+use super::db::documents::{ACTIONS, Beside, CLIENTS, JOBS, RowKey, Scope, Stored, link_actions};
 use super::db::{Fact, Transaction};
 use super::error::Failure;
+use super::listing::without_pid;
 use crate::model::job::{
     Action, ActionList, AgentOptions, Client, ClientInfo, Documented, Field, Job, JobEvent, NEVER,
     Schedule, Words, WrongField,
@@ -250,15 +249,6 @@ fn is_for(call: &Call, row: &Stored) -> bool {
         .client_id
         .as_deref()
         .is_none_or(|client| row.read::<Job>().client_id.text() == client)
-}
-
-/// The process number means nothing outside the project of the node, and is no business of others.
-pub(super) fn without_pid(job: Document) -> Document {
-    let mut job = Job::of(job);
-    if let Some(schedule) = job.job_schedule.get_mut() {
-        schedule.course.current_pid = Field::Absent;
-    }
-    job.document()
 }
 
 async fn insert(

@@ -1,6 +1,6 @@
 //! Connections: accepting them, TLS, and dropping those that are too slow.
 
-use super::router::Peer;
+use super::request::Peer;
 use crate::net::{ServerTlsError, server};
 use axum::Router;
 use axum::body::Body;

@@ -1,17 +1,20 @@
 //! The server as a whole, for who runs it: blocking calls outside, one private runtime inside.
 
 use super::auth::Authenticator;
+use super::auth::accounts::AccountError;
 use super::auth::accounts::{self, KnownToken, NewToken, TokenScope, User};
 use super::auth::keystone::Keystone;
 use super::auth::policy::Policy;
+use super::auth::policy::PolicyError;
 use super::auth::rate::Rate;
 use super::db::Database;
+use super::db::{Error as DatabaseError, migrate};
+use super::exchange::{self, ExchangeError, Exchanged};
 use super::metrics::Metrics;
 use super::serve::{TlsFiles, serve, tls};
-use super::{
-    AccountError, DatabaseError, ExchangeError, Exchanged, PolicyError, Server, Settings, Tokens,
-    exchange, router, sessions,
-};
+use super::server::Server;
+use super::settings::{Settings, Tokens};
+use super::{router, sessions};
 use crate::model::{Cancel, Secret};
 use crate::platform::Clock;
 use std::io::{self, BufRead, Write};
@@ -209,7 +212,7 @@ async fn opened(address: &str, connections: u32) -> Result<Database, DatabaseErr
     loop {
         let attempt = async {
             let database = Database::open(address, connections).await?;
-            database.migrate().await?;
+            migrate::run(&database).await?;
             Ok::<_, DatabaseError>(database)
         };
         match attempt.await {

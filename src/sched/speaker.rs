@@ -7,7 +7,8 @@
 
 use super::book::Occasion;
 use super::connection::ApiError;
-use super::daemon::{DaemonError, Heard};
+use super::daemon::DaemonError;
+use super::daemon::heard::Heard;
 use super::known::Shared;
 use super::outbox::Outbox;
 use super::states::State;

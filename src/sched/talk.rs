@@ -6,8 +6,8 @@ use super::connection::{ApiConnection, ApiError, Page, Resource};
 use super::known::Shared;
 use super::outbox::Outbox;
 use crate::model::job::{
-    BackupMetadata, ClientInfo, Course, Documented, Field, Job, JobStatus, SessionCall,
-    SessionVerb, SomeOf,
+    BackupMetadata, ClientInfo, Course, Documented, Field, Job, JobStatus, RunResult, SessionCall,
+    SessionVerb, SomeOf, Words,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -229,56 +229,25 @@ impl Talk {
 
     /// Starts a job's part in its session, if it is in one.
     pub(super) fn join(&self, id: &str) -> Joined {
-        let (session, tag) = {
-            let mut known = self.known.lock();
-            let session = known
-                .book
-                .document(id)
-                .map(|job| job.session_id.text().to_owned())
-                .filter(|session| !session.is_empty());
-            let (Some(session), Some(tag)) = (
-                session,
-                known.book.record(id).map(|record| record.session_tag),
-            ) else {
-                return Joined::Go;
-            };
-            // Noted before it is said: who comes after a crash ends what this one has begun, and no
-            // session waits for it.
-            known.book.may_be_in_session(id, &session);
-            if let Err(error) = known.remember() {
-                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs beside its session: that it is in it cannot be written");
-                known.book.in_session(id, None, tag);
-                return Joined::Go;
-            }
-            (session, tag)
+        let Some((session, tag)) = self.note_start(id) else {
+            return Joined::Go;
         };
-        let start = SessionCall {
-            job_id: id.into(),
-            current_tag: tag.into(),
-            ..SessionCall::default()
-        }
-        .body(SessionVerb::Start);
-        // A start whose answer was lost is one that is joined by the next try.
-        let mut said = self.connection.session_action(&session, &start);
-        for _ in 1..TRIES_TO_JOIN {
-            if said.as_ref().is_err_and(ApiError::is_away) {
-                said = self.connection.session_action(&session, &start);
-            }
-        }
+        let said = self.say_start(id, &session, tag);
+        let book = &mut self.known.lock().book;
         match said {
-            Ok((result, tag)) if result == "success" => {
-                self.known.lock().book.in_session(id, Some(&session), tag);
+            Ok((result, tag)) if result == RunResult::Success.word() => {
+                book.in_session(id, Some(&session), tag);
                 Joined::Go
             }
             Ok((result, _)) if result == "hold-off" => {
-                self.known.lock().book.in_session(id, None, tag);
+                book.in_session(id, None, tag);
                 Joined::TooEarly
             }
             Ok((result, tag)) => {
                 // It has missed a start. Its backup is made all the same, and with the tag it is in
                 // the next one.
                 tracing::warn!(job = %id, session = %session, result = %result, "a job runs beside its session");
-                self.known.lock().book.in_session(id, None, tag);
+                book.in_session(id, None, tag);
                 Joined::Go
             }
             // It may have heard of it all the same: then it is told of the end, and does not wait
@@ -289,10 +258,48 @@ impl Talk {
             }
             Err(error) => {
                 tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without its session");
-                self.known.lock().book.in_session(id, None, tag);
+                book.in_session(id, None, tag);
                 Joined::Go
             }
         }
+    }
+
+    /// Notes that a job starts in its session, before the session hears of it: after a crash the
+    /// next scheduler ends what this one has begun, and no session waits for it. Returns the
+    /// session and the last start of it that the job knows of; nothing for a job without a session,
+    /// and for one whose start cannot be written.
+    fn note_start(&self, id: &str) -> Option<(String, i64)> {
+        let mut known = self.known.lock();
+        let session = known.book.document(id)?.session_id.text().to_owned();
+        if session.is_empty() {
+            return None;
+        }
+        let tag = known.book.record(id)?.session_tag;
+        known.book.may_be_in_session(id, &session);
+        if let Err(error) = known.remember() {
+            tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs beside its session: that it is in it cannot be written");
+            known.book.in_session(id, None, tag);
+            return None;
+        }
+        Some((session, tag))
+    }
+
+    /// Tells a session that a job starts; what it says to that, and the tag. A start whose answer
+    /// was lost is one that is joined by the next try.
+    fn say_start(&self, id: &str, session: &str, tag: i64) -> Result<(String, i64), ApiError> {
+        let start = SessionCall {
+            job_id: id.into(),
+            current_tag: tag.into(),
+            ..SessionCall::default()
+        }
+        .body(SessionVerb::Start);
+        let mut said = self.connection.session_action(session, &start);
+        for _ in 1..TRIES_TO_JOIN {
+            if said.as_ref().is_err_and(ApiError::is_away) {
+                said = self.connection.session_action(session, &start);
+            }
+        }
+        said
     }
 
     /// Sends what was kept, the oldest first, until the server is away.

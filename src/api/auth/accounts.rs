@@ -4,7 +4,7 @@
 //! guesses 256 bits. A password is guessable, and stored as Argon2id (19 MiB, two passes: what
 //! OWASP advises).
 
-use super::Identity;
+use super::caller::Identity;
 use crate::api::db::{Database, Error, Row, Statement};
 use crate::model::Secret;
 use argon2::{Algorithm, Argon2, Params, Version};

@@ -1,6 +1,6 @@
 //! Tokens of OpenStack: Keystone v3 says who has one.
 
-use super::Identity;
+use super::caller::Identity;
 use crate::api::error::Failure;
 use crate::model::Secret;
 use crate::net::{Body, Error as NetError, Http, Reply, Request, StatusCode};

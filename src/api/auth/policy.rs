@@ -4,7 +4,7 @@
 //! joined with `and`, `or`, `not` and parentheses. `%(project_id)s` is the project in the address;
 //! attributes are those of the token: `project_id`, `user_id`, `client_id`.
 
-use super::Identity;
+use super::caller::Identity;
 use std::collections::BTreeMap;
 
 /// The rules that hold where no file says otherwise.
@@ -296,7 +296,7 @@ fn single(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Identity;
+    use super::super::caller::Identity;
     use super::{Policy, PolicyError};
 
     fn with(role: &str, project: &str) -> Identity {

@@ -33,8 +33,8 @@ impl Form {
 /// Any number of the program's own, for the lock that one process holds while it changes tables.
 const LOCK: i64 = 0x6672_7a6d;
 
-/// Gives the number of the form that the database has afterwards.
-pub(super) async fn run(database: &Database) -> Result<i64, Error> {
+/// Brings the tables to the form this version wants. Any number of processes may do so at once.
+pub(in crate::api) async fn run(database: &Database) -> Result<(), Error> {
     let backend = database.backend();
     let mut transaction = database.begin_unhurried().await?;
     lock(&mut transaction).await?;
@@ -77,8 +77,7 @@ pub(super) async fn run(database: &Database) -> Result<i64, Error> {
             )
             .await?;
     }
-    transaction.commit().await?;
-    Ok(known)
+    transaction.commit().await
 }
 
 /// SQLite has locked with the beginning of the transaction.

@@ -13,7 +13,7 @@
 pub(super) mod documents;
 mod facts;
 mod held;
-mod migrate;
+pub(super) mod migrate;
 mod statement;
 
 pub(super) use facts::{Fact, Needle};
@@ -271,11 +271,6 @@ impl Database {
             Pool::Postgres(_) => Backend::Postgres,
             Pool::MySql(_) => Backend::MySql,
         }
-    }
-
-    /// Brings the tables to the form this version wants. Any number of processes may do so at once.
-    pub(super) async fn migrate(&self) -> Result<i64, Error> {
-        migrate::run(self).await
     }
 
     /// Reads rows that an index finds, outside of any transaction.

@@ -5,7 +5,7 @@ mod schemas;
 
 use super::call::LARGEST_PAGE;
 use super::error::json_answer;
-use super::router::{ROUTES, Route};
+use super::routes::{ROUTES, Route};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};

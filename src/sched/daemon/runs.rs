@@ -1,7 +1,8 @@
 //! Runs: how they are started, ended and taken in. Each is a process of its own: see
 //! [`crate::sched::runner`].
 
-use super::{Heard, Settings};
+use super::heard::Heard;
+use super::settings::Settings;
 use crate::model::job::{BackupMetadata, Field, Job, RunResult, SessionCall, SessionVerb, Words};
 use crate::platform::Running;
 use crate::platform::durable::{self, Access};

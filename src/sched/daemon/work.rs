@@ -1,7 +1,9 @@
 //! The loop: what is due begins, what has ended is taken in, and nothing in it waits for a server.
 
+use super::error::DaemonError;
+use super::heard::Heard;
 use super::runs::Runs;
-use super::{DaemonError, Heard, Settings, Signals, Source, Span};
+use super::settings::{Settings, Signals, Source, Span};
 use crate::model::job::{RunResult, Words};
 use crate::platform::{Clock, Meanwhile};
 use crate::sched::book::{Task, Tasks};
@@ -85,41 +87,30 @@ impl Daemon {
             settings.places,
             settings.cluster,
         );
-        let origin = match source {
-            Source::Folder(path) => Origin::Folder(path),
+        let (origin, outbox) = match source {
+            Source::Folder(path) => (Origin::Folder(path), None),
             Source::Server(connection) => {
-                let node = NodeRules {
-                    host: settings.host.clone(),
-                    commands: settings.commands,
-                    original: settings.agent.kind == AgentKind::Original,
-                    cluster,
+                let speaker = Speaker {
+                    talk: Talk::new(*connection, known.clone(), outbox.clone()),
+                    known: known.clone(),
+                    outbox: outbox.clone(),
+                    node: NodeRules {
+                        host: settings.host.clone(),
+                        commands: settings.commands,
+                        original: settings.agent.kind == AgentKind::Original,
+                        cluster,
+                    },
+                    clock: Arc::clone(&clock),
+                    heard: sender.clone(),
                 };
-                let talk = Talk::new(*connection, known.clone(), outbox.clone());
-                let (known, outbox, clock, heard) = (
-                    known.clone(),
-                    outbox.clone(),
-                    Arc::clone(&clock),
-                    sender.clone(),
-                );
-                Origin::Server {
-                    line: Speaker {
-                        talk,
-                        known,
-                        outbox,
-                        node,
-                        clock,
-                        heard,
-                    }
-                    .start(),
-                    claims: BTreeMap::new(),
-                }
+                let line = speaker.start();
+                let claims = BTreeMap::new();
+                (Origin::Server { line, claims }, Some(outbox))
             }
         };
-        let outbox = matches!(origin, Origin::Server { .. }).then_some(outbox);
         let runs = Runs::new(settings, known.clone(), outbox, sender);
         runs.adopt();
         let now = clock.now();
-        let (is_polling, has_polled, is_silent, held_until) = (false, false, false, None);
         Ok(Self {
             known,
             clock,
@@ -130,11 +121,11 @@ impl Daemon {
             places,
             cluster,
             next_poll: now,
-            is_polling,
-            has_polled,
-            is_silent,
+            is_polling: false,
+            has_polled: false,
+            is_silent: false,
             last_look: now,
-            held_until,
+            held_until: None,
         })
     }
 
