@@ -1,12 +1,14 @@
 //! `freezer job`.
 
 use super::{
-    ListOptions, ServerOptions, connect, count, edit, moment, read_document, show, text, told,
-    wanted,
+    ListOptions, ServerOptions, connect, edit, field, read_document, second, show, told, wanted,
 };
 use crate::cli::failure::{Outcome, Usage};
 use crate::cli::output::{Column, Format};
 use crate::cli::session::Session;
+use crate::model::job::{
+    Action, AgentOptions, Course, Document, Documented, Field, Job, JobEvent, RunResult, Words,
+};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -123,25 +125,6 @@ A file is JSON, as the original has it:
 
 const JOBS: Resource = Resource::Jobs;
 
-/// What the server writes itself, and a new job made of an old one does not have.
-const OF_THE_SERVER: [&str; 5] = [
-    "job_id",
-    "project_id",
-    "user_id",
-    "_version",
-    "user_credentials",
-];
-/// How an old job went.
-const OF_ITS_RUNS: [&str; 7] = [
-    "time_created",
-    "time_started",
-    "time_ended",
-    "event",
-    "status",
-    "result",
-    "current_pid",
-];
-
 pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
@@ -152,7 +135,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         } => list(&server, &part, client.as_deref(), all_projects, session)?,
         Command::Show { id } => {
             let job = wanted(&server, JOBS, &id)?;
-            let rows = details(&job, session);
+            let rows = details(&Job::leniently_of(job.clone()), session);
             show(&job, &rows, session)?;
         }
         Command::Get { id } => {
@@ -161,7 +144,7 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         }
         Command::Create { file, edit, client } => {
             let given = file.as_deref().map(read_document).transpose()?;
-            let mut job = match (given, edit) {
+            let job = match (given, edit) {
                 (Some(job), false) => job,
                 (given, _) => {
                     let client = client.as_deref().unwrap_or("PROJECT_HOSTNAME");
@@ -172,19 +155,17 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
                     edit::edit("job", &text, session)?
                 }
             };
+            // As it is: what is wrong in it, the server says.
+            let mut job = Job::of(job.as_object().cloned().unwrap_or_default());
             if let Some(client) = client {
-                job["client_id"] = client.into();
+                job.client_id = client.into();
             }
-            if job
-                .get("client_id")
-                .and_then(Value::as_str)
-                .is_none_or(str::is_empty)
-            {
+            if job.client_id.text().is_empty() {
                 return Err(Usage::new("the job does not say which client does it")
                     .hint("name it: --client CLIENT-ID")
                     .into());
             }
-            let id = server.create(JOBS, &job)?;
+            let id = server.create(JOBS, &Value::Object(job.document()))?;
             told("created", JOBS, &id, session)?;
         }
         Command::Update { id, file, edit } => {
@@ -202,9 +183,9 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             server.update(JOBS, &id, &patch, None)?;
             told("changed", JOBS, &id, session)?;
         }
-        Command::Start { id } => event(&server, &id, "start", session)?,
-        Command::Stop { id } => event(&server, &id, "stop", session)?,
-        Command::Abort { id } => event(&server, &id, "abort", session)?,
+        Command::Start { id } => event(&server, &id, JobEvent::Start, session)?,
+        Command::Stop { id } => event(&server, &id, JobEvent::Stop, session)?,
+        Command::Abort { id } => event(&server, &id, JobEvent::Abort, session)?,
         Command::Delete { id } => {
             server.delete(JOBS, &id)?;
             told("deleted", JOBS, &id, session)?;
@@ -222,6 +203,10 @@ fn list(
 ) -> anyhow::Result<()> {
     let mut search = part.search();
     if let Some(client) = client {
+        let of_client = Job {
+            client_id: client.into(),
+            ..Job::default()
+        };
         let conditions = search.as_object_mut().and_then(|search| {
             search
                 .entry("match")
@@ -230,7 +215,7 @@ fn list(
         });
         conditions
             .into_iter()
-            .for_each(|conditions| conditions.push(json!({ "client_id": client })));
+            .for_each(|conditions| conditions.push(json!(of_client)));
     }
     let more = if all_projects {
         "&all_projects=True"
@@ -241,20 +226,26 @@ fn list(
     if session.output.format == Format::Json {
         return Ok(session.output.json(&jobs)?);
     }
-    let of_schedule = |job: &Value, key: &str| text(job, &format!("/job_schedule/{key}"));
     let rows: Vec<_> = jobs
-        .iter()
+        .into_iter()
         .map(|job| {
+            let job = Job::leniently_of(job);
+            let course = job
+                .schedule()
+                .map_or_else(Default::default, |one| one.course.clone());
             [
-                text(job, "/job_id"),
-                text(job, "/description"),
-                text(job, "/client_id"),
-                count(job, "/job_actions"),
-                timetable(job),
-                of_schedule(job, "status"),
-                of_schedule(job, "event"),
-                of_schedule(job, "result"),
-                moment(job, "/job_schedule/time_ended", session),
+                field(&job.job_id),
+                field(&job.description),
+                field(&job.client_id),
+                job.job_actions
+                    .get()
+                    .map_or(0, |list| list.0.len())
+                    .to_string(),
+                timetable(&job),
+                field(&course.status),
+                field(&course.event),
+                field(&course.result),
+                second(&course.time_ended, session),
             ]
         })
         .collect();
@@ -275,30 +266,24 @@ fn list(
 }
 
 /// When a job runs, in a few words.
-fn timetable(job: &Value) -> String {
-    let Some(Value::Object(schedule)) = job.get("job_schedule") else {
+fn timetable(job: &Job) -> String {
+    let Some(schedule) = job.schedule() else {
         return String::new();
     };
-    let text = |key: &str| schedule.get(key).and_then(Value::as_str);
-    if let Some(date) = text("schedule_date") {
-        return format!("at {date}");
+    let when = &schedule.when;
+    if !when.schedule_date.text().is_empty() {
+        return format!("at {}", when.schedule_date.text());
     }
-    if let Some(interval) = text("schedule_interval") {
+    if !when.schedule_interval.text().is_empty() {
+        let interval = when.schedule_interval.text();
         return format!("every {interval}").replace("every continuous", "continuous");
     }
-    let fields: Vec<String> = [
-        "year",
-        "month",
-        "day",
-        "week",
-        "day_of_week",
-        "hour",
-        "minute",
-        "second",
-    ]
-    .iter()
-    .filter_map(|field| Some(format!("{field} {}", text(&format!("schedule_{field}"))?)))
-    .collect();
+    let fields: Vec<String> = when
+        .calendar()
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(name, text)| format!("{name} {text}"))
+        .collect();
     if fields.is_empty() {
         "once".to_owned()
     } else {
@@ -306,43 +291,36 @@ fn timetable(job: &Value) -> String {
     }
 }
 
-fn details(job: &Value, session: &Session) -> Vec<(&'static str, String)> {
+fn details(job: &Job, session: &Session) -> Vec<(&'static str, String)> {
+    let schedule = job.schedule().cloned().unwrap_or_default();
+    let (when, course) = (&schedule.when, &schedule.course);
     let mut rows = vec![
-        ("job", text(job, "/job_id")),
-        ("description", text(job, "/description")),
-        ("client", text(job, "/client_id")),
-        ("user", text(job, "/user_id")),
-        ("session", text(job, "/session_id")),
+        ("job", field(&job.job_id)),
+        ("description", field(&job.description)),
+        ("client", field(&job.client_id)),
+        ("user", field(&job.user_id)),
+        ("session", field(&job.session_id)),
         ("when", timetable(job)),
-        ("from", text(job, "/job_schedule/schedule_start_date")),
-        ("until", text(job, "/job_schedule/schedule_end_date")),
-        ("status", text(job, "/job_schedule/status")),
-        ("event", text(job, "/job_schedule/event")),
-        ("result", text(job, "/job_schedule/result")),
-        ("process", text(job, "/job_schedule/current_pid")),
-        (
-            "started",
-            moment(job, "/job_schedule/time_started", session),
-        ),
-        ("ended", moment(job, "/job_schedule/time_ended", session)),
+        ("from", field(&when.schedule_start_date)),
+        ("until", field(&when.schedule_end_date)),
+        ("status", field(&course.status)),
+        ("event", field(&course.event)),
+        ("result", field(&course.result)),
+        ("process", field(&course.current_pid)),
+        ("started", second(&course.time_started, session)),
+        ("ended", second(&course.time_ended, session)),
     ];
-    for action in job
-        .get("job_actions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let what: Vec<String> = ["action", "backup_name", "path_to_backup"]
-            .iter()
-            .map(|key| text(action, &format!("/freezer_action/{key}")))
-            .collect();
+    for action in job.actions() {
+        let options = action.options().cloned().unwrap_or_default();
+        let what = [
+            field(&options.action),
+            field(&options.backup_name),
+            field(&options.path_to_backup),
+        ];
+        let what = what.join(" ");
         rows.push((
             "action",
-            format!(
-                "{}  ({})",
-                what.join(" ").trim_end(),
-                text(action, "/action_id")
-            ),
+            format!("{}  ({})", what.trim_end(), field(&action.action_id)),
         ));
     }
     rows
@@ -351,67 +329,86 @@ fn details(job: &Value, session: &Session) -> Vec<(&'static str, String)> {
 fn event(
     server: &ApiConnection,
     id: &str,
-    event: &str,
+    event: JobEvent,
     session: &mut Session,
 ) -> anyhow::Result<()> {
-    let said = server.event(id, event)?;
-    let done = if said == "success" {
-        format!("{event} requested")
+    let said = server.event(id, event.word())?;
+    let done = if said == RunResult::Success.word() {
+        format!("{} requested", event.word())
     } else {
         said
     };
     told(&done, JOBS, id, session)
 }
 
-/// A job as a new one is made of it.
-fn as_new(mut job: Value) -> Value {
-    if let Value::Object(job) = &mut job {
-        job.retain(|key, _| !OF_THE_SERVER.contains(&key.as_str()) && !key.starts_with("session_"));
-        if let Some(Value::Object(schedule)) = job.get_mut("job_schedule") {
-            schedule.retain(|key, _| !OF_ITS_RUNS.contains(&key.as_str()));
-        }
+fn document_of(value: Value) -> Document {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+/// A job as a new one is made of it: without what the server writes itself, and how the job went.
+fn as_new(job: Value) -> Value {
+    let mut job = Job::of(document_of(job));
+    job.job_id = Field::Absent;
+    job.project_id = Field::Absent;
+    job.user_id = Field::Absent;
+    job._version = Field::Absent;
+    job.user_credentials = Field::Absent;
+    job.session_id = Field::Absent;
+    job.session_tag = Field::Absent;
+    job.session_name = Field::Absent;
+    if let Some(schedule) = job.job_schedule.get_mut() {
+        schedule.course = Course::default();
     }
-    job
+    Value::Object(job.document())
 }
 
 /// What of a job a person changes.
-fn changeable(mut job: Value) -> Value {
-    if let Value::Object(job) = &mut job {
-        job.retain(|key, _| {
-            ["description", "client_id", "job_schedule", "job_actions"].contains(&key.as_str())
-        });
-        if let Some(Value::Object(schedule)) = job.get_mut("job_schedule") {
-            schedule.retain(|key, _| key.starts_with("schedule_"));
-        }
-        // Without its id an action can be changed: it becomes another one.
-        for action in job
-            .get_mut("job_actions")
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            if let Value::Object(action) = action {
-                action.retain(|key, _| {
-                    [
-                        "freezer_action",
-                        "max_retries",
-                        "max_retries_interval",
-                        "mandatory",
-                    ]
-                    .contains(&key.as_str())
-                });
-                if let Some(Value::Object(options)) = action.get_mut("freezer_action") {
-                    options.retain(|_, value| !value.is_null());
-                }
-            }
+fn changeable(job: Value) -> Value {
+    let job = Job::of(document_of(job));
+    let mut left = Job {
+        description: job.description,
+        client_id: job.client_id,
+        job_schedule: job.job_schedule,
+        job_actions: job.job_actions,
+        ..Job::default()
+    };
+    if let Some(schedule) = left.job_schedule.get_mut() {
+        *schedule = std::mem::take(schedule).only_when();
+    }
+    for action in left
+        .job_actions
+        .get_mut()
+        .into_iter()
+        .flat_map(|list| &mut list.0)
+    {
+        if let Some(action) = action.get_mut() {
+            *action = changeable_action(std::mem::take(action));
         }
     }
-    job
+    Value::Object(left.document())
+}
+
+/// What of an action a person changes. Without its id it can be changed: it becomes another one.
+fn changeable_action(action: Action) -> Action {
+    let mut left = Action {
+        freezer_action: action.freezer_action,
+        max_retries: action.max_retries,
+        max_retries_interval: action.max_retries_interval,
+        mandatory: action.mandatory,
+        ..Action::default()
+    };
+    if let Some(options) = left.freezer_action.get_mut() {
+        let mut said = options.document();
+        said.retain(|_, value| !value.is_null());
+        *options = AgentOptions::of(said);
+    }
+    left
 }
 
 #[cfg(test)]
 mod tests {
     use super::{as_new, changeable, timetable};
+    use crate::model::job::{Documented, Job};
     use serde_json::json;
 
     #[test]
@@ -429,7 +426,8 @@ mod tests {
                 "at 2026-11-24T12:00:00Z",
             ),
         ] {
-            assert_eq!(timetable(&json!({ "job_schedule": schedule })), told);
+            let job = Job::leniently_of(json!({ "job_schedule": schedule }));
+            assert_eq!(timetable(&job), told);
         }
     }
 

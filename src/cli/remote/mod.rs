@@ -14,6 +14,7 @@ use super::output::Format;
 use super::session::Session;
 use super::when;
 use crate::model::Secret;
+use crate::model::job::{Field, FieldKind};
 use crate::sched::connection::{ApiConnection, Entrance, Page, Resource};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -221,6 +222,16 @@ fn text(document: &Value, pointer: &str) -> String {
     }
 }
 
+/// A field of a document, as people read it.
+fn field<T: FieldKind>(field: &Field<T>) -> String {
+    serde_json::to_value(field).map_or_else(|_| String::new(), |value| text(&value, ""))
+}
+
+/// A second since 1970, as people read it; nothing for one that never was.
+fn second(field: &Field<i64>, session: &Session) -> String {
+    serde_json::to_value(field).map_or_else(|_| String::new(), |value| moment(&value, "", session))
+}
+
 /// A moment in seconds, as people read it; nothing for one that never was.
 fn moment(document: &Value, pointer: &str, session: &Session) -> String {
     let second = match document.pointer(pointer) {
@@ -233,14 +244,4 @@ fn moment(document: &Value, pointer: &str, session: &Session) -> String {
         .and_then(|second| Timestamp::from_second(second).ok());
     at.map(|at| when::show(at, &session.zone))
         .unwrap_or_default()
-}
-
-/// How many entries a list or an object has.
-fn count(document: &Value, pointer: &str) -> String {
-    let count = match document.pointer(pointer) {
-        Some(Value::Array(list)) => list.len(),
-        Some(Value::Object(object)) => object.len(),
-        _ => 0,
-    };
-    count.to_string()
 }

@@ -1,12 +1,13 @@
 //! `freezer session`.
 
 use super::{
-    ListOptions, ServerOptions, connect, count, moment, read_document, session_restore, show, text,
-    told, wanted,
+    ListOptions, ServerOptions, connect, field, read_document, second, session_restore, show, told,
+    wanted,
 };
 use crate::cli::failure::Outcome;
 use crate::cli::output::{Column, Format};
 use crate::cli::session::Session;
+use crate::model::job::{Documented, JobSession, SessionCall, SessionVerb};
 use crate::sched::connection::Resource;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -118,19 +119,19 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
                 session.output.json(&sessions)?;
                 return Ok(Outcome::Done);
             }
-            let row = |one: &Value| {
-                let at = |key: &str| text(one, &format!("/{key}"));
+            let row = |one: Value| {
+                let one = JobSession::leniently_of(one);
                 [
-                    at("session_id"),
-                    at("description"),
-                    count(one, "/jobs"),
-                    at("session_tag"),
-                    at("status"),
-                    at("result"),
-                    moment(one, "/time_start", session),
+                    field(&one.session_id),
+                    field(&one.description),
+                    one.jobs.get().map_or(0, |jobs| jobs.0.len()).to_string(),
+                    field(&one.session_tag),
+                    field(&one.status),
+                    field(&one.result),
+                    second(&one.time_start, session),
                 ]
             };
-            let rows: Vec<_> = sessions.iter().map(row).collect();
+            let rows: Vec<_> = sessions.into_iter().map(row).collect();
             let mut columns = [
                 "SESSION",
                 "DESCRIPTION",
@@ -145,29 +146,9 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             session.output.table(columns, &rows)?;
         }
         Command::Show { id } => {
-            let one = wanted(&server, SESSIONS, &id)?;
-            let mut rows = vec![
-                ("session", text(&one, "/session_id")),
-                ("description", text(&one, "/description")),
-                ("starts", text(&one, "/session_tag")),
-                ("hold_off", text(&one, "/hold_off")),
-                ("schedule", text(&one, "/schedule")),
-                ("status", text(&one, "/status")),
-                ("result", text(&one, "/result")),
-                ("started", moment(&one, "/time_start", session)),
-                ("ended", moment(&one, "/time_end", session)),
-            ];
-            for (job, entry) in one
-                .get("jobs")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-            {
-                let how =
-                    ["client_id", "status", "result"].map(|key| text(entry, &format!("/{key}")));
-                rows.push(("job", format!("{job}  {}", how.join(" "))));
-            }
-            show(&one, &rows, session)?;
+            let document = wanted(&server, SESSIONS, &id)?;
+            let rows = details(&JobSession::leniently_of(document.clone()), session);
+            show(&document, &rows, session)?;
         }
         Command::Create { file } => {
             let id = server.create(SESSIONS, &read_document(&file)?)?;
@@ -201,7 +182,12 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         }
         Command::Restore(restore) => return session_restore::run(&restore, &server, session),
         Command::Start { pair, job_tag } => {
-            let start = json!({ "start": { "job_id": pair.job_id, "current_tag": job_tag } });
+            let start = SessionCall {
+                job_id: pair.job_id.as_str().into(),
+                current_tag: job_tag.into(),
+                ..SessionCall::default()
+            };
+            let start = start.body(SessionVerb::Start);
             let (result, tag) = server.session_action(&pair.session_id, &start)?;
             if session.output.format == Format::Json {
                 session
@@ -213,4 +199,28 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         }
     }
     Ok(Outcome::Done)
+}
+
+fn details(one: &JobSession, session: &Session) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("session", field(&one.session_id)),
+        ("description", field(&one.description)),
+        ("starts", field(&one.session_tag)),
+        ("hold_off", field(&one.hold_off)),
+        ("schedule", field(&one.schedule)),
+        ("status", field(&one.status)),
+        ("result", field(&one.result)),
+        ("started", second(&one.time_start, session)),
+        ("ended", second(&one.time_end, session)),
+    ];
+    for (id, entry) in one.jobs.get().into_iter().flat_map(|jobs| &jobs.0) {
+        let entry = entry.get().cloned().unwrap_or_default();
+        let how = [
+            field(&entry.client_id),
+            field(&entry.status),
+            field(&entry.result),
+        ];
+        rows.push(("job", format!("{id}  {}", how.join(" "))));
+    }
+    rows
 }

@@ -6,24 +6,19 @@
 use super::{told, wanted};
 use crate::cli::failure::{Outcome, Usage};
 use crate::cli::session::Session;
+use crate::model::job::{
+    Action, ActionList, AgentOptions, BackupMetadata, BackupRecord, Documented, Field, Job,
+    JobEvent, JobSession, Schedule, Words,
+};
 use crate::sched::connection::{ApiConnection, ApiError, Resource};
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Options of a backup that say nothing about how to read it again.
-const OF_THE_BACKUP: [&str; 6] = [
-    "action",
-    "path_to_backup",
-    "pre_script",
-    "post_script",
-    "dry_run",
-    "tag",
-];
 /// Seconds within which the nodes have to begin: one that comes later restores too, and is not
 /// waited for.
-const HOLD_OFF: u64 = 86_400;
+const HOLD_OFF: i64 = 86_400;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -49,19 +44,17 @@ pub(super) struct Arguments {
     partly: bool,
 }
 
-type Object = Map<String, Value>;
-
 /// The backup that an action of a job makes.
 struct Part {
     job: String,
     client: String,
     /// Its place among the actions of the job.
     number: usize,
-    options: Object,
+    options: AgentOptions,
 }
 
 /// What was recorded of backups, by the job and the place of the action.
-type Records = BTreeMap<(String, usize), Object>;
+type Records = BTreeMap<(String, usize), BackupMetadata>;
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -121,7 +114,7 @@ pub(super) fn run(
             "{one} is left out: start {tag} has no backup of it"
         ));
     }
-    let mut jobs: BTreeMap<&str, (&str, Vec<Value>)> = BTreeMap::new();
+    let mut jobs: BTreeMap<&str, (&str, Vec<Field<Action>>)> = BTreeMap::new();
     for part in &parts {
         if let Some(record) = records.get(&(part.job.clone(), part.number)) {
             let several = parts
@@ -133,7 +126,7 @@ pub(super) fn run(
             jobs.entry(&part.job)
                 .or_insert_with(|| (&part.client, Vec::new()))
                 .1
-                .push(action);
+                .push(Field::Is(action));
         }
     }
     let description = format!("restore of session {} at start {tag}", arguments.id);
@@ -152,35 +145,26 @@ pub(super) fn run(
 
 /// What the jobs of a session back up.
 fn parts(session: &Value, server: &ApiConnection) -> anyhow::Result<Vec<Part>> {
-    let jobs = session
-        .get("jobs")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
+    let session = JobSession::leniently_of(session.clone());
     let mut parts = Vec::new();
-    for (id, _) in jobs {
+    for id in session
+        .jobs
+        .get()
+        .into_iter()
+        .flat_map(|jobs| jobs.0.keys())
+    {
         let job = wanted(server, Resource::Jobs, id)
             .with_context(|| format!("job {id} of the session cannot be looked at"))?;
-        let client = job
-            .get("client_id")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let actions = job
-            .get("job_actions")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        for (number, action) in actions.enumerate() {
-            let Some(options) = action.get("freezer_action").and_then(Value::as_object) else {
+        let job = Job::leniently_of(job);
+        let entries = job.job_actions.get().into_iter().flat_map(|list| &list.0);
+        for (number, action) in entries.enumerate() {
+            let Some(options) = action.get().and_then(Action::options) else {
                 continue;
             };
-            if matches!(
-                options.get("action").and_then(Value::as_str),
-                None | Some("" | "backup")
-            ) {
+            if options.action_or_backup() == "backup" {
                 parts.push(Part {
                     job: id.clone(),
-                    client: client.to_owned(),
+                    client: job.client_id.text().to_owned(),
                     number,
                     options: options.clone(),
                 });
@@ -199,41 +183,45 @@ fn starts(
     tag: Option<i64>,
     server: &ApiConnection,
 ) -> anyhow::Result<BTreeMap<i64, Records>> {
-    let mut conditions = vec![json!({ "session_id": id })];
-    conditions.extend(tag.map(|tag| json!({ "session_tag": tag })));
+    let of_session = BackupMetadata {
+        session_id: id.into(),
+        ..BackupMetadata::default()
+    };
+    let of_start = tag.map(|tag| BackupMetadata {
+        session_tag: Field::of(tag.into()),
+        ..BackupMetadata::default()
+    });
+    let conditions: Vec<_> = std::iter::once(of_session).chain(of_start).collect();
     let mut starts: BTreeMap<i64, Records> = BTreeMap::new();
     for record in server.all(Resource::Backups, &json!({ "match": conditions }), "")? {
-        let Some(Value::Object(metadata)) = record.get("backup_metadata") else {
+        let record = BackupRecord::leniently_of(record);
+        let Some(metadata) = record.backup_metadata.into_value() else {
             continue;
-        };
-        let text = |key: &str| {
-            metadata
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
         };
         // A server of the original may have looked for the words elsewhere too.
         let Some(start) = metadata
-            .get("session_tag")
+            .session_tag
+            .get()
             .and_then(Value::as_i64)
-            .filter(|_| text("session_id") == id)
+            .filter(|_| metadata.session_id.loose_text() == id)
         else {
             continue;
         };
-        let Some(number) = text("run_id")
+        let Some(number) = metadata
+            .run_id
+            .loose_text()
             .rsplit_once('-')
             .and_then(|(_, number)| number.parse().ok())
         else {
             continue;
         };
-        let place = (text("job_id").to_owned(), number);
-        let stamp = |metadata: &Object| metadata.get("time_stamp").and_then(Value::as_i64);
+        let place = (metadata.job_id.loose_text().to_owned(), number);
         let records = starts.entry(start).or_default();
         if records
             .get(&place)
-            .is_none_or(|other| stamp(other) < stamp(metadata))
+            .is_none_or(|other| other.second() < metadata.second())
         {
-            records.insert(place, metadata.clone());
+            records.insert(place, metadata);
         }
     }
     Ok(starts)
@@ -242,52 +230,52 @@ fn starts(
 /// The action that restores a backup.
 fn restore_of(
     part: &Part,
-    record: &Object,
+    record: &BackupMetadata,
     arguments: &Arguments,
     several: bool,
-) -> anyhow::Result<Value> {
-    let text = |key: &str| {
-        record
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
+) -> anyhow::Result<Action> {
+    let named = |text: &str, key: &str| {
+        let named = Some(text.to_owned()).filter(|text| !text.is_empty());
+        named.with_context(|| format!("the record of the backup of job {} has no {key}", part.job))
     };
-    let named = |key: &str| {
-        text(key)
-            .with_context(|| format!("the record of the backup of job {} has no {key}", part.job))
-    };
-    let (name, host, level) = (
-        named("backup_name")?,
-        named("hostname")?,
-        named("level_id")?,
-    );
-    let mut options = part.options.clone();
-    options.retain(|key, value| {
-        !value.is_null() && !OF_THE_BACKUP.contains(&key.as_str()) && !key.starts_with("restore_")
-    });
-    let target = match (
-        &arguments.target,
-        part.options.get("path_to_backup").and_then(Value::as_str),
-    ) {
+    let name = named(record.backup_name.text(), "backup_name")?;
+    let host = named(record.hostname.text(), "hostname")?;
+    let level = named(record.level_id.loose_text(), "level_id")?;
+    let target = match (&arguments.target, part.options.path_to_backup.text()) {
         (Some(target), _) if several => format!("{}/{name}", target.trim_end_matches('/')),
         (Some(target), _) => target.clone(),
-        (None, Some(path)) if !path.is_empty() => path.to_owned(),
+        (None, path) if !path.is_empty() => path.to_owned(),
         (None, _) => bail!(
             "the action of job {} does not say where the backup was made: name a --target",
             part.job
         ),
     };
-    for (key, value) in [
-        ("action", "restore"),
-        ("backup_name", name),
-        ("hostname", host),
-        ("restore_from_date", level),
-    ] {
-        options.insert(key.into(), value.into());
-    }
-    options.insert("restore_abs_path".into(), target.into());
-    options.insert("overwrite".into(), arguments.overwrite.into());
-    Ok(json!({ "freezer_action": options, "max_retries": 0, "mandatory": true }))
+    let mut options = how_to_read(&part.options);
+    options.action = "restore".into();
+    options.backup_name = name.into();
+    options.hostname = host.into();
+    options.restore_from_date = level.into();
+    options.restore_abs_path = target.into();
+    options.overwrite = Field::of(arguments.overwrite.into());
+    Ok(Action {
+        freezer_action: Field::Is(options),
+        max_retries: 0.into(),
+        mandatory: true.into(),
+        ..Action::default()
+    })
+}
+
+/// The options of a backup that say how to read it again: where it is, and with which key.
+fn how_to_read(options: &AgentOptions) -> AgentOptions {
+    let mut options = options.clone();
+    options.path_to_backup = Field::Absent;
+    options.pre_script = Field::Absent;
+    options.post_script = Field::Absent;
+    let mut said = options.document();
+    said.retain(|key, value| {
+        !value.is_null() && !["dry_run", "tag"].contains(&&**key) && !key.starts_with("restore_")
+    });
+    AgentOptions::of(said)
 }
 
 /// What was made so far.
@@ -320,25 +308,37 @@ impl Made {
 
 fn make(
     description: &str,
-    jobs: BTreeMap<&str, (&str, Vec<Value>)>,
+    jobs: BTreeMap<&str, (&str, Vec<Field<Action>>)>,
     server: &ApiConnection,
     made: &mut Made,
 ) -> Result<String, anyhow::Error> {
-    let session = json!({ "description": description, "hold_off": HOLD_OFF, "schedule": {} });
-    let id = server.create(Resource::Sessions, &session)?;
+    let session = JobSession {
+        description: description.into(),
+        hold_off: HOLD_OFF.into(),
+        schedule: Field::Is(Schedule::default()),
+        ..JobSession::default()
+    };
+    let id = server.create(Resource::Sessions, &Value::Object(session.document()))?;
     made.session = Some(id.clone());
     for (of, (client, actions)) in jobs {
         // Stopped: none begins before all are in the session.
-        let job = json!({ "client_id": client, "description": format!("{description} (job {of})"),
-            "job_schedule": { "event": "stop" }, "job_actions": actions });
-        let job = server.create(Resource::Jobs, &job)?;
+        let mut schedule = Schedule::default();
+        schedule.course.event = JobEvent::Stop.into();
+        let job = Job {
+            client_id: client.into(),
+            description: format!("{description} (job {of})").into(),
+            job_schedule: Field::Is(schedule),
+            job_actions: Field::Is(ActionList(actions)),
+            ..Job::default()
+        };
+        let job = server.create(Resource::Jobs, &Value::Object(job.document()))?;
         made.jobs.push(job.clone());
         server.add_to_session(&id, &job)?;
     }
     let started: Result<Vec<String>, ApiError> = made
         .jobs
         .iter()
-        .map(|job| server.event(job, "start"))
+        .map(|job| server.event(job, JobEvent::Start.word()))
         .collect();
     started?;
     Ok(id)
