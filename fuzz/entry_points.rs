@@ -454,19 +454,19 @@ fn rules(zone: TimeZone) -> freezer::sched::book::Rules {
 /// be worked with.
 #[cfg(unix)]
 pub fn journal(json: &[u8]) {
-    use freezer::sched::book::{Book, Seen};
-    let Ok(memory) = freezer::sched::journal::Memory::decode(json) else {
+    use freezer::sched::book::{Book, Sighting};
+    let Ok(memory) = freezer::sched::journal::JournalContent::decode(json) else {
         return;
     };
     let written = memory.encode().expect("what was read can be written");
     assert_eq!(
-        freezer::sched::journal::Memory::decode(&written).expect("it was just written"),
+        freezer::sched::journal::JournalContent::decode(&written).expect("it was just written"),
         memory
     );
     let mut book = Book::new(rules(TimeZone::UTC), memory.jobs, Vec::new());
     let now = jiff::Timestamp::UNIX_EPOCH;
     book.due(now, 3);
-    book.see(Vec::new(), Seen::All, now);
+    book.see(Vec::new(), Sighting::All, now);
     for id in book.ids() {
         book.ended(&id, "fail", now);
         book.sent(&id, None);
@@ -478,15 +478,15 @@ pub fn journal(json: &[u8]) {
 #[cfg(unix)]
 pub fn run_files(json: &[u8]) {
     use freezer::model::job::Documented;
-    use freezer::sched::order::{Order, Outcome};
-    if let Ok(order) = serde_json::from_slice::<Order>(json) {
+    use freezer::sched::order::{RunOrder, RunOutcome};
+    if let Ok(order) = serde_json::from_slice::<RunOrder>(json) {
         let written = serde_json::to_vec(&order).expect("what was read can be written");
-        let again: Order = serde_json::from_slice(&written).expect("it was just written");
+        let again: RunOrder = serde_json::from_slice(&written).expect("it was just written");
         assert_eq!(
             (&again.run, &again.job, again.due, &again.agent),
             (&order.run, &order.job, order.due, &order.agent)
         );
-        let keys = |order: &Order| {
+        let keys = |order: &RunOrder| {
             order
                 .actions
                 .iter()
@@ -495,10 +495,10 @@ pub fn run_files(json: &[u8]) {
         };
         assert_eq!(keys(&again), keys(&order));
     }
-    if let Ok(outcome) = serde_json::from_slice::<Outcome>(json) {
+    if let Ok(outcome) = serde_json::from_slice::<RunOutcome>(json) {
         let written = serde_json::to_vec(&outcome).expect("what was read can be written");
-        let again: Outcome = serde_json::from_slice(&written).expect("it was just written");
-        let told = |outcome: &Outcome| {
+        let again: RunOutcome = serde_json::from_slice(&written).expect("it was just written");
+        let told = |outcome: &RunOutcome| {
             let each = outcome.actions.iter().map(|action| {
                 (
                     action.action.clone(),
@@ -587,7 +587,7 @@ pub fn timetable(json: &[u8]) {
 #[cfg(unix)]
 pub fn jobs(json: &[u8]) {
     use freezer::model::job::{Documented, Job};
-    use freezer::sched::book::{Book, Seen};
+    use freezer::sched::book::{Book, Sighting};
     let Ok(serde_json::Value::Array(list)) = serde_json::from_slice(json) else {
         return;
     };
@@ -604,7 +604,7 @@ pub fn jobs(json: &[u8]) {
     let mut now: jiff::Timestamp = "2026-11-24T12:00:00Z".parse().expect("a moment");
     let mut begun = Vec::new();
     for _ in 0..3 {
-        book.see(documents.clone(), Seen::All, now);
+        book.see(documents.clone(), Sighting::All, now);
         for (id, _) in book.due(now, 1000).0 {
             book.begin(&id, "run", now);
             let document = documents.iter().find(|job| job.job_id.text() == id);

@@ -2,30 +2,32 @@
 //! change here reaches the jobs in the same transaction.
 
 use super::auth::accounts::new_id;
-use super::call::{Call, Reply};
+use super::call::{ApiCall, ApiReply};
 use super::db::Transaction;
-use super::db::documents::{ACTIONS, Beside, JOBS, RowKey, Scope, jobs_with_action, link_actions};
+use super::db::documents::{
+    ACTIONS, Beside, JOBS, RowKey, RowScope, jobs_with_action, link_actions,
+};
 use super::error::Failure;
 use crate::model::job::{Action, Documented, Field, Job, WrongField};
 use axum::http::StatusCode;
 use serde_json::json;
 
 /// `GET /actions`.
-pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(call: &ApiCall) -> Result<ApiReply, Failure> {
     call.listing(&ACTIONS, "actions", call.scope(), call.search()?)
         .await
 }
 
 /// `GET /actions/{id}`.
-pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(call: &ApiCall) -> Result<ApiReply, Failure> {
     let row = ACTIONS
         .get(&call.server.database, &call.scope(), call.id("id"))
         .await?;
-    row.map(|row| Reply::object(&row)).ok_or(Failure::Absent)
+    row.map(|row| ApiReply::object(&row)).ok_or(Failure::Absent)
 }
 
 /// `POST /actions`.
-pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn create(call: &ApiCall) -> Result<ApiReply, Failure> {
     let action = Action::of(call.object()?);
     action.action_id.check("action_id")?;
     let id = Some(action.action_id.text().to_owned()).filter(|id| !id.is_empty());
@@ -33,11 +35,11 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
     let action = store(call, &mut transaction, id, action).await?;
     transaction.commit().await?;
     let made = json!({ "action_id": action.action_id });
-    Ok(Reply::json(StatusCode::CREATED, &made).at_version(1))
+    Ok(ApiReply::json(StatusCode::CREATED, &made).at_version(1))
 }
 
 /// `PATCH /actions/{id}`: merges, however deep.
-pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn update(call: &ApiCall) -> Result<ApiReply, Failure> {
     let patch = call.object()?;
     change(call, |mut action| {
         action.merge(&patch);
@@ -45,7 +47,7 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
     })
     .await?
     .map(|version| {
-        Reply::json(
+        ApiReply::json(
             StatusCode::OK,
             &json!({ "action_id": call.id("id"), "version": version }),
         )
@@ -55,7 +57,7 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `POST /actions/{id}`: makes it, or puts another in its place.
-pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn replace(call: &ApiCall) -> Result<ApiReply, Failure> {
     let (id, action) = (call.id_to_make("action_id")?, Action::of(call.object()?));
     let version = match change(call, |_| action.clone()).await? {
         Some(version) => version,
@@ -66,7 +68,7 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
             1
         }
     };
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         StatusCode::CREATED,
         &json!({ "action_id": id, "version": version }),
     )
@@ -74,7 +76,7 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `DELETE /actions/{id}`: from every job too.
-pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn delete(call: &ApiCall) -> Result<ApiReply, Failure> {
     let id = call.id("id");
     let mut transaction = call.server.database.begin().await?;
     let Some(row) = ACTIONS.locked(&mut transaction, &call.scope(), id).await? else {
@@ -93,7 +95,7 @@ fn not_found(id: &str) -> Failure {
 
 /// Changes the action of the address and what jobs have of it; its new version, or none if it is
 /// not there.
-async fn change(call: &Call, to: impl Fn(Action) -> Action) -> Result<Option<i64>, Failure> {
+async fn change(call: &ApiCall, to: impl Fn(Action) -> Action) -> Result<Option<i64>, Failure> {
     let id = call.id("id");
     let mut transaction = call.server.database.begin().await?;
     let Some(row) = ACTIONS.locked(&mut transaction, &call.scope(), id).await? else {
@@ -117,14 +119,14 @@ async fn change(call: &Call, to: impl Fn(Action) -> Action) -> Result<Option<i64
 
 /// Puts an action in the jobs that have it, or takes it out of them.
 async fn in_jobs(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
     action: Option<&Action>,
 ) -> Result<(), Failure> {
     for job_id in jobs_with_action(transaction, id).await? {
         let Some(row) = JOBS
-            .locked(transaction, &Scope::AllProjects, &job_id)
+            .locked(transaction, &RowScope::AllProjects, &job_id)
             .await?
         else {
             continue;
@@ -161,7 +163,7 @@ async fn in_jobs(
 
 /// Stores a new action under this id, or under a new one.
 pub(super) async fn store(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: Option<String>,
     action: Action,
@@ -193,7 +195,7 @@ pub(super) async fn store(
 }
 
 /// The action with this id as it would be answered, out of what was sent.
-fn complete(call: &Call, id: &str, mut action: Action) -> Result<Action, Failure> {
+fn complete(call: &ApiCall, id: &str, mut action: Action) -> Result<Action, Failure> {
     action.action_id = Field::Absent;
     action.project_id = call.project.as_str().into();
     action.user_id = call.identity.user_id.as_str().into();

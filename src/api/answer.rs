@@ -1,6 +1,6 @@
 //! How a request is answered.
 
-use super::call::Reply;
+use super::call::ApiReply;
 use super::error::{Failure, json_answer};
 use super::server::Server;
 use axum::body::Body;
@@ -52,7 +52,7 @@ fn is_news(server: &Server) -> bool {
 }
 
 /// The answer to a request that succeeds.
-pub(super) fn success(reply: Reply) -> Response<Body> {
+pub(super) fn success(reply: ApiReply) -> Response<Body> {
     let mut answer = if reply.body.is_empty() {
         Response::new(Body::empty())
     } else {

@@ -1,7 +1,7 @@
 //! Backups: what the agents say of each level they have made.
 
 use super::auth::accounts::new_id;
-use super::call::{Call, Dialect, Reply};
+use super::call::{ApiCall, ApiReply, Dialect};
 use super::db::documents::{BACKUPS, Beside, RowKey};
 use super::error::Failure;
 use crate::model::job::{BackupMetadata, BackupRecord, Documented, Field, WrongField};
@@ -9,21 +9,21 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 /// `GET /backups`.
-pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(call: &ApiCall) -> Result<ApiReply, Failure> {
     call.listing(&BACKUPS, "backups", call.scope(), call.search()?)
         .await
 }
 
 /// `GET /backups/{id}`.
-pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(call: &ApiCall) -> Result<ApiReply, Failure> {
     let row = BACKUPS
         .get(&call.server.database, &call.scope(), call.id("id"))
         .await?;
-    row.map(|row| Reply::object(&row)).ok_or(Failure::Absent)
+    row.map(|row| ApiReply::object(&row)).ok_or(Failure::Absent)
 }
 
 /// `POST /backups`: the body is the flat document of the agent.
-pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn create(call: &ApiCall) -> Result<ApiReply, Failure> {
     insert(
         call,
         &new_id().map_err(|_| Failure::Internal("no random numbers"))?,
@@ -33,11 +33,11 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
 
 /// `POST /backups/{id}`: the same under an id of the client's, so that a record that is sent again
 /// is not there twice.
-pub(super) async fn create_as(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn create_as(call: &ApiCall) -> Result<ApiReply, Failure> {
     insert(call, call.id_to_make("backup_id")?).await
 }
 
-async fn insert(call: &Call, id: &str) -> Result<Reply, Failure> {
+async fn insert(call: &ApiCall, id: &str) -> Result<ApiReply, Failure> {
     let mut metadata = BackupMetadata::of(call.object()?);
     metadata.backup_id = Field::Absent;
     let status = match std::mem::take(&mut metadata.status) {
@@ -83,11 +83,11 @@ async fn insert(call: &Call, id: &str) -> Result<Reply, Failure> {
         done => done?,
     }
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "backup_id": id })).at_version(1))
+    Ok(ApiReply::json(StatusCode::CREATED, &json!({ "backup_id": id })).at_version(1))
 }
 
 /// `PATCH /backups/{id}`.
-pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn update(call: &ApiCall) -> Result<ApiReply, Failure> {
     let (id, patch) = (call.id("id"), BackupRecord::of(call.object()?));
     let mut transaction = call.server.database.begin().await?;
     let row = BACKUPS.locked(&mut transaction, &call.scope(), id).await?;
@@ -122,11 +122,11 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
         .update(&mut transaction, &row, &document, &beside, call.now_us)
         .await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::OK, &Value::Object(document)).at_version(version))
+    Ok(ApiReply::json(StatusCode::OK, &Value::Object(document)).at_version(version))
 }
 
 /// `DELETE /backups/{id}`.
-pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn delete(call: &ApiCall) -> Result<ApiReply, Failure> {
     let mut transaction = call.server.database.begin().await?;
     let there = BACKUPS
         .delete(&mut transaction, &call.project, call.id("id"))

@@ -1,7 +1,7 @@
 //! One request, read and authenticated, as the resources see it.
 
-use super::auth::caller::Identity;
-use super::db::documents::{Document, Page, Scope, Search, Stored};
+use super::auth::caller::Caller;
+use super::db::documents::{Document, RowRange, RowScope, RowSearch, StoredRow};
 use super::db::{Fact, Needle};
 use super::error::Failure;
 use super::server::Server;
@@ -26,11 +26,11 @@ pub(super) enum Dialect {
 
 /// A request.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct ApiCall {
     /// What the process has.
     pub(super) server: Arc<Server>,
     /// Who asks.
-    pub(super) identity: Identity,
+    pub(super) identity: Caller,
     /// Whose objects it is about.
     pub(super) project: String,
     /// Which API.
@@ -51,7 +51,7 @@ pub(super) struct Call {
 
 /// What is answered when it succeeds.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct ApiReply {
     /// How.
     pub(super) status: StatusCode,
     /// JSON; nothing for an empty body.
@@ -62,7 +62,7 @@ pub(super) struct Reply {
     pub(super) total: Option<i64>,
 }
 
-impl Reply {
+impl ApiReply {
     /// With this JSON.
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl Reply {
     }
 
     /// An object.
-    pub(super) fn object(row: &Stored) -> Self {
+    pub(super) fn object(row: &StoredRow) -> Self {
         Self {
             status: StatusCode::OK,
             body: super::db::documents::text_of(&row.document),
@@ -102,7 +102,7 @@ impl Reply {
     }
 }
 
-impl Call {
+impl ApiCall {
     /// Whether the policy lets him.
     pub(super) fn may(&self, rule: &str) -> bool {
         self.server
@@ -120,8 +120,8 @@ impl Call {
     }
 
     /// The rows of the project.
-    pub(super) fn scope(&self) -> Scope {
-        Scope::Project(self.project.clone())
+    pub(super) fn scope(&self) -> RowScope {
+        RowScope::Project(self.project.clone())
     }
 
     /// A part of the address.
@@ -184,7 +184,7 @@ impl Call {
     }
 
     /// Which part of a list is asked for.
-    pub(super) fn page(&self) -> Result<Page, Failure> {
+    pub(super) fn page(&self) -> Result<RowRange, Failure> {
         let (limit, offset) = (self.number("limit")?, self.number("offset")?);
         if limit > LARGEST_PAGE {
             return Err(Self::bad_parameter(
@@ -192,15 +192,15 @@ impl Call {
                 &format!("must not be over {LARGEST_PAGE}"),
             ));
         }
-        Ok(Page {
+        Ok(RowRange {
             offset,
             limit: if limit == 0 { USUAL_PAGE } else { limit },
         })
     }
 
     /// What is searched for: the body of a GET.
-    pub(super) fn search(&self) -> Result<Search, Failure> {
-        let mut search = Search::default();
+    pub(super) fn search(&self) -> Result<RowSearch, Failure> {
+        let mut search = RowSearch::default();
         let Some(body) = &self.body else {
             return Ok(search);
         };
@@ -250,7 +250,7 @@ impl Call {
     }
 
     /// Refuses if the client wants to change another version than there is.
-    pub(super) fn check_version(&self, row: &Stored) -> Result<(), Failure> {
+    pub(super) fn check_version(&self, row: &StoredRow) -> Result<(), Failure> {
         match self.if_match {
             Some(wanted) if wanted != row.version => Err(Failure::Version(row.version)),
             _ => Ok(()),
@@ -258,10 +258,10 @@ impl Call {
     }
 
     /// What a DELETE answers: in version 1 it tells when there was nothing.
-    pub(super) fn deleted(&self, was_there: bool, what: &str) -> Result<Reply, Failure> {
+    pub(super) fn deleted(&self, was_there: bool, what: &str) -> Result<ApiReply, Failure> {
         match (self.dialect, was_there) {
             (Dialect::V1, false) => Err(Failure::NotFound(format!("No {what} with this id"))),
-            _ => Ok(Reply::nothing()),
+            _ => Ok(ApiReply::nothing()),
         }
     }
 }

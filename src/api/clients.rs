@@ -1,30 +1,30 @@
 //! Clients: the nodes that are registered.
 
 use super::auth::accounts::new_id;
-use super::call::{Call, Reply};
+use super::call::{ApiCall, ApiReply};
 use super::db::Transaction;
-use super::db::documents::{Beside, CLIENTS, Document, RowKey, Stored};
+use super::db::documents::{Beside, CLIENTS, Document, RowKey, StoredRow};
 use super::error::Failure;
 use crate::model::job::{Client, ClientInfo, Documented, Field, WrongField};
 use axum::http::StatusCode;
 use serde_json::json;
 
 /// `GET /clients`.
-pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(call: &ApiCall) -> Result<ApiReply, Failure> {
     call.listing(&CLIENTS, "clients", call.scope(), call.search()?)
         .await
 }
 
 /// `GET /clients/{client_id}`.
-pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(call: &ApiCall) -> Result<ApiReply, Failure> {
     let row = CLIENTS
         .get(&call.server.database, &call.scope(), call.id("id"))
         .await?;
-    row.map(|row| Reply::object(&row)).ok_or(Failure::Absent)
+    row.map(|row| ApiReply::object(&row)).ok_or(Failure::Absent)
 }
 
 /// `POST /clients`: registers a node, or changes what it says of itself.
-pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn create(call: &ApiCall) -> Result<ApiReply, Failure> {
     let info = registration(ClientInfo::of(call.object()?))?;
     let id = info.client_id.text().to_owned();
     if call
@@ -42,12 +42,12 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
     refuse_taken_name(call, &mut transaction, &info).await?;
     let version = store(call, &mut transaction, &id, info).await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "client_id": id })).at_version(version))
+    Ok(ApiReply::json(StatusCode::CREATED, &json!({ "client_id": id })).at_version(version))
 }
 
 /// Refuses a node whose name another project has registered, if all projects see one of the two.
 async fn refuse_taken_name(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     info: &ClientInfo,
 ) -> Result<(), Failure> {
@@ -69,7 +69,7 @@ async fn refuse_taken_name(
 
 /// Stores what a node says of itself, whether or not it is known; the version that it then has.
 async fn store(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
     mut info: ClientInfo,
@@ -114,7 +114,7 @@ async fn store(
 }
 
 /// `DELETE /clients/{client_id}`.
-pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn delete(call: &ApiCall) -> Result<ApiReply, Failure> {
     let id = call.id("id");
     if let Some(row) = CLIENTS
         .get(&call.server.database, &call.scope(), id)
@@ -131,12 +131,12 @@ pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// Whether a node is seen by all projects.
-pub(super) fn is_central(row: &Stored) -> bool {
+pub(super) fn is_central(row: &StoredRow) -> bool {
     let info = row.read::<Client>().client.into_value();
     info.is_some_and(|info| info.is_seen_by_all())
 }
 
-fn document(call: &Call, info: ClientInfo) -> Document {
+fn document(call: &ApiCall, info: ClientInfo) -> Document {
     let client = Client {
         project_id: call.project.as_str().into(),
         user_id: call.identity.user_id.as_str().into(),

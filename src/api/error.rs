@@ -60,7 +60,7 @@ pub(super) enum Failure {
     Identity(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database failed.
     #[error("the database failed")]
-    Database(#[from] db::Error),
+    Database(#[from] db::DatabaseError),
     /// Anything else that is this program's fault.
     #[error("{0}")]
     Internal(&'static str),
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_database_that_is_away_is_no_fault_of_the_server() {
         let failure = |source| {
-            Failure::Database(db::Error::Statement {
+            Failure::Database(db::DatabaseError::Statement {
                 verb: "read",
                 source,
             })

@@ -8,7 +8,7 @@
 use super::db::documents::{
     ACTIONS, BACKUPS, Beside, CLIENTS, Collection, Document, JOBS, RowKey, SESSIONS, link_actions,
 };
-use super::db::{Database, Error};
+use super::db::{Database, DatabaseError};
 use super::{backups, sessions};
 use crate::model::job::{
     Action, BackupMetadata, BackupRecord, Client, Documented, Job, JobSession, LONGEST_ID,
@@ -28,7 +28,7 @@ const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 pub enum ExchangeError {
     /// The database failed.
     #[error(transparent)]
-    Database(#[from] Error),
+    Database(#[from] DatabaseError),
     /// A line could not be read or written.
     #[error("could not read or write a document")]
     Io(#[from] io::Error),
@@ -221,7 +221,7 @@ async fn put_all(
     database: &Database,
     waiting: &[Incoming],
     exchanged: &mut Exchanged,
-) -> Result<(), Error> {
+) -> Result<(), DatabaseError> {
     if put(database, waiting).await? {
         exchanged.documents += waiting.len() as u64;
         return Ok(());
@@ -237,7 +237,7 @@ async fn put_all(
 }
 
 /// Puts all of them in, or none if one is there already; whether it did.
-async fn put(database: &Database, documents: &[Incoming]) -> Result<bool, Error> {
+async fn put(database: &Database, documents: &[Incoming]) -> Result<bool, DatabaseError> {
     let mut transaction = database.begin().await?;
     for Incoming {
         collection,

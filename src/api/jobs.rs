@@ -2,9 +2,11 @@
 
 use super::actions;
 use super::auth::accounts::new_id;
-use super::call::{Call, Reply};
+use super::call::{ApiCall, ApiReply};
 use super::clients::is_central;
-use super::db::documents::{ACTIONS, Beside, CLIENTS, JOBS, RowKey, Scope, Stored, link_actions};
+use super::db::documents::{
+    ACTIONS, Beside, CLIENTS, JOBS, RowKey, RowScope, StoredRow, link_actions,
+};
 use super::db::{Fact, Transaction};
 use super::error::Failure;
 use super::listing::without_pid;
@@ -19,7 +21,7 @@ use serde_json::json;
 pub(super) const MOST_ACTIONS: usize = 1000;
 
 /// `GET /jobs`.
-pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(call: &ApiCall) -> Result<ApiReply, Failure> {
     let mut search = call.search()?;
     if let Some(client) = &call.identity.client_id {
         search
@@ -31,7 +33,7 @@ pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
         &JOBS,
         "jobs",
         if all {
-            Scope::AllProjects
+            RowScope::AllProjects
         } else {
             call.scope()
         },
@@ -41,9 +43,9 @@ pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `GET /jobs/{id}`.
-pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(call: &ApiCall) -> Result<ApiReply, Failure> {
     let scope = if call.may("jobs:get_all_projects") {
-        Scope::AllProjects
+        RowScope::AllProjects
     } else {
         call.scope()
     };
@@ -53,7 +55,7 @@ pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
         .filter(|row| is_for(call, row))
         .ok_or(Failure::Absent)?;
     if call.may("jobs:get_all_projects") {
-        return Ok(Reply::object(&row));
+        return Ok(ApiReply::object(&row));
     }
     let client = CLIENTS
         .get(
@@ -63,8 +65,8 @@ pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
         )
         .await?;
     let elsewhere = client.is_some_and(|client| client.project != call.project);
-    Ok(Reply::object(&if elsewhere {
-        Stored {
+    Ok(ApiReply::object(&if elsewhere {
+        StoredRow {
             document: without_pid(row.document),
             ..row
         }
@@ -74,7 +76,7 @@ pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `POST /jobs`.
-pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn create(call: &ApiCall) -> Result<ApiReply, Failure> {
     let job = Job::of(call.object()?);
     job.job_id.check("job_id")?;
     let id = match job.job_id.text() {
@@ -84,11 +86,11 @@ pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
     let mut transaction = call.server.database.begin().await?;
     insert(call, &mut transaction, &id, job).await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "job_id": id })).at_version(1))
+    Ok(ApiReply::json(StatusCode::CREATED, &json!({ "job_id": id })).at_version(1))
 }
 
 /// `POST /jobs/{id}`: makes it, or puts another in its place.
-pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn replace(call: &ApiCall) -> Result<ApiReply, Failure> {
     let (id, job) = (call.id_to_make("job_id")?, Job::of(call.object()?));
     let mut transaction = call.server.database.begin().await?;
     let version = match JOBS.locked(&mut transaction, &call.scope(), id).await? {
@@ -100,7 +102,7 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
         None => insert(call, &mut transaction, id, job).await.map(|()| 1)?,
     };
     transaction.commit().await?;
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         StatusCode::CREATED,
         &json!({ "job_id": id, "version": version }),
     )
@@ -108,7 +110,7 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `PATCH /jobs/{id}`.
-pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn update(call: &ApiCall) -> Result<ApiReply, Failure> {
     let (id, patch) = (call.id("id"), Job::of(call.object()?));
     let patch = if call.identity.client_id.is_some() {
         said_by_node(patch)
@@ -138,7 +140,7 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
     let version = write(call, &mut transaction, &row, &job, &beside).await?;
     transaction.commit().await?;
     Ok(
-        Reply::json(StatusCode::OK, &json!({ "job_id": id, "version": version }))
+        ApiReply::json(StatusCode::OK, &json!({ "job_id": id, "version": version }))
             .at_version(version),
     )
 }
@@ -177,7 +179,7 @@ fn merge(job: &mut Job, mut patch: Job) {
 }
 
 /// `DELETE /jobs/{id}`.
-pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn delete(call: &ApiCall) -> Result<ApiReply, Failure> {
     let id = call.id("id");
     let mut transaction = call.server.database.begin().await?;
     if let Some(row) = JOBS.locked(&mut transaction, &call.scope(), id).await? {
@@ -190,7 +192,7 @@ pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `POST /jobs/{id}/event`.
-pub(super) async fn event(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn event(call: &ApiCall) -> Result<ApiReply, Failure> {
     let body = call.object_or_empty()?;
     let word = body.keys().next().filter(|_| body.len() == 1);
     let event = word
@@ -207,7 +209,7 @@ pub(super) async fn event(call: &Call) -> Result<Reply, Failure> {
     let course = &mut job.job_schedule.get_or_new().course;
     if course.event.said() == Some(event) {
         let already = format!("{} already requested", event.word());
-        return Ok(Reply::json(
+        return Ok(ApiReply::json(
             StatusCode::ACCEPTED,
             &json!({ "result": already }),
         ));
@@ -227,15 +229,15 @@ pub(super) async fn event(call: &Call) -> Result<Reply, Failure> {
         )
         .await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::ACCEPTED, &json!({ "result": "success" })).at_version(version))
+    Ok(ApiReply::json(StatusCode::ACCEPTED, &json!({ "result": "success" })).at_version(version))
 }
 
 /// The job with this id, which the caller may change; it stays as it is until the transaction ends.
 pub(super) async fn locked(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
-) -> Result<Stored, Failure> {
+) -> Result<StoredRow, Failure> {
     let row = JOBS
         .locked(transaction, &call.scope(), id)
         .await?
@@ -244,7 +246,7 @@ pub(super) async fn locked(
 }
 
 /// Whether a job is one that the caller's token is for.
-fn is_for(call: &Call, row: &Stored) -> bool {
+fn is_for(call: &ApiCall, row: &StoredRow) -> bool {
     call.identity
         .client_id
         .as_deref()
@@ -252,7 +254,7 @@ fn is_for(call: &Call, row: &Stored) -> bool {
 }
 
 async fn insert(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
     mut job: Job,
@@ -282,9 +284,9 @@ async fn insert(
 }
 
 async fn write(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
-    row: &Stored,
+    row: &StoredRow,
     job: &Job,
     beside: &Beside,
 ) -> Result<i64, Failure> {
@@ -314,7 +316,7 @@ fn check(job: &Job) -> Result<(), Failure> {
 /// The job with this id as it would be answered, out of what was sent, with its actions looked up
 /// or made.
 async fn complete(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
     mut job: Job,
@@ -373,10 +375,10 @@ fn entries_of(job: &Job) -> Result<Vec<Field<Action>>, Failure> {
 
 /// The client of a job, which stays as it is until the transaction ends.
 async fn client_of(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
-) -> Result<Stored, Failure> {
+) -> Result<StoredRow, Failure> {
     // An id with a character that cannot be one is not even looked for.
     let client = if id.contains(char::is_control) {
         None
@@ -388,7 +390,7 @@ async fn client_of(
 
 /// The full document of one entry: the stored action that it names, or one made out of it.
 async fn action(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     entry: Action,
 ) -> Result<Action, Failure> {

@@ -1,21 +1,21 @@
 //! A page of a list, as it is answered.
 
-use super::call::{Call, Reply};
-use super::db::documents::{Collection, Document, Page, Scope, Search, text_of};
+use super::call::{ApiCall, ApiReply};
+use super::db::documents::{Collection, Document, RowRange, RowScope, RowSearch, text_of};
 use super::error::Failure;
 use crate::model::job::{Documented, Field, Job};
 use axum::http::StatusCode;
 
-impl Call {
+impl ApiCall {
     /// A page of a list.
     pub(super) async fn listing(
         &self,
         collection: &Collection,
         name: &str,
-        scope: Scope,
-        search: Search,
-    ) -> Result<Reply, Failure> {
-        let page: Page = self.page()?;
+        scope: RowScope,
+        search: RowSearch,
+    ) -> Result<ApiReply, Failure> {
+        let page: RowRange = self.page()?;
         let rows = collection
             .list(&self.server.database, &scope, &search, page)
             .await?;
@@ -43,7 +43,7 @@ impl Call {
             }
         }
         body.push_str("]}");
-        Ok(Reply {
+        Ok(ApiReply {
             status: StatusCode::OK,
             body,
             version: None,

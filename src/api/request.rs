@@ -1,7 +1,7 @@
 //! What a request says: who sends it, its headers and its body.
 
 use super::auth::accounts;
-use super::auth::caller::Identity;
+use super::auth::caller::Caller;
 use super::error::Failure;
 use super::server::Server;
 use axum::body::{Body, to_bytes};
@@ -24,7 +24,7 @@ pub(super) async fn authenticate(
     server: &Server,
     headers: &HeaderMap,
     peer: Option<IpAddr>,
-) -> Result<Identity, Failure> {
+) -> Result<Caller, Failure> {
     let bearer = || {
         headers
             .get(header::AUTHORIZATION)?

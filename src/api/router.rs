@@ -1,7 +1,7 @@
 //! The way of a request: authenticated, read, allowed, run, answered.
 
 use super::answer::{failed, success};
-use super::call::{Call, Dialect, Reply};
+use super::call::{ApiCall, ApiReply, Dialect};
 use super::error::{Failure, REQUEST_ID};
 use super::request::{Peer, authenticate, if_match, read, takes_json};
 use super::routes::{ROUTES, Route};
@@ -146,7 +146,7 @@ async fn attend(
     at: Option<(Dialect, &[&'static Route])>,
     ids: Vec<(String, String)>,
     request: Request,
-) -> Result<Reply, Failure> {
+) -> Result<ApiReply, Failure> {
     let (parts, body) = request.into_parts();
     let identity = authenticate(
         server,
@@ -175,7 +175,7 @@ async fn attend(
     let body = read(body, &parts.headers, server.body_limit, server.patience).await?;
     let if_match = if_match(&parts.headers)?;
     let (now, now_us) = (now.as_second(), now.as_microsecond());
-    let call = Call {
+    let call = ApiCall {
         server: Arc::clone(server),
         identity,
         project,
@@ -215,7 +215,7 @@ fn refuse_strange_ids(route: &Route, ids: &[(String, String)]) -> Result<(), Fai
 }
 
 /// Runs a request, again and again while its transaction meets those of others.
-async fn run(route: &Route, call: &Call) -> Result<Reply, Failure> {
+async fn run(route: &Route, call: &ApiCall) -> Result<ApiReply, Failure> {
     let (mut attempt, began) = (0, crate::platform::monotonic());
     loop {
         match (route.run)(call).await {

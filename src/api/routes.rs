@@ -1,12 +1,12 @@
 //! Which address does what: a table.
 
-use super::call::{Call, Reply};
+use super::call::{ApiCall, ApiReply};
 use super::error::Failure;
 use super::{actions, backups, clients, jobs, sessions};
 use axum::http::Method;
 use std::pin::Pin;
 
-type Running<'c> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'c>>;
+type Running<'c> = Pin<Box<dyn Future<Output = Result<ApiReply, Failure>> + Send + 'c>>;
 
 /// One thing that can be asked for.
 pub(super) struct Route {
@@ -23,7 +23,7 @@ pub(super) struct Route {
     /// Whether version 1 has it.
     pub(super) in_v1: bool,
     /// Does it.
-    pub(super) run: for<'c> fn(&'c Call) -> Running<'c>,
+    pub(super) run: for<'c> fn(&'c ApiCall) -> Running<'c>,
 }
 
 macro_rules! route {

@@ -1,7 +1,7 @@
 //! What all requests share.
 
 use super::auth::Authenticator;
-use super::auth::policy::Policy;
+use super::auth::policy::AccessPolicy;
 use super::auth::rate::Rate;
 use super::db::Database;
 use super::metrics::Metrics;
@@ -18,7 +18,7 @@ pub(super) struct Server {
     /// Knows the callers by their tokens.
     pub(super) authenticator: Authenticator,
     /// Knows what callers may do.
-    pub(super) policy: Policy,
+    pub(super) policy: AccessPolicy,
     /// How many requests a caller can make.
     pub(super) rate: Rate,
     /// How often one address can send a wrong password.

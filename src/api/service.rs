@@ -4,16 +4,16 @@ use super::auth::Authenticator;
 use super::auth::accounts::AccountError;
 use super::auth::accounts::{self, KnownToken, NewToken, TokenScope, User};
 use super::auth::keystone::Keystone;
-use super::auth::policy::Policy;
+use super::auth::policy::AccessPolicy;
 use super::auth::policy::PolicyError;
 use super::auth::rate::Rate;
 use super::db::Database;
-use super::db::{Error as DatabaseError, migrate};
+use super::db::{DatabaseError, migrate};
 use super::exchange::{self, ExchangeError, Exchanged};
 use super::metrics::Metrics;
 use super::serve::{TlsFiles, serve, tls};
 use super::server::Server;
-use super::settings::{Settings, Tokens};
+use super::settings::{ServerSettings, Tokens};
 use super::{router, sessions};
 use crate::model::{Cancel, Secret};
 use crate::platform::Clock;
@@ -64,13 +64,13 @@ pub enum ServiceError {
 }
 
 /// An open database and what works on it.
-pub struct Service {
+pub struct ApiService {
     runtime: Runtime,
     database: Database,
     clock: Arc<dyn Clock>,
 }
 
-impl Service {
+impl ApiService {
     /// Opens the database at an address, and brings its tables to the form this version wants. One
     /// that is away, or starts, is waited for.
     pub fn open(
@@ -94,13 +94,13 @@ impl Service {
     /// Answers requests until cancelled. `ready` is told the address once it listens.
     pub fn serve(
         &self,
-        settings: Settings,
+        settings: ServerSettings,
         listen: SocketAddr,
         tls_files: Option<&TlsFiles>,
         cancel: &Cancel,
         ready: impl FnOnce(SocketAddr) -> io::Result<()>,
     ) -> Result<(), ServiceError> {
-        let policy = Policy::new(settings.policy.as_deref())?;
+        let policy = AccessPolicy::new(settings.policy.as_deref())?;
         let tls = tls_files.map(tls).transpose()?;
         let authenticator = match settings.tokens {
             Tokens::Builtin => Authenticator::builtin(),

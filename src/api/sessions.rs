@@ -5,9 +5,9 @@
 //! done.
 
 use super::auth::accounts::new_id;
-use super::call::{Call, Reply};
+use super::call::{ApiCall, ApiReply};
 use super::db::documents::{
-    Beside, JOBS, RowKey, SESSIONS, Scope, Stored, sessions_started_before,
+    Beside, JOBS, RowKey, RowScope, SESSIONS, StoredRow, sessions_started_before,
 };
 use super::db::{Database, Transaction};
 use super::error::Failure;
@@ -21,31 +21,31 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 /// `GET /sessions`.
-pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(call: &ApiCall) -> Result<ApiReply, Failure> {
     call.listing(&SESSIONS, "sessions", call.scope(), call.search()?)
         .await
 }
 
 /// `GET /sessions/{id}`.
-pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(call: &ApiCall) -> Result<ApiReply, Failure> {
     let row = SESSIONS
         .get(&call.server.database, &call.scope(), call.id("id"))
         .await?;
-    row.map(|row| Reply::object(&row)).ok_or(Failure::Absent)
+    row.map(|row| ApiReply::object(&row)).ok_or(Failure::Absent)
 }
 
 /// `POST /sessions`.
-pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn create(call: &ApiCall) -> Result<ApiReply, Failure> {
     let id = new_id().map_err(|_| Failure::Internal("no random numbers"))?;
     let session = new(call, &id, JobSession::of(call.object()?))?;
     let mut transaction = call.server.database.begin().await?;
     insert(call, &mut transaction, &id, &session).await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "session_id": id })).at_version(1))
+    Ok(ApiReply::json(StatusCode::CREATED, &json!({ "session_id": id })).at_version(1))
 }
 
 /// `POST /sessions/{id}`: makes it, or puts another in its place. Its jobs stay.
-pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn replace(call: &ApiCall) -> Result<ApiReply, Failure> {
     let id = call.id_to_make("session_id")?;
     let mut session = new(call, id, JobSession::of(call.object()?))?;
     let mut transaction = call.server.database.begin().await?;
@@ -65,7 +65,7 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
         }
     };
     transaction.commit().await?;
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         StatusCode::CREATED,
         &json!({ "session_id": id, "version": version }),
     )
@@ -73,7 +73,7 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `PATCH /sessions/{id}`.
-pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn update(call: &ApiCall) -> Result<ApiReply, Failure> {
     let (id, mut patch) = (call.id("id"), JobSession::of(call.object()?));
     let mut transaction = call.server.database.begin().await?;
     let row = locked(call, &mut transaction, id).await?;
@@ -91,7 +91,7 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
     hand_on_schedule(call, &mut transaction, &row, &session).await?;
     let version = write(call, &mut transaction, &row, &session).await?;
     transaction.commit().await?;
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         StatusCode::OK,
         &json!({ "session_id": id, "version": version }),
     )
@@ -99,7 +99,7 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `DELETE /sessions/{id}`: its jobs stay as they are.
-pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn delete(call: &ApiCall) -> Result<ApiReply, Failure> {
     let mut transaction = call.server.database.begin().await?;
     let there = SESSIONS
         .delete(&mut transaction, &call.project, call.id("id"))
@@ -109,7 +109,7 @@ pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `PUT /sessions/{id}/jobs/{job_id}`.
-pub(super) async fn add_job(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn add_job(call: &ApiCall) -> Result<ApiReply, Failure> {
     let (id, job_id) = (call.id("id"), call.id("job_id"));
     let mut transaction = call.server.database.begin().await?;
     let row = locked(call, &mut transaction, id).await?;
@@ -137,11 +137,11 @@ pub(super) async fn add_job(call: &Call) -> Result<Reply, Failure> {
     write(call, &mut transaction, &row, &session).await?;
     write_job(call, &mut transaction, &job_row, &job).await?;
     transaction.commit().await?;
-    Ok(Reply::nothing())
+    Ok(ApiReply::nothing())
 }
 
 /// `DELETE /sessions/{id}/jobs/{job_id}`.
-pub(super) async fn remove_job(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn remove_job(call: &ApiCall) -> Result<ApiReply, Failure> {
     let (id, job_id) = (call.id("id"), call.id("job_id"));
     let mut transaction = call.server.database.begin().await?;
     let row = locked(call, &mut transaction, id).await?;
@@ -162,11 +162,11 @@ pub(super) async fn remove_job(call: &Call) -> Result<Reply, Failure> {
         }
     }
     transaction.commit().await?;
-    Ok(Reply::nothing())
+    Ok(ApiReply::nothing())
 }
 
 /// `POST /sessions/{id}/action`.
-pub(super) async fn action(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn action(call: &ApiCall) -> Result<ApiReply, Failure> {
     let body = call.object_or_empty()?;
     let one = body.into_iter().collect::<Vec<_>>();
     let [(word, said)] = &one[..] else {
@@ -199,7 +199,7 @@ pub(super) async fn action(call: &Call) -> Result<Reply, Failure> {
     }
     transaction.commit().await?;
     session.session_tag.fill(0);
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         StatusCode::ACCEPTED,
         &json!({ "result": result, "session_tag": session.session_tag }),
     ))
@@ -207,7 +207,7 @@ pub(super) async fn action(call: &Call) -> Result<Reply, Failure> {
 
 /// The entry of a job in a session, that the caller may change.
 fn entry_of<'s>(
-    call: &Call,
+    call: &ApiCall,
     session: &'s mut JobSession,
     job_id: &str,
 ) -> Result<&'s mut SessionJob, Failure> {
@@ -221,7 +221,7 @@ fn entry_of<'s>(
 }
 
 fn start(
-    call: &Call,
+    call: &ApiCall,
     session: &mut JobSession,
     said: &SessionCall,
 ) -> Result<&'static str, Failure> {
@@ -258,7 +258,11 @@ const DONE: &str = "success";
 /// What a node is told that has missed a start.
 const OUT_OF_SYNC: &str = "out-of-sync";
 
-fn end(call: &Call, session: &mut JobSession, said: &SessionCall) -> Result<&'static str, Failure> {
+fn end(
+    call: &ApiCall,
+    session: &mut JobSession,
+    said: &SessionCall,
+) -> Result<&'static str, Failure> {
     let Some(result) = said.result.said() else {
         let rule = "must be one of success, fail, aborted";
         return Err(WrongField::new("end.result", rule).into());
@@ -298,7 +302,7 @@ pub(super) async fn time_out(
     for (project, id) in sessions_started_before(database, started_before).await? {
         let mut transaction = database.begin().await?;
         let Some(row) = SESSIONS
-            .locked(&mut transaction, &Scope::Project(project), &id)
+            .locked(&mut transaction, &RowScope::Project(project), &id)
             .await?
         else {
             continue;
@@ -333,7 +337,11 @@ pub(super) async fn time_out(
     Ok(ended)
 }
 
-async fn locked(call: &Call, transaction: &mut Transaction, id: &str) -> Result<Stored, Failure> {
+async fn locked(
+    call: &ApiCall,
+    transaction: &mut Transaction,
+    id: &str,
+) -> Result<StoredRow, Failure> {
     let row = SESSIONS.locked(transaction, &call.scope(), id).await?;
     row.ok_or_else(|| Failure::NotFound(format!("No session found with ID:{id}")))
 }
@@ -346,7 +354,7 @@ pub(super) fn beside(session: &JobSession) -> Beside {
     }
 }
 
-fn new(call: &Call, id: &str, session: JobSession) -> Result<JobSession, Failure> {
+fn new(call: &ApiCall, id: &str, session: JobSession) -> Result<JobSession, Failure> {
     let mut session = session;
     session.jobs = Field::Is(SessionJobs::default());
     session.session_id = id.into();
@@ -358,7 +366,7 @@ fn new(call: &Call, id: &str, session: JobSession) -> Result<JobSession, Failure
 }
 
 async fn insert(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
     session: &JobSession,
@@ -380,9 +388,9 @@ async fn insert(
 }
 
 async fn write(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
-    row: &Stored,
+    row: &StoredRow,
     session: &JobSession,
 ) -> Result<i64, Failure> {
     let (document, beside) = (session.document(), beside(session));
@@ -392,9 +400,9 @@ async fn write(
 }
 
 async fn write_job(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
-    row: &Stored,
+    row: &StoredRow,
     job: &Job,
 ) -> Result<i64, Failure> {
     let (document, beside) = (job.document(), Beside::default());
@@ -412,9 +420,9 @@ fn when_of(session: &JobSession) -> When {
 
 /// Gives a changed timetable to the jobs of a session.
 async fn hand_on_schedule(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
-    row: &Stored,
+    row: &StoredRow,
     changed: &JobSession,
 ) -> Result<(), Failure> {
     if row.read::<JobSession>().schedule == changed.schedule {

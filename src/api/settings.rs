@@ -14,7 +14,7 @@ pub enum Tokens {
 
 /// How a server behaves.
 #[derive(Debug)]
-pub struct Settings {
+pub struct ServerSettings {
     /// Where tokens come from.
     pub tokens: Tokens,
     /// The text of a policy file.
@@ -32,7 +32,7 @@ pub struct Settings {
     pub public_url: Option<String>,
 }
 
-impl Default for Settings {
+impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             tokens: Tokens::Builtin,

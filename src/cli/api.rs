@@ -7,7 +7,7 @@ use super::outside::outside_stores;
 use super::session::Session;
 use super::when;
 use crate::api::{
-    Exchanged, KeystoneSettings, NewToken, Service, Settings, TlsFiles, TokenScope, Tokens,
+    ApiService, Exchanged, KeystoneSettings, NewToken, ServerSettings, TlsFiles, TokenScope, Tokens,
 };
 use crate::config::ByteSize;
 use crate::model::Passphrase;
@@ -256,7 +256,7 @@ impl From<Scope> for TokenScope {
 
 pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
     let address = address(&arguments.database, session)?;
-    let service = Service::open(
+    let service = ApiService::open(
         &address,
         arguments.database.database_connections,
         Arc::new(SystemClock),
@@ -401,7 +401,7 @@ fn password(file: Option<&Path>, session: &Session) -> anyhow::Result<Passphrase
     Ok(first)
 }
 
-fn serve(arguments: Arguments, service: &Service, session: &mut Session) -> anyhow::Result<()> {
+fn serve(arguments: Arguments, service: &ApiService, session: &mut Session) -> anyhow::Result<()> {
     let policy = arguments.policy_file.as_deref();
     let policy = policy
         .map(|path| {
@@ -426,7 +426,7 @@ fn serve(arguments: Arguments, service: &Service, session: &mut Session) -> anyh
         )
         .into());
     }
-    let settings = Settings {
+    let settings = ServerSettings {
         tokens,
         policy,
         body_limit: usize::try_from(arguments.body_limit.0).context("--body-limit is too large")?,
@@ -474,7 +474,7 @@ struct Dev {
 }
 
 impl Dev {
-    fn new(service: &Service, session: &Session) -> anyhow::Result<Self> {
+    fn new(service: &ApiService, session: &Session) -> anyhow::Result<Self> {
         let Some(file) = session.environment.dev_server() else {
             return Err(
                 Usage::new("there is no home directory to keep the token in")
@@ -542,7 +542,7 @@ struct UserDocument<'a> {
     roles: &'a [String],
 }
 
-fn users(service: &Service, session: &mut Session) -> anyhow::Result<()> {
+fn users(service: &ApiService, session: &mut Session) -> anyhow::Result<()> {
     let users = service.users()?;
     if session.output.format == Format::Json {
         let document = |user: &'_ crate::api::User| {
@@ -589,7 +589,7 @@ struct TokenDocument<'a> {
     expires: Option<Timestamp>,
 }
 
-fn tokens(service: &Service, session: &mut Session) -> anyhow::Result<()> {
+fn tokens(service: &ApiService, session: &mut Session) -> anyhow::Result<()> {
     let tokens = service.tokens()?;
     if session.output.format == Format::Json {
         let document = |token: &'_ crate::api::KnownToken| {

@@ -10,7 +10,7 @@ use super::when;
 use crate::platform::process::{self, Background, End};
 use crate::platform::{host_name, pause};
 use crate::sched::book::{Book, Rules};
-use crate::sched::daemon::{self, DaemonError, Settings, Signals, Source, Span};
+use crate::sched::daemon::{self, DaemonError, JobSource, SchedulerSettings, Signals, WorkSpan};
 use crate::sched::journal::Journal;
 use crate::sched::order::{Agent, AgentKind, RunFolder};
 use crate::sched::runner;
@@ -180,9 +180,9 @@ pub(super) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result
             } else {
                 Told::Nobody
             };
-            work(&arguments, Span::Always, told, session)
+            work(&arguments, WorkSpan::Always, told, session)
         }
-        Command::Once => work(&arguments, Span::Once, Told::Nobody, session),
+        Command::Once => work(&arguments, WorkSpan::Once, Told::Nobody, session),
         Command::Stop => stop(&arguments, session),
         Command::Status => status(&arguments, session),
         Command::Reload => {
@@ -241,7 +241,7 @@ fn in_background(arguments: &Arguments, session: &mut Session) -> anyhow::Result
 
 fn work(
     arguments: &Arguments,
-    span: Span,
+    span: WorkSpan,
     told: Told,
     session: &mut Session,
 ) -> anyhow::Result<Outcome> {
@@ -285,17 +285,17 @@ fn state_folder(arguments: &Arguments, session: &Session) -> anyhow::Result<Path
     std::path::absolute(&folder).with_context(|| format!("could not find {}", folder.display()))
 }
 
-fn source(arguments: &Arguments, session: &Session) -> anyhow::Result<Source> {
+fn source(arguments: &Arguments, session: &Session) -> anyhow::Result<JobSource> {
     if arguments.no_api {
-        return Ok(Source::Folder(arguments.jobs_dir.clone()));
+        return Ok(JobSource::Folder(arguments.jobs_dir.clone()));
     }
-    Ok(Source::Server(Box::new(connect(
+    Ok(JobSource::Server(Box::new(connect(
         &arguments.server,
         session,
     )?)))
 }
 
-fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<Settings> {
+fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<SchedulerSettings> {
     let agent = match &arguments.original_agent {
         Some(program) => Agent {
             program: program.clone(),
@@ -307,7 +307,7 @@ fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<Settings
         },
     };
     let time_limit = arguments.time_limit.as_deref().map(length).transpose()?;
-    Ok(Settings {
+    Ok(SchedulerSettings {
         folder: state_folder(arguments, session)?,
         client_id: arguments.client_id.clone(),
         host: host_name().context("could not find out this machine's name")?,

@@ -2,7 +2,7 @@
 //! are the daemon's.
 
 use super::journal::Record;
-use super::states::{Duty, Event, State};
+use super::states::{Duty, Happening, JobState};
 use super::timetable::{Lateness, Timetable};
 use crate::model::job::{
     Action, Course, Documented, Field, Job, JobEvent, JobStatus, NEVER, RunResult, Schedule, Words,
@@ -41,7 +41,7 @@ pub enum Task {
 
 /// Whether all jobs that there are were seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Sighting {
     /// All: what is not among them is gone.
     All,
     /// Some: others may be there.
@@ -142,13 +142,13 @@ impl Book {
     pub fn next(&self, id: &str) -> Option<Timestamp> {
         self.jobs
             .get(id)
-            .filter(|job| job.record.state == State::Scheduled)
+            .filter(|job| job.record.state == JobState::Scheduled)
             .and_then(|job| job.record.waiting.or(job.next))
     }
 
     /// Takes in all jobs that the server has of this client. A document that is not as it should be
     /// is left out, and keeps none of the others waiting.
-    pub fn see(&mut self, documents: Vec<Job>, seen: Seen, now: Timestamp) -> Tasks {
+    pub fn see(&mut self, documents: Vec<Job>, seen: Sighting, now: Timestamp) -> Tasks {
         let mut tasks = BTreeSet::new();
         let mut there = BTreeSet::new();
         for document in documents {
@@ -163,11 +163,11 @@ impl Book {
         let gone: Vec<String> = self
             .jobs
             .keys()
-            .filter(|id| seen == Seen::All && !there.contains(*id))
+            .filter(|id| seen == Sighting::All && !there.contains(*id))
             .cloned()
             .collect();
         for id in gone {
-            self.happen(&id, Event::Removed, now, &mut tasks);
+            self.happen(&id, Happening::Removed, now, &mut tasks);
             self.forget_if_gone(&id);
         }
         tasks.into_iter().collect()
@@ -194,9 +194,9 @@ impl Book {
         }
         if let Some(job) = self.jobs.get_mut(id) {
             job.look_ahead();
-            if job.timetable.is_none() && job.record.state == State::Scheduled {
+            if job.timetable.is_none() && job.record.state == JobState::Scheduled {
                 // Nobody will ever run it, and somebody should see that.
-                job.record.state = State::Stopped;
+                job.record.state = JobState::Stopped;
                 job.record.status = JobStatus::Completed.word().to_owned();
                 job.record.result = RunResult::Fail.word().to_owned();
                 job.record.unsent = true;
@@ -207,14 +207,14 @@ impl Book {
 
     /// Takes in a job that was not known. Returns what happens to it: nothing where another
     /// scheduler of this client has it.
-    fn see_first(&mut self, id: &str, document: Job, now: Timestamp) -> Option<Event> {
+    fn see_first(&mut self, id: &str, document: Job, now: Timestamp) -> Option<Happening> {
         let schedule = schedule_of(&document);
         let course = &schedule.course;
         if runs(course) && course.event.text().is_empty() && !self.is_dead(course, now) {
             return None;
         }
         let record = Record {
-            state: State::Stopped,
+            state: JobState::Stopped,
             armed: now,
             handled: now,
             timetable: schedule.when_as_text(),
@@ -245,7 +245,7 @@ impl Book {
     }
 
     /// Takes in a job that is known. Returns what happens to it, if anything.
-    fn see_again(&mut self, id: &str, document: Job, now: Timestamp) -> Option<Event> {
+    fn see_again(&mut self, id: &str, document: Job, now: Timestamp) -> Option<Happening> {
         let schedule = schedule_of(&document).clone();
         let timetable = self.timetable(id, &schedule);
         let changes_start = self.rules.changes_start;
@@ -258,18 +258,18 @@ impl Book {
         // What was acted on already, and could not be answered yet, is not a new wish.
         let is_new = !(job.record.unsent && job.record.event == schedule.course.event.text());
         let said = schedule.course.event.said().filter(|_| is_new);
-        let mut event = said.map(Event::from);
+        let mut event = said.map(Happening::from);
         let when = schedule.when_as_text();
         if job.record.timetable != when {
             job.record.timetable = when;
-            if job.record.state != State::Stopped {
+            if job.record.state != JobState::Stopped {
                 job.arm(now);
             } else if changes_start && event.is_none() {
-                event = Some(Event::Start);
+                event = Some(Happening::Start);
             }
         }
-        if event.is_none() && job.record.state == State::Leaving {
-            event = Some(Event::Start);
+        if event.is_none() && job.record.state == JobState::Leaving {
+            event = Some(Happening::Start);
         }
         event
     }
@@ -295,7 +295,7 @@ impl Book {
     fn happen(
         &mut self,
         id: &str,
-        event: Event,
+        event: Happening,
         now: Timestamp,
         tasks: &mut BTreeSet<(String, Task)>,
     ) -> Option<Duty> {
@@ -310,7 +310,7 @@ impl Book {
             Some(Duty::Skip) => job.record.missed += 1,
             Some(Duty::Launch | Duty::Wait) | None => {}
         }
-        if step.next == State::Stopped {
+        if step.next == JobState::Stopped {
             job.record.waiting = None;
         }
         if let Some(status) = step.says {
@@ -325,7 +325,7 @@ impl Book {
         if self
             .jobs
             .get(id)
-            .is_some_and(|job| job.record.state == State::Gone && !job.record.unsent)
+            .is_some_and(|job| job.record.state == JobState::Gone && !job.record.unsent)
         {
             self.jobs.remove(id);
         }
@@ -352,7 +352,7 @@ impl Book {
             if let Some(due) = due {
                 job.record.handled = due.handled;
                 job.look_ahead();
-                if job.record.state == State::Scheduled {
+                if job.record.state == JobState::Scheduled {
                     // One that waits for a place already is enough.
                     let one_more = u64::from(due.run.is_some() && job.record.waiting.is_some());
                     job.record.missed += due.missed + one_more;
@@ -361,7 +361,7 @@ impl Book {
                         tracing::warn!(job = %id, missed = due.missed, "a job was not run when it was due");
                     }
                 } else {
-                    self.happen(&id, Event::Due, now, &mut tasks);
+                    self.happen(&id, Happening::Due, now, &mut tasks);
                 }
             }
         }
@@ -369,7 +369,7 @@ impl Book {
             .jobs
             .iter()
             .filter(|(_, job)| {
-                job.record.state == State::Scheduled
+                job.record.state == JobState::Scheduled
                     && job.record.waiting.is_none()
                     && job.next.is_none()
             })
@@ -377,12 +377,12 @@ impl Book {
             .map(|(id, _)| id.clone())
             .collect();
         for id in ended {
-            self.happen(&id, Event::Exhausted, now, &mut tasks);
+            self.happen(&id, Happening::Exhausted, now, &mut tasks);
         }
         let mut waiting: Vec<(i64, Timestamp, &String)> = self
             .jobs
             .iter()
-            .filter(|(_, job)| job.record.state == State::Scheduled)
+            .filter(|(_, job)| job.record.state == JobState::Scheduled)
             .filter_map(|(id, job)| Some((-job.urgency(), job.record.waiting?, id)))
             .collect();
         waiting.sort();
@@ -397,7 +397,7 @@ impl Book {
     /// Notes that a run of a job begins. To be remembered before it does.
     pub fn begin(&mut self, id: &str, run: &str, now: Timestamp) {
         let mut tasks = BTreeSet::new();
-        self.happen(id, Event::Due, now, &mut tasks);
+        self.happen(id, Happening::Due, now, &mut tasks);
         let Some(job) = self.jobs.get_mut(id) else {
             return;
         };
@@ -480,15 +480,15 @@ impl Book {
             result.clone_into(&mut job.record.result);
             job.look_ahead();
             let event = if job.next.is_some() {
-                Event::EndedMore
+                Happening::EndedMore
             } else {
-                Event::EndedLast
+                Happening::EndedLast
             };
             self.happen(id, event, now, &mut tasks);
             if let Some(job) = self
                 .jobs
                 .get_mut(id)
-                .filter(|job| job.record.state == State::Gone)
+                .filter(|job| job.record.state == JobState::Gone)
             {
                 // Nobody wants to know; where the document is there still, it is right to have the
                 // end in it.

@@ -132,7 +132,7 @@ impl Resource {
 
 /// Which part of a list.
 #[derive(Clone, Copy, Debug)]
-pub struct Page {
+pub struct ListPart {
     /// How many at most.
     pub limit: usize,
     /// After how many.
@@ -142,10 +142,10 @@ pub struct Page {
 /// A connection to a server. Can be used by several threads.
 pub struct ApiConnection {
     http: Http,
-    way: Way,
+    way: WayIn,
 }
 
-enum Way {
+enum WayIn {
     Token {
         url: String,
         token: Arc<Secret<String>>,
@@ -156,14 +156,14 @@ enum Way {
 }
 
 /// A way into one project.
-struct Open {
+struct OpenWay {
     /// With the project, without a slash at its end.
     base: String,
     token: String,
     pass: Option<Arc<Pass>>,
 }
 
-impl Drop for Open {
+impl Drop for OpenWay {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.token);
     }
@@ -177,7 +177,7 @@ impl std::fmt::Debug for ApiConnection {
 
 /// An answer that was not an error.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiAnswer {
     /// Its body; null where there is none.
     pub body: Value,
     /// The version of the object, where the server says one.
@@ -197,12 +197,12 @@ impl ApiConnection {
                 url,
                 project,
                 token,
-            } => Way::Token {
+            } => WayIn::Token {
                 url: url.trim_end_matches('/').to_owned(),
                 token: Arc::new(token),
                 project: Mutex::new(project),
             },
-            Entrance::Openstack => Way::Openstack(
+            Entrance::Openstack => WayIn::Openstack(
                 Login::new(&http, Service::Backup, None, settings).map_err(no_login)?,
             ),
         };
@@ -212,11 +212,11 @@ impl ApiConnection {
     /// The project that all is in.
     pub fn project(&self) -> Result<String, ApiError> {
         match &self.way {
-            Way::Token { .. } => {
+            WayIn::Token { .. } => {
                 let open = self.open()?;
                 Ok(open.base.rsplit('/').next().unwrap_or_default().to_owned())
             }
-            Way::Openstack(login) => {
+            WayIn::Openstack(login) => {
                 let pass = login.pass().map_err(no_login)?;
                 let of_address = || {
                     pass.account
@@ -230,9 +230,9 @@ impl ApiConnection {
         }
     }
 
-    fn open(&self) -> Result<Open, ApiError> {
+    fn open(&self) -> Result<OpenWay, ApiError> {
         match &self.way {
-            Way::Token {
+            WayIn::Token {
                 url,
                 token,
                 project,
@@ -243,16 +243,16 @@ impl ApiConnection {
                     None if url.contains("/v2/") => String::new(),
                     None => known.insert(self.project_of(url, token)?).clone(),
                 };
-                Ok(Open {
+                Ok(OpenWay {
                     base: base(url, &project),
                     token: token.expose().clone(),
                     pass: None,
                 })
             }
-            Way::Openstack(login) => {
+            WayIn::Openstack(login) => {
                 let pass = login.pass().map_err(no_login)?;
                 let project = pass.project.as_deref().unwrap_or_default();
-                Ok(Open {
+                Ok(OpenWay {
                     base: base(&pass.account, project),
                     token: pass.token.expose().clone(),
                     pass: Some(pass),
@@ -296,11 +296,11 @@ impl ApiConnection {
         below: &str,
         body: Option<&Value>,
         version: Option<&str>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiAnswer, ApiError> {
         let open = self.open()?;
         let reply = self.send(&open, method, below, body, version)?;
         if reply.status == 401
-            && let (Way::Openstack(login), Some(pass)) = (&self.way, &open.pass)
+            && let (WayIn::Openstack(login), Some(pass)) = (&self.way, &open.pass)
         {
             // It has expired, or was taken back.
             login.renew(pass).map_err(no_login)?;
@@ -313,7 +313,7 @@ impl ApiConnection {
 
     fn send(
         &self,
-        open: &Open,
+        open: &OpenWay,
         method: &Method,
         below: &str,
         body: Option<&Value>,
@@ -345,7 +345,7 @@ impl ApiConnection {
         &self,
         resource: Resource,
         search: &Value,
-        page: Page,
+        page: ListPart,
         more: &str,
     ) -> Result<Vec<Value>, ApiError> {
         let below = format!(
@@ -376,7 +376,7 @@ impl ApiConnection {
             let page = self.list(
                 resource,
                 search,
-                Page {
+                ListPart {
                     limit: PAGE,
                     offset: all.len(),
                 },
@@ -391,7 +391,7 @@ impl ApiConnection {
     }
 
     /// One object; none if it is not there.
-    pub fn get(&self, resource: Resource, id: &str) -> Result<Option<Answer>, ApiError> {
+    pub fn get(&self, resource: Resource, id: &str) -> Result<Option<ApiAnswer>, ApiError> {
         match self.call(&Method::GET, &address(resource, id), None, None) {
             Err(ApiError::Refused { status: 404, .. }) => Ok(None),
             answer => answer.map(Some),
@@ -444,7 +444,7 @@ impl ApiConnection {
         id: &str,
         patch: &Value,
         version: Option<&str>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiAnswer, ApiError> {
         self.call(&Method::PATCH, &address(resource, id), Some(patch), version)
     }
 
@@ -540,7 +540,7 @@ fn unreachable_at(
     }
 }
 
-fn read(reply: Reply, url: &str, what: &str) -> Result<Answer, ApiError> {
+fn read(reply: Reply, url: &str, what: &str) -> Result<ApiAnswer, ApiError> {
     let (status, is_done) = (reply.status, reply.is_done());
     let version = reply.header("etag").map(str::to_owned);
     let cut_off = |silence: NetError| unreachable_at(url, silence);
@@ -556,14 +556,14 @@ fn read(reply: Reply, url: &str, what: &str) -> Result<Answer, ApiError> {
         });
     }
     if bytes.is_empty() {
-        return Ok(Answer {
+        return Ok(ApiAnswer {
             body: Value::Null,
             version,
         });
     }
     let body =
         serde_json::from_slice(&bytes).map_err(|error| ApiError::Answer(error.to_string()))?;
-    Ok(Answer { body, version })
+    Ok(ApiAnswer { body, version })
 }
 
 /// What an error says of itself: servers of Freezer and of OpenStack have it at different places.

@@ -28,7 +28,7 @@ const ORDINALS: [&str; 5] = ["1st", "2nd", "3rd", "4th", "5th"];
 
 /// One part of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
+enum CronPiece {
     Range {
         first: i16,
         last: i16,
@@ -46,7 +46,7 @@ enum Piece {
 /// A timetable by calendar fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cron {
-    fields: [Vec<Piece>; 8],
+    fields: [Vec<CronPiece>; 8],
 }
 
 /// A field that cannot be read.
@@ -68,11 +68,11 @@ impl Cron {
         let Some(smallest) = given.iter().rposition(|text| !text.is_empty()) else {
             return Ok(None);
         };
-        let mut fields: [Vec<Piece>; 8] = Default::default();
+        let mut fields: [Vec<CronPiece>; 8] = Default::default();
         for (index, (field, text)) in fields.iter_mut().zip(&given).enumerate() {
             let (name, first, last, usual) = FIELDS[index];
             *field = if !text.is_empty() {
-                let pieces: Option<Vec<Piece>> = text
+                let pieces: Option<Vec<CronPiece>> = text
                     .split(',')
                     .map(|part| piece(name, part.trim(), first, last))
                     .collect();
@@ -84,7 +84,7 @@ impl Cron {
                 let (first, last) = usual
                     .filter(|_| index > smallest)
                     .map_or((first, last), |usual| (usual, usual));
-                vec![Piece::Range {
+                vec![CronPiece::Range {
                     first,
                     last,
                     step: 1,
@@ -96,18 +96,18 @@ impl Cron {
 
     fn has(&self, field: usize, value: i16) -> bool {
         self.fields[field].iter().any(|piece| match *piece {
-            Piece::Range { first, last, step } => {
+            CronPiece::Range { first, last, step } => {
                 (first..=last).contains(&value) && (value - first) % step == 0
             }
-            Piece::LastDay | Piece::Nth { .. } => false,
+            CronPiece::LastDay | CronPiece::Nth { .. } => false,
         })
     }
 
     fn has_day(&self, date: Date) -> bool {
         let in_month = self.fields[2].iter().any(|piece| match *piece {
-            Piece::Range { .. } => self.has(2, date.day().into()),
-            Piece::LastDay => date.day() == date.days_in_month(),
-            Piece::Nth { number, weekday } => {
+            CronPiece::Range { .. } => self.has(2, date.day().into()),
+            CronPiece::LastDay => date.day() == date.days_in_month(),
+            CronPiece::Nth { number, weekday } => {
                 weekday_of(date) == weekday
                     && match number {
                         Some(number) => (date.day() - 1) / 7 + 1 == number,
@@ -190,10 +190,10 @@ fn weekday_of(date: Date) -> i16 {
 }
 
 /// One part between commas.
-fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
+fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<CronPiece> {
     if field == "day" {
         if text == "last" {
-            return Some(Piece::LastDay);
+            return Some(CronPiece::LastDay);
         }
         if let Some((ordinal, weekday)) = text.split_once(' ') {
             let weekday = name_in(&WEEKDAYS, weekday.trim())?;
@@ -203,7 +203,7 @@ fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
                     i8::try_from(ORDINALS.iter().position(|known| *known == ordinal)? + 1).ok()?,
                 ),
             };
-            return Some(Piece::Nth { number, weekday });
+            return Some(CronPiece::Nth { number, weekday });
         }
     }
     let value = |text: &str| {
@@ -232,7 +232,7 @@ fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
             },
         ),
     };
-    (first <= last).then_some(Piece::Range {
+    (first <= last).then_some(CronPiece::Range {
         first,
         last,
         step: step.unwrap_or(1),

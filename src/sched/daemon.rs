@@ -7,7 +7,7 @@ mod settings;
 mod work;
 
 pub use error::DaemonError;
-pub use settings::{Settings, Signals, Source, Span};
+pub use settings::{JobSource, SchedulerSettings, Signals, WorkSpan};
 
 use super::order::RunFolder;
 use crate::platform::durable::{self, Access};
@@ -20,13 +20,13 @@ use std::sync::Arc;
 ///
 /// # Errors
 ///
-/// [`DaemonError`]: before it begins, when its own files fail, or, with [`Span::Once`], when the
+/// [`DaemonError`]: before it begins, when its own files fail, or, with [`WorkSpan::Once`], when the
 /// server does.
 pub fn run(
-    settings: Settings,
-    source: Source,
+    settings: SchedulerSettings,
+    source: JobSource,
     clock: Arc<dyn Clock>,
-    span: Span,
+    span: WorkSpan,
     signals: &Signals,
     ready: impl FnOnce(),
 ) -> Result<(), DaemonError> {

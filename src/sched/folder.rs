@@ -1,6 +1,6 @@
 //! Jobs without a server: a folder of job files.
 
-use super::book::Seen;
+use super::book::Sighting;
 use crate::model::job::{Documented, Job};
 use serde_json::Value;
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ const LONGEST: u64 = 4 << 20;
 /// # Errors
 ///
 /// When the folder itself cannot be read: that is no reason to forget its jobs.
-pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Job>, Seen)> {
+pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Job>, Sighting)> {
     let mut files: Vec<PathBuf> = if place.is_dir() {
         std::fs::read_dir(place)?
             .map(|entry| entry.map(|entry| entry.path()))
@@ -37,7 +37,7 @@ pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Job>, Seen)> {
     });
     files.sort();
     let mut jobs: Vec<Job> = Vec::new();
-    let mut seen = Seen::All;
+    let mut seen = Sighting::All;
     for file in files {
         match job(&file) {
             Ok(job)
@@ -50,7 +50,7 @@ pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Job>, Seen)> {
             Ok(job) => jobs.push(job),
             Err(error) => {
                 tracing::warn!(file = %file.display(), %error, "a job file is left out");
-                seen = Seen::Some;
+                seen = Sighting::Some;
             }
         }
     }
@@ -102,7 +102,7 @@ mod tests {
         write("e.txt", "{\"job_id\": \"y\"}");
         write("f.conf", "[1]");
         let (jobs, seen) = jobs(folder.path()).expect("a folder");
-        assert_eq!(seen, super::Seen::Some);
+        assert_eq!(seen, super::Sighting::Some);
         let ids: Vec<_> = jobs.iter().map(|job| job.job_id.text()).collect();
         assert_eq!(ids, ["a", "x"]);
         assert_eq!(

@@ -1,6 +1,6 @@
 //! What a scheduler remembers over its own end: one file, replaced as a whole.
 
-use super::states::State;
+use super::states::JobState;
 use crate::platform::durable::{self, Access};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// How it stands.
-    pub state: State,
+    pub state: JobState,
     /// Since when its timetable counts.
     pub armed: Timestamp,
     /// All moments of its timetable up to here are done with.
@@ -57,7 +57,7 @@ pub struct Record {
 
 /// All that is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct JournalContent {
     version: u32,
     /// What this node is called.
     pub client_id: Option<String>,
@@ -65,8 +65,8 @@ pub struct Memory {
     pub jobs: BTreeMap<String, Record>,
 }
 
-impl Memory {
-    /// Reads what [`Memory::encode`] wrote, of this version or another that has the same form.
+impl JournalContent {
+    /// Reads what [`JournalContent::encode`] wrote, of this version or another that has the same form.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Memory {
     }
 }
 
-impl Default for Memory {
+impl Default for JournalContent {
     fn default() -> Self {
         Self {
             version: VERSION,
@@ -134,7 +134,7 @@ pub enum JournalError {
 
 impl Journal {
     /// Reads what was remembered; nothing where there is no file.
-    pub fn open(path: PathBuf) -> Result<(Self, Memory), JournalError> {
+    pub fn open(path: PathBuf) -> Result<(Self, JournalContent), JournalError> {
         let written = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -143,12 +143,12 @@ impl Journal {
                         path,
                         written: Vec::new(),
                     },
-                    Memory::default(),
+                    JournalContent::default(),
                 ));
             }
             Err(source) => return Err(JournalError::File { path, source }),
         };
-        let memory = match Memory::decode(&written) {
+        let memory = match JournalContent::decode(&written) {
             Ok(memory) => memory,
             Err(source) => return Err(JournalError::Text { path, source }),
         };
@@ -162,7 +162,7 @@ impl Journal {
     }
 
     /// Has all of it on disk when this returns. Writes nothing where nothing has changed.
-    pub fn keep(&mut self, memory: &Memory) -> Result<(), JournalError> {
+    pub fn keep(&mut self, memory: &JournalContent) -> Result<(), JournalError> {
         let text = memory.encode().map_err(|source| JournalError::Text {
             path: self.path.clone(),
             source,

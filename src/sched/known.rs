@@ -2,15 +2,15 @@
 //! server beside it.
 
 use super::book::Book;
-use super::daemon::{DaemonError, Settings};
-use super::journal::{Journal, Memory, replace_file};
+use super::daemon::{DaemonError, SchedulerSettings};
+use super::journal::{Journal, JournalContent, replace_file};
 use crate::model::job::{Document, Documented, Job};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All of it.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownState {
     /// The jobs.
     pub(super) book: Book,
     /// What this node is called.
@@ -26,11 +26,11 @@ pub(super) struct Known {
 
 /// It, for several threads.
 #[derive(Clone, Debug)]
-pub(super) struct Shared(Arc<Mutex<Known>>);
+pub(super) struct SharedState(Arc<Mutex<KnownState>>);
 
-impl Shared {
+impl SharedState {
     /// Reads what was remembered.
-    pub(super) fn open(settings: &Settings) -> Result<Self, DaemonError> {
+    pub(super) fn open(settings: &SchedulerSettings) -> Result<Self, DaemonError> {
         let (journal, memory) = Journal::open(settings.folder.join("journal.json"))?;
         let documents = settings.folder.join("jobs.json");
         let cached = std::fs::read(&documents).unwrap_or_default();
@@ -39,7 +39,7 @@ impl Shared {
         let last = last.into_iter().map(Job::leniently).collect();
         let client_id = settings.client_id.clone().or(memory.client_id);
         let book = Book::new(settings.rules.clone(), memory.jobs, last);
-        Ok(Self(Arc::new(Mutex::new(Known {
+        Ok(Self(Arc::new(Mutex::new(KnownState {
             book,
             client_id,
             journal,
@@ -50,12 +50,12 @@ impl Shared {
     }
 
     /// Never held while a server or a run is waited for.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, KnownState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl KnownState {
     /// Has on disk all that must outlive this process.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Known {
         if self.is_closed {
             return Err(DaemonError::Closed);
         }
-        let mut memory = Memory::default();
+        let mut memory = JournalContent::default();
         (memory.client_id, memory.jobs) = (self.client_id.clone(), self.book.records());
         self.journal.keep(&memory)?;
         let documents = serde_json::to_vec(&self.book.documents()).unwrap_or_default();

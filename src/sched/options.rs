@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// How an action is done.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(super) enum ActionPlan {
     /// By the agent, with these arguments, in which `None` is the configuration file.
     Agent {
         arguments: Vec<Argument>,
@@ -54,13 +54,13 @@ pub(super) enum OptionError {
 }
 
 /// How to do an action.
-pub(super) fn plan(options: &AgentOptions, agent: AgentKind) -> Result<Plan, OptionError> {
+pub(super) fn plan(options: &AgentOptions, agent: AgentKind) -> Result<ActionPlan, OptionError> {
     if options.action_or_backup() == EXEC {
         let command = options.command.loose_text();
         return if command.trim().is_empty() {
             Err(OptionError::Missing(EXEC, "command"))
         } else {
-            Ok(Plan::Pipeline(pipeline(command)?))
+            Ok(ActionPlan::Pipeline(pipeline(command)?))
         };
     }
     let arguments;
@@ -87,7 +87,7 @@ pub(super) fn plan(options: &AgentOptions, agent: AgentKind) -> Result<Plan, Opt
         }
     }
     // The header ends whatever section the node's own file ends with.
-    Ok(Plan::Agent {
+    Ok(ActionPlan::Agent {
         arguments,
         config: format!("[action]\n{}", lines(&config.document(), agent)?),
     })
@@ -326,14 +326,14 @@ pub(super) fn pipeline(command: &str) -> Result<Vec<Vec<String>>, OptionError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Argument, OptionError, Plan, pipeline, plan};
+    use super::{ActionPlan, Argument, OptionError, pipeline, plan};
     use crate::model::job::{AgentOptions, Documented};
     use crate::sched::order::AgentKind;
     use serde_json::{Value, json};
 
     fn agent(options: Value) -> (Vec<String>, String) {
         match plan(&AgentOptions::leniently_of(options), AgentKind::Freezer) {
-            Ok(Plan::Agent { arguments, config }) => {
+            Ok(ActionPlan::Agent { arguments, config }) => {
                 let shown = arguments.into_iter().map(|argument| match argument {
                     Argument::Word(word) => word,
                     Argument::Config => "CONFIG".to_owned(),
@@ -451,7 +451,7 @@ mod tests {
         let options = json!({"action": "restore", "backup_name": "50%", "overwrite": true, "mode": null, "max_level": 2});
         let planned = plan(&AgentOptions::leniently_of(options), AgentKind::Original)
             .expect("it can be done");
-        let Plan::Agent { arguments, config } = planned else {
+        let ActionPlan::Agent { arguments, config } = planned else {
             panic!("not the agent")
         };
         assert_eq!((arguments.len(), &arguments[3]), (4, &Argument::Config));

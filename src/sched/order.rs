@@ -2,11 +2,11 @@
 //!
 //! | file in the run's folder | written by | holds |
 //! |---|---|---|
-//! | `order.json` | the scheduler | [`Order`]; the run removes it when it has read it, as there may be secrets in it |
+//! | `order.json` | the scheduler | [`RunOrder`]; the run removes it when it has read it, as there may be secrets in it |
 //! | `lock` | the scheduler | nothing; the run holds a lock on it as long as it lives |
 //! | `process.json` | the run | who it is |
 //! | `log` | the agents | what they said on their standard error |
-//! | `outcome.json` | the run | [`Outcome`], when all is done |
+//! | `outcome.json` | the run | [`RunOutcome`], when all is done |
 
 use super::journal::replace_file;
 use crate::model::job::{Action, RunResult};
@@ -40,7 +40,7 @@ pub struct Agent {
 
 /// What a run has to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Order {
+pub struct RunOrder {
     /// The run.
     pub run: String,
     /// Its job.
@@ -59,7 +59,7 @@ pub struct Order {
     pub time_limit: Option<u64>,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// The warnings of its actions.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         self.actions
@@ -92,7 +92,7 @@ pub struct ActionOutcome {
 
 /// How a run went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// All of it.
     pub result: RunResult,
     /// The second in which it ended.

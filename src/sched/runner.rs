@@ -4,8 +4,8 @@
 //! It outlives the scheduler that started it: a scheduler that is killed or replaced by a new
 //! version ends no backup, and the next one finds the outcome.
 
-use super::options::{self, Argument, Plan};
-use super::order::{ActionOutcome, AgentKind, MARK, Order, Outcome, RunFolder};
+use super::options::{self, ActionPlan, Argument};
+use super::order::{ActionOutcome, AgentKind, MARK, RunFolder, RunOrder, RunOutcome};
 use crate::model::Cancel;
 use crate::model::job::{Action, AgentOptions, Documented, Field, RunResult, Words};
 use crate::platform::durable::{self, Access};
@@ -42,12 +42,12 @@ const TERMINATED: i32 = 128 + 15;
 ///
 /// When the folder cannot be read or written. How the actions went is in the outcome.
 pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result<()> {
-    let mut order: Order = folder.read("order.json")?.ok_or(io::ErrorKind::NotFound)?;
+    let mut order: RunOrder = folder.read("order.json")?.ok_or(io::ErrorKind::NotFound)?;
     order.actions.iter_mut().for_each(Documented::mend);
     folder.write("process.json", &Running::this_process())?;
     std::fs::remove_file(folder.file("order.json"))?;
     let log = durable::create_file(&folder.file("log"), Access::private())?;
-    let mut run = Run {
+    let mut run = RunProcess {
         folder,
         order: &order,
         cancel,
@@ -74,7 +74,7 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     }
     keep(
         folder,
-        &Outcome {
+        &RunOutcome {
             result,
             ended: clock.now().as_second(),
             actions,
@@ -84,7 +84,7 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
 
 /// Writes down how it went. A full disk is waited for: what was done for hours is not to end as if
 /// it had not been.
-fn keep(folder: &RunFolder, outcome: &Outcome) -> io::Result<()> {
+fn keep(folder: &RunFolder, outcome: &RunOutcome) -> io::Result<()> {
     let never = Cancel::new();
     for _ in 1..TRIES_TO_KEEP {
         match folder.write("outcome.json", outcome) {
@@ -102,9 +102,9 @@ fn keep(folder: &RunFolder, outcome: &Outcome) -> io::Result<()> {
     folder.write("outcome.json", outcome)
 }
 
-struct Run<'run> {
+struct RunProcess<'run> {
     folder: &'run RunFolder,
-    order: &'run Order,
+    order: &'run RunOrder,
     cancel: &'run Cancel,
     log: File,
 }
@@ -127,7 +127,7 @@ struct Try {
     again: bool,
 }
 
-impl Run<'_> {
+impl RunProcess<'_> {
     fn left_out(&self, action: &Action) -> ActionOutcome {
         let action = name(action);
         ActionOutcome {
@@ -268,16 +268,16 @@ impl Run<'_> {
     fn attempt(&mut self, number: usize, options: &AgentOptions) -> io::Result<Try> {
         match options::plan(options, self.order.agent.kind) {
             Err(error) => Ok(self.refuse(format_args!("{error}"))),
-            Ok(Plan::Pipeline(_)) if !self.order.commands => {
+            Ok(ActionPlan::Pipeline(_)) if !self.order.commands => {
                 Ok(self.refuse(format_args!("the action exec is not done on this node: its scheduler refuses commands of the server")))
             }
-            Ok(Plan::Pipeline(programs)) => {
+            Ok(ActionPlan::Pipeline(programs)) => {
                 let output = self.log.try_clone()?;
                 let cancel = self.cancel.clone();
                 let code = self.programs(&programs.into_iter().map(program).collect::<Vec<_>>(), "", &output, &cancel)?;
                 Ok(self.tried(code, None, &[0]))
             }
-            Ok(Plan::Agent { arguments, config }) => {
+            Ok(ActionPlan::Agent { arguments, config }) => {
                 let is_backup = options.action_or_backup() == "backup";
                 self.agent(number, arguments, &config, is_backup)
             }

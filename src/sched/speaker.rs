@@ -9,11 +9,11 @@ use super::book::Occasion;
 use super::connection::ApiError;
 use super::daemon::DaemonError;
 use super::daemon::heard::Heard;
-use super::known::Shared;
+use super::known::SharedState;
 use super::outbox::Outbox;
-use super::states::State;
-use super::talk::{Claim, Joined, Node, Talk};
-use super::{book::Seen, book::Tasks};
+use super::states::JobState;
+use super::talk::{ClaimAnswer, JoinAnswer, NodeIdentity, Talk};
+use super::{book::Sighting, book::Tasks};
 use crate::platform::Clock;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) struct Claiming {
 
 /// The loop's end of it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct SpeakerLine {
     asks: Sender<Ask>,
     /// How much was asked and is not done.
     open: Arc<AtomicUsize>,
@@ -52,7 +52,7 @@ pub(super) struct Line {
     will_tell: Arc<AtomicBool>,
 }
 
-impl Line {
+impl SpeakerLine {
     /// # Errors
     ///
     /// When nobody listens any more, which is a bug: better to end than to be deaf.
@@ -78,7 +78,7 @@ impl Line {
 /// Who talks.
 pub(super) struct Speaker {
     pub(super) talk: Talk,
-    pub(super) known: Shared,
+    pub(super) known: SharedState,
     pub(super) outbox: Outbox,
     pub(super) node: NodeRules,
     pub(super) clock: Arc<dyn Clock>,
@@ -98,13 +98,13 @@ pub(super) struct NodeRules {
 impl Speaker {
     /// Begins. It ends when the line is dropped, or with the process: what it is at then is as if
     /// the process had been killed.
-    pub(super) fn start(self) -> Line {
+    pub(super) fn start(self) -> SpeakerLine {
         let (asks, inbox) = unbounded();
         let (open, will_tell) = (
             Arc::new(AtomicUsize::new(0)),
             Arc::new(AtomicBool::new(false)),
         );
-        let line = Line {
+        let line = SpeakerLine {
             asks,
             open: Arc::clone(&open),
             will_tell: Arc::clone(&will_tell),
@@ -156,7 +156,7 @@ impl Speaker {
             }
         };
         if register {
-            let node = Node {
+            let node = NodeIdentity {
                 client_id: client_id.clone(),
                 host: self.node.host.clone(),
                 commands: self.node.commands,
@@ -179,7 +179,7 @@ impl Speaker {
         }
         let documents = self.talk.jobs(&client_id)?;
         let mut known = self.known.lock();
-        let tasks = known.book.see(documents, Seen::All, now);
+        let tasks = known.book.see(documents, Sighting::All, now);
         if let Err(error) = known.remember() {
             // Nothing of it is told before it is on disk, so that after a crash it is seen again.
             // An abort is one all the same.
@@ -217,22 +217,22 @@ impl Speaker {
         let claimed = self.ask_for(claiming);
         let mut known = self.known.lock();
         if claiming.given_up.load(Ordering::Acquire) {
-            if !matches!(claimed, Ok((Claim::Mine, Joined::Go))) {
+            if !matches!(claimed, Ok((ClaimAnswer::Mine, JoinAnswer::Go))) {
                 tracing::warn!(job = %id, run = %run, "a run began before the server said that it is not to");
             }
             return;
         }
         known.book.claims(id, false);
         let may = match claimed {
-            Ok((Claim::Mine, Joined::Go)) => true,
-            Ok((Claim::Mine, Joined::TooEarly)) => {
+            Ok((ClaimAnswer::Mine, JoinAnswer::Go)) => true,
+            Ok((ClaimAnswer::Mine, JoinAnswer::TooEarly)) => {
                 tracing::info!(job = %id, "the last start of the session is too short ago");
                 let now = self.clock.now();
                 // No run, no end: what it has to say is in the record, and told with the next word.
                 known.book.ended(id, &claiming.result_before, now);
                 false
             }
-            Ok((Claim::Taken, _)) => {
+            Ok((ClaimAnswer::Taken, _)) => {
                 tracing::info!(job = %id, "another scheduler of this client has the run, or it is no longer wanted");
                 known.book.withdraw(id);
                 false
@@ -249,7 +249,7 @@ impl Speaker {
         };
         // One that was to be ended before it began does not begin.
         let state = known.book.record(id).map(|record| record.state);
-        let may = may && matches!(state, Some(State::Running | State::Stopping));
+        let may = may && matches!(state, Some(JobState::Running | JobState::Stopping));
         drop(known);
         self.say(Heard::Claimed {
             id: id.clone(),
@@ -258,7 +258,7 @@ impl Speaker {
         });
     }
 
-    fn ask_for(&self, claiming: &Claiming) -> Result<(Claim, Joined), ApiError> {
+    fn ask_for(&self, claiming: &Claiming) -> Result<(ClaimAnswer, JoinAnswer), ApiError> {
         if !self.outbox.kept().is_empty() {
             // The end of the last start of a session comes before the next one.
             self.talk.send_kept()?;
@@ -267,14 +267,14 @@ impl Speaker {
             .talk
             .claim(&claiming.id, &claiming.occasion, self.clock.now())
         {
-            Ok(Claim::Taken) => return Ok((Claim::Taken, Joined::Go)),
-            Ok(Claim::Mine) => {}
+            Ok(ClaimAnswer::Taken) => return Ok((ClaimAnswer::Taken, JoinAnswer::Go)),
+            Ok(ClaimAnswer::Mine) => {}
             Err(error) if error.is_away() || self.node.cluster => return Err(error),
             Err(error) => {
                 tracing::warn!(job = %claiming.id, error = &error as &dyn std::error::Error, "the server does not take that a job runs");
             }
         }
-        Ok((Claim::Mine, self.talk.join(&claiming.id)))
+        Ok((ClaimAnswer::Mine, self.talk.join(&claiming.id)))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum JobState {
     /// Nothing will happen before somebody starts it.
     Stopped,
     /// It runs when its timetable says so.
@@ -28,7 +28,7 @@ pub enum State {
 
 /// What happens to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
+pub enum Happening {
     /// Somebody wants it scheduled.
     Start,
     /// Somebody wants it no longer scheduled.
@@ -64,24 +64,24 @@ pub enum Duty {
 
 /// What becomes of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct Transition {
     /// How it stands then.
-    pub next: State,
+    pub next: JobState,
     /// What is to be done, if anything.
     pub duty: Option<Duty>,
     /// The status that the server is told, if it is told anything.
     pub says: Option<JobStatus>,
 }
 
-const fn to(next: State) -> Step {
-    Step {
+const fn to(next: JobState) -> Transition {
+    Transition {
         next,
         duty: None,
         says: None,
     }
 }
 
-impl Step {
+impl Transition {
     const fn does(self, duty: Duty) -> Self {
         Self {
             duty: Some(duty),
@@ -98,10 +98,10 @@ impl Step {
 }
 
 /// Every state with every event.
-const TABLE: [(State, [(Event, Step); 8]); 7] = {
+const TABLE: [(JobState, [(Happening, Transition); 8]); 7] = {
     use Duty::{Arm, Kill, Launch, Skip, Wait};
-    use Event::{Abort, Due, EndedLast, EndedMore, Exhausted, Removed, Start, Stop};
-    use State::{Aborting, Gone, Leaving, Running, Scheduled, Stopped, Stopping};
+    use Happening::{Abort, Due, EndedLast, EndedMore, Exhausted, Removed, Start, Stop};
+    use JobState::{Aborting, Gone, Leaving, Running, Scheduled, Stopped, Stopping};
     [
         (
             Stopped,
@@ -199,9 +199,9 @@ const TABLE: [(State, [(Event, Step); 8]); 7] = {
     ]
 };
 
-impl State {
+impl JobState {
     /// What an event makes of it.
-    pub fn on(self, event: Event) -> Step {
+    pub fn on(self, event: Happening) -> Transition {
         let row = TABLE.iter().find(|(state, _)| *state == self);
         let step = row.and_then(|(_, events)| events.iter().find(|(known, _)| *known == event));
         step.map_or(to(self), |(_, step)| *step)
@@ -216,7 +216,7 @@ impl State {
     }
 }
 
-impl From<JobEvent> for Event {
+impl From<JobEvent> for Happening {
     fn from(event: JobEvent) -> Self {
         match event {
             JobEvent::Start => Self::Start,
@@ -229,27 +229,27 @@ impl From<JobEvent> for Event {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duty, Event, State, TABLE};
+    use super::{Duty, Happening, JobState, TABLE};
     use crate::model::job::JobStatus;
     use std::collections::HashSet;
 
-    const EVENTS: [Event; 8] = [
-        Event::Start,
-        Event::Stop,
-        Event::Abort,
-        Event::Removed,
-        Event::Due,
-        Event::Exhausted,
-        Event::EndedMore,
-        Event::EndedLast,
+    const EVENTS: [Happening; 8] = [
+        Happening::Start,
+        Happening::Stop,
+        Happening::Abort,
+        Happening::Removed,
+        Happening::Due,
+        Happening::Exhausted,
+        Happening::EndedMore,
+        Happening::EndedLast,
     ];
 
     #[test]
     fn the_table_has_every_state_with_every_event_once() {
-        let states: HashSet<State> = TABLE.iter().map(|(state, _)| *state).collect();
+        let states: HashSet<JobState> = TABLE.iter().map(|(state, _)| *state).collect();
         assert_eq!(states.len(), TABLE.len());
         for (state, events) in &TABLE {
-            let known: HashSet<Event> = events.iter().map(|(event, _)| *event).collect();
+            let known: HashSet<Happening> = events.iter().map(|(event, _)| *event).collect();
             assert_eq!(known.len(), EVENTS.len(), "{state:?}");
             assert!(
                 EVENTS.iter().all(|event| known.contains(event)),
@@ -265,10 +265,10 @@ mod tests {
                 let begins = step.duty == Some(Duty::Launch);
                 assert_eq!(
                     begins,
-                    *state == State::Scheduled && *event == Event::Due,
+                    *state == JobState::Scheduled && *event == Happening::Due,
                     "{state:?} {event:?}"
                 );
-                let ended = matches!(event, Event::EndedMore | Event::EndedLast);
+                let ended = matches!(event, Happening::EndedMore | Happening::EndedLast);
                 if state.has_run() {
                     assert_eq!(step.next.has_run(), !ended, "{state:?} {event:?}");
                 } else {
@@ -276,7 +276,8 @@ mod tests {
                 }
                 // Only a run that is under way is ended, and only once.
                 assert!(
-                    step.duty != Some(Duty::Kill) || (state.has_run() && *state != State::Aborting),
+                    step.duty != Some(Duty::Kill)
+                        || (state.has_run() && *state != JobState::Aborting),
                     "{state:?} {event:?}"
                 );
             }
@@ -289,21 +290,23 @@ mod tests {
             for (event, step) in events {
                 let fits = match step.says {
                     None => true,
-                    Some(JobStatus::Scheduled) => step.next == State::Scheduled,
+                    Some(JobStatus::Scheduled) => step.next == JobState::Scheduled,
                     Some(JobStatus::Running) => {
-                        matches!(step.next, State::Running | State::Stopping)
+                        matches!(step.next, JobState::Running | JobState::Stopping)
                     }
-                    Some(JobStatus::Aborting) => step.next == State::Aborting,
-                    Some(JobStatus::Stop | JobStatus::Completed) => step.next == State::Stopped,
+                    Some(JobStatus::Aborting) => step.next == JobState::Aborting,
+                    Some(JobStatus::Stop | JobStatus::Completed) => step.next == JobState::Stopped,
                     Some(_) => false,
                 };
                 assert!(fits, "{state:?} {event:?} says {:?}", step.says);
                 // An event of a person is always answered: it stays in the document otherwise, and
                 // is seen again and again.
-                let answered =
-                    step.says.is_some() || step.duty == Some(Duty::Wait) || *state == State::Gone;
+                let answered = step.says.is_some()
+                    || step.duty == Some(Duty::Wait)
+                    || *state == JobState::Gone;
                 assert!(
-                    answered || !matches!(event, Event::Start | Event::Stop | Event::Abort),
+                    answered
+                        || !matches!(event, Happening::Start | Happening::Stop | Happening::Abort),
                     "{state:?} {event:?}"
                 );
             }
@@ -313,12 +316,12 @@ mod tests {
     #[test]
     fn after_a_stop_or_an_abort_nothing_runs_before_a_start() {
         // Every path of eight events that begins with a stop or an abort and has no start in it.
-        let events: Vec<Event> = EVENTS
+        let events: Vec<Happening> = EVENTS
             .into_iter()
-            .filter(|event| *event != Event::Start)
+            .filter(|event| *event != Happening::Start)
             .collect();
         for (state, _) in &TABLE {
-            for first in [Event::Stop, Event::Abort] {
+            for first in [Happening::Stop, Happening::Abort] {
                 let mut now = HashSet::from([state.on(first).next]);
                 for _ in 0..8 {
                     let mut next = HashSet::new();

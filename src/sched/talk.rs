@@ -2,12 +2,12 @@
 //! not be sent yet.
 
 use super::book::Occasion;
-use super::connection::{ApiConnection, ApiError, Page, Resource};
-use super::known::Shared;
+use super::connection::{ApiConnection, ApiError, ListPart, Resource};
+use super::known::SharedState;
 use super::outbox::Outbox;
 use crate::model::job::{
     BackupMetadata, ClientInfo, Course, Documented, Field, Job, JobStatus, RunResult, SessionCall,
-    SessionVerb, SomeOf, Words,
+    SessionVerb, SomeWords, Words,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ const OUR_ACTIONS: [&str; 7] = [
 
 /// How this node is registered.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct NodeIdentity {
     /// What it is called.
     pub client_id: String,
     /// Its name in the network.
@@ -43,7 +43,7 @@ pub struct Node {
 
 /// What became of the wish to run a job.
 #[derive(Debug)]
-pub(super) enum Claim {
+pub(super) enum ClaimAnswer {
     /// It is ours to run.
     Mine,
     /// Another scheduler of this client runs it, or has; or a person wants something else of it.
@@ -52,7 +52,7 @@ pub(super) enum Claim {
 
 /// What became of the wish to take part in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joined {
+pub(super) enum JoinAnswer {
     /// Go on.
     Go,
     /// This node was in the last start, a moment ago.
@@ -63,12 +63,12 @@ pub(super) enum Joined {
 #[derive(Debug)]
 pub(super) struct Talk {
     connection: ApiConnection,
-    known: Shared,
+    known: SharedState,
     outbox: Outbox,
 }
 
 impl Talk {
-    pub(super) fn new(connection: ApiConnection, known: Shared, outbox: Outbox) -> Self {
+    pub(super) fn new(connection: ApiConnection, known: SharedState, outbox: Outbox) -> Self {
         Self {
             connection,
             known,
@@ -82,7 +82,7 @@ impl Talk {
     }
 
     /// Registers this node; that it is registered already is fine.
-    pub(super) fn register(&self, node: &Node) -> Result<(), ApiError> {
+    pub(super) fn register(&self, node: &NodeIdentity) -> Result<(), ApiError> {
         let commands: &[&str] = if node.commands { &["exec"] } else { &[] };
         let with_ours: Vec<&str> = ACTIONS
             .iter()
@@ -95,13 +95,13 @@ impl Talk {
             let mut info = ClientInfo {
                 client_id: node.client_id.as_str().into(),
                 hostname: node.host.as_str().into(),
-                supported_actions: SomeOf::field(actions),
+                supported_actions: SomeWords::field(actions),
                 ..ClientInfo::default()
             };
             if !node.original {
-                info.supported_modes = SomeOf::field(&MODES);
-                info.supported_storages = SomeOf::field(&STORAGES);
-                info.supported_engines = SomeOf::field(&ENGINES);
+                info.supported_modes = SomeWords::field(&MODES);
+                info.supported_storages = SomeWords::field(&STORAGES);
+                info.supported_engines = SomeWords::field(&ENGINES);
             }
             Value::Object(info.document())
         };
@@ -192,7 +192,7 @@ impl Talk {
         id: &str,
         due: &Occasion,
         now: Timestamp,
-    ) -> Result<Claim, ApiError> {
+    ) -> Result<ClaimAnswer, ApiError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -200,66 +200,66 @@ impl Talk {
             let Some((document, version)) =
                 fresh.map(|answer| (Job::leniently_of(answer.body), answer.version))
             else {
-                return Ok(Claim::Taken);
+                return Ok(ClaimAnswer::Taken);
             };
             let patch = {
                 let book = &self.known.lock().book;
                 if !book.is_due_still(id, &document, due, now) {
-                    return Ok(Claim::Taken);
+                    return Ok(ClaimAnswer::Taken);
                 }
                 book.patch(id, &document)
             };
             let Some(patch) = patch else {
-                return Ok(Claim::Taken);
+                return Ok(ClaimAnswer::Taken);
             };
             match self
                 .connection
                 .update(Resource::Jobs, id, &body(&patch), version.as_deref())
             {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
-                Err(ApiError::Refused { status: 404, .. }) => return Ok(Claim::Taken),
+                Err(ApiError::Refused { status: 404, .. }) => return Ok(ClaimAnswer::Taken),
                 Err(error) => return Err(error),
                 Ok(_) => {
                     self.known.lock().book.sent(id, Some(&patch));
-                    return Ok(Claim::Mine);
+                    return Ok(ClaimAnswer::Mine);
                 }
             }
         }
     }
 
     /// Starts a job's part in its session, if it is in one.
-    pub(super) fn join(&self, id: &str) -> Joined {
+    pub(super) fn join(&self, id: &str) -> JoinAnswer {
         let Some((session, tag)) = self.note_start(id) else {
-            return Joined::Go;
+            return JoinAnswer::Go;
         };
         let said = self.say_start(id, &session, tag);
         let book = &mut self.known.lock().book;
         match said {
             Ok((result, tag)) if result == RunResult::Success.word() => {
                 book.in_session(id, Some(&session), tag);
-                Joined::Go
+                JoinAnswer::Go
             }
             Ok((result, _)) if result == "hold-off" => {
                 book.in_session(id, None, tag);
-                Joined::TooEarly
+                JoinAnswer::TooEarly
             }
             Ok((result, tag)) => {
                 // It has missed a start. Its backup is made all the same, and with the tag it is in
                 // the next one.
                 tracing::warn!(job = %id, session = %session, result = %result, "a job runs beside its session");
                 book.in_session(id, None, tag);
-                Joined::Go
+                JoinAnswer::Go
             }
             // It may have heard of it all the same: then it is told of the end, and does not wait
             // for it.
             Err(error) if error.is_away() => {
                 tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without a word of its session");
-                Joined::Go
+                JoinAnswer::Go
             }
             Err(error) => {
                 tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without its session");
                 book.in_session(id, None, tag);
-                Joined::Go
+                JoinAnswer::Go
             }
         }
     }
@@ -373,7 +373,7 @@ impl Talk {
                 let known = self.connection.list(
                     Resource::Backups,
                     &search,
-                    Page {
+                    ListPart {
                         limit: 1,
                         offset: 0,
                     },

@@ -4,8 +4,8 @@
 //! guesses 256 bits. A password is guessable, and stored as Argon2id (19 MiB, two passes: what
 //! OWASP advises).
 
-use super::caller::Identity;
-use crate::api::db::{Database, Error, Row, Statement};
+use super::caller::Caller;
+use crate::api::db::{Database, DatabaseError, Row, Statement};
 use crate::model::Secret;
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
@@ -28,7 +28,7 @@ const NEVER: i64 = i64::MAX;
 pub enum AccountError {
     /// The database failed.
     #[error(transparent)]
-    Database(#[from] Error),
+    Database(#[from] DatabaseError),
     /// A user of that name is there already.
     #[error("there is a user {0} already")]
     Exists(String),
@@ -191,7 +191,7 @@ pub(in crate::api) async fn identify(
     database: &Database,
     digest: &str,
     now: Timestamp,
-) -> Result<Option<(Identity, i64)>, Error> {
+) -> Result<Option<(Caller, i64)>, DatabaseError> {
     let statement =
         Statement::new("SELECT user_id, user_name, project_id, roles, client_id, expires_us FROM tokens WHERE digest = ?").bind(digest);
     let rows = database.fetch("read a token", &statement).await?;
@@ -203,7 +203,7 @@ pub(in crate::api) async fn identify(
         return Ok(None);
     }
     let client_id = Some(row.text(4)).filter(|client| !client.is_empty());
-    let identity = Identity {
+    let identity = Caller {
         user_id: row.text(0),
         user_name: row.text(1),
         project_id: row.text(2),
@@ -247,7 +247,7 @@ pub(in crate::api) async fn make_token(
 pub(in crate::api) async fn tokens(
     database: &Database,
     now: Timestamp,
-) -> Result<Vec<KnownToken>, Error> {
+) -> Result<Vec<KnownToken>, DatabaseError> {
     let sql = "SELECT id, user_name, project_id, roles, client_id, comment, created_us, expires_us FROM tokens \
                WHERE expires_us > ? ORDER BY created_us, id";
     let rows = database
@@ -274,7 +274,7 @@ fn known_token(row: &Row) -> KnownToken {
 }
 
 /// Takes back the token with this name; whether there was one.
-pub(in crate::api) async fn revoke(database: &Database, id: &str) -> Result<bool, Error> {
+pub(in crate::api) async fn revoke(database: &Database, id: &str) -> Result<bool, DatabaseError> {
     Ok(database
         .execute(
             "take back a token",
@@ -288,7 +288,7 @@ pub(in crate::api) async fn revoke(database: &Database, id: &str) -> Result<bool
 pub(in crate::api) async fn revoke_digest(
     database: &Database,
     digest: &str,
-) -> Result<bool, Error> {
+) -> Result<bool, DatabaseError> {
     Ok(database
         .execute(
             "take back a token",
@@ -302,7 +302,7 @@ pub(in crate::api) async fn revoke_digest(
 pub(in crate::api) async fn forget_expired(
     database: &Database,
     now: Timestamp,
-) -> Result<u64, Error> {
+) -> Result<u64, DatabaseError> {
     database
         .execute(
             "forget old tokens",
@@ -342,7 +342,7 @@ pub(in crate::api) async fn make_user(
 }
 
 /// All users.
-pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, Error> {
+pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, DatabaseError> {
     let rows = database
         .fetch(
             "list users",
@@ -361,7 +361,10 @@ pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, Erro
 }
 
 /// Removes a user and takes back his tokens; whether there was one.
-pub(in crate::api) async fn remove_user(database: &Database, name: &str) -> Result<bool, Error> {
+pub(in crate::api) async fn remove_user(
+    database: &Database,
+    name: &str,
+) -> Result<bool, DatabaseError> {
     let mut transaction = database.begin().await?;
     let tokens =
         Statement::new("DELETE FROM tokens WHERE user_id IN (SELECT id FROM users WHERE name = ?)")

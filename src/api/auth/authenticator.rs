@@ -1,7 +1,7 @@
 //! Tells who has a token, and remembers the answers for some seconds.
 
 use super::accounts;
-use super::caller::Identity;
+use super::caller::Caller;
 use super::keystone::Keystone;
 use crate::api::db::Database;
 use crate::api::error::Failure;
@@ -15,17 +15,17 @@ const REMEMBERED: usize = 20_000;
 /// Tells who has a token.
 #[derive(Debug)]
 pub(in crate::api) struct Authenticator {
-    source: Source,
+    source: TokenSource,
     /// Seconds for which an answer holds. A token that was taken back still works that long in
     /// other processes.
     remember: i64,
     /// Guards what was answered of late, by the digest of the token: until which second it holds,
     /// and the answer.
-    answers: Mutex<HashMap<String, (i64, Option<Identity>)>>,
+    answers: Mutex<HashMap<String, (i64, Option<Caller>)>>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum TokenSource {
     Builtin,
     Keystone(Keystone),
 }
@@ -34,7 +34,7 @@ impl Authenticator {
     /// That of this server's own users.
     pub(in crate::api) fn builtin() -> Self {
         Self {
-            source: Source::Builtin,
+            source: TokenSource::Builtin,
             remember: 5,
             answers: Mutex::default(),
         }
@@ -43,7 +43,7 @@ impl Authenticator {
     /// That of OpenStack.
     pub(in crate::api) fn keystone(keystone: Keystone) -> Self {
         Self {
-            source: Source::Keystone(keystone),
+            source: TokenSource::Keystone(keystone),
             remember: 60,
             answers: Mutex::default(),
         }
@@ -52,8 +52,8 @@ impl Authenticator {
     /// The address that clients are told to get tokens at, where it is another server's.
     pub(in crate::api) fn address(&self) -> Option<&str> {
         match &self.source {
-            Source::Builtin => None,
-            Source::Keystone(keystone) => Some(keystone.address()),
+            TokenSource::Builtin => None,
+            TokenSource::Keystone(keystone) => Some(keystone.address()),
         }
     }
 
@@ -63,7 +63,7 @@ impl Authenticator {
         database: &Database,
         clock: &dyn Clock,
         token: &str,
-    ) -> Result<Identity, Failure> {
+    ) -> Result<Caller, Failure> {
         // What is no header of ours is not worth a question.
         if token.is_empty() || token.len() > 8192 || !token.is_ascii() {
             return Err(Failure::Unauthenticated);
@@ -76,8 +76,8 @@ impl Authenticator {
             return answer.clone().ok_or(Failure::Unauthenticated);
         }
         let (identity, expires) = match &self.source {
-            Source::Builtin => accounts::identify(database, &digest, clock.now()).await?,
-            Source::Keystone(keystone) => keystone.identify(token).await?,
+            TokenSource::Builtin => accounts::identify(database, &digest, clock.now()).await?,
+            TokenSource::Keystone(keystone) => keystone.identify(token).await?,
         }
         .map_or((None, i64::MAX), |(identity, expires)| {
             (Some(identity), expires)
@@ -103,7 +103,7 @@ impl Authenticator {
         self.answers().remove(&accounts::digest(token));
     }
 
-    fn answers(&self) -> std::sync::MutexGuard<'_, HashMap<String, (i64, Option<Identity>)>> {
+    fn answers(&self) -> std::sync::MutexGuard<'_, HashMap<String, (i64, Option<Caller>)>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

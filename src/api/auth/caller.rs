@@ -2,7 +2,7 @@
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::api) struct Identity {
+pub(in crate::api) struct Caller {
     /// His id.
     pub(in crate::api) user_id: String,
     /// His name.

@@ -1,6 +1,6 @@
 //! Who asks, and what he may.
 //!
-//! A token says who asks ([`Identity`]); [`builtin`] knows the tokens of this server's own users,
+//! A token says who asks ([`Caller`]); [`builtin`] knows the tokens of this server's own users,
 //! [`keystone`] those of OpenStack. [`policy`] says what he may. Headers that a proxy or an
 //! attacker sends about identities are never read.
 

@@ -4,7 +4,7 @@
 //! and beside it what can be searched for. Which names have a column is said by [`Collection`].
 
 use super::facts::{self, Fact, Needle};
-use super::{Backend, Database, Error, Row, Statement, Transaction, Value};
+use super::{Backend, Database, DatabaseError, Row, Statement, Transaction, Value};
 pub(in crate::api) use crate::model::job::Document;
 use crate::model::job::{Documented, SessionStatus, Words};
 
@@ -75,7 +75,7 @@ pub(in crate::api) const BACKUPS: Collection = Collection {
 
 /// A row of a table of documents.
 #[derive(Clone, Debug)]
-pub(in crate::api) struct Stored {
+pub(in crate::api) struct StoredRow {
     /// Its id.
     pub(in crate::api) id: String,
     /// Whose it is.
@@ -86,7 +86,7 @@ pub(in crate::api) struct Stored {
     pub(in crate::api) document: Document,
 }
 
-impl Stored {
+impl StoredRow {
     /// The document, read as one of a kind.
     pub(in crate::api) fn read<D: Documented>(&self) -> D {
         D::of(self.document.clone())
@@ -113,7 +113,7 @@ pub(in crate::api) struct Beside {
 
 /// Whose rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::api) enum Scope {
+pub(in crate::api) enum RowScope {
     /// Those of one project, and what is central.
     Project(String),
     /// All.
@@ -122,7 +122,7 @@ pub(in crate::api) enum Scope {
 
 /// A part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::api) struct Page {
+pub(in crate::api) struct RowRange {
     /// How many rows to leave out.
     pub(in crate::api) offset: i64,
     /// How many to give at most.
@@ -131,7 +131,7 @@ pub(in crate::api) struct Page {
 
 /// What rows must be like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::api) struct Search {
+pub(in crate::api) struct RowSearch {
     /// All of these.
     pub(in crate::api) facts: Vec<Fact>,
     /// None of these.
@@ -146,7 +146,7 @@ pub(in crate::api) struct Search {
 
 /// A listed row: the text of the document, and for jobs the project of its client.
 #[derive(Debug)]
-pub(in crate::api) struct Listed {
+pub(in crate::api) struct ListedRow {
     /// The document, as JSON.
     pub(in crate::api) text: String,
     /// Whose it is.
@@ -161,21 +161,23 @@ impl Collection {
         self.table
     }
 
-    fn scope(&self, scope: &Scope, statement: &mut Statement) {
+    fn scope(&self, scope: &RowScope, statement: &mut Statement) {
         match scope {
-            Scope::AllProjects => statement.add("1 = 1", []),
-            Scope::Project(project) if self.shared => {
+            RowScope::AllProjects => statement.add("1 = 1", []),
+            RowScope::Project(project) if self.shared => {
                 statement.add("(project_id = ? OR central = 1)", [project.as_str().into()])
             }
-            Scope::Project(project) => statement.add("project_id = ?", [project.as_str().into()]),
+            RowScope::Project(project) => {
+                statement.add("project_id = ?", [project.as_str().into()])
+            }
         }
     }
 
     fn condition(
         &self,
         backend: Backend,
-        scope: &Scope,
-        search: &Search,
+        scope: &RowScope,
+        search: &RowSearch,
         statement: &mut Statement,
     ) {
         self.scope(scope, statement);
@@ -218,7 +220,7 @@ impl Collection {
     }
 
     /// Whether an index finds what is searched for; else all rows of a project are looked through.
-    fn is_indexed(&self, search: &Search) -> bool {
+    fn is_indexed(&self, search: &RowSearch) -> bool {
         let by_column = search.facts.iter().any(|fact| self.column(fact).is_some());
         search.words.is_empty() && (by_column || (search.facts.is_empty() && search.not.is_empty()))
     }
@@ -235,10 +237,10 @@ impl Collection {
     pub(in crate::api) async fn list(
         &self,
         database: &Database,
-        scope: &Scope,
-        search: &Search,
-        page: Page,
-    ) -> Result<Vec<Listed>, Error> {
+        scope: &RowScope,
+        search: &RowSearch,
+        page: RowRange,
+    ) -> Result<Vec<ListedRow>, DatabaseError> {
         let backend = database.backend();
         let client_project = if self.for_client {
             "client_project"
@@ -269,7 +271,7 @@ impl Collection {
         };
         Ok(rows?
             .iter()
-            .map(|row| Listed {
+            .map(|row| ListedRow {
                 text: row.text(0),
                 project: row.text(1),
                 client_project: row.text(2),
@@ -281,9 +283,9 @@ impl Collection {
     pub(in crate::api) async fn count(
         &self,
         database: &Database,
-        scope: &Scope,
-        search: &Search,
-    ) -> Result<i64, Error> {
+        scope: &RowScope,
+        search: &RowSearch,
+    ) -> Result<i64, DatabaseError> {
         let mut statement =
             Statement::of_names(format!("SELECT COUNT(*) FROM {} WHERE ", self.table));
         self.condition(database.backend(), scope, search, &mut statement);
@@ -295,14 +297,14 @@ impl Collection {
             .unwrap_or(0))
     }
 
-    fn one(&self, scope: &Scope, id: &str) -> Statement {
+    fn one(&self, scope: &RowScope, id: &str) -> Statement {
         let mut statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE id = ? AND ",
             self.table
         ))
         .bind(id);
         self.scope(scope, &mut statement);
-        if let (true, Scope::Project(project)) = (self.shared, scope) {
+        if let (true, RowScope::Project(project)) = (self.shared, scope) {
             statement.add(
                 " ORDER BY CASE WHEN project_id = ? THEN 0 ELSE 1 END",
                 [project.as_str().into()],
@@ -315,9 +317,9 @@ impl Collection {
     pub(in crate::api) async fn get(
         &self,
         database: &Database,
-        scope: &Scope,
+        scope: &RowScope,
         id: &str,
-    ) -> Result<Option<Stored>, Error> {
+    ) -> Result<Option<StoredRow>, DatabaseError> {
         let rows = database.fetch("read", &self.one(scope, id)).await?;
         rows.first().map(stored).transpose()
     }
@@ -326,9 +328,9 @@ impl Collection {
     pub(in crate::api) async fn locked(
         &self,
         transaction: &mut Transaction,
-        scope: &Scope,
+        scope: &RowScope,
         id: &str,
-    ) -> Result<Option<Stored>, Error> {
+    ) -> Result<Option<StoredRow>, DatabaseError> {
         let mut statement = self.one(scope, id);
         if transaction.backend() != Backend::Sqlite {
             statement.add(" FOR UPDATE", []);
@@ -343,7 +345,7 @@ impl Collection {
         transaction: &mut Transaction,
         project: &str,
         id: &str,
-    ) -> Result<Vec<Stored>, Error> {
+    ) -> Result<Vec<StoredRow>, DatabaseError> {
         let statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE id = ? AND project_id <> ? ORDER BY project_id",
             self.table
@@ -364,7 +366,7 @@ impl Collection {
         document: &Document,
         beside: &Beside,
         now_us: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<(), DatabaseError> {
         let searchable = facts::searchable(document, self.keys);
         let mut columns =
             "id, project_id, version, created_us, updated_us, document, facts, words".to_owned();
@@ -405,11 +407,11 @@ impl Collection {
     pub(in crate::api) async fn update(
         &self,
         transaction: &mut Transaction,
-        row: &Stored,
+        row: &StoredRow,
         document: &Document,
         beside: &Beside,
         now_us: i64,
-    ) -> Result<i64, Error> {
+    ) -> Result<i64, DatabaseError> {
         let searchable = facts::searchable(document, self.keys);
         let mut statement = Statement::of_names(format!(
             "UPDATE {} SET version = version + 1, updated_us = ?, document = ?, facts = ?, words = ?",
@@ -445,7 +447,7 @@ impl Collection {
         transaction: &mut Transaction,
         project: &str,
         id: &str,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, DatabaseError> {
         let statement = Statement::of_names(format!(
             "DELETE FROM {} WHERE project_id = ? AND id = ?",
             self.table
@@ -462,7 +464,7 @@ impl Collection {
         database: &Database,
         after: RowKey<'_>,
         limit: i64,
-    ) -> Result<Vec<Stored>, Error> {
+    ) -> Result<Vec<StoredRow>, DatabaseError> {
         let RowKey { project, id } = after;
         let statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE project_id > ? OR (project_id = ? AND id > ?) \
@@ -484,7 +486,7 @@ pub(in crate::api) async fn link_actions(
     transaction: &mut Transaction,
     job: &str,
     actions: &[String],
-) -> Result<(), Error> {
+) -> Result<(), DatabaseError> {
     let statement = Statement::new("DELETE FROM job_actions WHERE job_id = ?").bind(job);
     transaction
         .execute("unlink the actions of a job", &statement)
@@ -507,7 +509,7 @@ pub(in crate::api) async fn link_actions(
 pub(in crate::api) async fn jobs_with_action(
     transaction: &mut Transaction,
     action: &str,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>, DatabaseError> {
     let statement =
         Statement::new("SELECT job_id FROM job_actions WHERE action_id = ? ORDER BY job_id")
             .bind(action);
@@ -523,7 +525,7 @@ pub(in crate::api) async fn jobs_with_action(
 pub(in crate::api) async fn sessions_started_before(
     database: &Database,
     second: i64,
-) -> Result<Vec<(String, String)>, Error> {
+) -> Result<Vec<(String, String)>, DatabaseError> {
     let running = Fact::new("status", &SessionStatus::Running.word().into());
     let statement = Statement::new(
         "SELECT project_id, id FROM sessions WHERE key_status = ? AND time_start < ? ORDER BY project_id, id LIMIT 100",
@@ -542,9 +544,10 @@ pub(in crate::api) fn text_of(document: &Document) -> String {
     serde_json::to_string(document).expect("a map with text keys is always JSON")
 }
 
-fn stored(row: &Row) -> Result<Stored, Error> {
-    let document = serde_json::from_str(&row.text(3)).map_err(|_| Error::Stored("document"))?;
-    Ok(Stored {
+fn stored(row: &Row) -> Result<StoredRow, DatabaseError> {
+    let document =
+        serde_json::from_str(&row.text(3)).map_err(|_| DatabaseError::Stored("document"))?;
+    Ok(StoredRow {
         id: row.text(0),
         project: row.text(1),
         version: row.integer(2).unwrap_or(0),

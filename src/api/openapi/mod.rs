@@ -100,7 +100,7 @@ fn operation(route: &Route) -> Value {
     let mut operation = json!({
         "operationId": name_of(route),
         "summary": route.about,
-        "description": format!("Policy rule: `{}`.", route.rule),
+        "description": format!("AccessPolicy rule: `{}`.", route.rule),
         "tags": [resource],
         "parameters": parameters,
         "responses": responses(route, resource, list),

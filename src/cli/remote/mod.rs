@@ -15,7 +15,7 @@ use super::session::Session;
 use super::when;
 use crate::model::Secret;
 use crate::model::job::{Field, FieldKind};
-use crate::sched::connection::{ApiConnection, Entrance, Page, Resource};
+use crate::sched::connection::{ApiConnection, Entrance, ListPart, Resource};
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
@@ -62,8 +62,8 @@ pub(super) struct ListOptions {
 }
 
 impl ListOptions {
-    fn page(&self) -> Page {
-        Page {
+    fn page(&self) -> ListPart {
+        ListPart {
             limit: self.limit,
             offset: self.offset,
         }

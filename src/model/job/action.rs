@@ -1,7 +1,7 @@
 //! An action: what a job does, one thing each.
 
 use super::field::{Document, Documented, Field, FieldKind, WrongField, fields, open_document};
-use super::text::{AnyText, GivenId, OneOf, Plain, Written};
+use super::text::{AnyText, FormedText, GivenId, OneWord, Plain};
 use super::words::{ActionWords, ModeWords};
 use serde_json::{Value, json};
 
@@ -9,11 +9,11 @@ fields! {
     /// An action. The server keeps keys that it does not know.
     pub struct Action {
         /// The id of the action.
-        action_id: Written<GivenId>,
+        action_id: FormedText<GivenId>,
         /// The project of the action.
-        project_id: Written<AnyText>,
+        project_id: FormedText<AnyText>,
         /// The user who made the action.
-        user_id: Written<AnyText>,
+        user_id: FormedText<AnyText>,
         /// Options of the agent by their names with underscores; there can be any.
         freezer_action: AgentOptions,
         /// How often a failed action is tried again.
@@ -87,17 +87,17 @@ fields! {
     /// Options of the agent: `freezer_action`. Of most the server checks nothing.
     pub struct AgentOptions {
         /// What the agent does.
-        action: Written<OneOf<ActionWords>>,
+        action: FormedText<OneWord<ActionWords>>,
         /// The application that the agent sees to.
-        mode: Written<OneOf<ModeWords>>,
+        mode: FormedText<OneWord<ModeWords>>,
         /// The file or directory to back up.
-        path_to_backup: Written<Plain>,
+        path_to_backup: FormedText<Plain>,
         /// The name of the backup.
-        backup_name: Written<Plain>,
+        backup_name: FormedText<Plain>,
         /// Where in the storage backups are kept.
-        container: Written<Plain>,
+        container: FormedText<Plain>,
         /// The directory to restore into.
-        restore_abs_path: Written<Plain>,
+        restore_abs_path: FormedText<Plain>,
         /// Whether only backups that Freezer made are removed.
         cindernative_freezer_only: bool,
         /// The kind of the storage.

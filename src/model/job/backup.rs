@@ -1,7 +1,7 @@
 //! The record of a backup: what an agent says of a level it has made.
 
 use super::field::{Documented, WrongField, fields, open_document};
-use super::text::{AnyText, OneOf, Plain, Written};
+use super::text::{AnyText, FormedText, OneWord, Plain};
 use super::words::BackupStatusWords;
 use serde_json::Value;
 
@@ -9,15 +9,15 @@ fields! {
     /// The record of a backup as the server stores and answers it.
     pub struct BackupRecord {
         /// The id of the record.
-        backup_id: Written<AnyText>,
+        backup_id: FormedText<AnyText>,
         /// The project of the record.
-        project_id: Written<AnyText>,
+        project_id: FormedText<AnyText>,
         /// The user who made the record.
-        user_id: Written<AnyText>,
+        user_id: FormedText<AnyText>,
         /// The name of that user, in version 1.
-        user_name: Written<AnyText>,
+        user_name: FormedText<AnyText>,
         /// Where the backup is in its life.
-        status: Written<OneOf<BackupStatusWords>>,
+        status: FormedText<OneWord<BackupStatusWords>>,
         /// Keys of the agent; there can be any.
         backup_metadata: BackupMetadata,
     }
@@ -30,13 +30,13 @@ fields! {
     /// What an agent says of a backup: its flat document.
     pub struct BackupMetadata {
         /// Where in the storage the backup is.
-        container: Written<Plain>,
+        container: FormedText<Plain>,
         /// The host whose backup it is.
-        hostname: Written<Plain>,
+        hostname: FormedText<Plain>,
         /// The name of the backup.
-        backup_name: Written<Plain>,
+        backup_name: FormedText<Plain>,
         /// Where the backup is in its life. Agents say it; the server keeps it beside.
-        status: Written<OneOf<BackupStatusWords>>,
+        status: FormedText<OneWord<BackupStatusWords>>,
         /// What was backed up.
         path_to_backup: Value,
         /// The second since 1970 in which the backup began.

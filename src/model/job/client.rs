@@ -1,16 +1,16 @@
 //! A client: a node that is registered.
 
 use super::field::{Field, fields, open_document};
-use super::text::{AnyText, HostName, NodeName, Plain, SomeOf, WordList, Written};
+use super::text::{AnyText, FormedText, HostName, NodeName, Plain, SomeWords, WordList};
 use super::words::{ActionWords, EngineWords, ModeWords, StorageWords};
 
 fields! {
     /// A client as the server stores and answers it.
     pub struct Client {
         /// The project that registered the node.
-        project_id: Written<AnyText>,
+        project_id: FormedText<AnyText>,
         /// The user who registered the node.
-        user_id: Written<AnyText>,
+        user_id: FormedText<AnyText>,
         /// What the node says of itself.
         client: ClientInfo,
     }
@@ -23,21 +23,21 @@ fields! {
     /// What a node says of itself when it registers.
     pub struct ClientInfo {
         /// What jobs call the node.
-        client_id: Written<NodeName>,
+        client_id: FormedText<NodeName>,
         /// The name of the node in its network.
-        hostname: Written<HostName>,
+        hostname: FormedText<HostName>,
         /// For people.
-        description: Written<Plain>,
+        description: FormedText<Plain>,
         /// Tells the node from others of its name; the server makes one where there is none.
-        uuid: Written<Plain>,
+        uuid: FormedText<Plain>,
         /// The actions that the node can do.
-        supported_actions: SomeOf<ActionWords>,
+        supported_actions: SomeWords<ActionWords>,
         /// The applications that the node can see to.
-        supported_modes: SomeOf<ModeWords>,
+        supported_modes: SomeWords<ModeWords>,
         /// The storages that the node can use.
-        supported_storages: SomeOf<StorageWords>,
+        supported_storages: SomeWords<StorageWords>,
         /// The engines that the node has.
-        supported_engines: SomeOf<EngineWords>,
+        supported_engines: SomeWords<EngineWords>,
         /// Whether all projects see the node.
         is_central: bool,
     }
@@ -70,11 +70,12 @@ impl ClientInfo {
         if self.uuid.text().is_empty() {
             self.uuid = Field::Null;
         }
-        self.supported_actions.fill(SomeOf::field(USUAL_ACTIONS));
-        self.supported_modes.fill(SomeOf::field(USUAL_MODES));
-        self.supported_storages.fill(SomeOf::field(USUAL_STORAGES));
+        self.supported_actions.fill(SomeWords::field(USUAL_ACTIONS));
+        self.supported_modes.fill(SomeWords::field(USUAL_MODES));
+        self.supported_storages
+            .fill(SomeWords::field(USUAL_STORAGES));
         self.supported_engines
-            .fill(SomeOf::field(EngineWords::WORDS));
+            .fill(SomeWords::field(EngineWords::WORDS));
         self.is_central.fill(false);
     }
 

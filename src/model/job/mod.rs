@@ -41,8 +41,8 @@ pub use session::{
     JobSession, SessionCall, SessionJob, SessionJobs, SessionStatus, SessionVerb, TIMEOUT,
 };
 pub use text::{
-    AnyText, CronText, GivenId, HostName, IntervalText, LONGEST_ID, LONGEST_TEXT, MomentText,
-    NodeName, OneOf, Plain, SomeOf, TextForm, WordList, Written, YearText, is_id,
+    AnyText, CronText, FormedText, GivenId, HostName, IntervalText, LONGEST_ID, LONGEST_TEXT,
+    MomentText, NodeName, OneWord, Plain, SomeWords, TextForm, WordList, YearText, is_id,
 };
 pub use words::{
     ActionWords, BackupStatusWords, EngineWords, JobEvent, JobStatus, ModeWords, RunResult,
@@ -57,21 +57,21 @@ fields! {
     /// know.
     pub struct Job {
         /// The id of the job.
-        job_id: Written<GivenId>,
+        job_id: FormedText<GivenId>,
         /// The project of the job.
-        project_id: Written<AnyText>,
+        project_id: FormedText<AnyText>,
         /// The user who made the job, or changed its actions last.
-        user_id: Written<AnyText>,
+        user_id: FormedText<AnyText>,
         /// The client that does the job.
-        client_id: Written<Plain>,
+        client_id: FormedText<Plain>,
         /// For people.
-        description: Written<Plain>,
+        description: FormedText<Plain>,
         /// The session that the job is in; empty for none.
-        session_id: Written<Plain>,
+        session_id: FormedText<Plain>,
         /// The last start of that session that the job knows of.
         session_tag: i64,
         /// Written by clients of the original alone.
-        session_name: Written<Plain>,
+        session_name: FormedText<Plain>,
         /// Written by clients of the original alone.
         _version: i64,
         /// When the job runs, and how its last run went.

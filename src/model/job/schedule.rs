@@ -1,7 +1,7 @@
 //! When a job runs, and how its last run went: `job_schedule` of a job, `schedule` of a session.
 
 use super::field::{Document, Documented, FieldKind, WrongField, fields};
-use super::text::{CronText, IntervalText, MomentText, Written, YearText};
+use super::text::{CronText, FormedText, IntervalText, MomentText, YearText};
 use super::words::{JobEvent, JobStatus, RunResult, Word};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,29 +11,29 @@ fields! {
     /// When a job runs.
     pub struct When {
         /// The one moment at which the job runs.
-        schedule_date: Written<MomentText>,
+        schedule_date: FormedText<MomentText>,
         /// The time between two runs.
-        schedule_interval: Written<IntervalText>,
+        schedule_interval: FormedText<IntervalText>,
         /// The moment before which no run begins.
-        schedule_start_date: Written<MomentText>,
+        schedule_start_date: FormedText<MomentText>,
         /// The moment after which no run begins.
-        schedule_end_date: Written<MomentText>,
+        schedule_end_date: FormedText<MomentText>,
         /// The year, as in a cron timetable.
-        schedule_year: Written<YearText>,
+        schedule_year: FormedText<YearText>,
         /// Months, as in a cron timetable.
-        schedule_month: Written<CronText>,
+        schedule_month: FormedText<CronText>,
         /// Days of the month, as in a cron timetable.
-        schedule_day: Written<CronText>,
+        schedule_day: FormedText<CronText>,
         /// Weeks of the year, as in a cron timetable.
-        schedule_week: Written<CronText>,
+        schedule_week: FormedText<CronText>,
         /// Days of the week, as in a cron timetable.
-        schedule_day_of_week: Written<CronText>,
+        schedule_day_of_week: FormedText<CronText>,
         /// Hours, as in a cron timetable.
-        schedule_hour: Written<CronText>,
+        schedule_hour: FormedText<CronText>,
         /// Minutes, as in a cron timetable.
-        schedule_minute: Written<CronText>,
+        schedule_minute: FormedText<CronText>,
         /// Seconds, as in a cron timetable.
-        schedule_second: Written<CronText>,
+        schedule_second: FormedText<CronText>,
     }
 }
 

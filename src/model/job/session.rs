@@ -6,7 +6,7 @@ use super::field::{
     Document, Documented, Field, FieldKind, WrongField, fields, open_document, path,
 };
 use super::schedule::{NEVER, Schedule};
-use super::text::{AnyText, Plain, Written};
+use super::text::{AnyText, FormedText, Plain};
 use super::words::{JobStatus, RunResult, Word, Words};
 use crate::model::session_rule::SessionResult;
 use serde::{Deserialize, Serialize};
@@ -17,13 +17,13 @@ fields! {
     /// A session. The server keeps keys that it does not know.
     pub struct JobSession {
         /// The id of the session.
-        session_id: Written<AnyText>,
+        session_id: FormedText<AnyText>,
         /// The project of the session.
-        project_id: Written<AnyText>,
+        project_id: FormedText<AnyText>,
         /// The user who made the session.
-        user_id: Written<AnyText>,
+        user_id: FormedText<AnyText>,
         /// For people.
-        description: Written<Plain>,
+        description: FormedText<Plain>,
         /// When the jobs of the session run.
         schedule: Schedule,
         /// The jobs of the session by their ids.
@@ -33,9 +33,9 @@ fields! {
         /// Seconds between two starts at least.
         hold_off: i64,
         /// Where the session is: active, running or completed.
-        status: Written<Plain>,
+        status: FormedText<Plain>,
         /// How the last start went: success, fail or timeout.
-        result: Written<Plain>,
+        result: FormedText<Plain>,
         /// The second since 1970 of the last start; -1 for never.
         time_start: i64,
         /// The second since 1970 in which the last start ended; -1 for never.
@@ -190,11 +190,11 @@ fields! {
     /// that of a job which has not ended.
     pub struct SessionJob {
         /// The node of the job.
-        client_id: Written<Plain>,
+        client_id: FormedText<Plain>,
         /// Where the job is.
         status: Word<JobStatus>,
         /// How it went.
-        result: Written<Plain>,
+        result: FormedText<Plain>,
         /// The second since 1970 in which it began; -1 for never.
         time_started: i64,
         /// The second since 1970 in which it ended; -1 for never.
@@ -261,7 +261,7 @@ fields! {
     /// What a node says with the start or the end of its job.
     pub struct SessionCall {
         /// The job.
-        job_id: Written<Plain>,
+        job_id: FormedText<Plain>,
         /// The last start of the session that the node knows of.
         current_tag: i64,
         /// How the job went.

@@ -24,18 +24,18 @@ pub trait TextForm {
 }
 
 /// A text that has a form.
-pub struct Written<F> {
+pub struct FormedText<F> {
     text: String,
     form: PhantomData<F>,
 }
 
-impl<F> AsRef<str> for Written<F> {
+impl<F> AsRef<str> for FormedText<F> {
     fn as_ref(&self) -> &str {
         &self.text
     }
 }
 
-impl<F> Clone for Written<F> {
+impl<F> Clone for FormedText<F> {
     fn clone(&self) -> Self {
         Self {
             text: self.text.clone(),
@@ -44,25 +44,25 @@ impl<F> Clone for Written<F> {
     }
 }
 
-impl<F> std::fmt::Debug for Written<F> {
+impl<F> std::fmt::Debug for FormedText<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.text.fmt(f)
     }
 }
 
-impl<F> PartialEq for Written<F> {
+impl<F> PartialEq for FormedText<F> {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl<F> Serialize for Written<F> {
+impl<F> Serialize for FormedText<F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.text.serialize(serializer)
     }
 }
 
-impl<'de, F: TextForm> Deserialize<'de> for Written<F> {
+impl<'de, F: TextForm> Deserialize<'de> for FormedText<F> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if F::fits(&text) {
@@ -76,7 +76,7 @@ impl<'de, F: TextForm> Deserialize<'de> for Written<F> {
     }
 }
 
-impl<F: TextForm> FieldKind for Written<F> {
+impl<F: TextForm> FieldKind for FormedText<F> {
     fn must() -> String {
         F::must()
     }
@@ -277,9 +277,9 @@ pub trait WordList {
 }
 
 /// One word out of a list.
-pub struct OneOf<L>(PhantomData<L>);
+pub struct OneWord<L>(PhantomData<L>);
 
-impl<L: WordList> TextForm for OneOf<L> {
+impl<L: WordList> TextForm for OneWord<L> {
     fn fits(text: &str) -> bool {
         L::WORDS.contains(&text)
     }
@@ -294,9 +294,9 @@ impl<L: WordList> TextForm for OneOf<L> {
 }
 
 /// A list of words that are all in another.
-pub struct SomeOf<L>(Vec<Written<OneOf<L>>>);
+pub struct SomeWords<L>(Vec<FormedText<OneWord<L>>>);
 
-impl<L: WordList> SomeOf<L> {
+impl<L: WordList> SomeWords<L> {
     /// The words.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)
@@ -308,7 +308,7 @@ impl<L: WordList> SomeOf<L> {
     }
 }
 
-impl<L: WordList> Field<SomeOf<L>> {
+impl<L: WordList> Field<SomeWords<L>> {
     /// Whether a word is in the list; `None` where there is no list. Lists of other versions may
     /// have words that this one does not know.
     pub fn has(&self, word: &str) -> Option<bool> {
@@ -320,37 +320,37 @@ impl<L: WordList> Field<SomeOf<L>> {
     }
 }
 
-impl<L> Clone for SomeOf<L> {
+impl<L> Clone for SomeWords<L> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<L> std::fmt::Debug for SomeOf<L> {
+impl<L> std::fmt::Debug for SomeWords<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<L> PartialEq for SomeOf<L> {
+impl<L> PartialEq for SomeWords<L> {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl<L> Serialize for SomeOf<L> {
+impl<L> Serialize for SomeWords<L> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-impl<'de, L: WordList> Deserialize<'de> for SomeOf<L> {
+impl<'de, L: WordList> Deserialize<'de> for SomeWords<L> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::deserialize(deserializer).map(Self)
     }
 }
 
-impl<L: WordList> FieldKind for SomeOf<L> {
+impl<L: WordList> FieldKind for SomeWords<L> {
     fn must() -> String {
         format!("must be a list of words out of {}", L::WORDS.join(", "))
     }

@@ -1,7 +1,7 @@
-use super::{Book, Rules, Seen, Task};
+use super::{Book, Rules, Sighting, Task};
 use crate::model::job::{Document, Documented, Job};
 use crate::sched::journal::Record;
-use crate::sched::states::State;
+use crate::sched::states::JobState;
 use crate::sched::timetable::Lateness;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -62,7 +62,7 @@ fn new() -> Book {
     Book::new(rules(), BTreeMap::new(), Vec::new())
 }
 
-fn state(book: &Book, id: &str) -> State {
+fn state(book: &Book, id: &str) -> JobState {
     book.record(id).expect("it is known").state
 }
 
@@ -79,7 +79,7 @@ fn a_new_job_without_a_timetable_runs_once_at_once() {
     let mut book = new();
     let mut document = job("a", json!({}));
     assert_eq!(
-        book.see(seen(vec![document.clone()]), Seen::All, noon()),
+        book.see(seen(vec![document.clone()]), Sighting::All, noon()),
         [("a".to_owned(), Task::Report)]
     );
     tell(&mut book, &mut document);
@@ -115,12 +115,12 @@ fn a_new_job_without_a_timetable_runs_once_at_once() {
         )
     );
     // It is in no list any more.
-    book.see(seen(vec![]), Seen::All, after(60));
+    book.see(seen(vec![]), Sighting::All, after(60));
     assert!(book.record("a").is_none());
     // A person starts it again.
     document["job_schedule"]["event"] = "start".into();
     document["job_schedule"]["status"] = "".into();
-    book.see(seen(vec![document.clone()]), Seen::All, after(120));
+    book.see(seen(vec![document.clone()]), Sighting::All, after(120));
     assert_eq!(book.due(after(120), 5).0.len(), 1);
 }
 
@@ -128,7 +128,7 @@ fn a_new_job_without_a_timetable_runs_once_at_once() {
 fn a_job_of_an_interval_waits_for_it_and_goes_on() {
     let mut book = new();
     let mut document = job("a", json!({"schedule_interval": "10 minutes"}));
-    book.see(seen(vec![document.clone()]), Seen::All, noon());
+    book.see(seen(vec![document.clone()]), Sighting::All, noon());
     tell(&mut book, &mut document);
     assert_eq!(book.due(after(599), 5).0, []);
     assert_eq!(book.due(after(600), 5).0, [("a".to_owned(), after(600))]);
@@ -156,12 +156,12 @@ fn events_are_acted_on_once_also_when_the_answer_is_lost() {
     let mut book = new();
     let mut document = job("a", json!({}));
     document["job_schedule"]["event"] = "start".into();
-    book.see(seen(vec![document.clone()]), Seen::All, noon());
+    book.see(seen(vec![document.clone()]), Sighting::All, noon());
     book.due(noon(), 5);
     book.begin("a", "r1", noon());
     book.ended("a", "success", after(1));
     // Nothing of it reached the server: the event stands there still.
-    book.see(seen(vec![document.clone()]), Seen::All, after(60));
+    book.see(seen(vec![document.clone()]), Sighting::All, after(60));
     assert_eq!(book.due(after(60), 5).0, [], "it ran already");
     tell(&mut book, &mut document);
     assert_eq!(
@@ -177,12 +177,12 @@ fn events_are_acted_on_once_also_when_the_answer_is_lost() {
 fn an_event_that_came_meanwhile_is_not_wiped_out() {
     let mut book = new();
     let mut document = job("a", json!({"schedule_interval": "1 day"}));
-    book.see(seen(vec![document.clone()]), Seen::All, noon());
+    book.see(seen(vec![document.clone()]), Sighting::All, noon());
     document["job_schedule"]["event"] = "stop".into();
     tell(&mut book, &mut document);
     assert_eq!(document["job_schedule"]["event"], "stop");
-    book.see(seen(vec![document.clone()]), Seen::All, after(60));
-    assert_eq!(state(&book, "a"), State::Stopped);
+    book.see(seen(vec![document.clone()]), Sighting::All, after(60));
+    assert_eq!(state(&book, "a"), JobState::Stopped);
     tell(&mut book, &mut document);
     assert_eq!(
         (
@@ -193,25 +193,25 @@ fn an_event_that_came_meanwhile_is_not_wiped_out() {
     );
     // Seen for the first time by another scheduler, it stays so.
     let mut other = new();
-    other.see(seen(vec![document]), Seen::All, after(90));
+    other.see(seen(vec![document]), Sighting::All, after(90));
     assert_eq!(other.due(after(1_000_000), 5).0, []);
 }
 
 #[test]
 fn an_abort_ends_the_run_and_a_stop_lets_it_end() {
     for (event, word, then) in [
-        ("abort", "aborting", State::Aborting),
-        ("stop", "running", State::Stopping),
+        ("abort", "aborting", JobState::Aborting),
+        ("stop", "running", JobState::Stopping),
     ] {
         let mut book = new();
         let mut document = job("a", json!({"schedule_interval": "1 hour"}));
-        book.see(seen(vec![document.clone()]), Seen::All, noon());
+        book.see(seen(vec![document.clone()]), Sighting::All, noon());
         tell(&mut book, &mut document);
         book.due(after(3600), 5);
         book.begin("a", "r1", after(3600));
         tell(&mut book, &mut document);
         document["job_schedule"]["event"] = event.into();
-        let tasks = book.see(seen(vec![document.clone()]), Seen::All, after(3700));
+        let tasks = book.see(seen(vec![document.clone()]), Sighting::All, after(3700));
         assert_eq!(
             tasks.contains(&("a".to_owned(), Task::Kill)),
             event == "abort"
@@ -248,7 +248,7 @@ fn one_bad_job_keeps_none_of_the_others_waiting() {
         documents.push(bad.as_object().expect("an object").clone());
     }
     documents.push(job("zz-good", json!({})));
-    book.see(seen(documents), Seen::All, noon());
+    book.see(seen(documents), Sighting::All, noon());
     let launch: Vec<String> = book
         .due(noon(), 9)
         .0
@@ -283,7 +283,7 @@ fn places_go_to_the_most_urgent_and_then_to_who_waits_longest() {
         job("a", json!({"schedule_date": "2026-11-24T12:00:01Z"})),
         urgent,
     ];
-    book.see(seen(jobs), Seen::All, noon());
+    book.see(seen(jobs), Sighting::All, noon());
     let ids =
         |launch: Vec<(String, Timestamp)>| launch.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     assert_eq!(ids(book.due(after(10), 0).0), [""; 0]);
@@ -309,7 +309,7 @@ fn of_two_schedulers_of_one_client_one_runs_each_moment() {
                 if (second + 7 * i64::try_from(number).expect("small")) % 60 == 0
                     && document["job_schedule"]["status"] != "completed"
                 {
-                    book.see(seen(vec![document.clone()]), Seen::All, now);
+                    book.see(seen(vec![document.clone()]), Sighting::All, now);
                     if !book.unsent().is_empty() && !book.is_foreign("a", &read(&document), now) {
                         tell(book, &mut document);
                     } else {
@@ -354,7 +354,7 @@ fn runs_that_the_server_was_not_told_of_keep_none_of_the_next_from_beginning() {
     let is_due = |mut book: Book, last: i64| {
         book.see(
             seen(vec![job("a", json!({"schedule_second": "*"}))]),
-            Seen::All,
+            Sighting::All,
             noon(),
         );
         for second in [10, last] {
@@ -387,15 +387,19 @@ fn a_run_of_another_scheduler_is_left_alone_until_it_must_be_dead() {
     );
     document["job_schedule"]["time_started"] = noon().as_second().into();
     let mut book = new();
-    book.see(seen(vec![document.clone()]), Seen::All, after(60));
+    book.see(seen(vec![document.clone()]), Sighting::All, after(60));
     assert!(book.record("a").is_none());
-    book.see(seen(vec![document.clone()]), Seen::All, after(25 * 3600));
-    assert_eq!(state(&book, "a"), State::Scheduled);
+    book.see(
+        seen(vec![document.clone()]),
+        Sighting::All,
+        after(25 * 3600),
+    );
+    assert_eq!(state(&book, "a"), JobState::Scheduled);
     // A person may know better.
     document["job_schedule"]["event"] = "start".into();
     let mut book = new();
-    book.see(seen(vec![document]), Seen::All, after(60));
-    assert_eq!(state(&book, "a"), State::Scheduled);
+    book.see(seen(vec![document]), Sighting::All, after(60));
+    assert_eq!(state(&book, "a"), JobState::Scheduled);
 }
 
 #[test]
@@ -403,15 +407,15 @@ fn a_job_that_is_gone_while_it_runs_is_forgotten_when_it_has_ended() {
     let mut book = new();
     book.see(
         seen(vec![job("a", json!({"schedule_interval": "1 hour"}))]),
-        Seen::All,
+        Sighting::All,
         noon(),
     );
     book.sent("a", None);
     book.due(after(3600), 5);
     book.begin("a", "r1", after(3600));
     book.sent("a", None);
-    book.see(seen(vec![]), Seen::All, after(3660));
-    assert_eq!(state(&book, "a"), State::Leaving);
+    book.see(seen(vec![]), Sighting::All, after(3660));
+    assert_eq!(state(&book, "a"), JobState::Leaving);
     book.ended("a", "success", after(3700));
     book.sent("a", None);
     assert!(book.record("a").is_none());
@@ -420,13 +424,13 @@ fn a_job_that_is_gone_while_it_runs_is_forgotten_when_it_has_ended() {
 #[test]
 fn a_job_whose_file_cannot_be_read_for_a_moment_is_not_done_again() {
     let mut book = new();
-    book.see(seen(vec![job("a", json!({}))]), Seen::All, noon());
+    book.see(seen(vec![job("a", json!({}))]), Sighting::All, noon());
     book.due(noon(), 5);
     book.begin("a", "r1", noon());
     book.ended("a", "success", after(1));
     book.sent("a", None);
-    book.see(seen(vec![]), Seen::Some, after(60));
-    book.see(seen(vec![job("a", json!({}))]), Seen::All, after(120));
+    book.see(seen(vec![]), Sighting::Some, after(60));
+    book.see(seen(vec![job("a", json!({}))]), Sighting::All, after(120));
     assert_eq!(book.due(after(120), 5).0, []);
 }
 
@@ -435,12 +439,12 @@ fn a_changed_timetable_counts_from_its_change() {
     let mut book = new();
     book.see(
         seen(vec![job("a", json!({"schedule_interval": "1 hour"}))]),
-        Seen::All,
+        Sighting::All,
         noon(),
     );
     book.see(
         seen(vec![job("a", json!({"schedule_interval": "10 minutes"}))]),
-        Seen::All,
+        Sighting::All,
         after(1800),
     );
     assert_eq!(book.due(after(2399), 5).0, []);
@@ -460,7 +464,7 @@ fn an_end_of_the_process_at_any_moment_runs_nothing_twice() {
                 book = Book::new(rules(), records.clone(), vec![read(&document)]);
             }
             let now = after(step);
-            book.see(seen(vec![document.clone()]), Seen::All, now);
+            book.see(seen(vec![document.clone()]), Sighting::All, now);
             for (id, _) in book.due(now, 1).0 {
                 book.begin(&id, "r1", now);
                 launches += 1;
@@ -494,7 +498,7 @@ fn a_day_of_a_thousand_jobs_runs_each_as_often_as_it_should_and_grows_nowhere() 
     for minute in 0..24 * 60 {
         let now = noon() + SignedDuration::from_mins(minute);
         documents.retain(|document| document["job_schedule"]["status"] != "completed");
-        book.see(seen(documents.clone()), Seen::All, now);
+        book.see(seen(documents.clone()), Sighting::All, now);
         let (launch, _) = book.due(now, 2000);
         for (id, _) in launch {
             book.begin(&id, "r", now);

@@ -2,15 +2,15 @@
 //! [`crate::sched::runner`].
 
 use super::heard::Heard;
-use super::settings::Settings;
+use super::settings::SchedulerSettings;
 use crate::model::job::{BackupMetadata, Field, Job, RunResult, SessionCall, SessionVerb, Words};
 use crate::platform::Running;
 use crate::platform::durable::{self, Access};
 use crate::platform::process::{self, Detached, End, Program};
 use crate::sched::book::Tasks;
 use crate::sched::journal::{Record, replace_file};
-use crate::sched::known::Shared;
-use crate::sched::order::{ActionOutcome, MARK, Order, Outcome, RunFolder};
+use crate::sched::known::SharedState;
+use crate::sched::order::{ActionOutcome, MARK, RunFolder, RunOrder, RunOutcome};
 use crate::sched::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
@@ -35,36 +35,36 @@ const LONGEST_NAME: usize = 128;
 
 /// A run that is to end.
 #[derive(Clone, Copy)]
-struct Ending {
+struct RunEnding {
     since: Instant,
     /// Once: a second word would cut it off.
     told: bool,
 }
 
 /// A run that has ended and could not be taken in.
-struct Left {
+struct LeftRun {
     id: String,
     run: String,
     again: Instant,
 }
 
-pub(super) struct Runs {
-    settings: Settings,
-    known: Shared,
+pub(super) struct RunningRuns {
+    settings: SchedulerSettings,
+    known: SharedState,
     /// Where what the server is to be told is kept; none without a server.
     outbox: Option<Outbox>,
     heard: Sender<Heard>,
     /// Jobs whose runs are to end.
-    ending: BTreeMap<String, Ending>,
-    left: Vec<Left>,
+    ending: BTreeMap<String, RunEnding>,
+    left: Vec<LeftRun>,
     /// Folders of runs that are taken in, and whose end is not on disk yet.
     folders: Vec<PathBuf>,
 }
 
-impl Runs {
+impl RunningRuns {
     pub(super) fn new(
-        settings: Settings,
-        known: Shared,
+        settings: SchedulerSettings,
+        known: SharedState,
         outbox: Option<Outbox>,
         heard: Sender<Heard>,
     ) -> Self {
@@ -148,7 +148,7 @@ impl Runs {
                 .cloned()
                 .collect()
         };
-        let order = Order {
+        let order = RunOrder {
             run: run.to_owned(),
             job: id.to_owned(),
             due,
@@ -179,7 +179,7 @@ impl Runs {
 
     /// Has the run of a job ended, as soon as it can be.
     pub(super) fn is_to_end(&mut self, id: String) {
-        self.ending.entry(id).or_insert_with(|| Ending {
+        self.ending.entry(id).or_insert_with(|| RunEnding {
             since: crate::platform::monotonic(),
             told: false,
         });
@@ -213,7 +213,7 @@ impl Runs {
             };
             self.ending.insert(
                 id.clone(),
-                Ending {
+                RunEnding {
                     told: true,
                     ..ending
                 },
@@ -236,9 +236,9 @@ impl Runs {
         }
         let (again, left) = std::mem::take(&mut self.left)
             .into_iter()
-            .partition(|left: &Left| crate::platform::monotonic() >= left.again);
+            .partition(|left: &LeftRun| crate::platform::monotonic() >= left.again);
         self.left = left;
-        let again: Vec<Left> = again;
+        let again: Vec<LeftRun> = again;
         again
             .into_iter()
             .flat_map(|left| self.collect(&left.id, &left.run, now))
@@ -262,7 +262,7 @@ impl Runs {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!(job = %id, run = %run, %error, "how a run went cannot be taken in; it is tried again");
-                self.left.push(Left {
+                self.left.push(LeftRun {
                     id: id.to_owned(),
                     run: run.to_owned(),
                     again: crate::platform::monotonic() + PAUSE_AFTER_TROUBLE,
@@ -295,15 +295,15 @@ impl Runs {
         run: &str,
         folder: &RunFolder,
         now: Timestamp,
-    ) -> io::Result<Outcome> {
-        let outcome = match folder.read::<Outcome>("outcome.json") {
+    ) -> io::Result<RunOutcome> {
+        let outcome = match folder.read::<RunOutcome>("outcome.json") {
             Ok(Some(outcome)) => outcome,
             missing => {
                 tracing::error!(job = %id, run = %run, damaged = missing.is_err(), "a run ended without a word");
                 if let Some(process) = folder.read::<Running>("process.json").ok().flatten() {
                     kill_rest(&process, run)?;
                 }
-                Outcome {
+                RunOutcome {
                     result: RunResult::Fail,
                     ended: now.as_second(),
                     actions: Vec::new(),
@@ -316,7 +316,7 @@ impl Runs {
     }
 
     /// The records of its backups, and the end of its part in a session.
-    fn keep_for_server(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
+    fn keep_for_server(&self, id: &str, run: &str, outcome: &RunOutcome) -> io::Result<()> {
         let Some(outbox) = &self.outbox else {
             return Ok(());
         };
@@ -369,7 +369,7 @@ impl Runs {
     }
 
     /// What `freezer scheduler status` shows of the last run of each job.
-    fn keep_as_last(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
+    fn keep_as_last(&self, id: &str, run: &str, outcome: &RunOutcome) -> io::Result<()> {
         let mut outcome = outcome.clone();
         let (description, known) = {
             let book = &self.known.lock().book;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Where jobs come from.
 #[derive(Debug)]
-pub enum Source {
+pub enum JobSource {
     /// A server.
     Server(Box<ApiConnection>),
     /// A folder of job files, or one such file.
@@ -20,7 +20,7 @@ pub enum Source {
 
 /// How the scheduler works.
 #[derive(Debug)]
-pub struct Settings {
+pub struct SchedulerSettings {
     /// Where it keeps what it has to remember.
     pub folder: PathBuf,
     /// What this node is called, if not by its project and name.
@@ -50,7 +50,7 @@ pub struct Settings {
 
 /// How long to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
+pub enum WorkSpan {
     /// Until told to end.
     Always,
     /// Until what is due now has been run.

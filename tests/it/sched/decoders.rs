@@ -112,13 +112,15 @@ fn what_the_fuzzers_start_from_is_taken() {
     let seeds = seeds();
     assert!(seeds.len() >= 7, "{}", seeds.len());
     seeds.iter().for_each(|(run, seed)| run(seed));
-    freezer::sched::journal::Memory::decode(include_bytes!("../../../fuzz/seeds/journal/running"))
-        .expect("sound");
-    serde_json::from_slice::<freezer::sched::order::Order>(include_bytes!(
+    freezer::sched::journal::JournalContent::decode(include_bytes!(
+        "../../../fuzz/seeds/journal/running"
+    ))
+    .expect("sound");
+    serde_json::from_slice::<freezer::sched::order::RunOrder>(include_bytes!(
         "../../../fuzz/seeds/run_files/order"
     ))
     .expect("sound");
-    serde_json::from_slice::<freezer::sched::order::Outcome>(include_bytes!(
+    serde_json::from_slice::<freezer::sched::order::RunOutcome>(include_bytes!(
         "../../../fuzz/seeds/run_files/outcome"
     ))
     .expect("sound");
