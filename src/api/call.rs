@@ -24,12 +24,12 @@ pub(super) enum Dialect {
     V2,
 }
 
-/// A request.
+/// A request, read and authenticated.
 #[derive(Debug)]
 pub(super) struct ApiCall {
-    /// What the process has.
+    /// The state that all requests share.
     pub(super) server: Arc<Server>,
-    /// Who asks.
+    /// The caller.
     pub(super) identity: Caller,
     /// Whose objects it is about.
     pub(super) project: String,
@@ -49,10 +49,10 @@ pub(super) struct ApiCall {
     pub(super) now_us: i64,
 }
 
-/// What is answered when it succeeds.
+/// The answer to a request that succeeds.
 #[derive(Debug)]
 pub(super) struct ApiReply {
-    /// How.
+    /// The status of the answer.
     pub(super) status: StatusCode,
     /// JSON; nothing for an empty body.
     pub(super) body: String,
@@ -103,14 +103,14 @@ impl ApiReply {
 }
 
 impl ApiCall {
-    /// Whether the policy lets him.
+    /// Returns whether a rule of the policy allows the caller this.
     pub(super) fn may(&self, rule: &str) -> bool {
         self.server
             .policy
             .allows(rule, &self.identity, &self.project)
     }
 
-    /// Refuses unless the policy lets him.
+    /// Refuses unless a rule of the policy allows the caller this.
     pub(super) fn must(&self, rule: &str) -> Result<(), Failure> {
         if self.may(rule) {
             Ok(())
@@ -119,7 +119,7 @@ impl ApiCall {
         }
     }
 
-    /// The rows of the project.
+    /// Returns the scope of the project of the request.
     pub(super) fn scope(&self) -> RowScope {
         RowScope::Project(self.project.clone())
     }
@@ -183,7 +183,7 @@ impl ApiCall {
         }
     }
 
-    /// Which part of a list is asked for.
+    /// Reads which part of a list is wanted.
     pub(super) fn page(&self) -> Result<RowRange, Failure> {
         let (limit, offset) = (self.number("limit")?, self.number("offset")?);
         if limit > LARGEST_PAGE {
@@ -198,7 +198,7 @@ impl ApiCall {
         })
     }
 
-    /// What is searched for: the body of a GET.
+    /// Reads the search in the body of a GET.
     pub(super) fn search(&self) -> Result<RowSearch, Failure> {
         let mut search = RowSearch::default();
         let Some(body) = &self.body else {

@@ -146,7 +146,7 @@ fn document(call: &ApiCall, info: ClientInfo) -> Document {
     client.document()
 }
 
-/// What is kept of a registration.
+/// Checks a registration and completes it.
 fn registration(mut info: ClientInfo) -> Result<ClientInfo, Failure> {
     if info.client_id.is_unsaid() {
         return Err(WrongField::missing("client_id").into());

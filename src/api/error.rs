@@ -16,7 +16,7 @@ pub(super) enum Failure {
     /// The token is missing, unknown, expired or taken back.
     #[error("not authenticated")]
     Unauthenticated,
-    /// A rule of the policy does not let him.
+    /// A rule of the policy does not allow it.
     #[error("forbidden")]
     Forbidden,
     /// An object that is read is not there: the answer has no body.
@@ -31,10 +31,10 @@ pub(super) enum Failure {
     /// The address has other methods.
     #[error("method not allowed")]
     Method(String),
-    /// What is asked of a session is nothing sessions do.
+    /// Sessions have no such action.
     #[error("{0}")]
     BadVerb(String),
-    /// The client takes no JSON.
+    /// The client does not accept JSON.
     #[error("not acceptable")]
     NotAcceptable,
     /// An id that is used already.
@@ -103,7 +103,7 @@ impl Failure {
         }
     }
 
-    /// What the answer says; nothing where its body is another, or empty.
+    /// Returns the words of the answer; none for an empty body and for one of another form.
     fn words(&self) -> Option<FailureWords<'_>> {
         let words = |title, description| Some(FailureWords { title, description });
         let told = |title, text: &str| words(title, Some(text.to_owned()));
@@ -143,7 +143,7 @@ impl Failure {
         }
     }
 
-    /// The answer.
+    /// Returns the answer.
     pub(super) fn answer(&self) -> Response<Body> {
         let status = self.status();
         let Some(FailureWords { title, description }) = self.words() else {
@@ -177,7 +177,7 @@ impl Failure {
     }
 }
 
-/// What the body of an answer says.
+/// The words in the body of an answer.
 struct FailureWords<'f> {
     title: &'f str,
     description: Option<String>,

@@ -35,9 +35,9 @@ pub enum ExchangeError {
     /// A line is no document; the ones before it are in.
     #[error("line {line}: {reason}")]
     Line {
-        /// Which, counted from 1.
+        /// The number of the line, counted from 1.
         line: u64,
-        /// Why.
+        /// Why the line is not a document.
         reason: String,
     },
 }
@@ -56,7 +56,7 @@ pub struct Exchanged {
 struct DocumentKind {
     /// Its name in a line.
     name: &'static str,
-    /// Where it stands.
+    /// The table of its documents.
     collection: &'static Collection,
     /// The id that it says itself; empty where it says none.
     own_id: fn(Document) -> String,

@@ -145,7 +145,7 @@ pub(super) async fn update(call: &ApiCall) -> Result<ApiReply, Failure> {
     )
 }
 
-/// What of a patch the node of a job can say: how the job goes.
+/// Returns the part of a patch that the node of a job may change: how the job goes.
 fn said_by_node(patch: Job) -> Job {
     Job {
         job_schedule: patch.job_schedule,
@@ -155,7 +155,7 @@ fn said_by_node(patch: Job) -> Job {
     }
 }
 
-/// What of a patch a user can say: all but what the server sets itself.
+/// Returns the part of a patch that a user may change: all but what the server sets itself.
 fn said_by_user(patch: Job) -> Job {
     Job {
         job_id: Field::Absent,

@@ -19,7 +19,7 @@ const TOKEN: &str = "x-auth-token";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// Reads the token and says whose it is.
+/// Returns the caller that has the token of a request.
 pub(super) async fn authenticate(
     server: &Server,
     headers: &HeaderMap,
@@ -85,7 +85,7 @@ pub(super) async fn read(
     Ok(Some(body))
 }
 
-/// Whether a value has values inside values more than so many times.
+/// Returns whether a value is nested deeper than `levels`.
 fn is_deeper(value: &serde_json::Value, levels: usize) -> bool {
     match value {
         serde_json::Value::Object(inner) => {

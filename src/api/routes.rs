@@ -8,21 +8,21 @@ use std::pin::Pin;
 
 type Running<'c> = Pin<Box<dyn Future<Output = Result<ApiReply, Failure>> + Send + 'c>>;
 
-/// One thing that can be asked for.
+/// A route: a method, an address and its handler.
 pub(super) struct Route {
-    /// How.
+    /// The method.
     pub(super) method: Method,
-    /// Where, below the version and the project.
+    /// The address, below the version and the project.
     pub(super) path: &'static str,
-    /// The rule of the policy that lets one.
+    /// The rule of the policy that allows it.
     pub(super) rule: &'static str,
-    /// What is answered when it succeeds.
+    /// The status of the answer when it succeeds.
     pub(super) success: u16,
-    /// What it does, in a sentence.
+    /// The sentence for people about it.
     pub(super) about: &'static str,
     /// Whether version 1 has it.
     pub(super) in_v1: bool,
-    /// Does it.
+    /// The handler.
     pub(super) run: for<'c> fn(&'c ApiCall) -> Running<'c>,
 }
 
@@ -40,7 +40,7 @@ macro_rules! route {
     };
 }
 
-/// All of them.
+/// All routes.
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
     route!(GET "/backups", "backups:get_all", 200, true, backups::list, "Lists backups."),

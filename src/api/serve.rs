@@ -101,7 +101,7 @@ pub(super) async fn serve(
             .await
             .is_err()
     {
-        tracing::warn!("requests were cut off: they took too long to end");
+        tracing::warn!("requests were cut off: they did not end in time");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use super::auth::Authenticator;
 use super::auth::policy::AccessPolicy;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-/// What all requests share.
+/// The state that all requests share.
 pub(super) struct Server {
     /// The documents, the tokens and the users.
     pub(super) database: Database,
@@ -29,7 +29,7 @@ pub(super) struct Server {
     pub(super) metrics: Metrics,
     /// The second in which it was last logged that the database is away.
     pub(super) told_away: AtomicI64,
-    /// What time it is.
+    /// The clock.
     pub(super) clock: Arc<dyn Clock>,
     /// Most bytes of the body of a request.
     pub(super) body_limit: usize,

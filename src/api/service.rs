@@ -1,4 +1,4 @@
-//! The server as a whole, for who runs it: blocking calls outside, one private runtime inside.
+//! The server as a whole: blocking calls outside, one private runtime inside.
 
 use super::auth::Authenticator;
 use super::auth::accounts::AccountError;
@@ -185,7 +185,7 @@ impl ApiService {
         self.runtime.block_on(accounts::users(&self.database))
     }
 
-    /// Removes a user and takes back his tokens; whether there was one.
+    /// Removes a user with all tokens of that user. Returns whether there was one.
     pub fn remove_user(&self, name: &str) -> Result<bool, DatabaseError> {
         self.runtime
             .block_on(accounts::remove_user(&self.database, name))
@@ -219,7 +219,7 @@ async fn opened(address: &str, connections: u32) -> Result<Database, DatabaseErr
             Err(error) if error.is_away() && began.elapsed() < STARTING => {
                 tracing::info!(
                     error = &error as &dyn std::error::Error,
-                    "the database is waited for"
+                    "waiting for the database"
                 );
                 tokio::time::sleep(PAUSE_IN_STARTING).await;
             }
@@ -252,7 +252,7 @@ async fn rounds(server: Arc<Server>) {
         )
         .await
         {
-            tracing::warn!(%error, "sessions could not be looked through");
+            tracing::warn!(%error, "sessions could not be searched for timeouts");
         }
         if let Err(error) = accounts::forget_expired(&server.database, now).await {
             tracing::warn!(%error, "old tokens could not be forgotten");

@@ -331,7 +331,7 @@ pub(super) async fn time_out(
             )
             .await?;
         transaction.commit().await?;
-        tracing::warn!(session = %id, "a session has timed out: not all of its nodes said how they ended");
+        tracing::warn!(session = %id, "a session has timed out: not all nodes have reported the end");
         ended += 1;
     }
     Ok(ended)

@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// What holds for all jobs.
+/// The rules for all jobs.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// What dates without an offset mean.
+    /// The time zone of dates without an offset.
     pub zone: TimeZone,
-    /// What happens to moments that were missed.
+    /// The rule for missed moments.
     pub lateness: Lateness,
     /// After how long a run that another scheduler of this client began counts as dead.
     pub dead_after: Duration,
@@ -30,7 +30,7 @@ pub struct Rules {
     pub changes_start: bool,
 }
 
-/// What is to be done.
+/// A task for the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     /// End the run of the job.
@@ -39,7 +39,7 @@ pub enum Task {
     Report,
 }
 
-/// Whether all jobs that there are were seen.
+/// Whether a list has all jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sighting {
     /// All: what is not among them is gone.
@@ -79,7 +79,7 @@ struct KnownJob {
     is_claiming: bool,
 }
 
-/// All jobs.
+/// The known jobs.
 #[derive(Debug)]
 pub struct Book {
     rules: Rules,
@@ -111,7 +111,7 @@ impl Book {
         book
     }
 
-    /// What is to be remembered.
+    /// Returns the records for the journal.
     pub fn records(&self) -> BTreeMap<String, Record> {
         self.jobs
             .iter()
@@ -119,7 +119,7 @@ impl Book {
             .collect()
     }
 
-    /// The documents as they were last seen.
+    /// Returns the documents of all jobs as they were last seen.
     pub fn documents(&self) -> Vec<Value> {
         self.jobs
             .values()
@@ -128,12 +128,12 @@ impl Book {
             .collect()
     }
 
-    /// What is remembered of one.
+    /// Returns the record of a job.
     pub fn record(&self, id: &str) -> Option<&Record> {
         self.jobs.get(id).map(|job| &job.record)
     }
 
-    /// Its document as it was last seen.
+    /// Returns the document of a job as it was last seen.
     pub fn document(&self, id: &str) -> Option<&Job> {
         self.jobs.get(id).and_then(|job| job.document.as_ref())
     }
@@ -154,7 +154,7 @@ impl Book {
         for document in documents {
             let id = document.job_id.text().to_owned();
             if id.is_empty() {
-                tracing::warn!("a job without an id is left out");
+                tracing::warn!("a job without an id is ignored");
                 continue;
             }
             there.insert(id.clone());
@@ -195,7 +195,7 @@ impl Book {
         if let Some(job) = self.jobs.get_mut(id) {
             job.look_ahead();
             if job.timetable.is_none() && job.record.state == JobState::Scheduled {
-                // Nobody will ever run it, and somebody should see that.
+                // The job will never run, and its users should see that.
                 job.record.state = JobState::Stopped;
                 job.record.status = JobStatus::Completed.word().to_owned();
                 job.record.result = RunResult::Fail.word().to_owned();
@@ -358,7 +358,7 @@ impl Book {
                     job.record.missed += due.missed + one_more;
                     job.record.waiting = job.record.waiting.or(due.run);
                     if due.missed > 0 {
-                        tracing::warn!(job = %id, missed = due.missed, "a job was not run when it was due");
+                        tracing::warn!(job = %id, missed = due.missed, "a job has missed runs");
                     }
                 } else {
                     self.happen(&id, Happening::Due, now, &mut tasks);
@@ -536,7 +536,7 @@ impl Book {
         is_other && !self.is_dead(course, now)
     }
 
-    /// What a run that is due at this moment is judged by.
+    /// Returns how a job stands before a run that is due at this moment.
     pub fn occasion(&self, id: &str, firing: Timestamp) -> Option<Occasion> {
         self.jobs.get(id).map(|job| Occasion {
             firing,
@@ -574,7 +574,7 @@ impl Book {
         }
     }
 
-    /// What the server's document is to be changed to.
+    /// Returns the change of the server's document that tells how the job stands.
     pub fn patch(&self, id: &str, fresh: &Job) -> Option<Job> {
         let record = &self.jobs.get(id)?.record;
         let mut schedule = schedule_of(fresh).clone();
@@ -617,7 +617,7 @@ impl Book {
         self.jobs.values().filter_map(|job| job.next).min()
     }
 
-    /// How many runs are under way.
+    /// Returns the number of runs under way.
     pub fn running(&self) -> usize {
         self.jobs
             .values()
@@ -625,7 +625,7 @@ impl Book {
             .count()
     }
 
-    /// All ids.
+    /// Returns the ids of all jobs.
     pub fn ids(&self) -> Vec<String> {
         self.jobs.keys().cloned().collect()
     }

@@ -17,15 +17,15 @@ const LONGEST: u64 = 64 << 20;
 /// How many objects are asked for at a time.
 const PAGE: usize = 100;
 
-/// What the server did not do.
+/// Why a request to the server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// Nobody gave us a token.
+    /// The log-in failed.
     #[error("could not log in to the Freezer API")]
     Login {
         /// Whether it may help to try again later.
         is_away: bool,
-        /// Why not.
+        /// The error of the connection or of the log-in.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No answer came, or none to the end.
@@ -33,20 +33,20 @@ pub enum ApiError {
     Unreachable {
         /// Where it should be.
         url: String,
-        /// Why not.
+        /// The error of the connection or of the log-in.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It said no.
+    /// The server refused the request.
     #[error("the Freezer API refused to {what}: {words} ({status})")]
     Refused {
-        /// What was asked.
+        /// The request: method and address.
         what: String,
         /// The status of its answer.
         status: u16,
-        /// What it said.
+        /// The reason that the server gives.
         words: String,
     },
-    /// What it said cannot be understood.
+    /// The answer of the server is not what it should be.
     #[error("the Freezer API's answer cannot be read: {0}")]
     Answer(String),
 }
@@ -76,7 +76,7 @@ impl ApiError {
     }
 }
 
-/// How to get in.
+/// How to log in to the server.
 #[derive(Debug)]
 pub enum Entrance {
     /// With a token of the server's own.
@@ -85,14 +85,14 @@ pub enum Entrance {
         url: String,
         /// The project; asked for if it is not said.
         project: Option<String>,
-        /// The token.
+        /// The token, sent with every request.
         token: Secret<String>,
     },
     /// As the settings of OpenStack say: Keystone, its catalog, `OS_BACKUP_URL`.
     Openstack,
 }
 
-/// What a server keeps.
+/// A kind of object of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// `jobs`
@@ -119,23 +119,23 @@ impl Resource {
         }
     }
 
-    /// What one is called.
+    /// Returns the word for one object.
     pub fn singular(self) -> &'static str {
         self.plural().trim_end_matches('s')
     }
 
-    /// The key of its id.
+    /// Returns the key of the id in a document.
     pub fn id_key(self) -> String {
         format!("{}_id", self.singular())
     }
 }
 
-/// Which part of a list.
+/// A part of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct ListPart {
-    /// How many at most.
+    /// The largest number of objects.
     pub limit: usize,
-    /// After how many.
+    /// The number of objects to leave out.
     pub offset: usize,
 }
 
@@ -185,7 +185,7 @@ pub struct ApiAnswer {
 }
 
 impl ApiConnection {
-    /// Asks nobody yet.
+    /// Prepares a connection; sends no request.
     ///
     /// # Errors
     ///
@@ -209,7 +209,7 @@ impl ApiConnection {
         Ok(Self { http, way })
     }
 
-    /// The project that all is in.
+    /// Returns the id of the project of the connection.
     pub fn project(&self) -> Result<String, ApiError> {
         match &self.way {
             WayIn::Token { .. } => {
@@ -448,7 +448,7 @@ impl ApiConnection {
         self.call(&Method::PATCH, &address(resource, id), Some(patch), version)
     }
 
-    /// Removes one.
+    /// Removes an object.
     pub fn delete(&self, resource: Resource, id: &str) -> Result<(), ApiError> {
         self.call(&Method::DELETE, &address(resource, id), None, None)
             .map(drop)
@@ -566,7 +566,8 @@ fn read(reply: Reply, url: &str, what: &str) -> Result<ApiAnswer, ApiError> {
     Ok(ApiAnswer { body, version })
 }
 
-/// What an error says of itself: servers of Freezer and of OpenStack have it at different places.
+/// Returns the reason in the body of an error. Servers of Freezer and of OpenStack have it at
+/// different places.
 fn words(bytes: &[u8]) -> String {
     let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let said = ["/description", "/error/message", "/title"]

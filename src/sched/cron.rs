@@ -36,7 +36,7 @@ enum CronPiece {
     },
     /// The last day of the month.
     LastDay,
-    /// The so manieth such weekday of the month; the last one where there is no number.
+    /// The n-th such weekday of the month; the last one without a number.
     Nth {
         number: Option<i8>,
         weekday: i16,
@@ -49,13 +49,13 @@ pub(super) struct Cron {
     fields: [Vec<CronPiece>; 8],
 }
 
-/// A field that cannot be read.
+/// A calendar field with a value that it cannot have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("schedule_{field} cannot be {value:?}")]
 pub struct CronError {
-    /// Which one.
+    /// The name of the field, without `schedule_`.
     field: &'static str,
-    /// What it says.
+    /// The value of the field.
     value: String,
 }
 

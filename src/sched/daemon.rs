@@ -20,8 +20,8 @@ use std::sync::Arc;
 ///
 /// # Errors
 ///
-/// [`DaemonError`]: before it begins, when its own files fail, or, with [`WorkSpan::Once`], when the
-/// server does.
+/// [`DaemonError`]: before it begins, when its own files fail, or when the server fails a scheduler
+/// that runs once ([`WorkSpan::Once`]).
 pub fn run(
     settings: SchedulerSettings,
     source: JobSource,

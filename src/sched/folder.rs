@@ -45,11 +45,11 @@ pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Job>, Sighting)> {
                     .iter()
                     .any(|other| other.job_id.text() == job.job_id.text()) =>
             {
-                tracing::warn!(file = %file.display(), job = %job.job_id.text(), "another file has a job of this id");
+                tracing::warn!(file = %file.display(), job = %job.job_id.text(), "a job file is ignored: another file has a job with the same id");
             }
             Ok(job) => jobs.push(job),
             Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "a job file is left out");
+                tracing::warn!(file = %file.display(), %error, "a job file is ignored");
                 seen = Sighting::Some;
             }
         }

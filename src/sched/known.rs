@@ -8,12 +8,12 @@ use crate::model::job::{Document, Documented, Job};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All of it.
+/// The state of the scheduler.
 #[derive(Debug)]
 pub(super) struct KnownState {
-    /// The jobs.
+    /// The known jobs.
     pub(super) book: Book,
-    /// What this node is called.
+    /// The client id of this node.
     pub(super) client_id: Option<String>,
     journal: Journal,
     /// Where the documents are as the server last said them.
@@ -24,12 +24,12 @@ pub(super) struct KnownState {
     is_closed: bool,
 }
 
-/// It, for several threads.
+/// The scheduler's state, shared between threads.
 #[derive(Clone, Debug)]
 pub(super) struct SharedState(Arc<Mutex<KnownState>>);
 
 impl SharedState {
-    /// Reads what was remembered.
+    /// Reads the journal and the cached documents.
     pub(super) fn open(settings: &SchedulerSettings) -> Result<Self, DaemonError> {
         let (journal, memory) = Journal::open(settings.folder.join("journal.json"))?;
         let documents = settings.folder.join("jobs.json");
@@ -85,7 +85,7 @@ impl KnownState {
         if let Err(error) = self.remember() {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "what is known of jobs cannot be written"
+                "the journal cannot be written"
             );
         }
     }

@@ -8,7 +8,7 @@ use super::order::AgentKind;
 use crate::model::job::{AgentOptions, Document, Documented, Field};
 use serde_json::Value;
 
-/// How an action is done.
+/// The plan for an action.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ActionPlan {
     /// By the agent, with these arguments, in which `None` is the configuration file.
@@ -34,26 +34,26 @@ pub(super) enum Argument {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OptionError {
     #[error(
-        "there is no action {0:?}: there are backup, restore, info, admin, exec, mount, umount, check, prune, repack, repair and sync"
+        "the action {0:?} is not known; the actions are backup, restore, info, admin, exec, mount, umount, check, prune, repack, repair and sync"
     )]
     Action(String),
     #[error("the action {0} needs the option {1}")]
     Missing(&'static str, &'static str),
     #[error("the option {0} cannot hold a line break or a zero")]
     Control(String),
-    #[error("the option {0} is neither text, number, truth nor a list of them")]
+    #[error("the option {0} must be a text, a number, true, false or a list of them")]
     Kind(String),
-    #[error("the option {0:?} has no name that an option can have")]
+    #[error("{0:?} cannot be the name of an option: names have letters, digits, _ and -")]
     Name(String),
     #[error("the option {0} is empty: leave it out for the default")]
     Blank(String),
     #[error("a quotation mark of the command is not closed")]
     Quote,
-    #[error("a part of the command is empty")]
+    #[error("a program of the command is missing: nothing stands before or after a |")]
     Empty,
 }
 
-/// How to do an action.
+/// Plans an action.
 pub(super) fn plan(options: &AgentOptions, agent: AgentKind) -> Result<ActionPlan, OptionError> {
     if options.action_or_backup() == EXEC {
         let command = options.command.loose_text();
@@ -100,7 +100,7 @@ fn word(word: &str) -> Argument {
     Argument::Word(word.to_owned())
 }
 
-/// What the arguments of a command say already, so that the configuration file does not.
+/// Options that the arguments of a command say, and that the configuration file leaves out.
 #[derive(Clone, Copy)]
 enum SaidByArguments {
     Nothing,
@@ -441,7 +441,7 @@ mod tests {
                 "{options}"
             );
         }
-        // What the scheduler itself takes for not given.
+        // The scheduler reads these as absent.
         let (arguments, _) = agent(json!({"action": "", "pre_script": "", "backup_name": "b"}));
         assert_eq!(arguments.first().map(String::as_str), Some("backup"));
     }

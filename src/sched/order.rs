@@ -1,8 +1,8 @@
-//! What a run has to do, and how it went: the files that a scheduler and the run share.
+//! The files that a scheduler and a run share: the order and the outcome.
 //!
 //! | file in the run's folder | written by | holds |
 //! |---|---|---|
-//! | `order.json` | the scheduler | [`RunOrder`]; the run removes it when it has read it, as there may be secrets in it |
+//! | `order.json` | the scheduler | [`RunOrder`]; may hold secrets, so the run removes it |
 //! | `lock` | the scheduler | nothing; the run holds a lock on it as long as it lives |
 //! | `process.json` | the run | who it is |
 //! | `log` | the agents | what they said on their standard error |
@@ -34,22 +34,22 @@ pub enum AgentKind {
 pub struct Agent {
     /// Its file, or its name to be found in `PATH`.
     pub program: PathBuf,
-    /// Which one.
+    /// The kind of the program, which decides on its arguments.
     pub kind: AgentKind,
 }
 
-/// What a run has to do.
+/// The order of a run: its actions and the rules for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunOrder {
-    /// The run.
+    /// The id of the run.
     pub run: String,
-    /// Its job.
+    /// The id of the job.
     pub job: String,
     /// The moment of the timetable that it is for.
     pub due: Timestamp,
     /// The actions, as the job's document has them.
     pub actions: Vec<Action>,
-    /// Who does them.
+    /// The program that does the actions.
     pub agent: Agent,
     /// Configuration files whose settings the agent is to have too, the ones that win last.
     pub defaults: Vec<PathBuf>,
@@ -68,10 +68,10 @@ impl RunOutcome {
     }
 }
 
-/// How an action went.
+/// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionOutcome {
-    /// What it was.
+    /// The name of the action.
     pub action: String,
     /// How it went; none if it was left out because an earlier one had failed.
     pub result: Option<RunResult>,
@@ -83,21 +83,21 @@ pub struct ActionOutcome {
     pub seconds: f64,
     /// The end of what it said.
     pub log: String,
-    /// What the agent knows of the backup that it made.
+    /// The metadata of the backup, as the agent wrote it.
     pub metadata: Option<Value>,
-    /// What is to be seen to although it went well.
+    /// A problem that somebody should look at although the action succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
 
-/// How a run went.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunOutcome {
-    /// All of it.
+    /// The result of the run as a whole.
     pub result: RunResult,
     /// The second in which it ended.
     pub ended: i64,
-    /// Each action.
+    /// The outcome of each action, in order.
     pub actions: Vec<ActionOutcome>,
 }
 
@@ -116,7 +116,7 @@ impl RunFolder {
         Self(path)
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }

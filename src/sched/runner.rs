@@ -28,12 +28,12 @@ const LOG_TAIL: u64 = 4096;
 const MOST_METADATA: u64 = 1 << 20;
 /// What `freezer` ends with when it has done what it could, and that was not all.
 const PARTIAL: i32 = 3;
-/// What a backup means by that: it is there, and better than none, but somebody has to look.
+/// The warning for a backup that ended so: it exists, but files are missing.
 const NOT_ALL: &str = "not all of it was backed up: the log names the files that could not be read, or the store that did not get it";
 /// How long, and how often, a full disk is waited for.
 const PAUSE_TO_KEEP: Duration = Duration::from_secs(2);
 const TRIES_TO_KEEP: u32 = 1800;
-/// What a process ends with that was told to end and knows no better.
+/// The exit code of a process that SIGTERM ended.
 const TERMINATED: i32 = 128 + 15;
 
 /// Does what the order in a folder says, until `cancel` is raised.
@@ -118,7 +118,7 @@ enum Script {
     After,
 }
 
-/// How one try ended.
+/// The outcome of one try.
 struct Try {
     code: Option<i32>,
     result: RunResult,
@@ -319,7 +319,7 @@ impl RunProcess<'_> {
             .into_iter()
             .find_map(|file| read_object(file));
         remove(&metadata_file)?;
-        // What it printed for people belongs to the log.
+        // Text for people belongs to the log.
         if metadata.is_none() {
             let copied = File::open(&output_file)
                 .and_then(|output| io::copy(&mut output.take(LOG_TAIL), &mut self.log));

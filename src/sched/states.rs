@@ -1,4 +1,4 @@
-//! What an event does to a job: a table.
+//! The state machine of a job: a table.
 //!
 //! The first rows of each state are the original's (its scheduler's documentation of stop, start
 //! and abort); what it leaves open is decided here, and nowhere else.
@@ -6,34 +6,34 @@
 use crate::model::job::{JobEvent, JobStatus};
 use serde::{Deserialize, Serialize};
 
-/// How a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Nothing will happen before somebody starts it.
+    /// The job does not run before a user starts it.
     Stopped,
     /// It runs when its timetable says so.
     Scheduled,
-    /// It runs.
+    /// A run is under way.
     Running,
-    /// It runs, and is stopped when that has ended.
+    /// A run is under way, and the job is stopped when it has ended.
     Stopping,
     /// Its run is being ended.
     Aborting,
-    /// It runs, and is wanted by nobody any more.
+    /// A run is under way, and the server no longer has the job.
     Leaving,
-    /// It is forgotten.
+    /// The scheduler forgets the job.
     Gone,
 }
 
-/// What happens to a job.
+/// An event of a job: of a user, of its timetable or of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Happening {
-    /// Somebody wants it scheduled.
+    /// A user wants the job scheduled.
     Start,
-    /// Somebody wants it no longer scheduled.
+    /// A user wants the job no longer scheduled.
     Stop,
-    /// Somebody wants its run ended.
+    /// A user wants the run ended.
     Abort,
     /// The server no longer has it.
     Removed,
@@ -47,7 +47,7 @@ pub enum Happening {
     EndedLast,
 }
 
-/// What is to be done about it.
+/// What the scheduler does about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
     /// Begin with its timetable, from this moment on.
@@ -62,12 +62,12 @@ pub enum Duty {
     Wait,
 }
 
-/// What becomes of a job.
+/// The effect of an event on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// How it stands then.
+    /// The state after the event.
     pub next: JobState,
-    /// What is to be done, if anything.
+    /// The duty of the scheduler, if it has one.
     pub duty: Option<Duty>,
     /// The status that the server is told, if it is told anything.
     pub says: Option<JobStatus>,
@@ -200,7 +200,7 @@ const TABLE: [(JobState, [(Happening, Transition); 8]); 7] = {
 };
 
 impl JobState {
-    /// What an event makes of it.
+    /// Returns the effect of an event in this state.
     pub fn on(self, event: Happening) -> Transition {
         let row = TABLE.iter().find(|(state, _)| *state == self);
         let step = row.and_then(|(_, events)| events.iter().find(|(known, _)| *known == event));

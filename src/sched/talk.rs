@@ -31,7 +31,7 @@ const OUR_ACTIONS: [&str; 7] = [
 /// How this node is registered.
 #[derive(Clone, Debug)]
 pub struct NodeIdentity {
-    /// What it is called.
+    /// The client id.
     pub client_id: String,
     /// Its name in the network.
     pub host: String,
@@ -41,25 +41,25 @@ pub struct NodeIdentity {
     pub original: bool,
 }
 
-/// What became of the wish to run a job.
+/// The answer to a claim of a run.
 #[derive(Debug)]
 pub(super) enum ClaimAnswer {
-    /// It is ours to run.
+    /// The run is ours.
     Mine,
     /// Another scheduler of this client runs it, or has; or a person wants something else of it.
     Taken,
 }
 
-/// What became of the wish to take part in a session.
+/// The answer of a session to the start of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JoinAnswer {
-    /// Go on.
+    /// The run goes on.
     Go,
     /// This node was in the last start, a moment ago.
     TooEarly,
 }
 
-/// The way to a server, with what could not be sent yet.
+/// The connection to a server, with the messages that could not be sent yet.
 #[derive(Debug)]
 pub(super) struct Talk {
     connection: ApiConnection,
@@ -76,7 +76,7 @@ impl Talk {
         }
     }
 
-    /// The project that all is in.
+    /// Returns the id of the project of the connection.
     pub(super) fn project(&self) -> Result<String, ApiError> {
         self.connection.project()
     }
@@ -246,18 +246,18 @@ impl Talk {
             Ok((result, tag)) => {
                 // It has missed a start. Its backup is made all the same, and with the tag it is in
                 // the next one.
-                tracing::warn!(job = %id, session = %session, result = %result, "a job runs beside its session");
+                tracing::warn!(job = %id, session = %session, result = %result, "a job runs outside of its session: it has missed a start");
                 book.in_session(id, None, tag);
                 JoinAnswer::Go
             }
             // It may have heard of it all the same: then it is told of the end, and does not wait
             // for it.
             Err(error) if error.is_away() => {
-                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without a word of its session");
+                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs though its session does not answer");
                 JoinAnswer::Go
             }
             Err(error) => {
-                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without its session");
+                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs outside of its session: the server refuses its start");
                 book.in_session(id, None, tag);
                 JoinAnswer::Go
             }
@@ -277,7 +277,7 @@ impl Talk {
         let tag = known.book.record(id)?.session_tag;
         known.book.may_be_in_session(id, &session);
         if let Err(error) = known.remember() {
-            tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs beside its session: that it is in it cannot be written");
+            tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs outside of its session: the journal cannot be written");
             known.book.in_session(id, None, tag);
             return None;
         }
@@ -310,7 +310,7 @@ impl Talk {
                 Ok(None) => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    tracing::error!(%error, file = %file.display(), "what a run has to say cannot be read; it is tried again");
+                    tracing::error!(%error, file = %file.display(), "a message about a run cannot be read; it is tried again");
                     continue;
                 }
             };
@@ -321,7 +321,7 @@ impl Talk {
                 // It will not take it tomorrow either.
                 Err(error) => tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "the server refuses what a run has to say"
+                    "the server refuses a message about a run; it is dropped"
                 ),
                 Ok(()) => {}
             }

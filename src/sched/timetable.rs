@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// How many moments that were missed are counted one by one.
+/// The largest number of missed moments that are counted one by one.
 const MOST_COUNTED: u64 = 1000;
 
 /// When a job runs.
@@ -25,7 +25,7 @@ enum TimetableKind {
     Now,
     /// Once, at that moment.
     Once(Timestamp),
-    /// So many nanoseconds apart.
+    /// Nanoseconds between two moments.
     Every(i128),
     /// By the calendar.
     Calendar(Cron),
@@ -35,11 +35,11 @@ enum TimetableKind {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimetableError {
     /// A moment that is none.
-    #[error("{0} is no moment as in 2026-11-24T12:30:00Z: {1:?}")]
+    #[error("{0} must be a moment as in 2026-11-24T12:30:00Z, not {1:?}")]
     Moment(&'static str, String),
     /// An interval that is none.
     #[error(
-        "schedule_interval is neither continuous nor a number of seconds, minutes, hours, days or weeks: {0:?}"
+        "schedule_interval must be continuous or a number of seconds, minutes, hours, days or weeks, not {0:?}"
     )]
     Interval(String),
     /// A field of the calendar that is none.
@@ -47,7 +47,7 @@ pub enum TimetableError {
     Field(#[from] CronError),
 }
 
-/// What is to be done about the moments that have come.
+/// The moments of a timetable that have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueMoments {
     /// The moment of the run that is to begin.
@@ -58,7 +58,7 @@ pub struct DueMoments {
     pub handled: Timestamp,
 }
 
-/// What happens to moments that nobody was there for.
+/// The rule for moments at which the scheduler did not run.
 #[derive(Clone, Copy, Debug)]
 pub struct Lateness {
     /// How late a run may begin.

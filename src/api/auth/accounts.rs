@@ -35,9 +35,9 @@ pub enum AccountError {
     /// A name that cannot be used.
     #[error("{what} {value:?} may have letters, digits and `-_.@` only, and 64 of them")]
     Name {
-        /// Of what.
+        /// The field: a user or a project.
         what: &'static str,
-        /// Which.
+        /// The value.
         value: String,
     },
     /// The system has no random numbers, or the hashing no memory.
@@ -45,7 +45,7 @@ pub enum AccountError {
     Secret,
 }
 
-/// What a token is for.
+/// What a token allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenScope {
     /// Everything, in all projects.
@@ -76,15 +76,15 @@ impl TokenScope {
 pub struct NewToken {
     /// Whose it is said to be.
     pub user_id: String,
-    /// His name.
+    /// The name of the user.
     pub user_name: String,
-    /// For which project.
+    /// The project of the token.
     pub project: String,
     /// The roles.
     pub roles: Vec<String>,
     /// For this node alone.
     pub client_id: Option<String>,
-    /// What it is for, for people.
+    /// A comment for people.
     pub comment: String,
     /// When it expires; never if not said.
     pub expires: Option<Timestamp>,
@@ -119,34 +119,34 @@ impl NewToken {
 /// A token as it is shown: not itself, which nobody knows but its owner.
 #[derive(Clone, Debug)]
 pub struct KnownToken {
-    /// Its name.
+    /// The name of the token, by which it is taken back.
     pub id: String,
-    /// Whose it is.
+    /// The user of the token.
     pub user: String,
-    /// For which project.
+    /// The project of the token.
     pub project: String,
-    /// Its roles.
+    /// The roles of the token.
     pub roles: Vec<String>,
     /// For this node alone.
     pub client_id: Option<String>,
-    /// What it is for.
+    /// The comment for people.
     pub comment: String,
     /// When it was made.
     pub created: Timestamp,
-    /// When it expires.
+    /// The moment at which the token expires; none for one that does not.
     pub expires: Option<Timestamp>,
 }
 
-/// A user.
+/// A user of this server.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// His id.
+    /// The id of the user.
     pub id: String,
-    /// His name.
+    /// The name of the user.
     pub name: String,
-    /// His project.
+    /// The project of the user.
     pub project: String,
-    /// His roles there.
+    /// The roles of the user in the project.
     pub roles: Vec<String>,
 }
 
@@ -163,7 +163,7 @@ pub fn token_name(token: &str) -> String {
     digest(token)[..12].to_owned()
 }
 
-/// 32 hexadecimal digits that nobody has had.
+/// Returns a new random id of 32 hexadecimal digits.
 pub(in crate::api) fn new_id() -> Result<String, AccountError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| AccountError::Secret)?;
@@ -186,7 +186,7 @@ fn check_name(what: &'static str, value: &str) -> Result<(), AccountError> {
     }
 }
 
-/// Who has the token with this digest, and until which second.
+/// Returns the caller that has the token with this digest, and the second in which it expires.
 pub(in crate::api) async fn identify(
     database: &Database,
     digest: &str,
@@ -311,7 +311,7 @@ pub(in crate::api) async fn forget_expired(
         .await
 }
 
-/// Makes a user. Takes as long as the hashing of his password.
+/// Makes a user. Takes as long as hashing the password.
 pub(in crate::api) async fn make_user(
     database: &Database,
     name: &str,
@@ -341,7 +341,7 @@ pub(in crate::api) async fn make_user(
     }
 }
 
-/// All users.
+/// Returns all users.
 pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, DatabaseError> {
     let rows = database
         .fetch(
@@ -360,7 +360,7 @@ pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, Data
         .collect())
 }
 
-/// Removes a user and takes back his tokens; whether there was one.
+/// Removes a user with all tokens of that user. Returns whether there was one.
 pub(in crate::api) async fn remove_user(
     database: &Database,
     name: &str,

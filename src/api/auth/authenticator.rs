@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 /// How many answers about tokens are remembered at most.
 const REMEMBERED: usize = 20_000;
 
-/// Tells who has a token.
+/// Resolves tokens to callers.
 #[derive(Debug)]
 pub(in crate::api) struct Authenticator {
     source: TokenSource,
@@ -31,7 +31,7 @@ enum TokenSource {
 }
 
 impl Authenticator {
-    /// That of this server's own users.
+    /// Knows the tokens of this server's own users.
     pub(in crate::api) fn builtin() -> Self {
         Self {
             source: TokenSource::Builtin,
@@ -40,7 +40,7 @@ impl Authenticator {
         }
     }
 
-    /// That of OpenStack.
+    /// Asks Keystone about tokens.
     pub(in crate::api) fn keystone(keystone: Keystone) -> Self {
         Self {
             source: TokenSource::Keystone(keystone),
@@ -57,14 +57,14 @@ impl Authenticator {
         }
     }
 
-    /// Who has this token.
+    /// Returns the caller that has this token.
     pub(in crate::api) async fn identify(
         &self,
         database: &Database,
         clock: &dyn Clock,
         token: &str,
     ) -> Result<Caller, Failure> {
-        // What is no header of ours is not worth a question.
+        // A text that cannot be a token is not looked up.
         if token.is_empty() || token.len() > 8192 || !token.is_ascii() {
             return Err(Failure::Unauthenticated);
         }
@@ -85,7 +85,7 @@ impl Authenticator {
         let identity = identity.filter(|_| expires > now);
         let mut answers = self.answers();
         if answers.len() >= REMEMBERED {
-            // Whoever sends tokens that nobody has must not push out those of others.
+            // Unknown tokens must not push out the answers about known ones.
             if identity.is_none() {
                 return Err(Failure::Unauthenticated);
             }

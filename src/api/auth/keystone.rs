@@ -22,13 +22,13 @@ pub struct KeystoneSettings {
     pub address: String,
     /// The service user.
     pub user: String,
-    /// His domain.
+    /// The domain of the service user.
     pub user_domain: String,
-    /// His project.
+    /// The project of the service user.
     pub project: String,
     /// Its domain.
     pub project_domain: String,
-    /// His password.
+    /// The password of the service user.
     pub password: Secret<Vec<u8>>,
 }
 
@@ -72,7 +72,8 @@ impl Keystone {
         &self.shared.address
     }
 
-    /// Who has a token, and until which second; none when nobody has it any more.
+    /// Returns the caller that has a token, and the second in which it expires; none for a token
+    /// that is not valid.
     pub(super) async fn identify(&self, token: &str) -> Result<Option<(Caller, i64)>, Failure> {
         let (shared, token) = (Arc::clone(&self.shared), Secret::new(token.to_owned()));
         tokio::task::spawn_blocking(move || shared.identify(&token))
@@ -87,7 +88,7 @@ impl Keystone {
 enum KeystoneError {
     #[error("Keystone could not be reached")]
     Call(#[from] NetError),
-    #[error("Keystone cannot be asked so")]
+    #[error("the request to Keystone cannot be built")]
     Request(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("Keystone answered {0}")]
     Status(StatusCode),

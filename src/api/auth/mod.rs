@@ -1,4 +1,4 @@
-//! Who asks, and what he may.
+//! Authentication and access: callers and what they may do.
 //!
 //! A token says who asks ([`Caller`]); [`builtin`] knows the tokens of this server's own users,
 //! [`keystone`] those of OpenStack. [`policy`] says what he may. Headers that a proxy or an

@@ -76,10 +76,10 @@ pub enum PolicyError {
     #[error("the rule {0} cannot be read")]
     Rule(String),
     /// A rule names one that is not there.
-    #[error("the rule {0} names {1}, which is not there")]
+    #[error("the rule {0} names the rule {1}, which does not exist")]
     Unknown(String, String),
     /// Rules lean on each other in a circle.
-    #[error("the rule {0} leans on itself")]
+    #[error("the rule {0} refers to itself")]
     Circle(String),
 }
 

@@ -59,7 +59,7 @@ pub(in crate::api) const SESSIONS: Collection = Collection {
     for_client: false,
     shared: false,
 };
-/// What was backed up. Their number is their time stamp.
+/// Records of backups. Their number is their time stamp.
 pub(in crate::api) const BACKUPS: Collection = Collection {
     table: "backups",
     keys: &[
@@ -76,9 +76,9 @@ pub(in crate::api) const BACKUPS: Collection = Collection {
 /// A row of a table of documents.
 #[derive(Clone, Debug)]
 pub(in crate::api) struct StoredRow {
-    /// Its id.
+    /// The id of the row.
     pub(in crate::api) id: String,
-    /// Whose it is.
+    /// The project of the row.
     pub(in crate::api) project: String,
     /// Grows by one with each change.
     pub(in crate::api) version: i64,
@@ -93,16 +93,16 @@ impl StoredRow {
     }
 }
 
-/// By what a row is found.
+/// The key of a row.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::api) struct RowKey<'k> {
-    /// Whose it is.
+    /// The project of the row.
     pub(in crate::api) project: &'k str,
-    /// Its id.
+    /// The id of the row.
     pub(in crate::api) id: &'k str,
 }
 
-/// What is kept beside the document that the document does not say.
+/// Columns of a row that its document does not say.
 #[derive(Clone, Debug, Default)]
 pub(in crate::api) struct Beside {
     /// For the column of a number, where there is one.
@@ -111,7 +111,7 @@ pub(in crate::api) struct Beside {
     pub(in crate::api) client_project: String,
 }
 
-/// Whose rows.
+/// The rows that a request may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::api) enum RowScope {
     /// Those of one project, and what is central.
@@ -129,7 +129,7 @@ pub(in crate::api) struct RowRange {
     pub(in crate::api) limit: i64,
 }
 
-/// What rows must be like.
+/// The conditions of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::api) struct RowSearch {
     /// All of these.
@@ -149,7 +149,7 @@ pub(in crate::api) struct RowSearch {
 pub(in crate::api) struct ListedRow {
     /// The document, as JSON.
     pub(in crate::api) text: String,
-    /// Whose it is.
+    /// The project of the row.
     pub(in crate::api) project: String,
     /// The project of its client, for jobs.
     pub(in crate::api) client_project: String,

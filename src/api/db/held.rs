@@ -131,7 +131,7 @@ async fn give_back<DB: Served>(mut connection: PoolConnection<DB>, in_transactio
         .await
         .is_err()
     {
-        tracing::warn!("a connection to the database does not answer, and is given up");
+        tracing::warn!("a connection to the database does not answer and is dropped");
     }
 }
 

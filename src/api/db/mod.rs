@@ -101,20 +101,20 @@ pub enum DatabaseError {
     /// A statement failed.
     #[error("the database could not {verb}")]
     Statement {
-        /// What was attempted.
+        /// The verb of the statement.
         verb: &'static str,
-        /// What it said.
+        /// The error of the database.
         source: sqlx::Error,
     },
     /// The database was made by a later version of this program.
-    #[error("the database has the form {found}, and this version knows {known} at most")]
+    #[error("the tables of the database have version {found}; this program knows up to {known}")]
     Newer {
         /// The form it has.
         found: i64,
         /// The newest one known here.
         known: i64,
     },
-    /// What is stored is not what was stored by this program.
+    /// A stored value was not written by this program.
     #[error("a stored {0} cannot be read")]
     Stored(&'static str),
 }
@@ -401,7 +401,9 @@ impl Database {
             }
         };
         if tokio::time::timeout(LAST_PATIENCE, closed).await.is_err() {
-            tracing::warn!("connections to the database are cut off: what they do takes too long");
+            tracing::warn!(
+                "connections to the database are cut off: their statements take too long"
+            );
         }
     }
 }

@@ -225,7 +225,7 @@ fn requests() -> Value {
     })
 }
 
-/// What is searched for in a list.
+/// The search in the body of the GET of a list.
 fn search() -> Value {
     let second = Field::<i64>::schema();
     let words = json!({ "_all": { "type": "string" } });
@@ -242,7 +242,7 @@ fn search() -> Value {
     )
 }
 
-/// What is asked of a job or a session.
+/// The events of jobs and the calls of sessions.
 fn events() -> Value {
     let one = |properties: Document| {
         json!({

@@ -61,8 +61,7 @@ const USUAL_MODES: &[&str] = &[
 const USUAL_STORAGES: &[&str] = &["local", "swift", "ssh", "s3", "ftp", "ftps"];
 
 impl ClientInfo {
-    /// Drops keys that nobody knows and sees to it that all others are there. The uuid is null where
-    /// the node says none.
+    /// Drops unknown keys and fills in the others. The uuid stays null where the node says none.
     pub fn complete(&mut self) {
         self.more.clear();
         null_if_absent(&mut self.hostname);

@@ -353,7 +353,7 @@ pub trait Documented: Serialize + DeserializeOwned + Default {
         }
     }
 
-    /// Refuses a field that breaks its rule, and an unknown key where the kind of document has none.
+    /// Refuses a field that breaks its rule, and an unknown key in a document that must have none.
     ///
     /// # Errors
     ///
@@ -419,7 +419,8 @@ macro_rules! fields {
                 &self,
                 within: &str,
             ) -> Result<(), crate::model::job::WrongField> {
-                $(self.$field.check(&$crate::model::job::field::path(within, stringify!($field)))?;)*
+                use crate::model::job::field::path;
+                $(self.$field.check(&path(within, stringify!($field)))?;)*
                 Ok(())
             }
 

@@ -19,9 +19,12 @@
 //!
 //! | reader | how |
 //! |---|---|
-//! | the server, what clients send | [`Documented::of`], then `check`: an odd value is refused by name |
-//! | the server, what is stored | [`Documented::of`]: an odd value (an import brings them) counts as absent and stays as it is |
-//! | schedulers and commands | [`Documented::leniently`]: numbers and truth written as text are converted, here and nowhere else |
+//! | the server, of what clients send | [`Documented::of`], then `check`: odd values are refused |
+//! | the server, of what is stored | [`Documented::of`]: odd values count as absent, and stay |
+//! | schedulers and commands | [`Documented::leniently`]: numbers and truth may be text |
+//!
+//! A value is *odd* if it breaks the rule of its field. Only an import brings odd values into a
+//! store. The conversion of text stands in [`FieldKind::from_odd`] and nowhere else.
 
 mod action;
 mod backup;

@@ -231,7 +231,9 @@ mod tests {
         ));
         assert_eq!(
             Value::Object(old.document()),
-            json!({ "schedule_interval": "1 day", "status": "running", "event": "", "current_pid": 7 })
+            json!({
+                "schedule_interval": "1 day", "status": "running", "event": "", "current_pid": 7,
+            })
         );
         old.merge(schedule(
             json!({ "schedule_interval": null, "current_pid": null }),

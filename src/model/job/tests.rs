@@ -17,8 +17,8 @@ fn job(value: &Value) -> Job {
 /// A job as the API's tests have it, and as the original's scheduler leaves it.
 fn usual() -> Value {
     json!({
-        "job_id": "0c9f", "project_id": "p", "user_id": "u", "client_id": "p_node", "description": "d",
-        "session_id": "", "session_tag": 0,
+        "job_id": "0c9f", "project_id": "p", "user_id": "u", "client_id": "p_node",
+        "description": "d", "session_id": "", "session_tag": 0,
         "job_schedule": {
             "schedule_interval": "1 days", "event": "", "status": "scheduled", "result": "success",
             "time_created": 1_795_521_600, "time_started": -1, "time_ended": -1, "current_pid": 77,
@@ -81,7 +81,10 @@ fn what_readers_rely_on_is_filled_in_and_nothing_else() {
 fn a_lenient_reader_converts_text_and_ignores_what_it_cannot() {
     let job = Job::leniently(object(&json!({
         "session_tag": "7", "job_schedule": { "event": "start", "current_pid": "x" },
-        "job_actions": [1, { "max_retries": "2", "mandatory": "True", "freezer_action": { "priority": "9" } }],
+        "job_actions": [
+            1,
+            { "max_retries": "2", "mandatory": "True", "freezer_action": { "priority": "9" } },
+        ],
     })));
     assert_eq!(job.tag(), 7);
     let course = &job.schedule().expect("one").course;

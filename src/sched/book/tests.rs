@@ -1,5 +1,5 @@
 use super::{Book, Rules, Sighting, Task};
-use crate::model::job::{Document, Documented, Job};
+use crate::model::job::{Document, Documented, Job, JobStatus};
 use crate::sched::journal::Record;
 use crate::sched::states::JobState;
 use crate::sched::timetable::Lateness;
@@ -482,7 +482,7 @@ fn an_end_of_the_process_at_any_moment_runs_nothing_twice() {
 #[test]
 fn a_day_of_a_thousand_jobs_runs_each_as_often_as_it_should_and_grows_nowhere() {
     let mut book = new();
-    let mut documents: Vec<Document> = (0..1000)
+    let documents: Vec<Document> = (0..1000)
         .map(|number| match number % 4 {
             0 => job(
                 &format!("j{number}"),
@@ -493,24 +493,28 @@ fn a_day_of_a_thousand_jobs_runs_each_as_often_as_it_should_and_grows_nowhere() 
             _ => job(&format!("j{number}"), json!({})),
         })
         .collect();
+    let mut jobs = seen(documents);
     let mut runs: BTreeMap<String, u32> = BTreeMap::new();
     let mut largest = 0;
     for minute in 0..24 * 60 {
         let now = noon() + SignedDuration::from_mins(minute);
-        documents.retain(|document| document["job_schedule"]["status"] != "completed");
-        book.see(seen(documents.clone()), Sighting::All, now);
+        jobs.retain(|job| {
+            let course = job.schedule().map(|schedule| &schedule.course);
+            course.and_then(|course| course.status.said()) != Some(JobStatus::Completed)
+        });
+        book.see(jobs.clone(), Sighting::All, now);
         let (launch, _) = book.due(now, 2000);
         for (id, _) in launch {
             book.begin(&id, "r", now);
             *runs.entry(id.clone()).or_default() += 1;
             book.ended(&id, "success", now);
         }
-        for document in &mut documents {
-            if book
-                .record(document["job_id"].as_str().expect("an id"))
-                .is_some_and(|record| record.unsent)
-            {
-                tell(&mut book, document);
+        for job in &mut jobs {
+            let id = job.job_id.text().to_owned();
+            if book.record(&id).is_some_and(|record| record.unsent) {
+                let patch = book.patch(&id, job).expect("it is known");
+                job.overlay(&patch);
+                book.sent(&id, Some(&patch));
             }
         }
         largest = largest.max(serde_json::to_vec(&book.records()).expect("JSON").len());

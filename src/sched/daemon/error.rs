@@ -8,27 +8,27 @@ use std::path::PathBuf;
 /// Why a scheduler cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// Its folder.
+    /// The folder of the scheduler, or a file in it, cannot be used.
     #[error("could not use the folder {path}")]
     Folder {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// There is another one.
+    /// Another scheduler uses the folder.
     #[error("a scheduler with the folder {0} runs already")]
     Another(PathBuf),
-    /// Its journal.
+    /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The server, where it was to be asked once.
+    /// The server did not answer a scheduler that runs once.
     #[error(transparent)]
     Server(#[from] ApiError),
-    /// Its files are another's.
+    /// The scheduler has ended, and its files may belong to another.
     #[error("the scheduler has ended")]
     Closed,
     /// The thread that talks with the server is gone: a bug.
-    #[error("the talk with the server has ended by itself; see what was logged before")]
+    #[error("the thread that talks with the server has ended; the log says why")]
     Deaf,
 }

@@ -1,27 +1,27 @@
-//! What the loop of a scheduler hears of.
+//! Messages to the loop of a scheduler.
 
 use super::error::DaemonError;
 use crate::sched::book::Tasks;
 
-/// What the loop hears of.
+/// A message to the loop.
 #[derive(Debug)]
 pub(in crate::sched) enum Heard {
     /// A run has ended.
     Ended {
-        /// Its job.
+        /// The id of the job.
         id: String,
-        /// Which one.
+        /// The id of the run.
         run: String,
     },
-    /// The server was asked what there is to do.
+    /// The answer to a poll.
     Polled(Result<Tasks, DaemonError>),
-    /// It was asked whether a run may begin.
+    /// The answer to a claim.
     Claimed {
-        /// Its job.
+        /// The id of the job.
         id: String,
-        /// Which one.
+        /// The id of the run.
         run: String,
-        /// Whether it may.
+        /// Whether the run may begin.
         may: bool,
     },
 }

@@ -125,7 +125,7 @@ impl RunningRuns {
         let heard = self.heard.clone();
         std::thread::spawn(move || {
             if let Err(error) = wait() {
-                tracing::error!(%error, run = %run, "the end of a run cannot be waited for");
+                tracing::error!(%error, run = %run, "the scheduler cannot wait for the end of a run");
             }
             // Nobody listens when the scheduler has ended: the next one finds the run.
             heard.send(Heard::Ended { id, run }).ok();
@@ -261,7 +261,7 @@ impl RunningRuns {
         let outcome = match self.outcome(id, run, &folder, now) {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::error!(job = %id, run = %run, %error, "how a run went cannot be taken in; it is tried again");
+                tracing::error!(job = %id, run = %run, %error, "the outcome of a run cannot be read; it is tried again");
                 self.left.push(LeftRun {
                     id: id.to_owned(),
                     run: run.to_owned(),
@@ -272,7 +272,7 @@ impl RunningRuns {
         };
         tracing::info!(job = %id, run = %run, result = outcome.result.word(), "a run has ended");
         for warning in outcome.warnings() {
-            tracing::warn!(job = %id, run = %run, warning, "a run went well, but");
+            tracing::warn!(job = %id, run = %run, warning, "a run has succeeded with a warning");
         }
         self.ending.remove(id);
         let ended = Timestamp::from_second(outcome.ended).unwrap_or(now);
@@ -281,7 +281,7 @@ impl RunningRuns {
         match known.remember() {
             Ok(()) => remove(folder.path()),
             Err(error) => {
-                tracing::error!(job = %id, run = %run, error = &error as &dyn std::error::Error, "the end of a run cannot be written yet");
+                tracing::error!(job = %id, run = %run, error = &error as &dyn std::error::Error, "the end of a run cannot be written to the journal yet");
                 self.folders.push(folder.path().to_owned());
             }
         }
@@ -299,7 +299,7 @@ impl RunningRuns {
         let outcome = match folder.read::<RunOutcome>("outcome.json") {
             Ok(Some(outcome)) => outcome,
             missing => {
-                tracing::error!(job = %id, run = %run, damaged = missing.is_err(), "a run ended without a word");
+                tracing::error!(job = %id, run = %run, damaged = missing.is_err(), "a run ended without an outcome: it counts as failed");
                 if let Some(process) = folder.read::<Running>("process.json").ok().flatten() {
                     kill_rest(&process, run)?;
                 }
@@ -392,7 +392,7 @@ impl RunningRuns {
             document.to_string().as_bytes(),
         )?;
         if let Err(error) = forget_oldest(&folder, &known, LAST_RUNS_OF_OTHERS) {
-            tracing::warn!(%error, "how runs of jobs went that are over cannot be removed");
+            tracing::warn!(%error, "outcomes of jobs that are over cannot be removed");
         }
         Ok(())
     }
@@ -457,7 +457,7 @@ fn forget_oldest(folder: &Path, known: &BTreeSet<String>, kept: usize) -> io::Re
 fn kill_rest(process: &Running, run: &str) -> io::Result<()> {
     let killed = process::kill_marked(process.pid, MARK, run)?;
     if killed > 0 {
-        tracing::warn!(run = %run, killed, "processes of a run that had ended were killed");
+        tracing::warn!(run = %run, killed, "processes that an ended run had left were killed");
     }
     Ok(())
 }
@@ -466,7 +466,7 @@ fn kill_rest(process: &Running, run: &str) -> io::Result<()> {
 fn remove(folder: &Path) {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::error!(%error, folder = %folder.display(), "what a run has left cannot be removed");
+            tracing::error!(%error, folder = %folder.display(), "the folder of an ended run cannot be removed");
         }
         _ => {}
     }

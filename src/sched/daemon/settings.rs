@@ -21,9 +21,9 @@ pub enum JobSource {
 /// How the scheduler works.
 #[derive(Debug)]
 pub struct SchedulerSettings {
-    /// Where it keeps what it has to remember.
+    /// The folder of the journal and of the runs.
     pub folder: PathBuf,
-    /// What this node is called, if not by its project and name.
+    /// The client id; the project and the host name without one.
     pub client_id: Option<String>,
     /// The name of this node in the network.
     pub host: String,
@@ -31,9 +31,9 @@ pub struct SchedulerSettings {
     pub interval: Duration,
     /// How many jobs run at once.
     pub places: usize,
-    /// What holds for all jobs.
+    /// The rules for all jobs.
     pub rules: Rules,
-    /// Who does the actions.
+    /// The program that does the actions.
     pub agent: Agent,
     /// This program, to start runs with.
     pub program: PathBuf,
@@ -57,11 +57,11 @@ pub enum WorkSpan {
     Once,
 }
 
-/// What the outside tells it.
+/// Flags by which signal handlers reach the loop.
 #[derive(Clone, Debug)]
 pub struct Signals {
-    /// To end. Runs go on.
+    /// Ends the scheduler. Runs go on.
     pub cancel: Cancel,
-    /// To look at once for what has changed.
+    /// Asks for a poll at once.
     pub reload: Arc<AtomicBool>,
 }

@@ -133,7 +133,7 @@ impl Daemon {
         while !signals.cancel.is_requested() {
             let register = signals.reload.swap(false, Ordering::Relaxed);
             if register {
-                tracing::info!("told to look for what has changed");
+                tracing::info!("told to poll at once");
             }
             let now = self.clock.now();
             if (register || now >= self.next_poll || now < self.last_look) && !self.is_polling {
@@ -259,7 +259,7 @@ impl Daemon {
                 self.pace.silent();
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "jobs cannot be looked at: those that are known go on"
+                    "the poll failed; known jobs go on"
                 );
                 Tasks::new()
             }
@@ -356,7 +356,7 @@ impl Daemon {
             known.book.restore(id, before);
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "nothing begins before it can be written down"
+                "the journal cannot be written; no run begins until it can"
             );
             self.held_until = Some(crate::platform::monotonic() + PAUSE_AFTER_TROUBLE);
             return Ok(());
@@ -429,7 +429,7 @@ impl Daemon {
         }
         self.is_silent |= !begin.is_empty();
         for (id, claim, is_wanted) in begin {
-            tracing::warn!(job = %id, "a run begins though the server does not answer whether it may");
+            tracing::warn!(job = %id, "a run begins though the server has not answered its claim");
             if is_wanted {
                 self.start(&id, &claim.run, claim.firing)?
             } else {
