@@ -3,7 +3,7 @@
 //!
 //! Speaks versions 1 and 2 of the Freezer API, so that the clients people have work with it;
 //! `docs/api.md` says where it is better than the original and what it does otherwise. Start
-//! reading at `router`, whose table names every address, then at one resource, `jobs` for one.
+//! reading at `routes`, the table of addresses, then at one resource, such as `jobs`.
 //!
 //! Invariants: a process holds no state but caches, and any number of them stand before one
 //! database; every change is one transaction, and one that met another's is run again as a whole;
