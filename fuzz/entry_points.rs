@@ -458,19 +458,19 @@ fn rules(zone: TimeZone) -> freezer::sched::book::Rules {
 /// be worked with.
 #[cfg(unix)]
 pub fn journal(json: &[u8]) {
-    use freezer::sched::book::{Book, Seen};
-    let Ok(memory) = freezer::sched::journal::Memory::decode(json) else {
+    use freezer::sched::book::{Book, Sighting};
+    let Ok(memory) = freezer::sched::journal::JournalContent::decode(json) else {
         return;
     };
     let written = memory.encode().expect("what was read can be written");
     assert_eq!(
-        freezer::sched::journal::Memory::decode(&written).expect("it was just written"),
+        freezer::sched::journal::JournalContent::decode(&written).expect("it was just written"),
         memory
     );
     let mut book = Book::new(rules(TimeZone::UTC), memory.jobs, Vec::new());
     let now = jiff::Timestamp::UNIX_EPOCH;
     book.due(now, 3);
-    book.see(Vec::new(), Seen::All, now);
+    book.see(Vec::new(), Sighting::All, now);
     for id in book.ids() {
         book.ended(&id, "fail", now);
         book.sent(&id, None);
@@ -481,27 +481,28 @@ pub fn journal(json: &[u8]) {
 /// for the last digits of numbers.
 #[cfg(unix)]
 pub fn run_files(json: &[u8]) {
-    use freezer::sched::order::{Order, Outcome};
-    if let Ok(order) = serde_json::from_slice::<Order>(json) {
+    use freezer::model::job::Documented;
+    use freezer::sched::order::{RunOrder, RunOutcome};
+    if let Ok(order) = serde_json::from_slice::<RunOrder>(json) {
         let written = serde_json::to_vec(&order).expect("what was read can be written");
-        let again: Order = serde_json::from_slice(&written).expect("it was just written");
+        let again: RunOrder = serde_json::from_slice(&written).expect("it was just written");
         assert_eq!(
             (&again.run, &again.job, again.due, &again.agent),
             (&order.run, &order.job, order.due, &order.agent)
         );
-        let keys = |order: &Order| {
+        let keys = |order: &RunOrder| {
             order
                 .actions
                 .iter()
-                .map(|action| action.keys().cloned().collect::<Vec<_>>())
+                .map(|action| action.document().keys().cloned().collect::<Vec<_>>())
                 .collect::<Vec<_>>()
         };
         assert_eq!(keys(&again), keys(&order));
     }
-    if let Ok(outcome) = serde_json::from_slice::<Outcome>(json) {
+    if let Ok(outcome) = serde_json::from_slice::<RunOutcome>(json) {
         let written = serde_json::to_vec(&outcome).expect("what was read can be written");
-        let again: Outcome = serde_json::from_slice(&written).expect("it was just written");
-        let told = |outcome: &Outcome| {
+        let again: RunOutcome = serde_json::from_slice(&written).expect("it was just written");
+        let told = |outcome: &RunOutcome| {
             let each = outcome.actions.iter().map(|action| {
                 (
                     action.action.clone(),
@@ -526,16 +527,18 @@ pub fn run_files(json: &[u8]) {
 /// other, and of which none is done before it has come.
 #[cfg(unix)]
 pub fn timetable(json: &[u8]) {
+    use freezer::model::job::{Documented, Schedule};
     use freezer::sched::timetable::{Lateness, Timetable};
     let Ok(serde_json::Value::Object(schedule)) = serde_json::from_slice(json) else {
         return;
     };
+    let when = Schedule::leniently(schedule).when;
     for zone in [
         TimeZone::UTC,
         TimeZone::get("Europe/Berlin").expect("a zone"),
         TimeZone::get("Australia/Lord_Howe").expect("a zone"),
     ] {
-        let Ok(timetable) = Timetable::read(&schedule, &zone) else {
+        let Ok(timetable) = Timetable::read(&when, &zone) else {
             continue;
         };
         for text in [
@@ -587,17 +590,16 @@ pub fn timetable(json: &[u8]) {
 /// are.
 #[cfg(unix)]
 pub fn jobs(json: &[u8]) {
-    use freezer::sched::book::{Book, Seen};
+    use freezer::model::job::{Documented, Job};
+    use freezer::sched::book::{Book, Sighting};
     let Ok(serde_json::Value::Array(list)) = serde_json::from_slice(json) else {
         return;
     };
-    let mut documents: Vec<serde_json::Map<String, serde_json::Value>> = list
-        .into_iter()
-        .filter_map(|one| one.as_object().cloned())
-        .collect();
-    documents.retain(|job| job.get("job_id").and_then(serde_json::Value::as_str) != Some("good"));
+    let objects = list.into_iter().filter(serde_json::Value::is_object);
+    let mut documents: Vec<Job> = objects.map(Job::leniently_of).collect();
+    documents.retain(|job| job.job_id.text() != "good");
     let good = serde_json::json!({ "job_id": "good", "job_schedule": {}, "job_actions": [] });
-    documents.extend(good.as_object().cloned());
+    documents.push(Job::leniently_of(good));
     let mut book = Book::new(
         rules(TimeZone::UTC),
         std::collections::BTreeMap::new(),
@@ -606,12 +608,10 @@ pub fn jobs(json: &[u8]) {
     let mut now: jiff::Timestamp = "2026-11-24T12:00:00Z".parse().expect("a moment");
     let mut begun = Vec::new();
     for _ in 0..3 {
-        book.see(documents.clone(), Seen::All, now);
+        book.see(documents.clone(), Sighting::All, now);
         for (id, _) in book.due(now, 1000).0 {
             book.begin(&id, "run", now);
-            let document = documents
-                .iter()
-                .find(|job| job.get("job_id").and_then(serde_json::Value::as_str) == Some(&*id));
+            let document = documents.iter().find(|job| job.job_id.text() == id);
             let patch = book
                 .patch(&id, document.expect("it was seen"))
                 .expect("it is known");

@@ -5,7 +5,7 @@
 #[allow(dead_code, reason = "each target calls one of them")]
 mod entry_points;
 
-use freezer::api::{NewToken, Service, Settings, TokenScope};
+use freezer::api::{NewToken, ApiService, ServerSettings, TokenScope};
 use freezer::model::Cancel;
 use freezer::platform::SystemClock;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ static SERVER: LazyLock<(SocketAddr, String)> = LazyLock::new(|| {
     let folder = std::env::temp_dir().join(format!("freezer-fuzz-api-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let database = format!("sqlite:{}", folder.join("api.sqlite").display());
-    let service = Service::open(&database, 2, Arc::new(SystemClock)).expect("opened");
+    let service = ApiService::open(&database, 2, Arc::new(SystemClock)).expect("opened");
     let token = service
         .make_token(&NewToken::by_operator(&TokenScope::Admin, "p", "", None))
         .expect("made")
@@ -28,7 +28,7 @@ static SERVER: LazyLock<(SocketAddr, String)> = LazyLock::new(|| {
     std::thread::spawn(move || {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         service.serve(
-            Settings::default(),
+            ServerSettings::default(),
             listen,
             None,
             &Cancel::new(),

@@ -13,6 +13,7 @@ mod bandwidth;
 mod cancel;
 mod entry;
 mod ids;
+pub mod job;
 mod name;
 pub mod order;
 mod pattern;

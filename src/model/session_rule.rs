@@ -1,6 +1,8 @@
 //! The rules of sessions, in which jobs of many clients start together.
 
-/// The server's answer to a client that wants to start.
+use super::job::{JobStatus, RunResult};
+
+/// What becomes of a client's wish to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionStart {
     /// The client opens the next run: the tag grows by one.
@@ -68,14 +70,14 @@ pub enum SessionResult {
 }
 
 impl SessionResult {
-    /// Adds up jobs, given by status and result.
-    pub fn of<'a>(jobs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Of jobs by their status and result; `None` for one that is not known.
+    pub fn of(jobs: impl IntoIterator<Item = (Option<JobStatus>, Option<RunResult>)>) -> Self {
         let mut all = Self::Success;
         for (status, result) in jobs {
-            if status != "completed" {
+            if status != Some(JobStatus::Completed) {
                 return Self::Running;
             }
-            if result != "success" {
+            if result != Some(RunResult::Success) {
                 all = Self::Fail;
             }
         }
@@ -86,6 +88,7 @@ impl SessionResult {
 #[cfg(test)]
 mod tests {
     use super::{SessionEnd, SessionResult, SessionStart};
+    use crate::model::job::{JobStatus, RunResult};
 
     #[test]
     fn a_start_is_what_tag_and_time_make_of_it() {
@@ -134,16 +137,21 @@ mod tests {
 
     #[test]
     fn a_session_has_a_result_when_all_jobs_have_ended() {
+        let ended = |result| (Some(JobStatus::Completed), Some(result));
         assert_eq!(
-            SessionResult::of([("completed", "success"), ("completed", "success")]),
+            SessionResult::of([ended(RunResult::Success), ended(RunResult::Success)]),
             SessionResult::Success
         );
         assert_eq!(
-            SessionResult::of([("completed", "fail"), ("running", "")]),
+            SessionResult::of([ended(RunResult::Fail), (Some(JobStatus::Running), None)]),
             SessionResult::Running
         );
         assert_eq!(
-            SessionResult::of([("completed", "aborted"), ("completed", "success")]),
+            SessionResult::of([ended(RunResult::Aborted), ended(RunResult::Success)]),
+            SessionResult::Fail
+        );
+        assert_eq!(
+            SessionResult::of([(Some(JobStatus::Completed), None)]),
             SessionResult::Fail
         );
     }

@@ -1,7 +1,7 @@
 //! `freezer api users`, `tokens` and what changes them.
 
 use super::arguments::AccountScope;
-use crate::api::{NewToken, Service, TokenScope};
+use crate::api::{ApiService, NewToken, TokenScope};
 use crate::cli::open::session::Session;
 use crate::cli::show::output::{Column, OutputForm};
 use crate::cli::show::when;
@@ -25,7 +25,7 @@ pub(super) struct NewUser<'typed> {
 /// Adds a user.
 pub(super) fn add_user(
     new: &NewUser<'_>,
-    service: &Service,
+    service: &ApiService,
     session: &Session,
 ) -> anyhow::Result<()> {
     let password = password(new.password_file, session)?;
@@ -45,7 +45,11 @@ fn password(file: Option<&Path>, session: &Session) -> anyhow::Result<Passphrase
 }
 
 /// Removes a user.
-pub(super) fn remove_user(name: &str, service: &Service, session: &Session) -> anyhow::Result<()> {
+pub(super) fn remove_user(
+    name: &str,
+    service: &ApiService,
+    session: &Session,
+) -> anyhow::Result<()> {
     if !service.remove_user(name)? {
         bail!("there is no user {name}");
     }
@@ -59,7 +63,7 @@ pub(super) fn add_token(
     project: &str,
     comment: &str,
     valid_for: Option<TimeLength>,
-    service: &Service,
+    service: &ApiService,
     session: &mut Session,
 ) -> anyhow::Result<()> {
     let expires = valid_for
@@ -77,7 +81,11 @@ pub(super) fn add_token(
 }
 
 /// Revokes a token.
-pub(super) fn revoke_token(id: &str, service: &Service, session: &Session) -> anyhow::Result<()> {
+pub(super) fn revoke_token(
+    id: &str,
+    service: &ApiService,
+    session: &Session,
+) -> anyhow::Result<()> {
     if !service.revoke_token(id)? {
         bail!("there is no token {id}");
     }
@@ -95,7 +103,7 @@ struct UserDocument<'a> {
 }
 
 /// Prints the users.
-pub(super) fn users(service: &Service, session: &mut Session) -> anyhow::Result<()> {
+pub(super) fn users(service: &ApiService, session: &mut Session) -> anyhow::Result<()> {
     let users = service.users()?;
     if session.output.form == OutputForm::Json {
         let document = |user: &'_ crate::api::User| {
@@ -144,7 +152,7 @@ struct TokenDocument<'a> {
 }
 
 /// Prints the valid tokens.
-pub(super) fn tokens(service: &Service, session: &mut Session) -> anyhow::Result<()> {
+pub(super) fn tokens(service: &ApiService, session: &mut Session) -> anyhow::Result<()> {
     let tokens = service.tokens()?;
     if session.output.form == OutputForm::Json {
         let document = |token: &'_ crate::api::KnownToken| {

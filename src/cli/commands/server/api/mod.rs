@@ -7,7 +7,7 @@ mod serve;
 
 pub(in crate::cli) use arguments::Arguments;
 
-use crate::api::{Exchanged, Service, TokenScope};
+use crate::api::{ApiService, Exchanged, TokenScope};
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
 use crate::platform::SystemClock;
@@ -25,7 +25,7 @@ pub(in crate::cli) fn run(
 ) -> anyhow::Result<Completion> {
     let address = database::address(&arguments.database, session)?;
     let connections = arguments.database.database_connections;
-    let service = Service::open(&address, connections, Arc::new(SystemClock))?;
+    let service = ApiService::open(&address, connections, Arc::new(SystemClock))?;
     match arguments.command.take() {
         None => serve::serve(arguments, &service, session)?,
         Some(command) => carry_out(command, &service, session)?,
@@ -33,7 +33,7 @@ pub(in crate::cli) fn run(
     Ok(Completion::Done)
 }
 
-fn carry_out(command: Command, service: &Service, session: &mut Session) -> anyhow::Result<()> {
+fn carry_out(command: Command, service: &ApiService, session: &mut Session) -> anyhow::Result<()> {
     match command {
         Command::Migrate => session
             .output
@@ -77,7 +77,7 @@ fn carry_out(command: Command, service: &Service, session: &mut Session) -> anyh
     Ok(())
 }
 
-fn import(file: &Path, service: &Service, session: &Session) -> anyhow::Result<()> {
+fn import(file: &Path, service: &ApiService, session: &Session) -> anyhow::Result<()> {
     let opened = File::open(file).with_context(|| format!("could not open {}", file.display()))?;
     let Exchanged { documents, present } = service.import(&mut BufReader::new(opened))?;
     session.output.note(format_args!(

@@ -3,7 +3,8 @@
 use super::arguments::Arguments;
 use super::database::make_folder_of;
 use crate::api::{
-    KeystoneSettings, NewToken, Service, Settings, TlsFiles, TokenScope, Tokens, token_name,
+    ApiService, KeystoneSettings, NewToken, ServerSettings, TlsFiles, TokenScope, Tokens,
+    token_name,
 };
 use crate::cli::interrupt;
 use crate::cli::open::session::Session;
@@ -23,7 +24,7 @@ const USUAL_ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
 /// Serves until the process is told to end.
 pub(super) fn serve(
     arguments: Arguments,
-    service: &Service,
+    service: &ApiService,
     session: &mut Session,
 ) -> anyhow::Result<()> {
     let settings = settings(&arguments, session)?;
@@ -55,7 +56,7 @@ pub(super) fn serve(
     Ok(())
 }
 
-fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<Settings> {
+fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<ServerSettings> {
     let policy = arguments
         .policy_file
         .as_deref()
@@ -75,7 +76,7 @@ fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<Settings
         }),
         _ => Tokens::Builtin,
     };
-    Ok(Settings {
+    Ok(ServerSettings {
         tokens,
         policy,
         body_limit: usize::try_from(arguments.body_limit.0).context("--body-limit is too large")?,
@@ -111,7 +112,7 @@ struct DevToken {
 
 impl DevToken {
     /// Takes the token of the file if it is still valid, else makes a new one.
-    fn new(service: &Service, session: &Session) -> anyhow::Result<Self> {
+    fn new(service: &ApiService, session: &Session) -> anyhow::Result<Self> {
         let Some(file) = session.environment.dev_server() else {
             return Err(
                 Usage::new("there is no home directory to keep the token in")

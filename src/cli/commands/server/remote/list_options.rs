@@ -1,6 +1,6 @@
 //! Options of the commands that list.
 
-use crate::sched::connection::Page;
+use crate::sched::connection::ListPart;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -22,8 +22,8 @@ pub(super) struct ListOptions {
 
 impl ListOptions {
     /// Returns the page that is asked for.
-    pub(super) fn page(&self) -> Page {
-        Page {
+    pub(super) fn page(&self) -> ListPart {
+        ListPart {
             limit: self.limit,
             offset: self.offset,
         }

@@ -14,7 +14,7 @@ use crate::cli::show::output::OutputForm;
 use crate::model::{Exit, Interrupted};
 use crate::platform::pause;
 use crate::platform::process::{self, Background, End};
-use crate::sched::daemon::{self, Signals, Source, Span};
+use crate::sched::daemon::{self, JobSource, Signals, WorkSpan};
 use crate::sched::order::RunFolder;
 use crate::sched::runner;
 use anyhow::{Context, bail};
@@ -67,9 +67,9 @@ pub(in crate::cli) fn run(
             } else {
                 ReadyMessage::ToNobody
             };
-            work(&arguments, Span::Always, message, session)
+            work(&arguments, WorkSpan::Always, message, session)
         }
-        Command::Once => work(&arguments, Span::Once, ReadyMessage::ToNobody, session),
+        Command::Once => work(&arguments, WorkSpan::Once, ReadyMessage::ToNobody, session),
         Command::Stop => stop(&arguments, session),
         Command::Status => status::run(&arguments, session),
         Command::Reload => {
@@ -130,7 +130,7 @@ fn in_background(arguments: &Arguments, session: &mut Session) -> anyhow::Result
 /// Runs the scheduler in this process.
 fn work(
     arguments: &Arguments,
-    span: Span,
+    span: WorkSpan,
     message: ReadyMessage,
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
@@ -161,7 +161,7 @@ fn work(
         },
     )?;
     tracing::info!("the scheduler ends");
-    if span == Span::Once && signals.cancel.is_requested() {
+    if span == WorkSpan::Once && signals.cancel.is_requested() {
         return Err(anyhow::Error::new(Interrupted)
             .context("the scheduler was interrupted; runs that are under way go on"));
     }
@@ -169,11 +169,11 @@ fn work(
 }
 
 /// Returns where jobs come from.
-fn source(arguments: &Arguments, session: &Session) -> anyhow::Result<Source> {
+fn source(arguments: &Arguments, session: &Session) -> anyhow::Result<JobSource> {
     if arguments.no_api {
-        return Ok(Source::Folder(arguments.jobs_dir.clone()));
+        return Ok(JobSource::Folder(arguments.jobs_dir.clone()));
     }
-    Ok(Source::Server(Box::new(connect(
+    Ok(JobSource::Server(Box::new(connect(
         &arguments.server,
         session,
     )?)))

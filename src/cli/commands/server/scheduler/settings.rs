@@ -6,7 +6,7 @@ use crate::cli::open::session::Session;
 use crate::cli::show::failure::Usage;
 use crate::platform::host_name;
 use crate::sched::book::Rules;
-use crate::sched::daemon::Settings;
+use crate::sched::daemon::SchedulerSettings;
 use crate::sched::order::{Agent, AgentKind};
 use crate::sched::timetable::Lateness;
 use anyhow::Context;
@@ -27,7 +27,10 @@ pub(super) fn state_folder(arguments: &Arguments, session: &Session) -> anyhow::
 }
 
 /// Returns the settings of the daemon.
-pub(super) fn settings(arguments: &Arguments, session: &Session) -> anyhow::Result<Settings> {
+pub(super) fn settings(
+    arguments: &Arguments,
+    session: &Session,
+) -> anyhow::Result<SchedulerSettings> {
     let agent = match &arguments.original_agent {
         Some(program) => Agent {
             program: program.clone(),
@@ -38,7 +41,7 @@ pub(super) fn settings(arguments: &Arguments, session: &Session) -> anyhow::Resu
             kind: AgentKind::Freezer,
         },
     };
-    Ok(Settings {
+    Ok(SchedulerSettings {
         folder: state_folder(arguments, session)?,
         client_id: arguments.client_id.clone(),
         host: host_name().context("could not find out this machine's name")?,

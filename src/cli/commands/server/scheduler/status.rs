@@ -79,7 +79,7 @@ impl Status {
                 let job = self.book.document(id);
                 json!({
                     "job_id": id,
-                    "description": job.and_then(|job| job.get("description")),
+                    "description": job.map(|job| &job.description),
                     "record": record,
                     "next": self.book.next(id),
                     "last_run": self.last_of(id),
@@ -117,9 +117,7 @@ impl Status {
         let description = self
             .book
             .document(id)
-            .and_then(|job| job.get("description"))
-            .and_then(Value::as_str)
-            .unwrap_or("");
+            .map_or("", |job| job.description.text());
         let state = serde_json::to_value(record.state)
             .ok()
             .and_then(|state| state.as_str().map(str::to_owned));
