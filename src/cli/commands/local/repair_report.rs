@@ -6,7 +6,7 @@ use crate::cli::show::when;
 use crate::cli::show::words::several;
 use crate::config::show_bytes;
 use crate::model::BackupName;
-use crate::upkeep::{Repaired, Unreadable};
+use crate::upkeep::{Repaired, UnreadablePoint};
 use serde::Serialize;
 
 /// A repair that was done, or rehearsed.
@@ -141,7 +141,7 @@ impl RepairReport<'_> {
     }
 
     /// What became of a point in time that cannot be opened.
-    fn fate_of(&self, point: &Unreadable) -> &'static str {
+    fn fate_of(&self, point: &UnreadablePoint) -> &'static str {
         match (point.is_newer, self.removed > 0) {
             (true, _) => "was made by a newer freezer, and stays",
             (false, true) => {
