@@ -1,4 +1,4 @@
-//! The example bytes of docs/format.md are what the program reads and writes.
+//! The example bytes in docs/format.md are what the program reads and writes.
 
 pub(crate) mod mutated;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const DOCUMENT: &str = include_str!("../../../docs/format.md");
 const TEXT: &[u8] = b"to be or not to be";
 
-/// The indented block that follows the line `Example: <title>`.
+/// Returns the indented block after the line `Example: <title>`.
 fn example(title: &str) -> String {
     let start = DOCUMENT
         .find(&format!("Example: {title}"))
