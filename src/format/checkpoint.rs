@@ -20,7 +20,7 @@ pub const MAX_CHECKPOINT_BYTES: u64 = 16 << 20;
 /// in a row, and each stream costs a listing.
 const MOST_LEVELS: usize = 64;
 
-/// What a run had done at one moment. Everything that a checkpoint names was stored before it.
+/// The progress of a run at one moment. Everything that a checkpoint names was stored before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     version: u32,

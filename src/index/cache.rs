@@ -38,7 +38,7 @@ pub(super) struct CachedNode {
     pub(super) claim: BlockClaim,
 }
 
-/// What a parent says of a child. Another parent of the same block must say the same.
+/// The properties of a block, as its parent gives them. Every parent of a block must give the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockClaim {
     pub(super) place: BlockPlace,

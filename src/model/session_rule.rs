@@ -30,7 +30,7 @@ impl SessionStart {
     }
 }
 
-/// What a client's report that its job has ended is about.
+/// The run that a client's report about the end of its job belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
     /// The current run of the session.
