@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_reads_back_under_its_own_number_and_is_no_manifest() {
+    fn a_checkpoint_reads_back_only_under_its_number_and_not_as_a_manifest() {
         let checkpoint = checkpoint();
         let sealer = Sealer::new(
             StoreId([1; 16]),

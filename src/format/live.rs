@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ranges_is_refused() {
+    fn malformed_ranges_are_refused() {
         let all = |bytes: &[u8]| decode(bytes).is_err();
         // Cut, empty, touching, not in the shortest form, too large.
         for bytes in [

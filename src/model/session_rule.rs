@@ -88,7 +88,7 @@ mod tests {
     use super::{SessionEnd, SessionResult, SessionStart};
 
     #[test]
-    fn a_start_is_what_tag_and_time_make_of_it() {
+    fn tag_and_time_decide_about_a_start() {
         for (session, known, since, becomes) in [
             (0, 0, 1000, SessionStart::Open),
             (0, 0, 30, SessionStart::HoldOff),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_of_the_run_whose_tag_it_has() {
+    fn a_tag_decides_which_run_an_end_belongs_to() {
         for (session, started, told, is) in [
             (2, Some(2), Some(2), SessionEnd::Present),
             (2, Some(2), None, SessionEnd::Present),

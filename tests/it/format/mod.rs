@@ -75,7 +75,7 @@ fn the_documented_key_opens_the_documented_frame() {
 }
 
 #[test]
-fn the_documented_signature_is_what_is_written() {
+fn a_signature_is_written_as_documented() {
     let document = include_str!("../../../docs/format/signature.md");
     let (_, block) = document
         .split_once("```hex signature\n")
@@ -103,7 +103,7 @@ fn the_documented_signature_is_what_is_written() {
 }
 
 #[test]
-fn the_documented_live_ranges_are_what_is_written() {
+fn live_ranges_are_written_as_documented() {
     use freezer::format::live;
     let ranges = freezer::model::Ranges::new(vec![4096..20_480, 544_768..675_840]);
     let documented = hex(&example(

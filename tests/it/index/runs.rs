@@ -572,7 +572,7 @@ fn wide() -> Model {
 }
 
 #[test]
-fn a_run_holds_what_changed_and_nothing_else() {
+fn a_run_holds_only_the_changed_entries() {
     let (mut model, mut runs) = (wide(), Runs::default());
     runs.add(&model.in_order(), 0);
     model.put(file(path("folder 07/new"), 1));

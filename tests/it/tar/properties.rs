@@ -377,7 +377,7 @@ fn an_entry_that_cannot_be_a_member_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn the_example_in_the_specification_is_what_is_written() {
+fn a_stream_is_written_as_documented() {
     let member = Member::file("a", 5).time(1_700_000_000, 123_456_789);
     let mut out = Vec::new();
     MemberEncoder::new()

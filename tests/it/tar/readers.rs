@@ -612,7 +612,7 @@ with tarfile.open('../archive.tar') as archive:
 ];
 
 #[test]
-fn names_and_numbers_of_random_members_are_what_tarfile_lists() {
+fn tarfile_lists_the_names_and_numbers_of_random_members() {
     let mut runner = TestRunner::deterministic();
     let members: Vec<_> = std::iter::repeat_with(|| {
         properties::member()
