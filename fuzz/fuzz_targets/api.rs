@@ -1,4 +1,4 @@
-//! The server, in this process and asked over HTTP as clients do.
+//! The server, in this process, asked over HTTP as by clients.
 #![no_main]
 
 #[path = "../entry_points.rs"]
@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock};
 
-/// Where it listens, and a token for everything.
+/// The address of the server, and a token for everything.
 static SERVER: LazyLock<(SocketAddr, String)> = LazyLock::new(|| {
     let folder = std::env::temp_dir().join(format!("freezer-fuzz-api-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -56,7 +56,8 @@ fn ask(
     body: &[u8],
 ) -> (u16, Vec<u8>) {
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Auth-Token: {token}\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         X-Auth-Token: {token}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect(address).expect("it listens");

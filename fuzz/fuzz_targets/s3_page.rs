@@ -1,4 +1,4 @@
-//! Any text as a page of a listing: refused, or read within what was sent.
+//! Reads any text as a page of a listing: refused, or only its own bytes are read.
 #![no_main]
 
 #[path = "../../src/store/s3/page.rs"]

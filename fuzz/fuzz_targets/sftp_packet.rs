@@ -1,4 +1,4 @@
-//! Any bytes as what an SFTP server sends: refused, or read within what was sent.
+//! Reads any bytes as packets of an SFTP server: refused, or only its own bytes are read.
 #![no_main]
 
 #[path = "../../src/store/sftp/wire.rs"]

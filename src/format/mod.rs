@@ -1,5 +1,5 @@
-//! What the stored bytes mean: encoder and decoder of each format side by side. Knows no files and
-//! no network.
+//! The formats of everything that is stored: encoder and decoder of each side by side. Knows
+//! neither files nor the network.
 //!
 //! | module | its format |
 //! |---|---|

@@ -32,7 +32,7 @@ impl SessionStart {
     }
 }
 
-/// What a client's report that its job has ended is about.
+/// The run that a client's report about the end of its job belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
     /// The current run of the session.
@@ -91,7 +91,7 @@ mod tests {
     use crate::model::job::{JobStatus, RunResult};
 
     #[test]
-    fn a_start_is_what_tag_and_time_make_of_it() {
+    fn tag_and_time_decide_about_a_start() {
         for (session, known, since, becomes) in [
             (0, 0, 1000, SessionStart::Open),
             (0, 0, 30, SessionStart::HoldOff),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_of_the_run_whose_tag_it_has() {
+    fn a_tag_decides_which_run_an_end_belongs_to() {
         for (session, started, told, is) in [
             (2, Some(2), Some(2), SessionEnd::Present),
             (2, Some(2), None, SessionEnd::Present),
