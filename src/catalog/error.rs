@@ -99,7 +99,7 @@ pub enum LevelVerb {
     Open,
     /// Making it exist.
     Publish,
-    /// Making it exist no more.
+    /// Removing it.
     Withdraw,
 }
 
