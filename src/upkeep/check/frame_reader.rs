@@ -4,8 +4,8 @@ use crate::format::frame::{Compression, Decoder, FrameError, Opener};
 use crate::index::FrameRow;
 use crate::model::Progress;
 use crate::store::{self, ObjectName, Store};
+use crate::upkeep::adjacent_frames::AdjacentFrames;
 use crate::upkeep::error::CheckError;
-use crate::upkeep::frame_batch::FrameBatch;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::Arc;
 use std::thread;
@@ -13,7 +13,7 @@ use std::thread;
 /// Neighbouring frames, and the segment that they lie in.
 pub(super) struct SegmentBatch {
     pub(super) object: ObjectName,
-    pub(super) frames: FrameBatch,
+    pub(super) frames: AdjacentFrames,
 }
 
 /// A frame that could not be read.
