@@ -22,7 +22,7 @@
 //! | `unneeded` | which data does nothing need? |
 //! | `grace` | which unneeded data is kept, as someone may be reading it? |
 //! | `removal` | how are objects removed, and which does the store hold? |
-//! | `adjacent_frames` | which frames does one request fetch? |
+//! | `frames_at_once` | which frames does one request fetch? |
 //! | `workers` | how do threads share work? |
 //! | `backup_in` | which backup in which store is worked on? |
 //! | `error` | why did one of them not do all that it should? |
@@ -33,10 +33,10 @@
 //! Invariant: wherever one of these is cut off, and whatever runs at the same time, every point in
 //! time that is left has all that it names.
 
-mod adjacent_frames;
 mod backup_in;
 mod check;
 mod error;
+mod frames_at_once;
 mod grace;
 mod inventory;
 mod needed;

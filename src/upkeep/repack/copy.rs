@@ -7,9 +7,9 @@ use crate::format::segment::{MIN_SEGMENT_BYTES, Packer, Pieces, Segment, TooMany
 use crate::index::FrameRow;
 use crate::model::{Cancel, FrameNo, SegmentOffset};
 use crate::store::{self, Store};
-use crate::upkeep::adjacent_frames::AdjacentFrames;
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
+use crate::upkeep::frames_at_once::AdjacentFrames;
 use crossbeam_channel::{Sender, bounded};
 use std::collections::BTreeMap;
 use std::error::Error;
