@@ -124,7 +124,7 @@ impl ReadWindow {
                         (address.object, address.offset.0, bytes, reach);
                     return Ok(self.bytes.get(..length).unwrap_or_default().to_vec());
                 }
-                // The object ends before.
+                // The object ends earlier.
                 Err(error) if error.kind() == store::ErrorKind::Short && reach > length => {
                     reach = (reach / 2).max(length)
                 }

@@ -113,7 +113,7 @@ pub enum LevelVerb {
     Open,
     /// Making it exist.
     Publish,
-    /// Making it exist no more.
+    /// Removing it.
     Withdraw,
 }
 

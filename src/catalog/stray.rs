@@ -5,9 +5,10 @@ use crate::format::manifest::ManifestError;
 use crate::model::{BackupName, LevelId};
 use crate::store;
 
-/// Returns whether an object that cannot be read as a manifest cannot be one that was damaged:
-/// nothing in it can be authenticated, and the store has no data under its id. Every level has
-/// some, and keeps it as long as its manifest is there.
+/// Returns whether an object that cannot be read as a manifest never was one.
+///
+/// That is so when nothing in it can be authenticated and the store has no data under its id: every
+/// level has data, and keeps some as long as its manifest is there.
 ///
 /// # Errors
 ///

@@ -3,7 +3,7 @@
 use super::backup_in::BackupIn;
 use super::error::PruneError;
 use super::needed::Needed;
-use super::points::KnownPoints;
+use super::points::BackupPoints;
 use super::space::Space;
 use crate::model::LevelId;
 
@@ -11,20 +11,23 @@ use crate::model::LevelId;
 #[derive(Debug)]
 pub(super) struct Inventory {
     pub(super) space: Space,
-    pub(super) points: KnownPoints,
+    pub(super) points: BackupPoints,
 }
 
 impl Inventory {
     /// Lists the data of a backup and reads its manifests.
     pub(super) fn read(of: BackupIn<'_>) -> Result<Self, PruneError> {
-        Self::read_with(KnownPoints::default(), of)
+        Self::read_with(BackupPoints::default(), of)
     }
 
     /// Lists the data of a backup, and reads the manifests that `points` does not know.
     ///
     /// The data comes first: a level that is published meanwhile has its manifest by the time the
     /// manifests are read, so its data does not seem to be unneeded.
-    pub(super) fn read_with(mut points: KnownPoints, of: BackupIn<'_>) -> Result<Self, PruneError> {
+    pub(super) fn read_with(
+        mut points: BackupPoints,
+        of: BackupIn<'_>,
+    ) -> Result<Self, PruneError> {
         let space = Space::read(of).map_err(PruneError::List)?;
         points.read_new(of)?;
         Ok(Self { space, points })

@@ -22,7 +22,7 @@
 //! | `unneeded` | which data does nothing need? |
 //! | `grace` | which unneeded data is kept, as someone may be reading it? |
 //! | `removal` | how are objects removed, and which does the store hold? |
-//! | `frame_batch` | which frames does one request fetch? |
+//! | `frames_at_once` | which frames does one request fetch? |
 //! | `workers` | how do threads share work? |
 //! | `backup_in` | which backup in which store is worked on? |
 //! | `error` | why did one of them not do all that it should? |
@@ -36,7 +36,7 @@
 mod backup_in;
 mod check;
 mod error;
-mod frame_batch;
+mod frames_at_once;
 mod grace;
 mod inventory;
 mod needed;

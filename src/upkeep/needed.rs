@@ -1,6 +1,6 @@
 //! Answers which parts of which levels must stay.
 
-use super::points::{KnownPoints, Lean};
+use super::points::{BackupPoints, Lean};
 use crate::model::{LevelId, Ranges};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Needed {
     ///
     /// One that cannot be read may need every level up to itself; or all levels, where ids do not
     /// tell which were made before it.
-    pub(super) fn by(points: &KnownPoints, stays: impl Fn(&LevelId) -> bool) -> Self {
+    pub(super) fn by(points: &BackupPoints, stays: impl Fn(&LevelId) -> bool) -> Self {
         let mut needed = Self::default();
         let mut streams = NeededStreams::default();
         let mut indexes = BTreeSet::<u32>::new();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// A point in time.
 #[derive(Debug)]
-pub(super) struct KnownPoint {
+pub(super) struct BackupPoint {
     pub(super) level: LevelId,
     /// What its manifest says; the error when that cannot be read.
     pub(super) facts: Result<PointFacts, AccessError>,
@@ -21,7 +21,7 @@ pub(super) struct KnownPoint {
     pub(super) is_stray: bool,
 }
 
-impl KnownPoint {
+impl BackupPoint {
     /// Returns when it began, by the clock of its run; by its name, where its manifest cannot be
     /// read.
     pub(super) fn date(&self) -> Timestamp {
@@ -49,7 +49,7 @@ pub(super) struct PointFacts {
 /// A level that a point in time leans on.
 #[derive(Clone, Debug)]
 pub(super) struct Lean {
-    /// Place of the level in [`KnownPoints::levels`].
+    /// Place of the level in [`BackupPoints::levels`].
     pub(super) level: u32,
     /// Bytes of its stream that are needed; `None` when all of them are.
     pub(super) live: Option<Arc<Ranges>>,
@@ -59,8 +59,8 @@ pub(super) struct Lean {
 ///
 /// Each level's id is in memory once, however many manifests name it.
 #[derive(Debug, Default)]
-pub(super) struct KnownPoints {
-    pub(super) points: Vec<KnownPoint>,
+pub(super) struct BackupPoints {
+    pub(super) points: Vec<BackupPoint>,
     levels: Vec<LevelId>,
     numbers: BTreeMap<LevelId, u32>,
     /// Levels by their serials, as far as any manifest names them.
@@ -70,7 +70,7 @@ pub(super) struct KnownPoints {
     last_live: BTreeMap<u32, Arc<Ranges>>,
 }
 
-impl KnownPoints {
+impl BackupPoints {
     /// Reads the manifests of a backup.
     pub(super) fn read(of: BackupIn<'_>) -> Result<Self, PruneError> {
         let mut points = Self::default();
@@ -110,7 +110,7 @@ impl KnownPoints {
                     is_stray(of.access, of.backup, &level, error).map_err(PruneError::Catalog)?
                 }
             };
-            self.points.push(KnownPoint {
+            self.points.push(BackupPoint {
                 level,
                 facts,
                 is_stray,
@@ -155,8 +155,8 @@ impl KnownPoints {
     }
 
     /// Returns the points in time that can be read and whose dates cannot be right.
-    pub(super) fn wrong_dates(&self, now: Timestamp) -> Vec<(&KnownPoint, WrongDate)> {
-        let readable: Vec<&KnownPoint> = self.readable().collect();
+    pub(super) fn wrong_dates(&self, now: Timestamp) -> Vec<(&BackupPoint, WrongDate)> {
+        let readable: Vec<&BackupPoint> = self.readable().collect();
         let dates: Vec<Timestamp> = readable.iter().map(|point| point.date()).collect();
         readable
             .into_iter()
@@ -166,7 +166,7 @@ impl KnownPoints {
     }
 
     /// Returns the points in time whose manifests can be read.
-    pub(super) fn readable(&self) -> impl DoubleEndedIterator<Item = &KnownPoint> {
+    pub(super) fn readable(&self) -> impl DoubleEndedIterator<Item = &BackupPoint> {
         self.points.iter().filter(|point| point.facts.is_ok())
     }
 
@@ -254,7 +254,7 @@ impl KnownPoints {
     /// Returns the newest point in time that can be read and leans on a level.
     pub(super) fn newest_that_leans_on(&self, level: &LevelId) -> Option<&LevelId> {
         let number = self.numbers.get(level)?;
-        let leans = |point: &&KnownPoint| {
+        let leans = |point: &&BackupPoint| {
             point
                 .facts
                 .as_ref()

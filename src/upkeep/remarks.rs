@@ -6,7 +6,7 @@ use super::error::PruneError;
 use super::grace::Notes;
 use super::inventory::Inventory;
 use super::needed::Needed;
-use super::points::KnownPoints;
+use super::points::BackupPoints;
 use super::space::Space;
 use super::streams::LevelStreams;
 use super::unneeded::Unneeded;
@@ -89,7 +89,7 @@ pub fn remarks(
     // the claim up. So data that is seen has a claim or a manifest, if a run made it just now.
     let space = Space::read(of).map_err(PruneError::List)?;
     let claims = claims(&of.store(), backup, now).map_err(PruneError::List)?;
-    let points = KnownPoints::read(of)?;
+    let points = BackupPoints::read(of)?;
     let inventory = Inventory { space, points };
     let mut remarks = of_data(of, &inventory, claims)?;
     remarks.extend(of_points(of, &inventory, now));

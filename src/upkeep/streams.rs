@@ -3,7 +3,7 @@
 
 use super::backup_in::BackupIn;
 use super::error::PruneError;
-use super::points::KnownPoints;
+use super::points::BackupPoints;
 use super::space::DataObjects;
 use crate::catalog::AccessError;
 use crate::catalog::stream::{self, RepackedError, Share, shares};
@@ -61,7 +61,7 @@ impl LevelStreams {
     pub(super) fn shares(
         &mut self,
         of: BackupIn<'_>,
-        points: &KnownPoints,
+        points: &BackupPoints,
         wanted: PartlyNeeded<'_>,
     ) -> Result<Option<StreamShares<'_>>, PruneError> {
         let PartlyNeeded {
@@ -115,7 +115,7 @@ impl LevelStreams {
     fn find(
         &mut self,
         of: BackupIn<'_>,
-        points: &KnownPoints,
+        points: &BackupPoints,
         wanted: PartlyNeeded<'_>,
     ) -> Result<bool, PruneError> {
         let level = wanted.level;

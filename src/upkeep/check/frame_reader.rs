@@ -5,7 +5,7 @@ use crate::index::FrameRow;
 use crate::model::Progress;
 use crate::store::{self, ObjectName, Store, StoreExt};
 use crate::upkeep::error::CheckError;
-use crate::upkeep::frame_batch::FrameBatch;
+use crate::upkeep::frames_at_once::AdjacentFrames;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::sync::Arc;
 use std::thread;
@@ -13,7 +13,7 @@ use std::thread;
 /// Neighbouring frames, and the segment that they lie in.
 pub(super) struct SegmentBatch {
     pub(super) object: ObjectName,
-    pub(super) frames: FrameBatch,
+    pub(super) frames: AdjacentFrames,
 }
 
 /// A frame that could not be read.

@@ -11,7 +11,7 @@ use crate::index::{FrameRow, FrameTable};
 use crate::model::Ranges;
 use crate::store::ObjectName;
 use crate::upkeep::error::CheckError;
-use crate::upkeep::frame_batch::FrameBatch;
+use crate::upkeep::frames_at_once::AdjacentFrames;
 use crossbeam_channel::Sender;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -54,7 +54,7 @@ struct TableWalk {
     /// Whether any row could not be read.
     had_gap: bool,
     /// Frames that wait to be handed out together.
-    batch: Option<FrameBatch>,
+    batch: Option<AdjacentFrames>,
 }
 
 impl<'check, 'run> FrameCheck<'check, 'run> {
@@ -268,7 +268,7 @@ impl<'check, 'run> FrameCheck<'check, 'run> {
     fn hand_out(
         &self,
         row: FrameRow,
-        batch: &mut Option<FrameBatch>,
+        batch: &mut Option<AdjacentFrames>,
         batches: &Sender<SegmentBatch>,
     ) {
         if !self.lengths.contains_key(&row.segment)
@@ -281,12 +281,12 @@ impl<'check, 'run> FrameCheck<'check, 'run> {
         if batch.as_mut().is_some_and(|batch| batch.take(&row)) {
             return;
         }
-        if let Some(full) = batch.replace(FrameBatch::new(row)) {
+        if let Some(full) = batch.replace(AdjacentFrames::new(row)) {
             self.send(full, batches);
         }
     }
 
-    fn send(&self, frames: FrameBatch, batches: &Sender<SegmentBatch>) {
+    fn send(&self, frames: AdjacentFrames, batches: &Sender<SegmentBatch>) {
         let Some(first) = frames.rows().first() else {
             return;
         };

@@ -6,7 +6,7 @@ use crate::store::{self, StoreExt};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
 use crate::upkeep::inventory::Inventory;
-use crate::upkeep::points::{KnownPoint, KnownPoints};
+use crate::upkeep::points::{BackupPoint, BackupPoints};
 use crate::upkeep::streams::LevelStreams;
 use crate::upkeep::unneeded::Unneeded;
 use jiff::Timestamp;
@@ -38,7 +38,7 @@ pub struct Plan {
     /// Bytes that none will need then, but that lie in objects with others that some need. A repack
     /// gives them back.
     pub mixed_bytes: u64,
-    pub(super) known: KnownPoints,
+    pub(super) known: BackupPoints,
     pub(super) streams: LevelStreams,
 }
 
@@ -122,8 +122,8 @@ pub fn plan(
 }
 
 /// Returns the points in time as the rules of retention look at them.
-fn candidates(points: &KnownPoints) -> Vec<Candidate> {
-    let candidate = |point: &KnownPoint| Candidate {
+fn candidates(points: &BackupPoints) -> Vec<Candidate> {
+    let candidate = |point: &BackupPoint| Candidate {
         level: point.level.clone(),
         date: point.date(),
         tags: point
@@ -148,7 +148,7 @@ fn only_this_goes(candidates: &[Candidate], level: &LevelId) -> Vec<Fate> {
 }
 
 /// Plans for one point in time, whose fate is this unless the store or its manifest forbids it.
-fn planned(of: BackupIn<'_>, point: &KnownPoint, fate: Fate) -> Result<Planned, store::Error> {
+fn planned(of: BackupIn<'_>, point: &BackupPoint, fate: Fate) -> Result<Planned, store::Error> {
     let fate = match fate {
         Fate::Goes => stays_if_locked(of, &point.level)?,
         Fate::Stays(_) if point.is_stray => Fate::Stays(vec![Reason::Stray]),

@@ -9,7 +9,7 @@ use crate::model::{Cancel, FrameNo, Interrupted, SegmentOffset};
 use crate::store::{self, Store};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
-use crate::upkeep::frame_batch::FrameBatch;
+use crate::upkeep::frames_at_once::AdjacentFrames;
 use crossbeam_channel::{Sender, bounded};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -155,7 +155,7 @@ impl Copier<'_> {
         let store = self.of.store();
         let name = self.level.data_name(Folder::Segments, segment);
         let mut frames = Vec::with_capacity(rows.len());
-        for batch in FrameBatch::split(rows) {
+        for batch in AdjacentFrames::split(rows) {
             let fetched = batch.fetch(store.as_ref(), &name)?;
             for row in batch.rows() {
                 let stored = fetched.frame(row).unwrap_or_default();

@@ -133,7 +133,7 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
             in_use["id"].as_str().expect("text")
         ),
     );
-    assert!(last.err.contains("only key"), "{last:?}");
+    assert!(last.err.contains("is the last key"), "{last:?}");
 
     user.succeeds("key change --encrypt-pass-file other --new-pass-file pass");
     user.fails(1, "ls docs --encrypt-pass-file other");

@@ -7,11 +7,11 @@ use crate::store::{self, ObjectName, Store, StoreExt};
 const BATCH_BYTES: u64 = 4 << 20;
 
 /// Frames that follow each other in one segment, at least one.
-pub(super) struct FrameBatch {
+pub(super) struct AdjacentFrames {
     rows: Vec<FrameRow>,
 }
 
-impl FrameBatch {
+impl AdjacentFrames {
     pub(super) fn new(first: FrameRow) -> Self {
         Self { rows: vec![first] }
     }
@@ -56,7 +56,7 @@ impl FrameBatch {
         &self,
         store: &dyn Store,
         segment: &ObjectName,
-    ) -> Result<FetchedBatch, store::Error> {
+    ) -> Result<FetchedFrames, store::Error> {
         let start = self.rows.first().map_or(0, |first| first.offset.0);
         let length: u64 = self
             .rows
@@ -65,18 +65,18 @@ impl FrameBatch {
             .sum();
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let bytes = store.get_range(segment, start, length)?;
-        Ok(FetchedBatch { start, bytes })
+        Ok(FetchedFrames { start, bytes })
     }
 }
 
 /// The stored bytes of a batch.
-pub(super) struct FetchedBatch {
+pub(super) struct FetchedFrames {
     /// Where they begin in their segment.
     start: u64,
     bytes: Vec<u8>,
 }
 
-impl FetchedBatch {
+impl FetchedFrames {
     /// Returns the stored bytes of a frame; `None` when they are not in the batch.
     pub(super) fn frame(&self, row: &FrameRow) -> Option<Vec<u8>> {
         let from = usize::try_from(row.offset.0.checked_sub(self.start)?).ok()?;
@@ -87,7 +87,7 @@ impl FetchedBatch {
 
 #[cfg(test)]
 mod tests {
-    use super::{BATCH_BYTES, FrameBatch};
+    use super::{AdjacentFrames, BATCH_BYTES};
     use crate::index::FrameRow;
     use crate::model::{FrameNo, SegmentOffset, StreamOffset};
 
@@ -118,7 +118,7 @@ mod tests {
             // One frame may be longer than a batch.
             row(5, 3, 0, 4 * half),
         ];
-        let batches = FrameBatch::split(rows);
+        let batches = AdjacentFrames::split(rows);
         let numbers: Vec<Vec<u64>> = batches
             .iter()
             .map(|batch| batch.rows().iter().map(|row| row.number.0).collect())
