@@ -135,8 +135,8 @@ pub enum Errno {
 }
 
 impl ReadError {
-    /// Returns the code for the kernel. Never "no such file": an entry that cannot be read is not an
-    /// entry that is missing. No wildcard, so that a new variant has to choose.
+    /// Returns the code for the kernel. Never "no such file": an entry that cannot be read is not
+    /// an entry that is missing. No wildcard, so that a new variant has to choose.
     pub fn errno(&self) -> Errno {
         match self {
             Self::WouldWait => Errno::Again,

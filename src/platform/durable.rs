@@ -127,8 +127,8 @@ mod system {
 
     pub fn sync_opened_folder(folder: &File) -> io::Result<()> {
         match folder.sync_all() {
-            // Some network and FUSE file systems cannot sync a folder, and promise nothing more (see
-            // also PostgreSQL, fsync_fname_ext).
+            // Some network and FUSE file systems cannot sync a folder, and promise nothing more
+            // (see also PostgreSQL, fsync_fname_ext).
             Err(error)
                 if matches!(
                     error.kind(),
