@@ -61,7 +61,7 @@ pub enum ReadError {
         source: store::Error,
     },
     /// Damage, tampering or the wrong key.
-    #[error("{frame} is damaged, was changed, or needs another key")]
+    #[error("could not use {frame}")]
     Damaged {
         /// The frame that was read.
         frame: FrameSpan,
