@@ -183,13 +183,6 @@ impl ReadError {
     }
 
     /// Returns the error and its causes in one line.
-    #[cfg_attr(
-        windows,
-        expect(
-            dead_code,
-            reason = "the front ends log it, and there is none for Windows"
-        )
-    )]
     pub(super) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
