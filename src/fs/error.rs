@@ -61,7 +61,7 @@ pub enum ReadError {
         source: store::Error,
     },
     /// Damage, tampering or the wrong key.
-    #[error("{frame} is damaged, was changed, or needs another key")]
+    #[error("could not use {frame}")]
     Damaged {
         /// The frame that was read.
         frame: FrameSpan,
@@ -135,8 +135,8 @@ pub enum Errno {
 }
 
 impl ReadError {
-    /// Returns the code for the kernel. Never "no such file": an entry that cannot be read is not an
-    /// entry that is missing. No wildcard, so that a new variant has to choose.
+    /// Returns the code for the kernel. Never "no such file": an entry that cannot be read is not
+    /// an entry that is missing. No wildcard, so that a new variant has to choose.
     pub fn errno(&self) -> Errno {
         match self {
             Self::WouldWait => Errno::Again,
@@ -185,13 +185,6 @@ impl ReadError {
     }
 
     /// Returns the error and its causes in one line.
-    #[cfg_attr(
-        windows,
-        expect(
-            dead_code,
-            reason = "the front ends log it, and there is none for Windows"
-        )
-    )]
     pub(super) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);

@@ -56,8 +56,8 @@ impl Layout {
         self.extents.len()
     }
 
-    /// Returns `length` bytes from `from` on as spans in file order; fewer bytes where the file ends
-    /// before.
+    /// Returns `length` bytes from `from` on as spans in file order; fewer bytes where the file
+    /// ends before.
     pub(super) fn spans(&self, from: u64, length: u64) -> impl Iterator<Item = Span> {
         let end = from.saturating_add(length).min(self.size);
         let mut at = from;
@@ -93,16 +93,16 @@ impl Layout {
         .filter(|span| span.length() > 0)
     }
 
-    /// Returns where the first data at or after `from` begins, like `lseek` with `SEEK_DATA`. `None`
-    /// when there is none.
+    /// Returns where the first data at or after `from` begins, like `lseek` with `SEEK_DATA`.
+    /// `None` when there is none.
     pub(super) fn next_data(&self, from: u64) -> Option<u64> {
         let extent = self.extents.get(self.first_ending_after(from))?;
         let at = extent.at.0.max(from);
         (at < self.size).then_some(at)
     }
 
-    /// Returns where the first hole at or after `from` begins, like `lseek` with `SEEK_HOLE`: the end
-    /// of the file counts as a hole. `None` when `from` is not inside the file.
+    /// Returns where the first hole at or after `from` begins, like `lseek` with `SEEK_HOLE`: the
+    /// end of the file counts as a hole. `None` when `from` is not inside the file.
     pub(super) fn next_hole(&self, from: u64) -> Option<u64> {
         if from >= self.size {
             return None;
@@ -175,7 +175,10 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_layout()(gaps in prop::collection::vec((0_u64..20, 1_u64..20), 0..8), tail in 0_u64..20) -> Layout {
+        fn any_layout()(
+            gaps in prop::collection::vec((0_u64..20, 1_u64..20), 0..8),
+            tail in 0_u64..20,
+        ) -> Layout {
             let mut at = 0;
             let mut extents = Vec::new();
             for (gap, length) in gaps {
@@ -188,16 +191,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spans_and_seeks_agree_with_a_map_of_every_byte(layout in any_layout(), from in 0_u64..200, length in 0_u64..200) {
+        fn spans_and_seeks_agree_with_a_map_of_every_byte(
+            layout in any_layout(),
+            from in 0_u64..200,
+            length in 0_u64..200,
+        ) {
             let map = map_of(&layout);
             let mut seen = Vec::new();
             for span in layout.spans(from, length) {
                 match span {
                     Span::Hole(length) => (0..length).for_each(|_| seen.push(None)),
-                    Span::Data { stream, length, .. } => (0..length).for_each(|step| seen.push(Some(stream.0 + step))),
+                    Span::Data { stream, length, .. } => {
+                        seen.extend((0..length).map(|step| Some(stream.0 + step)));
+                    }
                 }
             }
-            let expected: Vec<_> = map.iter().copied().skip(usize::try_from(from)?).take(usize::try_from(length)?).collect();
+            let (skipped, taken) = (usize::try_from(from)?, usize::try_from(length)?);
+            let expected: Vec<_> = map.iter().copied().skip(skipped).take(taken).collect();
             prop_assert_eq!(seen, expected);
 
             let tail = || map.iter().enumerate().skip(usize::try_from(from).unwrap_or(usize::MAX));

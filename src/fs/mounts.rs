@@ -29,10 +29,10 @@ pub(super) enum LeaveError {
     #[error("no backup is mounted there")]
     NotOurs,
     /// It is ours, but another file system is mounted over it. Unmounting by path would hit that.
-    #[error("something else is mounted over it; unmount that first")]
+    #[error("something else is mounted over it")]
     Covered,
     /// It is ours, but another file system is mounted on a directory in it, and would go with it.
-    #[error("something else is mounted in it, on {}; unmount that first", .0.display())]
+    #[error("something else is mounted in it, on {}", .0.display())]
     Holds(PathBuf),
     /// The system refused.
     #[error(transparent)]

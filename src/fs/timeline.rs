@@ -97,8 +97,8 @@ impl Timeline {
         &self.levels
     }
 
-    /// Returns the versions of all paths that `wanted` accepts, in the order of the index. Reads each
-    /// part of the index once, however many points in time have it. Ends with the first error.
+    /// Returns the versions of all paths that `wanted` accepts, in the order of the index. Reads
+    /// each part of the index once, however many points in time have it. Ends with the first error.
     pub fn find(
         &self,
         wanted: impl FnMut(PathKey<'_>) -> bool,

@@ -412,7 +412,8 @@ impl FileContent {
         self.layout.size()
     }
 
-    /// Returns `length` bytes from `from` on without copying them; fewer where the file ends before.
+    /// Returns `length` bytes from `from` on without copying them; fewer where the file ends
+    /// before.
     ///
     /// # Errors
     ///

@@ -15,8 +15,8 @@ pub trait Clock: Send + Sync {
     /// back.
     fn now(&self) -> Timestamp;
 
-    /// Returns how long to wait in real time for `span` to pass on this clock. A clock for tests may
-    /// let it pass at once.
+    /// Returns how long to wait in real time for `span` to pass on this clock. A clock for tests
+    /// may let it pass at once.
     fn pass(&self, span: Duration, meanwhile: Meanwhile) -> Duration {
         let _ = meanwhile;
         span

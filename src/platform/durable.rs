@@ -17,7 +17,7 @@ impl FileIdentity {
 
 /// Who may read and write a new entry of a folder: the users that may read and write the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sharing(system::Sharing);
+pub struct Sharing(system::Rights);
 
 impl Sharing {
     /// Returns access for the owner alone.
@@ -27,7 +27,7 @@ impl Sharing {
 
     /// Returns the same access as that to the folder that `metadata` describes.
     pub fn like(metadata: &Metadata) -> Self {
-        Self(system::access(metadata))
+        Self(system::rights(metadata))
     }
 }
 
@@ -95,30 +95,30 @@ mod system {
     pub type FileIdentity = (u64, u64);
 
     /// Permission bits of a folder.
-    pub type Sharing = u32;
+    pub type Rights = u32;
 
     pub fn identity(metadata: &Metadata) -> FileIdentity {
         (metadata.dev(), metadata.ino())
     }
 
-    pub fn private() -> Sharing {
+    pub fn private() -> Rights {
         0o700
     }
 
-    pub fn access(metadata: &Metadata) -> Sharing {
+    pub fn rights(metadata: &Metadata) -> Rights {
         metadata.mode() & 0o777 | 0o700
     }
 
-    pub fn create_file(path: &Path, sharing: Sharing) -> io::Result<File> {
+    pub fn create_file(path: &Path, rights: Rights) -> io::Result<File> {
         OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(sharing & 0o666)
+            .mode(rights & 0o666)
             .open(path)
     }
 
-    pub fn create_folder(path: &Path, sharing: Sharing) -> io::Result<()> {
-        DirBuilder::new().mode(sharing).create(path)
+    pub fn create_folder(path: &Path, rights: Rights) -> io::Result<()> {
+        DirBuilder::new().mode(rights).create(path)
     }
 
     pub fn sync_folder(path: &Path) -> io::Result<()> {
@@ -127,8 +127,8 @@ mod system {
 
     pub fn sync_opened_folder(folder: &File) -> io::Result<()> {
         match folder.sync_all() {
-            // Some network and FUSE file systems cannot sync a folder, and promise nothing more (see
-            // also PostgreSQL, fsync_fname_ext).
+            // Some network and FUSE file systems cannot sync a folder, and promise nothing more
+            // (see also PostgreSQL, fsync_fname_ext).
             Err(error)
                 if matches!(
                     error.kind(),
@@ -158,7 +158,7 @@ mod system {
 
     /// New entries inherit rights from their folder.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Inherited;
+    pub struct Rights;
 
     pub fn identity(metadata: &Metadata) -> FileIdentity {
         if metadata.is_dir() {
@@ -171,19 +171,19 @@ mod system {
         )
     }
 
-    pub fn private() -> Inherited {
-        Inherited
+    pub fn private() -> Rights {
+        Rights
     }
 
-    pub fn access(_metadata: &Metadata) -> Inherited {
-        Inherited
+    pub fn rights(_metadata: &Metadata) -> Rights {
+        Rights
     }
 
-    pub fn create_file(path: &Path, _access: Inherited) -> io::Result<File> {
+    pub fn create_file(path: &Path, _rights: Rights) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).open(path)
     }
 
-    pub fn create_folder(path: &Path, _access: Inherited) -> io::Result<()> {
+    pub fn create_folder(path: &Path, _rights: Rights) -> io::Result<()> {
         DirBuilder::new().create(path)
     }
 

@@ -61,8 +61,8 @@ fn through(from: PathBuf, link: &Path, links: usize) -> io::Result<PathBuf> {
 /// Returns the folders that hold the entry at a path, or would hold it once it is made. If the path
 /// names a folder, that is the first.
 ///
-/// Includes all names of a folder. Where a part of a folder is mounted elsewhere too (a bind mount),
-/// an entry made there is made in the folder, so the folder is in the result.
+/// Includes all names of a folder. Where a part of a folder is mounted elsewhere too (a bind
+/// mount), an entry made there is made in the folder, so the folder is in the result.
 ///
 /// # Errors
 ///

@@ -217,11 +217,11 @@ impl Group {
         Ok(output)
     }
 
-    /// Returns the exit code of the last one that failed, or 0 if none failed. `None` while one still
-    /// runs.
+    /// Returns the exit code of the last one that failed, or 0 if none failed. `None` while one
+    /// still runs.
     pub fn ended(&mut self) -> io::Result<Option<i32>> {
-        // The leader comes last: until it is waited for, the system gives the number of its group to
-        // no other.
+        // The leader comes last: until it is waited for, the system gives the number of its group
+        // to no other.
         for (child, ended) in self.children.iter_mut().zip(&mut self.ended).rev() {
             if ended.is_none() {
                 match child.try_wait()? {

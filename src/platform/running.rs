@@ -17,8 +17,8 @@ pub struct Running {
     /// The namespace of its process numbers: a container has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// When it began, in ticks of the kernel's clock since the kernel started. Tells it from a later
-    /// process with the same number.
+    /// When it began, in ticks of the kernel's clock since the kernel started. Tells it from a
+    /// later process with the same number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<u64>,
 }

@@ -1,5 +1,5 @@
-//! Windows. Reading trees fails with an error that says so, until it can be done with all metadata of
-//! that system.
+//! Windows. Reading trees fails with an error that says so, until it can be done with all metadata
+//! of that system.
 //!
 //! The handles are types without a value, so code behind their `open` cannot run and need not
 //! pretend. Other modules do not see that, or the compiler would call their code unreachable.
@@ -320,8 +320,8 @@ pub fn raise_open_files_limit() {}
 /// Does nothing: large pages need a special right on this system.
 pub fn prefer_large_pages<T>(_: &mut [std::mem::MaybeUninit<T>]) {}
 
-/// Does nothing: programs write no core files here. Users that may have the system write one may read
-/// the memory anyway.
+/// Does nothing: programs write no core files here. Users that may have the system write one may
+/// read the memory anyway.
 pub fn forbid_core_files() {}
 
 /// Owners by number alone. This system has no such numbers, so none has a name.

@@ -1,5 +1,5 @@
-//! The walk of a restore through the tree. It makes directories and links itself, and hands files to
-//! the writer threads.
+//! The walk of a restore through the tree. It makes directories and links itself, and hands files
+//! to the writer threads.
 
 use super::attributes::{Start, TargetMetadata};
 use super::directory::TargetDirectory;
@@ -17,8 +17,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{io, thread};
 
-/// A batch is handed to a writer when it has this many files: enough that handing it over costs next
-/// to nothing.
+/// A batch is handed to a writer when it has this many files: enough that handing it over costs
+/// next to nothing.
 const BATCH_FILES: usize = 64;
 /// A batch is handed to a writer when its files have this many bytes: about a frame, so that no two
 /// writers read the same frame.
@@ -176,7 +176,8 @@ impl<S: RestoreSource> Descent<'_, S> {
         directory.is_ok_and(|directory| (self.run.options.keep_out.is)(&directory))
     }
 
-    /// Fails for a directory that was there and is a store, or a part of a store that is mounted here.
+    /// Fails for a directory that was there and is a store, or a part of a store that is mounted
+    /// here.
     fn keep_out(&self, parent: &TargetDirectory, directory: &DirHandle) -> io::Result<()> {
         let keep_out = self.run.options.keep_out;
         let is_mounted_here = directory.mount()? != parent.handle.mount()?;

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) struct TargetDirectory {
     pub handle: DirHandle,
     pub path: TreePath,
-    /// Whether new entries in it surely belong to this process and have just the mode they were made
-    /// with.
+    /// Whether new entries in it surely belong to this process and have just the mode they were
+    /// made with.
     pub plain: bool,
     /// Whether it was empty, and no other user can reach into it yet.
     pub private: bool,
@@ -24,8 +24,8 @@ pub(super) struct TargetDirectory {
     wanted: Option<TargetMetadata>,
     start: Start,
     parent: Option<Arc<Self>>,
-    /// How many things are left to do in it: the walk itself, each file handed to a writer, and each
-    /// directory below.
+    /// How many things are left to do in it: the walk itself, each file handed to a writer, and
+    /// each directory below.
     outstanding: AtomicUsize,
 }
 
@@ -60,8 +60,8 @@ impl TargetDirectory {
 }
 
 impl<S: RestoreSource> RestoreRun<'_, S> {
-    /// Counts one thing as done in `directory`. After the last, the directory gets its metadata, and
-    /// so may those above it.
+    /// Counts one thing as done in `directory`. After the last, the directory gets its metadata,
+    /// and so may those above it.
     pub(super) fn leave(&self, directory: &Arc<TargetDirectory>) {
         let mut directory = directory;
         // Acquire and Release, so that the last thread sees what the others did.

@@ -66,9 +66,9 @@ pub struct Exported {
 
 /// Writes the whole tree of `view` to `out` as a tar archive with all metadata.
 ///
-/// Leaves out a file that cannot be read, and reports it to `progress`. Fails where a file is larger
-/// than 16 MiB and the damage is behind its first MiB: its header is written by then, and nothing
-/// but the bytes of the file may follow.
+/// Leaves out a file that cannot be read, and reports it to `progress`. Fails where a file is
+/// larger than 16 MiB and the damage is behind its first MiB: its header is written by then, and
+/// nothing but the bytes of the file may follow.
 ///
 /// # Errors
 ///

@@ -282,9 +282,9 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         }
     }
 
-    /// Returns the mode to make an entry with: the final one where no other user can reach the entry
-    /// yet, else one for this user alone until the entry has its owner. Extended attributes of the
-    /// `user` kind need a mode that allows writing.
+    /// Returns the mode to make an entry with: the final one where no other user can reach the
+    /// entry yet, else one for this user alone until the entry has its owner. Extended attributes
+    /// of the `user` kind need a mode that allows writing.
     fn first_mode(&self, directory: &TargetDirectory, metadata: &Metadata) -> u32 {
         if directory.private && directory.plain && metadata.xattrs.is_empty() {
             metadata.mode & 0o777

@@ -16,7 +16,8 @@
 //! - No folder is entered that [`KeepOut`] recognises, be it the target or a folder in it.
 //! - A name has its whole content or is not there. A file that could not be read is removed; a file
 //!   that replaces another does so by a rename.
-//! - An error with one entry goes to `Progress` and is counted. Only a full disk or a requested stop
+//! - An error with one entry goes to `Progress` and is counted. Only a full disk or a requested
+//!   stop
 //!   ends the run.
 
 mod attributes;
@@ -70,8 +71,8 @@ pub fn restore<S: RestoreSource>(
     descent::restore(run, &found, target)
 }
 
-/// Calls `found` for every entry that [`restore`] would make with this selection, in the same order:
-/// a directory comes before its entries.
+/// Calls `found` for every entry that [`restore`] would make with this selection, in the same
+/// order: a directory comes before its entries.
 ///
 /// # Errors
 ///

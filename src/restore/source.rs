@@ -24,7 +24,8 @@ pub trait RestoreSource: Sync {
     /// Returns the content of a regular file.
     fn content(&self, entry: &Entry) -> Result<Self::Content, Self::Error>;
 
-    /// Calls `take` with `length` bytes of a file from `from` on, piece after piece, until it breaks.
+    /// Calls `take` with `length` bytes of a file from `from` on, piece after piece, until it
+    /// breaks.
     ///
     /// The range lies within one extent of the file and is at most 4 MiB long. Succeeds only when
     /// all bytes were taken, or `take` broke.

@@ -77,7 +77,7 @@ pub(super) fn entry_of<'a>(
 }
 
 /// Returns attributes of an empty entry that belongs to root and has one name.
-pub(crate) fn plain_attributes(kind: Kind, mode: u32) -> EntryAttributes {
+pub(in crate::fs) fn plain_attributes(kind: Kind, mode: u32) -> EntryAttributes {
     EntryAttributes {
         kind,
         mode,

@@ -9,7 +9,8 @@ mod entry;
 mod listing;
 mod points;
 
-pub(crate) use entry::plain_attributes;
+#[cfg(unix)]
+pub(super) use entry::plain_attributes;
 pub use entry::{ForestEntry, ForestPosition, TOP, Validity};
 pub use points::{FolderOwner, PointSource, SourceError};
 

@@ -64,9 +64,9 @@ impl RequestCounts {
         }
     }
 
-    /// Returns how many requests of each kind there were. Then `handed_over`, the requests that could
-    /// not be answered at once; `read_bytes`, the bytes of content in answers; and `sent_ahead`, the
-    /// files delivered before they were asked for.
+    /// Returns how many requests of each kind there were. Then `handed_over`, the requests that
+    /// could not be answered at once; `read_bytes`, the bytes of content in answers; and
+    /// `sent_ahead`, the files delivered before they were asked for.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
         let kinds = ASKED
             .iter()

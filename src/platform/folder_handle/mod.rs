@@ -121,8 +121,8 @@ impl FolderHandle {
         self.0.entries()
     }
 
-    /// Renames a file of this folder into the folder `to`, in place of any file or link that has the
-    /// name.
+    /// Renames a file of this folder into the folder `to`, in place of any file or link that has
+    /// the name.
     pub fn rename(&self, name: &str, to: &Self, new_name: &str) -> io::Result<()> {
         self.0.rename(name, &to.0, new_name)
     }
@@ -151,9 +151,9 @@ impl FolderHandle {
         self.0.sync()
     }
 
-    /// Returns why users can write here that cannot write to the uppermost folder, `top`. Its owner,
-    /// the user of this process and the group that `top` is shared with may. Always `None` on
-    /// Windows, which has no modes to compare.
+    /// Returns why users can write here that cannot write to the uppermost folder, `top`. Its
+    /// owner, the user of this process and the group that `top` is shared with may. Always `None`
+    /// on Windows, which has no modes to compare.
     pub fn intrusion(&self, top: &Metadata) -> io::Result<Option<Intrusion>> {
         Ok(system::intrusion(top, &self.metadata()?))
     }

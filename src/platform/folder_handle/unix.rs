@@ -135,8 +135,8 @@ impl OpenFolder {
         self.open_step_by_step(name, flags | OFlags::NOFOLLOW)
     }
 
-    /// Has the kernel refuse links (Linux 5.6, openat2(2)). Returns `None` where it cannot: an older
-    /// kernel, or a container that forbids the call.
+    /// Has the kernel refuse links (Linux 5.6, openat2(2)). Returns `None` where it cannot: an
+    /// older kernel, or a container that forbids the call.
     ///
     /// Without O_NOFOLLOW: together with O_PATH it would open a link that stands last.
     #[cfg(target_os = "linux")]

@@ -44,8 +44,8 @@ fn umask() -> Option<u32> {
 
 /// Raises the limit of open files as far as the administrator allows, up to 65,536.
 ///
-/// A deep tree needs one open directory for each level of depth. If the limit cannot be raised, that
-/// shows when a file cannot be opened.
+/// A deep tree needs one open directory for each level of depth. If the limit cannot be raised,
+/// that shows when a file cannot be opened.
 pub fn raise_open_files_limit() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     // Bounded, as the kernel sizes tables by it (systemd sets the hard limit to 524,288).

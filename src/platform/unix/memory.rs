@@ -6,8 +6,8 @@ use std::mem::MaybeUninit;
 /// Length of a large page in bytes on usual machines.
 const LARGE_PAGE: usize = 2 << 20;
 
-/// Asks for large pages for memory that nobody has touched yet. Else it comes in pages of 4 KiB, each
-/// with a trap into the kernel: thousands of them to derive one key (docs/design/0003).
+/// Asks for large pages for memory that nobody has touched yet. Else it comes in pages of 4 KiB,
+/// each with a trap into the kernel: thousands of them to derive one key (docs/design/0003).
 #[expect(unsafe_code, reason = "the system call takes an address")]
 pub fn prefer_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
     let (begin, length) = (memory.as_mut_ptr().cast::<u8>(), size_of_val(memory));

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_line_of_the_table_is_read_with_its_escapes() {
-        let line = b"36 35 98:0 /mnt1 /mnt\\040a\\134b rw,noatime master:1 shared:2 - fuse.freezer freezer:docs ro,user_id=0";
+        let line = b"36 35 98:0 /mnt1 /mnt\\040a\\134b rw,noatime master:1 shared:2 \
+            - fuse.freezer freezer:docs ro,user_id=0";
         let mount = parse(line).expect("a line");
         let expected = Mount {
             id: 36,

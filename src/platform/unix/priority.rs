@@ -14,8 +14,8 @@ pub fn set_nice(level: i32) -> io::Result<()> {
     Ok(rustix::process::setpriority_process(None, level)?)
 }
 
-/// Sets the priority of reads and writes for the same threads: the class (1 realtime, 2 best effort,
-/// 3 idle) and the level in it, 0 to 7, of which 7 is the lowest.
+/// Sets the priority of reads and writes for the same threads: the class (1 realtime, 2 best
+/// effort, 3 idle) and the level in it, 0 to 7, of which 7 is the lowest.
 ///
 /// Runs the program `ionice` of util-linux, since the C library has no function for it.
 ///

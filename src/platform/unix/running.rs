@@ -39,8 +39,8 @@ pub fn is_running(pid: u32, since: Option<u64>) -> bool {
     since.zip(began(pid)).is_none_or(|(then, now)| then == now)
 }
 
-/// Reads the field `starttime` of proc_pid_stat(5). Counts fields from the end of the name, which may
-/// contain spaces and parentheses.
+/// Reads the field `starttime` of proc_pid_stat(5). Counts fields from the end of the name, which
+/// may contain spaces and parentheses.
 fn began(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;

@@ -132,8 +132,8 @@ impl AsFd for DirHandle {
 pub struct FileHandle(OwnedFd);
 
 impl FileHandle {
-    /// Opens the file at `path`: a source that is a single file. Follows symbolic links, as a person
-    /// named the path.
+    /// Opens the file at `path`: a source that is a single file. Follows symbolic links, as a
+    /// person named the path.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open_quietly(CWD, path, OFlags::NONBLOCK)?))
     }
@@ -200,8 +200,8 @@ impl DataRuns<'_> {
             Ok(offset) => offset.min(self.size),
             // No data from here to the end.
             Err(Errno::NXIO) => self.size,
-            // The file system cannot tell: EINVAL by lseek(2), the others from network and FUSE file
-            // systems.
+            // The file system cannot tell: EINVAL by lseek(2), the others from network and FUSE
+            // file systems.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(rest),
             Err(error) => return Err(error.into()),
         };
@@ -233,7 +233,8 @@ impl Iterator for DataRuns<'_> {
     }
 }
 
-/// Opens for reading without a change of the access time, which only the owner and root may ask for.
+/// Opens for reading without a change of the access time, which only the owner and root may ask
+/// for.
 fn open_quietly<P: rustix::path::Arg + Copy>(
     directory: impl AsFd,
     path: P,

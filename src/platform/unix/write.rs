@@ -177,8 +177,8 @@ impl<Open: AsFd> Attributes for Open {
     }
 }
 
-/// An entry of a directory that must not be opened to set its metadata: a symbolic link, a device or
-/// a FIFO.
+/// An entry of a directory that must not be opened to set its metadata: a symbolic link, a device
+/// or a FIFO.
 #[derive(Debug)]
 pub struct UnopenedEntry<'names> {
     directory: &'names DirHandle,
@@ -186,8 +186,8 @@ pub struct UnopenedEntry<'names> {
 }
 
 impl UnopenedEntry<'_> {
-    /// Returns a path for calls that take no directory. Only its last component can be a link, which
-    /// the calls used with it do not follow.
+    /// Returns a path for calls that take no directory. Only its last component can be a link,
+    /// which the calls used with it do not follow.
     fn path(&self) -> Vec<u8> {
         let mut path =
             format!("/proc/self/fd/{}/", self.directory.as_fd().as_raw_fd()).into_bytes();

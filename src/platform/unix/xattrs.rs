@@ -10,12 +10,14 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{PoisonError, RwLock};
 
-/// Room in bytes for the names, and for most values, of an ordinary file, so that one call is enough.
+/// Room in bytes for the names, and for most values, of an ordinary file, so that one call is
+/// enough.
 const USUAL_BYTES: usize = 1024;
 
 /// Reads extended attributes. Remembers the file systems that have none, and asks those once.
 ///
-/// Takes one call for a file that has none, which is the usual case. Many threads may use it at once.
+/// Takes one call for a file that has none, which is the usual case. Many threads may use it at
+/// once.
 #[derive(Debug, Default)]
 pub struct Xattrs {
     /// The devices whose file systems have no extended attributes. A handful at most.
@@ -64,8 +66,8 @@ impl Xattrs {
         })
     }
 
-    /// Returns the attributes of an entry that must not be opened, sorted by name: a symbolic link, a
-    /// device or a FIFO.
+    /// Returns the attributes of an entry that must not be opened, sorted by name: a symbolic link,
+    /// a device or a FIFO.
     ///
     /// # Errors
     ///
