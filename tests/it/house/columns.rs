@@ -17,8 +17,6 @@ const NOT_YET: &[&str] = &[
     "packaging",
     "demo",
     ".ci",
-    "docs",
-    "README.md",
 ];
 
 /// Scripts without an ending.
