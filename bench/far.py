@@ -1,4 +1,5 @@
-"""A store that is far away: Swift on this machine, with a relay before it that hands every byte on later. python3 stdlib only, Linux."""
+"""A store that is far away: Swift on this machine, with a relay before it that hands every byte on
+later. python3 stdlib only, Linux."""
 
 import collections, os, re, selectors, shutil, socket, subprocess, threading, time, urllib.request
 
@@ -77,7 +78,8 @@ def sshd(folder):
 
 
 class Relay:
-    """Hands bytes on to a server and back, each half of `delay` seconds later than it came; counts HTTP requests. One thread: what it costs, it costs everybody."""
+    """Hands bytes on to a server and back, each half of `delay` seconds later than it came; counts
+    HTTP requests. One thread: what it costs, it costs everybody."""
 
     def __init__(self, host, port, delay):
         self.to, self.half = (host, port), delay / 2
@@ -262,7 +264,8 @@ def token(st):
 
 
 def w_far(add, data, work, scale, reps, delay=0.020):
-    """First ls and cat over Swift with 20 ms added to each round trip, against curl and swift through the same relay."""
+    """First ls and cat over Swift with 20 ms added to each round trip, against curl and swift
+    through the same relay."""
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     mib = int(1024 * scale)
@@ -374,7 +377,8 @@ def w_far(add, data, work, scale, reps, delay=0.020):
 
 
 def w_stores(add, work, scale, reps):
-    """64 MiB objects put and got, and parts of them read, on Swift, S3 and SFTP: ours (benches/stores.rs), and the clients of each."""
+    """64 MiB objects put and got, and parts of them read, on Swift, S3 and SFTP: ours
+    (benches/stores.rs), and the clients of each."""
     shutil.rmtree(work, ignore_errors=True)
     count, mib = max(2, int(16 * scale)), 64
     files = os.path.join(work, "files")

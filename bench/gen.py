@@ -5,18 +5,21 @@
   gen.py --churn ROUND TREE                    change TREE in place: incremental round ROUND
 
 DIR defaults to $BENCH_DIR/data-S, and BENCH_DIR to <user's temp dir>/freezer-bench.
-At --scale 1:  SRC  ~80k files, 1.3 GB: the Linux 6.1 source (Debian package linux-source-6.1, downloaded with
-               apt-get; or any tar given in BENCH_SRC_TAR; else copied from this machine's own /usr trees)
+At --scale 1:  SRC  ~80k files, 1.3 GB: the Linux 6.1 source (Debian package linux-source-6.1,
+               downloaded with apt-get; or any tar given in BENCH_SRC_TAR; else copied from this
+               machine's own /usr trees)
                MANY 500k files of 0-4 KiB, 20k folders, up to 6 deep, with links and odd names
                BIG  1 GiB each: random.bin (incompressible), log.txt (text), vm.img (sparse image),
                db.sqlite (database).  Same scale + same SRC source => same bytes.
 Sets of one size, whatever the scale, in data-fixed beside DIR:
-               n50k, n500k  MANY with 50,000 and 500,000 files: how time and memory grow with the number of files
+               n50k, n500k  MANY with 50,000 and 500,000 files: how time and memory grow with the
+                            number of files
                pair         two text files of 96 MiB: one reader against two
                image        a disk image of 4 GiB, 60 % of it data, the rest holes
 """
 
-import argparse, hashlib, os, random, shutil, sqlite3, struct, subprocess, sys, tarfile, tempfile, time
+import argparse, hashlib, os, random, shutil, sqlite3
+import struct, subprocess, sys, tarfile, tempfile, time
 
 BENCH_DIR = os.environ.get("BENCH_DIR") or os.path.join(tempfile.gettempdir(), "freezer-bench")
 MTIME0 = 1_700_000_000
@@ -35,7 +38,8 @@ def stable(s):  # 0 <= x < 1, the same everywhere
 
 # ---------------------------------------------------------------- SRC
 def src_stream():
-    """A readable file object of a tar of the source tree, plus a closer; None if there is no package."""
+    """A readable file object of a tar of the source tree, plus a closer; None if there is no
+    package."""
     t = os.environ.get("BENCH_SRC_TAR")
     if not t:
         cache = os.path.join(BENCH_DIR, "cache")
@@ -209,7 +213,8 @@ def log_pools(r):
 
 
 def write_log(f, r, left):
-    """Log lines: time moves on, a few templates, fields from skewed pools, some unique ids. Returns the pools."""
+    """Log lines: time moves on, a few templates, fields from skewed pools, some unique ids. Returns
+    the pools."""
     users, paths, ips, msgs = pools = log_pools(r)
     t, bits = MTIME0 * 1000, r.getrandbits
     while left > 0:
@@ -260,7 +265,8 @@ def gen_big(out, scale):
         f.write(r.randbytes(size - f.tell()))
     with open(tmp + "/log.txt", "wb") as f:
         users, paths, _, msgs = write_log(f, rng("big-log"), size)
-    # sparse image: ~40% of it written, in extents of 4 KiB..4 MiB: text, random, zeros, 4 KiB pages with headers
+    # sparse image: ~40% of it written, in extents of 4 KiB..4 MiB: text, random, zeros, 4 KiB pages
+    # with headers
     r = rng("big-vm")
     text = text_pool(r, 4 << 20)
     with open(tmp + "/vm.img", "wb") as f:
@@ -354,7 +360,8 @@ def gen_image(out, _scale):
 
 
 def change_image(tree, rnd):
-    """Writes 1 % of the pages of data anew, at random places. Returns how many bytes that is, and how many are data."""
+    """Writes 1 % of the pages of data anew, at random places. Returns how many bytes that is, and
+    how many are data."""
     pages = [at for start, length in image_runs() for at in range(start, start + length, 4096)]
     r = rng("image-change", rnd)
     changed = r.sample(pages, len(pages) // 100)
@@ -367,7 +374,8 @@ def change_image(tree, rnd):
 
 # ---------------------------------------------------------------- CHURN
 def churn(tree, rnd):
-    """1% of files edited in place, 0.2% appended to, 0.2% mode changed, 0.1% deleted, 0.1% renamed, 0.1% new."""
+    """1% of files edited in place, 0.2% appended to, 0.2% mode changed, 0.1% deleted, 0.1% renamed,
+    0.1% new."""
     files = []
     for d, ds, fs in os.walk(tree):
         ds.sort()

@@ -1,4 +1,5 @@
-"""What the benchmark measures with: processes, adapters, mounts, page cache, results. python3 stdlib only, Linux."""
+"""What the benchmark measures with: processes, adapters, mounts, page cache, results. python3
+stdlib only, Linux."""
 
 import functools, json, os, shutil, signal, subprocess, sys, threading, time
 
@@ -7,8 +8,9 @@ import gen
 HERE = os.path.dirname(os.path.abspath(__file__))
 BENCH_DIR = gen.BENCH_DIR
 PEERS = os.path.join(HERE, "peers")
-# Restored and copied trees go to memory, and what is deleted on disk is only moved aside until the end: ext4 passes over recently
-# deleted inodes one by one, and creating 16,000 files after such a deletion was seen to take 23 s in place of 1.4 s.
+# Restored and copied trees go to memory, and what is deleted on disk is only moved aside until the
+# end: ext4 passes over recently deleted inodes one by one, and creating 16,000 files after such a
+# deletion was seen to take 23 s in place of 1.4 s.
 OUT_DIR = os.environ.get("BENCH_OUT") or os.path.join(
     "/dev/shm" if os.path.isdir("/dev/shm") else BENCH_DIR, "freezer-bench-%d" % os.getuid()
 )
@@ -88,7 +90,8 @@ class Proc:
             self.th.start()
 
     def sample(self):
-        # every live process's own high-water mark (ru_maxrss would count this runner's memory from before the exec)
+        # every live process's own high-water mark (ru_maxrss would count this runner's memory from
+        # before the exec)
         self.rss = max(self.rss, sum(status_kb(p, "VmHWM:") for p in tree(self.p.pid)))
 
     def watch(self):
@@ -260,7 +263,8 @@ def evict(p):
 
 
 class Mount:
-    """with Mount(tool, key) as m: m.root, m.ready (seconds to the first ls of the root; None: it failed)"""
+    """with Mount(tool, key) as m: m.root, m.ready (seconds to the first ls of the root; None: it
+    failed)"""
 
     def __init__(self, tool, key, cold=True, fresh=False, **kw):
         self.tool, self.key, self.kw = tool, key, kw
@@ -307,7 +311,8 @@ class Mount:
         return self.p.rss
 
     def requests(self):
-        """How many FUSE requests the mount has answered so far, but for STATFS: find asks that of the root in each run,
+        """How many FUSE requests the mount has answered so far, but for STATFS: find asks that of
+        the root in each run,
         and no kernel keeps the answer. None where the tool does not tell."""
         if not self.counts or self.p.p.poll() is not None:
             return None
@@ -349,7 +354,8 @@ class Mount:
 
 
 def timed(cmd, limit=None):
-    """Seconds of a shell command. None: it failed. A Cut: stopped at `limit`, which only a caller that gives one gets."""
+    """Seconds of a shell command. None: it failed. A Cut: stopped at `limit`, which only a caller
+    that gives one gets."""
     p = Proc(["bash", "-c", "set -o pipefail; " + cmd], watch=False).wait(limit or Settings.limit)
     if p.rc == 124 and limit:
         log("  .. stopped after %.0f s: %s" % (limit, cmd[:100]))

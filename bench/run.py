@@ -1,36 +1,48 @@
 #!/usr/bin/env python3
-"""Side-by-side backup benchmark: adapters in peers/*.sh, data from gen.py. python3 stdlib only, Linux.
+"""Side-by-side backup benchmark: adapters in peers/*.sh, data from gen.py. python3 stdlib only,
+Linux.
 
-  run.py --table --scale 0.5                      what the table of targets needs, and the table (bench/run does it all)
+  run.py --table --scale 0.5                      what the table of targets needs, and the table
+                                                  (bench/run does it all)
   run.py --table levels --scale 0.5               the same for later levels
   run.py --scale 0.1                              every installed tool, every workload
   run.py --tools restic,borg,freezer --workloads full,incr,mount
   run.py --list
 
 Workloads:  full     full backup of each set (time, CPU, peak RSS, stored bytes)
-            incr     second backup of src and n500k with no change, then of src --rounds rounds of churn (needs 'full')
+            incr     second backup of src and n500k with no change, then of src --rounds rounds of
+                     churn (needs 'full')
             restore  full restore of each set, then a check against the source
-            mount    on src, many, n50k, n500k: time to first ls (fresh client; again: with its cache), find -size, the same
-                     again, ls -lR; on src also cp -a and grep -r; FUSE requests where the tool counts them, daemon RSS
-            big      on big: cat of each file (fresh mount), random 4 KiB preads, two readers at once
+            mount    on src, many, n50k, n500k: time to first ls (fresh client; again: with its
+                     cache), find -size, the same again, ls -lR; on src also cp -a and grep -r; FUSE
+                     requests where the tool counts them, daemon RSS
+            big      on big: cat of each file (fresh mount), random 4 KiB preads, two readers at
+                     once
             pair     ours alone: one reader and two readers, for each compression
-            image    on a copy of image: a full backup, 1 % of its pages changed, and another; ours with the engine rsync
-            deep     ours alone: random 4 KiB preads of a file after 30 levels of the engine rsync, against the same in level 0
+            image    on a copy of image: a full backup, 1 % of its pages changed, and another; ours
+                     with the engine rsync
+            deep     ours alone: random 4 KiB preads of a file after 30 levels of the engine rsync,
+                     against the same in level 0
             snaps    mount time and ls with 1, 10, 50 snapshots
-            prune    ours alone: mounting and reading snapshot 1,000 of 100 and of 10,000 files against snapshot 1, removing 997 of the
-                     1,000, and mounting and reading again
-            find     a search for names over 100 snapshots of 100,000 files, 1 % of them changed in each
-            far      ours alone: a mount over Swift with 20 ms more to each round trip: first ls of n500k, cat of a file of scale GiB, against
-                     curl and swift through the same relay
-            stores   64 MiB objects put and got on Swift, S3 and SFTP, and parts of them read, against the clients of each
+            prune    ours alone: mounting and reading snapshot 1,000 of 100 and of 10,000 files
+                     against snapshot 1, removing 997 of the 1,000, and mounting and reading again
+            find     a search for names over 100 snapshots of 100,000 files, 1 % of them changed in
+                     each
+            far      ours alone: a mount over Swift with 20 ms more to each round trip: first ls of
+                     n500k, cat of a file of scale GiB, against curl and swift through the same
+                     relay
+            stores   64 MiB objects put and got on Swift, S3 and SFTP, and parts of them read,
+                     against the clients of each
             limits   cp -a, dd, openssl, zstd, gzip on one core: what the machine can do
 
-All tools run in turn inside each repetition (A B C A B C ...), ours first, so drift hits them alike. Wall times on a
-busy machine are noisy: the CPU column (user+system, all processes) and the ratios are steadier.
+All tools run in turn inside each repetition (A B C A B C ...), ours first, so drift hits them
+alike. Wall times on a busy machine are noisy: the CPU column (user+system, all processes) and the
+ratios are steadier.
 Environment: BENCH_DIR (default <tmp>/freezer-bench), PATH finds the tools.
 """
 
-import argparse, datetime, filecmp, json, os, platform, random, shutil, signal, stat, statistics, subprocess, sys, time
+import argparse, datetime, filecmp, json, os, platform, random
+import shutil, signal, stat, statistics, subprocess, sys, time
 
 import gen
 from measure import (
@@ -97,7 +109,8 @@ def w_incr(tools, sets):
 
 
 def increments(tools, s):
-    """Further backups of a set: `incr-none` with nothing changed, then, of `src`, `incr-churn` after each round of changes."""
+    """Further backups of a set: `incr-none` with nothing changed, then, of `src`, `incr-churn`
+    after each round of changes."""
 
     def one(t, w, rep, name):
         if not PLAN.takes_part(t.name, w, rep):
@@ -127,7 +140,8 @@ class Seq(dict):
 
 
 def same(a, b):
-    """None when tree b equals tree a (names, types, modes, sizes, mtimes, contents of 300 files), else the first difference."""
+    """None when tree b equals tree a (names, types, modes, sizes, mtimes, contents of 300 files),
+    else the first difference."""
     n, files = 0, []
     for d, ds, fs in os.walk(a):
         ds.sort()
@@ -583,7 +597,8 @@ def w_find(tools):
 
 
 def opened_and_read(t, key, what, snapshot):
-    """How long a mount takes to its first ls, a find and a read of every file, for a client that knows nothing of the store."""
+    """How long a mount takes to its first ls, a find and a read of every file, for a client that
+    knows nothing of the store."""
     for rep in range(ARGS.reps):
         with Mount(t, key, fresh=True, NAME="s%d" % snapshot) as m:
             if m.ready is None:

@@ -1,4 +1,5 @@
-"""The speed targets: what is measured against what, what counts as reached, and which runs that takes."""
+"""The speed targets: what is measured against what, what counts as reached, and which runs that
+takes."""
 
 import dataclasses, statistics
 
@@ -17,7 +18,8 @@ MIN_CUT = 10.0  # seconds that a peer's command may take whatever ours took
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """`metric` of ours in `workload`, against the best of `against`, or `other` (workload, metric) of ours, or a plain number."""
+    """`metric` of ours in `workload`, against the best of `against`, or `other` (workload, metric)
+    of ours, or a plain number."""
 
     what: str
     workload: str
@@ -300,8 +302,9 @@ class Everything:
 
 
 class Table:
-    """Runs what the lines need: every peer of a line in the first repetition, then the one that counts; and stops a peer's
-    command when it has taken twice the time at which our target is reached: the ratio reported is then an upper bound.
+    """Runs what the lines need: every peer of a line in the first repetition, then the one that
+    counts; and stops a peer's command when it has taken twice the time at which our target is
+    reached: the ratio reported is then an upper bound.
     """
 
     def __init__(self, plan, ours, results):
@@ -374,7 +377,8 @@ class Table:
                 ), self.value(*x.other, self.ours[0])
             got = None if ours is None else ours if x.absolute else ours / there if there else None
             ok = got is not None and (got >= x.target if x.at_least else got <= x.target)
-            # a peer that was stopped makes the ratio an upper bound: reached stays reached, missed is not known
+            # a peer that was stopped makes the ratio an upper bound: reached stays reached, missed
+            # is not known
             word = (
                 "not measured"
                 if got is None

@@ -1,4 +1,5 @@
-# Sourced by ./demo, ./run-tests and .ci/run: installs what is missing on a Debian machine, and says so.
+# Sourced by ./demo, ./run-tests and .ci/run: installs what is missing on a Debian machine, and says
+# so.
 
 say() { printf '\n== %s\n' "$*" >&2; }
 
@@ -41,7 +42,8 @@ rust_is_new_enough() {
     [ -n "$have" ] && [ "$(printf '%s\n' "$want" "$have" | sort -V | head -1)" = "$want" ]
 }
 
-# need_rust: cargo and a compiler as new as Cargo.toml asks for, plus a C compiler for the compression libraries.
+# need_rust: cargo and a compiler as new as Cargo.toml asks for, plus a C compiler for the
+# compression libraries.
 need_rust() {
     need build-essential
     [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ] && PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH

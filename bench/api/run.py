@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 """The server under the polls of 10,000 nodes, beside the original's: python3 stdlib only, Linux.
 
-  run.py [--scale S]      with S x 10,000 nodes, 100,000 jobs and 1,000,000 records of backups; prints the tables of docs/performance.md
+  run.py [--scale S]      with S x 10,000 nodes, 100,000 jobs and 1,000,000 records of backups;
+                          prints the tables of docs/performance.md
 
-A real PostgreSQL (tests/env/postgres.sh) holds four databases: for ours and for freezer-api 19 from PyPI each one that is full and one
-that has a single project. wrk on the same machine asks what schedulers ask: the jobs of one node that are not completed.
-Environment: BENCH_DIR (data, kept; default <cache>/freezer-bench), FREEZER (the program; default target/release/freezer).
+A real PostgreSQL (tests/env/postgres.sh) holds four databases: for ours and for freezer-api 19 from
+PyPI each one that is full and one that has a single project. wrk on the same machine asks what
+schedulers ask: the jobs of one node that are not completed.
+Environment: BENCH_DIR (data, kept; default <cache>/freezer-bench), FREEZER (the program; default
+target/release/freezer).
 """
 
-import argparse, json, os, pathlib, re, signal, socket, subprocess, sys, time, urllib.error, urllib.request
+import argparse, json, os, pathlib, re, signal
+import socket, subprocess, sys, time, urllib.error, urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -127,7 +131,8 @@ def metadata(node, number):
 
 
 def documents(nodes, projects):
-    """What ours takes in, as the original kept it in Elasticsearch. Half of the jobs of a node are completed."""
+    """What ours takes in, as the original kept it in Elasticsearch. Half of the jobs of a node are
+    completed."""
     for project, node, client in clients(nodes, projects):
         own = {"project_id": project, "user_id": "bench"}
         about = {
@@ -196,8 +201,10 @@ def fill_ours(postgres, name, nodes, projects):
     postgres.sql(
         name,
         f"""insert into tokens (digest, id, user_id, user_name, project_id, roles, client_id, comment, created_us, expires_us)
-        select encode(sha256(convert_to('fzt_bench' || n, 'UTF8')), 'hex'), 'bench' || n, 'node', 'node', 'project' || n % {projects}, 'node',
-        'project' || n % {projects} || '_node' || n, '', 0, 9223372036854775807 from generate_series(0, {nodes - 1}) n""",
+        select encode(sha256(convert_to('fzt_bench' || n, 'UTF8')), 'hex'), 'bench' || n, 'node',
+            'node', 'project' || n % {projects}, 'node',
+        'project' || n % {projects} || '_node' || n, '', 0, 9223372036854775807 from
+            generate_series(0, {nodes - 1}) n""",
     )
     postgres.whole(name)
 
@@ -241,18 +248,26 @@ def fill_original(postgres, original, name, nodes, projects):
     postgres.sql(
         name,
         f"""set session_replication_role = replica;
-        insert into clients (id, client_id, project_id, user_id, hostname, uuid, is_central, deleted)
-            select {client}, {client}, {project}, 'bench', 'node' || n, md5(n::text), false, false {of_node};
-        insert into actions (id, action, project_id, user_id, actionmode, path_to_backup, backup_name, container, max_retries, max_retries_interval, mandatory,
+        insert into clients (id, client_id, project_id, user_id, hostname, uuid, is_central,
+            deleted)
+            select {client}, {client}, {project}, 'bench', 'node' || n, md5(n::text), false, false
+                {of_node};
+        insert into actions (id, action, project_id, user_id, actionmode, path_to_backup,
+            backup_name, container, max_retries, max_retries_interval, mandatory,
             deleted, backup_metadata)
-            select 'ajob' || n || 'x' || j, 'backup', {project}, 'bench', 'fs', '/srv/data' || j, 'backup' || j, '/mnt/store/node' || n, 5, 6, false, false,
+            select 'ajob' || n || 'x' || j, 'backup', {project}, 'bench', 'fs', '/srv/data' || j,
+                'backup' || j, '/mnt/store/node' || n, 5, 6, false, false,
             {with_numbers(options_of())} {of_job};
-        insert into jobs (id, project_id, user_id, schedule, client_id, session_id, session_tag, description, deleted)
-            select 'job' || n || 'x' || j, {project}, 'bench', {schedule}, {client}, '', 0, 'job ' || j, false {of_job};
+        insert into jobs (id, project_id, user_id, schedule, client_id, session_id, session_tag,
+            description, deleted)
+            select 'job' || n || 'x' || j, {project}, 'bench', {schedule}, {client}, '', 0, 'job '
+                || j, false {of_job};
         insert into job_actions (id, job_id, action_id, position, deleted)
-            select 'l' || n || 'x' || j, 'job' || n || 'x' || j, 'ajob' || n || 'x' || j, 0, false {of_job};
+            select 'l' || n || 'x' || j, 'job' || n || 'x' || j, 'ajob' || n || 'x' || j, 0, false
+                {of_job};
         insert into backups (id, job_id, project_id, user_id, status, backup_metadata, deleted)
-            select 'backup' || n || 'x' || j || 'x' || k, 'job' || n || 'x' || j, {project}, 'bench', 'available', {metadata_of}, false
+            select 'backup' || n || 'x' || j || 'x' || k, 'job' || n || 'x' || j, {project},
+                'bench', 'available', {metadata_of}, false
             {of_job}, generate_series(0, {BACKUPS_OF_A_NODE // JOBS_OF_A_NODE - 1}) k;""",
     )
     postgres.whole(name)
@@ -306,7 +321,8 @@ def ours(name):
 
 
 class Original:
-    """freezer-api 19 under uWSGI, a process for each core. It does not check tokens here: that makes it faster."""
+    """freezer-api 19 under uWSGI, a process for each core. It does not check tokens here: that
+    makes it faster."""
 
     def __init__(self):
         self.bin = pathlib.Path(

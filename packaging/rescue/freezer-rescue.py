@@ -2,16 +2,20 @@
 """Turns a level of a Freezer store into a tar stream, without Freezer.
 
   freezer-rescue.py STORE                                  list the levels
-  freezer-rescue.py STORE HOST/NAME --tree > tree.tar      the newest point in time of a backup, all of it
+  freezer-rescue.py STORE HOST/NAME --tree > tree.tar      the newest point in time of a backup, all
+                                                           of it
   freezer-rescue.py STORE HOST/NAME/LEVEL --tree | tar x   a certain one
-  freezer-rescue.py STORE HOST/NAME/LEVEL > level.tar      what that level itself has stored: all if it is level 0, else what was new
+  freezer-rescue.py STORE HOST/NAME/LEVEL > level.tar      what that level itself has stored: all if
+                                                           it is level 0, else what was new
 
-Needs Python 3.9 or newer and the programs of the compression used (zstd; gzip, bzip2, xz). A store with a passphrase also needs the
-package `cryptography`, and for Argon2 one of: cryptography 44 or newer, the package argon2-cffi, the library libargon2.
+Needs Python 3.9 or newer and the programs of the compression used (zstd; gzip, bzip2, xz). A store
+with a passphrase also needs the package `cryptography`, and for Argon2 one of: cryptography 44 or
+newer, the package argon2-cffi, the library libargon2.
 The numbers in comments are sections of docs/format.md.
 """
 
-import argparse, base64, bisect, bz2, ctypes, ctypes.util, getpass, hashlib, hmac, io, json, lzma, os, re, struct, subprocess, sys, tarfile
+import argparse, base64, bisect, bz2, ctypes, ctypes.util, getpass, hashlib, hmac
+import io, json, lzma, os, re, struct, subprocess, sys, tarfile
 import urllib.parse, zlib
 
 HEADER = struct.Struct(
@@ -157,7 +161,8 @@ class Store:
 
     # ------------------------------------------------------------ frames: section 4
     def open_frame(self, level, lane, header, payload, tag):
-        """The payload of a sealed frame, decrypted but still compressed. Nothing comes out unless the tag holds."""
+        """The payload of a sealed frame, decrypted but still compressed. Nothing comes out unless
+        the tag holds."""
         bound = b"freezer-frame-1\0" + self.id + level.encode() + header + payload
         if self.authentication:
             want = hmac.new(self.authentication, bound, hashlib.sha256).digest()
@@ -198,7 +203,8 @@ class Store:
 
 # ---------------------------------------------------------------- the tar stream: section 6
 class Output:
-    """Standard output behind the right decompressor. Frames end to end are one file to these programs."""
+    """Standard output behind the right decompressor. Frames end to end are one file to these
+    programs."""
 
     def __init__(self):
         self.method, self.program, self.to = 0, None, sys.stdout.buffer
@@ -407,7 +413,8 @@ class Point:
                 )
 
     def tree(self):
-        """All entries by their directory's key: lists of name and value. Of each key the newest run that has it decides."""
+        """All entries by their directory's key: lists of name and value. Of each key the newest run
+        that has it decides."""
         decided, gone_below, runs = {}, set(), self.manifest["index"]
         for run in runs if isinstance(runs, list) else [runs]:
             level, node = self.levels[run["serial"]]["id"], base64.b64decode(run["root"]["node"])
@@ -488,7 +495,8 @@ class Point:
 
 
 def read_entry(value):
-    """The fields of an entry that a tar member has, and where its content is: runs of (place in the file, level, place in the stream, length)."""
+    """The fields of an entry that a tar member has, and where its content is: runs of (place in the
+    file, level, place in the stream, length)."""
     e, b = {}, Bytes(value)
     if b.number(1) != 1:
         raise Refused("an entry is of a newer format")
@@ -645,7 +653,8 @@ def write_tree(store, backup, level, trouble):
                 ),
             )
         except (Refused, OSError) as error:
-            # Its header has promised bytes that are not there: what was written is no archive any more.
+            # Its header has promised bytes that are not there: what was written is no archive any
+            # more.
             raise Refused(
                 "%s: %s; what was written so far is no whole archive" % (info.name, error)
             ) from None

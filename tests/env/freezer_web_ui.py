@@ -1,8 +1,10 @@
-"""freezer_web_ui.py URL TOKEN PROJECT: everything that the pages of freezer-web-ui 19 ask of a server, asked of this one.
+"""freezer_web_ui.py URL TOKEN PROJECT: everything that the pages of freezer-web-ui 19 ask of a
+server, asked of this one.
 
-Horizon itself is not there: what is called is the module between its pages and the server (freezer_ui.api.api), with what the forms of the
-pages hand it. Needs three registered clients, node1 to node3, and a record of a backup of node2. Prints what it did; fails at the first
-thing that is not as the pages need it.
+Horizon itself is not there: what is called is the module between its pages and the server
+(freezer_ui.api.api), with what the forms of the pages hand it. Needs three registered clients,
+node1 to node3, and a record of a backup of node2. Prints what it did; fails at the first thing that
+is not as the pages need it.
 """
 
 import sys
@@ -35,7 +37,8 @@ user = types.SimpleNamespace(
 
 
 class Request:
-    """What the module looks at of a request of Django. It remembers by it, so there can be weak references to it."""
+    """What the module looks at of a request of Django. It remembers by it, so there can be weak
+    references to it."""
 
     def __init__(self):
         self.user = user
