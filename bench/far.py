@@ -7,9 +7,9 @@ from measure import HERE, Proc, Settings, log
 
 ENV = os.path.join(HERE, "..", "tests", "env")
 REQUEST = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) \S+ HTTP/1\.1\r\n")
-PIECE = (
-    256 << 10
-)  # bytes read at once; pieces are used again, as to get and give back memory costs more than to hand the bytes on
+# Bytes read at once. Pieces are used again, because to get and give back memory costs more than to
+# hand the bytes on.
+PIECE = 256 << 10
 MOST_WAITING = 64 << 20  # bytes on the line in one direction: far more than any window
 
 

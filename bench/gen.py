@@ -64,7 +64,8 @@ def src_stream():
             if not debs:
                 return None
             cmd = (
-                "dpkg-deb --fsys-tarfile '%s' | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc -T0 "
+                "dpkg-deb --fsys-tarfile '%s'"
+                " | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc -T0 "
                 "> '%s.tmp' && mv '%s.tmp' '%s'" % (os.path.join(cache, debs[0]), t, t, t)
             )
             if subprocess.run(["bash", "-o", "pipefail", "-c", cmd]).returncode:
@@ -133,9 +134,12 @@ def gen_src(out, scale):
 
 # ---------------------------------------------------------------- MANY
 WORDS = (
-    "alpha beta gamma delta error warning info request response user session token value index cache frame "
-    "segment backup restore mount the of and to in is for with on this that from by not are be as it data "
-    "return static const struct int void char if else while config option path file name size mode time"
+    "alpha beta gamma delta error warning info request response user session token value "
+    "index cache frame "
+    "segment backup restore mount the of and to in is for with on this that from by not "
+    "are be as it data "
+    "return static const struct int void char if else while config option path file name "
+    "size mode time"
 ).split()
 
 
@@ -297,8 +301,10 @@ def gen_big(out, scale):
     r = rng("big-db")
     db = sqlite3.connect(tmp + "/db.sqlite", isolation_level=None)
     db.executescript(
-        "pragma page_size=4096; pragma journal_mode=off; pragma synchronous=off; pragma cache_size=-65536;"
-        "create table t(id integer primary key, k blob, user text, path text, n integer, body text);"
+        "pragma page_size=4096; pragma journal_mode=off; pragma synchronous=off;"
+        " pragma cache_size=-65536;"
+        "create table t(id integer primary key, k blob, user text, path text, n integer,"
+        " body text);"
         "create table u(id integer primary key, v real, b blob); create index tu on t(user);"
     )
     n = 0

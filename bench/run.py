@@ -820,7 +820,8 @@ def main():
     )
     ap.add_argument(
         "--workloads",
-        help="default: limits,full,mount,big,incr,restore,snaps; with --table full,mount,big,pair,restore",
+        help="default: limits,full,mount,big,incr,restore,snaps;"
+        " with --table full,mount,big,pair,restore",
     )
     ap.add_argument("--sets", help="default: src,many,big; with --table also n50k,n500k,pair")
     ap.add_argument("--reps", type=int, default=3)
@@ -938,7 +939,8 @@ def main():
     finally:
         table, rows = report(tools)
         head = (
-            "Scale %g, %d repetitions, %d cores, %s, %s; load average %.1f at the start, %.1f at the end; %.0f s.\n"
+            "Scale %g, %d repetitions, %d cores, %s, %s; "
+            "load average %.1f at the start, %.1f at the end; %.0f s.\n"
             % (
                 ARGS.scale,
                 ARGS.reps,
@@ -956,7 +958,8 @@ def main():
         head += (
             "\n"
             + PLAN.report()
-            + "\nCells below: median (ratio to the best peer, the last column); > a command that was stopped there.\n"
+            + "\nCells below: median (ratio to the best peer, the last column);"
+            " > a command that was stopped there.\n"
         )
         with open(out + ".json", "w") as f:
             json.dump(

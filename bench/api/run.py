@@ -66,7 +66,8 @@ class Postgres:
         """Whether a database is there as a whole; else there is an empty one afterwards."""
         if self.sql(
             "fz",
-            f"select 1 from pg_database where datname = '{name}' and shobj_description(oid, 'pg_database') = 'whole'",
+            f"select 1 from pg_database where datname = '{name}'"
+            " and shobj_description(oid, 'pg_database') = 'whole'",
         ):
             return True
         self.sql("fz", f"set client_min_messages = warning; drop database if exists {name}")
@@ -200,7 +201,8 @@ def fill_ours(postgres, name, nodes, projects):
     # A token for each node: its SHA-256 is what is stored.
     postgres.sql(
         name,
-        f"""insert into tokens (digest, id, user_id, user_name, project_id, roles, client_id, comment, created_us, expires_us)
+        f"""insert into tokens (digest, id, user_id, user_name, project_id, roles, client_id,
+            comment, created_us, expires_us)
         select encode(sha256(convert_to('fzt_bench' || n, 'UTF8')), 'hex'), 'bench' || n, 'node',
             'node', 'project' || n % {projects}, 'node',
         'project' || n % {projects} || '_node' || n, '', 0, 9223372036854775807 from
@@ -244,7 +246,9 @@ def fill_original(postgres, original, name, nodes, projects):
     )
     project = f"'project' || n % {projects}"
     client = f"{project} || '_node' || n"
-    schedule = f"case when j % 2 = 1 then {text({**TIMES, 'status': 'completed'})} else {text({**TIMES, 'status': 'scheduled'})} end"
+    completed = text({**TIMES, 'status': 'completed'})
+    scheduled = text({**TIMES, 'status': 'scheduled'})
+    schedule = f"case when j % 2 = 1 then {completed} else {scheduled} end"
     postgres.sql(
         name,
         f"""set session_replication_role = replica;
@@ -348,7 +352,8 @@ class Original:
         )
         (home / "freezer-paste.ini").write_text(paste)
         (home / "freezer-api.conf").write_text(
-            f"[DEFAULT]\n[paste_deploy]\nconfig_file = {home}/freezer-paste.ini\n[storage]\ndriver = sqlalchemy\nbackend = sqlalchemy\n"
+            f"[DEFAULT]\n[paste_deploy]\nconfig_file = {home}/freezer-paste.ini\n"
+            "[storage]\ndriver = sqlalchemy\nbackend = sqlalchemy\n"
             f"[database]\nconnection = {connection}\n[oslo_policy]\nenforce_scope = False\n"
         )
 
@@ -486,13 +491,15 @@ def main():
     finally:
         postgres.down()
     print(
-        "| database | polls a second | p50 (ms) | p99 (ms) | p99.9 (ms) | most polls a second | freezer-api 19 | times as many |"
+        "| database | polls a second | p50 (ms) | p99 (ms) | p99.9 (ms) "
+        "| most polls a second | freezer-api 19 | times as many |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for row in rows:
         print("| " + " | ".join(row) + " |")
     print(
-        f"\nThe full database answers {fastest['full'] / fastest['small']:.2f} times as many as the small one."
+        f"\nThe full database answers {fastest['full'] / fastest['small']:.2f}"
+        " times as many as the small one."
     )
 
 

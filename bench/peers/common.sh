@@ -1,12 +1,12 @@
 # Sourced before every adapter. The runner sets:
 #   SRC   folder to back up           REPO  folder for what is stored      CACHE  the tool's
-# client-side state
+#         client-side state
 #   NAME  name of this snapshot       MNT   empty folder to mount on       DST    empty folder to
-# restore into
+#         restore into
 #   PASS  passphrase                  SEQ   0 for the full backup, then 1, 2, ...
 #   MOUNT_ALL  1: the mount must show every snapshot (workload snaps)
 #   STATS  file for the mount's request counts ("": do not count)    COMPRESSION  codec in place of
-# the usual one
+#          the usual one
 #   PATTERN  a shell pattern that names are searched for
 # An adapter defines: version (prints one line; fails when the tool is missing), init, backup, and
 # what it can of backup_incr, mount (stays in the foreground: end with exec), mount_stats (succeeds

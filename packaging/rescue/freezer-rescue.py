@@ -61,7 +61,8 @@ def argon2id(passphrase, salt, cost):
     found = ctypes.util.find_library("argon2")
     if not found:
         sys.exit(
-            "Argon2 is missing: install libargon2-1 (Debian), or with pip cryptography 44 or newer, or argon2-cffi"
+            "Argon2 is missing: install libargon2-1 (Debian), "
+            "or with pip cryptography 44 or newer, or argon2-cffi"
         )
     out = ctypes.create_string_buffer(64)
     number, size = ctypes.c_uint32, ctypes.c_size_t
@@ -91,7 +92,8 @@ def aes_256_cfb_decrypt(key, iv, data):
             from cryptography.hazmat.primitives.ciphers.modes import CFB
     except ImportError:
         sys.exit(
-            "the Python package cryptography is missing: install python3-cryptography (Debian), or cryptography with pip"
+            "the Python package cryptography is missing: "
+            "install python3-cryptography (Debian), or cryptography with pip"
         )
     decryptor = Cipher(algorithms.AES(key), CFB(iv)).decryptor()
     return decryptor.update(data) + decryptor.finalize()
@@ -268,7 +270,8 @@ def sealed_frames(store, folder, names, level, output, trouble):
                 if raw_bytes > MAX_RAW_BYTES or payload_bytes > 2 * MAX_RAW_BYTES or method > 4:
                     trouble.report(
                         what
-                        + " has a header that cannot be: what follows in this segment cannot be found"
+                        + " has a header that cannot be: "
+                        "what follows in this segment cannot be found"
                     )
                     break
                 payload, tag = f.read(payload_bytes), f.read(TAG_BYTES)
@@ -312,7 +315,7 @@ def write_level(store, backup, level, trouble):
     output.finish()
 
 
-# ---------------------------------------------------------------- a whole point in time: format/index.md
+# ------------------------------------------------- a whole point in time: format/index.md
 def decompress(method, data):
     if method == 4:
         return subprocess.run(
@@ -698,7 +701,8 @@ def main():
     ap.add_argument(
         "--tree",
         action="store_true",
-        help="all of a point in time, from every level that holds a part of it. Memory grows with its files",
+        help="all of a point in time, from every level that holds a part of it. "
+        "Memory grows with its files",
     )
     args = ap.parse_args()
     try:

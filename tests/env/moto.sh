@@ -3,7 +3,7 @@
 # MOTO_POLICY=1, the policies of its users.
 #   MOTO_PORT=15000   MOTO_VENV=DIR  where it is installed, if no python3 at hand has it
 #   MOTO_POLICY=1     two users: one who may do everything, and one who may add and read
-# (MOTO_ADDER_…); nobody else may do anything
+#                     (MOTO_ADDER_…); nobody else may do anything
 FZ_SCRIPT=moto
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 MOTO_PORT=${MOTO_PORT:-15000}; MOTO_POLICY=${MOTO_POLICY:-}; MOTO_VERSION=5.2.1
