@@ -362,8 +362,18 @@ fn users_get_tokens_as_from_keystone() {
         "v3.14"
     );
     let log_in = |name: &str, password: &str, project: &str| {
-        let identity = json!({ "methods": ["password"], "password": { "user": { "name": name, "domain": { "name": "Default" }, "password": password } } });
-        let body = json!({ "auth": { "identity": identity, "scope": { "project": { "name": project, "domain": { "name": "Default" } } } } });
+        let identity = json!({
+            "methods": ["password"],
+            "password": {
+                "user": { "name": name, "domain": { "name": "Default" }, "password": password },
+            },
+        });
+        let body = json!({
+            "auth": {
+                "identity": identity,
+                "scope": { "project": { "name": project, "domain": { "name": "Default" } } },
+            },
+        });
         api.ask_with(&[], "POST", "/v3/auth/tokens", Some(&body.to_string()))
     };
     for (name, password, project) in [

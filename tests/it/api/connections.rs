@@ -275,7 +275,12 @@ fn wrong_passwords_are_limited_and_right_ones_are_not() {
     ]);
     let api = Api::on(&database, &[]);
     let log_in = |password: &str| {
-        let identity = json!({ "methods": ["password"], "password": { "user": { "name": "ann", "domain": { "name": "Default" }, "password": password } } });
+        let identity = json!({
+            "methods": ["password"],
+            "password": {
+                "user": { "name": "ann", "domain": { "name": "Default" }, "password": password },
+            },
+        });
         api.ask_with(
             &[],
             "POST",

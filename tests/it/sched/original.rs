@@ -174,7 +174,9 @@ fn server_of_the_original(node: &Node, keystone: &Api, project: &str) -> (Runnin
         &format!(
             "[DEFAULT]\nbind_host = 127.0.0.1\nbind_port = {port}\n[paste_deploy]\nconfig_file = {}\n[storage]\ndriver = sqlalchemy\n\
              backend = sqlalchemy\n[database]\nconnection = sqlite:///{}\n[keystone_authtoken]\nwww_authenticate_uri = {url}/v3\n\
-             auth_url = {url}/v3\nauth_type = password\nusername = ann\npassword = s3cret\nproject_name = {project}\n\
+             auth_url = {
+                 url,
+             }/v3\nauth_type = password\nusername = ann\npassword = s3cret\nproject_name = {project}\n\
              user_domain_name = Default\nproject_domain_name = Default\n[oslo_policy]\nenforce_scope = False\n",
             paste.display(),
             node.path("original.sqlite").display(),

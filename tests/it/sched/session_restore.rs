@@ -23,7 +23,11 @@ impl<'a> Together<'a> {
     /// Two nodes, whose backups begin every few seconds; `options` are those of each backup.
     pub(super) fn start(api: &'a Api, variables: &[(String, String)], options: &Value) -> Self {
         let project = Project::new(api);
-        let session = json!({ "description": "both", "hold_off": 3, "schedule": { "schedule_second": "*/6" } });
+        let session = json!({
+            "description": "both",
+            "hold_off": 3,
+            "schedule": { "schedule_second": "*/6" },
+        });
         let session = text(
             &project.wants(201, "POST", "/sessions/", Some(&session)),
             "session_id",
