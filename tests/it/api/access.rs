@@ -249,7 +249,8 @@ fn a_token_of_a_node_is_for_that_node() {
         (Some(1), &json!(jobs[0]))
     );
     assert_eq!(ask("GET", &format!("/jobs/{}", jobs[1]), None).status, 404);
-    let report = "{\"job_schedule\": {\"status\": \"running\"}, \"client_id\": \"x\", \"description\": \"mine\"}";
+    let report = "{\"job_schedule\": {\"status\": \"running\"}, \"client_id\": \"x\", \
+                  \"description\": \"mine\"}";
     assert_eq!(
         ask("PATCH", &format!("/jobs/{}", jobs[0]), Some(report)).status,
         200

@@ -339,8 +339,11 @@ pub fn an_action_is_the_same_in_all_jobs(project: &Project<'_>) {
         project.wants(200, "GET", &format!("/jobs/{by_id}"), None)["job_actions"],
         json!([])
     );
-    let defaults = json!({ "client_id": client, "job_actions": [{ "freezer_action": { "action": "backup", "container": null } }],
-        "action_defaults": { "container": "c", "action": "restore" } });
+    let defaults = json!({
+        "client_id": client,
+        "job_actions": [{ "freezer_action": { "action": "backup", "container": null } }],
+        "action_defaults": { "container": "c", "action": "restore" },
+    });
     let id = text(
         &project.wants(201, "POST", "/jobs", Some(&defaults)),
         "job_id",
@@ -357,8 +360,15 @@ pub fn an_action_is_the_same_in_all_jobs(project: &Project<'_>) {
 }
 
 pub fn backups_are_what_was_posted(project: &Project<'_>) {
-    let metadata = json!({ "container": "c", "hostname": "h", "backup_name": "b", "time_stamp": 1_800_000_000, "curr_backup_level": 0,
-        "nested": { "ü": ["x", null, 1.5] }, "dry_run": "" });
+    let metadata = json!({
+        "container": "c",
+        "hostname": "h",
+        "backup_name": "b",
+        "time_stamp": 1_800_000_000,
+        "curr_backup_level": 0,
+        "nested": { "ü": ["x", null, 1.5] },
+        "dry_run": "",
+    });
     let id = text(
         &project.wants(201, "POST", "/backups/", Some(&metadata)),
         "backup_id",

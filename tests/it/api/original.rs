@@ -114,8 +114,18 @@ fn all_commands_work(someone: &Someone<'_>, project: &Project<'_>) {
 
     someone.file(
         "job",
-        &json!({ "description": "nightly", "job_schedule": { "schedule_interval": "1 days" },
-        "job_actions": [{ "freezer_action": { "action": "backup", "mode": "fs", "backup_name": "n", "path_to_backup": "/y" } }] }),
+        &json!({
+            "description": "nightly",
+            "job_schedule": { "schedule_interval": "1 days" },
+            "job_actions": [{
+                "freezer_action": {
+                    "action": "backup",
+                    "mode": "fs",
+                    "backup_name": "n",
+                    "path_to_backup": "/y",
+                },
+            }],
+        }),
     );
     someone.run(&["job-create", "--file", "job", "--client", &client]);
     let job = text(&someone.rows(&["job-list"])[0], "Job ID");

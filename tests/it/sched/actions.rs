@@ -256,8 +256,16 @@ fn a_backup_that_is_not_whole_is_a_success_that_says_so_and_a_restore_that_is_no
         std::fs::remove_file(&segment).expect("removed");
         std::fs::write(&segment, bytes).expect("written");
     }
-    let restore = json!({ "freezer_action": { "action": "restore", "store": node.path("one"), "backup_name": "docs",
-        "restore_abs_path": node.path("target") }, "max_retries": 3, "max_retries_interval": 0 });
+    let restore = json!({
+        "freezer_action": {
+            "action": "restore",
+            "store": node.path("one"),
+            "backup_name": "docs",
+            "restore_abs_path": node.path("target"),
+        },
+        "max_retries": 3,
+        "max_retries_interval": 0,
+    });
     let runs = node.once(&[("r", job("c", &json!({}), &[restore]))], &[]);
     let outcome = &runs.iter().find(|run| run["job"] == "r").expect("it ran")["outcome"];
     let action = &outcome["actions"][0];

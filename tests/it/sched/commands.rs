@@ -85,8 +85,18 @@ fn the_thirty_commands_work() {
     // A job file of the original, as it is.
     user.node.write(
         "job",
-        &json!({ "description": "nightly", "job_schedule": { "schedule_interval": "1 days" },
-            "job_actions": [{ "freezer_action": { "action": "backup", "mode": "fs", "backup_name": "n", "path_to_backup": "/y" } }] })
+        &json!({
+            "description": "nightly",
+            "job_schedule": { "schedule_interval": "1 days" },
+            "job_actions": [{
+                "freezer_action": {
+                    "action": "backup",
+                    "mode": "fs",
+                    "backup_name": "n",
+                    "path_to_backup": "/y",
+                },
+            }],
+        })
         .to_string(),
     );
     let job = user.made(&["job", "create", "--file", "job", "--client", &client]);

@@ -6,8 +6,15 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn backup_of(node: &Node, name: &str) -> Value {
-    json!({ "action": "backup", "mode": "fs", "storage": "local", "container": node.path("store"), "backup_name": name,
-        "path_to_backup": node.path("docs"), "hostname": name })
+    json!({
+        "action": "backup",
+        "mode": "fs",
+        "storage": "local",
+        "container": node.path("store"),
+        "backup_name": name,
+        "path_to_backup": node.path("docs"),
+        "hostname": name,
+    })
 }
 
 #[test]

@@ -42,8 +42,14 @@ impl<'a> Together<'a> {
             let client = project.client(host);
             let mut backup = options.as_object().expect("an object").clone();
             backup.extend(
-                json!({ "action": "backup", "backup_name": host, "hostname": host, "path_to_backup": node.path("docs"),
-                    "encrypt_pass_file": node.path("pass"), "pre_script": note })
+                json!({
+                    "action": "backup",
+                    "backup_name": host,
+                    "hostname": host,
+                    "path_to_backup": node.path("docs"),
+                    "encrypt_pass_file": node.path("pass"),
+                    "pre_script": note,
+                })
                 .as_object()
                 .expect("an object")
                 .clone(),
