@@ -102,9 +102,7 @@ macro_rules! conformance {
             $(#[$mark])*
             fn who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better() {
                 let (store, _kept) = $fresh;
-                super::who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(
-                    &store,
-                );
+                super::who_would_rather_not_replace_does_so_only_where_the_store_knows_no_better(&store);
             }
 
             proptest! {
