@@ -322,6 +322,17 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_names_what_can_be_opened() {
+        let text = LocationError::Unsupported("ftp".to_owned()).to_string();
+        let begin = "freezer cannot open ftp:// stores; it opens paths, ";
+        assert!(text.starts_with(begin), "{text}");
+        for form in ["file://", "s3://", "sftp://", "swift:", " and webdav://"] {
+            assert!(text.contains(form), "{form}: {text}");
+        }
+        assert!(text.ends_with("webdav://"), "{text}");
+    }
+
+    #[test]
     fn a_store_in_a_network_is_shown_as_it_can_be_written() {
         for (text, shown) in [
             ("S3://bucket/x/?region=r", "s3://bucket/x?region=r"),
