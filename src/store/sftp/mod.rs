@@ -275,7 +275,8 @@ impl Sftp {
 impl Sftp {
     fn create_once(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
         let session = self
-            .session()
+            .sessions
+            .call()
             .map_err(|ended| not_stored(name, ended.into()))?;
         if !session.extensions().link {
             return Ok(Created::Cannot);
